@@ -1,0 +1,215 @@
+import { PeerError } from "./errors.ts";
+
+const textEncoder = new TextEncoder();
+const strictTextDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** UTF-8 bytes of `text`. */
+export function utf8(text: string): Uint8Array {
+  return textEncoder.encode(text);
+}
+
+/** Text of strictly valid UTF-8. @throws {PeerError} E_PROTOCOL on any other byte sequence. */
+export function utf8Text(bytes: Uint8Array): string {
+  try {
+    return strictTextDecoder.decode(bytes);
+  } catch (cause) {
+    throw new PeerError("E_PROTOCOL", "text is not valid UTF-8", { cause });
+  }
+}
+
+/** One array with all `parts` in order. */
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const whole = new Uint8Array(length);
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}
+
+/** Whether both hold the same bytes; takes the same time wherever they differ. Lengths are not secret. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  let difference = 0;
+  for (let i = 0; i < a.length; i++) difference |= (a[i] ?? 0) ^ (b[i] ?? 0);
+  return difference === 0;
+}
+
+/** Lower-case hex. */
+export function hex(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
+  return text;
+}
+
+/** Bytes of lower-case hex, exactly `length` of them where given. @throws {PeerError} on anything else. */
+export function fromHex(text: string, length?: number): Uint8Array {
+  if (text.length % 2 !== 0 || !/^[0-9a-f]*$/.test(text) || (length !== undefined && text.length !== 2 * length)) {
+    throw new PeerError("E_PROTOCOL", "not lower-case hex of the expected length");
+  }
+  return Uint8Array.from({ length: text.length / 2 }, (_, i) => Number.parseInt(text.slice(2 * i, 2 * i + 2), 16));
+}
+
+/** Standard base64 with padding (RFC 4648 section 4). */
+export function base64(bytes: Uint8Array): string {
+  let binary = "";
+  for (let i = 0; i < bytes.length; i += 8192) binary += String.fromCharCode(...bytes.subarray(i, i + 8192));
+  return btoa(binary);
+}
+
+/**
+ * Bytes of canonical base64 with padding: what it accepts, {@link base64} prints back identically.
+ * @throws {PeerError} on anything else, or when there are not exactly `length` bytes (where given).
+ */
+export function fromBase64(text: string, length?: number): Uint8Array {
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text) || text.length % 4 !== 0) {
+    throw new PeerError("E_PROTOCOL", "not standard base64");
+  }
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  if (base64(bytes) !== text || (length !== undefined && bytes.length !== length)) {
+    throw new PeerError("E_PROTOCOL", "not canonical base64 of the expected length");
+  }
+  return bytes;
+}
+
+/** Fields, each preceded by its length as u16 big-endian: the one way in which fields are ever joined for hashing. */
+export function prefixed16(...fields: readonly Uint8Array[]): Uint8Array {
+  const writer = new ByteWriter();
+  for (const field of fields) writer.bytes16(field);
+  return writer.done();
+}
+
+/** Writes big-endian integers and length-prefixed fields; {@link done} returns them as one array. */
+export class ByteWriter {
+  readonly #parts: Uint8Array[] = [];
+
+  u8(value: number): this {
+    return this.#integer(value, 1);
+  }
+  u16(value: number): this {
+    return this.#integer(value, 2);
+  }
+  u24(value: number): this {
+    return this.#integer(value, 3);
+  }
+  u32(value: number): this {
+    return this.#integer(value, 4);
+  }
+  /** A u64 from a safe integer (times in ms, counts). */
+  u64(value: number): this {
+    return this.#integer(value, 8);
+  }
+  /** The bytes alone, with no length before them. */
+  raw(bytes: Uint8Array): this {
+    this.#parts.push(bytes);
+    return this;
+  }
+  bytes8(bytes: Uint8Array): this {
+    return this.u8(bytes.length).raw(bytes);
+  }
+  bytes16(bytes: Uint8Array): this {
+    return this.u16(bytes.length).raw(bytes);
+  }
+  bytes32(bytes: Uint8Array): this {
+    return this.u32(bytes.length).raw(bytes);
+  }
+  text8(text: string): this {
+    return this.bytes8(utf8(text));
+  }
+  text16(text: string): this {
+    return this.bytes16(utf8(text));
+  }
+  done(): Uint8Array {
+    return concat(...this.#parts);
+  }
+
+  #integer(value: number, size: number): this {
+    if (!Number.isSafeInteger(value) || value < 0 || (size < 8 && value >= 256 ** size)) {
+      throw new RangeError(`not an unsigned integer of ${size} bytes`);
+    }
+    const bytes = new Uint8Array(size);
+    for (let i = size - 1, rest = value; i >= 0; i--, rest = Math.floor(rest / 256)) bytes[i] = rest % 256;
+    return this.raw(bytes);
+  }
+}
+
+/**
+ * Reads big-endian integers and length-prefixed fields, checking bounds first.
+ * Every method throws {PeerError} E_PROTOCOL when the bytes do not suffice; {@link end} when some are left over.
+ */
+export class ByteReader {
+  readonly #bytes: Uint8Array;
+  #offset = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get remaining(): number {
+    return this.#bytes.length - this.#offset;
+  }
+
+  u8(): number {
+    return this.#integer(1);
+  }
+  u16(): number {
+    return this.#integer(2);
+  }
+  u24(): number {
+    return this.#integer(3);
+  }
+  u32(): number {
+    return this.#integer(4);
+  }
+  /** A u64 that must be a safe integer. */
+  u64(): number {
+    const value = this.#integer(8);
+    if (!Number.isSafeInteger(value)) throw new PeerError("E_PROTOCOL", "integer is out of range");
+    return value;
+  }
+  /** A view of the next `length` bytes. */
+  raw(length: number): Uint8Array {
+    if (length > this.remaining) throw new PeerError("E_PROTOCOL", "message is shorter than its fields");
+    const view = this.#bytes.subarray(this.#offset, this.#offset + length);
+    this.#offset += length;
+    return view;
+  }
+  bytes8(): Uint8Array {
+    return this.raw(this.u8());
+  }
+  bytes16(): Uint8Array {
+    return this.raw(this.u16());
+  }
+  bytes32(): Uint8Array {
+    return this.raw(this.u32());
+  }
+  text8(): string {
+    return utf8Text(this.bytes8());
+  }
+  text16(): string {
+    return utf8Text(this.bytes16());
+  }
+  /** A u16-prefixed field that must hold exactly `length` bytes. */
+  exactly16(length: number): Uint8Array {
+    const field = this.bytes16();
+    if (field.length !== length) throw new PeerError("E_PROTOCOL", "field has the wrong length");
+    return field;
+  }
+  /** All that is left. */
+  rest(): Uint8Array {
+    return this.raw(this.remaining);
+  }
+  /** Demands that nothing is left. */
+  end(): void {
+    if (this.remaining !== 0) throw new PeerError("E_PROTOCOL", "message is longer than its fields");
+  }
+
+  #integer(size: number): number {
+    let value = 0;
+    for (const byte of this.raw(size)) value = value * 256 + byte;
+    return value;
+  }
+}

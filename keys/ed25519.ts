@@ -1,0 +1,86 @@
+import { base64, equalBytes, hex } from "./bytes.ts";
+import type { CipherSuite, RandomBytes } from "./cipher-suite.ts";
+import { SecurityError } from "./errors.ts";
+
+/** y-coordinates of the points of small order (RFC 8032; sign bit cleared), little-endian hex. */
+const SMALL_ORDER_Y: readonly string[] = [
+  "0000000000000000000000000000000000000000000000000000000000000000",
+  "0100000000000000000000000000000000000000000000000000000000000000",
+  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+  "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];
+
+/**
+ * An Ed25519 public key: 32 bytes, canonical, not of small order.
+ *
+ * A small-order key verifies any message in node:crypto and in noble's default mode, so such a key
+ * must never become a value of this type.
+ */
+export class Ed25519PublicKey {
+  readonly bytes: Uint8Array;
+
+  private constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  /** @throws {SecurityError} E_PROTOCOL when it is not 32 bytes, is non-canonical (y >= 2^255 - 19) or of small order. */
+  static parse(bytes: Uint8Array): Ed25519PublicKey {
+    if (bytes.length !== 32) throw new SecurityError("E_PROTOCOL", "an Ed25519 public key is 32 bytes");
+    const y = bytes.slice();
+    y[31] = (y[31] ?? 0) & 0x7f;
+    if (!isBelowFieldPrime(y) || SMALL_ORDER_Y.includes(hex(y))) {
+      throw new SecurityError("E_PROTOCOL", "not an acceptable Ed25519 public key");
+    }
+    return new Ed25519PublicKey(bytes.slice());
+  }
+
+  equals(other: Ed25519PublicKey): boolean {
+    return equalBytes(this.bytes, other.bytes);
+  }
+
+  toJSON(): string {
+    return base64(this.bytes);
+  }
+}
+
+/** An Ed25519 private key (the 32-byte seed). Its bytes never reach text: `toJSON` and `toString` give the public half. */
+export class Ed25519PrivateKey {
+  readonly #seed: Uint8Array;
+  readonly publicKey: Ed25519PublicKey;
+
+  private constructor(seed: Uint8Array, publicKey: Ed25519PublicKey) {
+    this.#seed = seed;
+    this.publicKey = publicKey;
+  }
+
+  /** From the 32-byte seed (RFC 8032 section 5.1.5). */
+  static parse(suite: CipherSuite, seed: Uint8Array): Ed25519PrivateKey {
+    if (seed.length !== 32) throw new RangeError("an Ed25519 seed is 32 bytes");
+    const copy = seed.slice();
+    return new Ed25519PrivateKey(copy, Ed25519PublicKey.parse(suite.ed25519PublicKey(copy)));
+  }
+
+  static generate(suite: CipherSuite, random: RandomBytes): Ed25519PrivateKey {
+    return Ed25519PrivateKey.parse(suite, random(32));
+  }
+
+  /** The 32-byte seed: for cipher suites, key files, and the leg key that a client shares with its device. */
+  secretBytes(): Uint8Array {
+    return this.#seed;
+  }
+
+  toJSON(): string {
+    return `ed25519 private key of ${this.publicKey.toJSON()}`;
+  }
+
+  toString(): string {
+    return this.toJSON();
+  }
+}
+
+function isBelowFieldPrime(y: Uint8Array): boolean {
+  if (y[31] !== 0x7f) return true;
+  for (let i = 30; i >= 1; i--) if (y[i] !== 0xff) return true;
+  return (y[0] ?? 0) < 0xed;
+}
