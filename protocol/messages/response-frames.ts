@@ -1,0 +1,114 @@
+/**
+ * The frames of the directory's responses: u8 type, then the body.
+ *
+ * ```
+ * welcome 1      u64 the directory's time (ms), nonce (16) for the next message, u64 seq of its key list; always first
+ * keepAlive 2    (empty)
+ * refused 3      u8 refusal code, u64 detail: ms since 1970 for E_OFFLINE (last seen), ms to wait for E_RATE and E_BUSY, else 0
+ * ticket 4       u16-prefixed ticket, u8 count (1..3) of rendezvous statements
+ * waiting 5      u64 last seen (ms since 1970, 0 never)
+ * answer 6       u16-prefixed msg2
+ * deviceCode 7   u8 refusal code, u8-prefixed label list
+ * binding 8      the device's name statement and binding
+ * activation 9   nonce (16), u64 time to issue at (ms)
+ * done 10        (empty)
+ * rendezvous 11  the rendezvous' root-signed statement
+ * ```
+ */
+import { ByteReader, ByteWriter } from "../../keys/bytes.ts";
+import { PeerError } from "../../keys/errors.ts";
+import type { SignedText } from "../../keys/signed-text.ts";
+import { parseRefusalCode, REFUSAL_NUMBERS, type RefusalCode } from "../refusal-codes.ts";
+import { readSignedText, writeSignedText } from "../signed-text-wire.ts";
+import { readSignedTexts, writeSignedTexts } from "./session-request.ts";
+import { FRAME } from "./types.ts";
+
+export type Frame =
+  | { readonly type: "welcome"; readonly time: number; readonly nonce: Uint8Array; readonly keyListSeq: number }
+  | { readonly type: "keepAlive" }
+  | { readonly type: "refused"; readonly code: RefusalCode; readonly detail: number }
+  | { readonly type: "ticket"; readonly ticket: Uint8Array; readonly rendezvous: readonly SignedText[] }
+  | { readonly type: "waiting"; readonly lastSeen: number }
+  | { readonly type: "answer"; readonly message2: Uint8Array }
+  | { readonly type: "deviceCode"; readonly code: RefusalCode; readonly labels: string }
+  | { readonly type: "binding"; readonly name: SignedText; readonly binding: SignedText }
+  | { readonly type: "activation"; readonly nonce: Uint8Array; readonly time: number }
+  | { readonly type: "done" }
+  | { readonly type: "rendezvous"; readonly statement: SignedText };
+
+/** Type byte and body of a frame. */
+export function encodeFrame(frame: Frame): { readonly type: number; readonly body: Uint8Array } {
+  const writer = new ByteWriter();
+  switch (frame.type) {
+    case "welcome":
+      writer.u64(frame.time).raw(frame.nonce).u64(frame.keyListSeq);
+      break;
+    case "refused":
+      writer.u8(REFUSAL_NUMBERS[frame.code]).u64(frame.detail);
+      break;
+    case "ticket":
+      writer.bytes16(frame.ticket);
+      writeSignedTexts(writer, frame.rendezvous);
+      break;
+    case "waiting":
+      writer.u64(frame.lastSeen);
+      break;
+    case "answer":
+      writer.bytes16(frame.message2);
+      break;
+    case "deviceCode":
+      writer.u8(REFUSAL_NUMBERS[frame.code]).text8(frame.labels);
+      break;
+    case "binding":
+      writeSignedText(writer, frame.name);
+      writeSignedText(writer, frame.binding);
+      break;
+    case "activation":
+      writer.raw(frame.nonce).u64(frame.time);
+      break;
+    case "rendezvous":
+      writeSignedText(writer, frame.statement);
+      break;
+    case "keepAlive":
+    case "done":
+      break;
+  }
+  return { type: FRAME[frame.type], body: writer.done() };
+}
+
+/** @throws {PeerError} E_PROTOCOL on an unknown type or a malformed body. */
+export function parseFrame(type: number, body: Uint8Array): Frame {
+  const reader = new ByteReader(body);
+  const frame = readFrame(type, reader);
+  reader.end();
+  return frame;
+}
+
+function readFrame(type: number, reader: ByteReader): Frame {
+  switch (type) {
+    case FRAME.welcome:
+      return { type: "welcome", time: reader.u64(), nonce: reader.raw(16).slice(), keyListSeq: reader.u64() };
+    case FRAME.keepAlive:
+      return { type: "keepAlive" };
+    case FRAME.refused:
+      return { type: "refused", code: parseRefusalCode(reader.u8()), detail: reader.u64() };
+    case FRAME.ticket:
+      return { type: "ticket", ticket: reader.bytes16().slice(), rendezvous: readSignedTexts(reader) };
+    case FRAME.waiting:
+      return { type: "waiting", lastSeen: reader.u64() };
+    case FRAME.answer:
+      return { type: "answer", message2: reader.bytes16().slice() };
+    case FRAME.deviceCode:
+      return { type: "deviceCode", code: parseRefusalCode(reader.u8()), labels: reader.text8() };
+    case FRAME.binding:
+      return { type: "binding", name: readSignedText(reader), binding: readSignedText(reader) };
+    case FRAME.activation:
+      return { type: "activation", nonce: reader.raw(16).slice(), time: reader.u64() };
+    case FRAME.done:
+      return { type: "done" };
+    case FRAME.rendezvous:
+      return { type: "rendezvous", statement: readSignedText(reader) };
+    default:
+      throw new PeerError("E_PROTOCOL", "the directory answers with an unknown frame");
+  }
+}

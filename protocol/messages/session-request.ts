@@ -1,0 +1,137 @@
+/**
+ * The messages that set up one session, by way of the directory.
+ *
+ * ```
+ * SessionRequest  prologue fields, u16-prefixed msg1 (empty: a look-up), u32 wait seconds, u64 last checkpoint size
+ * Withdraw        sid (16)
+ * Notify          u16-prefixed prologue, u16-prefixed msg1, u16-prefixed ticket, the client's name statement and
+ *                 binding, u8 count (1..3) of rendezvous statements, u16-prefixed proofs (empty until the log)
+ * Answer          sid (16), u8 form: 0 msg2, then u16-prefixed msg2;
+ *                                    1 code, then u8 refusal code, u8-prefixed label list (comma-separated)
+ * ```
+ */
+import { ByteReader, ByteWriter, concat } from "../../keys/bytes.ts";
+import { PeerError } from "../../keys/errors.ts";
+import type { SignedText } from "../../keys/signed-text.ts";
+import { TICKET_ENTRIES } from "../limits.ts";
+import { parseRefusalCode, REFUSAL_NUMBERS, type RefusalCode } from "../refusal-codes.ts";
+import { type Prologue, parsePrologue, readPrologue } from "../session/prologue.ts";
+import { readSignedText, writeSignedText } from "../signed-text-wire.ts";
+
+export interface SessionRequest {
+  readonly prologue: Prologue;
+  readonly prologueBytes: Uint8Array;
+  /** Empty for a look-up of the device's statements. */
+  readonly message1: Uint8Array;
+  /** Seconds that the request may be kept for an offline device; 0: not at all. */
+  readonly waitSeconds: number;
+}
+
+export interface Notify {
+  readonly prologue: Prologue;
+  readonly prologueBytes: Uint8Array;
+  readonly message1: Uint8Array;
+  readonly ticket: Uint8Array;
+  readonly clientName: SignedText;
+  readonly clientBinding: SignedText;
+  /** The root-signed statements of the ticket's rendezvous, in the ticket's order. */
+  readonly rendezvous: readonly SignedText[];
+}
+
+export type Answer = { readonly sid: Uint8Array } & (
+  | { readonly message2: Uint8Array }
+  | { readonly code: RefusalCode /** labels this device speaks */; readonly labels: readonly string[] }
+);
+
+const EMPTY = new Uint8Array(0);
+
+export function encodeSessionRequest(request: Omit<SessionRequest, "prologue">): Uint8Array {
+  const rest = new ByteWriter().bytes16(request.message1).u32(request.waitSeconds).u64(0);
+  return concat(request.prologueBytes, rest.done());
+}
+
+/** @throws {PeerError} E_VERSION or E_PROTOCOL. */
+export function parseSessionRequest(body: Uint8Array): SessionRequest {
+  const reader = new ByteReader(body);
+  const prologue = readPrologue(reader);
+  const prologueBytes = body.slice(0, body.length - reader.remaining);
+  const message1 = reader.bytes16().slice();
+  const waitSeconds = reader.u32();
+  reader.u64();
+  reader.end();
+  return { prologue, prologueBytes, message1, waitSeconds };
+}
+
+export function encodeWithdraw(sid: Uint8Array): Uint8Array {
+  return sid.slice();
+}
+
+/** The session id. @throws {PeerError} E_PROTOCOL. */
+export function parseWithdraw(body: Uint8Array): Uint8Array {
+  const reader = new ByteReader(body);
+  const sid = reader.raw(16).slice();
+  reader.end();
+  return sid;
+}
+
+export function encodeNotify(notify: Omit<Notify, "prologue">): Uint8Array {
+  const writer = new ByteWriter().bytes16(notify.prologueBytes).bytes16(notify.message1).bytes16(notify.ticket);
+  writeSignedText(writer, notify.clientName);
+  writeSignedText(writer, notify.clientBinding);
+  writeSignedTexts(writer, notify.rendezvous);
+  return writer.bytes16(EMPTY).done();
+}
+
+/** @throws {PeerError} E_VERSION or E_PROTOCOL. No signature is verified here. */
+export function parseNotify(body: Uint8Array): Notify {
+  const reader = new ByteReader(body);
+  const prologueBytes = reader.bytes16().slice();
+  const prologue = parsePrologue(prologueBytes);
+  const message1 = reader.bytes16().slice();
+  const ticket = reader.bytes16().slice();
+  const clientName = readSignedText(reader);
+  const clientBinding = readSignedText(reader);
+  const rendezvous = readSignedTexts(reader);
+  if (reader.bytes16().length !== 0) throw new PeerError("E_PROTOCOL", "proofs of a later version");
+  reader.end();
+  return { prologue, prologueBytes, message1, ticket, clientName, clientBinding, rendezvous };
+}
+
+export function encodeAnswer(answer: Answer): Uint8Array {
+  const writer = new ByteWriter().raw(answer.sid);
+  if ("message2" in answer) writer.u8(0).bytes16(answer.message2);
+  else writer.u8(1).u8(REFUSAL_NUMBERS[answer.code]).text8(answer.labels.join(","));
+  return writer.done();
+}
+
+/** @throws {PeerError} E_PROTOCOL. */
+export function parseAnswer(body: Uint8Array): Answer {
+  const reader = new ByteReader(body);
+  const sid = reader.raw(16).slice();
+  const form = reader.u8();
+  if (form > 1) throw new PeerError("E_PROTOCOL", "an answer has an unknown form");
+  const answer =
+    form === 0
+      ? { sid, message2: reader.bytes16().slice() }
+      : { sid, code: parseRefusalCode(reader.u8()), labels: parseLabels(reader.text8()) };
+  reader.end();
+  return answer;
+}
+
+/** u8 count (1..3), then the signed texts. */
+export function writeSignedTexts(writer: ByteWriter, texts: readonly SignedText[]): void {
+  writer.u8(texts.length);
+  for (const text of texts) writeSignedText(writer, text);
+}
+
+/** @throws {PeerError} E_PROTOCOL. */
+export function readSignedTexts(reader: ByteReader): SignedText[] {
+  const count = reader.u8();
+  if (count < 1 || count > TICKET_ENTRIES) throw new PeerError("E_PROTOCOL", "wrong number of rendezvous statements");
+  return Array.from({ length: count }, () => readSignedText(reader));
+}
+
+function parseLabels(text: string): string[] {
+  if (!/^[a-z0-9/,]{0,255}$/.test(text)) throw new PeerError("E_PROTOCOL", "an answer has malformed labels");
+  return text === "" ? [] : text.split(",");
+}

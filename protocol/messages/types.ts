@@ -1,0 +1,41 @@
+/** Type bytes of sealed messages to the directory by POST; see the files beside this one for their bodies. */
+export const REQUEST = {
+  session: 1,
+  withdraw: 2,
+  activationStart: 3,
+  activate: 4,
+  putStatement: 5,
+  rendezvousActivationStart: 6,
+  rendezvousActivate: 7,
+  rendezvousReport: 8,
+} as const;
+
+/** Type bytes of sealed messages on a device's link. */
+export const LINK = {
+  /** device -> directory */
+  hello: 16,
+  answer: 17,
+  /** directory -> device */
+  welcome: 32,
+  notify: 33,
+  names: 34,
+  keyList: 35,
+  /** Last message of the directory on this link: u8 refusal code. */
+  refused: 36,
+} as const;
+
+/** Type bytes of the frames of a response. */
+export const FRAME = {
+  welcome: 1,
+  keepAlive: 2,
+  refused: 3,
+  ticket: 4,
+  waiting: 5,
+  answer: 6,
+  /** The device could not open msg1: a code that only the directory vouches for. */
+  deviceCode: 7,
+  binding: 8,
+  activation: 9,
+  done: 10,
+  rendezvous: 11,
+} as const;
