@@ -1,0 +1,42 @@
+// Counts what vitest's JSON report says, and holds test/allowed-skips.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/**
+ * @param {{ report: string, status: number, root: string }} options report: the JSON file; status: vitest's exit status
+ * @returns {{ passed: number, failed: number, skipped: number }} a test file that does not load is one failure, and so
+ *   is a run that fails without any failed test
+ */
+export function countTests({ report, status, root }) {
+  const files = existsSync(report) ? JSON.parse(readFileSync(report, "utf8")).testResults : [];
+  const tests = files.flatMap((file) => file.assertionResults);
+  const count = (...states) => tests.filter((test) => states.includes(test.status)).length;
+
+  const unloaded = files.filter((file) => file.status === "failed" && !file.assertionResults.some(hasFailed)).length;
+  const forbidden = process.env.CI === "true" ? forbiddenSkips(tests, join(root, "test/allowed-skips")) : [];
+  for (const name of forbidden) {
+    process.stderr.write(`skipped, which test/allowed-skips does not allow: ${name}\n`);
+  }
+  const passed = count("passed");
+  const failed = count("failed") + unloaded + forbidden.length;
+  const skipped = tests.length - passed - count("failed") - forbidden.length;
+  return { passed, failed: failed === 0 && status !== 0 ? 1 : failed, skipped };
+}
+
+function hasFailed(test) {
+  return test.status === "failed";
+}
+
+/** Names of skipped tests that the list does not hold. A line of the list: `full test name | reason`; # starts a comment. */
+function forbiddenSkips(tests, listFile) {
+  const lines = readFileSync(listFile, "utf8").split("\n");
+  const entries = lines.map((line) => line.trim()).filter((line) => line !== "" && !line.startsWith("#"));
+  const allowed = new Set();
+  for (const entry of entries) {
+    const border = entry.lastIndexOf(" | ");
+    if (border > 0 && entry.slice(border + 3).trim() !== "") allowed.add(entry.slice(0, border).trim());
+    else process.stderr.write(`test/allowed-skips: not "full test name | reason": ${entry}\n`);
+  }
+  const skipped = tests.filter((test) => test.status !== "passed" && test.status !== "failed");
+  return skipped.map((test) => test.fullName.trim()).filter((name) => !allowed.has(name));
+}
