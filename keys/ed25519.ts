@@ -1,8 +1,9 @@
 import { base64, equalBytes, hex } from "./bytes.ts";
 import type { CipherSuite, RandomBytes } from "./cipher-suite.ts";
+import { isFieldElement } from "./curve25519.ts";
 import { SecurityError } from "./errors.ts";
 
-/** y-coordinates of the points of small order (RFC 8032; sign bit cleared), little-endian hex. */
+/** The y-coordinates of the eight points of small order (sign bit cleared), little-endian hex. */
 const SMALL_ORDER_Y: readonly string[] = [
   "0000000000000000000000000000000000000000000000000000000000000000",
   "0100000000000000000000000000000000000000000000000000000000000000",
@@ -18,6 +19,9 @@ const SMALL_ORDER_Y: readonly string[] = [
  * must never become a value of this type.
  */
 export class Ed25519PublicKey {
+  /** Sets the type apart from other keys of the same shape; there is no such field. */
+  declare readonly brand: "Ed25519PublicKey";
+  /** The 32 bytes; only to be read. */
   readonly bytes: Uint8Array;
 
   private constructor(bytes: Uint8Array) {
@@ -27,12 +31,12 @@ export class Ed25519PublicKey {
   /** @throws {SecurityError} E_PROTOCOL when it is not 32 bytes, is non-canonical (y >= 2^255 - 19) or of small order. */
   static parse(bytes: Uint8Array): Ed25519PublicKey {
     if (bytes.length !== 32) throw new SecurityError("E_PROTOCOL", "an Ed25519 public key is 32 bytes");
-    const y = bytes.slice();
+    const y = new Uint8Array(bytes); // slice() of a Buffer would share its memory
     y[31] = (y[31] ?? 0) & 0x7f;
-    if (!isBelowFieldPrime(y) || SMALL_ORDER_Y.includes(hex(y))) {
+    if (!isFieldElement(y) || SMALL_ORDER_Y.includes(hex(y))) {
       throw new SecurityError("E_PROTOCOL", "not an acceptable Ed25519 public key");
     }
-    return new Ed25519PublicKey(bytes.slice());
+    return new Ed25519PublicKey(new Uint8Array(bytes));
   }
 
   equals(other: Ed25519PublicKey): boolean {
@@ -54,10 +58,10 @@ export class Ed25519PrivateKey {
     this.publicKey = publicKey;
   }
 
-  /** From the 32-byte seed (RFC 8032 section 5.1.5). */
+  /** From the 32-byte seed (RFC 8032 section 5.1.5), which is copied. */
   static parse(suite: CipherSuite, seed: Uint8Array): Ed25519PrivateKey {
     if (seed.length !== 32) throw new RangeError("an Ed25519 seed is 32 bytes");
-    const copy = seed.slice();
+    const copy = new Uint8Array(seed);
     return new Ed25519PrivateKey(copy, Ed25519PublicKey.parse(suite.ed25519PublicKey(copy)));
   }
 
@@ -77,10 +81,4 @@ export class Ed25519PrivateKey {
   toString(): string {
     return this.toJSON();
   }
-}
-
-function isBelowFieldPrime(y: Uint8Array): boolean {
-  if (y[31] !== 0x7f) return true;
-  for (let i = 30; i >= 1; i--) if (y[i] !== 0xff) return true;
-  return (y[0] ?? 0) < 0xed;
 }

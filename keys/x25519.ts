@@ -1,10 +1,11 @@
 import { base64, equalBytes, hex } from "./bytes.ts";
 import type { CipherSuite, RandomBytes } from "./cipher-suite.ts";
+import { isFieldElement } from "./curve25519.ts";
 import { SecurityError } from "./errors.ts";
 
 /**
- * u-coordinates of small order below 2^255 (RFC 7748 section 6.1; https://cr.yp.to/ecdh.html#validate), little-endian hex.
- * The two larger encodings there are non-canonical and refused as such.
+ * The canonical u-coordinates of small order, on the curve and on its twist (https://cr.yp.to/ecdh.html#validate),
+ * little-endian hex: DH with them is all zero. Their other encodings are refused as non-canonical.
  */
 const SMALL_ORDER: readonly string[] = [
   "0000000000000000000000000000000000000000000000000000000000000000",
@@ -16,6 +17,9 @@ const SMALL_ORDER: readonly string[] = [
 
 /** An X25519 public key: 32 bytes, canonical, not of small order. Noise's `s` and `e`. */
 export class X25519PublicKey {
+  /** Sets the type apart from other keys of the same shape; there is no such field. */
+  declare readonly brand: "X25519PublicKey";
+  /** The 32 bytes; only to be read. */
   readonly bytes: Uint8Array;
 
   private constructor(bytes: Uint8Array) {
@@ -24,10 +28,10 @@ export class X25519PublicKey {
 
   /** @throws {SecurityError} E_PROTOCOL when it is not 32 bytes, is non-canonical (>= 2^255 - 19) or of small order. */
   static parse(bytes: Uint8Array): X25519PublicKey {
-    if (bytes.length !== 32 || !isCanonical(bytes) || SMALL_ORDER.includes(hex(bytes))) {
+    if (!isFieldElement(bytes) || SMALL_ORDER.includes(hex(bytes))) {
       throw new SecurityError("E_PROTOCOL", "not an acceptable X25519 public key");
     }
-    return new X25519PublicKey(bytes.slice());
+    return new X25519PublicKey(new Uint8Array(bytes));
   }
 
   equals(other: X25519PublicKey): boolean {
@@ -49,10 +53,10 @@ export class X25519PrivateKey {
     this.publicKey = publicKey;
   }
 
-  /** From 32 secret bytes. */
+  /** From 32 secret bytes, which are copied. */
   static parse(suite: CipherSuite, bytes: Uint8Array): X25519PrivateKey {
     if (bytes.length !== 32) throw new RangeError("an X25519 private key is 32 bytes");
-    const copy = bytes.slice();
+    const copy = new Uint8Array(bytes); // slice() of a Buffer would share its memory
     return new X25519PrivateKey(copy, X25519PublicKey.parse(suite.x25519PublicKey(copy)));
   }
 
@@ -72,12 +76,4 @@ export class X25519PrivateKey {
   toString(): string {
     return this.toJSON();
   }
-}
-
-function isCanonical(bytes: Uint8Array): boolean {
-  const top = bytes[31] ?? 0;
-  if (top > 0x7f) return false;
-  if (top < 0x7f) return true;
-  for (let i = 30; i >= 1; i--) if (bytes[i] !== 0xff) return true;
-  return (bytes[0] ?? 0) < 0xed;
 }
