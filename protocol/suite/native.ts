@@ -1,0 +1,138 @@
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  diffieHellman,
+  type KeyObject,
+  sign as signWith,
+  verify as verifyWith,
+} from "node:crypto";
+import type { CipherSuite } from "../../keys/cipher-suite.ts";
+import type { Ed25519PrivateKey, Ed25519PublicKey } from "../../keys/ed25519.ts";
+import { SecurityError } from "../../keys/errors.ts";
+import type { X25519PublicKey } from "../../keys/x25519.ts";
+import { type ChaCha20Poly1305, counterAead, TAG_BYTES } from "./counter-aead.ts";
+
+/** The suite on node:crypto (OpenSSL). */
+export const nativeSuite: CipherSuite = {
+  name: "native",
+  sha256: (...parts) => digest("sha256", parts),
+  sha512: (...parts) => digest("sha512", parts),
+  hmacSha256: (key, ...parts) => {
+    const hmac = createHmac("sha256", key);
+    for (const part of parts) hmac.update(part);
+    return plain(hmac.digest());
+  },
+  x25519PublicKey: (privateKey) => rawPublicKey(importPrivateKey("X25519", privateKey)),
+  dh: (privateKey, publicKey) => {
+    try {
+      return plain(
+        diffieHellman({
+          privateKey: privateKeyObject("X25519", privateKey.secretBytes()),
+          publicKey: publicKeyObject("X25519", publicKey),
+        }),
+      );
+    } catch (cause) {
+      // OpenSSL refuses an all-zero shared secret (RFC 7748 section 6.1).
+      throw new SecurityError("E_PROTOCOL", "no shared secret with this X25519 key", { cause });
+    }
+  },
+  ed25519PublicKey: (seed) => rawPublicKey(importPrivateKey("Ed25519", seed)),
+  sign: (privateKey: Ed25519PrivateKey, message) =>
+    plain(signWith(null, message, privateKeyObject("Ed25519", privateKey.secretBytes()))),
+  verify: (publicKey: Ed25519PublicKey, message, signature) => {
+    try {
+      const verdict: unknown = verifyWith(null, message, publicKeyObject("Ed25519", publicKey), signature);
+      return verdict === true;
+    } catch {
+      return false;
+    }
+  },
+  aead: (key) => counterAead(nativeChaCha20Poly1305(key)),
+};
+
+/** ChaCha20-Poly1305 by OpenSSL. Sealing copies nothing: each part becomes one piece of ciphertext. */
+export function nativeChaCha20Poly1305(key: Uint8Array): ChaCha20Poly1305 {
+  const secret = createSecretKey(key);
+  return {
+    seal: (nonce, ad, parts) => {
+      const cipher = createCipheriv("chacha20-poly1305", secret, nonce, { authTagLength: TAG_BYTES });
+      cipher.setAAD(ad, { plaintextLength: 0 }); // the length matters to CCM alone
+      const pieces = parts.map((part) => plain(cipher.update(part)));
+      cipher.final();
+      pieces.push(plain(cipher.getAuthTag()));
+      return pieces;
+    },
+    open: (nonce, ad, ciphertext) => {
+      if (ciphertext.length < TAG_BYTES) return undefined;
+      const decipher = createDecipheriv("chacha20-poly1305", secret, nonce, { authTagLength: TAG_BYTES });
+      decipher.setAAD(ad, { plaintextLength: 0 });
+      decipher.setAuthTag(ciphertext.subarray(-TAG_BYTES));
+      const plaintext = plain(decipher.update(ciphertext.subarray(0, -TAG_BYTES)));
+      try {
+        decipher.final();
+      } catch {
+        return undefined;
+      }
+      return plaintext;
+    },
+  };
+}
+
+type Curve = "X25519" | "Ed25519";
+
+/** PrivateKeyInfo up to the 32 bytes of the key, by curve (RFC 8410 section 7). */
+const PKCS8_PREFIX: Record<Curve, Uint8Array> = {
+  X25519: Uint8Array.of(0x30, 46, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x6e, 4, 34, 4, 32),
+  Ed25519: Uint8Array.of(0x30, 46, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 34, 4, 32),
+};
+
+// Importing a private key costs ten times a DH. The array that a private key keeps to itself stands for the key here,
+// so that the import which found its public half, while it was parsed, is the only one.
+const privateKeys: Record<Curve, WeakMap<Uint8Array, KeyObject>> = { X25519: new WeakMap(), Ed25519: new WeakMap() };
+const publicKeys = new WeakMap<X25519PublicKey | Ed25519PublicKey, KeyObject>();
+
+function privateKeyObject(curve: Curve, own: Uint8Array): KeyObject {
+  return privateKeys[curve].get(own) ?? importPrivateKey(curve, own);
+}
+
+function importPrivateKey(curve: Curve, bytes: Uint8Array): KeyObject {
+  // As JWK it would be faster, but a string is never erased, and newer versions of Node want the public half too.
+  const der = Buffer.concat([PKCS8_PREFIX[curve], bytes]);
+  try {
+    const key = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
+    privateKeys[curve].set(bytes, key);
+    return key;
+  } finally {
+    der.fill(0);
+  }
+}
+
+function publicKeyObject(curve: Curve, publicKey: X25519PublicKey | Ed25519PublicKey): KeyObject {
+  const known = publicKeys.get(publicKey);
+  if (known !== undefined) return known;
+  const x = Buffer.from(publicKey.bytes).toString("base64url");
+  const key = createPublicKey({ key: { kty: "OKP", crv: curve, x }, format: "jwk" }); // ten times faster than DER
+  publicKeys.set(publicKey, key);
+  return key;
+}
+
+function rawPublicKey(privateKey: KeyObject): Uint8Array {
+  const { x } = createPublicKey(privateKey).export({ format: "jwk" });
+  return plain(Buffer.from(x ?? "", "base64url"));
+}
+
+function digest(algorithm: "sha256" | "sha512", parts: readonly Uint8Array[]): Uint8Array {
+  const hash = createHash(algorithm);
+  for (const part of parts) hash.update(part);
+  return plain(hash.digest());
+}
+
+/** The same memory as a Uint8Array: a Buffer's slice() shares where a Uint8Array's copies. */
+function plain(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+}
