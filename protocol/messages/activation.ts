@@ -6,16 +6,17 @@
  * activate                   nonce (16), the name statement, the binding, activation signature (64),
  *                            u16-prefixed owner signature (SSHSIG)                     answered by frame done
  * putStatement               the binding (of the sender, its first)                    answered by frame done
- * rendezvousActivationStart  u8-prefixed name                 answered by frame activation
- * rendezvousActivate         nonce (16), u8-prefixed name, X25519 (32), Ed25519 (32), addresses,
+ * rendezvousActivationStart  activation public key (32)       answered by frame activation
+ * rendezvousActivate         nonce (16), activation public key (32), X25519 (32), Ed25519 (32), addresses,
  *                            activation signature (64), own signature (64)             answered by frame rendezvous
- * rendezvousReport           u8-prefixed name, boot (16), u32 legs, addresses          answered by frame rendezvous
+ * rendezvousReport           boot (16), u32 legs, addresses                            answered by frame rendezvous
  * addresses                  u8 count (1..4), each u8-prefixed
  * ```
  * Signed by the activation key (raw Ed25519) and by the owner key (SSHSIG `sshnp-activation@v1`), u16-prefixed:
  * "LABEL activation", nonce, directory fingerprint, name, owner line, member, role, X25519, Ed25519.
- * For a rendezvous its own Ed25519 key stands for the owner key and signs raw; the name is `rendezvous:NAME`, member
- * and role are empty.
+ * For a rendezvous its own Ed25519 key stands for the owner key and signs raw; the name is `rendezvous`, member and role
+ * are empty: it learns what it is called at this directory from the statement that answers. Its activation key is derived
+ * for the same name `rendezvous`. A report belongs to the rendezvous whose X25519 key sent it.
  */
 import { ByteReader, ByteWriter, prefixed16, utf8 } from "../../keys/bytes.ts";
 import { Ed25519PublicKey } from "../../keys/ed25519.ts";
@@ -27,7 +28,7 @@ import { X25519PublicKey } from "../../keys/x25519.ts";
 import { LABEL } from "../label.ts";
 import { MAX_RENDEZVOUS_ADDRESSES, SIGNATURE_BYTES } from "../limits.ts";
 import { parseRendezvousAddress } from "../rendezvous-address.ts";
-import { type Binding, isRendezvousName } from "../statements.ts";
+import type { Binding } from "../statements.ts";
 import { readSignedText, writeSignedText } from "../signed-text-wire.ts";
 
 /** SSHSIG namespace of the owner's signature over an activation. */
@@ -41,21 +42,23 @@ export interface Activation {
   readonly ownerSignature: Uint8Array;
 }
 
+/** What the activation key of a rendezvous is derived for, in the place of a name. */
+export const RENDEZVOUS_ACTIVATION = "rendezvous";
+
 export interface RendezvousIdentity {
-  readonly rendezvous: string;
   readonly x25519: X25519PublicKey;
   readonly ed25519: Ed25519PublicKey;
 }
 
 export interface RendezvousActivation extends RendezvousIdentity {
   readonly nonce: Uint8Array;
+  readonly activationKey: Ed25519PublicKey;
   readonly addresses: readonly string[];
   readonly activationSignature: Uint8Array;
   readonly ownSignature: Uint8Array;
 }
 
 export interface RendezvousReport {
-  readonly rendezvous: string;
   /** 16 random bytes of this start. */
   readonly boot: Uint8Array;
   /** Legs held now. */
@@ -77,7 +80,7 @@ export function rendezvousActivationProof(
   challenge: { readonly nonce: Uint8Array; readonly directoryFingerprint: string },
   identity: RendezvousIdentity,
 ): Uint8Array {
-  return proof(challenge, `rendezvous:${identity.rendezvous}`, ed25519Line(identity.ed25519), "", "", identity);
+  return proof(challenge, RENDEZVOUS_ACTIVATION, ed25519Line(identity.ed25519), "", "", identity);
 }
 
 export function encodeActivationStart(name: Name): Uint8Array {
@@ -113,22 +116,19 @@ export function parseActivation(body: Uint8Array): Activation {
   return { nonce, name, binding, activationSignature, ownerSignature };
 }
 
-export function encodeRendezvousActivationStart(rendezvous: string): Uint8Array {
-  return new ByteWriter().text8(rendezvous).done();
+export function encodeRendezvousActivationStart(activationKey: Ed25519PublicKey): Uint8Array {
+  return activationKey.bytes.slice();
 }
 
 /** @throws {PeerError} E_PROTOCOL. */
-export function parseRendezvousActivationStart(body: Uint8Array): string {
-  const reader = new ByteReader(body);
-  const rendezvous = readRendezvousName(reader);
-  reader.end();
-  return rendezvous;
+export function parseRendezvousActivationStart(body: Uint8Array): Ed25519PublicKey {
+  return Ed25519PublicKey.parse(body);
 }
 
 export function encodeRendezvousActivation(activation: RendezvousActivation): Uint8Array {
   const writer = new ByteWriter()
     .raw(activation.nonce)
-    .text8(activation.rendezvous)
+    .raw(activation.activationKey.bytes)
     .raw(activation.x25519.bytes)
     .raw(activation.ed25519.bytes);
   writeAddresses(writer, activation.addresses);
@@ -139,18 +139,18 @@ export function encodeRendezvousActivation(activation: RendezvousActivation): Ui
 export function parseRendezvousActivation(body: Uint8Array): RendezvousActivation {
   const reader = new ByteReader(body);
   const nonce = reader.raw(16).slice();
-  const rendezvous = readRendezvousName(reader);
+  const activationKey = Ed25519PublicKey.parse(reader.raw(32));
   const x25519 = X25519PublicKey.parse(reader.raw(32));
   const ed25519 = Ed25519PublicKey.parse(reader.raw(32));
   const addresses = readAddresses(reader);
   const activationSignature = reader.raw(64).slice();
   const ownSignature = reader.raw(64).slice();
   reader.end();
-  return { nonce, rendezvous, x25519, ed25519, addresses, activationSignature, ownSignature };
+  return { nonce, activationKey, x25519, ed25519, addresses, activationSignature, ownSignature };
 }
 
 export function encodeRendezvousReport(report: RendezvousReport): Uint8Array {
-  const writer = new ByteWriter().text8(report.rendezvous).raw(report.boot).u32(report.legs);
+  const writer = new ByteWriter().raw(report.boot).u32(report.legs);
   writeAddresses(writer, report.addresses);
   return writer.done();
 }
@@ -158,12 +158,11 @@ export function encodeRendezvousReport(report: RendezvousReport): Uint8Array {
 /** @throws {PeerError} E_PROTOCOL. */
 export function parseRendezvousReport(body: Uint8Array): RendezvousReport {
   const reader = new ByteReader(body);
-  const rendezvous = readRendezvousName(reader);
   const boot = reader.raw(16).slice();
   const legs = reader.u32();
   const addresses = readAddresses(reader);
   reader.end();
-  return { rendezvous, boot, legs, addresses };
+  return { boot, legs, addresses };
 }
 
 function proof(
@@ -185,12 +184,6 @@ function proof(
     keys.x25519.bytes,
     keys.ed25519.bytes,
   );
-}
-
-function readRendezvousName(reader: ByteReader): string {
-  const name = reader.text8();
-  if (!isRendezvousName(name)) throw new PeerError("E_PROTOCOL", "a rendezvous has a malformed name");
-  return name;
 }
 
 function writeAddresses(writer: ByteWriter, addresses: readonly string[]): void {
