@@ -1,0 +1,84 @@
+import * as v from "valibot";
+import { isMember, isName, type Name } from "./names.ts";
+import { type Fingerprint, isFingerprint } from "./openssh.ts";
+import type { PrivateFolder } from "./private-folder.ts";
+import { type SignedTextJson, signedTextSchema } from "./signed-text.ts";
+import { readState, removeState, writeState } from "./state-files.ts";
+
+/** How this machine came to believe a peer's owner key. */
+export type PinOrigin = "given" | "first contact" | "accepted";
+
+/** What this machine remembers of one peer's name: the pin of its owner key, and of each member it has met. */
+export interface PeerFile {
+  readonly v: 1;
+  readonly name: string;
+  /** The owner key as OpenSSH public key line. */
+  readonly owner: string;
+  readonly origin: PinOrigin;
+  /** ms since 1970 UTC. */
+  readonly since: number;
+  readonly statement: SignedTextJson;
+  readonly members: readonly PeerMember[];
+  /** Fingerprints of new keys (owner or host) that the user accepted ahead of the next connect. */
+  readonly accepted: readonly string[];
+}
+
+export interface PeerMember {
+  readonly member: string;
+  /** The newest binding seen; an older one is refused. */
+  readonly binding: SignedTextJson;
+  /** SSH host keys as OpenSSH public key lines; empty for clients. */
+  readonly hostKeys: readonly string[];
+}
+
+const peerSchema: v.GenericSchema<PeerFile> = v.strictObject({
+  v: v.literal(1),
+  name: v.pipe(
+    v.string(),
+    v.check((name) => isName(name)),
+  ),
+  owner: v.string(),
+  origin: v.picklist(["given", "first contact", "accepted"]),
+  since: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  statement: signedTextSchema,
+  members: v.array(
+    v.strictObject({
+      member: v.pipe(
+        v.string(),
+        v.check((member) => isMember(member)),
+      ),
+      binding: signedTextSchema,
+      hostKeys: v.array(v.string()),
+    }),
+  ),
+  accepted: v.array(
+    v.pipe(
+      v.string(),
+      v.check((text) => isFingerprint(text)),
+    ),
+  ),
+});
+
+/** What is remembered of `name`, or undefined. @throws {SetupError} as {@link readState}. */
+export async function readPeer(keys: PrivateFolder, name: Name): Promise<PeerFile | undefined> {
+  return readState(keys, fileOf(name), peerSchema);
+}
+
+/** Remembers a peer, on disk when it returns. @throws {SetupError} as {@link writeState}. */
+export async function writePeer(keys: PrivateFolder, peer: PeerFile): Promise<void> {
+  await writeState(keys, fileOf(peer.name), peerSchema, peer);
+}
+
+/** Forgets a peer; that there was none is no error. */
+export async function forgetPeer(keys: PrivateFolder, name: Name): Promise<void> {
+  await removeState(keys, fileOf(name));
+}
+
+/** The peer with one more accepted fingerprint. */
+export function withAccepted(peer: PeerFile, accepted: Fingerprint): PeerFile {
+  return { ...peer, accepted: [...peer.accepted.filter((text) => text !== accepted), accepted] };
+}
+
+function fileOf(name: string): string {
+  return `peer.${name}.json`;
+}
