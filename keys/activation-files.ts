@@ -1,0 +1,30 @@
+import * as v from "valibot";
+import type { MemberName, Name } from "./names.ts";
+import type { PrivateFolder } from "./private-folder.ts";
+import { readState, writeState } from "./state-files.ts";
+
+/*
+ * Whether the directory has acknowledged a member that was made here. The key files are written before anything is
+ * sent, so that a lost answer loses no key; until the acknowledgement the same statements are sent again.
+ */
+
+const schema = v.strictObject({ v: v.literal(1), acknowledged: v.boolean() });
+
+interface Member {
+  readonly name: Name;
+  readonly member: MemberName;
+}
+
+/** Undefined when the member was never sent from this folder. @throws {SetupError} as {@link readState}. */
+export async function readAcknowledged(keys: PrivateFolder, member: Member): Promise<boolean | undefined> {
+  return (await readState(keys, fileOf(member), schema))?.acknowledged;
+}
+
+/** @throws {SetupError} as {@link writeState}. */
+export async function writeAcknowledged(keys: PrivateFolder, member: Member, acknowledged: boolean): Promise<void> {
+  await writeState(keys, fileOf(member), schema, { v: 1, acknowledged });
+}
+
+function fileOf({ name, member }: Member): string {
+  return `activation.${name}.${member}.json`;
+}

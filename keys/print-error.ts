@@ -1,0 +1,30 @@
+import { SshnpError } from "./errors.ts";
+
+/**
+ * Tells a person what went wrong, in one block on stderr, and returns the exit status for it:
+ *
+ * ```
+ * sshnp: mygateway is offline: last seen 14 min ago.
+ *        Wait for it: sshnp --wait @device mygateway
+ *        [E_OFFLINE]
+ * ```
+ * Whatever others wrote into the error is escaped. An error that is no {@link SshnpError} is a bug of ours and gets one
+ * line; its stack is for those who set SSHNP_DEBUG=1.
+ */
+export function printError(command: string, error: unknown): number {
+  if (error instanceof SshnpError) {
+    const indent = " ".repeat(command.length + 2);
+    const lines = [error.message, ...(error.next === undefined ? [] : [error.next]), `[${error.code}]`];
+    process.stderr.write(lines.map((line, i) => `${i === 0 ? `${command}: ` : indent}${printable(line)}\n`).join(""));
+    return error.exitStatus;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`${command}: This is a bug: ${printable(message)} [E_BUG]\n`);
+  if (process.env["SSHNP_DEBUG"] === "1" && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
+  return 70;
+}
+
+/** Text with everything but printable ASCII escaped: no control or bidirectional character reaches a terminal. */
+export function printable(text: string): string {
+  return text.replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
