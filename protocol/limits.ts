@@ -27,6 +27,27 @@ export const UNPAIRED_LEG_MS = 15_000; // a leg waits this long for the other on
 export const EARLY_DATA_BYTES = 64 * 1024; // held for an unpaired leg
 export const FIRST_FLIGHT_BYTES = 60 * 1024; // records kept by a client until the device's CONFIRM; below EARLY_DATA_BYTES
 
+// Records and streams
+export const RECORD_BYTES = 65_600; // L of a record: a full DATA record (65,557) and a little room
+export const DATA_BYTES = 64 * 1024; // of one DATA record: what Node reads from a socket at once
+export const RECORDS_PER_KEY = 2 ** 32; // far below Noise's 2^64 and the bounds of ChaCha20-Poly1305 (RFC 8439 section 2.8)
+export const SERVICE_BYTES = 512; // of an OPEN; the longest tcp:HOST:PORT is 263
+export const STREAMS = 64; // of one session at once, those not yet answered or not yet finished included
+export const STREAM_WINDOW_BYTES = 4 * 1024 * 1024; // 40 MB/s at 100 ms round trip
+export const SESSION_WINDOW_BYTES = 16 * 1024 * 1024; // all windows together; what a stopped reader can make an end hold
+export const EARLY_WINDOW_BYTES = 48 * 1024; // of a stream ahead of its OPENED; fits in FIRST_FLIGHT_BYTES
+export const FIRST_FLIGHT_DATA_BYTES = 56 * 1024; // OPEN and DATA of it; the rest is kept for END, RESET and CLOSE
+export const CREDIT_BYTES = 2 ** 31; // unspent on one stream; keeps every sum of windows a small integer
+export const SMALL_CHUNK_BYTES = 2 * 1024; // received data below this is joined while it waits, so that memory is bytes, not objects
+export const SOCKET_QUEUE_BYTES = 512 * 1024; // waiting for a socket; data stops far below, only answers a peer provokes reach it
+
+// Heartbeat of a path
+export const PING_MS = 15_000; // between PINGs; keeps NAT entries (30 s and more) alive
+export const PATH_DEAD_MS = 30_000; // without an answer and without any progress
+export const PING_GAP_MS = 200; // least time between two PINGs of one sender
+export const PINGS_PER_SECOND = 10; // answered; twice what PING_GAP_MS lets through, for uneven networks
+export const LINGER_MS = 2_000; // for a CLOSE to reach the peer before the socket is destroyed
+
 // Handshake payloads
 export const HOST_KEYS = 8; // SSH host keys of one device; OpenSSH makes three
 export const SSH_KEY_BYTES = 4 * 1024; // one SSH public key blob; RSA of 16,384 bits fits
@@ -35,3 +56,6 @@ export const SESSION_CACHE = 4096; // answers a device remembers, by session id
 
 // Links
 export const LINK_NAMES = 64; // names whose owners a device asks for at once
+
+// Members
+export const CLIENT_BINDING_MS = 365 * 24 * 60 * 60_000; // a client's binding lasts a year; a device's does not expire
