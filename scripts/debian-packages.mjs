@@ -39,8 +39,8 @@ export async function installDebianPackages(commands, { signal }) {
   try {
     await run("apt-get", [...apt, "install", "-y", "--no-install-recommends", ...missing], { env, detached: true });
   } finally {
-    if (missing.includes(PACKAGES.sshd)) await disableSshd();
     releaseServices();
+    if (missing.includes(PACKAGES.sshd)) await disableSshd();
   }
   signal.throwIfAborted();
 }
@@ -81,8 +81,11 @@ function isPresent(path) {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** The package enables its service at the first installation, whatever the policy says. */
+/** The package enables its service at the first installation, whatever the policy says, for each init system in its way. */
 async function disableSshd() {
-  if (isThere("deb-systemd-helper")) await run("deb-systemd-helper", ["disable", "ssh.service"]);
-  if (existsSync("/etc/init.d/ssh")) await run("update-rc.d", ["ssh", "disable"]);
+  const env = { ...process.env, DPKG_MAINTSCRIPT_PACKAGE: PACKAGES.sshd }; // deb-systemd-helper demands it
+  if (isThere("deb-systemd-helper")) await run("deb-systemd-helper", ["disable", "ssh.service"], { env });
+  if (isPresent("/etc/init.d/ssh")) await run("update-rc.d", ["ssh", "disable"]);
+  const runit = "/etc/runit/runsvdir/default";
+  if (isPresent(`${runit}/ssh`)) renameSync(`${runit}/ssh`, `${runit}/.ssh`); // a leading dot means: switched off
 }

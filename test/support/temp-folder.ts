@@ -9,8 +9,8 @@ export interface TemporaryFolder extends AsyncDisposable {
 }
 
 /** Makes a folder of the test's own: `await using folder = await temporaryFolder()`, or `remove()` in an after hook. */
-export async function temporaryFolder(): Promise<TemporaryFolder> {
-  const path = await mkdtemp(join(tmpdir(), "np-"));
+export async function temporaryFolder(parent: string = tmpdir()): Promise<TemporaryFolder> {
+  const path = await mkdtemp(join(parent, "np-"));
   const remove = (): Promise<void> => rm(path, { recursive: true, force: true, maxRetries: 3 });
   return { path, remove, [Symbol.asyncDispose]: remove };
 }
