@@ -15,7 +15,7 @@ import { PeerError } from "../../keys/errors.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { TICKET_ENTRIES } from "../limits.ts";
 import { parseRefusalCode, REFUSAL_NUMBERS, type RefusalCode } from "../refusal-codes.ts";
-import { type Prologue, parsePrologue, readPrologue } from "../session/prologue.ts";
+import { type Prologue, parsePrologue, readPrologue } from "./prologue.ts";
 import { readSignedText, writeSignedText } from "../signed-text-wire.ts";
 
 export interface SessionRequest {

@@ -9,7 +9,7 @@ import { HandshakeState } from "../noise/handshake-state.ts";
 import { IKhfsPsk2 } from "../noise/ikhfs-psk2.ts";
 import { ticketHash } from "../ticket.ts";
 import { type AnswerPayload, encodeRequestPayload, parseAnswerPayload, type RequestPayload } from "./payloads.ts";
-import { encodePrologue, type Prologue } from "./prologue.ts";
+import { encodePrologue, type Prologue } from "../messages/prologue.ts";
 
 /** psk of a new session: the slot is there so that resumption runs through the same code. */
 export const NEW_SESSION_PSK: Uint8Array = new Uint8Array(32);

@@ -10,7 +10,7 @@ import { IKhfsPsk2 } from "../noise/ikhfs-psk2.ts";
 import type { Binding } from "../statements.ts";
 import { NEW_SESSION_PSK } from "./initiator.ts";
 import { type AnswerPayload, encodeAnswerPayload, parseRequestPayload, type RequestPayload } from "./payloads.ts";
-import type { Prologue } from "./prologue.ts";
+import type { Prologue } from "../messages/prologue.ts";
 
 /** The device's half of one session handshake: msg1 in, one msg2 out. */
 export class SessionResponder {
