@@ -27,6 +27,18 @@ export const UNPAIRED_LEG_MS = 15_000; // a leg waits this long for the other on
 export const EARLY_DATA_BYTES = 64 * 1024; // held for an unpaired leg
 export const FIRST_FLIGHT_BYTES = 60 * 1024; // records kept by a client until the device's CONFIRM; below EARLY_DATA_BYTES
 
+// Rendezvous
+export const RENDEZVOUS_CONNECTIONS = 16_000; // sockets of one process; leaves room below the common 20,000 open files
+export const UNPAIRED_LEGS = 4_096; // that wait at once, for their hello or for the other leg; of 64 KiB early data each, 256 MiB
+export const UNPAIRED_LEGS_PER_ADDRESS = 32; // the same of one IPv4 address or IPv6 /64; a busy office pairs each within a second
+export const RENDEZVOUS_SESSIONS = 65_536; // whose tries are remembered until their tickets expire, about 300 B each
+export const REFUSED_LEG_MS = 2_000; // for a refusal to reach the end before the socket is destroyed
+export const SPLICE_BYTES = 512 * 1024; // held between two legs, both ways together
+export const WEBSOCKET_MESSAGE_BYTES = 64 * 1024; // of a leg over WebSocket; below what proxies commonly buffer
+export const REPORT_MS = 15_000; // between two reports of a rendezvous; after 45 s of silence no new ticket names it
+export const DIAL_STAGGER_MS = 300; // from one address to the next while the first does not answer (RFC 8305 section 5: 100 ms to 2 s)
+export const DIAL_MS = 10_000; // to connect to one address; two lost SYNs are sent again within 3 s each
+
 // Records and streams
 export const RECORD_BYTES = 65_600; // L of a record: a full DATA record (65,557) and a little room
 export const DATA_BYTES = 64 * 1024; // of one DATA record: what Node reads from a socket at once

@@ -81,6 +81,21 @@ export function verifyTicket(suite: CipherSuite, ticketKeys: readonly Ed25519Pub
   return { sid, legKey, entries, issued, expires };
 }
 
+/**
+ * Whether one of `ticketKeys` is the key that a ticket says it is signed with. Nothing is verified.
+ * @throws {PeerError} E_PROTOCOL when it does not say.
+ */
+export function isTicketKeyKnown(
+  suite: CipherSuite,
+  ticketKeys: readonly Ed25519PublicKey[],
+  bytes: Uint8Array,
+): boolean {
+  const reader = new ByteReader(bytes);
+  reader.exactly16(1);
+  const id = reader.exactly16(8);
+  return ticketKeys.some((key) => equalBytes(id, keyId(suite, key)));
+}
+
 /** SHA-256 over all bytes of a ticket, signature included: what msg2 commits to. */
 export function ticketHash(suite: CipherSuite, bytes: Uint8Array): Uint8Array {
   return suite.sha256(bytes);
