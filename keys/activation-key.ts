@@ -10,11 +10,7 @@ import type { Secret } from "./secret.ts";
  *
  * Ed25519 seed = HKDF-SHA256(secret, no salt, info "sshnp activation " || name), 32 bytes.
  */
-export function activationKey(
-  suite: CipherSuite,
-  secret: Secret,
-  name: Name | `rendezvous:${string}`,
-): Ed25519PrivateKey {
+export function activationKey(suite: CipherSuite, secret: Secret, name: Name | "rendezvous"): Ed25519PrivateKey {
   const info = `sshnp activation ${name}`;
   const seed = hkdfSha256(suite, secret.secretBytes(), { salt: new Uint8Array(0), info, length: 32 });
   return Ed25519PrivateKey.parse(suite, seed);

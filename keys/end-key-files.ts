@@ -1,0 +1,291 @@
+/**
+ * The key files of the ends: written once, never overwritten. docs/protocol.md lists their fields.
+ *
+ * ```
+ * @acme.owner.npkeys     v, kind "owner", name, ed25519, statement
+ * @acme.MEMBER.npkeys    v, kind "member", name, member, role, x25519, ed25519, owner, directory, statements
+ * ```
+ * Private keys are base64 of 32 B. With a passphrase the whole file is an age file.
+ */
+import * as v from "valibot";
+import { isAgeFile, openWithPassphrase, sealWithPassphrase } from "./age-file.ts";
+import { base64, fromBase64, utf8 } from "./bytes.ts";
+import type { CipherSuite } from "./cipher-suite.ts";
+import { Ed25519PrivateKey } from "./ed25519.ts";
+import { SetupError } from "./errors.ts";
+import { parseJsonFile, printJsonFile } from "./json-file.ts";
+import { isMember, isName, type MemberName, type Name, type Role } from "./names.ts";
+import { ed25519Line, parsePublicKeyLine } from "./openssh.ts";
+import type { PrivateFolder } from "./private-folder.ts";
+import type { Secret } from "./secret.ts";
+import { shellWord } from "./shell-word.ts";
+import { type SignedText, signedTextFromJson, signedTextSchema, signedTextToJson } from "./signed-text.ts";
+import { parseSshsig, verifySshsig } from "./sshsig.ts";
+import { X25519PrivateKey } from "./x25519.ts";
+
+/** The key that speaks for a name, with the statement in which it says so. */
+export interface OwnerKeys {
+  readonly name: Name;
+  readonly privateKey: Ed25519PrivateKey;
+  readonly statement: SignedText;
+}
+
+/** One machine or terminal under a name: its own keys, whom it belongs to, and where its directory is. */
+export interface MemberKeys {
+  readonly name: Name;
+  readonly member: MemberName;
+  readonly role: Role;
+  readonly x25519: X25519PrivateKey;
+  readonly ed25519: Ed25519PrivateKey;
+  /** The owner key as an OpenSSH public key line without comment. */
+  readonly owner: string;
+  /** The directory's address with its fingerprint. */
+  readonly directory: string;
+  /** Name statement and binding, signed by the owner. */
+  readonly statements: readonly SignedText[];
+}
+
+/** What lies in a keys folder. The role of a member is undefined while a passphrase guards its file. */
+export type KeyFileEntry =
+  | { readonly kind: "owner"; readonly name: Name; readonly path: string }
+  | {
+      readonly kind: "member";
+      readonly name: Name;
+      readonly member: MemberName;
+      readonly role: Role | undefined;
+      readonly path: string;
+    };
+
+export interface Protection {
+  /** Makes the file an age file. */
+  readonly passphrase?: Secret | undefined;
+  /** scrypt's log2(N); age's default when absent. */
+  readonly scryptWorkFactor?: number | undefined;
+}
+
+/** Asks a person for the passphrase of the file at `path`; called only when there is one. */
+export type AskPassphrase = (path: string) => Promise<Secret>;
+
+/** Writes an owner file and returns its path. @throws {SetupError} E_KEY_EXISTS, E_STORAGE, E_PASSPHRASE (empty). */
+export async function writeOwnerFile(
+  folder: PrivateFolder,
+  owner: OwnerKeys,
+  protection: Protection = {},
+): Promise<string> {
+  const json: OwnerJson = {
+    v: 1,
+    kind: "owner",
+    name: owner.name,
+    ed25519: base64(owner.privateKey.secretBytes()),
+    statement: signedTextToJson(owner.statement),
+  };
+  return await write(folder, ownerFile(owner.name), printJsonFile(ownerSchema, json), protection);
+}
+
+/** Writes a member file and returns its path. Throws as {@link writeOwnerFile}. */
+export async function writeMemberFile(
+  folder: PrivateFolder,
+  keys: MemberKeys,
+  protection: Protection = {},
+): Promise<string> {
+  const json: MemberJson = {
+    v: 1,
+    kind: "member",
+    name: keys.name,
+    member: keys.member,
+    role: keys.role,
+    x25519: base64(keys.x25519.secretBytes()),
+    ed25519: base64(keys.ed25519.secretBytes()),
+    owner: keys.owner,
+    directory: keys.directory,
+    statements: keys.statements.map(signedTextToJson),
+  };
+  return await write(folder, memberFile(keys), printJsonFile(memberSchema, json), protection);
+}
+
+/**
+ * The owner keys of `name`, or undefined when they are not in this folder. The statement is signed by them.
+ * @throws {SetupError} E_BAD_KEY_FILE, E_PASSPHRASE, E_KEY_PERMISSIONS, E_STORAGE.
+ */
+export async function readOwnerFile(
+  suite: CipherSuite,
+  folder: PrivateFolder,
+  name: Name,
+  askPassphrase?: AskPassphrase,
+): Promise<OwnerKeys | undefined> {
+  const path = folder.pathOf(ownerFile(name));
+  const bytes = await readUnlocked(folder, ownerFile(name), askPassphrase);
+  if (bytes === undefined) return undefined;
+  const json = parseJsonFile(ownerSchema, bytes);
+  if (json === undefined || json.name !== name) throw damaged(path);
+  return orDamaged(path, () => {
+    const privateKey = Ed25519PrivateKey.parse(suite, fromBase64(json.ed25519, 32));
+    const statement = signedTextFromJson(json.statement);
+    // One wrong character makes another key, as valid as the first; the signature tells.
+    if (!isSignedBy(suite, statement, ed25519Line(privateKey.publicKey))) throw damaged(path);
+    return { name, privateKey, statement };
+  });
+}
+
+/**
+ * The keys of a member, or undefined when they are not in this folder. The statements are signed by the owner named
+ * in the file, and one of them names the public halves of both keys.
+ * @throws {SetupError} E_BAD_KEY_FILE, E_PASSPHRASE, E_KEY_PERMISSIONS, E_STORAGE.
+ */
+export async function readMemberFile(
+  suite: CipherSuite,
+  folder: PrivateFolder,
+  { name, member }: { readonly name: Name; readonly member: MemberName },
+  askPassphrase?: AskPassphrase,
+): Promise<MemberKeys | undefined> {
+  const file = memberFile({ name, member });
+  const path = folder.pathOf(file);
+  const bytes = await readUnlocked(folder, file, askPassphrase);
+  if (bytes === undefined) return undefined;
+  const json = parseJsonFile(memberSchema, bytes);
+  if (json === undefined || json.name !== name || json.member !== member) throw damaged(path);
+  return orDamaged(path, () => {
+    const x25519 = X25519PrivateKey.parse(suite, fromBase64(json.x25519, 32));
+    const ed25519 = Ed25519PrivateKey.parse(suite, fromBase64(json.ed25519, 32));
+    const statements = json.statements.map(signedTextFromJson);
+    const bound = [x25519, ed25519].map((key) => key.publicKey.toJSON());
+    const isBinding = ({ text }: SignedText) => bound.every((key) => text.includes(`"${key}"`));
+    if (!statements.every((statement) => isSignedBy(suite, statement, json.owner)) || !statements.some(isBinding)) {
+      throw damaged(path);
+    }
+    return { name, member, role: json.role, x25519, ed25519, owner: json.owner, directory: json.directory, statements };
+  });
+}
+
+/**
+ * The key files in a folder, of `name` alone if given, sorted by file name. Files that are not called like key files
+ * are passed over. @throws {SetupError} E_BAD_KEY_FILE, E_KEY_PERMISSIONS, E_STORAGE.
+ */
+export async function listKeyFiles(folder: PrivateFolder, name?: Name): Promise<KeyFileEntry[]> {
+  const entries: KeyFileEntry[] = [];
+  for (const file of await folder.list()) {
+    const [of = "", member = "", suffix, ...more] = file.split(".");
+    if (suffix !== "npkeys" || more.length > 0 || !isName(of) || (name !== undefined && of !== name)) continue;
+    const path = folder.pathOf(file);
+    if (member === "owner") entries.push({ kind: "owner", name: of, path });
+    if (!isMember(member)) continue;
+    const bytes = await folder.read(file, MAX_KEY_FILE_BYTES);
+    if (bytes === undefined) continue;
+    const json = isAgeFile(bytes) ? undefined : parseJsonFile(memberSchema, bytes);
+    if (json === undefined && !isAgeFile(bytes)) throw damaged(path);
+    entries.push({ kind: "member", name: of, member, role: json?.role, path });
+  }
+  return entries;
+}
+
+/** Two statements of at most 8 KiB, doubled by JSON's escapes, and some keys. */
+const MAX_KEY_FILE_BYTES = 64 * 1024;
+/** Name statement and binding, and room for a rotation or two. */
+const MAX_STATEMENTS = 8;
+const MAX_DIRECTORY_CHARACTERS = 512;
+
+const name = v.custom<Name>((text) => typeof text === "string" && isName(text));
+const member = v.custom<MemberName>((text) => typeof text === "string" && isMember(text));
+const key = v.pipe(v.string(), v.regex(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/));
+
+type OwnerJson = v.InferOutput<typeof ownerSchema>;
+const ownerSchema = v.strictObject({
+  v: v.literal(1),
+  kind: v.literal("owner"),
+  name,
+  ed25519: key,
+  statement: signedTextSchema,
+});
+
+type MemberJson = v.InferOutput<typeof memberSchema>;
+const memberSchema = v.strictObject({
+  v: v.literal(1),
+  kind: v.literal("member"),
+  name,
+  member,
+  role: v.picklist(["client", "device"]),
+  x25519: key,
+  ed25519: key,
+  owner: v.pipe(
+    v.string(),
+    v.check((line) => isPublicKeyLine(line)),
+  ),
+  directory: v.pipe(
+    v.string(),
+    v.maxLength(MAX_DIRECTORY_CHARACTERS),
+    v.regex(/^https?:\/\/[!-~]+#SHA256:[A-Za-z0-9+/]{43}$/),
+  ),
+  statements: v.pipe(v.array(signedTextSchema), v.minLength(1), v.maxLength(MAX_STATEMENTS)),
+});
+
+function ownerFile(of: Name): string {
+  return `${of}.owner.npkeys`;
+}
+
+function memberFile(keys: { readonly name: Name; readonly member: MemberName }): string {
+  return `${keys.name}.${keys.member}.npkeys`;
+}
+
+async function write(
+  folder: PrivateFolder,
+  file: string,
+  plaintext: Uint8Array,
+  { passphrase, scryptWorkFactor }: Protection,
+): Promise<string> {
+  const bytes =
+    passphrase === undefined ? plaintext : await sealWithPassphrase(plaintext, passphrase, scryptWorkFactor);
+  await folder.create(file, bytes);
+  return folder.pathOf(file);
+}
+
+async function readUnlocked(
+  folder: PrivateFolder,
+  file: string,
+  askPassphrase: AskPassphrase | undefined,
+): Promise<Uint8Array | undefined> {
+  const bytes = await folder.read(file, MAX_KEY_FILE_BYTES);
+  if (bytes === undefined || !isAgeFile(bytes)) return bytes;
+  const path = folder.pathOf(file);
+  if (askPassphrase === undefined) {
+    throw new SetupError("E_PASSPHRASE", `${shellWord(path)} is guarded by a passphrase.`, {
+      next: "Run this in a terminal, where it can ask for it.",
+    });
+  }
+  const passphrase = await askPassphrase(path);
+  const plaintext = await openWithPassphrase(bytes, passphrase).catch((): never => {
+    throw damaged(path);
+  });
+  if (plaintext === undefined) {
+    throw new SetupError("E_PASSPHRASE", `That passphrase does not open ${shellWord(path)}.`, {
+      next: "Try again. If you are sure of it, the file is damaged: restore it from a backup.",
+    });
+  }
+  return plaintext;
+}
+
+function isSignedBy(suite: CipherSuite, { text, signature }: SignedText, line: string): boolean {
+  return verifySshsig(suite, signature, parseSshsig(signature).namespace, utf8(text)) === line;
+}
+
+function isPublicKeyLine(line: string): boolean {
+  try {
+    return parsePublicKeyLine(line).line === line;
+  } catch {
+    return false;
+  }
+}
+
+/** Without the cause: it could quote the file. */
+function orDamaged<T>(path: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch {
+    throw damaged(path);
+  }
+}
+
+function damaged(path: string): SetupError {
+  return new SetupError("E_BAD_KEY_FILE", `${shellWord(path)} is damaged, or is not the key file that its name says.`, {
+    next: "Restore it from a backup. Without one, move it away and activate anew: sshnp-keys activate",
+  });
+}
