@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ByteReader, fromHex, utf8 } from "../../keys/bytes.ts";
 import { SshnpError } from "../../keys/errors.ts";
@@ -35,7 +35,7 @@ interface Layout {
   readonly print?: (value: never) => Uint8Array;
 }
 
-const frames: Layout[] = Object.entries(FRAME).map(([name, type]) => ({
+const frameLayouts: Layout[] = Object.entries(FRAME).map(([name, type]) => ({
   golden: `frame ${name}`,
   parse: (bytes) => parseFrame(type, bytes),
   print: (frame: Parameters<typeof encodeFrame>[0]) => encodeFrame(frame).body,
@@ -84,7 +84,7 @@ const LAYOUTS: readonly Layout[] = [
       return opened;
     },
   },
-  ...frames,
+  ...frameLayouts,
 ];
 
 describe.each(LAYOUTS)("$golden", ({ golden: name, parse, print }) => {
