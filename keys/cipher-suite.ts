@@ -24,7 +24,10 @@ export interface CipherSuite {
   ed25519PublicKey(seed: Uint8Array): Uint8Array;
   /** Ed25519 signature, 64 bytes. */
   sign(privateKey: Ed25519PrivateKey, message: Uint8Array): Uint8Array;
-  /** Whether `signature` verifies. `=== true` is the only yes; malformed input and a failing verifier are `false`. */
+  /**
+   * Whether `signature` verifies: [S]B = R + [k]A without cofactor, R compared as encoded (RFC 8032 section 5.1.7), so that
+   * the suites never differ. `=== true` is the only yes; malformed input and a failing verifier are `false`.
+   */
   verify(publicKey: Ed25519PublicKey, message: Uint8Array, signature: Uint8Array): boolean;
   /** ChaCha20-Poly1305 under a 32-byte key. */
   aead(key: Uint8Array): Aead;
@@ -36,7 +39,7 @@ export interface Aead {
   seal(counter: bigint, ad: Uint8Array, plaintext: Uint8Array): Uint8Array;
   /**
    * The pieces of one ciphertext, in order, the 16-byte tag last; `parts` are sealed as their concatenation.
-   * Nothing is copied, so that bulk data goes from a socket's read to a socket's write through one call.
+   * node:crypto copies nothing, so that bulk data goes from a socket's read to a socket's write through one call.
    */
   sealParts(counter: bigint, ad: Uint8Array, parts: readonly Uint8Array[]): Uint8Array[];
   /** The plaintext, or undefined when the tag does not verify. Never returns unauthenticated bytes. */
