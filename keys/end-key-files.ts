@@ -1,25 +1,20 @@
 /**
- * The key files of the ends: written once, never overwritten. docs/protocol.md lists their fields.
- *
- * ```
- * @acme.owner.npkeys     v, kind "owner", name, ed25519, statement
- * @acme.MEMBER.npkeys    v, kind "member", name, member, role, x25519, ed25519, owner, directory, statements
- * ```
- * Private keys are base64 of 32 B. With a passphrase the whole file is an age file.
+ * The key files of the ends, `@acme.owner.npkeys` and `@acme.MEMBER.npkeys`: written once, never overwritten.
+ * With a passphrase the whole file is an age file. end-key-json.ts has the fields.
  */
-import * as v from "valibot";
 import { isAgeFile, openWithPassphrase, sealWithPassphrase } from "./age-file.ts";
 import { base64, fromBase64, utf8 } from "./bytes.ts";
 import type { CipherSuite } from "./cipher-suite.ts";
 import { Ed25519PrivateKey } from "./ed25519.ts";
-import { SetupError } from "./errors.ts";
+import { type MemberJson, memberSchema, type OwnerJson, ownerSchema } from "./end-key-json.ts";
+import { assert, PeerError, SetupError, SshnpError } from "./errors.ts";
 import { parseJsonFile, printJsonFile } from "./json-file.ts";
 import { isMember, isName, type MemberName, type Name, type Role } from "./names.ts";
-import { ed25519Line, parsePublicKeyLine } from "./openssh.ts";
+import { ed25519Line } from "./openssh.ts";
 import type { PrivateFolder } from "./private-folder.ts";
 import type { Secret } from "./secret.ts";
 import { shellWord } from "./shell-word.ts";
-import { type SignedText, signedTextFromJson, signedTextSchema, signedTextToJson } from "./signed-text.ts";
+import { type SignedText, signedTextFromJson, signedTextToJson } from "./signed-text.ts";
 import { parseSshsig, verifySshsig } from "./sshsig.ts";
 import { X25519PrivateKey } from "./x25519.ts";
 
@@ -135,7 +130,7 @@ export async function readOwnerFile(
 export async function readMemberFile(
   suite: CipherSuite,
   folder: PrivateFolder,
-  { name, member }: { readonly name: Name; readonly member: MemberName },
+  { name, member }: Member,
   askPassphrase?: AskPassphrase,
 ): Promise<MemberKeys | undefined> {
   const file = memberFile({ name, member });
@@ -148,11 +143,9 @@ export async function readMemberFile(
     const x25519 = X25519PrivateKey.parse(suite, fromBase64(json.x25519, 32));
     const ed25519 = Ed25519PrivateKey.parse(suite, fromBase64(json.ed25519, 32));
     const statements = json.statements.map(signedTextFromJson);
-    const bound = [x25519, ed25519].map((key) => key.publicKey.toJSON());
-    const isBinding = ({ text }: SignedText) => bound.every((key) => text.includes(`"${key}"`));
-    if (!statements.every((statement) => isSignedBy(suite, statement, json.owner)) || !statements.some(isBinding)) {
-      throw damaged(path);
-    }
+    if (!statements.every((statement) => isSignedBy(suite, statement, json.owner))) throw damaged(path);
+    const publicKeys = [x25519, ed25519].map((key) => JSON.stringify(key.publicKey));
+    if (!statements.some(({ text }) => publicKeys.every((key) => text.includes(key)))) throw damaged(path);
     return { name, member, role: json.role, x25519, ed25519, owner: json.owner, directory: json.directory, statements };
   });
 }
@@ -170,60 +163,42 @@ export async function listKeyFiles(folder: PrivateFolder, name?: Name): Promise<
     if (member === "owner") entries.push({ kind: "owner", name: of, path });
     if (!isMember(member)) continue;
     const bytes = await folder.read(file, MAX_KEY_FILE_BYTES);
-    if (bytes === undefined) continue;
-    const json = isAgeFile(bytes) ? undefined : parseJsonFile(memberSchema, bytes);
-    if (json === undefined && !isAgeFile(bytes)) throw damaged(path);
-    entries.push({ kind: "member", name: of, member, role: json?.role, path });
+    if (bytes !== undefined) entries.push({ kind: "member", name: of, member, role: roleIn(path, bytes), path });
   }
   return entries;
 }
 
-/** Two statements of at most 8 KiB, doubled by JSON's escapes, and some keys. */
-const MAX_KEY_FILE_BYTES = 64 * 1024;
-/** Name statement and binding, and room for a rotation or two. */
-const MAX_STATEMENTS = 8;
-const MAX_DIRECTORY_CHARACTERS = 512;
+/** Removes an owner file of an activation that came to nothing; that there is none is no error. @throws {SetupError} E_STORAGE. */
+export async function removeOwnerFile(folder: PrivateFolder, name: Name): Promise<void> {
+  await folder.remove(ownerFile(name));
+}
 
-const name = v.custom<Name>((text) => typeof text === "string" && isName(text));
-const member = v.custom<MemberName>((text) => typeof text === "string" && isMember(text));
-const key = v.pipe(v.string(), v.regex(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/));
+/** The same for a member file. */
+export async function removeMemberFile(folder: PrivateFolder, member: Member): Promise<void> {
+  await folder.remove(memberFile(member));
+}
 
-type OwnerJson = v.InferOutput<typeof ownerSchema>;
-const ownerSchema = v.strictObject({
-  v: v.literal(1),
-  kind: v.literal("owner"),
-  name,
-  ed25519: key,
-  statement: signedTextSchema,
-});
+interface Member {
+  readonly name: Name;
+  readonly member: MemberName;
+}
 
-type MemberJson = v.InferOutput<typeof memberSchema>;
-const memberSchema = v.strictObject({
-  v: v.literal(1),
-  kind: v.literal("member"),
-  name,
-  member,
-  role: v.picklist(["client", "device"]),
-  x25519: key,
-  ed25519: key,
-  owner: v.pipe(
-    v.string(),
-    v.check((line) => isPublicKeyLine(line)),
-  ),
-  directory: v.pipe(
-    v.string(),
-    v.maxLength(MAX_DIRECTORY_CHARACTERS),
-    v.regex(/^https?:\/\/[!-~]+#SHA256:[A-Za-z0-9+/]{43}$/),
-  ),
-  statements: v.pipe(v.array(signedTextSchema), v.minLength(1), v.maxLength(MAX_STATEMENTS)),
-});
+/** As many statements of 8 KiB as a member file may hold, each doubled by JSON's escapes, and some keys. */
+const MAX_KEY_FILE_BYTES = 256 * 1024;
 
 function ownerFile(of: Name): string {
   return `${of}.owner.npkeys`;
 }
 
-function memberFile(keys: { readonly name: Name; readonly member: MemberName }): string {
-  return `${keys.name}.${keys.member}.npkeys`;
+function memberFile({ name, member }: Member): string {
+  return `${name}.${member}.npkeys`;
+}
+
+function roleIn(path: string, bytes: Uint8Array): Role | undefined {
+  if (isAgeFile(bytes)) return undefined;
+  const json = parseJsonFile(memberSchema, bytes);
+  if (json === undefined) throw damaged(path);
+  return json.role;
 }
 
 async function write(
@@ -234,6 +209,7 @@ async function write(
 ): Promise<string> {
   const bytes =
     passphrase === undefined ? plaintext : await sealWithPassphrase(plaintext, passphrase, scryptWorkFactor);
+  assert(bytes.length <= MAX_KEY_FILE_BYTES, "what is written to a file can be read back");
   await folder.create(file, bytes);
   return folder.pathOf(file);
 }
@@ -252,8 +228,8 @@ async function readUnlocked(
     });
   }
   const passphrase = await askPassphrase(path);
-  const plaintext = await openWithPassphrase(bytes, passphrase).catch((): never => {
-    throw damaged(path);
+  const plaintext = await openWithPassphrase(bytes, passphrase).catch((error: unknown): never => {
+    throw error instanceof PeerError ? damaged(path) : error;
   });
   if (plaintext === undefined) {
     throw new SetupError("E_PASSPHRASE", `That passphrase does not open ${shellWord(path)}.`, {
@@ -267,20 +243,12 @@ function isSignedBy(suite: CipherSuite, { text, signature }: SignedText, line: s
   return verifySshsig(suite, signature, parseSshsig(signature).namespace, utf8(text)) === line;
 }
 
-function isPublicKeyLine(line: string): boolean {
-  try {
-    return parsePublicKeyLine(line).line === line;
-  } catch {
-    return false;
-  }
-}
-
 /** Without the cause: it could quote the file. */
 function orDamaged<T>(path: string, parse: () => T): T {
   try {
     return parse();
-  } catch {
-    throw damaged(path);
+  } catch (error) {
+    throw error instanceof SshnpError ? damaged(path) : error;
   }
 }
 

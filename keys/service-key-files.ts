@@ -2,8 +2,8 @@
  * The private keys of the services, each set one file in the service's data folder, never in a database.
  *
  * ```
- * directory.npkeys     v, kind "directory", root, sealing [{x25519, notAfter}], ticket [{ed25519, notAfter}], log
- * rendezvous.npkeys    v, kind "rendezvous", x25519, ed25519
+ * directory-keys.json     v, kind "directory", root, sealing [{x25519, notAfter}], ticket [{ed25519, notAfter}], log
+ * rendezvous-keys.json    v, kind "rendezvous", x25519, ed25519
  * ```
  * Private keys are base64 of 32 B, times are milliseconds since 1970 UTC.
  */
@@ -123,8 +123,8 @@ export async function readRendezvousKeys(
   return json && { x25519: x25519Key(suite, json.x25519), ed25519: ed25519Key(suite, json.ed25519) };
 }
 
-const DIRECTORY_FILE = "directory.npkeys";
-const RENDEZVOUS_FILE = "rendezvous.npkeys";
+const DIRECTORY_FILE = "directory-keys.json";
+const RENDEZVOUS_FILE = "rendezvous-keys.json";
 /** A key is current for a week and previous for another, so that an end which was away for days needs no second try. */
 const ROTATION_MS = 7 * 24 * 60 * 60_000;
 /** Six keys with their field names take below 1 KiB. */

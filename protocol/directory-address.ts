@@ -20,7 +20,7 @@ export function parseDirectoryAddress(text: string): DirectoryAddress {
   const url = parseUrl(hash < 0 ? text : text.slice(0, hash));
   if (
     url === undefined ||
-    (url.protocol !== "http:" && url.protocol !== "https:") ||
+    !/^https?:\/\/[!-~]+$/.test(text) || // URL itself would pass over white space and change the case
     url.username !== "" ||
     url.password !== "" ||
     url.search !== "" ||

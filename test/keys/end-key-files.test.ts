@@ -11,6 +11,8 @@ import {
   type OwnerKeys,
   readMemberFile,
   readOwnerFile,
+  removeMemberFile,
+  removeOwnerFile,
   writeMemberFile,
   writeOwnerFile,
 } from "../../keys/end-key-files.ts";
@@ -258,6 +260,20 @@ ${statements.join(",\n")}
     await expect(readOwnerFile(suite, here.folder, owner.name)).rejects.toMatchObject(refusal);
     await expect(listKeyFiles(here.folder)).rejects.toMatchObject(refusal);
   });
+});
+
+test("key files of an activation that came to nothing can be removed, and new ones made", async () => {
+  await using here = await keysFolder();
+  await removeOwnerFile(here.folder, owner.name);
+  for (let time = 0; time < 2; time++) {
+    await writeOwnerFile(here.folder, owner);
+    await writeMemberFile(here.folder, laptop);
+    await writeMemberFile(here.folder, gateway);
+    await removeOwnerFile(here.folder, owner.name);
+    await removeMemberFile(here.folder, laptop);
+    expect(await readdir(here.path)).toEqual(["@acme.mygateway.npkeys"]);
+    await removeMemberFile(here.folder, gateway);
+  }
 });
 
 describe("the list of key files", () => {

@@ -28,7 +28,7 @@ test("a directory's keys are made once, and are the same at the next start", asy
   expect([keys.sealing, keys.ticket].map((list) => list.length)).toEqual([1, 1]);
   expect(secretsOf(await readDirectoryKeys(suite, here.folder))).toEqual(secretsOf(keys));
   expect(new Set(secretsOf(keys)).size).toBe(4);
-  expect((await lstat(join(here.path, "directory.npkeys"))).mode & 0o777).toBe(0o600);
+  expect((await lstat(join(here.path, "directory-keys.json"))).mode & 0o777).toBe(0o600);
   const again = createDirectoryKeys(here.folder, { suite, random, now: START });
   await expect(again).rejects.toMatchObject({ code: "E_KEY_EXISTS" });
   expect(secretsOf(await readDirectoryKeys(suite, here.folder))).toEqual(secretsOf(keys));
@@ -40,7 +40,7 @@ test("the file is the text that it says", async () => {
   const counted = (length: number): Uint8Array => new Uint8Array(length).fill(++count);
   await createDirectoryKeys(here.folder, { suite, random: counted, now: START });
   const key = (number: number): string => base64(new Uint8Array(32).fill(number));
-  expect(await readFile(join(here.path, "directory.npkeys"), "utf8")).toBe(`{
+  expect(await readFile(join(here.path, "directory-keys.json"), "utf8")).toBe(`{
   "v": 1,
   "kind": "directory",
   "root": "${key(1)}",
@@ -105,8 +105,8 @@ test("a damaged file is refused by name, and not replaced", async () => {
   await createDirectoryKeys(here.folder, { suite, random, now: START });
   await createRendezvousKeys(here.folder, { suite, random });
   for (const [file, read] of [
-    ["directory.npkeys", readDirectoryKeys],
-    ["rendezvous.npkeys", readRendezvousKeys],
+    ["directory-keys.json", readDirectoryKeys],
+    ["rendezvous-keys.json", readRendezvousKeys],
   ] as const) {
     const path = join(here.path, file);
     const text = await readFile(path, "utf8");
@@ -135,7 +135,7 @@ test("a damaged file is refused by name, and not replaced", async () => {
 test("a directory's file without a current key, with a third one, or with a time that is none, is refused", async () => {
   await using here = await dataFolder();
   await createDirectoryKeys(here.folder, { suite, random, now: START });
-  const path = join(here.path, "directory.npkeys");
+  const path = join(here.path, "directory-keys.json");
   const good = JSON.parse(await readFile(path, "utf8")) as { sealing: object[]; ticket: object[] };
   const [entry = {}] = good.sealing;
   for (const sealing of [
@@ -155,7 +155,7 @@ test("a directory's file without a current key, with a third one, or with a time
 test("a file that others may read is refused", async () => {
   await using here = await dataFolder();
   await createDirectoryKeys(here.folder, { suite, random, now: START });
-  await chmod(join(here.path, "directory.npkeys"), 0o640);
+  await chmod(join(here.path, "directory-keys.json"), 0o640);
   await expect(readDirectoryKeys(suite, here.folder)).rejects.toMatchObject({ code: "E_KEY_PERMISSIONS" });
 });
 
