@@ -1,0 +1,97 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { SetupError, SshnpError } from "../keys/errors.ts";
+import { type PublicKeyLine, parsePublicKeyLine } from "../keys/openssh.ts";
+import { HOST_KEYS, SSH_KEY_BYTES } from "../protocol/limits.ts";
+import { listeningSockets } from "./listening-sockets.ts";
+
+/**
+ * The host keys that the device's SSH server presents over loopback, as ssh-keyscan(1) sees them. They go into every
+ * answer and so are remembered: a scan costs the server three connections, which newer ones count against 127.0.0.1
+ * (PerSourcePenalties of sshd_config(5)). The server is asked again when another socket listens on its port, as it does
+ * after every restart and reload, and after a while in any case.
+ */
+export class HostKeys {
+  readonly #port: number;
+  readonly #now: () => number;
+  readonly #signal: AbortSignal;
+  #newest:
+    | { readonly blobs: readonly Uint8Array[]; readonly sockets: string | undefined; readonly at: number }
+    | undefined;
+  #scanning: Promise<readonly Uint8Array[]> | undefined;
+
+  /** `now` in milliseconds of a clock that does not run backwards. The scans end with `signal`. */
+  constructor(port: number, now: () => number, signal: AbortSignal) {
+    this.#port = port;
+    this.#now = now;
+    this.#signal = signal;
+  }
+
+  /**
+   * Public key blobs, none when nothing that speaks SSH answers on the port.
+   * @throws {SetupError} E_NO_SSH when ssh-keyscan is missing.
+   */
+  async current(): Promise<readonly Uint8Array[]> {
+    const sockets = await listeningSockets(this.#port);
+    const newest = this.#newest;
+    const maxAge = sockets === undefined ? UNWATCHED_MS : WATCHED_MS;
+    if (newest !== undefined && newest.sockets === sockets && this.#now() - newest.at < maxAge) return newest.blobs;
+    this.#scanning ??= this.#scan(sockets).finally(() => (this.#scanning = undefined));
+    return await this.#scanning;
+  }
+
+  async #scan(sockets: string | undefined): Promise<readonly Uint8Array[]> {
+    const at = this.#now();
+    const blobs = await scanHostKeys(this.#port, this.#signal);
+    this.#newest = blobs.length === 0 ? undefined : { blobs, sockets, at };
+    return blobs;
+  }
+}
+
+/** @throws {SetupError} E_NO_SSH when ssh-keyscan is missing. */
+export async function scanHostKeys(port: number, signal: AbortSignal): Promise<readonly Uint8Array[]> {
+  const types = "ed25519,ecdsa,rsa";
+  const keyscan = execute("ssh-keyscan", ["-T", String(SCAN_MS / 1000), "-p", String(port), "-t", types, "127.0.0.1"], {
+    timeout: 2 * SCAN_MS,
+    killSignal: "SIGKILL",
+    maxBuffer: MAX_OUTPUT_BYTES,
+    signal,
+  });
+  // It ends with status 1 when one of the types is not there, and prints the others all the same.
+  const { stdout } = await keyscan.catch((error: { readonly code?: unknown; readonly stdout?: string }) => {
+    if (error.code === "ENOENT") throw keyscanMissing();
+    return { stdout: error.stdout ?? "" };
+  });
+  return parseKeyscan(stdout)
+    .map((key) => key.blob)
+    .filter((blob) => blob.length <= SSH_KEY_BYTES)
+    .slice(0, HOST_KEYS);
+}
+
+/** The keys in what ssh-keyscan prints: `HOST TYPE BASE64` and comments. Whatever else stands there is passed over. */
+export function parseKeyscan(text: string): PublicKeyLine[] {
+  return text.split("\n").flatMap((line) => {
+    const [, key] = /^[^#\s]\S* (\S+ \S+)$/.exec(line) ?? [];
+    try {
+      return key === undefined ? [] : [parsePublicKeyLine(key)];
+    } catch (error) {
+      if (error instanceof SshnpError) return [];
+      throw error;
+    }
+  });
+}
+
+const execute = promisify(execFile);
+
+/** Where restarts of the server are seen: sshd under socket activation may get new keys and keep its socket. */
+const WATCHED_MS = 10 * 60_000;
+const UNWATCHED_MS = 60_000;
+/** For one connection over loopback; a small board may take a second for its key exchange. */
+const SCAN_MS = 5_000;
+const MAX_OUTPUT_BYTES = 64 * 1024;
+
+function keyscanMissing(): SetupError {
+  return new SetupError("E_NO_SSH", "ssh-keyscan is not installed, so the SSH server's host keys cannot be told.", {
+    next: "Install it (Debian: apt-get install openssh-client).",
+  });
+}

@@ -1,0 +1,30 @@
+import { readFile } from "node:fs/promises";
+
+/**
+ * Tells which sockets listen on a TCP port of this machine, as a text that changes whenever a server there is started
+ * anew: the inodes of the sockets, from /proc/net/tcp and tcp6. Undefined where there is no /proc.
+ */
+export async function listeningSockets(port: number): Promise<string | undefined> {
+  const tables = await Promise.all(
+    ["/proc/net/tcp", "/proc/net/tcp6"].map((path) => readFile(path, "latin1").catch(() => undefined)),
+  );
+  if (tables.every((table) => table === undefined)) return undefined;
+  return tables
+    .flatMap((table) => parseListeningSockets(table ?? "", port))
+    .toSorted()
+    .join(" ");
+}
+
+/**
+ * The inodes of the sockets in one table of proc_net_tcp(5) that listen on `port`, on whatever address. A line reads
+ * `sl local_address:PORT rem_address:PORT st tx:rx tr:when retrnsmt uid timeout inode ...`, numbers in hex but the last.
+ */
+export function parseListeningSockets(table: string, port: number): string[] {
+  const hexPort = port.toString(16).toUpperCase().padStart(4, "0");
+  return table.split("\n").flatMap((line) => {
+    const [, local, , state, , , , , , inode] = line.trim().split(/ +/);
+    return state === LISTEN && local?.endsWith(`:${hexPort}`) === true && inode !== undefined ? [inode] : [];
+  });
+}
+
+const LISTEN = "0A";
