@@ -1,0 +1,43 @@
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { Duplex } from "node:stream";
+import { type WebSocket, WebSocketServer } from "ws";
+import { WEBSOCKET_LIMITS } from "./web-socket-stream.ts";
+
+export interface HttpDoorOptions {
+  /** Whether legs can be served now. */
+  readonly isReady: () => boolean;
+  /** A leg over WebSocket has come on this socket. */
+  readonly onLeg: (socket: Duplex, webSocket: WebSocket) => void;
+}
+
+/**
+ * What a rendezvous says over HTTP: `GET /healthz`, and WebSocket at `/v1/leg`. It listens nowhere; sockets are handed
+ * to it as `connection` events. How long they may take is up to whoever hands them over.
+ */
+export function httpDoor({ isReady, onLeg }: HttpDoorOptions): Server {
+  const webSockets = new WebSocketServer({ noServer: true, clientTracking: false, ...WEBSOCKET_LIMITS });
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
+    const [status, text] = answerTo(request, isReady());
+    response.writeHead(status, { connection: "close", "content-type": "text/plain" }).end(text);
+  });
+  server.on("clientError", (_error, socket) => socket.destroy());
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    // Pages in a browser send an Origin; nothing that speaks for a user does.
+    const isLeg = request.url === "/v1/leg" && request.headers.origin === undefined;
+    if (isLeg) webSockets.handleUpgrade(request, socket, head, (webSocket) => onLeg(socket, webSocket));
+    else
+      socket.end(
+        `HTTP/1.1 ${request.url === "/v1/leg" ? "403 Forbidden" : "404 Not Found"}\r\nconnection: close\r\n\r\n`,
+      );
+  });
+  return server;
+}
+
+/** With the headers that proxies add. */
+const MAX_HEADER_BYTES = 8 * 1024;
+
+function answerTo({ method, url }: IncomingMessage, ready: boolean): readonly [number, string] {
+  if (url !== "/healthz") return [404, "not found\n"];
+  if (method !== "GET") return [405, "GET only\n"];
+  return ready ? [200, "ok\n"] : [503, "no valid key list of the directory\n"];
+}

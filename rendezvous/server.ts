@@ -1,0 +1,236 @@
+import { once } from "node:events";
+import { createServer, type Server, type Socket } from "node:net";
+import { performance } from "node:perf_hooks";
+import type { Logger } from "pino";
+import { concat, equalBytes, hex, utf8 } from "../keys/bytes.ts";
+import { assert, SetupError } from "../keys/errors.ts";
+import type { KeyList } from "../protocol/key-list.ts";
+import { LEG_PREFIX, LEG_STATUS } from "../protocol/leg-hello.ts";
+import { RENDEZVOUS_CONNECTIONS } from "../protocol/limits.ts";
+import type { RendezvousSelf } from "./hello-verdict.ts";
+import { httpDoor } from "./http-door.ts";
+import { Leg } from "./leg.ts";
+import { Lobby, type LobbyLimits } from "./lobby.ts";
+import type { LegId, LobbyAction, LobbyEvent } from "./lobby-events.ts";
+import { originOf } from "./origin.ts";
+import { type SpliceReport, splice } from "./splice.ts";
+import { WebSocketStream } from "./web-socket-stream.ts";
+
+export interface RendezvousServerOptions extends RendezvousSelf {
+  readonly listen: { readonly host: string; readonly port: number };
+  /** The directory's time as far as it is known, ms since 1970 UTC. */
+  readonly time: () => number;
+  /** A ticket is signed with a key that is not known: {@link RendezvousServer.useKeyList} may help. */
+  readonly askForKeys: () => void;
+  readonly log: Logger;
+  /** How many of the first bytes of each direction the log of a session shows. */
+  readonly excerptBytes?: number;
+  readonly limits?: LobbyLimits;
+  /** Which legs count as of one peer; undefined: not told by the address. */
+  readonly originOf?: (remoteAddress: string | undefined) => string | undefined;
+}
+
+/**
+ * A rendezvous on one port: legs over TCP, legs over WebSocket and `GET /healthz`, told apart by their first bytes.
+ * It decides nothing; the {@link Lobby} does.
+ */
+export class RendezvousServer {
+  readonly #options: RendezvousServerOptions;
+  readonly #lobby: Lobby;
+  readonly #listener: Server;
+  readonly #http = httpDoor({
+    isReady: () => this.#options.time() < this.#keysExpire,
+    onLeg: (socket, webSocket) => {
+      const leg = this.#legBySocket.get(socket);
+      if (leg === undefined) webSocket.terminate();
+      else this.#read(leg, new WebSocketStream(webSocket), new Uint8Array(0));
+    },
+  });
+  readonly #legs = new Map<LegId, Leg>();
+  readonly #legBySocket = new WeakMap<object, Leg>();
+  readonly #clock: NodeJS.Timeout;
+  #nextId = 0;
+  #keysExpire = 0;
+
+  private constructor(options: RendezvousServerOptions) {
+    this.#options = options;
+    this.#lobby = new Lobby(options, options.limits);
+    this.#listener = createServer({
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEPALIVE_AFTER_MS,
+      highWaterMark: HIGH_WATER_MARK_BYTES,
+    });
+    this.#listener.maxConnections = RENDEZVOUS_CONNECTIONS;
+    this.#listener.on("connection", (socket) => this.#accept(socket));
+    this.#clock = setInterval(() => this.#tell({ type: "tick" }), TICK_MS).unref();
+  }
+
+  /** @throws {SetupError} E_RUNNING when the port is taken, E_USAGE when it cannot be listened on. */
+  static async start(options: RendezvousServerOptions): Promise<RendezvousServer> {
+    const server = new RendezvousServer(options);
+    try {
+      await server.#listen(options.listen);
+    } catch (error) {
+      clearInterval(server.#clock);
+      throw error;
+    }
+    return server;
+  }
+
+  /** The port it listens on. */
+  get port(): number {
+    const address = this.#listener.address();
+    return address === null || typeof address === "string" ? 0 : address.port;
+  }
+
+  /** Sockets that are open now. */
+  get legs(): number {
+    return this.#lobby.legs;
+  }
+
+  /** Verifies tickets with the keys of this list until it expires. To be called after every {@link askForKeys} as well. */
+  useKeyList({ ticket, expires }: Pick<KeyList, "ticket" | "expires">): void {
+    this.#keysExpire = expires;
+    this.#tell({ type: "keys", ticketKeys: ticket, expires });
+  }
+
+  /** Ends all there is, and waits until it has ended. */
+  async close(): Promise<void> {
+    clearInterval(this.#clock);
+    const ended = [...this.#legs.values()].map(({ socket }) => once(socket, "close"));
+    const closed = once(this.#listener.close(), "close");
+    for (const leg of this.#legs.values()) leg.destroy();
+    await Promise.all([closed, ...ended]);
+  }
+
+  #listen({ host, port }: { readonly host: string; readonly port: number }): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#listener.once("error", (cause) => reject(listenError(`${host}:${port}`, cause)));
+      this.#listener.listen({ host, port, backlog: BACKLOG }, resolve);
+    });
+  }
+
+  #accept(socket: Socket): void {
+    const leg = new Leg(this.#nextId++, socket);
+    const { remoteAddress } = socket;
+    this.#legs.set(leg.id, leg);
+    this.#legBySocket.set(socket, leg);
+    socket.on("error", ignore); // its close follows
+    socket.on("close", () => {
+      this.#legs.delete(leg.id);
+      this.#tell({ type: "closed", leg: leg.id });
+    });
+    this.#options.log.debug({ leg: leg.id, remoteAddress }, "leg arrived");
+    this.#tell({ type: "arrive", leg: leg.id, origin: (this.#options.originOf ?? originOf)(remoteAddress) });
+    if (!socket.destroyed) this.#readFirstBytes(leg);
+  }
+
+  #readFirstBytes(leg: Leg): void {
+    const { socket } = leg;
+    let first: Uint8Array = new Uint8Array(0);
+    const onEnd = (): void => void socket.destroy();
+    const onData = (chunk: Uint8Array): void => {
+      first = first.length === 0 ? chunk : concat(first, chunk);
+      const kind = kindOf(first);
+      if (kind === "undecided") return;
+      socket.off("data", onData).off("end", onEnd);
+      if (kind === "leg") return this.#read(leg, socket, first);
+      if (kind === "unknown") return void socket.destroy();
+      socket.pause();
+      socket.unshift(first);
+      this.#http.emit("connection", socket);
+      socket.resume();
+    };
+    socket.on("data", onData).on("end", onEnd);
+  }
+
+  #read(leg: Leg, stream: Socket | WebSocketStream, first: Uint8Array): void {
+    leg.read(stream, first, {
+      onHello: (hello) => this.#tell({ type: "hello", leg: leg.id, hello }),
+      onMalformed: () => this.#tell({ type: "malformed", leg: leg.id }),
+      onEarly: (bytes) => this.#tell({ type: "early", leg: leg.id, bytes }),
+    });
+  }
+
+  #tell(event: LobbyEvent): void {
+    const now = { time: this.#options.time(), monotonic: performance.now() };
+    for (const action of this.#lobby.handle(event, now)) this.#perform(action);
+  }
+
+  #perform(action: LobbyAction): void {
+    switch (action.type) {
+      case "join":
+        return this.#join(action.sid, this.#legs.get(action.client), this.#legs.get(action.device));
+      case "refuse": {
+        const { leg, status } = action;
+        this.#options.log.debug({ leg, status }, "leg refused");
+        const answer = Uint8Array.of(LEG_STATUS[status]);
+        this.#legs.get(leg)?.dismiss(status === "boot" ? concat(answer, this.#options.boot) : answer);
+        return;
+      }
+      case "cut":
+        this.#legs.get(action.leg)?.destroy();
+        return;
+      case "askForKeys":
+        this.#options.askForKeys();
+        return;
+    }
+  }
+
+  #join(sid: Uint8Array, client: Leg | undefined, device: Leg | undefined): void {
+    assert(client?.stream !== undefined && device?.stream !== undefined, "who is joined has said hello");
+    const log = this.#options.log.child({ sid: hex(sid) });
+    const start = performance.now();
+    log.debug({ client: client.id, device: device.id }, "session joined");
+    for (const { stream } of [client, device]) stream?.write(Uint8Array.of(LEG_STATUS.joined));
+    splice(
+      { stream: client.stream, early: client.takeEarly() },
+      { stream: device.stream, early: device.takeEarly() },
+      {
+        excerptBytes: this.#options.excerptBytes ?? 0,
+        onEnd: (report) => log.info({ ...summary(report), ms: Math.round(performance.now() - start) }, "session ended"),
+      },
+    );
+  }
+}
+
+/** Idle connections are asked for a sign of life after this long; legs have their own heartbeat, this is for the others. */
+const KEEPALIVE_AFTER_MS = 30_000;
+/** The same on every version of Node. A read is 64 KiB whatever this says, so that a splice of TCP legs holds 320 KiB. */
+const HIGH_WATER_MARK_BYTES = 16 * 1024;
+/** Connections that the kernel completes while this process is busy: all ends of a herd that comes back at once. */
+const BACKLOG = 4096;
+/** How late a wait may end. */
+const TICK_MS = 250;
+const HTTP = utf8("GET ");
+
+function kindOf(first: Uint8Array): "leg" | "http" | "unknown" | "undecided" {
+  if (first[0] === LEG_PREFIX) return "leg";
+  const length = Math.min(first.length, HTTP.length);
+  if (!equalBytes(first.subarray(0, length), HTTP.subarray(0, length))) return "unknown";
+  return length === HTTP.length ? "http" : "undecided";
+}
+
+function summary({ fromClient, fromDevice }: SpliceReport): object {
+  const bytes = { clientBytes: fromClient.bytes, deviceBytes: fromDevice.bytes };
+  if (fromClient.excerpt.length + fromDevice.excerpt.length === 0) return bytes;
+  return { ...bytes, clientExcerpt: hex(fromClient.excerpt), deviceExcerpt: hex(fromDevice.excerpt) };
+}
+
+function listenError(where: string, cause: Error): SetupError {
+  const code = "code" in cause ? String(cause.code) : cause.message;
+  if (code === "EADDRINUSE") {
+    return new SetupError("E_RUNNING", `Something listens on ${where} already.`, {
+      next: "If it is a rendezvous, it goes on; else give this one another port with --listen.",
+      cause,
+    });
+  }
+  return new SetupError("E_USAGE", `Cannot listen on ${where} (${code}).`, {
+    next: "Give an address of this machine with --listen, and a port that this user may use (above 1023).",
+    cause,
+  });
+}
+
+function ignore(): void {}
