@@ -1,0 +1,107 @@
+import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { once } from "node:events";
+import { expect, test } from "vitest";
+import { parsePublicKeyBlob } from "../../keys/openssh.ts";
+import { HostKeys, parseKeyscan, scanHostKeys } from "../../sshnpd/host-keys.ts";
+import { listeningSockets, parseListeningSockets } from "../../sshnpd/listening-sockets.ts";
+import { startSshServer } from "../support/sshd.ts";
+
+const ENDLESS = new AbortController().signal;
+
+test("the keys are those that the server presents", async () => {
+  await using sshd = await startSshServer();
+  const hostKeys = new HostKeys(sshd.port, () => 0, ENDLESS);
+  expect(linesOf(await hostKeys.current()).toSorted()).toEqual(sshd.hostKeys.toSorted());
+});
+
+test("a server is not asked again while it listens, and is when another one does", async () => {
+  const first = await startSshServer();
+  const hostKeys = new HostKeys(first.port, () => 0, ENDLESS);
+  const before = await hostKeys.current();
+  expect(await hostKeys.current()).toBe(before);
+  await first.stop();
+  expect(await hostKeys.current()).toEqual([]);
+  await using second = await startSshServer({ port: first.port });
+  expect(linesOf(await hostKeys.current()).toSorted()).toEqual(second.hostKeys.toSorted());
+  expect(await hostKeys.current()).not.toEqual(before);
+});
+
+test("a server is asked again after ten minutes", async () => {
+  await using sshd = await startSshServer();
+  let now = 0;
+  const hostKeys = new HostKeys(sshd.port, () => now, ENDLESS);
+  const before = await hostKeys.current();
+  now = 10 * 60_000 - 1;
+  expect(await hostKeys.current()).toBe(before);
+  now += 1;
+  const after = await hostKeys.current();
+  expect(after).not.toBe(before);
+  expect(after).toEqual(before);
+});
+
+test("requests that come together share one scan", async () => {
+  await using sshd = await startSshServer();
+  const hostKeys = new HostKeys(sshd.port, () => 0, ENDLESS);
+  const [first, ...others] = await Promise.all(Array.from({ length: 10 }, () => hostKeys.current()));
+  for (const other of others) expect(other).toBe(first);
+});
+
+test("a port on which nothing listens, or nothing that speaks SSH, has no keys", async () => {
+  const server = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  expect(await scanHostKeys(port, ENDLESS)).toEqual([]);
+  server.close();
+  await once(server, "close");
+  expect(await scanHostKeys(port, ENDLESS)).toEqual([]);
+});
+
+test("what ssh-keyscan prints is parsed, and nothing else is taken from it", () => {
+  const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJuvDmlCPAsb5yRcMIOMBZPw9Y34r9Wdle3/oQ4iFnKB";
+  const text = [
+    "# 127.0.0.1:2222 SSH-2.0-OpenSSH_9.2",
+    `[127.0.0.1]:2222 ${key}`,
+    `127.0.0.1 ${key}`,
+    `# ${key}`,
+    `${key}`,
+    `127.0.0.1 ${key} with more`,
+    "127.0.0.1 ssh-ed25519 AAAA",
+    "127.0.0.1 ssh-dss AAAAB3NzaC1kc3M=",
+    "\u001b]0;title\u0007 x y",
+    "",
+  ].join("\n");
+  expect(parseKeyscan(text).map(({ line }) => line)).toEqual([key, key]);
+});
+
+test("the sockets that listen on a port are told apart from all others", async () => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const inode = await listeningSockets(port);
+  expect(inode).toMatch(/^\d+$/);
+  expect(readFileSync("/proc/net/tcp", "latin1")).toContain(` ${inode} `);
+  server.close();
+  await once(server, "close");
+  expect(await listeningSockets(port)).toBe("");
+});
+
+test("a table of proc_net_tcp(5) is read by port and state, whatever else stands in it", () => {
+  const table = [
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
+    "   0: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 594 1 0000 100 0 0 10 0",
+    "   1: 0100007F:0016 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 595 1 0000 20 4 30 10 -1",
+    "   2: 0100007F:0116 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 596 1 0000 100 0 0 10 0",
+    "  10: 00000000000000000000000000000000:0016 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 597 1 0",
+    "garbage",
+    "",
+  ].join("\n");
+  expect(parseListeningSockets(table, 22)).toEqual(["594", "597"]);
+  expect(parseListeningSockets(table, 23)).toEqual([]);
+});
+
+function linesOf(blobs: readonly Uint8Array[]): string[] {
+  return blobs.map((blob) => parsePublicKeyBlob(blob).line);
+}
