@@ -1,5 +1,4 @@
 import { base64, equalBytes, hex } from "./bytes.ts";
-import type { CipherSuite, RandomBytes } from "./cipher-suite.ts";
 import { isFieldElement } from "./curve25519.ts";
 import { SecurityError } from "./errors.ts";
 
@@ -59,13 +58,13 @@ export class Ed25519PrivateKey {
   }
 
   /** From the 32-byte seed (RFC 8032 section 5.1.5), which is copied. */
-  static parse(suite: CipherSuite, seed: Uint8Array): Ed25519PrivateKey {
+  static parse(suite: PublicHalf, seed: Uint8Array): Ed25519PrivateKey {
     if (seed.length !== 32) throw new RangeError("an Ed25519 seed is 32 bytes");
     const copy = new Uint8Array(seed);
     return new Ed25519PrivateKey(copy, Ed25519PublicKey.parse(suite.ed25519PublicKey(copy)));
   }
 
-  static generate(suite: CipherSuite, random: RandomBytes): Ed25519PrivateKey {
+  static generate(suite: PublicHalf, random: (length: number) => Uint8Array): Ed25519PrivateKey {
     return Ed25519PrivateKey.parse(suite, random(32));
   }
 
@@ -81,4 +80,9 @@ export class Ed25519PrivateKey {
   toString(): string {
     return this.toJSON();
   }
+}
+
+/** The part of a CipherSuite that is needed here; the suite itself is declared in terms of these keys. */
+interface PublicHalf {
+  ed25519PublicKey(seed: Uint8Array): Uint8Array;
 }

@@ -1,5 +1,4 @@
 import { base64, equalBytes, hex } from "./bytes.ts";
-import type { CipherSuite, RandomBytes } from "./cipher-suite.ts";
 import { isFieldElement } from "./curve25519.ts";
 import { SecurityError } from "./errors.ts";
 
@@ -54,13 +53,13 @@ export class X25519PrivateKey {
   }
 
   /** From 32 secret bytes, which are copied. */
-  static parse(suite: CipherSuite, bytes: Uint8Array): X25519PrivateKey {
+  static parse(suite: PublicHalf, bytes: Uint8Array): X25519PrivateKey {
     if (bytes.length !== 32) throw new RangeError("an X25519 private key is 32 bytes");
     const copy = new Uint8Array(bytes); // slice() of a Buffer would share its memory
     return new X25519PrivateKey(copy, X25519PublicKey.parse(suite.x25519PublicKey(copy)));
   }
 
-  static generate(suite: CipherSuite, random: RandomBytes): X25519PrivateKey {
+  static generate(suite: PublicHalf, random: (length: number) => Uint8Array): X25519PrivateKey {
     return X25519PrivateKey.parse(suite, random(32));
   }
 
@@ -76,4 +75,9 @@ export class X25519PrivateKey {
   toString(): string {
     return this.toJSON();
   }
+}
+
+/** The part of a CipherSuite that is needed here; the suite itself is declared in terms of these keys. */
+interface PublicHalf {
+  x25519PublicKey(privateKey: Uint8Array): Uint8Array;
 }

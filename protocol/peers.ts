@@ -3,7 +3,7 @@ import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { SecurityError } from "../keys/errors.ts";
 import type { MemberName, Name, Role } from "../keys/names.ts";
 import { type Fingerprint, fingerprint, parsePublicKeyBlob, parsePublicKeyLine } from "../keys/openssh.ts";
-import type { PeerFile, PeerMember } from "../keys/peer-files.ts";
+import type { PeerFile, PeerMember } from "../keys/peer.ts";
 import { type SignedText, signedTextFromJson, signedTextToJson } from "../keys/signed-text.ts";
 import { type Binding, isExpired, type Verified, verifyBinding, verifyNameStatement } from "./statements.ts";
 

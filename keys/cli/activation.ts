@@ -20,6 +20,8 @@ import {
   type OwnerKeys,
   readMemberFile,
   readOwnerFile,
+  removeMemberFile,
+  removeOwnerFile,
   writeMemberFile,
   writeOwnerFile,
 } from "../end-key-files.ts";
@@ -219,8 +221,8 @@ async function makeKeys(
 }
 
 async function removeKeys(folder: PrivateFolder, { member }: NameKeys): Promise<void> {
-  await folder.remove(`${member.name}.${member.member}.npkeys`);
-  await folder.remove(`${member.name}.owner.npkeys`);
+  await removeMemberFile(folder, member);
+  await removeOwnerFile(folder, member.name);
 }
 
 /** The directory's refusals, said of this name. */
