@@ -77,7 +77,7 @@ test("every file that a rule names exists", () => {
 
 test("no file names a place of one machine, and only .ci/run what lies beside the repository", () => {
   const outside = (text: string): boolean => text.includes(["..", "shared"].join("/"));
-  const oneMachine = /\/(?:work|root|tmp\/team)\/|registry\.[a-z]|npmjs\.[a-z]|deb\.debian/;
+  const oneMachine = /\/(?:work|root|tmp\/team)\/|registry\.[a-z]+\.[a-z]+\/|npmjs\.[a-z]|deb\.debian/;
   const found = repositoryFiles().filter((path) => {
     const text = readFileSync(join(ROOT, path), "utf8");
     return oneMachine.test(text) || (outside(text) && path !== ".ci/run");
