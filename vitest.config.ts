@@ -3,6 +3,10 @@ import type { ViteUserConfig } from "vitest/config";
 const config: ViteUserConfig = {
   test: {
     include: ["test/**/*.test.ts"],
+    // Real processes on two busy cores; a wait that ends earlier would only make tests fail at random.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } },
   },
 };
 

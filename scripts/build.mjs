@@ -1,6 +1,6 @@
 // npm run build: compiles the rooms to dist/ and makes the commands executable.
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
@@ -25,8 +25,7 @@ function removeLeftovers() {
   const dist = join(root, "dist");
   if (!existsSync(dist)) return;
   for (const file of readdirSync(dist, { recursive: true })) {
-    if (!/\.(?:d\.ts|js)$/.test(file)) continue;
-    const source = join(root, file.replace(/\.(?:d\.ts|js)$/, ".ts"));
-    if (!existsSync(source)) rmSync(join(dist, file));
+    const isCurrent = file.endsWith(".js") && existsSync(join(root, file.replace(/js$/, "ts")));
+    if (!isCurrent && statSync(join(dist, file)).isFile()) rmSync(join(dist, file));
   }
 }
