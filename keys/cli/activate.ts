@@ -13,7 +13,7 @@ import { isMember, type MemberName, parseMember, parseName, type Role } from "..
 import { fingerprint, parsePublicKeyLine } from "../openssh.ts";
 import { passphraseFromFile, promptForPassphrase } from "../passphrase.ts";
 import { PrivateFolder } from "../private-folder.ts";
-import { parseCramSecret, Secret } from "../secret.ts";
+import { parseCramSecret, type Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
 import { activate } from "./activation.ts";
 
