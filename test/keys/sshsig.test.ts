@@ -134,6 +134,8 @@ test.each<[string, Partial<Parts>]>([
   ["version 0", { version: 0 }],
   ["version 2", { version: 2 }],
   ["a reserved field that is not empty", { reserved: "x" }],
+  ["a reserved field that is not empty, nor signed", { reserved: "x", signedReserved: "" }],
+  ["more than a kilobyte", { namespace: "n".repeat(900) }],
   ["the hash sha1", { hash: "sha1" }],
   ["the hash SHA512", { hash: "SHA512" }],
   ["no hash", { hash: "" }],
@@ -206,6 +208,7 @@ interface Parts {
   publicKey: Uint8Array;
   namespace: string | Uint8Array;
   reserved: string;
+  signedReserved: string;
   hash: string;
   algorithm: string;
   raw: Uint8Array;
@@ -215,8 +218,9 @@ interface Parts {
 /** A signature built field by field, by its specification; valid but for what `change` says. */
 function assemble(change: Partial<Parts>): Uint8Array {
   const { magic = "SSHSIG", version = 1, namespace = NAMESPACE, reserved = "", hash = "sha512" } = change;
+  const { signedReserved = reserved } = change;
   const digest = hash === "sha256" ? suite.sha256(MESSAGE) : suite.sha512(MESSAGE);
-  const signed = concat(utf8(magic), ...[namespace, reserved, hash, digest].map(sshString));
+  const signed = concat(utf8(magic), ...[namespace, signedReserved, hash, digest].map(sshString));
   const {
     publicKey = parsePublicKeyLine(line).blob,
     algorithm = "ssh-ed25519",
