@@ -48,7 +48,7 @@ export class HandshakeState {
   #rs: X25519PublicKey | undefined;
   #e1: ReturnType<Kem["keyPair"]> | undefined;
   #re1: Uint8Array | undefined;
-  /** Index of the next message, or `ended` while one is in work, after a failure and after split. */
+  /** Index of the next message, or `ended` after a failure and after split. */
   #next: number | "ended" = 0;
 
   static initiator(options: HandshakeOptions): HandshakeState {
@@ -132,7 +132,6 @@ export class HandshakeState {
     assert(tokens !== undefined, "there is a message left");
     const writer: Role = index % 2 === 0 ? "initiator" : "responder";
     assert((writer === this.#role) === (direction === "write"), "the parties take turns");
-    this.#next = "ended";
     try {
       const result = run(tokens);
       this.#next = index + 1;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { fromHex, hex } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { X25519PrivateKey, X25519PublicKey } from "../../keys/x25519.ts";
@@ -14,6 +14,8 @@ import type { GoldenFile } from "../oracle/generate-golden.ts";
 import { type HandshakeInput, runHandshake } from "../oracle/ikhfs-psk2.ts";
 import { runOneWay } from "../oracle/x.ts";
 import { SUITES } from "../support/suites.ts";
+
+vi.setConfig({ testTimeout: 60_000 }); // noble needs seconds on a busy machine
 
 const golden = JSON.parse(readFileSync(join(import.meta.dirname, "../vectors/ikhfs-psk2.json"), "utf8")) as GoldenFile;
 

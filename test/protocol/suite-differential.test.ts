@@ -1,7 +1,7 @@
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { sha512 } from "@noble/hashes/sha2.js";
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { concat, fromHex, hex } from "../../keys/bytes.ts";
 import { Ed25519PrivateKey, Ed25519PublicKey } from "../../keys/ed25519.ts";
 import { SecurityError } from "../../keys/errors.ts";
@@ -9,6 +9,8 @@ import { X25519PrivateKey, X25519PublicKey } from "../../keys/x25519.ts";
 import { nativeSuite as native } from "../../protocol/suite/native.ts";
 import { nobleSuite as noble } from "../../protocol/suite/noble.ts";
 import { type EdwardsPoint, SMALL_ORDER_POINTS } from "../support/curve-points.ts";
+
+vi.setConfig({ testTimeout: 60_000 }); // noble needs seconds on a busy machine
 
 const { Point } = ed25519;
 const ORDER = Point.Fn.ORDER;
@@ -147,7 +149,7 @@ describe("native and noble agree", () => {
 
   test("on ChaCha20-Poly1305, whole or in parts, and on refusing what was changed", () => {
     const ad = fc.uint8Array({ maxLength: 40 });
-    const counter = fc.bigInt({ min: 0n, max: 2n ** 64n - 2n });
+    const counter = fc.bigInt({ min: 0n, max: 2n ** 64n - 3n }); // its neighbour is a counter too
     fc.assert(
       fc.property(
         bytes32(),

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { concat, fromHex, hex } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { Ed25519PublicKey } from "../../keys/ed25519.ts";
@@ -6,6 +6,8 @@ import { SecurityError } from "../../keys/errors.ts";
 import { X25519PrivateKey, X25519PublicKey } from "../../keys/x25519.ts";
 import { hasPublicVectors, readPublicVectors, type Wycheproof } from "../support/public-vectors.ts";
 import { CIPHERS, SUITES } from "../support/suites.ts";
+
+vi.setConfig({ testTimeout: 60_000 }); // noble needs seconds on a busy machine
 
 interface Exchange {
   readonly public: string;
