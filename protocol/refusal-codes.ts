@@ -29,6 +29,7 @@ export const REFUSAL_NUMBERS = {
   E_MEMBER_TAKEN: 22,
   E_REPLACED: 23,
   E_INTERRUPTED: 24,
+  E_NO_SSHD: 25,
 } as const satisfies Partial<Record<ErrorCode, number>>;
 
 export type RefusalCode = keyof typeof REFUSAL_NUMBERS;
