@@ -227,7 +227,9 @@ export class Channel {
 
   #handleOnStream(record: StreamRecord, events: ChannelEvent[]): void {
     const stream = this.#streams.get(record.stream);
-    if (stream === undefined) throw new PeerError("E_PROTOCOL", "a record for a stream that is not there");
+    if (stream === undefined || stream.resetReceived) {
+      throw new PeerError("E_PROTOCOL", "a record for a stream that is not there");
+    }
     const broken = isBreak(stream.resetSent);
     switch (record.type) {
       case "opened":
@@ -249,9 +251,8 @@ export class Channel {
         return;
       case "reset":
         stream.receiveReset(record.code);
-        if (stream.resetSent === undefined) this.#sendReset(stream, "acknowledged");
-        this.#streams.delete(record.stream);
-        if (stream.window.size > 0) this.#budget.giveBack(stream.window.size);
+        if (record.code !== "finished" && stream.resetSent === undefined) this.#sendReset(stream, "acknowledged");
+        this.#removeWhenGone(stream);
         if (!broken && record.code !== "finished" && record.code !== "acknowledged") {
           events.push({ type: "reset", stream: record.stream, code: record.code });
         }
@@ -265,6 +266,12 @@ export class Channel {
   #sendReset(stream: StreamState, code: ResetCode): void {
     stream.sentReset(code);
     this.#emit({ type: "reset", stream: stream.number, code });
+    this.#removeWhenGone(stream);
+  }
+
+  #removeWhenGone(stream: StreamState): void {
+    if (stream.resetSent === undefined || !stream.resetReceived) return;
+    if (this.#streams.delete(stream.number) && stream.window.size > 0) this.#budget.giveBack(stream.window.size);
   }
 
   /** The stream, unless it is gone or we have sent our last record on it. */

@@ -21,6 +21,7 @@ export class StreamState {
   #endSent = false;
   #endReceived = false;
   #resetSent: ResetCode | undefined;
+  #resetReceived = false;
 
   private constructor(number: number, role: "opener" | "answerer", window: ReceiveWindow, credit: number) {
     this.number = number;
@@ -62,6 +63,10 @@ export class StreamState {
   /** Whether both directions have ended and nothing received is left to consume, so that RESET(finished) is due. */
   get finishable(): boolean {
     return this.#endSent && this.#endReceived && this.window.unconsumed === 0 && this.#resetSent === undefined;
+  }
+
+  get resetReceived(): boolean {
+    return this.#resetReceived;
   }
 
   /** Bytes we may send now. */
@@ -117,6 +122,7 @@ export class StreamState {
   receiveReset(code: ResetCode): void {
     if (code === "finished") demand(this.#endSent && this.#endReceived, "RESET(finished) ahead of both ENDs");
     if (code === "acknowledged") demand(isBreak(this.#resetSent), "RESET(acknowledged) without a RESET");
+    this.#resetReceived = true;
   }
 
   get #maySend(): boolean {
