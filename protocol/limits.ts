@@ -29,8 +29,9 @@ export const FIRST_FLIGHT_BYTES = 60 * 1024; // records kept by a client until t
 
 // Rendezvous
 export const RENDEZVOUS_CONNECTIONS = 16_000; // sockets of one process; leaves room below the common 20,000 open files
-export const UNPAIRED_LEGS = 4_096; // that wait at once, for their hello or for the other leg; of 64 KiB early data each, 256 MiB
+export const UNPAIRED_LEGS = 4_096; // that wait at once, for their hello or for the other leg; of anybody
 export const UNPAIRED_LEGS_PER_ADDRESS = 32; // the same of one IPv4 address or IPv6 /64; a busy office pairs each within a second
+export const EARLY_DATA_TOTAL_BYTES = 64 * 1024 * 1024; // held for all legs that wait; a thousand of the largest first flights
 export const RENDEZVOUS_SESSIONS = 65_536; // whose tries are remembered until their tickets expire, about 300 B each
 export const REFUSED_LEG_MS = 2_000; // for a refusal to reach the end before the socket is destroyed
 export const SPLICE_BYTES = 512 * 1024; // held between two legs, both ways together
@@ -69,5 +70,76 @@ export const SESSION_CACHE = 4096; // answers a device remembers, by session id
 // Links
 export const LINK_NAMES = 64; // names whose owners a device asks for at once
 
+// Device
+export const SESSIONS_AT_ONCE = 64; // of one daemon; each may hold up to SESSION_WINDOW_BYTES
+export const UNCONFIRMED_SESSIONS = 16; // of them, those whose client has not proved itself yet
+export const UNCONFIRMED_MS = 20_000; // for that proof: a dial, an unpaired leg's life, and the first record
+export const REQUESTS_AT_ONCE = 64; // being answered; more than a directory in its right mind passes on
+export const CLOCK_OFF_MS = 10 * 60_000; // a clock that differs more from the directory's is not used
+export const RECONNECT_FIRST_MS = 250; // the first try to come back to the directory is within this time
+export const RECONNECT_MS = 30_000; // and later ones, each at a random moment of a span that doubles up to this
+
 // Members
 export const CLIENT_BINDING_MS = 365 * 24 * 60 * 60_000; // a client's binding lasts a year; a device's does not expire
+
+// Directory: its users' side
+export const DIRECTORY_CONNECT_MS = 10_000; // TCP, TLS and the WebSocket upgrade on a bad mobile link
+export const DIRECTORY_SILENCE_MS = 2.5 * KEEPALIVE_MS; // an answer without any byte for so long is dead
+export const LINK_EVENTS = 256; // notifications that wait for a busy device; more are a directory gone mad
+
+// Directory: HTTP
+export const HEADERS_MS = 10_000; // a client's whole request head
+export const REQUEST_MS = 15_000; // head and body of a request
+export const CONNECTIONS_CHECK_MS = 1_000; // how often slow senders are looked for
+export const HEADER_BYTES = 8 * 1024; // a request head; ours is below 300 B, proxies add some
+export const UNSENT_ANSWER_BYTES = 256 * 1024; // of one answer, held for a reader that has stopped
+export const RATE_PER_SECOND = 20; // requests and links from one address (IPv6: one /64)
+export const RATE_BURST = 100; // of them at once: a site behind one NAT after a power cut
+export const RATE_LOOPBACK_PER_SECOND = 2_000; // from this machine: everybody, when a reverse proxy stands in front
+export const RATE_LOOPBACK_BURST = 20_000; // a herd that comes back through a reverse proxy
+export const RATE_ADDRESSES = 50_000; // addresses remembered; beyond that new ones share one bucket
+export const WRONG_SECRETS_PER_SECOND = 0.1; // wrong activation secrets from one address
+export const WRONG_SECRETS_BURST = 10; // of them at once: typing errors, not guessing
+export const CONNECTIONS_PER_ADDRESS = 512; // open connections from one address that is not this machine; a carrier's NAT
+export const SPARE_FILES = 256; // of the open files that a process may have, kept for all but connections
+
+// Directory: requests
+export const NONCE_PERIOD_MS = 15_000; // a nonce is handed out to everybody for so long, then lives NONCE_MS more
+export const MESSAGE_IDS = 500_000; // remembered at once, 4,000 messages a second; then new ones are refused, none forgotten
+export const DEVICE_ANSWER_MS = 30_000; // a device that has not answered by then counts as offline
+export const SESSION_MEMORY_MS = 120_000; // a session's ticket and answer are repeated for so long after the hand-over
+export const SESSIONS = 10_000; // remembered at once, those waiting included
+export const MESSAGE1_BYTES = 8 * 1024; // of a request passed on: 1,300 B and one SSH key
+export const MESSAGE2_BYTES = 40 * 1024; // of an answer passed on: 1,200 B and HOST_KEYS keys of SSH_KEY_BYTES
+export const WAIT_MS = 24 * 60 * 60_000; // longest that a request is kept for a device
+export const WAIT_UNHEARD_MS = 60_000; // a kept request outlives its lost answer stream by so long
+export const KEY_LIST_MS = 14 * 24 * 60 * 60_000; // life of a key list: as long as its sealing key is answered to
+export const RENDEZVOUS_REPORT_MS = 15_000; // a rendezvous reports so often
+export const RENDEZVOUS_SILENCE_MS = 45_000; // three reports missing: no new ticket names it
+
+// Directory: links
+export const LINK_HELLO_MS = 5_000; // for the hello of a new link
+export const LINK_PING_MS = 20_000; // between the directory's pings on a link: 0.6 MB a day
+export const LINK_SILENCE_MS = 30_000; // without a sign of life for so long, either side counts a link as dead
+export const LINK_MESSAGE_BYTES = 64 * 1024; // one WebSocket message; ws would take 100 MiB
+export const LINK_FRAGMENTS = 16; // of one WebSocket message; ws would take 16,384
+export const LINK_BUFFERED_CHUNKS = 64; // unparsed reads of one WebSocket; ws would take 262,144
+export const LINK_UNSENT_BYTES = 1024 * 1024; // held for a device that has stopped reading
+export const LINK_MESSAGES_PER_SECOND = 50; // messages, pings and pongs from one device, before any is opened
+export const LINK_MESSAGES_BURST = 200; // of them at once: answers after a herd of clients
+export const TAKEOVERS_PER_MINUTE = 3; // of one member's link; more look like a copied key
+export const LAST_SEEN_MS = 5 * 60_000; // how often the last-seen times of living links are stored
+
+// Directory: administration
+export const ADMIN_REQUEST_BYTES = 4 * 1024; // one request on the admin socket
+export const ADMIN_ANSWER_BYTES = 64 * 1024 * 1024; // its answer: some hundred thousand names
+export const ADMIN_MS = 5_000; // for a request and its answer on the admin socket
+export const STORE_LOCK_MS = 3_000; // how long a command waits for another one to let go of the store
+export const OWN_RENDEZVOUS_RETRY_MS = 250; // before the directory starts its rendezvous again; doubles up to 8 s
+export const OWN_RENDEZVOUS_END_MS = 5_000; // for its rendezvous to end in order
+
+// Client
+export const CONFIRM_MS = 20_000; // from msg2 to the device's CONFIRM: both legs, and UNPAIRED_LEG_MS with some room
+export const REPOST_MS = 1_000; // before a lost wait for a device is taken up again
+export const WITHDRAW_MS = 2_000; // for a last word to the directory after Ctrl-C
+export const CLOCK_TRUST_MS = 10 * 60_000; // a clock that is further off the directory's is not used

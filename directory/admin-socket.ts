@@ -1,0 +1,182 @@
+import { chmod, type FileHandle, open, rm } from "node:fs/promises";
+import { connect, createServer, type Socket } from "node:net";
+import * as v from "valibot";
+import { fromBase64 } from "../keys/bytes.ts";
+import { Ed25519PublicKey } from "../keys/ed25519.ts";
+import { EXIT_STATUS, type ErrorCode, SetupError, SshnpError } from "../keys/errors.ts";
+import { isName, type Name } from "../keys/names.ts";
+import type { PrivateFolder } from "../keys/private-folder.ts";
+import { ADMIN_ANSWER_BYTES, ADMIN_MS, ADMIN_REQUEST_BYTES } from "../protocol/limits.ts";
+import { isRendezvousName } from "../protocol/statements.ts";
+import type { Administration, NameSummary } from "./administration.ts";
+import type { RendezvousSummary } from "./rendezvous-registry.ts";
+
+/*
+ * `admin.sock` in the data folder, 0600 in a 0700 folder: who may write there may do all that this socket does anyway. One
+ * request a connection, one line of JSON each way. No secret passes: whoever adds a name keeps the secret to himself.
+ */
+
+const activationKey = v.pipe(
+  v.string(),
+  v.transform((text) => Ed25519PublicKey.parse(fromBase64(text, 32))),
+);
+const requestSchema = v.variant("command", [
+  v.strictObject({ command: v.literal("names") }),
+  v.strictObject({ command: v.literal("rendezvous") }),
+  v.strictObject({
+    command: v.literal("add-name"),
+    name: v.custom<Name>((text) => typeof text === "string" && isName(text)),
+    activationKey,
+  }),
+  v.strictObject({
+    command: v.literal("add-rendezvous"),
+    name: v.pipe(
+      v.string(),
+      v.check((text) => isRendezvousName(text)),
+    ),
+    activationKey,
+  }),
+]);
+const answerSchema = v.union([
+  v.strictObject({ ok: v.unknown() }),
+  v.strictObject({
+    error: v.strictObject({
+      code: v.custom<ErrorCode>((code) => typeof code === "string" && Object.hasOwn(EXIT_STATUS, code)),
+      fact: v.string(),
+      next: v.optional(v.string()),
+    }),
+  }),
+]);
+
+/** Answers on the folder's socket, until it is closed. One that a dead process left is replaced. @throws {SetupError} E_STORAGE. */
+export async function serveAdministration(
+  folder: PrivateFolder,
+  administration: Administration,
+): Promise<AsyncDisposable> {
+  const place = await socketPlace(folder);
+  await rm(place.path, { force: true });
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    answer(socket, administration).catch(() => socket.destroy());
+  });
+  server.maxConnections = 8;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) => {
+      const next = "Check the folder's owner and the free space.";
+      reject(new SetupError("E_STORAGE", `Cannot listen on ${folder.pathOf(SOCKET)}.`, { next, cause }));
+    });
+    server.listen(place.path, resolve);
+  });
+  await chmod(place.path, 0o600);
+  return {
+    async [Symbol.asyncDispose]() {
+      await new Promise((resolve) => server.close(resolve)); // which removes the socket
+      await place.release();
+    },
+  };
+}
+
+/**
+ * Administration through the process that serves this folder; undefined when none does.
+ * Its methods throw what the other side threw, and {SetupError} E_STORAGE when it does not answer.
+ */
+export async function connectAdministration(folder: PrivateFolder): Promise<Administration | undefined> {
+  const place = await socketPlace(folder);
+  try {
+    const socket = await dial(place.path);
+    socket?.destroy();
+    if (socket === undefined) return undefined;
+  } finally {
+    await place.release();
+  }
+  const ask = async (request: object): Promise<unknown> => await askOnce(folder, request);
+  return {
+    addName: async (name, key) => (await ask({ command: "add-name", name, activationKey: key })) as "new" | "again",
+    names: async () => (await ask({ command: "names" })) as NameSummary[],
+    addRendezvous: async (name, key) =>
+      (await ask({ command: "add-rendezvous", name, activationKey: key })) as "new" | "again",
+    rendezvous: async () => (await ask({ command: "rendezvous" })) as RendezvousSummary[],
+  };
+}
+
+const SOCKET = "admin.sock";
+
+async function answer(socket: Socket, administration: Administration): Promise<void> {
+  socket.setTimeout(ADMIN_MS, () => socket.destroy());
+  const line = await readLine(socket, ADMIN_REQUEST_BYTES);
+  try {
+    const request = v.parse(requestSchema, JSON.parse(line));
+    socket.end(`${JSON.stringify({ ok: await perform(administration, request) })}\n`);
+  } catch (error) {
+    const known = error instanceof SshnpError ? error : new SetupError("E_PROTOCOL", "The admin request is malformed.");
+    const { code, message: fact, next } = known;
+    socket.end(`${JSON.stringify({ error: { code, fact, next } })}\n`);
+  }
+}
+
+async function perform(administration: Administration, request: v.InferOutput<typeof requestSchema>): Promise<unknown> {
+  switch (request.command) {
+    case "names":
+      return await administration.names();
+    case "rendezvous":
+      return await administration.rendezvous();
+    case "add-name":
+      return await administration.addName(request.name, request.activationKey);
+    case "add-rendezvous":
+      return await administration.addRendezvous(request.name, request.activationKey);
+  }
+}
+
+async function askOnce(folder: PrivateFolder, request: object): Promise<unknown> {
+  const place = await socketPlace(folder);
+  try {
+    const socket = await dial(place.path);
+    if (socket === undefined) throw silent(folder);
+    socket.setTimeout(ADMIN_MS, () => socket.destroy());
+    socket.end(`${JSON.stringify(request)}\n`);
+    const result = v.parse(answerSchema, JSON.parse(await readLine(socket, ADMIN_ANSWER_BYTES)));
+    if ("ok" in result) return result.ok;
+    const { code, fact, next } = result.error;
+    throw new SetupError(code, fact, next === undefined ? {} : { next });
+  } catch (error) {
+    throw error instanceof SshnpError ? error : silent(folder, error);
+  } finally {
+    await place.release();
+  }
+}
+
+function silent(folder: PrivateFolder, cause?: unknown): SetupError {
+  return new SetupError("E_STORAGE", `The directory that serves ${folder.path} does not answer.`, {
+    next: "Look at its log; restart it if it hangs.",
+    cause,
+  });
+}
+
+/** A connection, or undefined when nothing listens there. */
+async function dial(path: string): Promise<Socket | undefined> {
+  return await new Promise((resolve) => {
+    const socket = connect({ path, allowHalfOpen: true });
+    socket.once("connect", () => resolve(socket));
+    socket.once("error", () => resolve(undefined));
+  });
+}
+
+async function readLine(socket: Socket, maxBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+    if (!(chunk instanceof Uint8Array)) break;
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > maxBytes) throw new SetupError("E_PROTOCOL", "The admin request is too long.");
+    if (chunk.at(-1) === 0x0a) break;
+  }
+  return Buffer.concat(chunks).toString("utf8").trimEnd();
+}
+
+/** A path for the socket that the kernel takes, which has room for 107 bytes: a longer one goes by way of the open folder. */
+async function socketPlace(folder: PrivateFolder): Promise<{ readonly path: string; release(): Promise<void> }> {
+  const path = folder.pathOf(SOCKET);
+  if (Buffer.byteLength(path) <= 107) return { path, release: async () => {} };
+  const handle: FileHandle = await open(folder.path, "r");
+  return { path: `/proc/self/fd/${handle.fd}/${SOCKET}`, release: () => handle.close() };
+}

@@ -1,0 +1,43 @@
+import { SetupError } from "../../keys/errors.ts";
+import type { PrivateFolder } from "../../keys/private-folder.ts";
+import { loadSuite } from "../../protocol/suite/load.ts";
+import { connectAdministration } from "../admin-socket.ts";
+import { administer, type Administration } from "../administration.ts";
+import { Audit } from "../audit.ts";
+import { openDataFolder, openStore } from "../data-folder.ts";
+import { Keyring } from "../keyring.ts";
+import { RendezvousRegistry } from "../rendezvous-registry.ts";
+import { random } from "./random.ts";
+
+/**
+ * Runs `action` on the directory in a data folder: through the process that serves it, else on the store itself, which
+ * nobody else can have meanwhile.
+ * @throws {SetupError} E_NO_KEYS, E_KEY_PERMISSIONS, E_RUNNING, E_STORAGE; as `action`.
+ */
+export async function withAdministration<T>(
+  data: string,
+  action: (administration: Administration, folder: PrivateFolder) => Promise<T>,
+): Promise<T> {
+  const folder = await openDataFolder(data);
+  const remote = await connectAdministration(folder);
+  if (remote !== undefined) return await action(remote, folder);
+  const primitives = { suite: await loadSuite(process.env["SSHNP_CRYPTO"]), random };
+  await using store = await openStore(folder, { signal: interruption() });
+  const keyring = await Keyring.open(primitives, folder, store, Date.now());
+  const registry = await RendezvousRegistry.load(primitives, store, keyring);
+  const audit = await Audit.open(folder, () => {});
+  try {
+    return await action(administer(store, registry, audit), folder);
+  } finally {
+    await audit.close();
+  }
+}
+
+/** Ctrl-C. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.once(name, () => controller.abort(new SetupError("E_INTERRUPTED", "Interrupted.")));
+  }
+  return controller.signal;
+}

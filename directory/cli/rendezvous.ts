@@ -1,0 +1,79 @@
+import type { Command } from "commander";
+import { activationKey } from "../../keys/activation-key.ts";
+import { hex } from "../../keys/bytes.ts";
+import { SetupError } from "../../keys/errors.ts";
+import { quoted } from "../../keys/names.ts";
+import { Secret } from "../../keys/secret.ts";
+import { RENDEZVOUS_ACTIVATION } from "../../protocol/messages/activation.ts";
+import { isRendezvousName } from "../../protocol/statements.ts";
+import { loadSuite } from "../../protocol/suite/load.ts";
+import { readAddress } from "../data-folder.ts";
+import { withAdministration } from "./open-administration.ts";
+import { random } from "./random.ts";
+import { minute, table } from "./table.ts";
+
+interface Options {
+  readonly data: string;
+}
+
+/** `sshnp-directory rendezvous add`, `sshnp-directory rendezvous ls` */
+export function addRendezvousCommands(program: Command): void {
+  const group = program.command("rendezvous").description("Make and list rendezvous.");
+  group
+    .command("add")
+    .argument("<name>", "1 to 32 of a-z, 0-9 and hyphen, such as rz1")
+    .description("Make a rendezvous and a one-time secret with which it registers.")
+    .requiredOption("--data <folder>", "the directory's data folder")
+    .addHelpText(
+      "after",
+      `
+The secret (64 hex digits) goes to stdout and is kept nowhere; the command line to use it goes to stderr.
+
+Example:
+  sshnp-directory rendezvous add rz1 --data np`,
+    )
+    .action((name: string, options: Options) => addRendezvous(name, options));
+  group
+    .command("ls")
+    .description("List the rendezvous and whether they are up.")
+    .requiredOption("--data <folder>", "the directory's data folder")
+    .action((options: Options) => listRendezvous(options));
+}
+
+async function addRendezvous(name: string, { data }: Options): Promise<void> {
+  if (!isRendezvousName(name)) {
+    throw new SetupError("E_USAGE", `${quoted(name)} is not a name for a rendezvous.`, {
+      next: "It is 1 to 32 of a-z, 0-9 and hyphen, such as rz1.",
+    });
+  }
+  const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
+  await withAdministration(data, async (administration, folder) => {
+    const bytes = random(32);
+    const { publicKey } = activationKey(suite, Secret.fromBytes(bytes), RENDEZVOUS_ACTIVATION);
+    const result = await administration.addRendezvous(name, publicKey);
+    const secret = hex(bytes);
+    process.stdout.write(`${secret}\n`);
+    if (result === "again") process.stderr.write(`${name} had a secret that was not used; it is void now.\n`);
+    const address = (await readAddress(folder)) ?? "ADDRESS";
+    process.stderr.write("To start it, with the address that others reach it at:\n");
+    process.stderr.write(
+      `  sshnp-rendezvous run --data rendezvous --directory '${address}' -c ${secret} --listen 0.0.0.0:7801 --public HOST:7801\n`,
+    );
+  });
+}
+
+async function listRendezvous({ data }: Options): Promise<void> {
+  const all = await withAdministration(data, (administration) => administration.rendezvous());
+  const rows = all.map(({ name, isUp, legs, reported, addresses }) => [
+    name,
+    isUp ? "up" : reported === undefined ? "never up" : "down",
+    isUp ? String(legs) : "",
+    reported === undefined ? "" : minute(reported),
+    addresses.join(" "),
+  ]);
+  if (rows.length === 0) {
+    process.stderr.write("There is no rendezvous yet. Make one: sshnp-directory rendezvous add rz1\n");
+  } else {
+    process.stdout.write(table([["NAME", "STATE", "LEGS", "REPORTED", "ADDRESSES"], ...rows]));
+  }
+}

@@ -1,0 +1,154 @@
+import { readFile } from "node:fs/promises";
+import { isIPv6 } from "node:net";
+import type { Command } from "commander";
+import { type Logger, pino } from "pino";
+import { SetupError } from "../../keys/errors.ts";
+import { quoted } from "../../keys/names.ts";
+import { PrivateFolder } from "../../keys/private-folder.ts";
+import { shellWord } from "../../keys/shell-word.ts";
+import { SPARE_FILES } from "../../protocol/limits.ts";
+import { loadSuite } from "../../protocol/suite/load.ts";
+import { serveAdministration } from "../admin-socket.ts";
+import { administer } from "../administration.ts";
+import { openStore, writeAddress } from "../data-folder.ts";
+import { type OwnRendezvous, startOwnRendezvous } from "../own-rendezvous.ts";
+import { type Directory, startDirectory } from "../server.ts";
+import { type HostPort, isWildcard, parseHostPort } from "./host-port.ts";
+import { random } from "./random.ts";
+
+interface RunOptions {
+  readonly data: string;
+  readonly listen: string;
+  readonly public?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly rendezvous?: string;
+  readonly verbose?: boolean;
+}
+
+/** `sshnp-directory run` */
+export function addRunCommand(program: Command): void {
+  program
+    .command("run")
+    .description("Serve a directory until SIGTERM or Ctrl-C. Its address is the first line of stdout, once it serves.")
+    .requiredOption("--data <folder>", "keys, store and audit; made at the first start, of mode 0700")
+    .option("--listen <host:port>", "where to listen; port 0 takes a free one", "127.0.0.1:7800")
+    .option("--public <url>", "how others reach it, if not at --listen: http(s)://HOST:PORT")
+    .option("--tls-cert <file>", "certificate chain (PEM), to serve HTTPS; nothing rests on it")
+    .option("--tls-key <file>", "its private key (PEM)")
+    .option("--rendezvous <host:port>", "also run a rendezvous, which others reach at this address")
+    .option("-v, --verbose", "log every decision")
+    .addHelpText(
+      "after",
+      `
+The address holds the fingerprint of the directory's root key; give it to everybody who is to use the directory.
+The log goes to stderr, what was done for whom to audit.ndjson in the data folder.
+
+Examples:
+  sshnp-directory run --data np
+  sshnp-directory run --data np --listen 0.0.0.0:7800 --public http://np.example.org:7800 --rendezvous np.example.org:7801`,
+    )
+    .action((options: RunOptions) => run(options));
+}
+
+async function run(options: RunOptions): Promise<void> {
+  const at = parseHostPort(options.listen, "--listen");
+  const rendezvousAt = options.rendezvous === undefined ? undefined : parseHostPort(options.rendezvous, "--rendezvous");
+  const publicUrl = options.public === undefined ? undefined : parsePublicUrl(options.public);
+  if (publicUrl === undefined && isWildcard(at)) {
+    throw new SetupError("E_USAGE", `Nobody can reach ${options.listen} under that name.`, {
+      next: "Say how others reach it: --public http://HOST:PORT",
+    });
+  }
+  const tls = await readTls(options);
+  const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
+  const log = pino({ level: options.verbose === true ? "debug" : "info" }, pino.destination({ dest: 2, sync: true }));
+  const stop = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
+
+  const folder = await PrivateFolder.openOrCreate(options.data);
+  await using store = await openStore(folder, { signal: stop.signal });
+  const maxConnections = await connectionLimit();
+  const directory = await startDirectory({ suite, random, folder, store, listen: at, tls, maxConnections, log });
+  const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
+  const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;
+  await writeAddress(folder, address);
+  await using _administration = await serveAdministration(
+    folder,
+    administer(store, directory.registry, directory.audit),
+  );
+  await using _rendezvous = await ownRendezvous(rendezvousAt, { directory, at, tls, folder, suite, log });
+  directory.audit.write({ event: "started", address });
+  log.info({ address }, "directory serves");
+  process.stdout.write(`${address}\n`);
+  await aborted(stop.signal);
+  log.info("directory ends");
+  await directory.close();
+}
+
+async function ownRendezvous(
+  publicAt: HostPort | undefined,
+  {
+    directory,
+    at,
+    tls,
+    ...rest
+  }: {
+    readonly directory: Directory;
+    readonly at: HostPort;
+    readonly tls: unknown;
+    readonly folder: PrivateFolder;
+    readonly suite: Parameters<typeof startOwnRendezvous>[0]["suite"];
+    readonly log: Logger;
+  },
+): Promise<OwnRendezvous | undefined> {
+  if (publicAt === undefined) return undefined;
+  // It talks to us on this machine, whatever name and proxy the others use.
+  const near = isWildcard(at) ? (at.host === "::" ? "::1" : "127.0.0.1") : at.host;
+  const scheme = tls === undefined ? "http" : "https";
+  const address = `${scheme}://${urlHost(near)}:${directory.port}#${directory.keyring.fingerprint}`;
+  const { registry } = directory;
+  return await startOwnRendezvous({ ...rest, random, registry, address, listenHost: at.host, publicAt });
+}
+
+async function readTls(options: RunOptions): Promise<{ readonly cert: string; readonly key: string } | undefined> {
+  const { tlsCert, tlsKey } = options;
+  if (tlsCert === undefined && tlsKey === undefined) return undefined;
+  if (tlsCert === undefined || tlsKey === undefined) {
+    throw new SetupError("E_USAGE", "--tls-cert and --tls-key go together.", { next: "Give both or neither." });
+  }
+  return { cert: await readPem(tlsCert), key: await readPem(tlsKey) };
+}
+
+async function readPem(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    throw new SetupError("E_USAGE", `Cannot read ${shellWord(file)}.`, { next: "Check its path and mode.", cause });
+  }
+}
+
+function parsePublicUrl(text: string): string {
+  if (!/^https?:\/\/[a-z0-9.:[\]-]+(?:\/[a-z0-9._~/-]*)?$/i.test(text) || !URL.canParse(text)) {
+    throw new SetupError("E_USAGE", `${quoted(text)} is not how others can reach a directory.`, {
+      next: "It reads http://HOST:PORT or https://HOST:PORT, with nothing after it.",
+    });
+  }
+  return text.replace(/\/$/, "");
+}
+
+function urlHost(host: string): string {
+  return isIPv6(host) ? `[${host}]` : host;
+}
+
+/** As many connections as the process may have files, less those it needs itself. */
+async function connectionLimit(): Promise<number> {
+  const limits = await readFile("/proc/self/limits", "utf8").catch(() => "");
+  const files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 1024);
+  return Math.max(64, files - SPARE_FILES);
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+}

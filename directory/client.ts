@@ -1,0 +1,226 @@
+import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import { SecurityError, UnavailableError } from "../keys/errors.ts";
+import type { SignedText } from "../keys/signed-text.ts";
+import type { X25519PrivateKey } from "../keys/x25519.ts";
+import type { DirectoryAddress } from "../protocol/directory-address.ts";
+import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
+import { DIRECTORY_CONNECT_MS, KEY_LIST_BYTES, SIGNATURE_BYTES } from "../protocol/limits.ts";
+import { parseSignedText } from "../protocol/messages/link.ts";
+import { type Frame, parseFrame } from "../protocol/messages/response-frames.ts";
+import { ResponseOpener } from "../protocol/response.ts";
+import { type Freshness, sealMessage } from "../protocol/sealed-message.ts";
+import { exchange, unreachable } from "./client/http-exchange.ts";
+import { refusalError } from "./client/refusal-error.ts";
+
+export { type Link, type LinkEvent, openLink } from "./client/link.ts";
+export { refusalError } from "./client/refusal-error.ts";
+
+export interface DirectoryClientOptions {
+  readonly address: DirectoryAddress;
+  readonly suite: CipherSuite;
+  readonly random: RandomBytes;
+  /** The newest list from before, verified; used until it expires, so that no request waits for one. */
+  readonly keyList?: VerifiedKeyList | undefined;
+  /** Told of every newer list, to remember it. */
+  readonly onKeyList?: ((list: VerifiedKeyList) => void) | undefined;
+  /** Told what is odd but stops nothing, such as a TLS certificate that does not verify. */
+  readonly warn?: ((text: string) => void) | undefined;
+}
+
+interface Message {
+  readonly type: number;
+  readonly body: Uint8Array;
+}
+
+/** A final frame was yielded; or what the next attempt needs. */
+type AttemptEnd = "done" | "newKeyList" | { readonly nonce: Uint8Array };
+
+/**
+ * A directory as its users see it: sealed messages go in, frames come out. Nothing that it says is believed for coming
+ * over TLS; its key list must be signed by the root key whose fingerprint stands in the address.
+ */
+export class DirectoryClient {
+  readonly address: DirectoryAddress;
+  readonly suite: CipherSuite;
+  readonly random: RandomBytes;
+  readonly warn: (text: string) => void;
+  readonly #onKeyList: (list: VerifiedKeyList) => void;
+  #keyList: VerifiedKeyList | undefined;
+  #refreshing = false;
+  #clockOffset: number | undefined;
+
+  constructor(options: DirectoryClientOptions) {
+    this.address = options.address;
+    this.suite = options.suite;
+    this.random = options.random;
+    this.#keyList = options.keyList;
+    this.#onKeyList = options.onKeyList ?? ignore;
+    this.warn = once(options.warn ?? ignore);
+  }
+
+  /** Milliseconds by which the directory's clock is ahead of ours; undefined before it has answered. */
+  get clockOffset(): number | undefined {
+    return this.#clockOffset;
+  }
+
+  /** The time (ms) that the directory is likely to accept as now. */
+  get directoryTime(): number {
+    return Date.now() + (this.#clockOffset ?? 0);
+  }
+
+  /** Notes what the directory says the time is. */
+  noteTime(time: number): void {
+    this.#clockOffset = time - Date.now();
+  }
+
+  /**
+   * The key list from before while it has not expired, else a new one.
+   * @throws {SecurityError} E_DIRECTORY_KEY when another root key signed it, E_DIRECTORY_LIST when it is older than one seen
+   * or has expired; {UnavailableError} E_DIRECTORY.
+   */
+  async keyList({ signal }: { readonly signal: AbortSignal }): Promise<VerifiedKeyList> {
+    const known = this.#keyList;
+    return known !== undefined && Date.now() < known.list.expires ? known : await this.fetchKeyList({ signal });
+  }
+
+  /** The key list that the directory has now. Throws as {@link keyList}. */
+  async fetchKeyList({ signal }: { readonly signal: AbortSignal }): Promise<VerifiedKeyList> {
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    const { url: base } = this.address;
+    for await (const chunk of exchange({ base, route: "/v1/keys", signal, warn: this.warn })) {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > KEY_LIST_BYTES + SIGNATURE_BYTES + 4) throw unreachable(base, undefined);
+    }
+    return this.acceptKeyList(parseSignedText(Buffer.concat(chunks)));
+  }
+
+  /** Verifies a list that the directory sent and keeps it. Throws as {@link keyList}, but never E_DIRECTORY. */
+  acceptKeyList(signed: SignedText): VerifiedKeyList {
+    const verified = verifyKeyList(this.suite, signed, this.address.fingerprint);
+    const { seq, expires } = verified.list;
+    const newest = this.#keyList?.list.seq ?? 0;
+    if (seq < newest) {
+      throw new SecurityError(
+        "E_DIRECTORY_LIST",
+        `The directory gives key list ${seq}, older than ${newest} seen before.`,
+        {
+          next: "Somebody may be replaying an old one. Ask whoever runs the directory whether it was restored from a backup.",
+        },
+      );
+    }
+    if (Date.now() >= expires) {
+      throw new SecurityError("E_DIRECTORY_LIST", "The directory gives a key list that has expired.", {
+        next: "Check this machine's clock (timedatectl). If it is right, somebody may be replaying an old list.",
+      });
+    }
+    this.#keyList = verified;
+    if (seq > newest) this.#onKeyList(verified);
+    return verified;
+  }
+
+  /**
+   * POSTs one sealed message and yields the frames of the answer as they come, `refused` included; the directory's
+   * welcome and keep-alive frames are taken out. A wrong clock and a sealing key that is gone are each retried once.
+   * Ending the iteration early closes the connection.
+   * @throws {UnavailableError} E_DIRECTORY when it cannot be reached or the answer ends without its final frame, E_RATE,
+   * E_BUSY; {PeerError} E_PROTOCOL when the answer is forged; as {@link keyList}.
+   */
+  async *send(
+    sender: X25519PrivateKey,
+    message: Message,
+    { signal }: { readonly signal: AbortSignal },
+  ): AsyncGenerator<Frame, void, void> {
+    let freshness: Freshness = { kind: "time", time: this.directoryTime };
+    let hasNewList = false;
+    for (;;) {
+      const end: AttemptEnd = yield* this.#attempt(sender, { ...message, freshness }, signal);
+      if (end === "done") return;
+      if (end === "newKeyList") {
+        if (hasNewList) throw new SecurityError("E_DIRECTORY_LIST", "The directory does not know its own key list.");
+        hasNewList = true;
+      } else {
+        if (freshness.kind === "nonce") throw refusalError("E_CLOCK");
+        freshness = { kind: "nonce", nonce: end.nonce };
+      }
+    }
+  }
+
+  /**
+   * One message that has one frame for an answer.
+   * @throws what {@link refusalError} makes of a `refused` frame; as {@link send}.
+   */
+  async request(
+    sender: X25519PrivateKey,
+    message: Message,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<Frame> {
+    let last: Frame | undefined;
+    for await (const frame of this.send(sender, message, { signal })) last = frame;
+    if (last === undefined) throw unreachable(this.address.url, undefined);
+    if (last.type === "refused") throw refusalError(last.code, last.detail);
+    return last;
+  }
+
+  /** One POST, and how it ended. */
+  async *#attempt(
+    sender: X25519PrivateKey,
+    message: Message & { readonly freshness: Freshness },
+    signal: AbortSignal,
+  ): AsyncGenerator<Frame, AttemptEnd, void> {
+    const { list } = await this.keyList({ signal });
+    const [recipient] = list.sealing;
+    if (recipient === undefined) throw unreachable(this.address.url, undefined);
+    const content = { ...message, id: this.random(16) };
+    const { bytes, responseSecret } = sealMessage(this.suite, this.random, { sender, recipient }, content);
+    const opener = new ResponseOpener(this.suite, responseSecret);
+    let nonce: Uint8Array | undefined;
+    const { url: base } = this.address;
+    for await (const chunk of exchange({ base, route: "/v1/messages", body: bytes, signal, warn: this.warn })) {
+      for (const item of opener.push(chunk)) {
+        if ("keyList" in item) {
+          this.acceptKeyList(item.keyList);
+          return "newKeyList";
+        }
+        const frame = parseFrame(item.type, item.body);
+        if (frame.type === "welcome") {
+          nonce = frame.nonce;
+          this.noteTime(frame.time);
+          if (frame.keyListSeq > list.seq) this.#refreshSoon();
+        } else if (frame.type === "refused" && frame.code === "E_CLOCK" && nonce !== undefined) {
+          return { nonce };
+        } else if (frame.type !== "keepAlive") {
+          yield frame;
+        }
+        if (item.final) return "done";
+      }
+    }
+    throw new UnavailableError("E_DIRECTORY", "The directory's answer was cut off.", {
+      next: "Try again; if it stays so, look for a proxy in between that limits how long an answer may take.",
+    });
+  }
+
+  /** Fetches a newer key list beside whatever goes on; when that fails, the next answer tells of it again. */
+  #refreshSoon(): void {
+    if (this.#refreshing) return;
+    this.#refreshing = true;
+    this.fetchKeyList({ signal: AbortSignal.timeout(DIRECTORY_CONNECT_MS) })
+      .catch(ignore)
+      .finally(() => {
+        this.#refreshing = false;
+      });
+  }
+}
+
+function ignore(): void {}
+
+/** Passes each text on once. */
+function once(warn: (text: string) => void): (text: string) => void {
+  const said = new Set<string>();
+  return (text) => {
+    if (said.has(text)) return;
+    said.add(text);
+    warn(text);
+  };
+}

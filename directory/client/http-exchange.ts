@@ -1,0 +1,107 @@
+import type { ClientRequest, IncomingMessage } from "node:http";
+import type { TLSSocket } from "node:tls";
+import { SshnpError, UnavailableError } from "../../keys/errors.ts";
+import { quoted } from "../../keys/names.ts";
+import { DIRECTORY_CONNECT_MS, DIRECTORY_SILENCE_MS } from "../../protocol/limits.ts";
+
+export interface HttpExchange {
+  /** Where the directory is; a path in it is kept ahead of the route. */
+  readonly base: URL;
+  readonly route: `/${string}`;
+  /** What to POST; without it the exchange is a GET. */
+  readonly body?: Uint8Array;
+  readonly signal: AbortSignal;
+  /** Told when the TLS certificate does not verify, which stops nothing. */
+  readonly warn: (text: string) => void;
+}
+
+/**
+ * The body of the answer, in chunks as they come. Ending the iteration early closes the connection.
+ * @throws {UnavailableError} E_DIRECTORY when nothing answers, the answer is cut off, stays silent, or is no 200;
+ * E_RATE and E_BUSY when the directory says so. The signal's reason when it is aborted.
+ */
+export async function* exchange(options: HttpExchange): AsyncGenerator<Uint8Array, void, void> {
+  const { base, signal } = options;
+  signal.throwIfAborted();
+  const request = await startRequest(options);
+  const abort = (): void => void request.destroy(asError(signal.reason));
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      request.once("response", resolve).once("error", reject);
+      request.end(options.body);
+    });
+    if (response.statusCode !== 200) throw statusError(base, response);
+    for await (const chunk of response) if (chunk instanceof Uint8Array) yield chunk;
+  } catch (cause) {
+    signal.throwIfAborted();
+    throw unreachable(base, cause);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    request.on("error", ignore).destroy();
+  }
+}
+
+/** `http(s)://host:port/v1/...` below the directory's own path. */
+export function routeUrl(base: URL, route: `/${string}`): URL {
+  return new URL(base.pathname.replace(/\/$/, "") + route, base);
+}
+
+/** That the directory does not answer, with the system's reason when there is one. */
+export function unreachable(base: URL, cause: unknown): SshnpError {
+  if (cause instanceof SshnpError) return cause;
+  const reason = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
+  return new UnavailableError("E_DIRECTORY", `Cannot reach the directory at ${base.origin}${reason}.`, {
+    next: "Check its address, this machine's network, and on its machine whether sshnp-directory runs.",
+    cause,
+  });
+}
+
+/** Tells once per connection when a TLS certificate does not verify. */
+export function reportCertificate(socket: TLSSocket, base: URL, warn: (text: string) => void): void {
+  if (socket.authorized) return;
+  const reason: unknown = socket.authorizationError;
+  const why = quoted(reason instanceof Error ? reason.message : String(reason));
+  warn(`The TLS certificate of ${base.host} does not verify (${why}). Nothing rests on it: going on.`);
+}
+
+async function startRequest({ base, route, body, warn }: HttpExchange): Promise<ClientRequest> {
+  const headers =
+    body === undefined ? {} : { "content-type": "application/octet-stream", "content-length": body.length };
+  const method = body === undefined ? "GET" : "POST";
+  const url = routeUrl(base, route);
+  const settings = { method, headers, agent: false, timeout: DIRECTORY_CONNECT_MS } as const;
+  let request: ClientRequest;
+  if (base.protocol === "https:") {
+    const https = await import("node:https");
+    request = https.request(url, { ...settings, rejectUnauthorized: false });
+    request.once("socket", (socket) => {
+      socket.once("secureConnect", () => reportCertificate(socket as TLSSocket, base, warn));
+    });
+  } else {
+    const http = await import("node:http");
+    request = http.request(url, settings);
+  }
+  request.setNoDelay(true);
+  request.once("socket", (socket) => socket.once("connect", () => socket.setTimeout(DIRECTORY_SILENCE_MS)));
+  request.once("timeout", () => {
+    request.destroy(Object.assign(new Error("the directory is silent"), { code: "ETIMEDOUT" }));
+  });
+  return request;
+}
+
+function statusError(base: URL, { statusCode, headers }: IncomingMessage): UnavailableError {
+  const seconds = /^[0-9]{1,4}$/.exec(headers["retry-after"] ?? "")?.[0];
+  const next = `Try again ${seconds === undefined ? "later" : `in ${seconds} s`}.`;
+  if (statusCode === 429) return new UnavailableError("E_RATE", "Too many attempts from this address.", { next });
+  if (statusCode === 503) return new UnavailableError("E_BUSY", "The directory is busy.", { next });
+  return new UnavailableError("E_DIRECTORY", `${base.origin} answers, but not as a directory (status ${statusCode}).`, {
+    next: "Check the address; a proxy in between must pass /v1/ on.",
+  });
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error("aborted");
+}
+
+function ignore(): void {}

@@ -1,0 +1,273 @@
+import type { TLSSocket } from "node:tls";
+import type { WebSocket } from "ws";
+import type { CipherSuite, RandomBytes } from "../../keys/cipher-suite.ts";
+import { PeerError, SecurityError, UnavailableError } from "../../keys/errors.ts";
+import type { SignedText } from "../../keys/signed-text.ts";
+import type { X25519PrivateKey } from "../../keys/x25519.ts";
+import type { DirectoryAddress } from "../../protocol/directory-address.ts";
+import type { VerifiedKeyList } from "../../protocol/key-list.ts";
+import {
+  DIRECTORY_CONNECT_MS,
+  LINK_BUFFERED_CHUNKS,
+  LINK_EVENTS,
+  LINK_FRAGMENTS,
+  LINK_HELLO_MS,
+  LINK_MESSAGE_BYTES,
+  LINK_SILENCE_MS,
+} from "../../protocol/limits.ts";
+import {
+  encodeLinkHello,
+  type LinkHello,
+  parseLinkNames,
+  parseLinkRefused,
+  parseLinkWelcome,
+  parseSignedText,
+} from "../../protocol/messages/link.ts";
+import { type Answer, encodeAnswer, type Notify, parseNotify } from "../../protocol/messages/session-request.ts";
+import { LINK } from "../../protocol/messages/types.ts";
+import { type Freshness, sealMessage } from "../../protocol/sealed-message.ts";
+import { LINK_CLOSE } from "../link-close.ts";
+import { type LinkMessage, LinkOpener, LinkSealer } from "../link-sealing.ts";
+import { EventQueue } from "./event-queue.ts";
+import { reportCertificate, routeUrl, unreachable } from "./http-exchange.ts";
+import { refusalError } from "./refusal-error.ts";
+
+export type LinkEvent =
+  | { readonly type: "notify"; readonly notify: Notify }
+  /** Name statements of names that the hello listed, as the directory gives them: not verified. */
+  | { readonly type: "names"; readonly statements: readonly SignedText[] }
+  | { readonly type: "keyList"; readonly keyList: VerifiedKeyList };
+
+/** A device's line to its directory, after the welcome. */
+export interface Link {
+  /**
+   * What the directory says, for one reader; ends when {@link close} is called.
+   * @throws what the directory refused with (E_REPLACED ...); {UnavailableError} E_DIRECTORY when the link was cut;
+   * {PeerError} E_PROTOCOL when the directory broke the protocol; the signal's reason.
+   */
+  readonly events: AsyncIterable<LinkEvent>;
+  answer(answer: Answer): void;
+  close(): void;
+}
+
+/** What a link needs of a DirectoryClient. */
+interface Directory {
+  readonly address: DirectoryAddress;
+  readonly suite: CipherSuite;
+  readonly random: RandomBytes;
+  readonly warn: (text: string) => void;
+  readonly directoryTime: number;
+  noteTime(time: number): void;
+  keyList(options: { readonly signal: AbortSignal }): Promise<VerifiedKeyList>;
+  fetchKeyList(options: { readonly signal: AbortSignal }): Promise<VerifiedKeyList>;
+  acceptKeyList(signed: SignedText): VerifiedKeyList;
+}
+
+interface LinkOptions {
+  readonly client: Directory;
+  /** The device's static key, which its binding names. */
+  readonly sender: X25519PrivateKey;
+  readonly hello: Omit<LinkHello, "epoch">;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Opens a link and resolves at the directory's welcome. A wrong clock and a sealing key that is gone are each retried once.
+ * @throws what the directory refused with; {UnavailableError} E_DIRECTORY, E_RATE, E_BUSY; {PeerError} E_PROTOCOL;
+ * {SecurityError} E_DIRECTORY_KEY, E_DIRECTORY_LIST; the signal's reason.
+ */
+export async function openLink(options: LinkOptions): Promise<Link> {
+  const { client, signal } = options;
+  const first = await client.keyList({ signal });
+  const link = await dial(options, first);
+  if (link !== "unknown-sealing-key") return link;
+  const second = await dial(options, await client.fetchKeyList({ signal }));
+  if (second !== "unknown-sealing-key") return second;
+  throw new SecurityError("E_DIRECTORY_LIST", "The directory does not know its own key list.");
+}
+
+async function dial(options: LinkOptions, keyList: VerifiedKeyList): Promise<Link | "unknown-sealing-key"> {
+  const { client, signal } = options;
+  const { WebSocket: Socket } = await import("ws");
+  signal.throwIfAborted();
+  const url = routeUrl(client.address.url, "/v1/link");
+  url.protocol = url.protocol.replace("http", "ws");
+  const socket = new Socket(url, {
+    perMessageDeflate: false,
+    maxPayload: LINK_MESSAGE_BYTES,
+    maxFragments: LINK_FRAGMENTS,
+    maxBufferedChunks: LINK_BUFFERED_CHUNKS,
+    handshakeTimeout: DIRECTORY_CONNECT_MS,
+    rejectUnauthorized: false,
+  });
+  return await new Promise((resolve, reject) => {
+    new DeviceLink(socket, options, keyList, { resolve, reject });
+  });
+}
+
+/** One socket's life: hello, perhaps a second one, welcome, events, end. */
+class DeviceLink implements Link {
+  readonly #queue = new EventQueue<LinkEvent>(LINK_EVENTS);
+  readonly events: AsyncIterable<LinkEvent> = this.#queue;
+  readonly #socket: WebSocket;
+  readonly #options: LinkOptions;
+  readonly #opened: { resolve(link: Link | "unknown-sealing-key"): void; reject(error: unknown): void };
+  readonly #epoch: Uint8Array;
+  readonly #opener: LinkOpener;
+  #silence: NodeJS.Timeout;
+  #keyList: VerifiedKeyList;
+  #sealer: LinkSealer | undefined;
+  #hellos = 0;
+
+  constructor(
+    socket: WebSocket,
+    options: LinkOptions,
+    keyList: VerifiedKeyList,
+    opened: { resolve(link: Link | "unknown-sealing-key"): void; reject(error: unknown): void },
+  ) {
+    const { suite, random, address, warn } = options.client;
+    this.#socket = socket;
+    this.#options = options;
+    this.#keyList = keyList;
+    this.#opened = opened;
+    this.#epoch = random(16);
+    this.#opener = new LinkOpener(suite, this.#epoch);
+    // The directory's limit for a hello, both ways of a slow line on top; from the welcome on, its heartbeats count.
+    this.#silence = setTimeout(() => this.#cut("is silent"), DIRECTORY_CONNECT_MS + LINK_HELLO_MS);
+    const abort = (): void => this.#end(options.signal.reason);
+    options.signal.addEventListener("abort", abort, { once: true });
+    socket.on("upgrade", ({ socket: stream }) => {
+      if (address.url.protocol === "https:") reportCertificate(stream as TLSSocket, address.url, warn);
+    });
+    socket.on("open", () => this.#hello({ kind: "time", time: options.client.directoryTime }));
+    socket.on("ping", () => this.#heard());
+    socket.on("message", (data, isBinary) => this.#message(isBinary ? data : undefined));
+    socket.on("unexpected-response", (_request, response) =>
+      this.#end(responseError(address.url, response.statusCode)),
+    );
+    socket.on("error", (cause) => this.#end(unreachable(address.url, cause)));
+    socket.on("close", (code) => {
+      options.signal.removeEventListener("abort", abort);
+      clearTimeout(this.#silence);
+      if (code === LINK_CLOSE.unknownSealingKey && this.#sealer === undefined) opened.resolve("unknown-sealing-key");
+      this.#cut("closed the link");
+    });
+  }
+
+  answer(answer: Answer): void {
+    const { type, body } = { type: LINK.answer, body: encodeAnswer(answer) };
+    if (this.#sealer !== undefined && this.#socket.readyState === this.#socket.OPEN) {
+      this.#socket.send(this.#sealer.seal({ type, body }));
+    }
+  }
+
+  close(): void {
+    this.#queue.finish();
+    this.#socket.close();
+  }
+
+  #hello(freshness: Freshness): void {
+    const { client, sender, hello } = this.#options;
+    const recipient = this.#recipient();
+    const content = { freshness, id: client.random(16), type: LINK.hello };
+    const body = encodeLinkHello({ ...hello, epoch: this.#epoch });
+    this.#hellos += 1;
+    this.#socket.send(sealMessage(client.suite, client.random, { sender, recipient }, { ...content, body }).bytes);
+  }
+
+  #message(data: unknown): void {
+    try {
+      if (!(data instanceof Uint8Array)) throw new PeerError("E_PROTOCOL", "a link message is not binary");
+      const { list } = this.#keyList;
+      this.#heard();
+      this.#handle(this.#opener.open([this.#options.sender], list.sealing, data));
+    } catch (error) {
+      this.#end(error);
+    }
+  }
+
+  #handle({ type, body }: LinkMessage): void {
+    if (type === LINK.refused) return this.#refused(body);
+    if (this.#sealer === undefined) {
+      if (type !== LINK.welcome) throw new PeerError("E_PROTOCOL", "the directory speaks before its welcome");
+      return this.#welcome(body);
+    }
+    if (type === LINK.notify) return this.#event({ type: "notify", notify: parseNotify(body) });
+    if (type === LINK.names) return this.#event({ type: "names", statements: parseLinkNames(body) });
+    if (type === LINK.keyList) return this.#newKeyList(body);
+    throw new PeerError("E_PROTOCOL", "the directory sends a message of an unknown type");
+  }
+
+  #welcome(body: Uint8Array): void {
+    const { client, sender, signal } = this.#options;
+    const { time, nonce, keyListSeq } = parseLinkWelcome(body);
+    client.noteTime(time);
+    this.#sealer = new LinkSealer(client, { sender, recipient: this.#recipient() }, nonce);
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#cut("is silent"), LINK_SILENCE_MS);
+    this.#opened.resolve(this);
+    if (keyListSeq > this.#keyList.list.seq) {
+      client.fetchKeyList({ signal }).then(
+        (keyList) => this.#use(keyList),
+        () => {}, // the old one serves until the directory pushes a newer one
+      );
+    }
+  }
+
+  #refused(body: Uint8Array): void {
+    const { code, time, nonce } = parseLinkRefused(body);
+    if (code !== "E_CLOCK" || this.#hellos > 1 || this.#sealer !== undefined) return this.#end(refusalError(code));
+    this.#options.client.noteTime(time);
+    this.#hello({ kind: "nonce", nonce });
+  }
+
+  #newKeyList(body: Uint8Array): void {
+    const keyList = this.#options.client.acceptKeyList(parseSignedText(body));
+    this.#use(keyList);
+    this.#event({ type: "keyList", keyList });
+  }
+
+  #use(keyList: VerifiedKeyList): void {
+    this.#keyList = keyList;
+    this.#sealer?.rekey({ sender: this.#options.sender, recipient: this.#recipient() });
+  }
+
+  #event(event: LinkEvent): void {
+    if (!this.#queue.push(event))
+      this.#end(new PeerError("E_PROTOCOL", "the directory sends more than can be handled"));
+  }
+
+  #recipient() {
+    const [recipient] = this.#keyList.list.sealing;
+    if (recipient === undefined) throw new PeerError("E_PROTOCOL", "a key list has no sealing key");
+    return recipient;
+  }
+
+  /** Something came: the line lives. */
+  #heard(): void {
+    if (this.#sealer !== undefined) this.#silence.refresh();
+  }
+
+  #cut(how: string): void {
+    const { host } = this.#options.client.address.url;
+    this.#end(
+      new UnavailableError("E_DIRECTORY", `The directory at ${host} ${how}.`, {
+        next: "Check the network, and on its machine whether sshnp-directory runs.",
+      }),
+    );
+  }
+
+  #end(error: unknown): void {
+    this.#opened.reject(error);
+    this.#queue.fail(error);
+    this.#socket.terminate();
+  }
+}
+
+function responseError(base: URL, status: number | undefined): UnavailableError {
+  if (status === 429) return new UnavailableError("E_RATE", "Too many connections from this address.");
+  if (status === 503) return new UnavailableError("E_BUSY", "The directory is busy.");
+  return new UnavailableError("E_DIRECTORY", `${base.origin} answers, but takes no link (status ${status}).`, {
+    next: "Check the address; a proxy in between must pass WebSockets to /v1/link on.",
+  });
+}

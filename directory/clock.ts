@@ -1,0 +1,9 @@
+/** Where the time comes from; an argument, so that tests can set it. */
+export interface Clock {
+  /** ms since 1970 UTC: for what others see. */
+  now(): number;
+  /** ms that no clock setting changes: for durations. */
+  monotonic(): number;
+}
+
+export const SYSTEM_CLOCK: Clock = { now: () => Date.now(), monotonic: () => performance.now() };

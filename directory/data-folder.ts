@@ -1,0 +1,48 @@
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { utf8, utf8Text } from "../keys/bytes.ts";
+import { SetupError } from "../keys/errors.ts";
+import { PrivateFolder } from "../keys/private-folder.ts";
+import { shellWord } from "../keys/shell-word.ts";
+import { STORE_LOCK_MS } from "../protocol/limits.ts";
+import { Store } from "./store.ts";
+
+/** The data folder of a directory that has run before. @throws {SetupError} E_NO_KEYS when there is none, E_KEY_PERMISSIONS. */
+export async function openDataFolder(path: string): Promise<PrivateFolder> {
+  const folder = await PrivateFolder.open(path);
+  if (folder === undefined) {
+    throw new SetupError("E_NO_KEYS", `There is no directory in ${shellWord(path)}.`, {
+      next: `Check the path, or begin a new one: sshnp-directory run --data ${shellWord(path)}`,
+    });
+  }
+  return folder;
+}
+
+/**
+ * The store of a data folder. Another command may have it for a moment, so it is asked for again for a while.
+ * @throws {SetupError} E_RUNNING, E_STORAGE; the signal's reason.
+ */
+export async function openStore(folder: PrivateFolder, { signal }: { readonly signal: AbortSignal }): Promise<Store> {
+  const end = performance.now() + STORE_LOCK_MS;
+  for (;;) {
+    try {
+      return await Store.open(join(folder.path, "store"));
+    } catch (error) {
+      if (!(error instanceof SetupError) || error.code !== "E_RUNNING" || performance.now() >= end) throw error;
+    }
+    await delay(100, undefined, { signal });
+  }
+}
+
+/** Remembers where this directory was last served. @throws {SetupError} E_STORAGE. */
+export async function writeAddress(folder: PrivateFolder, address: string): Promise<void> {
+  await folder.replace(ADDRESS_FILE, utf8(`${address}\n`));
+}
+
+/** Where this directory was last served, or undefined before the first time. @throws {SetupError} E_STORAGE. */
+export async function readAddress(folder: PrivateFolder): Promise<string | undefined> {
+  const bytes = await folder.read(ADDRESS_FILE, 1024);
+  return bytes && utf8Text(bytes).trimEnd();
+}
+
+const ADDRESS_FILE = "address";

@@ -1,0 +1,92 @@
+import type { Level } from "level";
+import { SetupError, UnavailableError } from "../keys/errors.ts";
+import { shellWord } from "../keys/shell-word.ts";
+
+export type Operation =
+  | { readonly type: "put"; readonly key: string; readonly value: string }
+  | { readonly type: "del"; readonly key: string };
+
+/** `acknowledged`: on disk when the write returns. `kept`: survives the process, and the machine a moment later. */
+export type Durability = "acknowledged" | "kept";
+
+/** Texts by keys, in LevelDB. One process has it. */
+export class Database {
+  readonly #level: Level;
+  #reopening: Promise<void> | undefined;
+
+  private constructor(level: Level) {
+    this.#level = level;
+  }
+
+  /**
+   * @throws {SetupError} E_RUNNING when another process has it, E_STORAGE when it cannot be read or is damaged: it is never
+   * begun anew over one that was there.
+   */
+  static async open(path: string): Promise<Database> {
+    const { Level } = await import("level");
+    const level = new Level(path);
+    try {
+      await level.open();
+    } catch (cause) {
+      throw openError(path, cause);
+    }
+    return new Database(level);
+  }
+
+  async close(): Promise<void> {
+    await this.#level.close();
+  }
+
+  /** @throws {UnavailableError} E_STORAGE. */
+  async get(key: string): Promise<string | undefined> {
+    return await reading(() => this.#level.get(key));
+  }
+
+  /** All entries whose keys begin with `prefix`, by key. @throws {UnavailableError} E_STORAGE. */
+  async entries(prefix: string): Promise<[string, string][]> {
+    return await reading(() => this.#level.iterator({ gte: prefix, lt: `${prefix}\u{10ffff}` }).all());
+  }
+
+  /** Does all of the operations or none. @throws {UnavailableError} E_STORAGE when it did none. */
+  async write(durability: Durability, operations: readonly Operation[]): Promise<void> {
+    try {
+      await this.#reopening;
+      await this.#level.batch([...operations], { sync: durability === "acknowledged" });
+    } catch (cause) {
+      // LevelDB takes no write after one that failed until it is opened again: so a full disk heals once there is room.
+      this.#reopening ??= this.#reopen().finally(() => {
+        this.#reopening = undefined;
+      });
+      await this.#reopening.catch(() => {});
+      throw new UnavailableError("E_STORAGE", "The store cannot be written.", { cause });
+    }
+  }
+
+  async #reopen(): Promise<void> {
+    await this.#level.close();
+    await this.#level.open();
+  }
+}
+
+async function reading<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    throw new UnavailableError("E_STORAGE", "The store cannot be read.", { cause });
+  }
+}
+
+function openError(path: string, cause: unknown): SetupError {
+  const reason: unknown = cause instanceof Error ? cause.cause : undefined;
+  const code = reason instanceof Error && "code" in reason ? String(reason.code) : "unknown reason";
+  if (code === "LEVEL_LOCKED") {
+    return new SetupError("E_RUNNING", `Another process has ${shellWord(path)} open.`, {
+      next: "Stop the other sshnp-directory first, or give this one a data folder of its own.",
+      cause,
+    });
+  }
+  return new SetupError("E_STORAGE", `The store in ${shellWord(path)} cannot be opened (${code}).`, {
+    next: "If it is damaged, restore the data folder from a backup. It is never begun anew over what is there.",
+    cause,
+  });
+}

@@ -1,0 +1,259 @@
+import type { WebSocket } from "ws";
+import { equalBytes } from "../keys/bytes.ts";
+import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import { assert, PeerError, SshnpError } from "../keys/errors.ts";
+import type { SignedText } from "../keys/signed-text.ts";
+import type { X25519PublicKey } from "../keys/x25519.ts";
+import { LINK_MESSAGES_BURST, LINK_MESSAGES_PER_SECOND, LINK_UNSENT_BYTES } from "../protocol/limits.ts";
+import {
+  encodeLinkNames,
+  encodeLinkRefused,
+  encodeLinkWelcome,
+  encodeSignedText,
+  type LinkHello,
+  parseLinkHello,
+} from "../protocol/messages/link.ts";
+import { type Answer, parseAnswer } from "../protocol/messages/session-request.ts";
+import { LINK } from "../protocol/messages/types.ts";
+import type { RefusalCode } from "../protocol/refusal-codes.ts";
+import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
+import type { Clock } from "./clock.ts";
+import type { Freshness } from "./freshness.ts";
+import type { Keyring } from "./keyring.ts";
+import { LINK_CLOSE } from "./link-close.ts";
+import { LinkOpener, LinkSealer } from "./link-sealing.ts";
+import type { Party, PresentDevice } from "./presence.ts";
+import { TokenBucket } from "./rate-limit.ts";
+import type { Store } from "./store.ts";
+
+/** What a link needs, and whom it tells. */
+export interface LinkHost {
+  readonly suite: CipherSuite;
+  readonly random: RandomBytes;
+  readonly clock: Clock;
+  readonly keyring: Keyring;
+  readonly freshness: Freshness;
+  readonly store: Store;
+  /** The hello holds and the welcome is sent; what is sent from here on follows it. */
+  up(link: DeviceLink, hello: LinkHello): void;
+  answered(link: DeviceLink, answer: Answer): void;
+  refused(link: DeviceLink, code: RefusalCode, hello: LinkHello): void;
+  /** The socket is gone, whether the link was up or not. */
+  down(link: DeviceLink): void;
+  failed(error: unknown): void;
+}
+
+/** A hello that could be opened, and what answers to it are sealed with. */
+interface Greeting {
+  readonly message: OpenedMessage;
+  readonly hello: LinkHello;
+  readonly sealer: LinkSealer;
+}
+
+type State =
+  /** `refused`: the first hello, after E_CLOCK, and the nonce that the second one must say. */
+  | { readonly kind: "hello"; readonly refused: { readonly nonce: Uint8Array; readonly first: Greeting } | undefined }
+  | { readonly kind: "judging" }
+  | {
+      readonly kind: "up";
+      readonly party: Party;
+      readonly device: X25519PublicKey;
+      readonly opener: LinkOpener;
+      readonly sealer: LinkSealer;
+    }
+  | { readonly kind: "closed"; readonly party: Party | undefined };
+
+/** One WebSocket of a device, from its first byte to its end. */
+export class DeviceLink implements PresentDevice {
+  /** When something last came from the device, ms since 1970. */
+  heard: number;
+  readonly #socket: WebSocket;
+  readonly #host: LinkHost;
+  readonly #bucket: TokenBucket;
+  #state: State = { kind: "hello", refused: undefined };
+  /** Whether something came since the last ping. */
+  #isAlive = true;
+
+  constructor(socket: WebSocket, host: LinkHost) {
+    this.#socket = socket;
+    this.#host = host;
+    this.heard = host.clock.now();
+    this.#bucket = new TokenBucket(RATE, host.clock.monotonic());
+    socket.on("message", (data, isBinary) => this.#message(isBinary && data instanceof Uint8Array ? data : undefined));
+    socket.on("ping", () => this.#sound());
+    socket.on("pong", () => this.#sound());
+    socket.on("error", () => this.#socket.terminate());
+    socket.on("close", () => {
+      const party = this.#state.kind === "up" ? this.#state.party : undefined;
+      this.#state = { kind: "closed", party };
+      host.down(this);
+    });
+  }
+
+  get isUp(): boolean {
+    return this.#state.kind === "up";
+  }
+
+  get party(): Party {
+    const { party } = this.#state.kind === "up" || this.#state.kind === "closed" ? this.#state : { party: undefined };
+    assert(party !== undefined, "a link that is up has a party");
+    return party;
+  }
+
+  notify(body: Uint8Array): void {
+    this.#send(LINK.notify, body);
+  }
+
+  replace(): void {
+    this.refuse("E_REPLACED");
+  }
+
+  sendNames(statements: readonly SignedText[]): void {
+    this.#send(LINK.names, encodeLinkNames(statements));
+  }
+
+  /** Sends the new key list under the key that the device knows, and goes on with the new one. */
+  sendKeyList(keyList: SignedText): void {
+    if (this.#state.kind !== "up") return;
+    this.#send(LINK.keyList, encodeSignedText(keyList));
+    const [sender] = this.#host.keyring.sealing(this.#host.clock.now());
+    if (sender !== undefined) this.#state.sealer.rekey({ sender, recipient: this.#state.device });
+  }
+
+  /** Says why, as the last message, and closes. */
+  refuse(code: RefusalCode): void {
+    if (this.#state.kind !== "up") return this.close();
+    this.#send(LINK.refused, encodeLinkRefused({ code, time: this.#host.clock.now(), nonce: new Uint8Array(16) }));
+    this.close();
+  }
+
+  close(): void {
+    this.#socket.close(LINK_CLOSE.refused);
+  }
+
+  /** Closes because the directory ends. */
+  goAway(): void {
+    this.#socket.close(LINK_CLOSE.goingAway);
+  }
+
+  /** Ends it at once, as nobody listens any more. */
+  terminate(): void {
+    this.#socket.terminate();
+  }
+
+  ping(): void {
+    this.#isAlive = false;
+    this.#socket.ping();
+  }
+
+  /** Ends the link if nothing came since the last ping. */
+  endIfSilent(): void {
+    if (!this.#isAlive) this.#socket.terminate();
+  }
+
+  /** Something came; false when too much does. */
+  #sound(): boolean {
+    this.heard = this.#host.clock.now();
+    this.#isAlive = true;
+    if (this.#bucket.take(this.#host.clock.monotonic())) return true;
+    this.#socket.terminate();
+    return false;
+  }
+
+  #message(bytes: Uint8Array | undefined): void {
+    if (!this.#sound()) return;
+    try {
+      if (bytes === undefined) throw new PeerError("E_PROTOCOL", "a link message is not binary");
+      this.#handle(bytes);
+    } catch (error) {
+      if (!(error instanceof SshnpError)) this.#host.failed(error);
+      this.refuse("E_PROTOCOL");
+    }
+  }
+
+  #handle(bytes: Uint8Array): void {
+    const { clock, keyring } = this.#host;
+    const state = this.#state;
+    if (state.kind === "closed") return;
+    if (state.kind === "judging") throw new PeerError("E_PROTOCOL", "a link speaks before its welcome");
+    if (state.kind === "hello") return this.#hello(bytes, state.refused);
+    const { type, body } = state.opener.open(keyring.sealing(clock.now()), [state.device], bytes);
+    if (type !== LINK.answer) throw new PeerError("E_PROTOCOL", "a link message of an unknown type");
+    this.#host.answered(this, parseAnswer(body));
+  }
+
+  #hello(bytes: Uint8Array, refused: Extract<State, { kind: "hello" }>["refused"]): void {
+    const greeting = this.#open(bytes, refused?.first);
+    if (greeting === undefined) return this.#socket.close(LINK_CLOSE.unknownSealingKey);
+    this.#state = { kind: "judging" };
+    this.#judge(greeting, refused?.nonce).catch((error: unknown) => {
+      if (!(error instanceof SshnpError)) this.#host.failed(error);
+      this.#refuseHello(greeting, error instanceof SshnpError ? "E_STORAGE" : "E_BUSY");
+    });
+  }
+
+  /** The hello in `bytes`; undefined when it is sealed to a key that is gone. @throws {PeerError} E_PROTOCOL, E_VERSION. */
+  #open(bytes: Uint8Array, first: Greeting | undefined): Greeting | undefined {
+    const { suite, clock, keyring } = this.#host;
+    for (const sender of keyring.sealing(clock.now())) {
+      const message = openMessage(suite, [sender], bytes);
+      if (message === "unknown-recipient") continue;
+      if (message.type !== LINK.hello) throw new PeerError("E_PROTOCOL", "a link does not begin with a hello");
+      const hello = parseLinkHello(message.body);
+      if (first !== undefined && !equalBytes(first.hello.epoch, hello.epoch)) {
+        throw new PeerError("E_PROTOCOL", "a second hello has another epoch");
+      }
+      const parties = { sender, recipient: message.sender };
+      return { message, hello, sealer: first?.sealer ?? new LinkSealer(this.#host, parties, hello.epoch) };
+    }
+    return undefined;
+  }
+
+  async #judge(greeting: Greeting, nonce: Uint8Array | undefined): Promise<void> {
+    const { clock, freshness, store, keyring, random, suite } = this.#host;
+    const { message, hello, sealer } = greeting;
+    const verdict = await freshness.judge(message, clock.now(), nonce);
+    const binding = await store.binding(hello);
+    if (this.#state.kind !== "judging") return;
+    const refuse = (code: RefusalCode): void => this.#refuseHello(greeting, code);
+    if (verdict === "replayed") return refuse("E_PROTOCOL");
+    if (verdict === "full") return refuse("E_BUSY");
+    if (binding?.role !== "device" || !binding.x25519.equals(message.sender)) return refuse("E_NOT_AUTHORIZED");
+    if (binding.expires !== null && clock.now() >= binding.expires) return refuse("E_STATEMENT");
+    if (verdict === "clock") return nonce === undefined ? this.#askAgain(greeting) : refuse("E_CLOCK");
+    const own = random(16);
+    const { name, member } = hello;
+    const opener = new LinkOpener(suite, own);
+    this.#state = { kind: "up", party: { name, member }, device: message.sender, opener, sealer };
+    const welcome = { time: clock.now(), nonce: own, keyListSeq: keyring.keyListSeq };
+    this.#send(LINK.welcome, encodeLinkWelcome(welcome));
+    this.#host.up(this, hello);
+  }
+
+  /** The device's clock is off: it may say hello once more, over a nonce. */
+  #askAgain(first: Greeting): void {
+    const nonce = this.#host.random(16);
+    this.#state = { kind: "hello", refused: { nonce, first } };
+    const body = encodeLinkRefused({ code: "E_CLOCK", time: this.#host.clock.now(), nonce });
+    this.#sendBytes(first.sealer.seal({ type: LINK.refused, body }));
+  }
+
+  #refuseHello({ sealer, hello }: Greeting, code: RefusalCode): void {
+    const body = encodeLinkRefused({ code, time: this.#host.clock.now(), nonce: new Uint8Array(16) });
+    this.#sendBytes(sealer.seal({ type: LINK.refused, body }));
+    this.#host.refused(this, code, hello);
+    this.close();
+  }
+
+  #send(type: number, body: Uint8Array): void {
+    if (this.#state.kind === "up") this.#sendBytes(this.#state.sealer.seal({ type, body }));
+  }
+
+  #sendBytes(bytes: Uint8Array): void {
+    if (this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#socket.send(bytes);
+    if (this.#socket.bufferedAmount > LINK_UNSENT_BYTES) this.#socket.terminate();
+  }
+}
+
+const RATE = { perSecond: LINK_MESSAGES_PER_SECOND, burst: LINK_MESSAGES_BURST };

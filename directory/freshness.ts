@@ -1,0 +1,96 @@
+import { equalBytes, fromHex, hex } from "../keys/bytes.ts";
+import type { RandomBytes } from "../keys/cipher-suite.ts";
+import { FRESHNESS_MS, MESSAGE_ID_MS, MESSAGE_IDS, NONCE_MS, NONCE_PERIOD_MS } from "../protocol/limits.ts";
+import type { Freshness as MessageFreshness } from "../protocol/sealed-message.ts";
+import type { Store } from "./store.ts";
+
+export type FreshnessVerdict = "fresh" | "clock" | "replayed" | "full";
+
+/**
+ * Judges that a sealed message is new: it says a time close to now, or a nonce that was handed out, and an id that did
+ * not come before. Ids are in the store before the message is acted on, so that a replay after a restart fails too.
+ *
+ * One nonce serves everybody for some seconds: what matters is that nobody knew it before, and so a flood of requests
+ * fills no memory with nonces.
+ */
+export class Freshness {
+  readonly #store: Store;
+  readonly #random: RandomBytes;
+  /** Hex to the time (ms) until which it is remembered; the oldest first. */
+  readonly #ids: Map<string, number>;
+  readonly #nonces: Map<string, number>;
+  #current: { readonly nonce: Uint8Array; readonly until: number } | undefined;
+
+  private constructor(store: Store, random: RandomBytes, ids: Map<string, number>, nonces: Map<string, number>) {
+    this.#store = store;
+    this.#random = random;
+    this.#ids = ids;
+    this.#nonces = nonces;
+  }
+
+  /** Goes on from what the store remembers. @throws {UnavailableError} E_STORAGE. */
+  static async load(store: Store, random: RandomBytes): Promise<Freshness> {
+    const ids = await store.remembered("id");
+    const oldestFirst = ids.sort(([, a], [, b]) => a - b);
+    return new Freshness(store, random, new Map(oldestFirst), new Map(await store.remembered("nonce")));
+  }
+
+  /** The nonce to hand out at `now` (ms), 16 bytes. */
+  nonce(now: number): Uint8Array {
+    if (this.#current === undefined || now >= this.#current.until) {
+      const nonce = this.#random(16);
+      this.#current = { nonce, until: now + NONCE_PERIOD_MS };
+      const until = now + NONCE_PERIOD_MS + NONCE_MS;
+      this.#nonces.set(hex(nonce), until);
+      // When the write fails, a restart makes this nonce unknown: its user is given another one.
+      this.#store.remember("nonce", nonce, until).catch(() => {});
+    }
+    return this.#current.nonce;
+  }
+
+  /** Whether a nonce was handed out by this directory, not long ago. */
+  isNonce(nonce: Uint8Array, now: number): boolean {
+    return (this.#nonces.get(hex(nonce)) ?? 0) > now;
+  }
+
+  /**
+   * Judges a message and remembers its id. `ownNonce`: one that the caller handed out for this message alone.
+   * @throws {UnavailableError} E_STORAGE when the id cannot be stored.
+   */
+  async judge(
+    message: { readonly freshness: MessageFreshness; readonly id: Uint8Array },
+    now: number,
+    ownNonce?: Uint8Array,
+  ): Promise<FreshnessVerdict> {
+    if (!this.#isRecent(message.freshness, now, ownNonce)) return "clock";
+    const id = hex(message.id);
+    if ((this.#ids.get(id) ?? 0) > now) return "replayed";
+    if (this.#ids.size >= MESSAGE_IDS) return "full";
+    this.#ids.delete(id);
+    this.#ids.set(id, now + MESSAGE_ID_MS);
+    await this.#store.remember("id", fromHex(id), now + MESSAGE_ID_MS);
+    return "fresh";
+  }
+
+  /** Forgets what is past its time. @throws {UnavailableError} E_STORAGE. */
+  async sweep(now: number): Promise<void> {
+    for (const [what, known] of [
+      ["id", this.#ids],
+      ["nonce", this.#nonces],
+    ] as const) {
+      const past: string[] = [];
+      for (const [value, until] of known) {
+        if (until > now) break;
+        past.push(value);
+      }
+      for (const value of past) known.delete(value);
+      if (past.length > 0) await this.#store.forget(what, past);
+    }
+  }
+
+  #isRecent(freshness: MessageFreshness, now: number, ownNonce: Uint8Array | undefined): boolean {
+    if (freshness.kind === "time") return Math.abs(freshness.time - now) <= FRESHNESS_MS;
+    if (ownNonce !== undefined) return equalBytes(freshness.nonce, ownNonce);
+    return this.isNonce(freshness.nonce, now);
+  }
+}

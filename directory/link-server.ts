@@ -1,0 +1,191 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Logger } from "pino";
+import { WebSocketServer } from "ws";
+import type { Name } from "../keys/names.ts";
+import type { SignedText } from "../keys/signed-text.ts";
+import {
+  LAST_SEEN_MS,
+  LINK_BUFFERED_CHUNKS,
+  LINK_FRAGMENTS,
+  LINK_HELLO_MS,
+  LINK_MESSAGE_BYTES,
+  LINK_PING_MS,
+  LINK_SILENCE_MS,
+} from "../protocol/limits.ts";
+import type { LinkHello } from "../protocol/messages/link.ts";
+import type { Answer } from "../protocol/messages/session-request.ts";
+import type { RefusalCode } from "../protocol/refusal-codes.ts";
+import { bindingSubject } from "../protocol/statements.ts";
+import type { Audit } from "./audit.ts";
+import { DeviceLink, type LinkHost } from "./device-link.ts";
+import type { Presence } from "./presence.ts";
+import type { Sessions } from "./sessions.ts";
+
+type Services = Pick<LinkHost, "suite" | "random" | "clock" | "keyring" | "freshness" | "store"> & {
+  readonly presence: Presence;
+  readonly sessions: Sessions;
+  readonly audit: Audit;
+  readonly log: Logger;
+};
+
+/** Ticks of {@link LinkServer.tick} between two pings of one link, and between a ping and the look for its answer. */
+const PING_TICKS = LINK_PING_MS / 1000;
+const ANSWER_TICKS = (LINK_SILENCE_MS - LINK_PING_MS) / 1000;
+
+/** The devices' WebSockets. One wheel of a slot a second serves the heartbeats of all of them. */
+export class LinkServer {
+  readonly #services: Services;
+  readonly #host: LinkHost;
+  readonly #server = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: LINK_MESSAGE_BYTES,
+    maxFragments: LINK_FRAGMENTS,
+    maxBufferedChunks: LINK_BUFFERED_CHUNKS,
+  });
+  /** All links, by the second of LINK_PING_MS in which they are pinged. */
+  readonly #wheel: readonly Set<DeviceLink>[] = Array.from({ length: PING_TICKS }, () => new Set<DeviceLink>());
+  readonly #slots = new WeakMap<DeviceLink, Set<DeviceLink>>();
+  /** Links that have not said hello, with the time (monotonic ms) by which they must. */
+  readonly #strangers = new Map<DeviceLink, number>();
+  /** Who is to be told when a name is activated. */
+  readonly #watchers = new Map<Name, Set<DeviceLink>>();
+  readonly #asked = new WeakMap<DeviceLink, readonly Name[]>();
+  #ticks = 0;
+
+  constructor(services: Services) {
+    this.#services = services;
+    const { suite, random, clock, keyring, freshness, store, log } = services;
+    this.#host = {
+      ...{ suite, random, clock, keyring, freshness, store },
+      up: (link, hello) => this.#up(link, hello),
+      down: (link) => this.#down(link),
+      answered: (link, answer) => this.#answered(link, answer),
+      refused: (_link, code, hello) => this.#refused(code, hello),
+      failed: (error) => log.error({ err: error }, "link failed"),
+    };
+  }
+
+  /** Takes over an HTTP upgrade that is meant for `/v1/link`. */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => {
+      const link = new DeviceLink(webSocket, this.#host);
+      const slot = this.#wheel[this.#ticks % PING_TICKS];
+      slot?.add(link);
+      if (slot !== undefined) this.#slots.set(link, slot);
+      this.#strangers.set(link, this.#services.clock.monotonic() + LINK_HELLO_MS);
+    });
+  }
+
+  /** To be called once a second: heartbeats, and the end of those who are silent or never said hello. */
+  tick(): void {
+    const now = this.#services.clock.monotonic();
+    this.#ticks += 1;
+    for (const link of this.#wheel[(this.#ticks - ANSWER_TICKS + PING_TICKS) % PING_TICKS] ?? []) link.endIfSilent();
+    for (const link of this.#wheel[this.#ticks % PING_TICKS] ?? []) if (link.isUp) link.ping();
+    for (const [link, until] of this.#strangers) if (now >= until) link.terminate();
+    if ((this.#ticks * 1000) % LAST_SEEN_MS === 0) this.#storeLastSeen();
+    this.#services.presence.sweep(now);
+  }
+
+  /** Reports a name's owner to those who asked for it. To be called before its owner is answered. */
+  nameActivated(name: Name, statement: SignedText): void {
+    for (const link of this.#watchers.get(name) ?? []) link.sendNames([statement]);
+    this.#watchers.delete(name);
+  }
+
+  /** Sends the newest key list to all. */
+  keysRotated(): void {
+    for (const link of this.#all()) link.sendKeyList(this.#services.keyring.keyList);
+  }
+
+  /** Closes all links and stores when they were last seen. */
+  async close(): Promise<void> {
+    const { presence, store, clock } = this.#services;
+    const parties = presence.parties();
+    for (const link of this.#all()) link.goAway();
+    if (parties.length > 0)
+      await store.putLastSeen(parties, clock.now()).catch((error: unknown) => this.#failed(error));
+  }
+
+  *#all(): Iterable<DeviceLink> {
+    for (const slot of this.#wheel) yield* slot;
+  }
+
+  /** The welcome is out. What the device asked for comes first, then it may be notified. */
+  #up(link: DeviceLink, hello: LinkHello): void {
+    this.#strangers.delete(link);
+    this.#reportNames(link, hello.names)
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => {
+        if (link.isUp) this.#present(link, hello);
+      });
+  }
+
+  #present(link: DeviceLink, hello: LinkHello): void {
+    const { presence, sessions, store, clock, audit, log } = this.#services;
+    const device = bindingSubject(link.party);
+    const { replaced, clone } = presence.connect(link, clock.monotonic());
+    const peer = { version: hello.version };
+    audit.write({ event: "link up", device, replaced, peer });
+    log.info({ device, replaced, peer }, "link up");
+    if (clone) {
+      audit.write({ event: "clone", device });
+      log.warn({ device }, "this device's link changes hands too often: its key seems to be on two machines");
+    }
+    store.putLastSeen([link.party], clock.now()).catch((error: unknown) => this.#failed(error));
+    sessions.deviceIsBack(link);
+  }
+
+  /** Sends the statements of those names that are activated, and remembers who asked for the others. */
+  async #reportNames(link: DeviceLink, names: readonly Name[]): Promise<void> {
+    if (names.length === 0) return;
+    this.#asked.set(link, names);
+    for (const name of names) this.#watchers.set(name, (this.#watchers.get(name) ?? new Set()).add(link));
+    const records = await Promise.all(names.map((name) => this.#services.store.name(name)));
+    const statements = records.flatMap((record) => (record?.statement === undefined ? [] : [record.statement]));
+    if (statements.length > 0) link.sendNames(statements);
+    for (const [i, name] of names.entries()) if (records[i]?.statement !== undefined) this.#unwatch(link, name);
+  }
+
+  #unwatch(link: DeviceLink, name: Name): void {
+    const watchers = this.#watchers.get(name);
+    watchers?.delete(link);
+    if (watchers?.size === 0) this.#watchers.delete(name);
+  }
+
+  #down(link: DeviceLink): void {
+    const { presence, store, audit, log } = this.#services;
+    this.#slots.get(link)?.delete(link);
+    this.#strangers.delete(link);
+    for (const name of this.#asked.get(link) ?? []) this.#unwatch(link, name);
+    if (!presence.disconnect(link)) return;
+    const device = bindingSubject(link.party);
+    audit.write({ event: "link down", device });
+    log.info({ device }, "link down");
+    store.putLastSeen([link.party], link.heard).catch((error: unknown) => this.#failed(error));
+  }
+
+  #answered(link: DeviceLink, answer: Answer): void {
+    const { sessions, log } = this.#services;
+    if (!sessions.answer(link.party, answer))
+      log.debug({ device: bindingSubject(link.party) }, "answer to no question");
+  }
+
+  #refused(code: RefusalCode, hello: LinkHello): void {
+    this.#services.log.info({ code, peer: { device: bindingSubject(hello) } }, "link refused");
+  }
+
+  #storeLastSeen(): void {
+    const { presence, store, clock } = this.#services;
+    const parties = presence.parties();
+    if (parties.length === 0) return;
+    store.putLastSeen(parties, clock.now()).catch((error: unknown) => this.#failed(error));
+  }
+
+  #failed(error: unknown): void {
+    this.#services.log.error({ err: error }, "store failed");
+  }
+}

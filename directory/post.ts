@@ -1,0 +1,119 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Logger } from "pino";
+import { hex } from "../keys/bytes.ts";
+import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import { PeerError, SshnpError } from "../keys/errors.ts";
+import { SEALED_MESSAGE_BYTES } from "../protocol/limits.ts";
+import { encodeKeyListResponse, ResponseSealer } from "../protocol/response.ts";
+import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
+import type { Clock } from "./clock.ts";
+import type { Freshness } from "./freshness.ts";
+import type { Keyring } from "./keyring.ts";
+import { ResponseStream } from "./response-stream.ts";
+
+/** What a message asks for; ends the stream, now or later. */
+export type RequestHandler = (message: OpenedMessage, stream: ResponseStream, address: string) => Promise<void>;
+
+interface Services {
+  readonly suite: CipherSuite;
+  readonly random: RandomBytes;
+  readonly clock: Clock;
+  readonly keyring: Keyring;
+  readonly freshness: Freshness;
+  readonly log: Logger;
+}
+
+/** `POST /v1/messages`: opens the message, judges its freshness, and has the answer streamed back. */
+export class PostServer {
+  readonly #services: Services;
+  readonly #handle: RequestHandler;
+  readonly #streams = new Set<ResponseStream>();
+
+  constructor(services: Services, handle: RequestHandler) {
+    this.#services = services;
+    this.#handle = handle;
+  }
+
+  async post(request: IncomingMessage, response: ServerResponse, address: string): Promise<void> {
+    const bytes = await readBody(request);
+    if (bytes === undefined) return refuse(response, 413);
+    let message: ReturnType<typeof openMessage>;
+    try {
+      message = openMessage(this.#services.suite, this.#services.keyring.sealing(this.#services.clock.now()), bytes);
+    } catch (error) {
+      if (!(error instanceof SshnpError)) throw error;
+      this.#services.log.debug({ code: error.code }, "message refused");
+      return refuse(response, 400);
+    }
+    if (message === "unknown-recipient") {
+      response.writeHead(200, { "content-type": "application/octet-stream", "cache-control": "no-store" });
+      response.end(encodeKeyListResponse(this.#services.keyring.keyList));
+      return;
+    }
+    await this.#answer(message, this.#open(message, response), address);
+  }
+
+  /** Keeps the open answers alive; to be called every KEEPALIVE_MS. */
+  keepAlive(): void {
+    for (const stream of this.#streams) stream.send({ type: "keepAlive" });
+  }
+
+  #open(message: OpenedMessage, response: ServerResponse): ResponseStream {
+    const { suite, random, clock, keyring, freshness } = this.#services;
+    const now = clock.now();
+    const sealer = new ResponseSealer(suite, message.responseSecret, random(32));
+    const welcome = {
+      type: "welcome",
+      time: now,
+      nonce: freshness.nonce(now),
+      keyListSeq: keyring.keyListSeq,
+    } as const;
+    const stream = new ResponseStream(response, sealer, welcome);
+    this.#streams.add(stream);
+    stream.onClose(() => this.#streams.delete(stream));
+    return stream;
+  }
+
+  async #answer(message: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
+    const { freshness, clock, log } = this.#services;
+    try {
+      const verdict = await freshness.judge(message, clock.now());
+      if (verdict === "clock") stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
+      else if (verdict === "full") stream.end({ type: "refused", code: "E_BUSY", detail: 10_000 });
+      else if (verdict === "replayed") {
+        log.warn({ peer: { id: hex(message.id) } }, "message replayed");
+        stream.end({ type: "refused", code: "E_PROTOCOL", detail: 0 });
+      } else await this.#handle(message, stream, address);
+    } catch (error) {
+      stream.end({ type: "refused", code: refusalFor(error), detail: 0 });
+      if (refusalFor(error) === "E_PROTOCOL") log.debug({ err: error }, "message refused");
+      else log.error({ err: error }, "request failed");
+    }
+  }
+}
+
+/** Ends an HTTP exchange without a word beside its status. */
+export function refuse(response: ServerResponse, status: number, headers: Readonly<Record<string, string>> = {}): void {
+  response.writeHead(status, { ...headers, connection: "close" });
+  response.end();
+}
+
+function refusalFor(error: unknown): "E_PROTOCOL" | "E_VERSION" | "E_STORAGE" | "E_BUSY" {
+  if (error instanceof PeerError) return error.code === "E_VERSION" ? "E_VERSION" : "E_PROTOCOL";
+  if (error instanceof SshnpError) return error.code === "E_STORAGE" ? "E_STORAGE" : "E_PROTOCOL";
+  return "E_BUSY";
+}
+
+/** The body, or undefined as soon as it is longer than a sealed message may be. */
+async function readBody(request: IncomingMessage): Promise<Uint8Array | undefined> {
+  if (Number(request.headers["content-length"] ?? 0) > SEALED_MESSAGE_BYTES) return undefined;
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+    if (!(chunk instanceof Uint8Array)) return undefined;
+    length += chunk.length;
+    if (length > SEALED_MESSAGE_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,62 @@
+import type { MemberName, Name } from "../keys/names.ts";
+import { TAKEOVERS_PER_MINUTE } from "../protocol/limits.ts";
+import { bindingSubject } from "../protocol/statements.ts";
+
+export interface Party {
+  readonly name: Name;
+  readonly member: MemberName;
+}
+
+/** A device's living link, as the rest of the directory sees it. */
+export interface PresentDevice {
+  readonly party: Party;
+  /** Seals and sends a Notify. */
+  notify(body: Uint8Array): void;
+  /** Tells it that a newer link took its place, and closes. */
+  replace(): void;
+}
+
+/** Which devices have a link to this directory. The newest link of a member is the one that counts. */
+export class Presence {
+  readonly #links = new Map<string, PresentDevice>();
+  /** Times (ms, monotonic) at which living links of a member were taken over, in the last minute. */
+  readonly #takeovers = new Map<string, number[]>();
+
+  get size(): number {
+    return this.#links.size;
+  }
+
+  get(party: Party): PresentDevice | undefined {
+    return this.#links.get(bindingSubject(party));
+  }
+
+  /** All that have a link. */
+  parties(): Party[] {
+    return Array.from(this.#links.values(), ({ party }) => party);
+  }
+
+  /** A link is up; an older one of the same member is replaced. `clone` says that this happens too often. `now` is monotonic. */
+  connect(link: PresentDevice, now: number): { readonly replaced: boolean; readonly clone: boolean } {
+    const subject = bindingSubject(link.party);
+    const older = this.#links.get(subject);
+    this.#links.set(subject, link);
+    if (older === undefined) return { replaced: false, clone: false };
+    older.replace();
+    const recent = [...(this.#takeovers.get(subject) ?? []), now].filter((time) => now - time < 60_000);
+    this.#takeovers.set(subject, recent.slice(-TAKEOVERS_PER_MINUTE - 1));
+    return { replaced: true, clone: recent.length > TAKEOVERS_PER_MINUTE };
+  }
+
+  /** A link is gone; false when a newer one has its place. */
+  disconnect(link: PresentDevice): boolean {
+    const subject = bindingSubject(link.party);
+    return this.#links.get(subject) === link && this.#links.delete(subject);
+  }
+
+  /** Forgets old takeovers. */
+  sweep(now: number): void {
+    for (const [subject, times] of this.#takeovers) {
+      if (times.every((time) => now - time >= 60_000)) this.#takeovers.delete(subject);
+    }
+  }
+}

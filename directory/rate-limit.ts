@@ -1,0 +1,102 @@
+import {
+  RATE_ADDRESSES,
+  RATE_BURST,
+  RATE_LOOPBACK_BURST,
+  RATE_LOOPBACK_PER_SECOND,
+  RATE_PER_SECOND,
+} from "../protocol/limits.ts";
+
+export interface Rate {
+  readonly perSecond: number;
+  /** How many may come at once. */
+  readonly burst: number;
+}
+
+/** A token bucket. Times are monotonic milliseconds. */
+export class TokenBucket {
+  readonly #rate: Rate;
+  #tokens: number;
+  #filled: number;
+
+  constructor(rate: Rate, now: number) {
+    this.#rate = rate;
+    this.#tokens = rate.burst;
+    this.#filled = now;
+  }
+
+  /** Takes one token if there is one. */
+  take(now: number): boolean {
+    this.#fill(now);
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
+  /** Whether there is one to take. */
+  hasToken(now: number): boolean {
+    this.#fill(now);
+    return this.#tokens >= 1;
+  }
+
+  /** Whether it is as if new, so that nothing is lost by forgetting it. */
+  isFull(now: number): boolean {
+    this.#fill(now);
+    return this.#tokens >= this.#rate.burst;
+  }
+
+  #fill(now: number): void {
+    const elapsed = Math.max(0, now - this.#filled);
+    this.#tokens = Math.min(this.#rate.burst, this.#tokens + (elapsed * this.#rate.perSecond) / 1000);
+    this.#filled = now;
+  }
+}
+
+/** A bucket for each address. Their number is bounded: addresses beyond it share one bucket until some are forgotten. */
+export class AddressLimiter {
+  readonly #rate: Rate;
+  readonly #loopback: Rate;
+  readonly #buckets = new Map<string, TokenBucket>();
+  #shared: TokenBucket | undefined;
+
+  constructor(rate: Rate = REQUESTS, loopback: Rate = LOOPBACK_REQUESTS) {
+    this.#rate = rate;
+    this.#loopback = loopback;
+  }
+
+  bucket(address: string, now: number): TokenBucket {
+    const network = networkOf(address);
+    const known = this.#buckets.get(network);
+    if (known !== undefined) return known;
+    if (this.#buckets.size >= RATE_ADDRESSES) return (this.#shared ??= new TokenBucket(this.#rate, now));
+    const bucket = new TokenBucket(network === LOOPBACK ? this.#loopback : this.#rate, now);
+    this.#buckets.set(network, bucket);
+    return bucket;
+  }
+
+  /** Forgets the buckets that are full again. */
+  sweep(now: number): void {
+    for (const [network, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(network);
+  }
+}
+
+/** What counts as one sender: an IPv4 address, an IPv6 /64, this machine. */
+export function networkOf(address: string): string {
+  const ipv4 = /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)$/.exec(address)?.[1];
+  if (ipv4 !== undefined) return ipv4.startsWith("127.") ? LOOPBACK : ipv4;
+  if (address === "::1") return LOOPBACK;
+  const [head = ""] = address.split("%", 1);
+  const [left = "", right] = head.split("::");
+  const groups = left === "" ? [] : left.split(":");
+  const tail = right === undefined || right === "" ? [] : right.split(":");
+  const zeros = right === undefined ? 0 : Math.max(0, 8 - groups.length - tail.length);
+  return [...groups, ...Array.from({ length: zeros }, () => "0"), ...tail].slice(0, 4).join(":");
+}
+
+/** Whether an address is this machine's own. */
+export function isLoopback(address: string): boolean {
+  return networkOf(address) === LOOPBACK;
+}
+
+const LOOPBACK = "loopback";
+const REQUESTS: Rate = { perSecond: RATE_PER_SECOND, burst: RATE_BURST };
+const LOOPBACK_REQUESTS: Rate = { perSecond: RATE_LOOPBACK_PER_SECOND, burst: RATE_LOOPBACK_BURST };

@@ -1,0 +1,240 @@
+import { equalBytes, hex } from "../keys/bytes.ts";
+import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import type { Ed25519PublicKey } from "../keys/ed25519.ts";
+import { assert, SetupError } from "../keys/errors.ts";
+import type { SignedText } from "../keys/signed-text.ts";
+import type { X25519PublicKey } from "../keys/x25519.ts";
+import { RENDEZVOUS_SILENCE_MS, TICKET_ENTRIES, TICKET_ENTRIES_BYTES } from "../protocol/limits.ts";
+import {
+  type RendezvousActivation,
+  type RendezvousReport,
+  rendezvousActivationProof,
+} from "../protocol/messages/activation.ts";
+import type { RefusalCode } from "../protocol/refusal-codes.ts";
+import {
+  type RendezvousStatement,
+  signRendezvousStatement,
+  type Verified,
+  verifyRendezvousStatement,
+} from "../protocol/statements.ts";
+import { entriesLength, type TicketEntry } from "../protocol/ticket.ts";
+import type { Keyring } from "./keyring.ts";
+import type { RendezvousRecord, ReportRecord, Store } from "./store.ts";
+
+interface Rendezvous {
+  readonly name: string;
+  readonly record: RendezvousRecord;
+  readonly statement: Verified<RendezvousStatement> | undefined;
+  readonly report: ReportRecord | undefined;
+}
+
+/** A rendezvous for people to read. */
+export interface RendezvousSummary {
+  readonly name: string;
+  /** ms since 1970 UTC. */
+  readonly added: number;
+  readonly addresses: readonly string[];
+  readonly legs: number;
+  /** Time of its last report, ms. */
+  readonly reported: number | undefined;
+  readonly isUp: boolean;
+}
+
+export type RendezvousAnswer =
+  | { readonly name: string; readonly statement: SignedText; readonly isNew: boolean }
+  | { readonly refused: RefusalCode };
+
+/** The rendezvous of this directory: who they are, by statements that the root key signs, and which of them are up. */
+export class RendezvousRegistry {
+  readonly #suite: CipherSuite;
+  readonly #random: RandomBytes;
+  readonly #store: Store;
+  readonly #keyring: Keyring;
+  readonly #known: Map<string, Rendezvous>;
+
+  private constructor(
+    primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
+    store: Store,
+    keyring: Keyring,
+    known: Map<string, Rendezvous>,
+  ) {
+    this.#suite = primitives.suite;
+    this.#random = primitives.random;
+    this.#store = store;
+    this.#keyring = keyring;
+    this.#known = known;
+  }
+
+  /** Reads what the store has; reports of less than RENDEZVOUS_SILENCE_MS ago still count. @throws {UnavailableError} E_STORAGE. */
+  static async load(
+    primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
+    store: Store,
+    keyring: Keyring,
+  ): Promise<RendezvousRegistry> {
+    const reports = new Map(await store.reports());
+    const known = new Map<string, Rendezvous>();
+    for (const [name, record] of await store.rendezvous()) {
+      const signed = record.statement;
+      const statement = signed && verifyRendezvousStatement(primitives.suite, signed, keyring.rootLine);
+      known.set(name, { name, record, statement, report: reports.get(name) });
+    }
+    return new RendezvousRegistry(primitives, store, keyring, known);
+  }
+
+  /**
+   * Gives a rendezvous a one-time secret, as a name gets one.
+   * @throws {SetupError} E_NAME_TAKEN when it is activated; {UnavailableError} E_STORAGE.
+   */
+  async add(name: string, activationKey: Ed25519PublicKey, now: number): Promise<"new" | "again"> {
+    return await this.#store.exclusively(async () => {
+      const known = this.#known.get(name);
+      if (known?.record.isActivated === true) {
+        throw new SetupError("E_NAME_TAKEN", `The rendezvous ${name} is activated already.`, {
+          next: "Choose another name for a new one.",
+        });
+      }
+      await this.#arm(name, activationKey, now, { isActivated: false });
+      return known === undefined ? "new" : "again";
+    });
+  }
+
+  /**
+   * Gives a secret to a rendezvous that the directory itself starts, activated or not. `hasKeys`: it may have used one before
+   * and still has its keys, which then stay the ones that count. @throws {UnavailableError} E_STORAGE.
+   */
+  async addOwn(
+    name: string,
+    activationKey: Ed25519PublicKey,
+    now: number,
+    { hasKeys }: { readonly hasKeys: boolean },
+  ): Promise<void> {
+    await this.#store.exclusively(async () => {
+      const isActivated = hasKeys && this.#known.get(name)?.record.isActivated === true;
+      await this.#arm(name, activationKey, now, { isActivated });
+    });
+  }
+
+  /** The activation's nonce is known to be the directory's. @throws {UnavailableError} E_STORAGE. */
+  async activate(activation: RendezvousActivation, sender: X25519PublicKey, now: number): Promise<RendezvousAnswer> {
+    const { x25519, ed25519, activationKey, addresses } = activation;
+    const challenge = { nonce: activation.nonce, directoryFingerprint: this.#keyring.fingerprint };
+    const proof = rendezvousActivationProof(challenge, { x25519, ed25519 });
+    if (this.#suite.verify(activationKey, proof, activation.activationSignature) !== true) return WRONG;
+    if (this.#suite.verify(ed25519, proof, activation.ownSignature) !== true) return { refused: "E_STATEMENT" };
+    if (!x25519.equals(sender)) return { refused: "E_NOT_AUTHORIZED" };
+    return await this.#store.exclusively(async () => {
+      const known = this.#find(({ record }) => record.activationKey.equals(activationKey));
+      if (known === undefined) return WRONG;
+      if (known.record.isActivated && known.statement !== undefined) {
+        const { statement } = known.statement;
+        const isSame = statement.x25519.equals(x25519) && statement.ed25519.equals(ed25519);
+        return isSame ? await this.#withAddresses(known, addresses, now) : { refused: "E_CRAM_USED" };
+      }
+      const holders = [await this.#store.keyHolder(x25519), await this.#store.keyHolder(ed25519)];
+      if (holders.some((holder) => holder !== undefined && holder !== `rendezvous:${known.name}`)) {
+        return { refused: "E_MEMBER_KEY" };
+      }
+      return await this.#sign(known, { x25519, ed25519, addresses }, now);
+    });
+  }
+
+  /** @throws {UnavailableError} E_STORAGE. */
+  async report(report: RendezvousReport, sender: X25519PublicKey, now: number): Promise<RendezvousAnswer> {
+    return await this.#store.exclusively(async () => {
+      const known = this.#find(({ statement }) => statement?.statement.x25519.equals(sender) === true);
+      if (known?.record.isActivated !== true) return { refused: "E_NOT_AUTHORIZED" };
+      const answer = await this.#withAddresses(known, report.addresses, now);
+      if ("refused" in answer) return answer;
+      const { boot, legs } = report;
+      const signed = this.#known.get(known.name) ?? known;
+      this.#known.set(known.name, { ...signed, report: { boot, legs, time: now } });
+      await this.#store.putReport(known.name, { boot, legs, time: now });
+      const isNew = answer.isNew || known.report === undefined || !equalBytes(known.report.boot, boot);
+      return { ...answer, isNew };
+    });
+  }
+
+  /** What a new ticket offers: those that are up, the least busy first, as many as fit. Empty when none is up. */
+  offer(now: number): { readonly entries: TicketEntry[]; readonly statements: SignedText[] } {
+    const up = [...this.#known.values()].filter((rendezvous) => isUp(rendezvous, now));
+    const entries: TicketEntry[] = [];
+    const statements: SignedText[] = [];
+    for (const { statement, report } of up.sort((a, b) => (a.report?.legs ?? 0) - (b.report?.legs ?? 0))) {
+      if (statement === undefined || report === undefined) continue;
+      const { ed25519, addresses } = statement.statement;
+      const entry = { key: ed25519, boot: report.boot, addresses };
+      if (entries.length >= TICKET_ENTRIES || entriesLength([...entries, entry]) > TICKET_ENTRIES_BYTES) break;
+      entries.push(entry);
+      statements.push(statement.signed);
+    }
+    return { entries, statements };
+  }
+
+  list(now: number): RendezvousSummary[] {
+    return [...this.#known.values()]
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map((rendezvous) => ({
+        name: rendezvous.name,
+        added: rendezvous.record.added,
+        addresses: rendezvous.statement?.statement.addresses ?? [],
+        legs: rendezvous.report?.legs ?? 0,
+        reported: rendezvous.report?.time,
+        isUp: isUp(rendezvous, now),
+      }));
+  }
+
+  #find(matches: (rendezvous: Rendezvous) => boolean): Rendezvous | undefined {
+    return [...this.#known.values()].find((rendezvous) => matches(rendezvous));
+  }
+
+  /** Sets what the secret derives. A statement from before stays, because the next one continues it. */
+  async #arm(
+    name: string,
+    activationKey: Ed25519PublicKey,
+    now: number,
+    { isActivated }: { readonly isActivated: boolean },
+  ): Promise<void> {
+    const known = this.#known.get(name);
+    const added = known?.record.added ?? now;
+    const record = { added, activationKey, isActivated, statement: known?.record.statement };
+    await this.#store.putRendezvous(name, record, []);
+    this.#known.set(name, { name, record, statement: known?.statement, report: known?.report });
+  }
+
+  /** Its statement, made anew when the addresses have changed. */
+  async #withAddresses(known: Rendezvous, addresses: readonly string[], now: number): Promise<RendezvousAnswer> {
+    const { statement } = known;
+    assert(statement !== undefined, "what is activated has a statement");
+    const { x25519, ed25519 } = statement.statement;
+    if (statement.statement.addresses.join() === addresses.join()) {
+      return { name: known.name, statement: statement.signed, isNew: false };
+    }
+    return await this.#sign(known, { x25519, ed25519, addresses }, now);
+  }
+
+  /** Makes and stores the statement that follows the one there is. */
+  async #sign(
+    known: Rendezvous,
+    what: Pick<RendezvousStatement, "x25519" | "ed25519" | "addresses">,
+    now: number,
+  ): Promise<RendezvousAnswer> {
+    const entry = { key: what.ed25519, boot: new Uint8Array(16), addresses: what.addresses };
+    if (entriesLength([entry]) > TICKET_ENTRIES_BYTES) return { refused: "E_PROTOCOL" };
+    const before = known.statement;
+    const seq = (before?.statement.seq ?? 0) + 1;
+    const prev = before === undefined ? null : hex(before.hash);
+    const next = { ...what, rendezvous: known.name, seq, prev, issued: now, expires: null };
+    const signed = signRendezvousStatement(this.#suite, this.#random, this.#keyring.root, next);
+    const record = { ...known.record, isActivated: true, statement: signed };
+    await this.#store.putRendezvous(known.name, record, [what.x25519, what.ed25519]);
+    const statement = verifyRendezvousStatement(this.#suite, signed, this.#keyring.rootLine);
+    this.#known.set(known.name, { ...known, record, statement });
+    return { name: known.name, statement: signed, isNew: true };
+  }
+}
+
+const WRONG = { refused: "E_CRAM_WRONG" } as const;
+
+function isUp({ record, report }: Rendezvous, now: number): boolean {
+  return record.isActivated && report !== undefined && Math.abs(now - report.time) < RENDEZVOUS_SILENCE_MS;
+}

@@ -1,0 +1,189 @@
+import type { Logger } from "pino";
+import { isExpired } from "../protocol/statements.ts";
+import type { CipherSuite } from "../keys/cipher-suite.ts";
+import { PeerError } from "../keys/errors.ts";
+import { equalBytes, utf8 } from "../keys/bytes.ts";
+import { MESSAGE1_BYTES, WRONG_SECRETS_BURST, WRONG_SECRETS_PER_SECOND } from "../protocol/limits.ts";
+import {
+  parseActivation,
+  parseActivationStart,
+  parseRendezvousActivation,
+  parseRendezvousActivationStart,
+  parseRendezvousReport,
+} from "../protocol/messages/activation.ts";
+import { parseSignedText } from "../protocol/messages/link.ts";
+import { parseSessionRequest, parseWithdraw } from "../protocol/messages/session-request.ts";
+import { REQUEST } from "../protocol/messages/types.ts";
+import type { RefusalCode } from "../protocol/refusal-codes.ts";
+import type { OpenedMessage } from "../protocol/sealed-message.ts";
+import { bindingSubject } from "../protocol/statements.ts";
+import type { AccountAnswer, Accounts } from "./accounts/accounts.ts";
+import type { Audit } from "./audit.ts";
+import type { Clock } from "./clock.ts";
+import type { Freshness } from "./freshness.ts";
+import type { LinkServer } from "./link-server.ts";
+import { AddressLimiter } from "./rate-limit.ts";
+import type { RendezvousAnswer, RendezvousRegistry } from "./rendezvous-registry.ts";
+import type { ResponseStream } from "./response-stream.ts";
+import type { Sessions } from "./sessions.ts";
+import type { Store } from "./store.ts";
+
+interface Services {
+  readonly suite: CipherSuite;
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly freshness: Freshness;
+  readonly accounts: Accounts;
+  readonly registry: RendezvousRegistry;
+  readonly sessions: Sessions;
+  readonly links: LinkServer;
+  readonly audit: Audit;
+  readonly log: Logger;
+}
+
+/** What the messages that come by POST ask for, each answered on its stream. */
+export class Requests {
+  readonly #services: Services;
+  readonly #wrongSecrets = new AddressLimiter(WRONG_SECRETS, LOOPBACK_WRONG_SECRETS);
+
+  constructor(services: Services) {
+    this.#services = services;
+  }
+
+  /** Answers one message, which is authentic and fresh. @throws {PeerError} on what does not parse, {UnavailableError} E_STORAGE. */
+  async handle(message: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
+    switch (message.type) {
+      case REQUEST.session:
+        return await this.#session(message, stream);
+      case REQUEST.withdraw:
+        this.#services.sessions.withdraw(parseWithdraw(message.body), message.sender);
+        return stream.end({ type: "done" });
+      case REQUEST.activationStart:
+        parseActivationStart(message.body); // whether there is such a name is not told
+        return this.#challenge(stream);
+      case REQUEST.activate:
+        return await this.#activate(message, stream, address);
+      case REQUEST.putStatement:
+        return await this.#putStatement(message, stream);
+      case REQUEST.rendezvousActivationStart:
+        parseRendezvousActivationStart(message.body);
+        return this.#challenge(stream);
+      case REQUEST.rendezvousActivate:
+        return await this.#activateRendezvous(message, stream, address);
+      case REQUEST.rendezvousReport:
+        return await this.#report(message, stream);
+      default:
+        throw new PeerError("E_PROTOCOL", "a message of an unknown type");
+    }
+  }
+
+  /** Forgets the addresses that have done nothing wrong for long. */
+  sweep(): void {
+    this.#wrongSecrets.sweep(this.#services.clock.monotonic());
+  }
+
+  async #session({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
+    const { suite, store, sessions, clock } = this.#services;
+    const request = parseSessionRequest(body);
+    const { client, device } = request.prologue;
+    if (request.message1.length > MESSAGE1_BYTES) throw new PeerError("E_PROTOCOL", "a request is too long");
+    const [clientBinding, clientName] = await Promise.all([store.binding(client), store.name(client.name)]);
+    const refuse = (code: RefusalCode): void => stream.end({ type: "refused", code, detail: 0 });
+    if (clientBinding?.role !== "client" || !clientBinding.x25519.equals(sender)) return refuse("E_NOT_AUTHORIZED");
+    if (clientName?.statement === undefined) return refuse("E_NOT_AUTHORIZED");
+    const isCurrent = equalBytes(suite.sha256(utf8(clientBinding.signed.text)), client.bindingHash);
+    if (!isCurrent || isExpired(clientBinding, clock.now())) return refuse("E_STATEMENT");
+    const [binding, name] = await Promise.all([store.binding(device), store.name(device.name)]);
+    if (binding?.role !== "device" || name?.statement === undefined) return refuse("E_UNKNOWN_NAME");
+    if (request.message1.length === 0 || !equalBytes(suite.sha256(utf8(binding.signed.text)), device.bindingHash)) {
+      return stream.end({ type: "binding", name: name.statement, binding: binding.signed });
+    }
+    const lastSeen = await store.lastSeen(device);
+    const statements = { clientName: clientName.statement, clientBinding: clientBinding.signed };
+    sessions.request({ request, sender, ...statements, lastSeen }, stream);
+  }
+
+  #challenge(stream: ResponseStream): void {
+    const now = this.#services.clock.now();
+    stream.end({ type: "activation", nonce: this.#services.freshness.nonce(now), time: now });
+  }
+
+  async #activate({ body, sender }: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
+    const { accounts, freshness, clock, links } = this.#services;
+    const activation = parseActivation(body);
+    if (!this.#mayTry(address, stream)) return;
+    if (!freshness.isNonce(activation.nonce, clock.now())) return this.#refuse(stream, "E_CLOCK");
+    const answer = await accounts.activate(activation, sender, clock.now());
+    if ("stored" in answer) links.nameActivated(answer.stored.statement.name, activation.name);
+    this.#settle("activation", answer, stream, address);
+  }
+
+  async #putStatement({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
+    const answer = await this.#services.accounts.putStatement(
+      parseSignedText(body),
+      sender,
+      this.#services.clock.now(),
+    );
+    this.#settle("binding", answer, stream);
+  }
+
+  async #activateRendezvous({ body, sender }: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
+    const { registry, freshness, clock } = this.#services;
+    const activation = parseRendezvousActivation(body);
+    if (!this.#mayTry(address, stream)) return;
+    if (!freshness.isNonce(activation.nonce, clock.now())) return this.#refuse(stream, "E_CLOCK");
+    this.#settleRendezvous(await registry.activate(activation, sender, clock.now()), stream, address);
+  }
+
+  async #report({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
+    const { registry, clock } = this.#services;
+    this.#settleRendezvous(await registry.report(parseRendezvousReport(body), sender, clock.now()), stream);
+  }
+
+  #settle(event: string, answer: AccountAnswer, stream: ResponseStream, address?: string): void {
+    const { audit, log } = this.#services;
+    if ("refused" in answer) {
+      audit.write({ event, verdict: answer.refused });
+      this.#refuse(stream, answer.refused, address);
+      return;
+    }
+    const { statement } = "stored" in answer ? answer.stored : answer.repeated;
+    const verdict = "stored" in answer ? "stored" : "repeated";
+    audit.write({ event, verdict, member: bindingSubject(statement), role: statement.role });
+    log.info({ member: bindingSubject(statement), role: statement.role, verdict }, event);
+    stream.end({ type: "done" });
+  }
+
+  #settleRendezvous(answer: RendezvousAnswer, stream: ResponseStream, address?: string): void {
+    const { audit, log } = this.#services;
+    if ("refused" in answer) {
+      audit.write({ event: "rendezvous", verdict: answer.refused });
+      this.#refuse(stream, answer.refused, address);
+      return;
+    }
+    if (answer.isNew) {
+      audit.write({ event: "rendezvous", verdict: "registered", rendezvous: answer.name });
+      log.info({ rendezvous: answer.name }, "rendezvous registered");
+    }
+    stream.end({ type: "rendezvous", statement: answer.statement });
+  }
+
+  /** Refuses; a wrong secret counts against the address that sent it, never against the name. */
+  #refuse(stream: ResponseStream, code: RefusalCode, address?: string): void {
+    const now = this.#services.clock.monotonic();
+    if (code === "E_CRAM_WRONG" && address !== undefined) this.#wrongSecrets.bucket(address, now).take(now);
+    stream.end({ type: "refused", code, detail: 0 });
+  }
+
+  /** Whether an address may try a secret; else it is told to wait. */
+  #mayTry(address: string, stream: ResponseStream): boolean {
+    const now = this.#services.clock.monotonic();
+    if (this.#wrongSecrets.bucket(address, now).hasToken(now)) return true;
+    stream.end({ type: "refused", code: "E_RATE", detail: 1000 / WRONG_SECRETS_PER_SECOND });
+    return false;
+  }
+}
+
+const WRONG_SECRETS = { perSecond: WRONG_SECRETS_PER_SECOND, burst: WRONG_SECRETS_BURST };
+/** Everybody comes from this machine where a reverse proxy stands in front. */
+const LOOPBACK_WRONG_SECRETS = { perSecond: 10 * WRONG_SECRETS_PER_SECOND, burst: 10 * WRONG_SECRETS_BURST };

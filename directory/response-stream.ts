@@ -1,0 +1,67 @@
+import type { ServerResponse } from "node:http";
+import { UNSENT_ANSWER_BYTES } from "../protocol/limits.ts";
+import { encodeFrame, type Frame } from "../protocol/messages/response-frames.ts";
+import type { ResponseSealer } from "../protocol/response.ts";
+
+/** The streamed answer to one POST: sealed frames, the last of them final. What is sent after its end is lost silently. */
+export class ResponseStream {
+  readonly #response: ServerResponse;
+  readonly #sealer: ResponseSealer;
+  readonly #closed = new Set<() => void>();
+  /** Opening and welcome, until the first frame goes out with them in one packet. */
+  #held: Uint8Array[];
+  #isOpen = true;
+
+  constructor(response: ServerResponse, sealer: ResponseSealer, welcome: Frame) {
+    this.#response = response;
+    this.#sealer = sealer;
+    this.#held = [sealer.opening, this.#seal(welcome, false)];
+    response.writeHead(200, {
+      "content-type": "application/octet-stream",
+      "cache-control": "no-store",
+      "x-accel-buffering": "no", // or nginx would keep the frames until the end
+    });
+    response.once("close", () => this.#close());
+  }
+
+  /** Whether the other side may still read. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Calls `listener` when the answer has ended or was cut off, at once if it has. */
+  onClose(listener: () => void): void {
+    if (this.#isOpen) this.#closed.add(listener);
+    else listener();
+  }
+
+  send(frame: Frame): void {
+    this.#write(frame, false);
+  }
+
+  /** Sends the final frame. */
+  end(frame: Frame): void {
+    if (!this.#isOpen) return;
+    this.#write(frame, true);
+    this.#response.end();
+    this.#close();
+  }
+
+  #write(frame: Frame, final: boolean): void {
+    if (!this.#isOpen) return;
+    this.#response.write(Buffer.concat([...this.#held, this.#seal(frame, final)]));
+    this.#held = [];
+    if (this.#response.writableLength > UNSENT_ANSWER_BYTES) this.#response.destroy();
+  }
+
+  #seal(frame: Frame, final: boolean): Uint8Array {
+    return this.#sealer.seal({ final, ...encodeFrame(frame) });
+  }
+
+  #close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    for (const listener of this.#closed) listener();
+    this.#closed.clear();
+  }
+}

@@ -1,0 +1,208 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Logger } from "pino";
+import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import { SetupError } from "../keys/errors.ts";
+import type { PrivateFolder } from "../keys/private-folder.ts";
+import {
+  CONNECTIONS_CHECK_MS,
+  CONNECTIONS_PER_ADDRESS,
+  HEADER_BYTES,
+  HEADERS_MS,
+  KEEPALIVE_MS,
+  REQUEST_MS,
+} from "../protocol/limits.ts";
+import { encodeSignedText } from "../protocol/messages/link.ts";
+import { Accounts } from "./accounts/accounts.ts";
+import { Audit } from "./audit.ts";
+import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
+import { Freshness } from "./freshness.ts";
+import { Keyring } from "./keyring.ts";
+import { LinkServer } from "./link-server.ts";
+import { PostServer, refuse } from "./post.ts";
+import { Presence } from "./presence.ts";
+import { AddressLimiter, isLoopback, networkOf } from "./rate-limit.ts";
+import { RendezvousRegistry } from "./rendezvous-registry.ts";
+import { Requests } from "./requests.ts";
+import { Sessions } from "./sessions.ts";
+import type { Store } from "./store.ts";
+
+export interface DirectoryOptions {
+  readonly suite: CipherSuite;
+  readonly random: RandomBytes;
+  /** The data folder: keys, audit. */
+  readonly folder: PrivateFolder;
+  readonly store: Store;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** PEM; without it, plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string } | undefined;
+  /** Connections at most, so that files for the rest are left. */
+  readonly maxConnections: number;
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+/** A directory that serves. */
+export interface Directory {
+  readonly host: string;
+  readonly port: number;
+  readonly keyring: Keyring;
+  readonly registry: RendezvousRegistry;
+  readonly audit: Audit;
+  /** Closes links, answers and the port; the store stays open. */
+  close(): Promise<void>;
+}
+
+/** Serves until it is closed. @throws {SetupError} E_USAGE when the port cannot be had, E_BAD_KEY_FILE, E_STORAGE. */
+export async function startDirectory(options: DirectoryOptions): Promise<Directory> {
+  const { suite, random, folder, store, log, clock = SYSTEM_CLOCK } = options;
+  const primitives = { suite, random };
+  const keyring = await Keyring.open(primitives, folder, store, clock.now());
+  const audit = await Audit.open(folder, (error) => log.error({ err: error }, "audit failed"));
+  const freshness = await Freshness.load(store, random);
+  const registry = await RendezvousRegistry.load(primitives, store, keyring);
+  const presence = new Presence();
+  const sessions = new Sessions({ suite, clock, keyring, registry, presence, audit });
+  const shared = { suite, random, clock, keyring, freshness, store, sessions, audit, log };
+  const links = new LinkServer({ ...shared, presence });
+  const accounts = new Accounts(primitives, store, keyring.fingerprint);
+  const requests = new Requests({ ...shared, accounts, registry, links });
+  const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
+  const limiter = new AddressLimiter();
+
+  const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
+  const everySecond = (): void => {
+    links.tick();
+    sessions.sweep();
+  };
+  const everyPeriod = async (): Promise<void> => {
+    posts.keepAlive();
+    requests.sweep();
+    limiter.sweep(clock.monotonic());
+    await freshness.sweep(clock.now());
+    if (await keyring.rotateWhenDue(clock.now())) {
+      log.info({ keyListSeq: keyring.keyListSeq }, "keys rotated");
+      links.keysRotated();
+    }
+  };
+
+  const http = await listen(options, { posts, links, keyring, limiter, clock, log });
+  const timers = [setInterval(everySecond, 1000), setInterval(() => void everyPeriod().catch(failed), KEEPALIVE_MS)];
+  const address = http.address() as AddressInfo;
+  return {
+    host: options.listen.host,
+    port: address.port,
+    keyring,
+    registry,
+    audit,
+    async close() {
+      for (const timer of timers) clearInterval(timer);
+      const closed = new Promise((resolve) => http.close(resolve));
+      sessions.close();
+      await links.close();
+      http.closeIdleConnections();
+      setTimeout(() => http.closeAllConnections(), CLOSING_MS).unref();
+      await closed;
+      await audit.close();
+    },
+  };
+}
+
+/** Time for last words to reach their readers. */
+const CLOSING_MS = 1000;
+
+interface Routes {
+  readonly posts: PostServer;
+  readonly links: LinkServer;
+  readonly keyring: Keyring;
+  readonly limiter: AddressLimiter;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, routes: Routes): Promise<Server> {
+  const settings = {
+    headersTimeout: HEADERS_MS,
+    requestTimeout: REQUEST_MS,
+    connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
+    maxHeaderSize: HEADER_BYTES,
+    noDelay: true,
+  };
+  const server =
+    tls === undefined ? createServer(settings) : createTlsServer({ ...settings, ...tls, handshakeTimeout: HEADERS_MS });
+  server.maxConnections = maxConnections;
+  limitConnections(server);
+  server.on("request", (request, response) => route(request, response, routes));
+  server.on("upgrade", (request, socket, head) => upgrade(request, socket, head, routes));
+  server.on("clientError", (_error, socket) => socket.destroy());
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause: NodeJS.ErrnoException) => {
+      const fact = `Cannot listen on ${at.host}:${at.port} (${cause.code}).`;
+      reject(
+        new SetupError("E_USAGE", fact, {
+          next: "Choose another --listen HOST:PORT, or stop what has that port.",
+          cause,
+        }),
+      );
+    });
+    server.listen(at.port, at.host, resolve);
+  });
+  return server;
+}
+
+function route(request: IncomingMessage, response: ServerResponse, routes: Routes): void {
+  const { posts, keyring, limiter, clock, log } = routes;
+  const address = request.socket.remoteAddress ?? "";
+  const what = `${request.method} ${request.url}`;
+  if (what === "GET /healthz") {
+    response.writeHead(200, { "content-type": "text/plain" }).end("ok\n");
+    return;
+  }
+  const now = clock.monotonic();
+  if (!limiter.bucket(address, now).take(now)) return refuse(response, 429, { "retry-after": "5" });
+  if (what === "GET /v1/keys") {
+    response.writeHead(200, { "content-type": "application/octet-stream", "cache-control": "no-store" });
+    response.end(encodeSignedText(keyring.keyList));
+  } else if (what === "POST /v1/messages") {
+    posts.post(request, response, address).catch((error: unknown) => {
+      if (!request.destroyed) log.error({ err: error }, "request failed");
+      response.destroy();
+    });
+  } else {
+    refuse(response, 404);
+  }
+}
+
+function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, { links, limiter, clock }: Routes): void {
+  const address = request.socket.remoteAddress ?? "";
+  const now = clock.monotonic();
+  const refuseUpgrade = (status: string): void => {
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  };
+  socket.on("error", () => socket.destroy());
+  if (request.url !== "/v1/link") return refuseUpgrade("404 Not Found");
+  // Only browsers send it, and no page has any business here.
+  if (request.headers.origin !== undefined) return refuseUpgrade("403 Forbidden");
+  if (!limiter.bucket(address, now).take(now)) return refuseUpgrade("429 Too Many Requests");
+  links.accept(request, socket, head);
+}
+
+/** Closes what one address opens beyond its share. */
+function limitConnections(server: Server): void {
+  const open = new Map<string, number>();
+  server.on("connection", (socket: Socket) => {
+    const address = socket.remoteAddress ?? "";
+    if (isLoopback(address)) return;
+    const network = networkOf(address);
+    const count = (open.get(network) ?? 0) + 1;
+    if (count > CONNECTIONS_PER_ADDRESS) return void socket.destroy();
+    open.set(network, count);
+    socket.once("close", () => {
+      const left = (open.get(network) ?? 1) - 1;
+      if (left > 0) open.set(network, left);
+      else open.delete(network);
+    });
+  });
+}

@@ -1,0 +1,260 @@
+import { equalBytes, hex } from "../keys/bytes.ts";
+import type { CipherSuite } from "../keys/cipher-suite.ts";
+import type { SignedText } from "../keys/signed-text.ts";
+import type { X25519PublicKey } from "../keys/x25519.ts";
+import {
+  DEVICE_ANSWER_MS,
+  SESSION_MEMORY_MS,
+  SESSIONS,
+  TICKET_MS,
+  WAIT_MS,
+  WAIT_UNHEARD_MS,
+} from "../protocol/limits.ts";
+import type { Frame } from "../protocol/messages/response-frames.ts";
+import { type Answer, encodeNotify, type SessionRequest } from "../protocol/messages/session-request.ts";
+import type { RefusalCode } from "../protocol/refusal-codes.ts";
+import { bindingSubject } from "../protocol/statements.ts";
+import { signTicket } from "../protocol/ticket.ts";
+import type { Audit } from "./audit.ts";
+import type { Clock } from "./clock.ts";
+import type { Keyring } from "./keyring.ts";
+import type { Party, Presence, PresentDevice } from "./presence.ts";
+import type { RendezvousRegistry } from "./rendezvous-registry.ts";
+import type { ResponseStream } from "./response-stream.ts";
+
+/** A request that may be put to its device: the client is who it says, and the device's binding is the current one. */
+export interface CheckedRequest {
+  readonly request: SessionRequest;
+  readonly sender: X25519PublicKey;
+  readonly clientName: SignedText;
+  readonly clientBinding: SignedText;
+  /** When the device was last seen, ms since 1970; undefined when never. */
+  readonly lastSeen: number | undefined;
+}
+
+/** Where a session stands. Times are monotonic ms. */
+type Phase =
+  | { readonly kind: "waiting"; readonly until: number; readonly unheardSince: number | undefined }
+  | { readonly kind: "asked"; readonly ticket: Frame; readonly notify: Uint8Array; readonly until: number }
+  | { readonly kind: "answered"; readonly ticket: Frame; readonly answer: Frame; readonly until: number };
+
+interface Session extends CheckedRequest {
+  /** The session id in hex. */
+  readonly sid: string;
+  readonly requestHash: Uint8Array;
+  /** The newest POST of this request. */
+  stream: ResponseStream | undefined;
+  phase: Phase;
+}
+
+interface Services {
+  readonly suite: CipherSuite;
+  readonly clock: Clock;
+  readonly keyring: Keyring;
+  readonly registry: RendezvousRegistry;
+  readonly presence: Presence;
+  readonly audit: Audit;
+}
+
+/**
+ * Requests on their way to devices, and answers on their way back. A request waits for its device if the client asked for
+ * that, is handed to the device's link with a ticket, and is answered by that device alone. All of it is forgotten after a
+ * while: what makes a session safe is between its two ends.
+ */
+export class Sessions {
+  readonly #services: Services;
+  readonly #sessions = new Map<string, Session>();
+  /** Sessions by the device they are for. */
+  readonly #byDevice = new Map<string, Set<Session>>();
+
+  constructor(services: Services) {
+    this.#services = services;
+  }
+
+  /** Takes a request whose answer goes to `stream`: a new one, or one that was posted before. */
+  request(checked: CheckedRequest, stream: ResponseStream): void {
+    const { prologue, prologueBytes, message1 } = checked.request;
+    const { suite, presence } = this.#services;
+    const sid = hex(prologue.sid);
+    const requestHash = suite.sha256(prologueBytes, message1);
+    const known = this.#sessions.get(sid);
+    if (known !== undefined) {
+      if (equalBytes(known.requestHash, requestHash)) this.#repeat(known, stream);
+      else this.#verdict(checked, stream, "E_PROTOCOL");
+      return;
+    }
+    if (!this.#hasRoom()) return this.#verdict(checked, stream, "E_BUSY");
+    const session: Session = { ...checked, sid, requestHash, stream, phase: this.#waiting(checked) };
+    const link = presence.get(prologue.device);
+    if (link !== undefined) {
+      this.#add(session);
+      this.#handOver(session, link);
+    } else if (checked.request.waitSeconds > 0) {
+      this.#replaceOlder(session);
+      this.#add(session);
+      this.#attach(session, stream);
+      this.#audit(session, "waiting");
+    } else if (checked.lastSeen === undefined) {
+      this.#verdict(checked, stream, "E_NEVER_SEEN");
+    } else {
+      this.#verdict(checked, stream, "E_OFFLINE", checked.lastSeen);
+    }
+  }
+
+  /** Ends a request of this sender's; anybody else's stays as it is. */
+  withdraw(sid: Uint8Array, sender: X25519PublicKey): void {
+    const session = this.#sessions.get(hex(sid));
+    if (session === undefined || !session.sender.equals(sender) || session.phase.kind === "answered") return;
+    this.#end(session, "E_INTERRUPTED");
+  }
+
+  /** A device's link is up: hands it what waited for it, and once more what it was asked and has not answered. */
+  deviceIsBack(link: PresentDevice): void {
+    for (const session of this.#byDevice.get(bindingSubject(link.party)) ?? []) {
+      if (session.phase.kind === "waiting") this.#handOver(session, link);
+      else if (session.phase.kind === "asked") link.notify(session.phase.notify);
+    }
+  }
+
+  /** Passes on a device's answer to what it was asked; false when it was not asked that. */
+  answer(device: Party, answer: Answer): boolean {
+    const session = this.#sessions.get(hex(answer.sid));
+    if (session?.phase.kind !== "asked") return false;
+    if (bindingSubject(session.request.prologue.device) !== bindingSubject(device)) return false;
+    const frame: Frame =
+      "message2" in answer
+        ? { type: "answer", message2: answer.message2 }
+        : { type: "deviceCode", code: answer.code, labels: answer.labels.join(",") };
+    const { ticket } = session.phase;
+    const until = this.#services.clock.monotonic() + SESSION_MEMORY_MS;
+    session.phase = { kind: "answered", ticket, answer: frame, until };
+    session.stream?.end(frame);
+    this.#audit(session, "message2" in answer ? "answered" : answer.code);
+    return true;
+  }
+
+  /** Ends what has waited too long, and forgets what is over. */
+  sweep(): void {
+    const now = this.#services.clock.monotonic();
+    for (const session of this.#sessions.values()) {
+      const { phase } = session;
+      if (phase.kind === "waiting") {
+        const isUnheard = phase.unheardSince !== undefined && now >= phase.unheardSince + WAIT_UNHEARD_MS;
+        if (isUnheard || now >= phase.until) this.#end(session, "E_WAIT_EXPIRED");
+      } else if (now >= phase.until) {
+        if (phase.kind === "asked") this.#end(session, "E_OFFLINE", this.#services.clock.now() - DEVICE_ANSWER_MS);
+        else this.#remove(session);
+      }
+    }
+  }
+
+  /** Ends all answer streams, for the directory's own end. */
+  close(): void {
+    for (const session of this.#sessions.values()) this.#end(session, "E_INTERRUPTED");
+  }
+
+  #handOver(session: Session, link: PresentDevice): void {
+    const { suite, clock, keyring, registry } = this.#services;
+    const { prologue, prologueBytes, message1 } = session.request;
+    const { clientName, clientBinding } = session;
+    const issued = clock.now();
+    const { entries, statements } = registry.offer(issued);
+    if (entries.length === 0) return this.#end(session, "E_NO_RENDEZVOUS");
+    const { sid, legKey } = prologue;
+    const ticket = signTicket(suite, keyring.ticket, { sid, legKey, entries, issued, expires: issued + TICKET_MS });
+    const notify = encodeNotify({ prologueBytes, message1, ticket, clientName, clientBinding, rendezvous: statements });
+    const frame: Frame = { type: "ticket", ticket, rendezvous: statements };
+    session.phase = { kind: "asked", ticket: frame, notify, until: clock.monotonic() + DEVICE_ANSWER_MS };
+    session.stream?.send(frame);
+    link.notify(notify);
+    this.#audit(session, "asked");
+  }
+
+  /** The same request came once more: its newest POST is the one that gets the answers, those from before included. */
+  #repeat(session: Session, stream: ResponseStream): void {
+    const older = session.stream;
+    if (session.phase.kind === "answered") {
+      stream.send(session.phase.ticket);
+      stream.end(session.phase.answer);
+    } else {
+      this.#attach(session, stream);
+      if (session.phase.kind === "asked") stream.send(session.phase.ticket);
+    }
+    older?.end({ type: "refused", code: "E_INTERRUPTED", detail: 0 });
+  }
+
+  /** Makes `stream` the one that a request's answers go to; while it waits, its end is noticed. */
+  #attach(session: Session, stream: ResponseStream): void {
+    session.stream = stream;
+    if (session.phase.kind !== "waiting") return;
+    session.phase = { ...session.phase, unheardSince: undefined };
+    stream.send({ type: "waiting", lastSeen: session.lastSeen ?? 0 });
+    stream.onClose(() => {
+      if (session.stream !== stream || session.phase.kind !== "waiting") return;
+      session.phase = { ...session.phase, unheardSince: this.#services.clock.monotonic() };
+    });
+  }
+
+  #waiting({ request }: CheckedRequest): Phase {
+    const until = this.#services.clock.monotonic() + Math.min(request.waitSeconds * 1000, WAIT_MS);
+    return { kind: "waiting", until, unheardSince: undefined };
+  }
+
+  /** One request waits for each client and device: the newest. */
+  #replaceOlder({ request: { prologue } }: Session): void {
+    const client = bindingSubject(prologue.client);
+    for (const other of this.#byDevice.get(bindingSubject(prologue.device)) ?? []) {
+      const isOlder = other.phase.kind === "waiting" && bindingSubject(other.request.prologue.client) === client;
+      if (isOlder) this.#end(other, "E_INTERRUPTED");
+    }
+  }
+
+  /** Whether one more fits; what was answered longest ago makes room. */
+  #hasRoom(): boolean {
+    if (this.#sessions.size < SESSIONS) return true;
+    for (const session of this.#sessions.values()) {
+      if (session.phase.kind !== "answered") continue;
+      this.#remove(session);
+      return true;
+    }
+    return false;
+  }
+
+  #add(session: Session): void {
+    const device = bindingSubject(session.request.prologue.device);
+    this.#sessions.set(session.sid, session);
+    const sessions = this.#byDevice.get(device) ?? new Set();
+    this.#byDevice.set(device, sessions.add(session));
+  }
+
+  #remove(session: Session): void {
+    const device = bindingSubject(session.request.prologue.device);
+    this.#sessions.delete(session.sid);
+    const sessions = this.#byDevice.get(device);
+    sessions?.delete(session);
+    if (sessions?.size === 0) this.#byDevice.delete(device);
+  }
+
+  #end(session: Session, code: RefusalCode, detail = 0): void {
+    this.#remove(session);
+    if (session.phase.kind === "answered") return;
+    session.stream?.end({ type: "refused", code, detail });
+    this.#audit(session, code);
+  }
+
+  #verdict(checked: CheckedRequest, stream: ResponseStream, code: RefusalCode, detail = 0): void {
+    stream.end({ type: "refused", code, detail });
+    this.#audit(checked, code);
+  }
+
+  #audit({ request: { prologue } }: CheckedRequest, verdict: string): void {
+    this.#services.audit.write({
+      event: "session",
+      verdict,
+      sid: hex(prologue.sid),
+      client: bindingSubject(prologue.client),
+      device: bindingSubject(prologue.device),
+      service: prologue.service,
+    });
+  }
+}

@@ -1,0 +1,295 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { pino } from "pino";
+import { activationKey } from "../../keys/activation-key.ts";
+import type { RandomBytes } from "../../keys/cipher-suite.ts";
+import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
+import { type MemberName, type Name, parseMember, parseName, type Role } from "../../keys/names.ts";
+import { ed25519Line } from "../../keys/openssh.ts";
+import { PrivateFolder } from "../../keys/private-folder.ts";
+import { Secret } from "../../keys/secret.ts";
+import type { SignedText } from "../../keys/signed-text.ts";
+import { signSshsig } from "../../keys/sshsig.ts";
+import { X25519PrivateKey } from "../../keys/x25519.ts";
+import { DirectoryClient, type Link, openLink } from "../../directory/client.ts";
+import { administer, type Administration } from "../../directory/administration.ts";
+import { SYSTEM_CLOCK } from "../../directory/clock.ts";
+import { type Directory, type DirectoryOptions, startDirectory } from "../../directory/server.ts";
+import { Store } from "../../directory/store.ts";
+import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import {
+  ACTIVATION_NAMESPACE,
+  activationProof,
+  encodeActivation,
+  encodeActivationStart,
+  encodeRendezvousActivation,
+  encodeRendezvousActivationStart,
+  encodeRendezvousReport,
+  RENDEZVOUS_ACTIVATION,
+  rendezvousActivationProof,
+} from "../../protocol/messages/activation.ts";
+import type { Frame } from "../../protocol/messages/response-frames.ts";
+import { encodeSessionRequest } from "../../protocol/messages/session-request.ts";
+import { REQUEST } from "../../protocol/messages/types.ts";
+import { encodePrologue } from "../../protocol/messages/prologue.ts";
+import { bindingSubject, signFirstBinding, signFirstNameStatement } from "../../protocol/statements.ts";
+import { nativeSuite as suite } from "../../protocol/suite/native.ts";
+import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
+
+export { suite };
+export const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
+export const patience = (): AbortSignal => AbortSignal.timeout(20_000);
+
+/** A directory in this process, on a free port, with a store of its own. */
+export class World implements AsyncDisposable {
+  readonly folder: TemporaryFolder;
+  readonly data: PrivateFolder;
+  readonly #options: Partial<DirectoryOptions>;
+  #store: Store | undefined;
+  #directory: Directory | undefined;
+
+  private constructor(folder: TemporaryFolder, data: PrivateFolder, options: Partial<DirectoryOptions>) {
+    this.folder = folder;
+    this.data = data;
+    this.#options = options;
+  }
+
+  static async start(options: Partial<DirectoryOptions> = {}): Promise<World> {
+    const folder = await temporaryFolder();
+    const world = new World(folder, await PrivateFolder.openOrCreate(join(folder.path, "np")), options);
+    await world.resume();
+    return world;
+  }
+
+  get directory(): Directory {
+    if (this.#directory === undefined) throw new Error("the directory is not running");
+    return this.#directory;
+  }
+
+  get store(): Store {
+    if (this.#store === undefined) throw new Error("the directory is not running");
+    return this.#store;
+  }
+
+  get address(): DirectoryAddress {
+    const { port, keyring } = this.directory;
+    return parseDirectoryAddress(`http://127.0.0.1:${port}#${keyring.fingerprint}`);
+  }
+
+  get administration(): Administration {
+    return administer(this.store, this.directory.registry, this.directory.audit);
+  }
+
+  /** Stops it; the data stay. */
+  async pause(): Promise<void> {
+    await this.#directory?.close();
+    await this.#store?.close();
+    this.#directory = undefined;
+    this.#store = undefined;
+  }
+
+  /** Starts it again, on another port. */
+  async resume(): Promise<void> {
+    this.#store = await Store.open(join(this.data.path, "store"));
+    this.#directory = await startDirectory({
+      suite,
+      random,
+      folder: this.data,
+      store: this.#store,
+      listen: { host: "127.0.0.1", port: 0 },
+      maxConnections: 1000,
+      log: pino({ level: "silent" }),
+      clock: SYSTEM_CLOCK,
+      ...this.#options,
+    });
+  }
+
+  client(options: Partial<ConstructorParameters<typeof DirectoryClient>[0]> = {}): DirectoryClient {
+    return new DirectoryClient({ address: this.address, suite, random, ...options });
+  }
+
+  /** Makes a name with its secret. */
+  async addName(name: Name): Promise<Secret> {
+    const secret = Secret.fromBytes(random(32));
+    await this.administration.addName(name, activationKey(suite, secret, name).publicKey);
+    return secret;
+  }
+
+  /** An activated name with its first member. */
+  async activated(text: string, memberText: string, role: Role): Promise<Person> {
+    const name = parseName(text);
+    const secret = await this.addName(name);
+    const person = newPerson(name, parseMember(memberText), role);
+    await activate(this.client(), person, secret);
+    return person;
+  }
+
+  /** A rendezvous that is registered and up; nothing listens there. */
+  async rendezvous(name = "rz1", addresses: readonly string[] = ["tcp://127.0.0.1:7801"]): Promise<TestRendezvous> {
+    const secret = Secret.fromBytes(random(32));
+    const key = activationKey(suite, secret, RENDEZVOUS_ACTIVATION);
+    await this.administration.addRendezvous(name, key.publicKey);
+    const rendezvous = newRendezvous(addresses);
+    await activateRendezvous(this.client(), rendezvous, key);
+    await report(this.client(), rendezvous);
+    return rendezvous;
+  }
+
+  async link(device: Person, options: { names?: readonly Name[]; client?: DirectoryClient; signal?: AbortSignal } = {}) {
+    return await openDeviceLink(options.client ?? this.client(), device, options.names ?? [], options.signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pause();
+    await this.folder.remove();
+  }
+}
+
+/** A member with all its keys, and its owner's. */
+export interface Person {
+  readonly name: Name;
+  readonly member: MemberName;
+  readonly role: Role;
+  readonly owner: Ed25519PrivateKey;
+  readonly x25519: X25519PrivateKey;
+  readonly ed25519: Ed25519PrivateKey;
+  readonly statement: SignedText;
+  readonly binding: SignedText;
+}
+
+export function newPerson(
+  name: Name,
+  member: MemberName,
+  role: Role,
+  {
+    owner = Ed25519PrivateKey.generate(suite, random),
+    x25519 = X25519PrivateKey.generate(suite, random),
+    ed25519 = Ed25519PrivateKey.generate(suite, random),
+    issued = Date.now(),
+    expires = null as number | null,
+    statement = undefined as SignedText | undefined,
+  } = {},
+): Person {
+  const line = ed25519Line(owner.publicKey);
+  return {
+    ...{ name, member, role, owner, x25519, ed25519 },
+    statement: statement ?? signFirstNameStatement(suite, random, owner, { name, owner: line, issued }),
+    binding: signFirstBinding(suite, random, owner, {
+      ...{ name, member, role, issued, expires },
+      x25519: x25519.publicKey,
+      ed25519: ed25519.publicKey,
+    }),
+  };
+}
+
+/** What is sent to activate: nonce first, then the proofs over it. */
+export async function activate(client: DirectoryClient, person: Person, secret: Secret): Promise<Frame> {
+  const nonce = await challenge(client, person);
+  return await client.request(person.x25519, activateMessage(client, person, secret, nonce), { signal: patience() });
+}
+
+export async function challenge(client: DirectoryClient, person: Person): Promise<Uint8Array> {
+  const start = { type: REQUEST.activationStart, body: encodeActivationStart(person.name) };
+  const frame = await client.request(person.x25519, start, { signal: patience() });
+  if (frame.type !== "activation") throw new Error(`the directory answers ${frame.type}`);
+  return frame.nonce;
+}
+
+export function activateMessage(client: DirectoryClient, person: Person, secret: Secret, nonce: Uint8Array) {
+  const keys = { x25519: person.x25519.publicKey, ed25519: person.ed25519.publicKey };
+  const proof = activationProof(
+    { nonce, directoryFingerprint: client.address.fingerprint },
+    ed25519Line(person.owner.publicKey),
+    { ...person, ...keys },
+  );
+  const body = encodeActivation({
+    nonce,
+    name: person.statement,
+    binding: person.binding,
+    activationSignature: suite.sign(activationKey(suite, secret, person.name), proof),
+    ownerSignature: signSshsig(suite, person.owner, ACTIVATION_NAMESPACE, proof),
+  });
+  return { type: REQUEST.activate, body };
+}
+
+export interface TestRendezvous {
+  readonly x25519: X25519PrivateKey;
+  readonly ed25519: Ed25519PrivateKey;
+  readonly boot: Uint8Array;
+  readonly addresses: readonly string[];
+}
+
+export function newRendezvous(addresses: readonly string[]): TestRendezvous {
+  const x25519 = X25519PrivateKey.generate(suite, random);
+  const ed25519 = Ed25519PrivateKey.generate(suite, random);
+  return { x25519, ed25519, boot: random(16), addresses };
+}
+
+export async function activateRendezvous(
+  client: DirectoryClient,
+  rendezvous: TestRendezvous,
+  key: Ed25519PrivateKey,
+): Promise<Frame> {
+  const signal = patience();
+  const start = { type: REQUEST.rendezvousActivationStart, body: encodeRendezvousActivationStart(key.publicKey) };
+  const frame = await client.request(rendezvous.x25519, start, { signal });
+  if (frame.type !== "activation") throw new Error(`the directory answers ${frame.type}`);
+  const identity = { x25519: rendezvous.x25519.publicKey, ed25519: rendezvous.ed25519.publicKey };
+  const { nonce } = frame;
+  const proof = rendezvousActivationProof({ nonce, directoryFingerprint: client.address.fingerprint }, identity);
+  const body = encodeRendezvousActivation({
+    ...identity,
+    nonce,
+    activationKey: key.publicKey,
+    addresses: rendezvous.addresses,
+    activationSignature: suite.sign(key, proof),
+    ownSignature: suite.sign(rendezvous.ed25519, proof),
+  });
+  return await client.request(rendezvous.x25519, { type: REQUEST.rendezvousActivate, body }, { signal });
+}
+
+export async function report(client: DirectoryClient, rendezvous: TestRendezvous, legs = 0): Promise<Frame> {
+  const { boot, addresses } = rendezvous;
+  const message = { type: REQUEST.rendezvousReport, body: encodeRendezvousReport({ boot, legs, addresses }) };
+  return await client.request(rendezvous.x25519, message, { signal: patience() });
+}
+
+export async function openDeviceLink(
+  client: DirectoryClient,
+  device: Person,
+  names: readonly Name[] = [],
+  signal: AbortSignal = patience(),
+): Promise<Link> {
+  const { name, member, x25519: sender } = device;
+  return await openLink({ client, sender, hello: { name, member, version: "0.1.0", names }, signal });
+}
+
+/** The message of a session request. msg1 is noise here: the directory cannot read it anyway. */
+export function sessionMessage(
+  client: Person,
+  device: Person,
+  {
+    sid = random(16),
+    message1 = random(1400),
+    waitSeconds = 0,
+    deviceBinding = device.binding,
+    clientBinding = client.binding,
+    legKey = Ed25519PrivateKey.generate(suite, random).publicKey,
+  } = {},
+) {
+  const party = ({ name, member }: Person, binding: SignedText) => ({
+    ...{ name, member },
+    bindingHash: suite.sha256(new TextEncoder().encode(binding.text)),
+  });
+  const prologueBytes = encodePrologue({
+    ...{ sid, legKey, service: "ssh", login: "pi" },
+    client: party(client, clientBinding),
+    device: party(device, deviceBinding),
+  });
+  const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds });
+  return { type: REQUEST.session, body, sid, message1 };
+}
+
+export function subject(person: Person): string {
+  return bindingSubject(person);
+}
