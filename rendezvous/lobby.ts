@@ -220,6 +220,7 @@ export class Lobby {
     const leg = this.#leg(id);
     this.#leave(id, leg);
     leg.state = state;
+    if (state.kind !== "unpaired") this.#dropEarly(leg);
     if (state.kind === "joined") {
       state.session.joined.add(id);
       this.#release(leg.origin);
@@ -232,17 +233,20 @@ export class Lobby {
     const leg = this.#legs.get(id);
     if (leg === undefined) return;
     this.#leave(id, leg);
+    this.#dropEarly(leg);
     if (leg.state.kind !== "joined") this.#release(leg.origin);
     this.#legs.delete(id);
   }
 
-  #leave(id: LegId, leg: Leg): void {
-    const { state } = leg;
-    this.#earlyBytes -= leg.early;
-    leg.early = 0;
+  #leave(id: LegId, { state }: Leg): void {
     if (state.kind === "joined") state.session.joined.delete(id);
     else this.#waits[state.kind].delete(id);
     if (state.kind === "unpaired") delete state.session.unpaired[state.role];
+  }
+
+  #dropEarly(leg: Leg): void {
+    this.#earlyBytes -= leg.early;
+    leg.early = 0;
   }
 
   /** One leg less of this origin waits. */
