@@ -134,7 +134,10 @@ const ATTACKS: readonly Attack[] = [
     },
   },
   { what: "the folder is a file", prepare: (home) => writeFileSync(join(home, ".ssh"), "") },
-  { what: "the file is a folder", prepare: (home) => mkdirSync(join(home, ".ssh/authorized_keys"), { recursive: true }) },
+  {
+    what: "the file is a folder",
+    prepare: (home) => mkdirSync(join(home, ".ssh/authorized_keys"), { recursive: true }),
+  },
   {
     what: "the file is a named pipe",
     prepare: (home) => {
@@ -319,21 +322,24 @@ test.runIf(CAN_MAKE_USERS)("as root a login that is not there, or not said, gets
   for (const login of ["", "np-not-there", "0"]) expect(await push(home, login, newKey())).toBe("no account\n");
 });
 
-test.runIf(CAN_MAKE_USERS)("an ordinary user's daemon writes its own file from passwd, and no other login's", async () => {
-  await using user = await ordinaryUser();
-  await using other = await ordinaryUser();
-  const key = newKey();
-  const run = async (login: string): Promise<string> => {
-    await using process = startBuilt({ path: "/nonexistent" }, PUSH, JSON.stringify({ login, line: key.line }), user);
-    return (await process.exit()).stdout;
-  };
-  expect(await run(other.name)).toBe("no account\n");
-  expect(await run("root")).toBe("no account\n");
-  expect(await run(user.name)).toBe("true\n");
-  expect(await run("")).toBe("false\n");
-  expect(readFileSync(join(user.home, ".ssh/authorized_keys"), "utf8")).toBe(`${key.line} ${COMMENT}\n`);
-  expect(existsSync(join(other.home, ".ssh"))).toBe(false);
-});
+test.runIf(CAN_MAKE_USERS)(
+  "an ordinary user's daemon writes its own file from passwd, and no other login's",
+  async () => {
+    await using user = await ordinaryUser();
+    await using other = await ordinaryUser();
+    const key = newKey();
+    const run = async (login: string): Promise<string> => {
+      await using process = startBuilt({ path: "/nonexistent" }, PUSH, JSON.stringify({ login, line: key.line }), user);
+      return (await process.exit()).stdout;
+    };
+    expect(await run(other.name)).toBe("no account\n");
+    expect(await run("root")).toBe("no account\n");
+    expect(await run(user.name)).toBe("true\n");
+    expect(await run("")).toBe("false\n");
+    expect(readFileSync(join(user.home, ".ssh/authorized_keys"), "utf8")).toBe(`${key.line} ${COMMENT}\n`);
+    expect(existsSync(join(other.home, ".ssh"))).toBe(false);
+  },
+);
 
 async function push(home: TemporaryFolder, login: string, key: PublicKeyLine): Promise<string> {
   await using process = startBuilt(home, PUSH, JSON.stringify({ login, line: key.line }));

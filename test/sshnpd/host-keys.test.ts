@@ -65,7 +65,7 @@ test("what ssh-keyscan prints is parsed, and nothing else is taken from it", () 
     `[127.0.0.1]:2222 ${key}`,
     `127.0.0.1 ${key}`,
     `# ${key}`,
-    `${key}`,
+    key,
     `127.0.0.1 ${key} with more`,
     "127.0.0.1 ssh-ed25519 AAAA",
     "127.0.0.1 ssh-dss AAAAB3NzaC1kc3M=",

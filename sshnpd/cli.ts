@@ -1,0 +1,77 @@
+import { Command } from "commander";
+import { SetupError } from "../keys/errors.ts";
+import { keysFolderPath } from "../keys/keys-folder.ts";
+import { parseMember, parseName, quoted } from "../keys/names.ts";
+import { VERSION } from "../keys/version.ts";
+import { parseDirectoryAddress } from "../protocol/directory-address.ts";
+import { parseClients } from "./clients.ts";
+import type { DaemonOptions } from "./daemon.ts";
+
+interface Flags {
+  readonly atsign: string;
+  readonly manager: readonly string[];
+  readonly device: string;
+  readonly directory?: string;
+  readonly keys?: string;
+  readonly sshPort: string;
+  readonly sshpublickey?: boolean;
+  readonly verbose?: boolean;
+}
+
+/** The command line of sshnpd. `run` gets what it says, parsed. */
+export function command(run: (options: DaemonOptions) => Promise<void>): Command {
+  return new Command("sshnpd")
+    .description("Makes this machine reachable by ssh for the clients listed, with no port open to the network.")
+    .version(VERSION, "-V, --version")
+    .requiredOption("-a, --atsign <name>", "the name this device belongs to, such as @device")
+    .requiredOption("-d, --device <member>", "what this device is called under that name")
+    .option("-m, --manager <names>", "who may come in: @client or @client=SHA256:..., several with commas", collect, [])
+    .option("--directory <address>", "http(s)://HOST:PORT#SHA256:... (else SSHNP_DIRECTORY, else as at activation)")
+    .option("--keys <folder>", "where the keys are (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)")
+    .option("--ssh-port <port>", "where this machine's SSH server answers on 127.0.0.1", "22")
+    .option("-s, --sshpublickey", "put public keys that clients push (sshnp -s) into authorized_keys")
+    .option("-u, --un-hide", "has no effect; accepted for those who come from NoPorts")
+    .option("-v, --verbose", "log more")
+    .addHelpText(
+      "after",
+      `
+The first line on stdout, once the directory knows that this device is here: online: mygateway.device.np
+stderr is a log, one JSON object a line, with a few plain lines for people.
+
+-m @client pins the owner key that the directory gives for @client when it is first asked. To trust nobody
+with that, give its fingerprint: -m @client=SHA256:... (activation prints it).
+Without keys for -d NAME, but with the owner key of -a beside, it makes them and signs them once.
+
+Exit status: 0 stopped by a signal, 2 usage, 75 another sshnpd runs with these keys, others with a message.
+
+Examples:
+  sshnpd -a @device -m @client -d mygateway
+  sshnpd -a @device -m @alice,@bob=SHA256:... -d mygateway -s --ssh-port 2222`,
+    )
+    .action((flags: Flags) => run(parseFlags(flags)));
+}
+
+function parseFlags(flags: Flags): DaemonOptions {
+  const directory = flags.directory ?? (process.env["SSHNP_DIRECTORY"] || undefined);
+  return {
+    name: parseName(flags.atsign),
+    member: parseMember(flags.device),
+    clients: parseClients(flags.manager),
+    directory: directory === undefined ? undefined : parseDirectoryAddress(directory),
+    keys: keysFolderPath(flags.keys, process.env),
+    sshPort: parsePort(flags.sshPort),
+    acceptsKeys: flags.sshpublickey === true,
+    isVerbose: flags.verbose === true,
+  };
+}
+
+function parsePort(text: string): number {
+  if (!/^[1-9][0-9]{0,4}$/.test(text) || Number(text) > 65_535) {
+    throw new SetupError("E_USAGE", `${quoted(text)} is not a port.`, { next: "A port is a number from 1 to 65535." });
+  }
+  return Number(text);
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}

@@ -1,0 +1,184 @@
+import { randomBytes } from "node:crypto";
+import { type Link, type LinkEvent, openLink } from "../directory/client.ts";
+import type { RandomBytes } from "../keys/cipher-suite.ts";
+import { SshnpError } from "../keys/errors.ts";
+import { hostName, type MemberName, type Name } from "../keys/names.ts";
+import { printable } from "../keys/print-error.ts";
+import { PrivateFolder } from "../keys/private-folder.ts";
+import { shellWord } from "../keys/shell-word.ts";
+import { VERSION } from "../keys/version.ts";
+import type { DirectoryAddress } from "../protocol/directory-address.ts";
+import { loadKem, loadSuite } from "../protocol/suite/load.ts";
+import { Clients, type ListedClients } from "./clients.ts";
+import { CLOCK } from "./clock.ts";
+import { HostKeys } from "./host-keys.ts";
+import { keepLinked } from "./link.ts";
+import { createLog, type Log } from "./log.ts";
+import { announceMember, findMember, noKeysIn, type OwnMember } from "./member.ts";
+import { OwnDirectory } from "./own-directory.ts";
+import { Requests } from "./requests.ts";
+import { takeRunningLock } from "./running-lock.ts";
+import { Sessions } from "./sessions.ts";
+
+export interface DaemonOptions {
+  readonly name: Name;
+  readonly member: MemberName;
+  readonly clients: ListedClients;
+  readonly directory: DirectoryAddress | undefined;
+  /** Path of the keys folder. */
+  readonly keys: string;
+  readonly sshPort: number;
+  /** Whether public keys that clients push go into authorized_keys. */
+  readonly acceptsKeys: boolean;
+  readonly isVerbose: boolean;
+}
+
+/**
+ * Runs the daemon until `signal` is aborted. stdout gets a line at each change, `online: HOST` or `offline: HOST`;
+ * stderr gets a log in JSON, and between it plain lines for people about keys and pins.
+ * @throws {SshnpError} what keeps it from starting; {DeniedError} E_REPLACED when another one has taken over.
+ */
+export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Promise<void> {
+  const log = createLog(options.isVerbose);
+  const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
+  const folder = await PrivateFolder.open(options.keys);
+  if (folder === undefined) throw noKeysIn(options.keys, options);
+  const lock = await takeRunningLock(folder, options);
+  try {
+    const surroundings = { suite, random, folder, log, signal };
+    const own = await findMember(surroundings, options);
+    const clients = new Clients(suite, folder, options.clients, tell);
+    const directory = await OwnDirectory.open(surroundings, own);
+    await tellAboutClients(clients);
+
+    const { keys, binding } = own;
+    const now = (): number => directory.now();
+    const { sshPort, acceptsKeys } = options;
+    const hostKeys = new HostKeys(sshPort, () => CLOCK.now(), signal);
+    hostKeys.current().catch(() => {}); // asked again when they are needed
+    const sessions = new Sessions({ suite, clients, sshPort, now, log, allowPrivate: () => directory.isPrivate() });
+    const requests = new Requests({
+      suite,
+      random,
+      loadKem,
+      device: { name: keys.name, member: keys.member, bindingHash: binding.hash },
+      deviceKey: keys.x25519,
+      clients,
+      hostKeys,
+      sshPort,
+      acceptsKeys,
+      keyListFor: (ticket) => directory.keyListFor(ticket),
+      now,
+      hasRoom: () => sessions.hasRoom,
+      begin: (session) => sessions.begin(session),
+      log,
+    });
+    try {
+      await keepOnline({ own, folder, directory, clients, requests, log, signal });
+    } finally {
+      await sessions.close();
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+interface Parts {
+  readonly own: OwnMember;
+  readonly folder: PrivateFolder;
+  readonly directory: OwnDirectory;
+  readonly clients: Clients;
+  readonly requests: Requests;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+async function keepOnline({ own, folder, directory, clients, requests, log, signal }: Parts): Promise<void> {
+  const { client } = directory;
+  const { name, member, x25519: sender } = own.keys;
+  const host = hostName({ name, member });
+  let { isPending } = own;
+  let current: Link | undefined;
+
+  await keepLinked({
+    signal,
+    random: Math.random,
+    open: async () => {
+      if (isPending) {
+        await announceMember(folder, own, client, { signal });
+        isPending = false;
+        tellMade(own);
+      }
+      const hello = { name, member, version: VERSION, names: await clients.unresolved() };
+      return await openLink({ client, sender, hello, signal });
+    },
+    onLinked: (link) => {
+      current = link;
+      directory.lookUpPlace();
+      process.stdout.write(`online: ${host}\n`);
+      log.info({ clockError: directory.clockError }, "online");
+      tellAboutClock(directory.clockError);
+    },
+    onLost: (error, wait) => {
+      if (current !== undefined) process.stdout.write(`offline: ${host}\n`);
+      current = undefined;
+      if (error instanceof SshnpError) log.warn({ code: error.code, reason: error.message, wait }, "offline");
+      else log.error({ err: error, wait }, "offline");
+    },
+    onEvent: (event) => {
+      switch (event.type) {
+        case "notify":
+          // By whichever link is there when the answer is: the directory knows it by the session id.
+          void requests.answer(event.notify).then((answer) => current?.answer(answer));
+          return;
+        case "names":
+          void learn(event, { clients, directory, log });
+          return;
+        case "keyList":
+          log.debug({ seq: event.keyList.list.seq }, "new key list");
+      }
+    },
+  });
+}
+
+async function learn(
+  { statements }: Extract<LinkEvent, { readonly type: "names" }>,
+  { clients, directory, log }: Pick<Parts, "clients" | "directory" | "log">,
+): Promise<void> {
+  for (const statement of statements) {
+    try {
+      await clients.learn(statement, directory.now());
+    } catch (error) {
+      log.error({ err: error }, "the directory's word on an owner key is not believed");
+    }
+  }
+}
+
+const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
+
+/** A line for people. */
+function tell(text: string): void {
+  process.stderr.write(`sshnpd: ${printable(text)}\n`);
+}
+
+function tellMade({ keys, made }: OwnMember): void {
+  if (made === undefined) return;
+  tell(`${keys.member} of ${keys.name} is made: ${shellWord(made.path)}`);
+  tell(
+    `Now move the owner key off this machine, for whoever has it speaks for ${keys.name}: ${shellWord(made.ownerPath)}`,
+  );
+}
+
+async function tellAboutClients(clients: Clients): Promise<void> {
+  if (clients.isEmpty)
+    tell("No client is listed, so every request will be refused. To list one: sshnpd -m @client ...");
+  for (const line of await clients.describe()) tell(line);
+}
+
+function tellAboutClock(error: number | undefined): void {
+  if (error === undefined) return;
+  const minutes = Math.round(Math.abs(error) / 60_000);
+  tell(
+    `This machine's clock is ${minutes} min ${error > 0 ? "behind" : "ahead of"} the directory's, which is used instead.`,
+  );
+}

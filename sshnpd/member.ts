@@ -1,0 +1,188 @@
+import { basename } from "node:path";
+import type { DirectoryClient } from "../directory/client.ts";
+import { readAcknowledged, writeAcknowledged } from "../keys/activation-files.ts";
+import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import { Ed25519PrivateKey } from "../keys/ed25519.ts";
+import {
+  listKeyFiles,
+  type MemberKeys,
+  type OwnerKeys,
+  readMemberFile,
+  readOwnerFile,
+  writeMemberFile,
+} from "../keys/end-key-files.ts";
+import { assert, DeniedError, SetupError } from "../keys/errors.ts";
+import type { MemberName, Name } from "../keys/names.ts";
+import { ed25519Line } from "../keys/openssh.ts";
+import { askPassphrase } from "../keys/passphrase.ts";
+import type { PrivateFolder } from "../keys/private-folder.ts";
+import { shellWord } from "../keys/shell-word.ts";
+import { X25519PrivateKey } from "../keys/x25519.ts";
+import { type DirectoryAddress, parseDirectoryAddress } from "../protocol/directory-address.ts";
+import { encodeSignedText } from "../protocol/messages/link.ts";
+import { REQUEST } from "../protocol/messages/types.ts";
+import {
+  type Binding,
+  bindingSubject,
+  signFirstBinding,
+  type Verified,
+  verifyBinding,
+} from "../protocol/statements.ts";
+
+/** The device that a daemon is. */
+export interface OwnMember {
+  readonly keys: MemberKeys;
+  readonly binding: Verified<Binding>;
+  readonly directory: DirectoryAddress;
+  /** Whether the directory has yet to acknowledge the binding. */
+  readonly isPending: boolean;
+  /** The key file, if it was made just now, and the owner's beside it. */
+  readonly made: { readonly path: string; readonly ownerPath: string } | undefined;
+}
+
+interface Wanted {
+  readonly name: Name;
+  readonly member: MemberName;
+  /** What the command line or the environment says; it stands above what the key file remembers. */
+  readonly directory: DirectoryAddress | undefined;
+}
+
+interface Surroundings {
+  readonly suite: CipherSuite;
+  readonly random: RandomBytes;
+  readonly folder: PrivateFolder;
+}
+
+/**
+ * The keys of the device. When they are missing and the owner key is there, they are made, and their binding is signed:
+ * the one time that the daemon opens the owner's file.
+ * @throws {SetupError} E_NO_KEYS when there is neither; E_KEY_EXISTS when they are a client's; E_USAGE without a directory;
+ * those of key files.
+ */
+export async function findMember(surroundings: Surroundings, wanted: Wanted): Promise<OwnMember> {
+  const { suite, folder } = surroundings;
+  const keys = await readMemberFile(suite, folder, wanted, askPassphrase);
+  if (keys === undefined) return await makeMember(surroundings, wanted);
+  if (keys.role !== "device") {
+    throw new SetupError("E_KEY_EXISTS", `${wanted.member} of ${wanted.name} is a client here, and no device.`, {
+      next: "Choose another name for the device: sshnpd -d NAME",
+    });
+  }
+  return {
+    keys,
+    binding: bindingOf(suite, keys),
+    directory: wanted.directory ?? parseDirectoryAddress(keys.directory),
+    isPending: (await readAcknowledged(folder, wanted)) === false,
+    made: undefined,
+  };
+}
+
+/**
+ * Sends the directory the binding that it has not acknowledged yet. The same one again is no harm.
+ * When another member of that name is there already, a key file that was made just now is removed again.
+ * @throws {DeniedError} E_MEMBER_TAKEN, E_NOT_ACTIVATED and others; {UnavailableError} E_DIRECTORY.
+ */
+export async function announceMember(
+  folder: PrivateFolder,
+  own: OwnMember,
+  client: DirectoryClient,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  const { keys, binding, made } = own;
+  const message = { type: REQUEST.putStatement, body: encodeSignedText(binding.signed) };
+  try {
+    await client.request(keys.x25519, message, { signal });
+  } catch (error) {
+    if (!(error instanceof DeniedError) || error.code !== "E_MEMBER_TAKEN") throw error;
+    if (made !== undefined) await folder.remove(basename(made.path));
+    throw new DeniedError("E_MEMBER_TAKEN", `${keys.name} has a ${keys.member} already, with other keys.`, {
+      next: "Choose another name for this device (sshnpd -d NAME), or use the keys folder that has those keys (--keys DIR).",
+      cause: error,
+    });
+  }
+  await writeAcknowledged(folder, keys, true);
+}
+
+async function makeMember({ suite, random, folder }: Surroundings, wanted: Wanted): Promise<OwnMember> {
+  const { name, member } = wanted;
+  const owner = await readOwnerFile(suite, folder, name, askPassphrase);
+  if (owner === undefined) throw await noKeys(folder, wanted);
+  const directory = wanted.directory ?? (await directoryOfOthers(suite, folder, name));
+  if (directory === undefined) {
+    throw new SetupError("E_USAGE", "No directory is given.", {
+      next: "Give --directory or SSHNP_DIRECTORY; on the directory's machine `sshnp-directory address` prints it.",
+    });
+  }
+  const keys = signMember({ suite, random }, owner, { member, directory: directory.text });
+  const ownerPath = (await listKeyFiles(folder, name)).find((entry) => entry.kind === "owner")?.path ?? folder.path;
+  const path = await writeMemberFile(folder, keys);
+  await writeAcknowledged(folder, keys, false);
+  return { keys, binding: bindingOf(suite, keys), directory, isPending: true, made: { path, ownerPath } };
+}
+
+function signMember(
+  { suite, random }: Pick<Surroundings, "suite" | "random">,
+  owner: OwnerKeys,
+  { member, directory }: { readonly member: MemberName; readonly directory: string },
+): MemberKeys {
+  const x25519 = X25519PrivateKey.generate(suite, random);
+  const ed25519 = Ed25519PrivateKey.generate(suite, random);
+  const { name } = owner;
+  const binding = signFirstBinding(suite, random, owner.privateKey, {
+    name,
+    member,
+    role: "device",
+    x25519: x25519.publicKey,
+    ed25519: ed25519.publicKey,
+    issued: Date.now(),
+    expires: null,
+  });
+  const line = ed25519Line(owner.privateKey.publicKey);
+  const statements = [owner.statement, binding];
+  return { name, member, role: "device", x25519, ed25519, owner: line, directory, statements };
+}
+
+/** The binding in a key file, which readMemberFile has found to be the owner's and to name the keys. */
+function bindingOf(suite: CipherSuite, keys: MemberKeys): Verified<Binding> {
+  const subject = `"subject":${JSON.stringify(bindingSubject(keys))}`;
+  const signed = keys.statements.find(({ text }) => text.includes(subject));
+  assert(signed !== undefined, "a key file has its binding");
+  return verifyBinding(suite, signed, keys.owner);
+}
+
+/** The directory that the other members of the name on this machine know. */
+async function directoryOfOthers(
+  suite: CipherSuite,
+  folder: PrivateFolder,
+  name: Name,
+): Promise<DirectoryAddress | undefined> {
+  for (const entry of await listKeyFiles(folder, name)) {
+    if (entry.kind !== "member") continue;
+    const other = await readMemberFile(suite, folder, entry, askPassphrase);
+    if (other !== undefined) return parseDirectoryAddress(other.directory);
+  }
+  return undefined;
+}
+
+async function noKeys(folder: PrivateFolder, { name, member }: Wanted): Promise<SetupError> {
+  const others = await listKeyFiles(folder, name);
+  return noKeysIn(folder.path, { name, member }, others.length > 0);
+}
+
+/** `isActivated`: whether other keys of the name are there. */
+export function noKeysIn(
+  path: string,
+  { name, member }: Pick<Wanted, "name" | "member">,
+  isActivated = false,
+): SetupError {
+  const next = isActivated
+    ? `Put the owner key of ${name} beside the other keys and run this again: it makes ${member} by itself, once.`
+    : `First time: sshnp-keys activate -a ${name} -c SECRET --directory ADDRESS -d ${member}   Elsewhere? Say where: sshnpd --keys DIR`;
+  return new SetupError(
+    "E_NO_KEYS",
+    `No keys of ${member} of ${name} on this machine (looked in ${shellWord(path)}).`,
+    {
+      next,
+    },
+  );
+}

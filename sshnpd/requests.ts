@@ -1,0 +1,227 @@
+import { hex } from "../keys/bytes.ts";
+import type { CipherSuite, Kem, RandomBytes } from "../keys/cipher-suite.ts";
+import { PeerError, SshnpError } from "../keys/errors.ts";
+import type { MemberName, Name } from "../keys/names.ts";
+import { type PublicKeyLine, parsePublicKeyBlob } from "../keys/openssh.ts";
+import type { X25519PrivateKey } from "../keys/x25519.ts";
+import type { VerifiedKeyList } from "../protocol/key-list.ts";
+import { LABEL } from "../protocol/label.ts";
+import { EARLY_WINDOW_BYTES, SESSION_WINDOW_BYTES, STREAM_WINDOW_BYTES, STREAMS } from "../protocol/limits.ts";
+import type { Party } from "../protocol/messages/prologue.ts";
+import type { Answer, Notify } from "../protocol/messages/session-request.ts";
+import type { HandshakeResult } from "../protocol/noise/handshake-result.ts";
+import type { PeerClaim } from "../protocol/peers.ts";
+import { REFUSAL_NUMBERS, type RefusalCode } from "../protocol/refusal-codes.ts";
+import { AnswerCache } from "../protocol/session/answer-cache.ts";
+import type { AnswerPayload, ChannelLimits } from "../protocol/session/payloads.ts";
+import { SessionResponder } from "../protocol/session/responder.ts";
+import { type Ticket, ticketHash } from "../protocol/ticket.ts";
+import { type Account, accountFor } from "./accounts.ts";
+import { decideAccess, type Standing } from "./access.ts";
+import type { Clients } from "./clients.ts";
+import type { HostKeys } from "./host-keys.ts";
+import type { Log } from "./log.ts";
+import { verifyNotify } from "./verify-notify.ts";
+
+/** A session that was granted. Nothing of it happens before its client's CONFIRM. */
+export interface GrantedSession {
+  readonly sid: Uint8Array;
+  /** Who it was granted to, to be pinned once proved. */
+  readonly claim: PeerClaim;
+  readonly ticket: Ticket;
+  /** The ticket as the directory signed it. */
+  readonly ticketBytes: Uint8Array;
+  readonly legKey: SessionResponder["legKey"];
+  readonly keys: HandshakeResult;
+  readonly pushedKey: { readonly account: Account; readonly key: PublicKeyLine } | undefined;
+}
+
+export interface RequestsOptions {
+  readonly suite: CipherSuite;
+  readonly random: RandomBytes;
+  readonly loadKem: () => Promise<Kem>;
+  readonly device: Party;
+  readonly deviceKey: X25519PrivateKey;
+  readonly clients: Clients;
+  readonly hostKeys: Pick<HostKeys, "current">;
+  readonly sshPort: number;
+  /** Whether pushed keys are accepted (-s). */
+  readonly acceptsKeys: boolean;
+  /** The directory's key list that has the key of this ticket, if there is one. */
+  readonly keyListFor: (ticket: Uint8Array) => Promise<VerifiedKeyList>;
+  /** ms since 1970 UTC. */
+  readonly now: () => number;
+  /** Whether one more session may be begun. */
+  readonly hasRoom: () => boolean;
+  /** Called once for each granted session, ahead of the answer. */
+  readonly begin: (session: GrantedSession) => void;
+  readonly log: Log;
+}
+
+/** What the device grants to every session. */
+export const CHANNEL_LIMITS: ChannelLimits = {
+  earlyWindow: EARLY_WINDOW_BYTES,
+  streamWindow: STREAM_WINDOW_BYTES,
+  sessionWindow: SESSION_WINDOW_BYTES,
+  streams: STREAMS,
+};
+
+/**
+ * Answers session requests. Whoever the answer is for gets it sealed in msg2, refusals included; where msg1 cannot be
+ * trusted to come from the client it names, only a code goes back, which the directory passes on.
+ *
+ * To answer, the device looks at its own memory and pins, and reaches for nothing on the machine but the host keys of its
+ * SSH server, and those only when another server listens there than before (host-keys.ts) and for a client that is let in.
+ * It writes nothing.
+ */
+export class Requests {
+  readonly #options: RequestsOptions;
+  readonly #answers = new AnswerCache<Promise<Answer>>();
+
+  constructor(options: RequestsOptions) {
+    this.#options = options;
+  }
+
+  /** The answer to a request; never rejects. */
+  async answer(notify: Notify): Promise<Answer> {
+    const { sid, client } = notify.prologue;
+    const about = { sid: hex(sid), client: client.name, member: client.member };
+    try {
+      return await this.#answer(notify, about);
+    } catch (error) {
+      const code = codeOf(error);
+      if (error instanceof SshnpError)
+        this.#options.log.warn({ ...about, code, reason: error.message }, REFUSED_BY_CODE);
+      else this.#options.log.error({ ...about, code, err: error }, REFUSED_BY_CODE);
+      return { sid, code, labels: [LABEL] };
+    }
+  }
+
+  async #answer(notify: Notify, about: About): Promise<Answer> {
+    const { suite, clients, device, now } = this.#options;
+    const { sid, client } = notify.prologue;
+    const request = suite.sha256(notify.prologueBytes, notify.message1);
+    const repeated = this.#answers.recall(sid, request);
+    if (repeated !== undefined) return await repeated;
+
+    const keyList = await this.#options.keyListFor(notify.ticket);
+    const ticket = verifyNotify(suite, { device, keyList, now: now() }, notify);
+    const { clientName: nameStatement, clientBinding: binding } = notify;
+    const claim: PeerClaim = { name: client.name, member: client.member, role: "client", nameStatement, binding };
+    const standing = await clients.standingOf(client.name);
+    const responder = await this.#open(notify, claim);
+
+    // A stranger's request is answered each time it comes: remembered ones would let anybody fill the cache.
+    if (standing === "unlisted") return await this.#decide({ notify, claim, ticket, standing, responder, about });
+    const meanwhile = this.#answers.recall(sid, request);
+    if (meanwhile !== undefined) return await meanwhile;
+    this.#answers.admit(now());
+    const answer = this.#decide({ notify, claim, ticket, standing, responder, about });
+    this.#answers.remember(sid, request, answer, ticket.expires);
+    return await answer;
+  }
+
+  /** Opens msg1, which counts only from the member that the client's owner bound. */
+  async #open(notify: Notify, claim: PeerClaim): Promise<SessionResponder> {
+    const { suite, random, loadKem, clients, deviceKey, now } = this.#options;
+    const { prologue, prologueBytes, message1 } = notify;
+    const { binding } = await clients.judge(claim, now());
+    if (hex(binding.hash) !== hex(prologue.client.bindingHash)) {
+      throw new PeerError("E_STATEMENT", "A request names another binding of its client than it brings.");
+    }
+    const primitives = { suite, random, kem: await loadKem() };
+    try {
+      const request = { prologue, prologueBytes, message1, clientBinding: binding.statement };
+      return new SessionResponder(primitives, deviceKey, request);
+    } catch (error) {
+      if (!(error instanceof PeerError)) throw error;
+      throw new PeerError("E_DEVICE_UNREADABLE", "A request cannot be opened.", { cause: error });
+    }
+  }
+
+  async #decide(request: OpenedRequest): Promise<Answer> {
+    const { suite, log } = this.#options;
+    const { notify, claim, ticket, responder, about } = request;
+    const verdict = await this.#verdict(request);
+    const pushedKey = "hostKeys" in verdict ? await this.#pushedKey(responder, notify.prologue.login) : undefined;
+    const refusal = "hostKeys" in verdict ? this.#refusalForWantOfRoom() : verdict;
+    const payload: AnswerPayload = {
+      refusal,
+      ticketHash: ticketHash(suite, notify.ticket),
+      hostKeys: "hostKeys" in verdict && refusal === undefined ? verdict.hostKeys : [],
+      keyTaken: refusal === undefined && pushedKey !== undefined,
+      limits: CHANNEL_LIMITS,
+    };
+    const { message2, keys } = responder.answer(payload);
+    const { sid } = notify.prologue;
+    if (refusal === undefined) {
+      log.info({ ...about, login: notify.prologue.login }, "request granted");
+      const { legKey } = responder;
+      this.#options.begin({ sid, claim, ticket, ticketBytes: notify.ticket, legKey, keys, pushedKey });
+    } else {
+      log.warn({ ...about, ...refusal }, "request refused");
+    }
+    return { sid, message2 };
+  }
+
+  async #verdict({ notify, standing }: OpenedRequest): Promise<Refusal | { readonly hostKeys: readonly Uint8Array[] }> {
+    const { client, service } = notify.prologue;
+    const access = decideAccess(client.name, standing, service);
+    if (!access.allowed) return { code: "E_DEVICE_REFUSED", reason: access.reason };
+    try {
+      const hostKeys = await this.#options.hostKeys.current();
+      if (hostKeys.length > 0) return { hostKeys };
+      return { code: "E_NO_SSHD", reason: `nothing answers on its 127.0.0.1:${this.#options.sshPort}` };
+    } catch (error) {
+      if (!(error instanceof SshnpError)) throw error;
+      return { code: "E_NO_SSHD", reason: error.message };
+    }
+  }
+
+  /** The last check ahead of the answer, so that no other request can take the room in between. */
+  #refusalForWantOfRoom(): Refusal | undefined {
+    if (this.#options.hasRoom()) return undefined;
+    return { code: "E_BUSY", reason: "it has as many sessions as it may have" };
+  }
+
+  /** The key that the client pushes, if this daemon takes such keys and there is a place for it. */
+  async #pushedKey(responder: SessionResponder, login: string): Promise<GrantedSession["pushedKey"]> {
+    const { sshKey } = responder.payload;
+    if (!this.#options.acceptsKeys || sshKey?.use !== "push") return undefined;
+    const account = await accountFor(login);
+    try {
+      return account === undefined ? undefined : { account, key: parsePublicKeyBlob(sshKey.blob) };
+    } catch (error) {
+      if (error instanceof SshnpError) return undefined; // a kind of key that is not taken, such as a certificate
+      throw error;
+    }
+  }
+}
+
+interface About {
+  readonly sid: string;
+  readonly client: Name;
+  readonly member: MemberName;
+}
+
+interface Refusal {
+  readonly code: RefusalCode;
+  readonly reason: string;
+}
+
+interface OpenedRequest {
+  readonly notify: Notify;
+  readonly claim: PeerClaim;
+  readonly ticket: Ticket;
+  readonly standing: Standing;
+  readonly responder: SessionResponder;
+  readonly about: About;
+}
+
+const REFUSED_BY_CODE = "request refused by a code alone";
+
+/** What may be told of an error in one byte. What is wrong with this machine or this program, the log says. */
+function codeOf(error: unknown): RefusalCode {
+  if (!(error instanceof SshnpError)) return "E_DEVICE_UNREADABLE";
+  return error.code in REFUSAL_NUMBERS ? (error.code as RefusalCode) : "E_STORAGE";
+}

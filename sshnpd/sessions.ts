@@ -1,0 +1,132 @@
+import { hex } from "../keys/bytes.ts";
+import { SshnpError } from "../keys/errors.ts";
+import { SESSIONS_AT_ONCE, UNCONFIRMED_MS, UNCONFIRMED_SESSIONS } from "../protocol/limits.ts";
+import { dialLeg } from "../rendezvous/client.ts";
+import type { GrantedSession } from "./requests.ts";
+import { serveSession, type SessionServices } from "./session.ts";
+import type { ChannelEnd } from "../protocol/channel/bind-channel.ts";
+
+export interface SessionsOptions extends SessionServices {
+  /** Whether rendezvous at private addresses are dialled: only a directory that is at one itself may name them. */
+  readonly allowPrivate: () => Promise<boolean>;
+}
+
+/** The sessions of this daemon. They live on their own legs, whatever becomes of the link to the directory. */
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #running = new Set<Promise<void>>();
+  readonly #stop = new AbortController();
+  #unconfirmed = 0;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether one more may be begun. */
+  get hasRoom(): boolean {
+    return this.#running.size < SESSIONS_AT_ONCE && this.#unconfirmed < UNCONFIRMED_SESSIONS;
+  }
+
+  get count(): number {
+    return this.#running.size;
+  }
+
+  /** Dials the rendezvous and serves the session there. Returns at once; how it went is logged. */
+  begin(session: GrantedSession): void {
+    const running = this.#run(session).finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Tells all clients that the device is going away, and resolves when they are gone. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    await Promise.all(this.#running);
+  }
+
+  async #run(session: GrantedSession): Promise<void> {
+    const { claim } = session;
+    const about = { sid: hex(session.sid), client: claim.name, member: claim.member };
+    const log = this.#options.log.child(about);
+    const began = performance.now();
+    const unconfirmed = new Unconfirmed(() => this.#unconfirmed--);
+    this.#unconfirmed++;
+    const signal = AbortSignal.any([this.#stop.signal, unconfirmed.signal]);
+    try {
+      const leg = await this.#dial(session, signal);
+      try {
+        await leg.joined;
+        log.debug("leg joined");
+        const services = { ...this.#options, log };
+        const onConfirmed = (): void => {
+          unconfirmed.end();
+          log.info("session confirmed");
+        };
+        const { end, counts } = await serveSession(leg.socket, session, services, { signal, onConfirmed });
+        const seconds = Math.round(performance.now() - began) / 1000;
+        log.info({ ...counts, seconds, ...endFields(end) }, "session ended");
+      } finally {
+        leg.socket.destroy();
+      }
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      const reason = unconfirmed.signal.aborted ? "the client did not prove itself in time" : undefined;
+      if (reason !== undefined) log.warn({ reason }, "session given up");
+      else if (error instanceof SshnpError) log.warn({ code: error.code, reason: error.message }, "session given up");
+      else log.error({ err: error }, "session given up");
+    } finally {
+      unconfirmed.end();
+    }
+  }
+
+  async #dial(session: GrantedSession, signal: AbortSignal): ReturnType<typeof dialLeg> {
+    let dials = 0;
+    return await dialLeg({
+      suite: this.#options.suite,
+      ticket: session.ticketBytes,
+      entries: session.ticket.entries,
+      sid: session.sid,
+      legKey: session.legKey,
+      role: "device",
+      nextDial: () => ++dials,
+      allowPrivate: await this.#options.allowPrivate(),
+      signal,
+    });
+  }
+}
+
+/** The time that a session has to prove that its client is the true one. */
+class Unconfirmed {
+  readonly #controller = new AbortController();
+  readonly #onEnd: () => void;
+  #timer: NodeJS.Timeout | undefined = setTimeout(() => this.#controller.abort(), UNCONFIRMED_MS);
+
+  constructor(onEnd: () => void) {
+    this.#onEnd = onEnd;
+  }
+
+  /** Aborted when the time is over. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Stops the clock; once. */
+  end(): void {
+    if (this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#onEnd();
+  }
+}
+
+function endFields(end: ChannelEnd): object {
+  switch (end.how) {
+    case "closed":
+      return { end: "closed", by: end.by, code: end.code };
+    case "truncated":
+      return { end: "broken off", reason: end.cause?.message };
+    case "failed":
+      return end.error instanceof SshnpError
+        ? { end: "failed", reason: end.error.message }
+        : { end: "failed", err: end.error };
+  }
+}
