@@ -1,0 +1,69 @@
+import { readAcknowledged } from "../keys/activation-files.ts";
+import type { CipherSuite } from "../keys/cipher-suite.ts";
+import {
+  type AskPassphrase,
+  type KeyFileEntry,
+  listKeyFiles,
+  type MemberKeys,
+  readMemberFile,
+} from "../keys/end-key-files.ts";
+import { SetupError } from "../keys/errors.ts";
+import type { Name } from "../keys/names.ts";
+import { PrivateFolder } from "../keys/private-folder.ts";
+import { shellWord } from "../keys/shell-word.ts";
+import { type Binding, type Verified, verifyBinding } from "../protocol/statements.ts";
+import { noClientKeys, severalClients } from "./refusal-texts.ts";
+
+/** Who asks for a session. */
+export interface Client {
+  readonly folder: PrivateFolder;
+  readonly keys: MemberKeys;
+  readonly binding: Verified<Binding>;
+}
+
+/**
+ * The client member in the keys folder: the one of `client`, or the only one.
+ * @throws {SetupError} E_NO_KEYS, E_NOT_ACTIVATED, E_USAGE when there are several, and those of key files.
+ */
+export async function loadClient(
+  suite: CipherSuite,
+  path: string,
+  client: Name | undefined,
+  askPassphrase: AskPassphrase,
+): Promise<Client> {
+  const folder = await PrivateFolder.open(path);
+  if (folder === undefined) throw noClientKeys(client, path);
+  const entry = await chooseClient(folder, client);
+  const keys = await readMemberFile(suite, folder, entry, askPassphrase);
+  if (keys?.role !== "client") throw noClientKeys(client, path);
+  if ((await readAcknowledged(folder, entry)) === false) {
+    throw new SetupError("E_NOT_ACTIVATED", `The activation of ${keys.name} was begun here and never confirmed.`, {
+      next: `Finish it with the same secret: sshnp-keys activate -a ${keys.name} -c SECRET`,
+    });
+  }
+  const signed = keys.statements.find(({ text }) => text.includes('"kind":"binding"'));
+  if (signed === undefined) {
+    throw new SetupError("E_BAD_KEY_FILE", `${shellWord(entry.path)} holds no binding.`, {
+      next: "Restore it from a backup.",
+    });
+  }
+  return { folder, keys, binding: verifyBinding(suite, signed, keys.owner) };
+}
+
+type MemberEntry = Extract<KeyFileEntry, { readonly kind: "member" }>;
+
+async function chooseClient(folder: PrivateFolder, client: Name | undefined): Promise<MemberEntry> {
+  const clients = (await listKeyFiles(folder, client)).filter(
+    // A passphrase hides the role; reading tells.
+    (entry): entry is MemberEntry => entry.kind === "member" && entry.role !== "device",
+  );
+  const sure = clients.filter((entry) => entry.role === "client");
+  const [entry, ...others] = sure.length > 0 ? sure : clients;
+  if (entry === undefined) throw noClientKeys(client, folder.path);
+  if (others.length > 0)
+    throw severalClients(
+      [entry, ...others].map(({ name }) => name),
+      folder.path,
+    );
+  return entry;
+}

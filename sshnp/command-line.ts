@@ -1,0 +1,272 @@
+import { SetupError } from "../keys/errors.ts";
+import { type MemberName, type Name, parseMember, parseName, quoted } from "../keys/names.ts";
+import { type Fingerprint, parseFingerprint } from "../keys/openssh.ts";
+import { parseDirectoryAddress } from "../protocol/directory-address.ts";
+import { WAIT_MS } from "../protocol/limits.ts";
+import { isLogin } from "../protocol/service.ts";
+import { argumentOf, configurationOf, type SshOption, scanSshOptions, sshLetter } from "./ssh-options.ts";
+
+/** Whom to reach, and with what of this machine. */
+export interface Destination {
+  /** Undefined: the only client in the keys folder. */
+  readonly client: Name | undefined;
+  readonly device: { readonly name: Name; readonly member: MemberName };
+  /** Owner key of the device's name, as a person gave it. */
+  readonly owner: Fingerprint | undefined;
+  /** The account to log in to; empty when the command line does not say. */
+  readonly login: string;
+  /** The directory's address, when it is not the one in the key file. */
+  readonly directory: string | undefined;
+  /** The keys folder as given; undefined: SSHNP_KEYS or the default. */
+  readonly keys: string | undefined;
+  /** How long to wait for an offline device; 0: not at all. */
+  readonly waitSeconds: number;
+  /** Send the user's public key, of this identity file if one is given, for the device to admit. */
+  readonly pushKey: { readonly identityFile: string | undefined } | undefined;
+  readonly verbose: boolean;
+}
+
+/** `sshnp [options] [@client] @device [user@]member [ssh options] [command ...]`, understood. */
+export interface SessionCommand {
+  readonly destination: Destination;
+  /** Print the ssh command line instead of running it. */
+  readonly print: boolean;
+  /** ssh's words ahead of the host, the `user@` in front of it, and all after it, the remote command included. */
+  readonly ssh: {
+    readonly before: readonly string[];
+    readonly user: string;
+    readonly after: readonly string[];
+    /** What to add to `ssh -G` so that it reads the same configuration. */
+    readonly configuration: readonly string[];
+  };
+  /** `tunnel`: one session for one ssh; `background`: ssh outlives its first process; `none`: ssh connects to nothing. */
+  readonly needs: "tunnel" | "background" | "none";
+}
+
+/** Help or version was asked for. */
+export type Question = "help" | "version";
+
+/**
+ * Reads the words of a session. Our own options, and ssh's, may stand ahead of the names; after the first name come the
+ * other names and nothing else, so that a value put where a name belongs cannot become an option; after the device all
+ * is ssh's.
+ * @throws {SetupError} E_USAGE on anything else. Nothing was looked up, expanded or started by then.
+ */
+export function parseSessionCommand(words: readonly string[]): SessionCommand | Question {
+  const front = readFront(words);
+  if (typeof front === "string") return front;
+  const names = readNames(words, front.words);
+  if (front.ssh.length > 0 && names.client === undefined) {
+    throw usage(
+      "ssh's options stand ahead of a single name, where @client belongs.",
+      "Give both names after them, or put them after the device: sshnp @device mygateway -p 22",
+    );
+  }
+  const after = words.slice(names.words);
+  const scan = scanSshOptions(after);
+  const user: SshOption[] = names.user === undefined ? [] : [{ letter: "l", value: names.user }];
+  const options = [...front.ssh, ...user, ...scan.options];
+  const login = readLogin(options);
+  refuseOtherWays(options);
+  const identityFile = firstValue(options, "i", "identityfile");
+  return {
+    destination: {
+      client: names.client,
+      device: { name: names.device, member: names.member },
+      owner: names.owner,
+      login,
+      directory: front.directory,
+      keys: front.keys,
+      waitSeconds: front.waitSeconds,
+      pushKey: front.pushKey ? { identityFile } : undefined,
+      verbose: front.verbose,
+    },
+    print: front.print,
+    ssh: {
+      before: front.ssh.map(({ letter, value }) => `-${letter}${value ?? ""}`),
+      user: names.user ?? "",
+      after,
+      configuration: options.flatMap(({ letter, value }) =>
+        "Flo".includes(letter) ? [`-${letter}${value ?? ""}`] : [],
+      ),
+    },
+    needs: needsOf(options),
+  };
+}
+
+/** Seconds of `30`, `30s`, `10m` or `24h`. @throws {SetupError} E_USAGE. */
+export function parseWait(text: string): number {
+  const [, number, unit = "s"] = /^([1-9][0-9]{0,5})([smh])?$/.exec(text) ?? [];
+  const seconds = Number(number) * (unit === "h" ? 3600 : unit === "m" ? 60 : 1);
+  if (number === undefined || seconds * 1000 > WAIT_MS) {
+    throw usage(`--wait=${quoted(text)} is not a time of at most 24 hours.`, "Write it as 30s, 10m or 2h.");
+  }
+  return seconds;
+}
+
+/** @throws {SetupError} E_USAGE when it is empty, looks like an option, or holds control characters. */
+export function parseKeysFolder(text: string): string {
+  // A path goes into files that ssh reads; and dollar-brace is a variable there, with no way to write it plainly.
+  if (text === "" || text.startsWith("-") || /\p{Cc}|\$\{/u.test(text)) {
+    throw usage(`--keys ${quoted(text)} is no folder that can be used.`, "Give its path, such as ./keys.");
+  }
+  return text;
+}
+
+/** An account's name. @throws {SetupError} E_USAGE. */
+export function parseLogin(text: string): string {
+  if (text === "" || !isLogin(text)) {
+    throw usage(
+      `${quoted(text)} is not a user name.`,
+      "It is 1 to 32 of a-z, A-Z, 0-9, dot, hyphen and underscore, and begins with a letter or an underscore.",
+    );
+  }
+  return text;
+}
+
+/** `--wait` without a time. */
+export const DEFAULT_WAIT = "10m";
+
+const USAGE = "Usage: sshnp [options] [@client] @device [user@]mygateway [ssh options] [command ...]; see sshnp --help";
+
+interface Front {
+  readonly ssh: readonly SshOption[];
+  readonly directory: string | undefined;
+  readonly keys: string | undefined;
+  readonly waitSeconds: number;
+  readonly pushKey: boolean;
+  readonly print: boolean;
+  readonly verbose: boolean;
+  readonly words: number;
+}
+
+/** The options ahead of the names. In a word of several letters each is read on its own. */
+function readFront(words: readonly string[]): Front | Question {
+  const ssh: SshOption[] = [];
+  let directory: string | undefined;
+  let keys: string | undefined;
+  let waitSeconds = 0;
+  const own = new Set<string>();
+  let index = 0;
+  for (; index < words.length; index++) {
+    const word = words[index] ?? "";
+    if (!word.startsWith("-") || word === "-") break;
+    if (word === "--") {
+      index++;
+      break;
+    }
+    if (word === "--help" || word === "-h") return "help";
+    if (word === "--version") return "version";
+    const [, name = "", joined] = /^--([a-z]+)(?:=(.*))?$/s.exec(word) ?? [];
+    if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
+    else if (name === "directory")
+      directory = parseDirectoryAddress(joined ?? argumentOf("-directory", words[++index])).text;
+    else if (name === "keys") keys = parseKeysFolder(joined ?? argumentOf("-keys", words[++index]));
+    else if (word.startsWith("--")) throw usage(`${quoted(word)} is no option of sshnp.`, USAGE);
+    else index += readLetters(word, words[index + 1], own, ssh);
+  }
+  const flags = { pushKey: own.has("s"), print: own.has("x"), verbose: own.has("v") };
+  return { ssh, directory, keys, waitSeconds, ...flags, words: index };
+}
+
+/** Sorts the letters of one word into ours and ssh's; returns how many further words they took. */
+function readLetters(word: string, next: string | undefined, own: Set<string>, ssh: SshOption[]): number {
+  for (let at = 1; at < word.length; at++) {
+    const letter = word[at] ?? "";
+    const kind = sshLetter(letter);
+    if ("sxv".includes(letter)) own.add(letter);
+    else if (kind === "unknown") throw usage(`${quoted(`-${letter}`)} is an option of neither sshnp nor ssh.`, USAGE);
+    else if (kind === "flag") ssh.push({ letter, value: undefined });
+    else {
+      const rest = word.slice(at + 1);
+      ssh.push({ letter, value: rest === "" ? argumentOf(letter, next) : rest });
+      return rest === "" ? 1 : 0;
+    }
+  }
+  return 0;
+}
+
+interface Names {
+  readonly client: Name | undefined;
+  readonly device: Name;
+  readonly owner: Fingerprint | undefined;
+  readonly user: string | undefined;
+  readonly member: MemberName;
+  /** Words read, all before them included. */
+  readonly words: number;
+}
+
+function readNames(words: readonly string[], start: number): Names {
+  const [first, second, third] = words.slice(start, start + 3);
+  if (first === undefined) throw usage("Whom to connect to is missing.", USAGE);
+  const hasClient = second?.startsWith("@") === true;
+  const device = hasClient ? second : first;
+  const target = hasClient ? third : second;
+  for (const word of hasClient ? [first, second, third] : [first, second]) {
+    if (word?.startsWith("-") === true) {
+      throw usage(`The option ${quoted(word)} stands where a name belongs.`, USAGE);
+    }
+  }
+  if (!first.startsWith("@")) throw usage(`${quoted(first)} is not a name, which begins with @.`, USAGE);
+  const client = hasClient ? parseName(first) : undefined;
+  const equals = device.indexOf("=");
+  const name = parseName(equals < 0 ? device : device.slice(0, equals));
+  const owner = equals < 0 ? undefined : parseFingerprint(device.slice(equals + 1));
+  if (target === undefined) throw usage(`Which device of ${name} is missing.`, USAGE);
+  const at = target.lastIndexOf("@");
+  const user = at < 0 ? undefined : parseLogin(target.slice(0, at));
+  return {
+    client,
+    device: name,
+    owner,
+    user,
+    member: parseMember(target.slice(at + 1)),
+    words: start + (hasClient ? 3 : 2),
+  };
+}
+
+/** The account, which is the first that is named: ssh takes the first value of everything. */
+function readLogin(options: readonly SshOption[]): string {
+  const logins = valuesOf(options, "l", "user").map((login) => parseLogin(login));
+  return logins[0] ?? "";
+}
+
+/** What would lead ssh elsewhere. It stands behind our own options, so ssh would pass it over without a word. */
+function refuseOtherWays(options: readonly SshOption[]): void {
+  for (const { letter, value = "" } of options) {
+    const key = letter === "o" ? configurationOf(value)?.key : undefined;
+    if (letter === "J" || key === "proxycommand" || key === "proxyjump" || key === "proxyusefdpass") {
+      throw usage("The way to the device is sshnp's; -J, ProxyCommand and ProxyJump have no place in it.", USAGE);
+    }
+  }
+  for (const port of valuesOf(options, "p", "port")) {
+    if (port === "22") continue;
+    throw usage(
+      `Port ${quoted(port)} cannot be asked for: the daemon on the device knows where its SSH server listens.`,
+      "On the device: sshnpd --ssh-port PORT",
+    );
+  }
+}
+
+function needsOf(options: readonly SshOption[]): SessionCommand["needs"] {
+  if (options.some(({ letter }) => "GVQO".includes(letter))) return "none";
+  const forks = valuesOf(options, "", "forkafterauthentication").some((value) => /^(?:yes|true)$/i.test(value));
+  return forks || options.some(({ letter }) => letter === "f") ? "background" : "tunnel";
+}
+
+/** All values of an option, given by letter or as `-o KEY=VALUE`. */
+function valuesOf(options: readonly SshOption[], letter: string, key: string): string[] {
+  return options.flatMap((option) => {
+    if (option.letter === letter) return [option.value ?? ""];
+    const configuration = option.letter === "o" ? configurationOf(option.value ?? "") : undefined;
+    return configuration?.key === key ? [configuration.value] : [];
+  });
+}
+
+function firstValue(options: readonly SshOption[], letter: string, key: string): string | undefined {
+  return valuesOf(options, letter, key)[0];
+}
+
+function usage(fact: string, next: string): SetupError {
+  return new SetupError("E_USAGE", fact, { next });
+}

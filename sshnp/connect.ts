@@ -1,0 +1,125 @@
+import { randomBytes } from "node:crypto";
+import { SecurityError } from "../keys/errors.ts";
+import type { RandomBytes } from "../keys/cipher-suite.ts";
+import { askPassphrase } from "../keys/passphrase.ts";
+import { readPeer } from "../keys/peer-files.ts";
+import { judgePeer } from "../protocol/peers.ts";
+import { SessionInitiator } from "../protocol/session/initiator.ts";
+import { loadKem, loadSuite } from "../protocol/suite/load.ts";
+import { dialLeg, type Leg } from "../rendezvous/client.ts";
+import { loadClient } from "./client-keys.ts";
+import type { Destination } from "./command-line.ts";
+import { lookUpDevice, rememberedDevice } from "./device-claim.ts";
+import { DirectoryAccess } from "./directory-access.ts";
+import { pinDevice } from "./pins.ts";
+import type { Progress } from "./progress.ts";
+import type { UserKey } from "./public-key.ts";
+import { type Attempt, deviceRefusal, noSshServer } from "./refusal-texts.ts";
+import { requestSession } from "./request-session.ts";
+import { openSession, type Session } from "./session.ts";
+
+/** What a session begins with, beside the destination. */
+export interface Surroundings {
+  /** Absolute path of the keys folder. */
+  readonly keys: string;
+  /** The SSH public key that the device is asked to admit. */
+  readonly userKey: UserKey | undefined;
+  readonly progress: Progress;
+  /** Ends the attempt. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * From a destination to a session: own keys, what is known of the device, the request and the device's answer by way of
+ * the directory, and the leg, which is dialled while the answer is still on its way. When this returns, the device has
+ * proved its keys; they and its SSH host keys are pinned, and nothing of SSH has been relayed yet.
+ * @throws {SshnpError} with a next step; the signal's reason.
+ */
+export async function connect(destination: Destination, surroundings: Surroundings): Promise<Session> {
+  const { keys: path, userKey, progress, signal } = surroundings;
+  const { device, owner: given, login, waitSeconds } = destination;
+  const [suite, kem] = await Promise.all([loadSuite(process.env["SSHNP_CRYPTO"]), loadKem()]);
+  const client = await loadClient(suite, path, destination.client, askPassphrase);
+  const { folder, keys, binding } = client;
+  const directory = await DirectoryAccess.of(suite, random, client, destination.directory, progress);
+  const attempt: Attempt = { client: keys.name, device, directory: directory.client.address.url.origin };
+  const known = await readPeer(folder, device.name);
+  const self = { name: keys.name, member: keys.member, bindingHash: binding.hash };
+  progress.step(`asking ${attempt.directory} as ${keys.member} of ${keys.name}`);
+
+  let claim =
+    rememberedDevice(suite, known, device, given) ??
+    (await lookUpDevice(directory.client, keys.x25519, { attempt, self, device }, { signal, progress }));
+  for (let asked = 1; ; asked++) {
+    const judged = judgePeer(suite, claim, { known, given }, directory.now());
+    const initiator = new SessionInitiator(
+      { suite, kem, random },
+      { client: keys.x25519, device: judged.binding.statement.x25519 },
+      {
+        client: self,
+        device: { ...device, bindingHash: judged.binding.hash },
+        service: "ssh",
+        login,
+        sshKey: userKey === undefined ? undefined : { use: "push", blob: userKey.key.blob },
+      },
+    );
+    const { sid, legKey, prologue, message1 } = initiator;
+    const failed = new AbortController();
+    let leg: Promise<Leg> | undefined;
+    let dials = 0;
+    try {
+      const outcome = await requestSession(
+        directory.client,
+        keys.x25519,
+        { attempt, sid, prologue, message1, waitSeconds },
+        {
+          signal,
+          progress,
+          onTicket: async (frame) => {
+            const ticket = await directory.checkTicket(frame, { sid, legKey: legKey.publicKey }, signal);
+            leg = dialLeg({
+              ...{ suite, sid, legKey, ticket: frame.ticket, entries: ticket.entries, role: "client" },
+              nextDial: () => ++dials,
+              allowPrivate: true, // it is this person who chose the directory
+              signal: AbortSignal.any([signal, failed.signal]),
+            });
+            leg.catch(() => {}); // told when it is needed
+          },
+        },
+      );
+      if (outcome.kind === "statements") {
+        if (asked === 2) throw new SecurityError("E_STATEMENT", "The directory does not take its own statements.");
+        progress.step("the device has a newer binding; asking again");
+        claim = { ...claim, nameStatement: outcome.name, binding: outcome.binding };
+        continue;
+      }
+      const { payload, keys: sessionKeys } = initiator.readMessage2(outcome.message2, outcome.ticket);
+      if (payload.refusal !== undefined) throw deviceRefusal(attempt, payload.refusal);
+      const { hostKeys } = payload;
+      if (hostKeys.length === 0) throw noSshServer(attempt, "no SSH server answers on it");
+      await pinDevice(suite, folder, { claim, given, hostKeys }, directory.now());
+      if (judged.firstContact) {
+        const owner = `owner ${judged.ownerFingerprint}`;
+        progress.note(
+          `${device.name} is new here: ${owner} (not compared with anybody; sshnp ${device.name}=SHA256:... compares)`,
+        );
+      }
+      if (userKey !== undefined) reportKey(progress, userKey, payload.keyTaken, attempt);
+      if (leg === undefined) throw new SecurityError("E_TICKET", "The directory gave no ticket.");
+      return openSession(suite, attempt, { keys: sessionKeys, limits: payload.limits }, await leg, progress);
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    }
+  }
+}
+
+const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
+
+function reportKey(progress: Progress, { source }: UserKey, taken: boolean, { device, client }: Attempt): void {
+  if (taken) return progress.step(`the device admits the key of ${source}`);
+  progress.note(
+    `${device.member} of ${device.name} did not take your key: its daemon runs without -s. On the device: ` +
+      `sshnpd -a ${device.name} -m ${client} -d ${device.member} -s`,
+  );
+}

@@ -1,0 +1,72 @@
+import type { CipherSuite } from "../keys/cipher-suite.ts";
+import type { DirectoryClient } from "../directory/client.ts";
+import { Ed25519PrivateKey } from "../keys/ed25519.ts";
+import { PeerError } from "../keys/errors.ts";
+import type { MemberName, Name } from "../keys/names.ts";
+import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../keys/openssh.ts";
+import type { PeerFile } from "../keys/peer.ts";
+import { signedTextFromJson } from "../keys/signed-text.ts";
+import type { X25519PrivateKey } from "../keys/x25519.ts";
+import { encodePrologue, type Party } from "../protocol/messages/prologue.ts";
+import { memberOf, type PeerClaim } from "../protocol/peers.ts";
+import type { Progress } from "./progress.ts";
+import type { Attempt } from "./refusal-texts.ts";
+import { requestSession } from "./request-session.ts";
+
+interface Device {
+  readonly name: Name;
+  readonly member: MemberName;
+}
+
+/**
+ * What this machine remembers of a device, so that no look-up goes ahead of the request; undefined when it has not met
+ * the device, or when a person gives another owner key than the one remembered. It is judged as if the directory said it.
+ */
+export function rememberedDevice(
+  suite: CipherSuite,
+  known: PeerFile | undefined,
+  device: Device,
+  given: Fingerprint | undefined,
+): PeerClaim | undefined {
+  const remembered = memberOf(known, device.member);
+  if (known === undefined || remembered === undefined) return undefined;
+  if (given !== undefined && given !== fingerprint(suite, parsePublicKeyLine(known.owner).blob)) return undefined;
+  return {
+    ...device,
+    role: "device",
+    nameStatement: signedTextFromJson(known.statement),
+    binding: signedTextFromJson(remembered.binding),
+  };
+}
+
+/** What the directory says of a device. @throws as {@link requestSession}. */
+export async function lookUpDevice(
+  directory: DirectoryClient,
+  sender: X25519PrivateKey,
+  { attempt, self, device }: { readonly attempt: Attempt; readonly self: Party; readonly device: Device },
+  { signal, progress }: { readonly signal: AbortSignal; readonly progress: Progress },
+): Promise<PeerClaim> {
+  const { suite, random } = directory;
+  const sid = random(16);
+  const prologue = encodePrologue({
+    sid,
+    client: self,
+    device: { ...device, bindingHash: new Uint8Array(32) },
+    service: "ssh",
+    login: "",
+    legKey: Ed25519PrivateKey.generate(suite, random).publicKey, // a field that must be there; nothing is signed with it
+  });
+  const outcome = await requestSession(
+    directory,
+    sender,
+    { attempt, sid, prologue, message1: new Uint8Array(0), waitSeconds: 0 },
+    {
+      signal,
+      progress,
+      onTicket: () => Promise.reject(new PeerError("E_PROTOCOL", "The directory answers out of turn.")),
+    },
+  );
+  if (outcome.kind !== "statements") throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
+  progress.step("the directory gave the device's statements");
+  return { ...device, role: "device", nameStatement: outcome.name, binding: outcome.binding };
+}

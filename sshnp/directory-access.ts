@@ -1,0 +1,93 @@
+import { DirectoryClient } from "../directory/client.ts";
+import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import type { Ed25519PublicKey } from "../keys/ed25519.ts";
+import { SecurityError } from "../keys/errors.ts";
+import { readKeyListFile, writeKeyListFile } from "../keys/key-list-files.ts";
+import { type DirectoryAddress, parseDirectoryAddress } from "../protocol/directory-address.ts";
+import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
+import { CLOCK_TRUST_MS } from "../protocol/limits.ts";
+import type { Ticket } from "../protocol/ticket.ts";
+import type { Client } from "./client-keys.ts";
+import type { Progress } from "./progress.ts";
+import type { TicketFrame } from "./request-session.ts";
+import { checkTicket } from "./ticket-check.ts";
+
+/** The directory of one client: its keys as remembered, and the time by it. */
+export class DirectoryAccess {
+  readonly client: DirectoryClient;
+  readonly #suite: CipherSuite;
+  readonly #progress: Progress;
+  #reportedClock = false;
+
+  private constructor(client: DirectoryClient, suite: CipherSuite, progress: Progress) {
+    this.client = client;
+    this.#suite = suite;
+    this.#progress = progress;
+  }
+
+  /** `given`: the address of the command line; else SSHNP_DIRECTORY, else the one in the client's key file. */
+  static async of(
+    suite: CipherSuite,
+    random: RandomBytes,
+    { folder, keys }: Client,
+    given: string | undefined,
+    progress: Progress,
+  ): Promise<DirectoryAccess> {
+    const address = parseDirectoryAddress(given ?? (process.env["SSHNP_DIRECTORY"] || keys.directory));
+    const remembered = await readKeyListFile(folder, keys.name);
+    const client = new DirectoryClient({
+      address,
+      suite,
+      random,
+      keyList: remembered === undefined ? undefined : keyListOf(suite, remembered, address),
+      onKeyList: ({ signed }) => {
+        writeKeyListFile(folder, keys.name, signed).catch((error: unknown) => {
+          progress.step(`the directory's new key list was not written: ${String(error)}`);
+        });
+      },
+      warn: (text) => progress.step(text),
+    });
+    return new DirectoryAccess(client, suite, progress);
+  }
+
+  /** The time in ms: by this machine's clock, unless that is far off the directory's. */
+  now(): number {
+    const offset = this.client.clockOffset ?? 0;
+    if (Math.abs(offset) < CLOCK_TRUST_MS) return Date.now();
+    if (!this.#reportedClock) {
+      this.#reportedClock = true;
+      const how = `${Math.round(Math.abs(offset) / 60_000)} min ${offset > 0 ? "behind" : "ahead of"}`;
+      this.#progress.note(
+        `this machine's clock is ${how} the directory's, whose time is used. Set it: timedatectl set-ntp true`,
+      );
+    }
+    return Date.now() + offset;
+  }
+
+  /** As {@link checkTicket}; a key that signs tickets may be newer than the list remembered. */
+  async checkTicket(
+    frame: TicketFrame,
+    session: { readonly sid: Uint8Array; readonly legKey: Ed25519PublicKey },
+    signal: AbortSignal,
+  ): Promise<Ticket> {
+    try {
+      return checkTicket(this.#suite, await this.client.keyList({ signal }), session, frame, this.now());
+    } catch (error) {
+      if (!(error instanceof SecurityError)) throw error;
+      return checkTicket(this.#suite, await this.client.fetchKeyList({ signal }), session, frame, this.now());
+    }
+  }
+}
+
+/** The list remembered, when it is of this directory. */
+function keyListOf(
+  suite: CipherSuite,
+  remembered: Parameters<typeof verifyKeyList>[1],
+  address: DirectoryAddress,
+): VerifiedKeyList | undefined {
+  try {
+    return verifyKeyList(suite, remembered, address.fingerprint);
+  } catch {
+    return undefined;
+  }
+}

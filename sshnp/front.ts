@@ -1,0 +1,125 @@
+import { SetupError } from "../keys/errors.ts";
+import { bridge } from "./bridge.ts";
+import type { SessionCommand } from "./command-line.ts";
+import { type FrontDoor, openFrontDoor } from "./front-door.ts";
+import { Progress } from "./progress.ts";
+import { proxyWords } from "./proxy-line.ts";
+import { noSshServer, sshRefused } from "./refusal-texts.ts";
+import type { Session } from "./session.ts";
+import { type SshSurroundings, sshArguments } from "./ssh-command.ts";
+import { type CommandEnd, signalStatus, type SshProcess, startSsh } from "./ssh-process.ts";
+import { SshWatch } from "./ssh-watch.ts";
+
+/**
+ * Runs ssh, and meanwhile makes the session that ssh's proxy will ask for at a socket of ours; SSHNP_FRONT tells the
+ * proxy where, and for which host.
+ *
+ * When no session comes about, ssh is ended before its proxy is let go, for it would complain about a closed connection;
+ * so what a person reads last is our own error.
+ */
+export async function runFront(command: SessionCommand, surroundings: SshSurroundings): Promise<CommandEnd> {
+  const door = openFrontDoor();
+  const host = proxyWords(command.destination).at(-1) ?? "";
+  const ssh = startSsh(sshArguments(command, surroundings), `${host} ${door.path}`);
+  const front = new Front(command, surroundings, door, ssh);
+  const onSignal = (signal: NodeJS.Signals): void => front.interrupt(signal);
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  try {
+    return await front.run();
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, onSignal);
+    door.close();
+  }
+}
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+class Front {
+  readonly #command: SessionCommand;
+  readonly #surroundings: SshSurroundings;
+  readonly #door: FrontDoor;
+  readonly #ssh: SshProcess;
+  readonly #progress: Progress;
+  readonly #watch = new SshWatch();
+  readonly #attempt = new AbortController();
+  #interruptedBy: NodeJS.Signals | undefined;
+
+  constructor(command: SessionCommand, surroundings: SshSurroundings, door: FrontDoor, ssh: SshProcess) {
+    this.#command = command;
+    this.#surroundings = surroundings;
+    this.#door = door;
+    this.#ssh = ssh;
+    this.#progress = new Progress(command.destination.verbose);
+  }
+
+  /** A signal for us is one for ssh; while there is no SSH yet, it ends the attempt as well. */
+  interrupt(signal: NodeJS.Signals): void {
+    if (!this.#watch.serverSpoke) {
+      this.#interruptedBy ??= signal;
+      this.#attempt.abort(new SetupError("E_INTERRUPTED", "Interrupted."));
+    }
+    this.#ssh.child.kill(signal);
+  }
+
+  async run(): Promise<CommandEnd> {
+    const opening = this.#open().then(
+      (session) => ({ session }),
+      (error: unknown) => ({ error }),
+    );
+    const first = await Promise.race([opening, this.#ssh.ended]);
+    if ("session" in first) return await this.#accompany(first.session);
+    if (!("status" in first)) return await this.#giveUp(first.error);
+    // ssh has ended without us: it was interrupted, or it needed no connection.
+    this.#attempt.abort(new SetupError("E_INTERRUPTED", "ssh has ended."));
+    const late = await opening;
+    if ("session" in late) await late.session.close();
+    return first;
+  }
+
+  async #open(): Promise<Session> {
+    const { destination } = this.#command;
+    const { signal } = this.#attempt;
+    const [{ connect }, userKey] = await Promise.all([
+      import("./connect.ts"),
+      destination.pushKey === undefined
+        ? undefined
+        : import("./public-key.ts").then(({ findUserKey }) =>
+            findUserKey(destination.pushKey?.identityFile, { signal }),
+          ),
+    ]);
+    return await connect(destination, { keys: this.#surroundings.keys, userKey, progress: this.#progress, signal });
+  }
+
+  /** From a session that stands to the end of ssh. */
+  async #accompany(session: Session): Promise<CommandEnd> {
+    const visitor = await Promise.race([
+      this.#door.visitor,
+      ...[this.#ssh.ended, session.ended].map(async (end) => void (await end)),
+    ]);
+    const copied =
+      visitor === undefined ? session.ended : bridge(session.stream, { from: visitor, to: visitor }, this.#watch);
+    await Promise.race([this.#ssh.ended, copied]);
+    const hungUp = session.stream.readableEnded && !this.#watch.serverSpoke;
+    await session.close();
+    const failure = await session.ended;
+    if (failure !== undefined && !this.#watch.serverSpoke) return await this.#giveUp(failure);
+    this.#door.close();
+    const end = await this.#ssh.ended;
+    if (end.status !== 255 || end.error !== undefined) return end;
+    if (failure !== undefined) return { status: 255, error: failure };
+    if (hungUp) return { status: 255, error: noSshServer(session.attempt, "its SSH server hung up without a word") };
+    if (!this.#watch.mayHaveBeenRefused) return end;
+    return { status: 255, error: sshRefused(session.attempt, this.#command.destination.login) };
+  }
+
+  /** Ends ssh once it waits for us, if it does not end by itself, and leaves the last word to `error`. */
+  async #giveUp(error: unknown): Promise<CommandEnd> {
+    const { child } = this.#ssh;
+    await Promise.race([this.#door.visitor, this.#ssh.ended]);
+    if (child.exitCode !== null || child.signalCode !== null) return await this.#ssh.ended;
+    child.kill("SIGTERM");
+    await this.#ssh.ended;
+    if (this.#interruptedBy !== undefined) return { status: signalStatus(this.#interruptedBy), error: undefined };
+    return { status: 255, error };
+  }
+}

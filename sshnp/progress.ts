@@ -1,0 +1,20 @@
+import { printable } from "../keys/print-error.ts";
+
+/** What people are told on stderr while a session comes about. */
+export class Progress {
+  readonly #verbose: boolean;
+
+  constructor(verbose: boolean) {
+    this.#verbose = verbose;
+  }
+
+  /** Something that everybody should know. */
+  note(text: string): void {
+    process.stderr.write(`sshnp: ${printable(text)}\n`);
+  }
+
+  /** A step, told with -v alone, with the milliseconds since this process began. */
+  step(text: string): void {
+    if (this.#verbose) this.note(`${performance.now().toFixed(0).padStart(5)} ms  ${text}`);
+  }
+}

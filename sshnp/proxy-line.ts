@@ -1,0 +1,80 @@
+import { SetupError } from "../keys/errors.ts";
+import { hostName, parseHostName, parseName, quoted } from "../keys/names.ts";
+import { type Fingerprint, parseFingerprint } from "../keys/openssh.ts";
+import { parseDirectoryAddress } from "../protocol/directory-address.ts";
+import {
+  DEFAULT_WAIT,
+  type Destination,
+  parseKeysFolder,
+  parseLogin,
+  parseWait,
+  type Question,
+} from "./command-line.ts";
+import { argumentOf } from "./ssh-options.ts";
+
+/**
+ * Reads the words after `sshnp proxy`: what {@link proxyWords} writes, and what people write into ssh_config.
+ * @throws {SetupError} E_USAGE on anything else.
+ */
+export function parseProxyLine(words: readonly string[]): Destination | Question {
+  let client: Destination["client"];
+  let owner: Fingerprint | undefined;
+  let directory: string | undefined;
+  let keys: string | undefined;
+  let waitSeconds = 0;
+  let push = false;
+  let identityFile: string | undefined;
+  let verbose = false;
+  let target: string | undefined;
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index] ?? "";
+    const [, name = "", joined] = /^--([a-z]+)(?:=(.*))?$/s.exec(word) ?? [];
+    const value = (): string => joined ?? argumentOf(`-${name}`, words[++index]);
+    if (word === "--help" || word === "-h") return "help";
+    if (name === "client") client = parseName(value());
+    else if (name === "owner") owner = parseFingerprint(value());
+    else if (name === "directory") directory = parseDirectoryAddress(value()).text;
+    else if (name === "keys") keys = parseKeysFolder(value());
+    else if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
+    else if (word === "-s") push = true;
+    else if (word === "-i") identityFile = argumentOf("i", words[++index]);
+    else if (word === "-v") verbose = true;
+    else if (word.startsWith("-")) throw usage(`${quoted(word)} is no option of sshnp proxy.`);
+    else if (target !== undefined) throw usage("More than one host is named.");
+    else target = word;
+  }
+  const [, user, host = "", port = "22"] = /^(?:(.*)@)?([^@:]*)(?::([0-9]+))?$/s.exec(target ?? "") ?? [];
+  if (target === undefined || host === "") throw usage("Which device to reach is missing.");
+  const device = parseHostName(host);
+  if (port !== "22") {
+    throw new SetupError("E_USAGE", `Port ${quoted(port)} cannot be asked for.`, {
+      next: "Leave the port out of ssh's configuration; on the device, sshnpd --ssh-port says where its SSH server listens.",
+    });
+  }
+  const login = user === undefined ? "" : parseLogin(user);
+  const pushKey = push ? { identityFile } : undefined;
+  return { client, device, owner, login, directory, keys, waitSeconds, pushKey, verbose };
+}
+
+/** The words after `sshnp` that make it a proxy to this destination. */
+export function proxyWords(destination: Destination): string[] {
+  const { client, owner, keys, directory, waitSeconds, pushKey, login, device } = destination;
+  return [
+    "proxy",
+    ...(client === undefined ? [] : ["--client", client]),
+    ...(owner === undefined ? [] : ["--owner", owner]),
+    ...(keys === undefined ? [] : ["--keys", keys]),
+    ...(directory === undefined ? [] : ["--directory", directory]),
+    ...(waitSeconds === 0 ? [] : [`--wait=${waitSeconds}`]),
+    ...(pushKey === undefined ? [] : ["-s"]),
+    ...(pushKey?.identityFile === undefined ? [] : ["-i", pushKey.identityFile]),
+    ...(destination.verbose ? ["-v"] : []),
+    `${login === "" ? "" : `${login}@`}${hostName(device)}:22`,
+  ];
+}
+
+function usage(fact: string): SetupError {
+  return new SetupError("E_USAGE", fact, {
+    next: "Usage: sshnp proxy [--client @client] [user@]mygateway.device.np[:22]; see sshnp proxy --help",
+  });
+}

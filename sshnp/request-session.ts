@@ -1,0 +1,168 @@
+import { setTimeout } from "node:timers/promises";
+import { equalBytes } from "../keys/bytes.ts";
+import { PeerError, type SshnpError, UnavailableError } from "../keys/errors.ts";
+import type { SignedText } from "../keys/signed-text.ts";
+import type { X25519PrivateKey } from "../keys/x25519.ts";
+import { type DirectoryClient, refusalError } from "../directory/client.ts";
+import { REPOST_MS, WITHDRAW_MS } from "../protocol/limits.ts";
+import type { Frame } from "../protocol/messages/response-frames.ts";
+import { encodeSessionRequest, encodeWithdraw } from "../protocol/messages/session-request.ts";
+import { REQUEST } from "../protocol/messages/types.ts";
+import type { Progress } from "./progress.ts";
+import { type Attempt, directoryRefusal, lastSeen, unreadableRequest } from "./refusal-texts.ts";
+
+/** One request for a session, and whom it is for. */
+export interface RequestedSession {
+  readonly attempt: Attempt;
+  readonly sid: Uint8Array;
+  readonly prologue: Uint8Array;
+  /** Empty: a look-up. */
+  readonly message1: Uint8Array;
+  readonly waitSeconds: number;
+}
+
+export type RequestOutcome =
+  | { readonly kind: "answered"; readonly message2: Uint8Array; readonly ticket: Uint8Array }
+  /** The device's current statements, to be asked with again. */
+  | { readonly kind: "statements"; readonly name: SignedText; readonly binding: SignedText };
+
+export interface TicketFrame {
+  readonly ticket: Uint8Array;
+  readonly rendezvous: readonly SignedText[];
+}
+
+/**
+ * Asks the directory for a session, waits for the device if that is asked for, and returns its answer. `onTicket` is
+ * called once, as soon as there is a ticket. While it waits, a lost connection is made anew with the same request; when
+ * `signal` ends the wait, the request is withdrawn.
+ * @throws the refusal, in words of {@link directoryRefusal}; what DirectoryClient throws; the signal's reason.
+ */
+export async function requestSession(
+  directory: DirectoryClient,
+  sender: X25519PrivateKey,
+  session: RequestedSession,
+  surroundings: {
+    readonly signal: AbortSignal;
+    readonly progress: Progress;
+    readonly onTicket: (frame: TicketFrame) => Promise<void>;
+  },
+): Promise<RequestOutcome> {
+  const request = new SessionRequestExchange(directory, sender, session, surroundings);
+  try {
+    return await request.run();
+  } catch (error) {
+    if (surroundings.signal.aborted && request.waiting) await withdraw(directory, sender, session.sid);
+    throw error;
+  }
+}
+
+class SessionRequestExchange {
+  readonly #directory: DirectoryClient;
+  readonly #sender: X25519PrivateKey;
+  readonly #session: RequestedSession;
+  readonly #surroundings: Parameters<typeof requestSession>[3];
+  #ticket: Uint8Array | undefined;
+  #waiting = false;
+
+  constructor(...[directory, sender, session, surroundings]: Parameters<typeof requestSession>) {
+    this.#directory = directory;
+    this.#sender = sender;
+    this.#session = session;
+    this.#surroundings = surroundings;
+  }
+
+  /** Whether the directory keeps the request for an absent device. */
+  get waiting(): boolean {
+    return this.#waiting;
+  }
+
+  async run(): Promise<RequestOutcome> {
+    const { waitSeconds } = this.#session;
+    const { signal, progress } = this.#surroundings;
+    const deadline = performance.now() + waitSeconds * 1000;
+    for (;;) {
+      const secondsLeft = Math.max(0, Math.ceil((deadline - performance.now()) / 1000));
+      try {
+        return await this.#post(waitSeconds === 0 ? 0 : Math.max(1, secondsLeft));
+      } catch (error) {
+        const lost = error instanceof UnavailableError && error.code === "E_DIRECTORY";
+        if (!lost || !this.#waiting || secondsLeft === 0) throw error;
+        progress.step(`the wait was interrupted (${error.message}); asking again`);
+        await setTimeout(REPOST_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+      }
+    }
+  }
+
+  async #post(waitSeconds: number): Promise<RequestOutcome> {
+    const { prologue: prologueBytes, message1 } = this.#session;
+    const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds });
+    const { signal } = this.#surroundings;
+    for await (const frame of this.#directory.send(this.#sender, { type: REQUEST.session, body }, { signal })) {
+      const outcome = await this.#handle(frame);
+      if (outcome !== undefined) return outcome;
+    }
+    throw new PeerError("E_PROTOCOL", "The directory ends its answer without an answer.");
+  }
+
+  async #handle(frame: Frame): Promise<RequestOutcome | undefined> {
+    const { attempt } = this.#session;
+    const { progress } = this.#surroundings;
+    switch (frame.type) {
+      case "waiting":
+        this.#wait(frame.lastSeen);
+        return undefined;
+      case "ticket":
+        progress.step("the directory gave a ticket");
+        await this.#takeTicket(frame);
+        return undefined;
+      case "answer":
+        if (this.#ticket === undefined)
+          throw new PeerError("E_PROTOCOL", "The directory gives an answer ahead of a ticket.");
+        progress.step("the device answered");
+        return { kind: "answered", message2: frame.message2, ticket: this.#ticket };
+      case "binding":
+        return { kind: "statements", name: frame.name, binding: frame.binding };
+      case "deviceCode":
+        throw unreadableRequest(attempt, frame.code, frame.labels);
+      case "refused":
+        throw this.#refusal(frame);
+      default:
+        throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
+    }
+  }
+
+  #refusal(frame: Extract<Frame, { readonly type: "refused" }>): SshnpError {
+    return (
+      directoryRefusal(this.#session.attempt, frame, this.#directory.directoryTime) ??
+      refusalError(frame.code, frame.detail)
+    );
+  }
+
+  #wait(since: number): void {
+    if (this.#waiting) return;
+    this.#waiting = true;
+    const { member, name } = this.#session.attempt.device;
+    const seen = lastSeen(since, this.#directory.directoryTime);
+    this.#surroundings.progress.note(`waiting for ${member} of ${name}: ${seen}. Ctrl-C withdraws the request.`);
+  }
+
+  /** There is one ticket per session; repetitions bring the same bytes. */
+  async #takeTicket(frame: TicketFrame): Promise<void> {
+    if (this.#ticket === undefined) {
+      this.#ticket = frame.ticket;
+      await this.#surroundings.onTicket(frame);
+    } else if (!equalBytes(this.#ticket, frame.ticket)) {
+      throw new PeerError("E_PROTOCOL", "The directory gives a second ticket for one session.");
+    }
+  }
+}
+
+/** Tells the directory not to wait any longer; for a short while only, since somebody pressed Ctrl-C. */
+async function withdraw(directory: DirectoryClient, sender: X25519PrivateKey, sid: Uint8Array): Promise<void> {
+  const message = { type: REQUEST.withdraw, body: encodeWithdraw(sid) };
+  try {
+    await directory.request(sender, message, { signal: AbortSignal.timeout(WITHDRAW_MS) });
+  } catch {
+    // It is forgotten anyway, a minute after our connection has gone.
+  }
+}

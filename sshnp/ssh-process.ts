@@ -1,0 +1,39 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { constants } from "node:os";
+import { noSshBinary } from "./refusal-texts.ts";
+
+/** How a command ends: its exit status, and an error that a person has not been told yet, if there is one. */
+export interface CommandEnd {
+  readonly status: number;
+  readonly error: unknown;
+}
+
+export interface SshProcess {
+  readonly child: ChildProcess;
+  /** Its exit status, 128 + N when a signal ended it; E_NO_SSH when it could not be started. Never rejects. */
+  readonly ended: Promise<CommandEnd>;
+}
+
+/** Starts the system's ssh on our terminal and files. `front`: the value of SSHNP_FRONT, see front.ts. */
+export function startSsh(arguments_: readonly string[], front?: string): SshProcess {
+  const { SSHNP_FRONT: _, ...inherited } = process.env;
+  const env = front === undefined ? inherited : { ...inherited, SSHNP_FRONT: front };
+  const child = spawn("ssh", arguments_, { stdio: "inherit", env });
+  return { child, ended: endOf(child) };
+}
+
+/** The exit status by which a shell tells of a signal. */
+export function signalStatus(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
+}
+
+async function endOf(child: ChildProcess): Promise<CommandEnd> {
+  try {
+    const [code, signal]: (number | null | NodeJS.Signals)[] = await once(child, "exit");
+    if (typeof code === "number") return { status: code, error: undefined };
+    return { status: signalStatus(signal as NodeJS.Signals), error: undefined };
+  } catch (cause) {
+    return { status: 255, error: noSshBinary(cause) };
+  }
+}

@@ -1,0 +1,43 @@
+import { equalBytes } from "../keys/bytes.ts";
+import type { CipherSuite } from "../keys/cipher-suite.ts";
+import type { Ed25519PublicKey } from "../keys/ed25519.ts";
+import { SecurityError } from "../keys/errors.ts";
+import type { SignedText } from "../keys/signed-text.ts";
+import type { VerifiedKeyList } from "../protocol/key-list.ts";
+import { isExpired, verifyRendezvousStatement } from "../protocol/statements.ts";
+import { type Ticket, verifyTicket } from "../protocol/ticket.ts";
+
+/**
+ * A ticket that is this session's and leads to rendezvous of this directory alone. `now` in ms.
+ * @throws {SecurityError} E_TICKET, E_STATEMENT; {PeerError} E_PROTOCOL.
+ */
+export function checkTicket(
+  suite: CipherSuite,
+  keyList: VerifiedKeyList,
+  session: { readonly sid: Uint8Array; readonly legKey: Ed25519PublicKey },
+  given: { readonly ticket: Uint8Array; readonly rendezvous: readonly SignedText[] },
+  now: number,
+): Ticket {
+  const ticket = verifyTicket(suite, keyList.list.ticket, given.ticket);
+  if (!equalBytes(ticket.sid, session.sid) || !ticket.legKey.equals(session.legKey)) {
+    throw new SecurityError("E_TICKET", "The directory gave a ticket of another session.");
+  }
+  if (now >= ticket.expires) throw new SecurityError("E_TICKET", "The directory gave a ticket that has expired.");
+  if (given.rendezvous.length !== ticket.entries.length) {
+    throw new SecurityError("E_TICKET", "The directory does not prove the rendezvous that its ticket names.");
+  }
+  for (const [i, entry] of ticket.entries.entries()) {
+    const signed = given.rendezvous[i];
+    if (signed === undefined) continue;
+    const { statement } = verifyRendezvousStatement(suite, signed, keyList.root);
+    const agrees =
+      statement.ed25519.equals(entry.key) && entry.addresses.every((one) => statement.addresses.includes(one));
+    if (!agrees || isExpired(statement, now)) {
+      throw new SecurityError(
+        "E_TICKET",
+        "The directory's ticket names a rendezvous that its root key has not signed.",
+      );
+    }
+  }
+  return ticket;
+}
