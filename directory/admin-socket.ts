@@ -56,6 +56,7 @@ export async function serveAdministration(
   const place = await socketPlace(folder);
   await rm(place.path, { force: true });
   const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.on("error", () => socket.destroy());
     answer(socket, administration).catch(() => socket.destroy());
   });
   server.maxConnections = 8;
@@ -76,19 +77,15 @@ export async function serveAdministration(
 }
 
 /**
- * Administration through the process that serves this folder; undefined when none does.
+ * Administration through the process that serves this folder, for one request; undefined when none does.
  * Its methods throw what the other side threw, and {SetupError} E_STORAGE when it does not answer.
  */
 export async function connectAdministration(folder: PrivateFolder): Promise<Administration | undefined> {
   const place = await socketPlace(folder);
-  try {
-    const socket = await dial(place.path);
-    socket?.destroy();
-    if (socket === undefined) return undefined;
-  } finally {
-    await place.release();
-  }
-  const ask = async (request: object): Promise<unknown> => await askOnce(folder, request);
+  const socket = await dial(place.path);
+  await place.release();
+  if (socket === undefined) return undefined;
+  const ask = (request: object): Promise<unknown> => askOnce(socket, folder, request);
   return {
     addName: async (name, key) => (await ask({ command: "add-name", name, activationKey: key })) as "new" | "again",
     names: async () => (await ask({ command: "names" })) as NameSummary[],
@@ -126,11 +123,8 @@ async function perform(administration: Administration, request: v.InferOutput<ty
   }
 }
 
-async function askOnce(folder: PrivateFolder, request: object): Promise<unknown> {
-  const place = await socketPlace(folder);
+async function askOnce(socket: Socket, folder: PrivateFolder, request: object): Promise<unknown> {
   try {
-    const socket = await dial(place.path);
-    if (socket === undefined) throw silent(folder);
     socket.setTimeout(ADMIN_MS, () => socket.destroy());
     socket.end(`${JSON.stringify(request)}\n`);
     const result = v.parse(answerSchema, JSON.parse(await readLine(socket, ADMIN_ANSWER_BYTES)));
@@ -140,7 +134,7 @@ async function askOnce(folder: PrivateFolder, request: object): Promise<unknown>
   } catch (error) {
     throw error instanceof SshnpError ? error : silent(folder, error);
   } finally {
-    await place.release();
+    socket.destroy();
   }
 }
 
@@ -156,7 +150,7 @@ async function dial(path: string): Promise<Socket | undefined> {
   return await new Promise((resolve) => {
     const socket = connect({ path, allowHalfOpen: true });
     socket.once("connect", () => resolve(socket));
-    socket.once("error", () => resolve(undefined));
+    socket.on("error", () => resolve(undefined)); // later ones end the reading
   });
 }
 

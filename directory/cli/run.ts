@@ -62,7 +62,8 @@ async function run(options: RunOptions): Promise<void> {
   }
   const tls = await readTls(options);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
-  const log = pino({ level: options.verbose === true ? "debug" : "info" }, pino.destination({ dest: 2, sync: true }));
+  const level = options.verbose === true ? "debug" : "info";
+  const log = pino({ level, base: null }, pino.destination({ dest: 2, sync: true }));
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
 
