@@ -4,7 +4,7 @@ import { type Fingerprint, isFingerprint } from "./openssh.ts";
 import type { PeerFile } from "./peer.ts";
 import type { PrivateFolder } from "./private-folder.ts";
 import { signedTextSchema } from "./signed-text.ts";
-import { readState, removeState, writeState } from "./state-files.ts";
+import { listState, readState, removeState, writeState } from "./state-files.ts";
 
 const peerSchema: v.GenericSchema<PeerFile> = v.strictObject({
   v: v.literal(1),
@@ -37,6 +37,17 @@ const peerSchema: v.GenericSchema<PeerFile> = v.strictObject({
 /** What is remembered of `name`, or undefined. @throws {SetupError} as {@link readState}. */
 export async function readPeer(keys: PrivateFolder, name: Name): Promise<PeerFile | undefined> {
   return readState(keys, fileOf(name), peerSchema);
+}
+
+/** All peers that are remembered, sorted by name. @throws {SetupError} as {@link readState}. */
+export async function listPeers(keys: PrivateFolder): Promise<PeerFile[]> {
+  const peers: PeerFile[] = [];
+  for (const file of await listState(keys)) {
+    const name = /^peer\.(@.+)\.json$/.exec(file)?.[1] ?? "";
+    const peer = isName(name) ? await readPeer(keys, name) : undefined;
+    if (peer !== undefined) peers.push(peer);
+  }
+  return peers;
 }
 
 /** Remembers a peer, on disk when it returns. @throws {SetupError} as {@link writeState}. */

@@ -45,6 +45,12 @@ export async function writeState<T>(
   await folder.replace(file, bytes);
 }
 
+/** Names of the state files that there are, sorted. @throws {SetupError} E_KEY_PERMISSIONS, E_STORAGE. */
+export async function listState(keys: PrivateFolder): Promise<string[]> {
+  const folder = await PrivateFolder.open(join(keys.path, STATE));
+  return folder === undefined ? [] : await folder.list();
+}
+
 /** Forgets a subject; that there was nothing is no error. @throws {SetupError} E_KEY_PERMISSIONS, E_STORAGE. */
 export async function removeState(keys: PrivateFolder, file: string): Promise<void> {
   const folder = await PrivateFolder.open(join(keys.path, STATE));
