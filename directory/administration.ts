@@ -34,13 +34,13 @@ export function administer(store: Store, registry: RendezvousRegistry, audit: Au
       return result;
     },
     async names() {
-      const members = await store.members();
-      return (await store.names()).map(([name, { added, statement }]) => ({
-        name,
-        added,
-        isActivated: statement !== undefined,
-        members: members.filter((member) => member.name === name).map(({ member, role }) => ({ member, role })),
-      }));
+      const members = new Map<Name, { member: string; role: string }[]>();
+      for (const { name, member, role } of await store.members()) {
+        members.set(name, [...(members.get(name) ?? []), { member, role }]);
+      }
+      return (await store.names()).map(([name, { added, statement }]) => {
+        return { name, added, isActivated: statement !== undefined, members: members.get(name) ?? [] };
+      });
     },
     async addRendezvous(name, activationKey) {
       const result = await registry.add(name, activationKey, Date.now());

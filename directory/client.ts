@@ -84,11 +84,18 @@ export class DirectoryClient {
   }
 
   /** The key list that the directory has now. Throws as {@link keyList}. */
-  async fetchKeyList({ signal }: { readonly signal: AbortSignal }): Promise<VerifiedKeyList> {
+  async fetchKeyList({
+    signal,
+    isBackground = false,
+  }: {
+    readonly signal: AbortSignal;
+    /** Whether the process may end meanwhile. */
+    readonly isBackground?: boolean;
+  }): Promise<VerifiedKeyList> {
     const chunks: Uint8Array[] = [];
     let length = 0;
     const { url: base } = this.address;
-    for await (const chunk of exchange({ base, route: "/v1/keys", signal, warn: this.warn })) {
+    for await (const chunk of exchange({ base, route: "/v1/keys", signal, isBackground, warn: this.warn })) {
       chunks.push(chunk);
       length += chunk.length;
       if (length > KEY_LIST_BYTES + SIGNATURE_BYTES + 4) throw unreachable(base, undefined);
@@ -205,7 +212,7 @@ export class DirectoryClient {
   #refreshSoon(): void {
     if (this.#refreshing) return;
     this.#refreshing = true;
-    this.fetchKeyList({ signal: AbortSignal.timeout(DIRECTORY_CONNECT_MS) })
+    this.fetchKeyList({ signal: AbortSignal.timeout(DIRECTORY_CONNECT_MS), isBackground: true })
       .catch(ignore)
       .finally(() => {
         this.#refreshing = false;

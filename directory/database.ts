@@ -1,3 +1,4 @@
+import { readdir } from "node:fs/promises";
 import type { Level } from "level";
 import { SetupError, UnavailableError } from "../keys/errors.ts";
 import { shellWord } from "../keys/shell-word.ts";
@@ -26,7 +27,7 @@ export class Database {
     const { Level } = await import("level");
     const level = new Level(path);
     try {
-      await level.open();
+      await level.open({ createIfMissing: !(await holdsData(path)) });
     } catch (cause) {
       throw openError(path, cause);
     }
@@ -64,8 +65,14 @@ export class Database {
 
   async #reopen(): Promise<void> {
     await this.#level.close();
-    await this.#level.open();
+    await this.#level.open({ createIfMissing: false });
   }
+}
+
+/** Whether there are tables or logs, so that a database without its CURRENT file is a damaged one, not a new one. */
+async function holdsData(path: string): Promise<boolean> {
+  const files = await readdir(path).catch(() => []);
+  return files.some((file) => file.endsWith(".ldb") || file.endsWith(".log"));
 }
 
 async function reading<T>(read: () => Promise<T>): Promise<T> {

@@ -65,6 +65,8 @@ type State =
 
 /** One WebSocket of a device, from its first byte to its end. */
 export class DeviceLink implements PresentDevice {
+  /** Resolves when the socket is gone. */
+  readonly closed: Promise<void>;
   /** When something last came from the device, ms since 1970. */
   heard: number;
   readonly #socket: WebSocket;
@@ -83,10 +85,13 @@ export class DeviceLink implements PresentDevice {
     socket.on("ping", () => this.#sound());
     socket.on("pong", () => this.#sound());
     socket.on("error", () => this.#socket.terminate());
-    socket.on("close", () => {
-      const party = this.#state.kind === "up" ? this.#state.party : undefined;
-      this.#state = { kind: "closed", party };
-      host.down(this);
+    this.closed = new Promise((resolve) => {
+      socket.on("close", () => {
+        const party = this.#state.kind === "up" ? this.#state.party : undefined;
+        this.#state = { kind: "closed", party };
+        host.down(this);
+        resolve();
+      });
     });
   }
 

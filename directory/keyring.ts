@@ -11,7 +11,7 @@ import {
 } from "../keys/service-key-files.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PrivateKey } from "../keys/x25519.ts";
-import { type KeyList, signKeyList, verifyKeyList } from "../protocol/key-list.ts";
+import { type KeyList, signKeyList, type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
 import { KEY_LIST_MS } from "../protocol/limits.ts";
 import type { Store } from "./store.ts";
 
@@ -20,20 +20,22 @@ interface Primitives {
   readonly random: RandomBytes;
 }
 
+type CurrentList = Pick<VerifiedKeyList, "list" | "signed">;
+
 /** The directory's private keys, and the root-signed list of their public halves. The keys never lie in the store. */
 export class Keyring {
   readonly #primitives: Primitives;
   readonly #folder: PrivateFolder;
   readonly #store: Store;
   #keys: DirectoryKeys;
-  #list: { readonly signed: SignedText; readonly list: KeyList };
+  #list: CurrentList;
 
   private constructor(
     primitives: Primitives,
     folder: PrivateFolder,
     store: Store,
     keys: DirectoryKeys,
-    list: { readonly signed: SignedText; readonly list: KeyList },
+    list: CurrentList,
   ) {
     this.#primitives = primitives;
     this.#folder = folder;
@@ -46,9 +48,11 @@ export class Keyring {
   static async open(primitives: Primitives, folder: PrivateFolder, store: Store, now: number): Promise<Keyring> {
     const known = await readDirectoryKeys(primitives.suite, folder);
     const keys = known ?? (await createDirectoryKeys(folder, { ...primitives, now }));
-    const list = await currentList(primitives, store, keys, now);
+    const stored = await store.keyList();
+    const verified = stored && verifyKeyList(primitives.suite, stored, rootFingerprint(primitives.suite, keys));
+    const list = await currentList(primitives, store, keys, verified, now);
     const keyring = new Keyring(primitives, folder, store, keys, list);
-    await keyring.rotateWhenDue(now);
+    await keyring.refresh(now);
     return keyring;
   }
 
@@ -86,39 +90,46 @@ export class Keyring {
   }
 
   /**
-   * Puts new sealing and ticket keys before the current ones once a week, and tells whether it did. The new list is stored
-   * before it is used. @throws {SetupError} E_STORAGE, {UnavailableError} E_STORAGE; the old keys stay then.
+   * Puts new sealing and ticket keys before the current ones once a week, and signs a new list when that or its age asks for
+   * one; tells whether there is a new list. It is stored before it is used.
+   * @throws {SetupError} E_STORAGE, {UnavailableError} E_STORAGE; what was there before serves on, and the next call tries again.
    */
-  async rotateWhenDue(now: number): Promise<boolean> {
-    if (now < rotationDue(this.#keys)) return false;
-    const keys = await rotateDirectoryKeys(this.#folder, this.#keys, { ...this.#primitives, now });
-    this.#keys = keys;
-    this.#list = await newList(this.#primitives, this.#store, keys, this.#list.list.seq, now);
-    return true;
+  async refresh(now: number): Promise<boolean> {
+    if (now >= rotationDue(this.#keys)) {
+      this.#keys = await rotateDirectoryKeys(this.#folder, this.#keys, { ...this.#primitives, now });
+    }
+    const before = this.#list;
+    this.#list = await currentList(this.#primitives, this.#store, this.#keys, before, now);
+    return this.#list !== before;
   }
-}
-
-/** The fingerprint of the root key in a data folder, or undefined before the first start. */
-export async function readFingerprint(suite: CipherSuite, folder: PrivateFolder): Promise<Fingerprint | undefined> {
-  const keys = await readDirectoryKeys(suite, folder);
-  return keys && rootFingerprint(suite, keys);
 }
 
 function rootFingerprint(suite: CipherSuite, { root }: DirectoryKeys): Fingerprint {
   return fingerprint(suite, parsePublicKeyLine(ed25519Line(root.publicKey)).blob);
 }
 
-/** The stored list while it is of these keys and not halfway through its life, else a new one. */
-async function currentList(primitives: Primitives, store: Store, keys: DirectoryKeys, now: number) {
-  const signed = await store.keyList();
-  if (signed === undefined) return await newList(primitives, store, keys, 0, now);
-  const { list } = verifyKeyList(primitives.suite, signed, rootFingerprint(primitives.suite, keys));
+/** The list as it is while it is of these keys and not halfway through its life, else a new one. */
+async function currentList(
+  primitives: Primitives,
+  store: Store,
+  keys: DirectoryKeys,
+  known: CurrentList | undefined,
+  now: number,
+): Promise<CurrentList> {
+  if (known === undefined) return await newList(primitives, store, keys, 0, now);
+  const { list } = known;
   const isOfTheseKeys = JSON.stringify(publicKeys(keys, now)) === JSON.stringify(publicKeysOfList(list));
   const isYoung = now >= list.issued && now < list.issued + KEY_LIST_MS / 2;
-  return isOfTheseKeys && isYoung ? { signed, list } : await newList(primitives, store, keys, list.seq, now);
+  return isOfTheseKeys && isYoung ? known : await newList(primitives, store, keys, list.seq, now);
 }
 
-async function newList(primitives: Primitives, store: Store, keys: DirectoryKeys, previousSeq: number, now: number) {
+async function newList(
+  primitives: Primitives,
+  store: Store,
+  keys: DirectoryKeys,
+  previousSeq: number,
+  now: number,
+): Promise<CurrentList> {
   const list: KeyList = {
     // At least the seconds since 1970, so that a directory whose store was lost is still believed by those who knew it.
     seq: Math.max(previousSeq + 1, Math.floor(now / 1000)),

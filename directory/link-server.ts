@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { WebSocketServer } from "ws";
 import type { Name } from "../keys/names.ts";
@@ -19,7 +20,7 @@ import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
 import { DeviceLink, type LinkHost } from "./device-link.ts";
-import type { Presence } from "./presence.ts";
+import type { Party, Presence } from "./presence.ts";
 import type { Sessions } from "./sessions.ts";
 
 type Services = Pick<LinkHost, "suite" | "random" | "clock" | "keyring" | "freshness" | "store"> & {
@@ -32,6 +33,9 @@ type Services = Pick<LinkHost, "suite" | "random" | "clock" | "keyring" | "fresh
 /** Ticks of {@link LinkServer.tick} between two pings of one link, and between a ping and the look for its answer. */
 const PING_TICKS = LINK_PING_MS / 1000;
 const ANSWER_TICKS = (LINK_SILENCE_MS - LINK_PING_MS) / 1000;
+
+/** Time for a link's last words to reach the device. */
+const CLOSING_MS = 1000;
 
 /** The devices' WebSockets. One wheel of a slot a second serves the heartbeats of all of them. */
 export class LinkServer {
@@ -86,7 +90,7 @@ export class LinkServer {
     for (const link of this.#wheel[(this.#ticks - ANSWER_TICKS + PING_TICKS) % PING_TICKS] ?? []) link.endIfSilent();
     for (const link of this.#wheel[this.#ticks % PING_TICKS] ?? []) if (link.isUp) link.ping();
     for (const [link, until] of this.#strangers) if (now >= until) link.terminate();
-    if ((this.#ticks * 1000) % LAST_SEEN_MS === 0) this.#storeLastSeen();
+    if ((this.#ticks * 1000) % LAST_SEEN_MS === 0) void this.#storeLastSeen(this.#services.presence.parties());
     this.#services.presence.sweep(now);
   }
 
@@ -103,11 +107,12 @@ export class LinkServer {
 
   /** Closes all links and stores when they were last seen. */
   async close(): Promise<void> {
-    const { presence, store, clock } = this.#services;
-    const parties = presence.parties();
-    for (const link of this.#all()) link.goAway();
-    if (parties.length > 0)
-      await store.putLastSeen(parties, clock.now()).catch((error: unknown) => this.#failed(error));
+    const parties = this.#services.presence.parties();
+    const links = [...this.#all()];
+    for (const link of links) link.goAway();
+    await Promise.race([Promise.all(links.map((link) => link.closed)), delay(CLOSING_MS, undefined, { ref: false })]);
+    for (const link of this.#all()) link.terminate();
+    await this.#storeLastSeen(parties);
   }
 
   *#all(): Iterable<DeviceLink> {
@@ -125,7 +130,7 @@ export class LinkServer {
   }
 
   #present(link: DeviceLink, hello: LinkHello): void {
-    const { presence, sessions, store, clock, audit, log } = this.#services;
+    const { presence, sessions, clock, audit, log } = this.#services;
     const device = bindingSubject(link.party);
     const { replaced, clone } = presence.connect(link, clock.monotonic());
     const peer = { version: hello.version };
@@ -135,7 +140,7 @@ export class LinkServer {
       audit.write({ event: "clone", device });
       log.warn({ device }, "this device's link changes hands too often: its key seems to be on two machines");
     }
-    store.putLastSeen([link.party], clock.now()).catch((error: unknown) => this.#failed(error));
+    void this.#storeLastSeen([link.party]);
     sessions.deviceIsBack(link);
   }
 
@@ -157,7 +162,7 @@ export class LinkServer {
   }
 
   #down(link: DeviceLink): void {
-    const { presence, store, audit, log } = this.#services;
+    const { presence, audit, log } = this.#services;
     this.#slots.get(link)?.delete(link);
     this.#strangers.delete(link);
     for (const name of this.#asked.get(link) ?? []) this.#unwatch(link, name);
@@ -165,7 +170,7 @@ export class LinkServer {
     const device = bindingSubject(link.party);
     audit.write({ event: "link down", device });
     log.info({ device }, "link down");
-    store.putLastSeen([link.party], link.heard).catch((error: unknown) => this.#failed(error));
+    void this.#storeLastSeen([link.party], link.heard);
   }
 
   #answered(link: DeviceLink, answer: Answer): void {
@@ -178,11 +183,9 @@ export class LinkServer {
     this.#services.log.info({ code, peer: { device: bindingSubject(hello) } }, "link refused");
   }
 
-  #storeLastSeen(): void {
-    const { presence, store, clock } = this.#services;
-    const parties = presence.parties();
+  async #storeLastSeen(parties: readonly Party[], time: number = this.#services.clock.now()): Promise<void> {
     if (parties.length === 0) return;
-    store.putLastSeen(parties, clock.now()).catch((error: unknown) => this.#failed(error));
+    await this.#services.store.putLastSeen(parties, time).catch((error: unknown) => this.#failed(error));
   }
 
   #failed(error: unknown): void {

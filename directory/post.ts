@@ -58,6 +58,11 @@ export class PostServer {
     for (const stream of this.#streams) stream.send({ type: "keepAlive" });
   }
 
+  /** Cuts off the open answers: their readers know then that they were not final. */
+  close(): void {
+    for (const stream of this.#streams) stream.cut();
+  }
+
   #open(message: OpenedMessage, response: ServerResponse): ResponseStream {
     const { suite, random, clock, keyring, freshness } = this.#services;
     const now = clock.now();

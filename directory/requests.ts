@@ -112,7 +112,8 @@ export class Requests {
     const { accounts, freshness, clock, links } = this.#services;
     const activation = parseActivation(body);
     if (!this.#mayTry(address, stream)) return;
-    if (!freshness.isNonce(activation.nonce, clock.now())) return this.#refuse(stream, "E_CLOCK");
+    if (!freshness.isNonce(activation.nonce, clock.now()))
+      return stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
     const answer = await accounts.activate(activation, sender, clock.now());
     if ("stored" in answer) links.nameActivated(answer.stored.statement.name, activation.name);
     this.#settle("activation", answer, stream, address);
@@ -131,7 +132,8 @@ export class Requests {
     const { registry, freshness, clock } = this.#services;
     const activation = parseRendezvousActivation(body);
     if (!this.#mayTry(address, stream)) return;
-    if (!freshness.isNonce(activation.nonce, clock.now())) return this.#refuse(stream, "E_CLOCK");
+    if (!freshness.isNonce(activation.nonce, clock.now()))
+      return stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
     this.#settleRendezvous(await registry.activate(activation, sender, clock.now()), stream, address);
   }
 
@@ -142,11 +144,7 @@ export class Requests {
 
   #settle(event: string, answer: AccountAnswer, stream: ResponseStream, address?: string): void {
     const { audit, log } = this.#services;
-    if ("refused" in answer) {
-      audit.write({ event, verdict: answer.refused });
-      this.#refuse(stream, answer.refused, address);
-      return;
-    }
+    if ("refused" in answer) return this.#refuse(event, stream, answer.refused, address);
     const { statement } = "stored" in answer ? answer.stored : answer.repeated;
     const verdict = "stored" in answer ? "stored" : "repeated";
     audit.write({ event, verdict, member: bindingSubject(statement), role: statement.role });
@@ -156,11 +154,7 @@ export class Requests {
 
   #settleRendezvous(answer: RendezvousAnswer, stream: ResponseStream, address?: string): void {
     const { audit, log } = this.#services;
-    if ("refused" in answer) {
-      audit.write({ event: "rendezvous", verdict: answer.refused });
-      this.#refuse(stream, answer.refused, address);
-      return;
-    }
+    if ("refused" in answer) return this.#refuse("rendezvous", stream, answer.refused, address);
     if (answer.isNew) {
       audit.write({ event: "rendezvous", verdict: "registered", rendezvous: answer.name });
       log.info({ rendezvous: answer.name }, "rendezvous registered");
@@ -168,10 +162,17 @@ export class Requests {
     stream.end({ type: "rendezvous", statement: answer.statement });
   }
 
-  /** Refuses; a wrong secret counts against the address that sent it, never against the name. */
-  #refuse(stream: ResponseStream, code: RefusalCode, address?: string): void {
-    const now = this.#services.clock.monotonic();
-    if (code === "E_CRAM_WRONG" && address !== undefined) this.#wrongSecrets.bucket(address, now).take(now);
+  /**
+   * Refuses. A wrong try at a secret counts against the `address` that it came from, never against the name; so the audit,
+   * where it is written down, cannot be flooded with them either.
+   */
+  #refuse(event: string, stream: ResponseStream, code: RefusalCode, address?: string): void {
+    const { audit, clock, log } = this.#services;
+    if (address !== undefined) {
+      this.#wrongSecrets.bucket(address, clock.monotonic()).take(clock.monotonic());
+      audit.write({ event, verdict: code });
+    }
+    log.debug({ code }, event);
     stream.end({ type: "refused", code, detail: 0 });
   }
 

@@ -47,6 +47,12 @@ export class ResponseStream {
     this.#close();
   }
 
+  /** Ends the answer without a final frame. */
+  cut(): void {
+    this.#response.destroy();
+    this.#close();
+  }
+
   #write(frame: Frame, final: boolean): void {
     if (!this.#isOpen) return;
     this.#response.write(Buffer.concat([...this.#held, this.#seal(frame, final)]));

@@ -82,8 +82,8 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     requests.sweep();
     limiter.sweep(clock.monotonic());
     await freshness.sweep(clock.now());
-    if (await keyring.rotateWhenDue(clock.now())) {
-      log.info({ keyListSeq: keyring.keyListSeq }, "keys rotated");
+    if (await keyring.refresh(clock.now())) {
+      log.info({ keyListSeq: keyring.keyListSeq }, "new key list");
       links.keysRotated();
     }
   };
@@ -100,18 +100,14 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     async close() {
       for (const timer of timers) clearInterval(timer);
       const closed = new Promise((resolve) => http.close(resolve));
-      sessions.close();
+      posts.close();
       await links.close();
-      http.closeIdleConnections();
-      setTimeout(() => http.closeAllConnections(), CLOSING_MS).unref();
+      http.closeAllConnections();
       await closed;
       await audit.close();
     },
   };
 }
-
-/** Time for last words to reach their readers. */
-const CLOSING_MS = 1000;
 
 interface Routes {
   readonly posts: PostServer;

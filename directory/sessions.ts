@@ -148,11 +148,6 @@ export class Sessions {
     }
   }
 
-  /** Ends all answer streams, for the directory's own end. */
-  close(): void {
-    for (const session of this.#sessions.values()) this.#end(session, "E_INTERRUPTED");
-  }
-
   #handOver(session: Session, link: PresentDevice): void {
     const { suite, clock, keyring, registry } = this.#services;
     const { prologue, prologueBytes, message1 } = session.request;

@@ -11,6 +11,8 @@ export interface HttpExchange {
   /** What to POST; without it the exchange is a GET. */
   readonly body?: Uint8Array;
   readonly signal: AbortSignal;
+  /** Whether the process may end while this goes on. */
+  readonly isBackground?: boolean;
   /** Told when the TLS certificate does not verify, which stops nothing. */
   readonly warn: (text: string) => void;
 }
@@ -65,7 +67,7 @@ export function reportCertificate(socket: TLSSocket, base: URL, warn: (text: str
   warn(`The TLS certificate of ${base.host} does not verify (${why}). Nothing rests on it: going on.`);
 }
 
-async function startRequest({ base, route, body, warn }: HttpExchange): Promise<ClientRequest> {
+async function startRequest({ base, route, body, warn, isBackground }: HttpExchange): Promise<ClientRequest> {
   const headers =
     body === undefined ? {} : { "content-type": "application/octet-stream", "content-length": body.length };
   const method = body === undefined ? "GET" : "POST";
@@ -83,7 +85,10 @@ async function startRequest({ base, route, body, warn }: HttpExchange): Promise<
     request = http.request(url, settings);
   }
   request.setNoDelay(true);
-  request.once("socket", (socket) => socket.once("connect", () => socket.setTimeout(DIRECTORY_SILENCE_MS)));
+  request.once("socket", (socket) => {
+    socket.once("connect", () => socket.setTimeout(DIRECTORY_SILENCE_MS));
+    if (isBackground === true) socket.unref();
+  });
   request.once("timeout", () => {
     request.destroy(Object.assign(new Error("the directory is silent"), { code: "ETIMEDOUT" }));
   });

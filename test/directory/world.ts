@@ -135,7 +135,10 @@ export class World implements AsyncDisposable {
     return rendezvous;
   }
 
-  async link(device: Person, options: { names?: readonly Name[]; client?: DirectoryClient; signal?: AbortSignal } = {}) {
+  async link(
+    device: Person,
+    options: { names?: readonly Name[]; client?: DirectoryClient; signal?: AbortSignal } = {},
+  ) {
     return await openDeviceLink(options.client ?? this.client(), device, options.names ?? [], options.signal);
   }
 
