@@ -1,12 +1,18 @@
 import { hex } from "../keys/bytes.ts";
 import type { CipherSuite, Kem, RandomBytes } from "../keys/cipher-suite.ts";
-import { PeerError, SshnpError } from "../keys/errors.ts";
+import { PeerError, SshnpError, UnavailableError } from "../keys/errors.ts";
 import type { MemberName, Name } from "../keys/names.ts";
 import { type PublicKeyLine, parsePublicKeyBlob } from "../keys/openssh.ts";
 import type { X25519PrivateKey } from "../keys/x25519.ts";
 import type { VerifiedKeyList } from "../protocol/key-list.ts";
 import { LABEL } from "../protocol/label.ts";
-import { EARLY_WINDOW_BYTES, SESSION_WINDOW_BYTES, STREAM_WINDOW_BYTES, STREAMS } from "../protocol/limits.ts";
+import {
+  EARLY_WINDOW_BYTES,
+  REQUESTS_AT_ONCE,
+  SESSION_WINDOW_BYTES,
+  STREAM_WINDOW_BYTES,
+  STREAMS,
+} from "../protocol/limits.ts";
 import type { Party } from "../protocol/messages/prologue.ts";
 import type { Answer, Notify } from "../protocol/messages/session-request.ts";
 import type { HandshakeResult } from "../protocol/noise/handshake-result.ts";
@@ -77,6 +83,7 @@ export const CHANNEL_LIMITS: ChannelLimits = {
 export class Requests {
   readonly #options: RequestsOptions;
   readonly #answers = new AnswerCache<Promise<Answer>>();
+  #unanswered = 0;
 
   constructor(options: RequestsOptions) {
     this.#options = options;
@@ -86,7 +93,9 @@ export class Requests {
   async answer(notify: Notify): Promise<Answer> {
     const { sid, client } = notify.prologue;
     const about = { sid: hex(sid), client: client.name, member: client.member };
+    this.#unanswered++;
     try {
+      if (this.#unanswered > REQUESTS_AT_ONCE) throw new UnavailableError("E_BUSY", "Too many requests at once.");
       return await this.#answer(notify, about);
     } catch (error) {
       const code = codeOf(error);
@@ -94,6 +103,8 @@ export class Requests {
         this.#options.log.warn({ ...about, code, reason: error.message }, REFUSED_BY_CODE);
       else this.#options.log.error({ ...about, code, err: error }, REFUSED_BY_CODE);
       return { sid, code, labels: [LABEL] };
+    } finally {
+      this.#unanswered--;
     }
   }
 

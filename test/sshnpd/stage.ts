@@ -1,0 +1,165 @@
+/**
+ * A device that answers requests, and those who ask it: everything is real but the directory and the rendezvous, in whose
+ * place the test speaks.
+ */
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import { pino } from "pino";
+import type { CipherSuite, RandomBytes } from "../../keys/cipher-suite.ts";
+import type { Name } from "../../keys/names.ts";
+import { type Fingerprint, ed25519Line, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
+import { PrivateFolder } from "../../keys/private-folder.ts";
+import type { X25519PrivateKey } from "../../keys/x25519.ts";
+import { signKeyList, type VerifiedKeyList, verifyKeyList } from "../../protocol/key-list.ts";
+import { parsePrologue } from "../../protocol/messages/prologue.ts";
+import type { Answer, Notify } from "../../protocol/messages/session-request.ts";
+import { SessionInitiator } from "../../protocol/session/initiator.ts";
+import { verifyBinding } from "../../protocol/statements.ts";
+import { mlKem768 } from "../../protocol/suite/ml-kem.ts";
+import { nativeSuite as suite } from "../../protocol/suite/native.ts";
+import { signTicket } from "../../protocol/ticket.ts";
+import { Clients, type ListedClients } from "../../sshnpd/clients.ts";
+import type { HostKeys } from "../../sshnpd/host-keys.ts";
+import type { Log } from "../../sshnpd/log.ts";
+import { type GrantedSession, Requests, type RequestsOptions } from "../../sshnpd/requests.ts";
+import { cast, NOW } from "../protocol/fixtures.ts";
+import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
+
+export { suite };
+export const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
+export const people: ReturnType<typeof cast> = cast(suite);
+export const SILENT: Log = pino({ level: "silent" });
+
+const { client, device, directory, rendezvous } = people;
+export const clientBinding = verifyBinding(suite, client.binding, ed25519Line(client.owner.publicKey));
+export const deviceBinding = verifyBinding(suite, device.binding, ed25519Line(device.owner.publicKey));
+export const clientOwner: Fingerprint = fingerprint(
+  suite,
+  parsePublicKeyLine(ed25519Line(client.owner.publicKey)).blob,
+);
+
+export const keyList: VerifiedKeyList = verifyKeyList(
+  suite,
+  signKeyList(suite, directory.root, {
+    seq: 1,
+    issued: NOW,
+    expires: NOW + 1e9,
+    sealing: [directory.sealing.publicKey],
+    ticket: [directory.ticket.publicKey],
+    log: directory.log.publicKey,
+    origin: "np.example.org/log",
+  }),
+  fingerprint(suite, parsePublicKeyLine(ed25519Line(directory.root.publicKey)).blob),
+);
+
+export interface Stage extends AsyncDisposable {
+  readonly keys: PrivateFolder;
+  readonly clients: Clients;
+  readonly requests: Requests;
+  /** The sessions that were granted. */
+  readonly granted: GrantedSession[];
+  /** What was told to people. */
+  readonly told: string[];
+}
+
+/** A device of its own folder; the clients listed are by default @client, with its true owner key given. */
+export async function setStage(
+  hostKeys: Pick<HostKeys, "current">,
+  changes: Partial<RequestsOptions> & { readonly listed?: ListedClients } = {},
+): Promise<Stage> {
+  const folder: TemporaryFolder = await temporaryFolder();
+  const keys = await PrivateFolder.openOrCreate(join(folder.path, "keys"));
+  const told: string[] = [];
+  const granted: GrantedSession[] = [];
+  const listed = changes.listed ?? new Map<Name, Fingerprint | undefined>([[client.name, clientOwner]]);
+  const clients = new Clients(suite, keys, listed, (text) => told.push(text));
+  const requests = new Requests({
+    suite,
+    random,
+    loadKem: () => Promise.resolve(mlKem768),
+    device: { name: device.name, member: device.member, bindingHash: deviceBinding.hash },
+    deviceKey: device.x25519,
+    clients,
+    hostKeys,
+    sshPort: 22,
+    acceptsKeys: false,
+    keyListFor: () => Promise.resolve(keyList),
+    now: () => NOW + 1000,
+    hasRoom: () => true,
+    begin: (session) => granted.push(session),
+    log: SILENT,
+    ...changes,
+  });
+  return { keys, clients, requests, granted, told, [Symbol.asyncDispose]: () => folder.remove() };
+}
+
+export type RequestChanges = Partial<ConstructorParameters<typeof SessionInitiator>[2]> & {
+  readonly clientKey?: X25519PrivateKey;
+  readonly suite?: CipherSuite;
+};
+
+/** What @client would send, before the directory adds its part. */
+export function startRequest(changes: RequestChanges = {}): SessionInitiator {
+  const { clientKey, suite: other, ...session } = changes;
+  return new SessionInitiator(
+    { suite: other ?? suite, kem: mlKem768, random },
+    { client: clientKey ?? client.x25519, device: device.x25519.publicKey },
+    {
+      client: { name: client.name, member: client.member, bindingHash: clientBinding.hash },
+      device: { name: device.name, member: device.member, bindingHash: deviceBinding.hash },
+      service: "ssh",
+      login: "",
+      sshKey: undefined,
+      ...session,
+    },
+  );
+}
+
+/** A request as an honest directory hands it on, with some of it changed. */
+export function notifyOf(initiator: SessionInitiator, changes: Partial<Notify> = {}): Notify {
+  const prologueBytes = changes.prologueBytes ?? initiator.prologue;
+  return {
+    prologueBytes,
+    prologue: parsePrologue(prologueBytes),
+    message1: initiator.message1,
+    ticket: ticketFor(initiator),
+    clientName: client.nameStatement,
+    clientBinding: client.binding,
+    rendezvous: [rendezvous.statement],
+    ...changes,
+  };
+}
+
+export function ticketFor(
+  initiator: SessionInitiator,
+  changes: Partial<Parameters<typeof signTicket>[2]> = {},
+  key = directory.ticket,
+): Uint8Array {
+  return signTicket(suite, key, {
+    sid: initiator.sid,
+    legKey: initiator.legKey.publicKey,
+    entries: [{ key: rendezvous.ed25519.publicKey, boot: rendezvous.boot, addresses: rendezvous.addresses }],
+    issued: NOW,
+    expires: NOW + 60_000,
+    ...changes,
+  });
+}
+
+/** What the client reads in an answer that the device sealed for it. */
+export function readAnswer(initiator: SessionInitiator, answer: Answer, ticket: Uint8Array) {
+  if (!("message2" in answer)) throw new Error(`only a code came back: ${answer.code}`);
+  return initiator.readMessage2(answer.message2, ticket);
+}
+
+/** Two ends of one TCP connection over loopback. */
+export async function socketPair(): Promise<[Socket, Socket]> {
+  const server = createServer({ allowHalfOpen: true, noDelay: true }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const near = connect({ port, host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
+  const [far] = (await once(server, "connection")) as [Socket];
+  server.close();
+  return [near, far];
+}
