@@ -113,13 +113,13 @@ class Front {
   }
 
   /** Ends ssh once it waits for us, if it does not end by itself, and leaves the last word to `error`. */
-  async #giveUp(error: unknown): Promise<CommandEnd> {
+  async #giveUp(reason: unknown): Promise<CommandEnd> {
     const { child } = this.#ssh;
     await Promise.race([this.#door.visitor, this.#ssh.ended]);
     if (child.exitCode !== null || child.signalCode !== null) return await this.#ssh.ended;
     child.kill("SIGTERM");
     await this.#ssh.ended;
     if (this.#interruptedBy !== undefined) return { status: signalStatus(this.#interruptedBy), error: undefined };
-    return { status: 255, error };
+    return { status: 255, error: reason };
   }
 }

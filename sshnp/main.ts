@@ -6,6 +6,8 @@
 import type { Destination, SessionCommand } from "./command-line.ts";
 import type { CommandEnd } from "./ssh-process.ts";
 
+const DONE: CommandEnd = { status: 0, error: undefined };
+
 process.exit(await main(process.argv.slice(2)));
 
 async function main(words: readonly string[]): Promise<number> {
@@ -90,5 +92,3 @@ async function answer(question: "help" | "version" | "proxy help"): Promise<Comm
   process.stdout.write(question === "help" ? SESSION_HELP : PROXY_HELP);
   return DONE;
 }
-
-const DONE: CommandEnd = { status: 0, error: undefined };
