@@ -32,10 +32,9 @@ export class TokenBucket {
     return true;
   }
 
-  /** Whether there is one to take. */
-  hasToken(now: number): boolean {
-    this.#fill(now);
-    return this.#tokens >= 1;
+  /** Undoes a take. */
+  giveBack(): void {
+    this.#tokens += 1;
   }
 
   /** Whether it is as if new, so that nothing is lost by forgetting it. */

@@ -22,7 +22,7 @@ import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
 import type { Freshness } from "./freshness.ts";
 import type { LinkServer } from "./link-server.ts";
-import { AddressLimiter } from "./rate-limit.ts";
+import { AddressLimiter, type TokenBucket } from "./rate-limit.ts";
 import type { RendezvousAnswer, RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import type { Sessions } from "./sessions.ts";
@@ -111,12 +111,13 @@ export class Requests {
   async #activate({ body, sender }: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
     const { accounts, freshness, clock, links } = this.#services;
     const activation = parseActivation(body);
-    if (!this.#mayTry(address, stream)) return;
+    const tries = this.#takeTry(address, stream);
+    if (tries === undefined) return;
     if (!freshness.isNonce(activation.nonce, clock.now()))
       return stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
     const answer = await accounts.activate(activation, sender, clock.now());
     if ("stored" in answer) links.nameActivated(answer.stored.statement.name, activation.name);
-    this.#settle("activation", answer, stream, address);
+    this.#settle("activation", answer, stream, tries);
   }
 
   async #putStatement({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
@@ -131,10 +132,11 @@ export class Requests {
   async #activateRendezvous({ body, sender }: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
     const { registry, freshness, clock } = this.#services;
     const activation = parseRendezvousActivation(body);
-    if (!this.#mayTry(address, stream)) return;
+    const tries = this.#takeTry(address, stream);
+    if (tries === undefined) return;
     if (!freshness.isNonce(activation.nonce, clock.now()))
       return stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
-    this.#settleRendezvous(await registry.activate(activation, sender, clock.now()), stream, address);
+    this.#settleRendezvous(await registry.activate(activation, sender, clock.now()), stream, tries);
   }
 
   async #report({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
@@ -142,9 +144,10 @@ export class Requests {
     this.#settleRendezvous(await registry.report(parseRendezvousReport(body), sender, clock.now()), stream);
   }
 
-  #settle(event: string, answer: AccountAnswer, stream: ResponseStream, address?: string): void {
+  #settle(event: string, answer: AccountAnswer, stream: ResponseStream, tries?: TokenBucket): void {
     const { audit, log } = this.#services;
-    if ("refused" in answer) return this.#refuse(event, stream, answer.refused, address);
+    if ("refused" in answer) return this.#refuse(event, stream, answer.refused, tries);
+    tries?.giveBack();
     const { statement } = "stored" in answer ? answer.stored : answer.repeated;
     const verdict = "stored" in answer ? "stored" : "repeated";
     audit.write({ event, verdict, member: bindingSubject(statement), role: statement.role });
@@ -152,9 +155,10 @@ export class Requests {
     stream.end({ type: "done" });
   }
 
-  #settleRendezvous(answer: RendezvousAnswer, stream: ResponseStream, address?: string): void {
+  #settleRendezvous(answer: RendezvousAnswer, stream: ResponseStream, tries?: TokenBucket): void {
     const { audit, log } = this.#services;
-    if ("refused" in answer) return this.#refuse("rendezvous", stream, answer.refused, address);
+    if ("refused" in answer) return this.#refuse("rendezvous", stream, answer.refused, tries);
+    tries?.giveBack();
     if (answer.isNew) {
       audit.write({ event: "rendezvous", verdict: "registered", rendezvous: answer.name });
       log.info({ rendezvous: answer.name }, "rendezvous registered");
@@ -162,28 +166,29 @@ export class Requests {
     stream.end({ type: "rendezvous", statement: answer.statement });
   }
 
-  /**
-   * Refuses. A wrong try at a secret counts against the `address` that it came from, never against the name; so the audit,
-   * where it is written down, cannot be flooded with them either.
-   */
-  #refuse(event: string, stream: ResponseStream, code: RefusalCode, address?: string): void {
-    const { audit, clock, log } = this.#services;
-    if (address !== undefined) {
-      this.#wrongSecrets.bucket(address, clock.monotonic()).take(clock.monotonic());
-      audit.write({ event, verdict: code });
-    }
+  #refuse(event: string, stream: ResponseStream, code: RefusalCode, tries?: TokenBucket): void {
+    const { audit, log } = this.#services;
+    if (PROVES_SECRET.has(code)) tries?.giveBack();
+    // Others than those who try secrets, who are few by the limit on them, cannot write here.
+    if (tries !== undefined) audit.write({ event, verdict: code });
     log.debug({ code }, event);
     stream.end({ type: "refused", code, detail: 0 });
   }
 
-  /** Whether an address may try a secret; else it is told to wait. */
-  #mayTry(address: string, stream: ResponseStream): boolean {
+  /**
+   * Takes a try at a secret from an address, which counts unless the secret turns out to be right; undefined, and the
+   * sender is told to wait, when there is none left. Wrong tries never count against the name.
+   */
+  #takeTry(address: string, stream: ResponseStream): TokenBucket | undefined {
     const now = this.#services.clock.monotonic();
-    if (this.#wrongSecrets.bucket(address, now).hasToken(now)) return true;
+    const bucket = this.#wrongSecrets.bucket(address, now);
+    if (bucket.take(now)) return bucket;
     stream.end({ type: "refused", code: "E_RATE", detail: 1000 / WRONG_SECRETS_PER_SECOND });
-    return false;
+    return undefined;
   }
 }
+
+const PROVES_SECRET: ReadonlySet<RefusalCode> = new Set(["E_CRAM_USED", "E_MEMBER_KEY"]);
 
 const WRONG_SECRETS = { perSecond: WRONG_SECRETS_PER_SECOND, burst: WRONG_SECRETS_BURST };
 /** Everybody comes from this machine where a reverse proxy stands in front. */
