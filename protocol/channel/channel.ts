@@ -104,7 +104,7 @@ export class Channel {
   open(service: string): number | undefined {
     assert(this.#role === "client", "the client opens streams");
     if (this.#over || this.#streams.size >= this.#streamsAtOnce) return undefined;
-    if (this.#firstFlightRoom < service.length) return undefined;
+    if (this.#firstFlightRoom <= 0) return undefined;
     const number = this.#newestStream + 1;
     const window = this.#budget.take();
     this.#newestStream = number;
@@ -253,7 +253,7 @@ export class Channel {
         stream.receiveReset(record.code);
         if (record.code !== "finished" && stream.resetSent === undefined) this.#sendReset(stream, "acknowledged");
         this.#removeWhenGone(stream);
-        if (!broken && record.code !== "finished" && record.code !== "acknowledged") {
+        if (!broken && isBreak(record.code)) {
           events.push({ type: "reset", stream: record.stream, code: record.code });
         }
     }

@@ -73,8 +73,10 @@ export class ChannelStream extends Duplex {
 
   /** Answers a stream that the peer asks for with yes. */
   accept(): void {
-    this.#path.run(() => this.#path.channel.accept(this.number));
-    this.receiveOpened();
+    this.#path.run(() => {
+      this.#path.channel.accept(this.number);
+      this.receiveOpened();
+    });
   }
 
   /** Answers with no, or breaks the stream off for this reason. */
@@ -88,7 +90,7 @@ export class ChannelStream extends Duplex {
     return this.#endReceived && this.#ending && this.#done === undefined;
   }
 
-  /** The stream may be used in both directions from now on. */
+  /** The stream may be used in both directions from now on. This and the three below are for the path, within a run. */
   receiveOpened(): void {
     this.#mayEnd = true;
     this.#resolveOpened();

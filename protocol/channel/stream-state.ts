@@ -1,6 +1,6 @@
 import { assert, PeerError } from "../../keys/errors.ts";
 import { CREDIT_BYTES } from "../limits.ts";
-import type { ResetCode } from "./end-codes.ts";
+import type { BreakCode, ResetCode } from "./end-codes.ts";
 import { ReceiveWindow } from "./stream-window.ts";
 
 /**
@@ -139,8 +139,8 @@ export class StreamState {
   }
 }
 
-/** Whether a RESET of ours broke the stream off. */
-export function isBreak(code: ResetCode | undefined): boolean {
+/** Whether such a RESET breaks a stream off. */
+export function isBreak(code: ResetCode | undefined): code is BreakCode {
   return code !== undefined && code !== "finished" && code !== "acknowledged";
 }
 

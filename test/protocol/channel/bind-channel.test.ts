@@ -1,26 +1,20 @@
 import { createHash } from "node:crypto";
-import { once } from "node:events";
-import { connect, createServer, type Server, type Socket } from "node:net";
-import { Duplex } from "node:stream";
+import { getEventListeners, once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { finished } from "node:stream/promises";
 import { describe, expect, test } from "vitest";
-import {
-  bindChannel,
-  type BindOptions,
-  type ChannelBinding,
-  type Clock,
-} from "../../../protocol/channel/bind-channel.ts";
+import { bindChannel } from "../../../protocol/channel/bind-channel.ts";
 import type { ChannelStream } from "../../../protocol/channel/stream-adapter.ts";
 import { DATA_BYTES, LINGER_MS, PATH_DEAD_MS, PING_MS, SOCKET_QUEUE_BYTES } from "../../../protocol/limits.ts";
+import { boundEnds, HandClock, HandPipe, portOf } from "./bound-ends.ts";
 import { LIMITS, newChannel, RawPeer } from "./pair.ts";
 
 const MIB = 1024 * 1024;
-const never = new AbortController().signal;
-
 describe("over TCP", () => {
   test("64 MiB go both ways at once and arrive as they were sent", async () => {
     await using ends = await boundEnds();
-    const [near, far] = await openPair(ends);
+    const [near, far] = await ends.openPair();
     const results = await Promise.all([
       sendRandom(near, 64 * MIB),
       sendRandom(far, 64 * MIB),
@@ -47,7 +41,7 @@ describe("over TCP", () => {
 
   test("each direction ends on its own", async () => {
     await using ends = await boundEnds();
-    const [near, far] = await openPair(ends);
+    const [near, far] = await ends.openPair();
     near.end("question");
     expect((await readAll(far)).toString()).toBe("question");
     expect(far.writable).toBe(true);
@@ -77,7 +71,7 @@ describe("over TCP", () => {
 
   test("data, END and CLOSE that arrive together are delivered to a slow reader in full", async () => {
     await using ends = await boundEnds();
-    const [near, far] = await openPair(ends);
+    const [near, far] = await ends.openPair();
     far.end();
     await readAll(near);
     near.end(Buffer.alloc(3 * MIB, 7));
@@ -89,7 +83,7 @@ describe("over TCP", () => {
 
   test("what is written and ended ahead of the answer arrives once it is accepted", async () => {
     await using ends = await boundEnds();
-    const requested = nextOpen(ends);
+    const requested = ends.nextOpen();
     const near = ends.client.open("ssh");
     near.end(Buffer.alloc(MIB, 5));
     const far = await requested;
@@ -100,14 +94,39 @@ describe("over TCP", () => {
     expect((await readAll(near)).toString()).toBe("written before accept");
   });
 
+  test("an END of the device ahead of its answer waits for it", async () => {
+    await using ends = await boundEnds();
+    const requested = ends.nextOpen();
+    const near = ends.client.open("ssh");
+    const far = await requested;
+    far.end();
+    far.accept();
+    await readAll(near);
+    near.end("received");
+    expect((await readAll(far)).toString()).toBe("received");
+  });
+
+  test("what did not fit into the first flight follows as soon as the device has confirmed", async () => {
+    const early: ChannelStream[] = [];
+    await using ends = await boundEnds({
+      atOnce: ({ client }) => {
+        early.push(client.open("ssh"), client.open("ssh"), client.open("ssh"));
+        for (const stream of early) stream.end(Buffer.alloc(LIMITS.earlyWindow, 1));
+      },
+      device: { onOpen: (stream) => stream.once("end", () => stream.accept()).resume() },
+    });
+    await Promise.all(early.map((stream) => stream.opened));
+    expect(ends.clientSocket.bytesWritten).toBeGreaterThan(3 * LIMITS.earlyWindow);
+  });
+
   test("a reader that stops makes the sender stop at the window, and other streams go on", async () => {
     await using ends = await boundEnds();
-    const [near] = await openPair(ends);
+    const [near] = await ends.openPair();
     near.write(Buffer.alloc(64 * MIB));
-    const [other, farther] = await openPair(ends);
+    const [other, farther] = await ends.openPair();
     other.end(Buffer.alloc(16 * MIB, 3));
     expect((await readAll(farther)).length).toBe(16 * MIB);
-    await pong(ends);
+    await ends.pong();
     const most = LIMITS.streamWindow + LIMITS.earlyWindow + 16 * MIB;
     expect(ends.deviceSocket.bytesRead).toBeGreaterThan(most - DATA_BYTES);
     expect(ends.deviceSocket.bytesRead).toBeLessThan(most * 1.01);
@@ -116,10 +135,11 @@ describe("over TCP", () => {
 
   test("a socket that stops makes the senders stop, each with one chunk", async () => {
     await using ends = await boundEnds();
-    const streams = await Promise.all(Array.from({ length: 20 }, () => openPair(ends)));
+    const streams: ChannelStream[] = [];
+    for (let i = 0; i < 20; i++) streams.push((await ends.openPair())[0]);
     ends.deviceSocket.pause();
     let taken = 0;
-    for (const [near] of streams) {
+    for (const near of streams) {
       const write = (): void => {
         taken += DATA_BYTES;
         near.write(Buffer.alloc(DATA_BYTES), write);
@@ -134,6 +154,29 @@ describe("over TCP", () => {
     ends.deviceSocket.resume();
   });
 
+  test("a socket that takes one record at a time serves all streams in turn", async () => {
+    const pipe = new HandPipe();
+    const options = { signal: new AbortController().signal, clock: new HandClock() };
+    const client = bindChannel(newChannel("client"), pipe, options);
+    const peer = new RawPeer("device");
+    await pipe.deliver(peer.seal({ type: "confirm", next: 0 }));
+    for (let stream = 1; stream <= 10; stream++) {
+      client.open("ssh").write(Buffer.alloc(8 * DATA_BYTES));
+      await pipe.deliver(peer.seal({ type: "opened", stream, window: MIB }));
+    }
+    const order: number[] = [];
+    for (let turn = 0; turn < 60; turn++) {
+      for (const record of peer.open(pipe.takeWritten())) if (record.type === "data") order.push(record.stream);
+      await new Promise(setImmediate);
+    }
+    for (let stream = 1; stream <= 10; stream++) {
+      expect(order.slice(0, 50).filter((number) => number === stream).length).toBeGreaterThan(2);
+    }
+    client.close("finished");
+    pipe.destroy();
+    await client.closed;
+  });
+
   test("a refused stream is destroyed with the reason, the next one works", async () => {
     await using ends = await boundEnds();
     ends.onOpen = (stream) => stream.refuse(stream.service === "ssh" ? "unreachable" : "refused");
@@ -142,35 +185,35 @@ describe("over TCP", () => {
     await expect(finished(ssh)).rejects.toMatchObject({ code: "E_NO_SSHD" });
     const port = ends.client.open("tcp:10.0.0.1:5432");
     await expect(finished(port)).rejects.toMatchObject({ name: "DeniedError", code: "E_DEVICE_REFUSED" });
-    const [near, far] = await openPair(ends);
+    const [near, far] = await ends.openPair();
     near.end("hello");
     expect((await readAll(far)).toString()).toBe("hello");
   });
 
   test("a stream that is destroyed breaks off on the other side, and the next one works", async () => {
     await using ends = await boundEnds();
-    const [near, far] = await openPair(ends);
+    const [near, far] = await ends.openPair();
     far.write(Buffer.alloc(3 * MIB));
     near.destroy(new Error("local"));
     await expect(finished(far)).rejects.toMatchObject({ code: "E_TRUNCATED" });
-    const [second, farSecond] = await openPair(ends);
+    const [second, farSecond] = await ends.openPair();
     second.end("hello");
     expect((await readAll(farSecond)).toString()).toBe("hello");
   });
 
   test("the 65th stream is refused here, without a word to the peer", async () => {
     await using ends = await boundEnds();
-    for (let i = 0; i < LIMITS.streams; i++) await openPair(ends);
+    for (let i = 0; i < LIMITS.streams; i++) await ends.openPair();
     expect(() => ends.client.open("ssh")).toThrow(expect.objectContaining({ code: "E_BUSY" }));
-    await pong(ends);
+    await ends.pong();
   });
 });
 
 describe("the end", () => {
   test("by an abort closes as going away; every stream ends, and so do both sockets", async () => {
     const abort = new AbortController();
-    await using ends = await boundEnds({ signal: abort.signal });
-    const [near, far] = await openPair(ends);
+    await using ends = await boundEnds({ client: { signal: abort.signal } });
+    const [near, far] = await ends.openPair();
     const broken = Promise.allSettled([finished(near), finished(far)]);
     near.write(Buffer.alloc(20 * MIB));
     abort.abort();
@@ -182,14 +225,14 @@ describe("the end", () => {
   });
 
   test("before it began, by a signal that was aborted already, is the same", async () => {
-    await using ends = await boundEnds({ signal: AbortSignal.abort() });
+    await using ends = await boundEnds({ client: { signal: AbortSignal.abort() } });
     expect(await ends.client.closed).toEqual({ how: "closed", by: "us", code: "going-away" });
     expect(await ends.device.closed).toEqual({ how: "closed", by: "peer", code: "going-away" });
   });
 
   test("by a revocation tells the streams of the peer", async () => {
     await using ends = await boundEnds();
-    const [near] = await openPair(ends);
+    const [near] = await ends.openPair();
     const broken = expect(finished(near)).rejects.toMatchObject({ name: "DeniedError", code: "E_NOT_AUTHORIZED" });
     ends.device.close("revoked");
     expect(await ends.client.closed).toEqual({ how: "closed", by: "peer", code: "revoked" });
@@ -202,7 +245,7 @@ describe("the end", () => {
     ["is destroyed here", (socket) => socket.destroy()],
   ])("of a socket that %s without CLOSE is a truncation on both sides", async (_, stop) => {
     await using ends = await boundEnds();
-    const [near, far] = await openPair(ends);
+    const [near, far] = await ends.openPair();
     const broken = Promise.allSettled([finished(near), finished(far)]);
     stop(ends.deviceSocket);
     expect(await ends.client.closed).toMatchObject({ how: "truncated" });
@@ -212,7 +255,7 @@ describe("the end", () => {
 
   test("by garbage on the path is a failure here and one code there", async () => {
     await using ends = await boundEnds();
-    const [near] = await openPair(ends);
+    const [near] = await ends.openPair();
     const broken = expect(finished(near)).rejects.toMatchObject({ code: "E_PROTOCOL" });
     ends.deviceSocket.write(Buffer.alloc(100));
     expect(await ends.client.closed).toMatchObject({ how: "failed", error: { name: "PeerError", code: "E_PROTOCOL" } });
@@ -232,26 +275,28 @@ describe("the end", () => {
   });
 
   test("of an owner without onOpen refuses what is asked for", async () => {
-    await using ends = await boundEnds({}, "without onOpen");
+    await using ends = await boundEnds({ device: {} });
     await expect(finished(ends.client.open("ssh"))).rejects.toMatchObject({ code: "E_DEVICE_REFUSED" });
   });
 
   test("comes to a peer that makes us answer and never reads", async () => {
     const clock = new HandClock();
-    const { left, right } = stuckPipe();
-    const device = bindChannel(newChannel("device"), right, { signal: never, clock });
+    const pipe = new HandPipe();
+    const device = bindChannel(newChannel("device"), pipe, { signal: new AbortController().signal, clock });
     const peer = new RawPeer("client");
-    left.write(peer.seal({ type: "confirm", next: 0 }));
-    for (let stream = 1; stream < 100_000 && !right.writableEnded; stream++) {
-      left.write(
+    pipe.push(peer.seal({ type: "confirm", next: 0 }));
+    let most = 0;
+    for (let stream = 1; stream < 100_000 && !pipe.writableEnded; stream++) {
+      pipe.push(
         peer.seal({ type: "open", stream, window: 0, service: "ssh" }, { type: "reset", stream, code: "cancelled" }),
       );
       if (stream % 100 === 0) await new Promise(setImmediate);
+      most = Math.max(most, pipe.writableLength);
     }
     clock.advance(LINGER_MS);
     expect(await device.closed).toMatchObject({ how: "failed", error: { message: expect.stringContaining("reads") } });
-    expect(right.most).toBeGreaterThan(SOCKET_QUEUE_BYTES);
-    expect(right.most).toBeLessThan(right.writableHighWaterMark + SOCKET_QUEUE_BYTES + 1000);
+    expect(most).toBeGreaterThan(SOCKET_QUEUE_BYTES);
+    expect(most).toBeLessThan(pipe.writableHighWaterMark + SOCKET_QUEUE_BYTES + 1000);
   });
 });
 
@@ -259,16 +304,16 @@ describe("the heartbeat", () => {
   test("sends a PING every 15 s and tells the round trip", async () => {
     const clock = new HandClock();
     const trips: number[] = [];
-    await using ends = await boundEnds({ clock, onPong: (roundTripMs) => trips.push(roundTripMs) });
+    await using ends = await boundEnds({ client: { clock, onPong: (roundTripMs) => trips.push(roundTripMs) } });
     for (let i = 1; i <= 3; i++) {
-      await pongAfter(ends, () => clock.advance(PING_MS));
+      await ends.pong(() => clock.advance(PING_MS));
       expect(trips).toEqual(Array(i).fill(0));
     }
   });
 
   test("fails a path that is silent for 30 s after a PING", async () => {
     const clock = new HandClock();
-    await using ends = await boundEnds({ clock });
+    await using ends = await boundEnds({ client: { clock } });
     ends.deviceSocket.pause();
     clock.advance(PING_MS);
     clock.advance(PATH_DEAD_MS - 1);
@@ -283,149 +328,38 @@ describe("the heartbeat", () => {
     expect(clock.waiting).toBe(0);
   });
 
-  test("leaves no timer behind, and destroys a socket whose other side never ends", async () => {
+  test("spares a path on which anything moves", async () => {
     const clock = new HandClock();
-    await using ends = await boundEnds({ clock });
+    const pipe = new HandPipe();
+    const client = bindChannel(newChannel("client"), pipe, { signal: new AbortController().signal, clock });
+    const peer = new RawPeer("device");
+    await pipe.deliver(peer.seal({ type: "confirm", next: 0 }));
+    pipe.takeWritten();
+    clock.advance(PING_MS);
+    for (let i = 0; i < 10; i++) {
+      clock.advance(PATH_DEAD_MS - 1);
+      await pipe.deliver(peer.seal({ type: "ping", value: 1n }));
+      expect(pipe.writableEnded).toBe(false);
+    }
+    clock.advance(PATH_DEAD_MS + PING_MS);
+    expect(pipe.writableEnded).toBe(true);
+    clock.advance(LINGER_MS);
+    expect(await client.closed).toMatchObject({ how: "failed", error: { code: "E_TRUNCATED" } });
+  });
+
+  test("leaves nothing behind, and destroys a socket whose other side never ends", async () => {
+    const clock = new HandClock();
+    const { signal } = new AbortController();
+    await using ends = await boundEnds({ client: { clock, signal } });
     ends.deviceSocket.pause();
     ends.client.close("finished");
     clock.advance(LINGER_MS - 1);
     expect(ends.clientSocket.destroyed).toBe(false);
     clock.advance(1);
     expect(await ends.client.closed).toEqual({ how: "closed", by: "us", code: "finished" });
-    expect(clock.waiting).toBe(0);
+    expect([clock.waiting, getEventListeners(signal, "abort").length]).toEqual([0, 0]);
   });
 });
-
-const realClock: Clock = {
-  now: () => performance.now(),
-  after: (milliseconds, action) => {
-    const timer = setTimeout(action, milliseconds);
-    return () => clearTimeout(timer);
-  },
-};
-
-/** Time that passes when told to. */
-class HandClock implements Clock {
-  #now = 0;
-  readonly #timers = new Map<object, { at: number; action: () => void }>();
-
-  now(): number {
-    return this.#now;
-  }
-
-  after(milliseconds: number, action: () => void): () => void {
-    const key = {};
-    this.#timers.set(key, { at: this.#now + milliseconds, action });
-    return () => this.#timers.delete(key);
-  }
-
-  get waiting(): number {
-    return this.#timers.size;
-  }
-
-  advance(milliseconds: number): void {
-    const end = this.#now + milliseconds;
-    for (;;) {
-      const [next] = [...this.#timers].filter(([, { at }]) => at <= end).sort(([, a], [, b]) => a.at - b.at);
-      if (next === undefined) break;
-      this.#timers.delete(next[0]);
-      this.#now = next[1].at;
-      next[1].action();
-    }
-    this.#now = end;
-  }
-}
-
-class Ends implements AsyncDisposable {
-  readonly clientSocket: Socket;
-  readonly deviceSocket: Socket;
-  readonly client: ChannelBinding;
-  readonly device: ChannelBinding;
-  onOpen: (stream: ChannelStream) => void = () => {};
-  onPong: () => void = () => {};
-
-  constructor(clientSocket: Socket, deviceSocket: Socket, options: Partial<BindOptions>, withOnOpen: boolean) {
-    this.clientSocket = clientSocket;
-    this.deviceSocket = deviceSocket;
-    const onOpen = (stream: ChannelStream): void => this.onOpen(stream);
-    this.device = bindChannel(newChannel("device"), deviceSocket, {
-      signal: never,
-      clock: realClock,
-      ...(withOnOpen ? { onOpen } : {}),
-    });
-    this.client = bindChannel(newChannel("client"), clientSocket, {
-      signal: never,
-      clock: realClock,
-      ...options,
-      onPong: (roundTripMs) => {
-        options.onPong?.(roundTripMs);
-        this.onPong();
-      },
-    });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.deviceSocket.destroy();
-    this.clientSocket.destroy();
-    await Promise.all([this.client.closed, this.device.closed]);
-  }
-}
-
-/** A client and a device on two ends of a TCP connection, confirmed unless the options end it at once. */
-async function boundEnds(options: Partial<BindOptions> = {}, without?: "without onOpen"): Promise<Ends> {
-  const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const accepted = once(server, "connection");
-  const clientSocket = connect({ port: portOf(server), host: "127.0.0.1", allowHalfOpen: true });
-  const [deviceSocket] = await accepted;
-  server.close();
-  const confirmed = new Promise<void>((resolve) => {
-    options = { ...options, onConfirmed: resolve };
-  });
-  const ends = new Ends(clientSocket, deviceSocket, options, without === undefined);
-  await Promise.race([confirmed, ends.client.closed]);
-  return ends;
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
-
-function nextOpen(ends: Ends): Promise<ChannelStream> {
-  return new Promise((resolve) => {
-    ends.onOpen = resolve;
-  });
-}
-
-async function openPair(ends: Ends): Promise<[near: ChannelStream, far: ChannelStream]> {
-  const streams = new Map<number, (far: ChannelStream) => void>();
-  const previous = ends.onOpen;
-  const near = ends.client.open("ssh");
-  const requested = new Promise<ChannelStream>((resolve) => streams.set(near.number, resolve));
-  ends.onOpen = (stream) => {
-    const resolve = streams.get(stream.number);
-    if (resolve === undefined) previous(stream);
-    else resolve(stream);
-  };
-  const far = await requested;
-  far.accept();
-  await near.opened;
-  return [near, far];
-}
-
-/** A PING of the client's came back: all that was sent before it has arrived. */
-function pong(ends: Ends): Promise<void> {
-  return pongAfter(ends, () => ends.client.ping());
-}
-
-function pongAfter(ends: Ends, ping: () => void): Promise<void> {
-  return new Promise((resolve) => {
-    ends.onPong = resolve;
-    ping();
-  });
-}
 
 /** The kernel and the socket take no more. */
 async function filled(socket: Socket): Promise<void> {
@@ -465,23 +399,4 @@ async function readAll(stream: Duplex): Promise<Buffer> {
   stream.on("data", (chunk: Uint8Array) => chunks.push(chunk));
   await once(stream, "end");
   return Buffer.concat(chunks);
-}
-
-/** A pipe whose right end can write, but nobody reads what it writes. */
-function stuckPipe(): { left: { write(bytes: Uint8Array): void }; right: Duplex & { most: number } } {
-  class Right extends Duplex {
-    most = 0;
-    override _read(): void {}
-    override _write(): void {}
-  }
-  const right = new Right();
-  return {
-    left: {
-      write: (bytes) => {
-        right.push(bytes);
-        right.most = Math.max(right.most, right.writableLength);
-      },
-    },
-    right,
-  };
 }

@@ -178,7 +178,7 @@ describe("credit", () => {
     const most = 2 ** 31;
     const opened: ChannelRecord = { type: "opened", stream: 1, window: most - earlyWindow };
     expect(names(clientReceives(opened))).toEqual(["opened"]);
-    expect(clientReceives(opened, { type: "window", stream: 1, credit: 1 }).at(-1)).toEqual(FAILED);
+    expect(clientReceives(opened, WINDOW(1, 1)).at(-1)).toEqual(FAILED);
     expect(clientReceives({ type: "opened", stream: 1, window: most - earlyWindow + 1 })).toEqual([FAILED]);
   });
 
@@ -191,6 +191,7 @@ describe("credit", () => {
         .open(output(client))
         .flatMap((record) => (record.type === "open" ? [record.window] : []));
       expect(windows[0]).toBe(limits.streamWindow);
+      expect(windows[9]).toBeGreaterThan(limits.sessionWindow / 128);
       expect(Math.min(...windows)).toBeGreaterThanOrEqual(limits.sessionWindow / 256);
       expect(windows.reduce((sum, window) => sum + window)).toBeLessThanOrEqual(limits.sessionWindow);
     }
@@ -244,6 +245,19 @@ describe("ending", () => {
     expect(names(pair.toDevice())).toEqual(["open-requested", "data"]);
   });
 
+  test("with RESET(finished) is the peer's last word, though we have not taken all of its bytes", () => {
+    const last: readonly ChannelRecord[] = [WINDOW(1, 1), RESET(1, "finished"), RESET(1, "failed"), END(1)];
+    for (const record of last) {
+      const device = newChannel("device");
+      const client = new RawPeer("client");
+      device.receive(client.seal(CONFIRM, OPEN(1), DATA(1, 5)), 0);
+      device.accept(1);
+      device.end(1);
+      expect(names(device.receive(client.seal(END(1), RESET(1, "finished")), 0))).toEqual(["ended"]);
+      expect(device.receive(client.seal(record), 0)).toEqual([FAILED]);
+    }
+  });
+
   test("crossing ENDs, with WINDOW behind them, are in order", () => {
     const pair = new Pair();
     const stream = pair.openStream();
@@ -267,9 +281,9 @@ describe("ending", () => {
     ["DATA after RESET", [OPEN(1), RESET(1, "failed"), DATA(1, 1)]],
     ["RESET after RESET", [OPEN(1), RESET(1, "failed"), RESET(1, "failed")]],
     ["OPENED to a device", [OPEN(1), { type: "opened", stream: 1, window: 1 }]],
-    ["WINDOW ahead of OPENED", [OPEN(1), { type: "window", stream: 1, credit: 1 }]],
+    ["WINDOW ahead of OPENED", [OPEN(1), WINDOW(1, 1)]],
     ["DATA for a stream that never was", [DATA(1, 1)]],
-    ["WINDOW for a stream that never was", [{ type: "window", stream: 1, credit: 1 }]],
+    ["WINDOW for a stream that never was", [WINDOW(1, 1)]],
     ["END for a stream that never was", [END(1)]],
     ["RESET for a stream that never was", [RESET(1, "failed")]],
     ["an unsolicited PONG", [{ type: "pong", value: 0n }]],
@@ -285,7 +299,7 @@ describe("ending", () => {
     ["OPENED twice", [OPENED(1), OPENED(1)]],
     ["DATA ahead of OPENED", [DATA(1, 1)]],
     ["END ahead of OPENED", [END(1)]],
-    ["WINDOW ahead of OPENED", [{ type: "window", stream: 1, credit: 1 }]],
+    ["WINDOW ahead of OPENED", [WINDOW(1, 1)]],
     ["OPENED after a refusal", [RESET(1, "refused"), OPENED(1)]],
     ["CONFIRM again", [CONFIRM]],
   ])("%s is refused by a client", (_, records) => {
@@ -458,6 +472,10 @@ function OPENED(stream: number): ChannelRecord {
 
 function DATA(stream: number, length: number): ChannelRecord {
   return { type: "data", stream, bytes: new Uint8Array(length) };
+}
+
+function WINDOW(stream: number, credit: number): ChannelRecord {
+  return { type: "window", stream, credit };
 }
 
 function END(stream: number): ChannelRecord {
