@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import { assert, double, nat, property } from "fast-check";
 import { expect, test } from "vitest";
 import type { Link, LinkEvent } from "../../directory/client.ts";
 import { DeniedError, PeerError, SecurityError, SetupError, UnavailableError } from "../../keys/errors.ts";
@@ -6,9 +6,9 @@ import { RECONNECT_FIRST_MS, RECONNECT_MS } from "../../protocol/limits.ts";
 import { isFinal, keepLinked, reconnectDelay } from "../../sshnpd/link.ts";
 
 test("the first try comes within 250 ms, later ones at any moment of a span that doubles up to 30 s", () => {
-  const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
-  fc.assert(
-    fc.property(fc.nat(100_000), random, (failures, at) => {
+  const random = double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+  assert(
+    property(nat(100_000), random, (failures, at) => {
       const span = Math.min(RECONNECT_MS, RECONNECT_FIRST_MS * 2 ** failures);
       const wait = reconnectDelay(failures, at);
       expect(wait).toBeGreaterThanOrEqual(0);
