@@ -1,9 +1,17 @@
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
-import type { Name } from "../keys/names.ts";
+import type { MemberName, Name, Role } from "../keys/names.ts";
 import { addName } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
+import type { Presence } from "./presence.ts";
 import type { RendezvousRegistry, RendezvousSummary } from "./rendezvous-registry.ts";
 import type { Store } from "./store.ts";
+
+export interface MemberSummary {
+  readonly member: MemberName;
+  readonly role: Role;
+  /** Whether it has a link to this directory now. */
+  readonly isOnline: boolean;
+}
 
 /** A name for people to read. */
 export interface NameSummary {
@@ -11,8 +19,7 @@ export interface NameSummary {
   /** ms since 1970 UTC. */
   readonly added: number;
   readonly isActivated: boolean;
-  /** `@acme/MEMBER` without the name, with its role. */
-  readonly members: readonly { readonly member: string; readonly role: string }[];
+  readonly members: readonly MemberSummary[];
 }
 
 /** What whoever runs a directory may do to it. */
@@ -25,8 +32,11 @@ export interface Administration {
   rendezvous(): Promise<RendezvousSummary[]>;
 }
 
-/** Administration by the process that has the store. */
-export function administer(store: Store, registry: RendezvousRegistry, audit: Audit): Administration {
+/** Administration by the process that has the store; `presence` when it serves, too. */
+export function administer(
+  { store, registry, audit }: { readonly store: Store; readonly registry: RendezvousRegistry; readonly audit: Audit },
+  presence?: Presence,
+): Administration {
   return {
     async addName(name, activationKey) {
       const result = await addName(store, name, activationKey, Date.now());
@@ -34,9 +44,10 @@ export function administer(store: Store, registry: RendezvousRegistry, audit: Au
       return result;
     },
     async names() {
-      const members = new Map<Name, { member: string; role: string }[]>();
+      const members = new Map<Name, MemberSummary[]>();
       for (const { name, member, role } of await store.members()) {
-        members.set(name, [...(members.get(name) ?? []), { member, role }]);
+        const isOnline = presence?.get({ name, member }) !== undefined;
+        members.set(name, [...(members.get(name) ?? []), { member, role, isOnline }]);
       }
       return (await store.names()).map(([name, { added, statement }]) => {
         return { name, added, isActivated: statement !== undefined, members: members.get(name) ?? [] };

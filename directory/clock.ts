@@ -4,6 +4,15 @@ export interface Clock {
   now(): number;
   /** ms that no clock setting changes: for durations. */
   monotonic(): number;
+  /** Calls `action` every `ms`; returns what ends that. */
+  every(ms: number, action: () => void): () => void;
 }
 
-export const SYSTEM_CLOCK: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
+export const SYSTEM_CLOCK: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  every(ms, action) {
+    const timer = setInterval(action, ms);
+    return () => clearInterval(timer);
+  },
+};

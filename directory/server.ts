@@ -50,6 +50,7 @@ export interface Directory {
   readonly port: number;
   readonly keyring: Keyring;
   readonly registry: RendezvousRegistry;
+  readonly presence: Presence;
   readonly audit: Audit;
   /** Closes links, answers and the port; the store stays open. */
   close(): Promise<void>;
@@ -89,16 +90,22 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   };
 
   const http = await listen(options, { posts, links, keyring, limiter, clock, log });
-  const timers = [setInterval(everySecond, 1000), setInterval(() => void everyPeriod().catch(failed), KEEPALIVE_MS)];
+  const timers = [
+    clock.every(1000, everySecond),
+    clock.every(KEEPALIVE_MS, () => {
+      everyPeriod().catch(failed);
+    }),
+  ];
   const address = http.address() as AddressInfo;
   return {
     host: options.listen.host,
     port: address.port,
     keyring,
     registry,
+    presence,
     audit,
     async close() {
-      for (const timer of timers) clearInterval(timer);
+      for (const stop of timers) stop();
       const closed = new Promise((resolve) => http.close(resolve));
       posts.close();
       await links.close();
@@ -163,7 +170,7 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
     response.end(encodeSignedText(keyring.keyList));
   } else if (what === "POST /v1/messages") {
     posts.post(request, response, address).catch((error: unknown) => {
-      if (!request.destroyed) log.error({ err: error }, "request failed");
+      if (request.complete) log.error({ err: error }, "request failed");
       response.destroy();
     });
   } else {

@@ -65,7 +65,7 @@ async function listNames({ data }: Options): Promise<void> {
     name,
     isActivated ? "activated" : "waiting",
     minute(added),
-    members.map(({ member, role }) => `${member} (${role})`).join(", "),
+    members.map(({ member, role, isOnline }) => `${member} (${role}${isOnline ? ", online" : ""})`).join(", "),
   ]);
   if (rows.length === 0) process.stderr.write("There are no names yet. Make one: sshnp-directory name add @acme\n");
   else process.stdout.write(table([["NAME", "STATE", "ADDED", "MEMBERS"], ...rows]));

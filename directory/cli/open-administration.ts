@@ -27,7 +27,7 @@ export async function withAdministration<T>(
   const registry = await RendezvousRegistry.load(primitives, store, keyring);
   const audit = await Audit.open(folder, () => {});
   try {
-    return await action(administer(store, registry, audit), folder);
+    return await action(administer({ store, registry, audit }), folder);
   } finally {
     await audit.close();
   }

@@ -76,7 +76,7 @@ async function run(options: RunOptions): Promise<void> {
   await writeAddress(folder, address);
   await using _administration = await serveAdministration(
     folder,
-    administer(store, directory.registry, directory.audit),
+    administer({ ...directory, store }, directory.presence),
   );
   await using _rendezvous = await ownRendezvous(rendezvousAt, { directory, at, tls, folder, suite, log });
   directory.audit.write({ event: "started", address });

@@ -13,7 +13,7 @@ import { signSshsig } from "../../keys/sshsig.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { DirectoryClient, type Link, openLink } from "../../directory/client.ts";
 import { administer, type Administration } from "../../directory/administration.ts";
-import { SYSTEM_CLOCK } from "../../directory/clock.ts";
+import type { Clock } from "../../directory/clock.ts";
 import { type Directory, type DirectoryOptions, startDirectory } from "../../directory/server.ts";
 import { Store } from "../../directory/store.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
@@ -77,7 +77,7 @@ export class World implements AsyncDisposable {
   }
 
   get administration(): Administration {
-    return administer(this.store, this.directory.registry, this.directory.audit);
+    return administer({ ...this.directory, store: this.store }, this.directory.presence);
   }
 
   /** Stops it; the data stay. */
@@ -98,8 +98,7 @@ export class World implements AsyncDisposable {
       store: this.#store,
       listen: { host: "127.0.0.1", port: 0 },
       maxConnections: 1000,
-      log: pino({ level: "silent" }),
-      clock: SYSTEM_CLOCK,
+      log: pino({ level: "fatal" }),
       ...this.#options,
     });
   }
@@ -145,6 +144,38 @@ export class World implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.pause();
     await this.folder.remove();
+  }
+}
+
+/** A clock that goes as the system's does, and can be set forward; what is due by then happens at once. */
+export class TestClock implements Clock {
+  #ahead = 0;
+  readonly #timers = new Set<{ readonly ms: number; readonly action: () => void; due: number }>();
+
+  now(): number {
+    return Math.floor(Date.now() + this.#ahead);
+  }
+
+  monotonic(): number {
+    return performance.now() + this.#ahead;
+  }
+
+  every(ms: number, action: () => void): () => void {
+    const timer = { ms, action, due: this.monotonic() + ms };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  advance(ms: number): void {
+    const end = this.monotonic() + ms;
+    for (;;) {
+      const [next] = [...this.#timers].sort((a, b) => a.due - b.due);
+      if (next === undefined || next.due > end) break;
+      this.#ahead += Math.max(0, next.due - this.monotonic());
+      next.due += next.ms;
+      next.action();
+    }
+    this.#ahead += Math.max(0, end - this.monotonic());
   }
 }
 
