@@ -34,6 +34,11 @@ export class PostServer {
     this.#handle = handle;
   }
 
+  /** Answers that are being streamed. */
+  get open(): number {
+    return this.#streams.size;
+  }
+
   async post(request: IncomingMessage, response: ServerResponse, address: string): Promise<void> {
     const bytes = await readBody(request);
     if (bytes === undefined) return refuse(response, 413);

@@ -51,6 +51,7 @@ export interface Directory {
   readonly keyring: Keyring;
   readonly registry: RendezvousRegistry;
   readonly presence: Presence;
+  readonly posts: Pick<PostServer, "open">;
   readonly audit: Audit;
   /** Closes links, answers and the port; the store stays open. */
   close(): Promise<void>;
@@ -103,6 +104,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     keyring,
     registry,
     presence,
+    posts,
     audit,
     async close() {
       for (const stop of timers) stop();

@@ -32,6 +32,13 @@ export async function only(frames: AsyncGenerator<Frame>): Promise<Frame> {
   return frame;
 }
 
+/** Ends an answer before its end, as a client that is killed does, and waits until the directory has seen that. */
+export async function lose(world: World, frames: AsyncGenerator<Frame>): Promise<void> {
+  const { open } = world.directory.posts;
+  await frames.return(undefined);
+  while (world.directory.posts.open >= open) await new Promise(setImmediate);
+}
+
 /** A device's link as tests read it. */
 export class TestLink {
   readonly link: Link;
