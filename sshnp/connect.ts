@@ -96,7 +96,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
       const { payload, keys: sessionKeys } = initiator.readMessage2(outcome.message2, outcome.ticket);
       if (payload.refusal !== undefined) throw deviceRefusal(attempt, payload.refusal);
       const { hostKeys } = payload;
-      if (hostKeys.length === 0) throw noSshServer(attempt, "no SSH server answers on it");
+      if (hostKeys.length === 0) throw noSshServer(attempt, "no SSH server answers on it.");
       await pinDevice(suite, folder, { claim, given, hostKeys }, directory.now());
       if (judged.firstContact) {
         const owner = `owner ${judged.ownerFingerprint}`;

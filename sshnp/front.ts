@@ -107,7 +107,7 @@ class Front {
     const end = await this.#ssh.ended;
     if (end.status !== 255 || end.error !== undefined) return end;
     if (failure !== undefined) return { status: 255, error: failure };
-    if (hungUp) return { status: 255, error: noSshServer(session.attempt, "its SSH server hung up without a word") };
+    if (hungUp) return { status: 255, error: noSshServer(session.attempt, "its SSH server hung up without a word.") };
     if (!this.#watch.mayHaveBeenRefused) return end;
     return { status: 255, error: sshRefused(session.attempt, this.#command.destination.login) };
   }

@@ -115,6 +115,8 @@ export function deviceRefusal(
           next: `New keys for ${attempt.client}? Then on the device, once its owner confirms them: sshnp trust accept ${attempt.client} FINGERPRINT`,
         },
       );
+    case "E_NO_SSHD":
+      return noSshServer(attempt, `nothing answers on its SSH port.${reason}`);
     case "E_RATE":
     case "E_BUSY":
       return new UnavailableError(refusal.code, `${member} of ${name} has too much to do.${reason}`, {
@@ -156,7 +158,7 @@ export function unreadableRequest(attempt: Attempt, code: RefusalCode, labels: s
 export function noSshServer(attempt: Attempt, fact: string): UnavailableError {
   return new UnavailableError(
     "E_NO_SSHD",
-    `${attempt.device.member} of ${attempt.device.name} is online, but ${fact}.`,
+    `${attempt.device.member} of ${attempt.device.name} is online, but ${fact}`,
     {
       next: "On the device: systemctl start ssh   or, if its SSH server listens on another port: sshnpd --ssh-port PORT",
     },

@@ -95,7 +95,7 @@ export function openSession(
 /** Why the one stream of the session broke. */
 function streamError(error: Error, attempt: Attempt): SshnpError {
   if (!(error instanceof SshnpError)) return truncated(attempt, error);
-  if (error.code === "E_NO_SSHD") return noSshServer(attempt, "nothing answers on its SSH port");
+  if (error.code === "E_NO_SSHD") return noSshServer(attempt, "nothing answers on its SSH port.");
   if (error.code === "E_DEVICE_REFUSED") return deviceRefusal(attempt, { code: "E_DEVICE_REFUSED", reason: "" });
   return error.code === "E_TRUNCATED" ? truncated(attempt, error) : error;
 }

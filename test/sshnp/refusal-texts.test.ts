@@ -1,0 +1,117 @@
+import { expect, test } from "vitest";
+import { UnavailableError } from "../../keys/errors.ts";
+import { parseMember, parseName } from "../../keys/names.ts";
+import { REFUSAL_NUMBERS, type RefusalCode } from "../../protocol/refusal-codes.ts";
+import {
+  type Attempt,
+  deviceRefusal,
+  directoryRefusal,
+  lastSeen,
+  noClientKeys,
+  noSshBinary,
+  noSshServer,
+  severalClients,
+  sshRefused,
+  timedOut,
+  truncated,
+  unreadableRequest,
+} from "../../sshnp/refusal-texts.ts";
+import { type CommandName, runCommand } from "../support/processes.ts";
+import { temporaryFolder } from "../support/temp-folder.ts";
+
+const ATTEMPT: Attempt = {
+  client: parseName("@client"),
+  device: { name: parseName("@device"), member: parseMember("mygateway") },
+  directory: "http://np.example.org:7800",
+};
+const NOW = Date.UTC(2026, 10, 22, 10, 55);
+const SEEN = NOW - 14 * 60_000;
+const CODES = Object.keys(REFUSAL_NUMBERS) as RefusalCode[];
+/** Those that a device has words of its own for, and one that it has none for. */
+const DEVICE_CODES = [
+  "E_DEVICE_REFUSED",
+  "E_OWNER_KEY",
+  "E_MEMBER_KEY",
+  "E_STATEMENT",
+  "E_NO_SSHD",
+  "E_BUSY",
+  "E_PROTOCOL",
+] as const;
+
+const ALL = [
+  ...CODES.map((code) => directoryRefusal(ATTEMPT, { code, detail: code === "E_OFFLINE" ? SEEN : 2500 }, NOW)),
+  ...DEVICE_CODES.map((code) => deviceRefusal(ATTEMPT, { code, reason: "" })),
+  deviceRefusal(ATTEMPT, { code: "E_DEVICE_REFUSED", reason: "it does not list @client" }),
+  unreadableRequest(ATTEMPT, "E_VERSION", "sshnp/1"),
+  unreadableRequest(ATTEMPT, "E_PROTOCOL", ""),
+  noSshServer(ATTEMPT, "nothing answers on its SSH port."),
+  sshRefused(ATTEMPT, "pi"),
+  sshRefused(ATTEMPT, ""),
+  truncated(ATTEMPT, undefined),
+  timedOut(ATTEMPT, "The device did not come", 20),
+  noClientKeys(undefined, "/home/me/keys"),
+  noClientKeys(ATTEMPT.client, "/home/me/keys"),
+  severalClients(["@alice", "@bob"], "/home/me/keys"),
+  noSshBinary(undefined),
+].filter((error) => error !== undefined);
+
+test("the texts are these", async () => {
+  const text = ALL.map(({ name, code, message, next }) => `${code} (${name})\n${message}\n${next}\n`).join("\n");
+  await expect(text).toMatchFileSnapshot("refusal-texts.golden.txt");
+});
+
+test("every text is a fact and a next step, in plain characters", () => {
+  for (const { message, next } of ALL) {
+    expect(message).toMatch(/^[A-Za-z@][ -~]{20,}[.:"]$/);
+    expect(next).toMatch(/^[ -~]{10,}$/);
+  }
+});
+
+test("every command that a text names is there", { timeout: 60_000 }, async () => {
+  await using folder = await temporaryFolder();
+  const named = new Set(ALL.flatMap(({ message, next }) => commandsIn(`${message} ${next}`)));
+  expect([...named].sort()).toMatchInlineSnapshot(`
+    [
+      "sshnp",
+      "sshnp trust accept",
+      "sshnp-directory rendezvous ls",
+      "sshnp-keys activate",
+      "sshnp-rendezvous run",
+      "sshnpd",
+    ]
+  `);
+  for (const line of named) {
+    const [command, ...verbs] = line.split(" ");
+    const exit = await runCommand(command as CommandName, [...verbs, "--help"], { env: { HOME: folder.path } });
+    expect({ line, ...exit }).toMatchObject({ line, code: 0, stdout: expect.stringContaining("Usage:") });
+  }
+});
+
+test("what a device says is escaped and marked as its own", () => {
+  const { message } = deviceRefusal(ATTEMPT, { code: "E_DEVICE_REFUSED", reason: "\u001b]0;x\u0007\u202e no\n[E_OK]" });
+  expect(message).toBe('mygateway of @device itself refused @client. It says: "\\u001b]0;x\\u0007\\u202e no\\n[E_OK]"');
+});
+
+test.each([
+  [SEEN, "last seen 14 min ago (2026-11-22 10:41 UTC)"],
+  [NOW - 1000, "last seen just now (2026-11-22 10:54 UTC)"],
+  [NOW + 60_000, "last seen just now (2026-11-22 10:56 UTC)"],
+  [NOW - 3 * 3_600_000, "last seen 3 h ago (2026-11-22 07:55 UTC)"],
+  [NOW - 9 * 24 * 3_600_000, "last seen 9 days ago (2026-11-13 10:55 UTC)"],
+  [0, "it is not known when it was last seen"],
+  [Number.MAX_SAFE_INTEGER, "it is not known when it was last seen"],
+])("%d is: %s", (time, text) => {
+  expect(lastSeen(time, NOW)).toBe(text);
+});
+
+test("an error keeps its cause for those who look for bugs", () => {
+  const cause = new UnavailableError("E_TRUNCATED", "x");
+  expect(truncated(ATTEMPT, cause).cause).toBe(cause);
+});
+
+/** `sshnp-keys activate`, `sshnp trust accept` and so on, without their arguments. */
+function commandsIn(text: string): string[] {
+  const pattern =
+    /\bsshnp(?:d|-keys activate|-directory rendezvous ls|-rendezvous run|-[a-z]+|(?: trust [a-z]+)?)(?= |$|,|\.)/g;
+  return text.match(pattern) ?? [];
+}

@@ -1,0 +1,50 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+
+/** A TCP proxy of the test's own: it keeps all that passes and can be cut. */
+export interface TcpTap extends AsyncDisposable {
+  readonly port: number;
+  /** Everything that passed so far, both ways, connection after connection. */
+  readonly recorded: Buffer;
+  /** Breaks all connections, as a network does that loses them. */
+  cut(): void;
+}
+
+/** `target` is asked for at each connection. */
+export async function startTcpTap(target: () => number): Promise<TcpTap> {
+  const chunks: Buffer[] = [];
+  const sockets = new Set<Socket>();
+  const keep = (socket: Socket): void => {
+    sockets.add(socket);
+    socket.on("error", () => {}).on("close", () => sockets.delete(socket));
+    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  };
+  const server = createServer({ allowHalfOpen: true }, (near) => {
+    const far = connect({ port: target(), host: "127.0.0.1", allowHalfOpen: true });
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      keep(socket);
+      socket.pipe(other);
+      socket.on("close", () => other.destroy());
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const cut = (): void => {
+    for (const socket of sockets) socket.resetAndDestroy();
+  };
+  return {
+    port: (server.address() as AddressInfo).port,
+    get recorded(): Buffer {
+      return Buffer.concat(chunks);
+    },
+    cut,
+    async [Symbol.asyncDispose]() {
+      cut();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
