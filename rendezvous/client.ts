@@ -40,7 +40,8 @@ export interface DialLegOptions {
 export interface Leg {
   /**
    * Bytes to and from the other end. What is written before `joined` goes ahead as early data, up to 64 KiB. It may be
-   * half-closed. When it fails it closes without an `end`; nobody needs to listen for its `error`.
+   * half-closed. That it ends does not tell why: a rendezvous that loses the other end ends this one as well. Nobody
+   * needs to listen for its `error`; after one, as after its last byte, it closes.
    */
   readonly socket: Duplex;
   /** Fulfilled when the other end is there. Rejected with {UnavailableError} E_RENDEZVOUS, or the signal's reason. */

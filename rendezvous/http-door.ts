@@ -18,7 +18,8 @@ export function httpDoor({ isReady, onLeg }: HttpDoorOptions): Server {
   const webSockets = new WebSocketServer({ noServer: true, clientTracking: false, ...WEBSOCKET_LIMITS });
   const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
     const [status, text] = answerTo(request, isReady());
-    response.writeHead(status, { connection: "close", "content-type": "text/plain" }).end(text);
+    const headers = { connection: "close", "content-type": "text/plain", "content-length": text.length };
+    response.writeHead(status, headers).end(text);
   });
   server.on("clientError", (_error, socket) => socket.destroy());
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {

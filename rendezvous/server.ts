@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import { performance } from "node:perf_hooks";
 import type { Logger } from "pino";
 import { concat, equalBytes, hex, utf8 } from "../keys/bytes.ts";
 import { assert, SetupError } from "../keys/errors.ts";
@@ -11,15 +10,14 @@ import type { RendezvousSelf } from "./hello-verdict.ts";
 import { httpDoor } from "./http-door.ts";
 import { Leg } from "./leg.ts";
 import { Lobby, type LobbyLimits } from "./lobby.ts";
-import type { LegId, LobbyAction, LobbyEvent } from "./lobby-events.ts";
+import type { Instant, LegId, LobbyAction, LobbyEvent } from "./lobby-events.ts";
 import { originOf } from "./origin.ts";
 import { type SpliceReport, splice } from "./splice.ts";
 import { WebSocketStream } from "./web-socket-stream.ts";
 
 export interface RendezvousServerOptions extends RendezvousSelf {
   readonly listen: { readonly host: string; readonly port: number };
-  /** The directory's time as far as it is known, ms since 1970 UTC. */
-  readonly time: () => number;
+  readonly now: () => Instant;
   /** A ticket is signed with a key that is not known: {@link RendezvousServer.useKeyList} may help. */
   readonly askForKeys: () => void;
   readonly log: Logger;
@@ -39,7 +37,7 @@ export class RendezvousServer {
   readonly #lobby: Lobby;
   readonly #listener: Server;
   readonly #http = httpDoor({
-    isReady: () => this.#options.time() < this.#keysExpire,
+    isReady: () => this.#options.now().time < this.#keysExpire,
     onLeg: (socket, webSocket) => {
       const leg = this.#legBySocket.get(socket);
       if (leg === undefined) webSocket.terminate();
@@ -148,15 +146,17 @@ export class RendezvousServer {
 
   #read(leg: Leg, stream: Socket | WebSocketStream, first: Uint8Array): void {
     leg.read(stream, first, {
-      onHello: (hello) => this.#tell({ type: "hello", leg: leg.id, hello }),
+      onHello: (hello) => {
+        this.#options.log.debug({ leg: leg.id, role: hello.role }, "leg said hello");
+        this.#tell({ type: "hello", leg: leg.id, hello });
+      },
       onMalformed: () => this.#tell({ type: "malformed", leg: leg.id }),
       onEarly: (bytes) => this.#tell({ type: "early", leg: leg.id, bytes }),
     });
   }
 
   #tell(event: LobbyEvent): void {
-    const now = { time: this.#options.time(), monotonic: performance.now() };
-    for (const action of this.#lobby.handle(event, now)) this.#perform(action);
+    for (const action of this.#lobby.handle(event, this.#options.now())) this.#perform(action);
   }
 
   #perform(action: LobbyAction): void {
@@ -182,7 +182,7 @@ export class RendezvousServer {
   #join(sid: Uint8Array, client: Leg | undefined, device: Leg | undefined): void {
     assert(client?.stream !== undefined && device?.stream !== undefined, "who is joined has said hello");
     const log = this.#options.log.child({ sid: hex(sid) });
-    const start = performance.now();
+    const start = this.#options.now().monotonic;
     log.debug({ client: client.id, device: device.id }, "session joined");
     for (const { stream } of [client, device]) stream?.write(Uint8Array.of(LEG_STATUS.joined));
     splice(
@@ -190,7 +190,8 @@ export class RendezvousServer {
       { stream: device.stream, early: device.takeEarly() },
       {
         excerptBytes: this.#options.excerptBytes ?? 0,
-        onEnd: (report) => log.info({ ...summary(report), ms: Math.round(performance.now() - start) }, "session ended"),
+        onEnd: (report) =>
+          log.info({ ...summary(report), ms: Math.round(this.#options.now().monotonic - start) }, "session ended"),
       },
     );
   }
