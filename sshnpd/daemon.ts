@@ -99,6 +99,8 @@ async function keepOnline({ own, folder, directory, clients, requests, log, sign
   const host = hostName({ name, member });
   let { isPending } = own;
   let current: Link | undefined;
+  let learning: Promise<void> = Promise.resolve();
+  let wasTold = false;
 
   await keepLinked({
     signal,
@@ -121,6 +123,8 @@ async function keepOnline({ own, folder, directory, clients, requests, log, sign
     },
     onLost: (error, wait) => {
       if (current !== undefined) process.stdout.write(`offline: ${host}\n`);
+      else if (!wasTold && error instanceof SshnpError) tell(`${error.message} Trying again.`);
+      wasTold = true;
       current = undefined;
       if (error instanceof SshnpError) log.warn({ code: error.code, reason: error.message, wait }, "offline");
       else log.error({ err: error, wait }, "offline");
@@ -128,11 +132,12 @@ async function keepOnline({ own, folder, directory, clients, requests, log, sign
     onEvent: (event) => {
       switch (event.type) {
         case "notify":
-          // By whichever link is there when the answer is: the directory knows it by the session id.
-          void requests.answer(event.notify).then((answer) => current?.answer(answer));
+          // What the directory said of owners ahead of a request counts for it. The answer goes by whichever link is there
+          // by then: the directory knows it by its session id.
+          void learning.then(() => requests.answer(event.notify)).then((answer) => current?.answer(answer));
           return;
         case "names":
-          void learn(event, { clients, directory, log });
+          learning = learning.then(() => learn(event, { clients, directory, log }));
           return;
         case "keyList":
           log.debug({ seq: event.keyList.list.seq }, "new key list");

@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import type { DirectoryClient } from "../directory/client.ts";
+import { DirectoryClient } from "../directory/client.ts";
 import { readAcknowledged, writeAcknowledged } from "../keys/activation-files.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { Ed25519PrivateKey } from "../keys/ed25519.ts";
@@ -11,7 +11,7 @@ import {
   readOwnerFile,
   writeMemberFile,
 } from "../keys/end-key-files.ts";
-import { assert, DeniedError, SetupError } from "../keys/errors.ts";
+import { assert, DeniedError, PeerError, SetupError } from "../keys/errors.ts";
 import type { MemberName, Name } from "../keys/names.ts";
 import { ed25519Line } from "../keys/openssh.ts";
 import { askPassphrase } from "../keys/passphrase.ts";
@@ -19,6 +19,7 @@ import type { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
 import { X25519PrivateKey } from "../keys/x25519.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../protocol/directory-address.ts";
+import { encodeActivationStart } from "../protocol/messages/activation.ts";
 import { encodeSignedText } from "../protocol/messages/link.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
 import {
@@ -51,13 +52,14 @@ interface Surroundings {
   readonly suite: CipherSuite;
   readonly random: RandomBytes;
   readonly folder: PrivateFolder;
+  readonly signal: AbortSignal;
 }
 
 /**
  * The keys of the device. When they are missing and the owner key is there, they are made, and their binding is signed:
- * the one time that the daemon opens the owner's file.
+ * the one time that the daemon opens the owner's file. The directory must answer then, for the time of issue is its own.
  * @throws {SetupError} E_NO_KEYS when there is neither; E_KEY_EXISTS when they are a client's; E_USAGE without a directory;
- * those of key files.
+ * those of key files. {UnavailableError} E_DIRECTORY, {SecurityError} E_DIRECTORY_KEY when keys are to be made.
  */
 export async function findMember(surroundings: Surroundings, wanted: Wanted): Promise<OwnMember> {
   const { suite, folder } = surroundings;
@@ -93,6 +95,7 @@ export async function announceMember(
   try {
     await client.request(keys.x25519, message, { signal });
   } catch (error) {
+    if (error instanceof DeniedError && error.code === "E_NOT_AUTHORIZED") throw notActivated(keys, error);
     if (!(error instanceof DeniedError) || error.code !== "E_MEMBER_TAKEN") throw error;
     if (made !== undefined) await folder.remove(basename(made.path));
     throw new DeniedError("E_MEMBER_TAKEN", `${keys.name} has a ${keys.member} already, with other keys.`, {
@@ -103,7 +106,8 @@ export async function announceMember(
   await writeAcknowledged(folder, keys, true);
 }
 
-async function makeMember({ suite, random, folder }: Surroundings, wanted: Wanted): Promise<OwnMember> {
+async function makeMember(surroundings: Surroundings, wanted: Wanted): Promise<OwnMember> {
+  const { suite, folder } = surroundings;
   const { name, member } = wanted;
   const owner = await readOwnerFile(suite, folder, name, askPassphrase);
   if (owner === undefined) throw await noKeys(folder, wanted);
@@ -113,33 +117,38 @@ async function makeMember({ suite, random, folder }: Surroundings, wanted: Wante
       next: "Give --directory or SSHNP_DIRECTORY; on the directory's machine `sshnp-directory address` prints it.",
     });
   }
-  const keys = signMember({ suite, random }, owner, { member, directory: directory.text });
+  const keys = await signMember(surroundings, owner, member, directory);
   const ownerPath = (await listKeyFiles(folder, name)).find((entry) => entry.kind === "owner")?.path ?? folder.path;
   const path = await writeMemberFile(folder, keys);
   await writeAcknowledged(folder, keys, false);
   return { keys, binding: bindingOf(suite, keys), directory, isPending: true, made: { path, ownerPath } };
 }
 
-function signMember(
-  { suite, random }: Pick<Surroundings, "suite" | "random">,
+async function signMember(
+  { suite, random, signal }: Surroundings,
   owner: OwnerKeys,
-  { member, directory }: { readonly member: MemberName; readonly directory: string },
-): MemberKeys {
+  member: MemberName,
+  directory: DirectoryAddress,
+): Promise<MemberKeys> {
   const x25519 = X25519PrivateKey.generate(suite, random);
   const ed25519 = Ed25519PrivateKey.generate(suite, random);
-  const { name } = owner;
-  const binding = signFirstBinding(suite, random, owner.privateKey, {
+  const { name, privateKey } = owner;
+  const client = new DirectoryClient({ address: directory, suite, random });
+  const question = { type: REQUEST.activationStart, body: encodeActivationStart(name) };
+  const answer = await client.request(x25519, question, { signal });
+  if (answer.type !== "activation") throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
+  const binding = signFirstBinding(suite, random, privateKey, {
     name,
     member,
     role: "device",
     x25519: x25519.publicKey,
     ed25519: ed25519.publicKey,
-    issued: Date.now(),
+    issued: answer.time,
     expires: null,
   });
-  const line = ed25519Line(owner.privateKey.publicKey);
   const statements = [owner.statement, binding];
-  return { name, member, role: "device", x25519, ed25519, owner: line, directory, statements };
+  const line = ed25519Line(privateKey.publicKey);
+  return { name, member, role: "device", x25519, ed25519, owner: line, directory: directory.text, statements };
 }
 
 /** The binding in a key file, which readMemberFile has found to be the owner's and to name the keys. */
@@ -162,6 +171,13 @@ async function directoryOfOthers(
     if (other !== undefined) return parseDirectoryAddress(other.directory);
   }
   return undefined;
+}
+
+function notActivated({ name, member }: MemberKeys, cause: unknown): DeniedError {
+  return new DeniedError("E_NOT_ACTIVATED", `The directory does not know ${name} with this owner key.`, {
+    next: `If its activation was cut off, finish it with the same secret: sshnp-keys activate -a ${name} -c SECRET -d ${member}`,
+    cause,
+  });
 }
 
 async function noKeys(folder: PrivateFolder, { name, member }: Wanted): Promise<SetupError> {

@@ -27,9 +27,13 @@ export async function takeRunningLock(
   const descriptor = openLockFile(path);
   try {
     if (!(await lockOpenFile(descriptor, { wait: 0 }))) {
-      throw new SetupError("E_RUNNING", `sshnpd for ${member} of ${name} runs already${processIn(path)}.`, {
-        next: "Leave that one running, or stop it first. A second device needs a name of its own: sshnpd -d NAME",
-      });
+      throw new SetupError(
+        "E_RUNNING",
+        `Another sshnpd runs with the keys of ${member} of ${name} already${processIn(path)}.`,
+        {
+          next: "Leave that one running, or stop it first. A second device needs a name of its own: sshnpd -d NAME",
+        },
+      );
     }
     ftruncateSync(descriptor);
     writeSync(descriptor, `${process.pid}\n`, 0);
