@@ -1,235 +1,192 @@
 // Who takes part in the demo: directory, rendezvous, the device's SSH server and daemon as processes of their own, and
 // the client's commands. All of it lives in one temporary folder and ends with it.
-import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir, userInfo } from "node:os";
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Actor } from "./actor.mjs";
+import { Child } from "./child.mjs";
+import { startSshServer } from "./ssh-server.mjs";
+
+/** How many of the first bytes of each direction the rendezvous shows. */
+const EXCERPT_BYTES = 24;
 
 export class Cast {
-  folder = mkdtempSync(join(tmpdir(), "sshnp-demo-"));
-  shellIsOpen = false;
   #root;
-  #actors = [];
-  #sshPort;
+  #signal;
+  #folder;
+  #children = new Set();
 
-  constructor(root) {
+  /** @param {string} root of the repository @param {AbortSignal} signal ends everybody */
+  constructor(root, signal) {
     this.#root = root;
+    this.#signal = signal;
+    signal.addEventListener("abort", () => void this.#endAll());
+  }
+
+  begin() {
+    this.#folder = mkdtempSync(join(tmpdir(), "sshnp-demo-"));
   }
 
   async startDirectory() {
-    this.directory = this.#start(
-      "sshnp-directory",
-      "directory",
-      "run",
-      "--data",
-      this.#path("np"),
-      "--listen",
-      "127.0.0.1:0",
-    );
+    this.directory = this.#service("sshnp-directory", "directory", [
+      ...["run", "--data", this.path("np"), "--listen", "127.0.0.1:0"],
+    ]);
     this.address = await this.directory.firstLine();
     return this.address;
   }
 
-  async startRendezvous(address) {
-    const secret = this.#run("directory", ["rendezvous", "add", "demo", "--data", this.#path("np")]).trim();
-    const secretFile = this.#path("rendezvous.secret");
-    writeFileSync(secretFile, `${secret}\n`, { mode: 0o600 });
-    this.rendezvous = this.#start(
-      "sshnp-rendezvous",
-      "rendezvous",
-      ...["run", "--data", this.#path("rendezvous"), "--directory", address, "--cram-file", secretFile],
-      ...["--listen", "127.0.0.1:0", "--excerpt", "32"],
-    );
+  async startRendezvous() {
+    const secret = await this.#command("directory", ["rendezvous", "add", "demo", "--data", this.path("np")]);
+    const file = this.path("rendezvous.secret");
+    writeFileSync(file, secret, { mode: 0o600 });
+    this.rendezvous = this.#service("sshnp-rendezvous", "rendezvous", [
+      ...["run", "--data", this.path("rendezvous"), "--directory", this.address, "--cram-file", file],
+      ...["--listen", "127.0.0.1:0", "--excerpt", `${EXCERPT_BYTES}`],
+    ]);
     return await this.rendezvous.firstLine();
   }
 
   /** Activates a name and returns the fingerprint of its owner key. */
-  activate(name, options) {
-    const secret = this.#run("directory", ["name", "add", name, "--data", this.#path("np")]);
-    const keys = this.#path(name.slice(1));
+  async activate(name, options) {
+    const secret = await this.#command("directory", ["name", "add", name, "--data", this.path("np")]);
+    const keys = this.path(name.slice(1));
     const args = ["activate", "-a", name, "-c", "-", "--directory", this.address, "--keys", keys, ...options];
-    const { stderr, status } = spawnSync(process.execPath, [this.#main("keys"), ...args], {
-      input: secret,
-      encoding: "utf8",
-    });
-    if (status !== 0) throw new Error(`sshnp-keys activate: ${stderr}`);
-    return /SHA256:\S{43}/.exec(stderr)[0];
+    const { stderr } = await this.run(process.execPath, [this.#main("keys"), ...args], { input: secret });
+    const [owner] = /SHA256:\S{43}/.exec(stderr);
+    if (name === "@device") this.deviceOwner = owner;
+    else this.clientOwner = owner;
+    return owner;
   }
 
   async startSshServer() {
-    if (process.getuid() === 0) mkdirSync("/run/sshd", { recursive: true, mode: 0o755 }); // sshd insists on it
-    const folder = this.#path("sshd");
-    mkdirSync(folder, { mode: 0o700 });
-    for (const key of ["host", "user"]) {
-      execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", join(folder, key)]);
-    }
-    this.#sshPort = await freePort();
-    const lines = [
-      `ListenAddress 127.0.0.1:${this.#sshPort}`,
-      `HostKey ${join(folder, "host")}`,
-      `AuthorizedKeysFile ${join(folder, "user.pub")}`,
-      "PidFile none",
-      "StrictModes no",
-      "UsePAM no",
-      "PasswordAuthentication no",
-      "KbdInteractiveAuthentication no",
-      "PermitRootLogin prohibit-password",
-      "Subsystem sftp internal-sftp",
-    ];
-    writeFileSync(join(folder, "sshd_config"), `${lines.join("\n")}\n`);
-    chmodSync(folder, 0o755);
-    const server = this.#begin("sshd", "/usr/sbin/sshd", ["-D", "-e", "-f", join(folder, "sshd_config")]);
-    await server.until("its start", ({ stderr }) => (stderr.includes("Server listening") ? true : undefined));
+    const folder = this.path("sshd");
+    mkdirSync(folder);
+    this.sshServer = await startSshServer(this, folder);
   }
 
-  async startDaemon(deviceOwner, clientOwner) {
-    this.daemon = this.#start(
-      "sshnpd",
-      "sshnpd",
-      ...["-a", "@device", "-m", `@client=${clientOwner}`, "-d", "mygateway"],
-      ...["--keys", this.#path("device"), "--ssh-port", `${this.#sshPort}`],
-    );
-    this.deviceOwner = deviceOwner;
+  async startDaemon() {
+    this.daemon = this.#service("sshnpd", "sshnpd", [
+      ...["-a", "@device", "-m", `@client=${this.clientOwner}`, "-d", "mygateway"],
+      ...["--keys", this.path("device"), "--ssh-port", `${this.sshServer.port}`],
+    ]);
     return await this.daemon.firstLine();
   }
 
-  /** Runs a command on the device and returns its stdout. */
-  sshnp(command, options = {}) {
-    return this.#checked(
-      "sshnp",
-      spawnSync(process.execPath, this.#sshnpArgs(command), { ...options, encoding: "utf8" }),
-    );
+  /** Runs a command on the device. @returns {Promise<{ status: number, stdout: string, stderr: string }>} */
+  async sshnp(command, options = {}) {
+    const result = await this.#toEnd(process.execPath, this.#sshnpArguments(command), options);
+    if (result.status === 255) throw new Error(`sshnp: ${result.stderr}`);
+    return result;
   }
 
-  sshnpStatus(command) {
-    return spawnSync(process.execPath, this.#sshnpArgs(command)).status;
+  /** The same by ssh alone, past everything else: for comparison. */
+  async plainSsh(command) {
+    const known = this.path("known_hosts");
+    const { port, hostKey } = this.sshServer;
+    writeFileSync(known, `[127.0.0.1]:${port} ${hostKey}\n`);
+    const where = ["-p", `${port}`, "-o", `UserKnownHostsFile=${known}`, "127.0.0.1"];
+    return await this.run("ssh", [...this.#identity(), ...where, ...command]);
   }
 
-  scp(from, to) {
-    // What ssh-config would hold; here on the command line, so that nothing of this account is touched.
-    const proxy = `ProxyCommand="${process.execPath}" "${this.#main("sshnp")}" proxy --client @client --keys "${this.#path("client")}" %r@%h:22`;
-    const known = [
-      "-o",
-      `UserKnownHostsFile=${this.#path("client/state/known_hosts")}`,
-      "-o",
-      "StrictHostKeyChecking=yes",
-    ];
-    const result = spawnSync(
-      "scp",
-      [...this.#identity(), "-q", "-o", proxy, ...known, from, `mygateway.device.np:${to}`],
-      {
-        encoding: "utf8",
-      },
-    );
-    this.#checked("scp", result);
+  /** scp, with what ~/.ssh/config would hold; here on the command line, so that no file of this account is touched. */
+  async scp(from, to) {
+    const proxy = `ProxyCommand="${process.execPath}" "${this.#main("sshnp")}" proxy --keys "${this.path("client")}" %h:%p`;
+    const known = `UserKnownHostsFile=${this.path("client/state/known_hosts.mygateway.device.np")}`;
+    const options = ["-o", proxy, "-o", known, "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no"];
+    await this.run("scp", ["-q", ...this.#identity(), ...options, from, `mygateway.device.np:${to}`]);
   }
 
-  /** What the rendezvous logged of `count` sessions at least. */
+  /** What the rendezvous logged of the first `count` sessions, once they have ended there. */
   async rendezvousLog(count) {
     return await this.rendezvous.until(`the log of ${count} sessions`, ({ stderr }) => {
-      const entries = stderr
-        .split("\n")
-        .flatMap((line) => (line.includes('"sid"') && line.includes("bytes") ? [JSON.parse(line)] : []));
-      return entries.length < count ? undefined : entries.map((entry) => ({ text: describe(entry) }));
+      const lines = stderr.split("\n").filter((line) => line.includes('"session ended"') && line.endsWith("}"));
+      return lines.length < count ? undefined : lines.map((line) => JSON.parse(line));
     });
   }
 
-  /** Time of whole `sshnp ... true` commands, beside a bare ssh to the same server. */
-  connectTimes(count) {
-    const measure = (file, args) => {
-      const times = Array.from({ length: count }, () => {
-        const start = performance.now();
-        this.#checked(file, spawnSync(file, args, { encoding: "utf8" }));
-        return performance.now() - start;
-      }).toSorted((a, b) => a - b);
-      return `fastest ${times[0].toFixed(0)} ms, median ${times[count >> 1].toFixed(0)} ms`;
-    };
-    const direct = [
-      ...this.#identity(),
-      "-p",
-      `${this.#sshPort}`,
-      "-o",
-      `UserKnownHostsFile=${this.#path("known_hosts")}`,
-    ];
-    const host = readFileSync(this.#path("sshd/host.pub"), "utf8");
-    writeFileSync(this.#path("known_hosts"), `[127.0.0.1]:${this.#sshPort} ${host}`);
-    return [
-      `node -e 0                         ${measure(process.execPath, ["-e", "0"])}`,
-      `ssh 127.0.0.1 true                ${measure("ssh", [...direct, "127.0.0.1", "true"])}`,
-      `sshnp @client @device mygateway true   ${measure(process.execPath, this.#sshnpArgs(["true"]))}`,
-    ].join("\n");
+  /** A shell on the device, on the terminal of whoever runs the demo. */
+  async shell() {
+    const child = spawn(process.execPath, this.#sshnpArguments([]), { stdio: "inherit" });
+    const kill = () => child.kill();
+    this.#signal.addEventListener("abort", kill);
+    await new Promise((resolve) => child.on("close", resolve).on("error", resolve));
+    this.#signal.removeEventListener("abort", kill);
+    this.#signal.throwIfAborted();
   }
 
-  shell() {
-    this.shellIsOpen = true;
-    spawnSync(process.execPath, this.#sshnpArgs([]), { stdio: "inherit" });
-    this.shellIsOpen = false;
-  }
-
+  /** What all who took part have said. */
   logs() {
-    return this.#actors.map((actor) => actor.log).join("");
+    return [...this.#children].map((child) => child.log).join("");
   }
 
-  stop() {
-    for (const actor of this.#actors.splice(0).toReversed()) actor.stop();
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10 });
+  /** Ends everybody and removes the folder. */
+  async end() {
+    await this.#endAll();
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true, maxRetries: 10 });
   }
 
-  #sshnpArgs(command) {
-    const us = [
-      "--keys",
-      this.#path("client"),
-      "@client",
-      `@device=${this.deviceOwner}`,
-      `${userInfo().username}@mygateway`,
-    ];
-    return [this.#main("sshnp"), ...us, ...this.#identity(), ...command];
+  /** Starts a process that goes on until the end. */
+  start(name, file, args, options) {
+    this.#signal.throwIfAborted();
+    const child = new Child(name, file, args, options);
+    this.#children.add(child);
+    return child;
+  }
+
+  /** Runs a program to its end. @throws {Error} when its exit status is not 0 */
+  async run(file, args, options) {
+    const result = await this.#toEnd(file, args, options);
+    if (result.status !== 0) throw new Error(`${file} ended with status ${result.status}: ${result.stderr}`);
+    return result;
+  }
+
+  /** A path in the demo's folder. */
+  path(name) {
+    return join(this.#folder, name);
+  }
+
+  async #toEnd(file, args, options) {
+    const child = this.start(file, file, args, options);
+    const status = await child.ended;
+    this.#signal.throwIfAborted();
+    this.#children.delete(child);
+    return { status, stdout: child.stdout, stderr: child.stderr };
+  }
+
+  async #endAll() {
+    await Promise.all([...this.#children].map((child) => child.end()));
+  }
+
+  #service(name, room, args) {
+    return this.start(name, process.execPath, [this.#main(room), ...args]);
+  }
+
+  async #command(room, args) {
+    return (await this.run(process.execPath, [this.#main(room), ...args])).stdout;
+  }
+
+  #sshnpArguments(command) {
+    const names = ["--keys", this.path("client"), "@client", `@device=${this.deviceOwner}`, "mygateway"];
+    return [this.#main("sshnp"), ...names, ...this.#identity(), ...command];
   }
 
   /** Nothing of this account's own SSH set-up takes part. */
   #identity() {
-    const key = this.#path("sshd/user");
-    return ["-F", "none", "-i", key, "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "BatchMode=yes"];
-  }
-
-  #start(name, room, ...args) {
-    return this.#begin(name, process.execPath, [this.#main(room), ...args]);
-  }
-
-  #begin(name, file, args) {
-    const actor = new Actor(name, file, args);
-    this.#actors.push(actor);
-    return actor;
-  }
-
-  #run(room, args) {
-    return this.#checked(room, spawnSync(process.execPath, [this.#main(room), ...args], { encoding: "utf8" }));
-  }
-
-  #checked(name, { status, stdout, stderr, error }) {
-    if (status !== 0) throw new Error(`${name} ended with status ${status}: ${error?.message ?? ""}${stderr}`);
-    return stdout;
+    const { identityFile } = this.sshServer;
+    return [
+      "-F",
+      "none",
+      "-i",
+      identityFile,
+      ...["IdentitiesOnly=yes", "IdentityAgent=none", "BatchMode=yes"].flatMap(o),
+    ];
   }
 
   #main(room) {
     return join(this.#root, "dist", room, "main.js");
   }
-
-  #path(name) {
-    return join(this.folder, name);
-  }
 }
 
-function describe(entry) {
-  return JSON.stringify(entry, null, 2);
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+function o(option) {
+  return ["-o", option];
 }

@@ -1,0 +1,161 @@
+import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
+import { EventEmitter, once } from "node:events";
+import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
+import { promisify } from "node:util";
+import { type RunAs, type RunningProcess, startProcess } from "./processes.ts";
+import { type TemporaryFolder, temporaryFolder } from "./temp-folder.ts";
+
+const execute = promisify(execFile);
+const WAIT_MS = 30_000; // a whole command that talks to others, on a busy machine
+const COLUMNS = 160;
+const ROWS = 50;
+
+export interface TerminalOptions {
+  /** The whole environment of the shell. HOME must be said; PATH and TERM are there in any case. */
+  readonly env: Readonly<Record<string, string>> & { readonly HOME: string };
+  readonly user?: Pick<RunAs, "setprivArguments">;
+}
+
+/** A tmux of the test's own, with a window for each machine or person that plays a part. */
+export class Terminals implements AsyncDisposable {
+  readonly #folder: TemporaryFolder;
+  readonly #server: RunningProcess;
+  readonly #bell = new EventEmitter();
+
+  private constructor(folder: TemporaryFolder, server: RunningProcess) {
+    this.#folder = folder;
+    this.#server = server;
+    this.#bell.setMaxListeners(0);
+  }
+
+  static async start(): Promise<Terminals> {
+    const folder = await temporaryFolder();
+    // In the foreground, so that it ends with the tests.
+    const server = startProcess("tmux", ["-S", join(folder.path, "tmux"), "-f", "/dev/null", "-D"], {
+      env: { HOME: folder.path },
+    });
+    const terminals = new Terminals(folder, server);
+    await terminals.#listen();
+    return terminals;
+  }
+
+  /** A window with an interactive shell, whose prompt is `NAME$ `. */
+  async open(name: string, { env, user }: TerminalOptions): Promise<Terminal> {
+    const variables = { PATH: process.env["PATH"] ?? "", TERM: "screen", LANG: "C.UTF-8", ...env, PS1: `${name}$ ` };
+    const assignments = Object.entries(variables).map(([key, value]) => `${key}=${value}`);
+    const shell = [
+      "setpriv",
+      ...(user?.setprivArguments ?? ["--no-new-privs"]),
+      "--",
+      "env",
+      "-i",
+      ...assignments,
+      "sh",
+    ];
+    await this.#tmux("new-window", "-d", "-n", name, "-c", env.HOME, ...shell);
+    const terminal = new Terminal(name, (...words) => this.#tmux(...words), this.#bell);
+    await terminal.prompt();
+    return terminal;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server.stop();
+    await this.#folder.remove();
+  }
+
+  /** A client in control mode, which hears of everything that any window prints. */
+  async #listen(): Promise<void> {
+    const size = ["-x", String(COLUMNS), "-y", String(ROWS)];
+    const words = ["-S", join(this.#folder.path, "tmux"), "-C", "new-session", ...size, "-s", "test", "cat"];
+    for (;;) {
+      const client: ChildProcessByStdio<Writable, Readable, null> = spawn("tmux", words, {
+        stdio: ["pipe", "pipe", "ignore"],
+      });
+      const ended = once(client, "close");
+      client.stdout.on("data", () => this.#bell.emit("ring"));
+      client.once("close", () => this.#bell.emit("ring"));
+      await Promise.race([once(client.stdout, "data"), ended]);
+      if (client.exitCode === null) break; // else the server was not there yet
+    }
+    await this.#tmux("set-option", "-g", "history-limit", "5000");
+  }
+
+  async #tmux(...words: string[]): Promise<string> {
+    const { stdout } = await execute("tmux", ["-S", join(this.#folder.path, "tmux"), ...words]);
+    return stdout;
+  }
+}
+
+/** One window: what somebody types, and what stands on the screen. */
+export class Terminal {
+  readonly #name: string;
+  readonly #tmux: (...words: string[]) => Promise<string>;
+  readonly #bell: EventEmitter;
+  #prompts = 0;
+
+  constructor(name: string, tmux: (...words: string[]) => Promise<string>, bell: EventEmitter) {
+    this.#name = name;
+    this.#tmux = tmux;
+    this.#bell = bell;
+  }
+
+  /** Types a line and Enter. */
+  async type(line: string): Promise<void> {
+    await this.#tmux("send-keys", "-t", this.#name, "-l", line);
+    await this.press("Enter");
+  }
+
+  /** Presses a key by tmux's name of it, such as `C-c`. */
+  async press(key: string): Promise<void> {
+    await this.#tmux("send-keys", "-t", this.#name, key);
+  }
+
+  /** Closes the window, as somebody does who does not wait for an end. */
+  async close(): Promise<void> {
+    await this.#tmux("kill-window", "-t", this.#name);
+  }
+
+  /** Types a command line, waits until the shell asks for the next one, and returns the lines in between. */
+  async run(line: string): Promise<string> {
+    await this.type(line);
+    return await this.prompt();
+  }
+
+  /** All that the window has shown so far, wrapped lines joined. */
+  async text(): Promise<string> {
+    return await this.#tmux("capture-pane", "-p", "-J", "-S", "-", "-t", this.#name);
+  }
+
+  /** Waits until the window shows it anywhere. @throws {Error} with the whole text when it does not come in time */
+  async shows(pattern: RegExp): Promise<RegExpMatchArray> {
+    return await this.#until(String(pattern), (text) => text.match(pattern) ?? undefined);
+  }
+
+  /** Waits for one prompt more than there were, and returns the lines between the last two. */
+  async prompt(): Promise<string> {
+    const wanted = this.#prompts + 1;
+    const parts = await this.#until(`prompt ${wanted} of ${this.#name}`, (text) => {
+      const found = `\n${text}`.split(`\n${this.#name}$ `);
+      return found.length > wanted ? found : undefined;
+    });
+    this.#prompts = wanted;
+    return parts[wanted - 1]?.replace(/^.*\n?/, "") ?? "";
+  }
+
+  async #until<T>(what: string, look: (text: string) => T | undefined): Promise<T> {
+    const signal = AbortSignal.timeout(WAIT_MS);
+    for (;;) {
+      const ring = once(this.#bell, "ring", { signal });
+      ring.catch(() => {}); // it may be of no interest any more
+      const text = await this.text();
+      const found = look(text);
+      if (found !== undefined) return found;
+      try {
+        await ring;
+      } catch {
+        throw new Error(`${this.#name}: ${what} did not come in time\n${text}`);
+      }
+    }
+  }
+}
