@@ -72,12 +72,18 @@ export function connectFirst<Place extends { readonly address: RendezvousAddress
   });
 }
 
-async function connect(address: RendezvousAddress, options: ConnectOptions): Promise<Duplex> {
+async function connect(given: RendezvousAddress, options: ConnectOptions): Promise<Duplex> {
+  const address = { ...given, host: canonicalHost(given.host) };
   if (!options.allowPrivate && isIP(address.host) !== 0 && isPrivateAddress(address.host)) throw privateAddress();
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(DIAL_MS)]);
   return address.transport === "tcp"
     ? await connectTcp(address, options.allowPrivate, signal)
     : await connectWebSocket(address, options.allowPrivate, signal);
+}
+
+/** `127.1` and `2130706433` are names to a look-up, but addresses to a URL, which asks for no look-up. Here they are addresses. */
+function canonicalHost(host: string): string {
+  return new URL(`ws://${host.includes(":") ? `[${host}]` : host}/`).hostname.replace(/^\[(.*)\]$/, "$1");
 }
 
 async function connectTcp(
