@@ -1,7 +1,7 @@
 import type { WebSocket } from "ws";
 import { equalBytes } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
-import { assert, PeerError, SshnpError } from "../keys/errors.ts";
+import { PeerError, SshnpError } from "../keys/errors.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
 import { LINK_MESSAGES_BURST, LINK_MESSAGES_PER_SECOND, LINK_UNSENT_BYTES } from "../protocol/limits.ts";
@@ -36,7 +36,7 @@ export interface LinkHost {
   readonly store: Store;
   /** The hello holds and the welcome is sent; what is sent from here on follows it. */
   up(link: DeviceLink, hello: LinkHello): void;
-  answered(link: DeviceLink, answer: Answer): void;
+  answered(device: Party, answer: Answer): void;
   refused(link: DeviceLink, code: RefusalCode, hello: LinkHello): void;
   /** The socket is gone, whether the link was up or not. */
   down(link: DeviceLink): void;
@@ -99,10 +99,9 @@ export class DeviceLink implements PresentDevice {
     return this.#state.kind === "up";
   }
 
-  get party(): Party {
-    const { party } = this.#state.kind === "up" || this.#state.kind === "closed" ? this.#state : { party: undefined };
-    assert(party !== undefined, "a link that is up has a party");
-    return party;
+  /** Whose link it is, or was at its end; undefined when it was never up. */
+  get party(): Party | undefined {
+    return this.#state.kind === "up" || this.#state.kind === "closed" ? this.#state.party : undefined;
   }
 
   notify(body: Uint8Array): void {
@@ -184,7 +183,7 @@ export class DeviceLink implements PresentDevice {
     if (state.kind === "hello") return this.#hello(bytes, state.refused);
     const { type, body } = state.opener.open(keyring.sealing(clock.now()), [state.device], bytes);
     if (type !== LINK.answer) throw new PeerError("E_PROTOCOL", "a link message of an unknown type");
-    this.#host.answered(this, parseAnswer(body));
+    this.#host.answered(state.party, parseAnswer(body));
   }
 
   #hello(bytes: Uint8Array, refused: Extract<State, { kind: "hello" }>["refused"]): void {

@@ -66,7 +66,7 @@ export class LinkServer {
       ...{ suite, random, clock, keyring, freshness, store },
       up: (link, hello) => this.#up(link, hello),
       down: (link) => this.#down(link),
-      answered: (link, answer) => this.#answered(link, answer),
+      answered: (device, answer) => this.#answered(device, answer),
       refused: (_link, code, hello) => this.#refused(code, hello),
       failed: (error) => log.error({ err: error }, "link failed"),
     };
@@ -130,9 +130,11 @@ export class LinkServer {
   }
 
   #present(link: DeviceLink, hello: LinkHello): void {
+    const { name, member } = hello;
+    const party = { name, member };
     const { presence, sessions, clock, audit, log } = this.#services;
-    const device = bindingSubject(link.party);
-    const { replaced, clone } = presence.connect(link, clock.monotonic());
+    const device = bindingSubject(party);
+    const { replaced, clone } = presence.connect(party, link, clock.monotonic());
     const peer = { version: hello.version };
     audit.write({ event: "link up", device, replaced, peer });
     log.info({ device, replaced, peer }, "link up");
@@ -140,8 +142,8 @@ export class LinkServer {
       audit.write({ event: "clone", device });
       log.warn({ device }, "this device's link changes hands too often: its key seems to be on two machines");
     }
-    void this.#storeLastSeen([link.party]);
-    sessions.deviceIsBack(link);
+    void this.#storeLastSeen([party]);
+    sessions.deviceIsBack(party, link);
   }
 
   /** Sends the statements of those names that are activated, and remembers who asked for the others. */
@@ -166,17 +168,17 @@ export class LinkServer {
     this.#slots.get(link)?.delete(link);
     this.#strangers.delete(link);
     for (const name of this.#asked.get(link) ?? []) this.#unwatch(link, name);
-    if (!presence.disconnect(link)) return;
-    const device = bindingSubject(link.party);
+    const { party } = link;
+    if (party === undefined || !presence.disconnect(party, link)) return;
+    const device = bindingSubject(party);
     audit.write({ event: "link down", device });
     log.info({ device }, "link down");
-    void this.#storeLastSeen([link.party], link.heard);
+    void this.#storeLastSeen([party], link.heard);
   }
 
-  #answered(link: DeviceLink, answer: Answer): void {
+  #answered(device: Party, answer: Answer): void {
     const { sessions, log } = this.#services;
-    if (!sessions.answer(link.party, answer))
-      log.debug({ device: bindingSubject(link.party) }, "answer to no question");
+    if (!sessions.answer(device, answer)) log.debug({ device: bindingSubject(device) }, "answer to no question");
   }
 
   #refused(code: RefusalCode, hello: LinkHello): void {

@@ -9,7 +9,6 @@ export interface Party {
 
 /** A device's living link, as the rest of the directory sees it. */
 export interface PresentDevice {
-  readonly party: Party;
   /** Seals and sends a Notify. */
   notify(body: Uint8Array): void;
   /** Tells it that a newer link took its place, and closes. */
@@ -18,7 +17,7 @@ export interface PresentDevice {
 
 /** Which devices have a link to this directory. The newest link of a member is the one that counts. */
 export class Presence {
-  readonly #links = new Map<string, PresentDevice>();
+  readonly #links = new Map<string, { readonly party: Party; readonly link: PresentDevice }>();
   /** Times (ms, monotonic) at which living links of a member were taken over, in the last minute. */
   readonly #takeovers = new Map<string, number[]>();
 
@@ -27,7 +26,7 @@ export class Presence {
   }
 
   get(party: Party): PresentDevice | undefined {
-    return this.#links.get(bindingSubject(party));
+    return this.#links.get(bindingSubject(party))?.link;
   }
 
   /** All that have a link. */
@@ -36,10 +35,10 @@ export class Presence {
   }
 
   /** A link is up; an older one of the same member is replaced. `clone` says that this happens too often. `now` is monotonic. */
-  connect(link: PresentDevice, now: number): { readonly replaced: boolean; readonly clone: boolean } {
-    const subject = bindingSubject(link.party);
-    const older = this.#links.get(subject);
-    this.#links.set(subject, link);
+  connect(party: Party, link: PresentDevice, now: number): { readonly replaced: boolean; readonly clone: boolean } {
+    const subject = bindingSubject(party);
+    const older = this.#links.get(subject)?.link;
+    this.#links.set(subject, { party, link });
     if (older === undefined) return { replaced: false, clone: false };
     older.replace();
     const recent = [...(this.#takeovers.get(subject) ?? []), now].filter((time) => now - time < 60_000);
@@ -48,9 +47,9 @@ export class Presence {
   }
 
   /** A link is gone; false when a newer one has its place. */
-  disconnect(link: PresentDevice): boolean {
-    const subject = bindingSubject(link.party);
-    return this.#links.get(subject) === link && this.#links.delete(subject);
+  disconnect(party: Party, link: PresentDevice): boolean {
+    const subject = bindingSubject(party);
+    return this.#links.get(subject)?.link === link && this.#links.delete(subject);
   }
 
   /** Forgets old takeovers. */

@@ -109,8 +109,8 @@ export class Sessions {
   }
 
   /** A device's link is up: hands it what waited for it, and once more what it was asked and has not answered. */
-  deviceIsBack(link: PresentDevice): void {
-    for (const session of this.#byDevice.get(bindingSubject(link.party)) ?? []) {
+  deviceIsBack(device: Party, link: PresentDevice): void {
+    for (const session of this.#byDevice.get(bindingSubject(device)) ?? []) {
       if (session.phase.kind === "waiting") this.#handOver(session, link);
       else if (session.phase.kind === "asked") link.notify(session.phase.notify);
     }

@@ -118,7 +118,8 @@ export class World implements AsyncDisposable {
   async activated(text: string, memberText: string, role: Role): Promise<Person> {
     const name = parseName(text);
     const secret = await this.addName(name);
-    const person = newPerson(name, parseMember(memberText), role);
+    const issued = this.#options.clock?.now() ?? Date.now();
+    const person = newPerson(name, parseMember(memberText), role, { issued });
     await activate(this.client(), person, secret);
     return person;
   }
@@ -149,8 +150,13 @@ export class World implements AsyncDisposable {
 
 /** A clock that goes as the system's does, and can be set forward; what is due by then happens at once. */
 export class TestClock implements Clock {
-  #ahead = 0;
+  #ahead: number;
   readonly #timers = new Set<{ readonly ms: number; readonly action: () => void; due: number }>();
+
+  /** `ahead`: ms by which it is ahead of the system's from the start. */
+  constructor(ahead = 0) {
+    this.#ahead = ahead;
+  }
 
   now(): number {
     return Math.floor(Date.now() + this.#ahead);
