@@ -37,6 +37,11 @@ export const REFUSED_LEG_MS = 2_000; // for a refusal to reach the end before th
 export const SPLICE_BYTES = 512 * 1024; // held between two legs, both ways together
 export const WEBSOCKET_MESSAGE_BYTES = 64 * 1024; // of a leg over WebSocket; below what proxies commonly buffer
 export const REPORT_MS = 15_000; // between two reports of a rendezvous; after 45 s of silence no new ticket names it
+export const FIRST_REPORT_MS = 3_000; // that a start waits for the directory, so that its first ticket has the new boot
+export const REPORT_TIMEOUT_MS = 10_000; // for the answer to one report
+export const KEY_LIST_GAP_MS = 2_000; // between two questions for a key list that unknown tickets cause; below HELLO_MS
+export const KEY_LIST_MARGIN_MS = 60 * 60_000; // before its key list expires a rendezvous asks for the next one
+export const EXCERPT_BYTES = 256; // of each direction, shown by a rendezvous that is told to
 export const DIAL_STAGGER_MS = 300; // from one address to the next while the first does not answer (RFC 8305 section 5: 100 ms to 2 s)
 export const DIAL_MS = 10_000; // to connect to one address; two lost SYNs are sent again within 3 s each
 
@@ -72,7 +77,7 @@ export const LINK_NAMES = 64; // names whose owners a device asks for at once
 
 // Device
 export const SESSIONS_AT_ONCE = 64; // of one daemon; each may hold up to SESSION_WINDOW_BYTES
-export const UNCONFIRMED_SESSIONS = 16; // of them, those whose client has not proved itself yet
+export const UNCONFIRMED_SESSIONS = 32; // of them, those whose client has not proved itself yet
 export const UNCONFIRMED_MS = 20_000; // for that proof: a dial, an unpaired leg's life, and the first record
 export const REQUESTS_AT_ONCE = 64; // being answered; more than a directory in its right mind passes on
 export const CLOCK_OFF_MS = 10 * 60_000; // a clock that differs more from the directory's is not used

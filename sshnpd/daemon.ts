@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type Link, type LinkEvent, openLink } from "../directory/client.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
-import { SshnpError } from "../keys/errors.ts";
+import { SetupError, SshnpError } from "../keys/errors.ts";
 import { hostName, type MemberName, type Name } from "../keys/names.ts";
 import { printable } from "../keys/print-error.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
@@ -13,7 +13,7 @@ import { Clients, type ListedClients } from "./clients.ts";
 import { CLOCK } from "./clock.ts";
 import { HostKeys } from "./host-keys.ts";
 import { keepLinked } from "./link.ts";
-import { createLog, type Log } from "./log.ts";
+import { createLog, type Log, logError } from "./log.ts";
 import { announceMember, findMember, noKeysIn, type OwnMember } from "./member.ts";
 import { OwnDirectory } from "./own-directory.ts";
 import { Requests } from "./requests.ts";
@@ -55,7 +55,9 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const now = (): number => directory.now();
     const { sshPort, acceptsKeys } = options;
     const hostKeys = new HostKeys(sshPort, () => CLOCK.now(), signal);
-    hostKeys.current().catch(() => {}); // asked again when they are needed
+    hostKeys.current().catch((error: unknown) => {
+      if (error instanceof SetupError) tell(`${error.message} ${error.next ?? ""}`);
+    });
     const sessions = new Sessions({ suite, clients, sshPort, now, log, allowPrivate: () => directory.isPrivate() });
     const requests = new Requests({
       suite,
@@ -126,8 +128,7 @@ async function keepOnline({ own, folder, directory, clients, requests, log, sign
       else if (!wasTold && error instanceof SshnpError) tell(`${error.message} Trying again.`);
       wasTold = true;
       current = undefined;
-      if (error instanceof SshnpError) log.warn({ code: error.code, reason: error.message, wait }, "offline");
-      else log.error({ err: error, wait }, "offline");
+      logError(log, error, "offline", { wait });
     },
     onEvent: (event) => {
       switch (event.type) {
@@ -154,7 +155,7 @@ async function learn(
     try {
       await clients.learn(statement, directory.now());
     } catch (error) {
-      log.error({ err: error }, "the directory's word on an owner key is not believed");
+      logError(log, error, "the directory's word on an owner key is not believed");
     }
   }
 }

@@ -1,4 +1,5 @@
 import { type Logger, pino } from "pino";
+import { SshnpError } from "../keys/errors.ts";
 
 /** JSON lines on stderr. */
 export type Log = Logger;
@@ -7,4 +8,10 @@ export type Log = Logger;
 export function createLog(verbose: boolean): Log {
   const options = { level: verbose ? "debug" : "info", base: null, timestamp: pino.stdTimeFunctions.isoTime };
   return pino(options, pino.destination({ fd: 2, sync: true }));
+}
+
+/** Logs an error: a warning with its code and fact, or, where it is a bug of ours, an error with its stack. */
+export function logError(log: Log, error: unknown, event: string, about: object = {}): void {
+  if (error instanceof SshnpError) log.warn({ ...about, code: error.code, reason: error.message }, event);
+  else log.error({ ...about, err: error }, event);
 }

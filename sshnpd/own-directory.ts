@@ -7,7 +7,7 @@ import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
 import { CLOCK_OFF_MS } from "../protocol/limits.ts";
 import { isTicketKeyKnown } from "../protocol/ticket.ts";
 import { isPrivateHost } from "../rendezvous/client.ts";
-import type { Log } from "./log.ts";
+import { type Log, logError } from "./log.ts";
 import type { OwnMember } from "./member.ts";
 
 interface Surroundings {
@@ -38,7 +38,7 @@ export class OwnDirectory {
     const stored = await readKeyListFile(folder, name);
     const onKeyList = ({ signed, list }: VerifiedKeyList): void => {
       writeKeyListFile(folder, name, signed).catch((error: unknown) => {
-        log.warn({ err: error, seq: list.seq }, "key list not stored");
+        logError(log, error, "key list not stored", { seq: list.seq });
       });
     };
     let keyList: VerifiedKeyList | undefined;
@@ -46,7 +46,7 @@ export class OwnDirectory {
       keyList = stored && verifyKeyList(suite, stored, address.fingerprint);
     } catch (error) {
       if (!(error instanceof SshnpError)) throw error;
-      log.info({ reason: error.message }, "stored key list passed over");
+      logError(log, error, "stored key list passed over");
     }
     const warn = (text: string): void => log.debug(text);
     const client = new DirectoryClient({ address, suite, random, keyList, onKeyList, warn });

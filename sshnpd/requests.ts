@@ -26,7 +26,7 @@ import { type Account, accountFor } from "./accounts.ts";
 import { decideAccess, type Standing } from "./access.ts";
 import type { Clients } from "./clients.ts";
 import type { HostKeys } from "./host-keys.ts";
-import type { Log } from "./log.ts";
+import { type Log, logError } from "./log.ts";
 import { verifyNotify } from "./verify-notify.ts";
 
 /** A session that was granted. Nothing of it happens before its client's CONFIRM. */
@@ -99,9 +99,7 @@ export class Requests {
       return await this.#answer(notify, about);
     } catch (error) {
       const code = codeOf(error);
-      if (error instanceof SshnpError)
-        this.#options.log.warn({ ...about, code, reason: error.message }, REFUSED_BY_CODE);
-      else this.#options.log.error({ ...about, code, err: error }, REFUSED_BY_CODE);
+      logError(this.#options.log, error, "request refused by a code alone", about);
       return { sid, code, labels: [LABEL] };
     } finally {
       this.#unanswered--;
@@ -228,8 +226,6 @@ interface OpenedRequest {
   readonly responder: SessionResponder;
   readonly about: About;
 }
-
-const REFUSED_BY_CODE = "request refused by a code alone";
 
 /** What may be told of an error in one byte. What is wrong with this machine or this program, the log says. */
 function codeOf(error: unknown): RefusalCode {

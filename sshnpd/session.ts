@@ -8,7 +8,7 @@ import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { decideAccess } from "./access.ts";
 import type { Clients } from "./clients.ts";
 import { CLOCK } from "./clock.ts";
-import type { Log } from "./log.ts";
+import { type Log, logError } from "./log.ts";
 import { CHANNEL_LIMITS, type GrantedSession } from "./requests.ts";
 import { connectToSshPort } from "./ssh-port.ts";
 
@@ -62,7 +62,7 @@ export async function serveSession(
       onConfirmed();
       prepared = prepare(session, services);
       prepared.catch((error: unknown) => {
-        log.error({ err: error }, "session given up");
+        logError(log, error, "session given up");
         binding.close("failed");
       });
     },
@@ -71,7 +71,7 @@ export async function serveSession(
       prepared
         .then(() => serveStream(stream, session, services, counts))
         .catch((error: unknown) => {
-          log.error({ err: error }, "stream given up");
+          logError(log, error, "stream given up");
           stream.refuse("failed");
         });
     },

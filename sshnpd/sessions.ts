@@ -2,6 +2,7 @@ import { hex } from "../keys/bytes.ts";
 import { SshnpError } from "../keys/errors.ts";
 import { SESSIONS_AT_ONCE, UNCONFIRMED_MS, UNCONFIRMED_SESSIONS } from "../protocol/limits.ts";
 import { dialLeg } from "../rendezvous/client.ts";
+import { logError } from "./log.ts";
 import type { GrantedSession } from "./requests.ts";
 import { serveSession, type SessionServices } from "./session.ts";
 import type { ChannelEnd } from "../protocol/channel/bind-channel.ts";
@@ -71,8 +72,7 @@ export class Sessions {
       if (this.#stop.signal.aborted) return;
       const reason = unconfirmed.signal.aborted ? "the client did not prove itself in time" : undefined;
       if (reason !== undefined) log.warn({ reason }, "session given up");
-      else if (error instanceof SshnpError) log.warn({ code: error.code, reason: error.message }, "session given up");
-      else log.error({ err: error }, "session given up");
+      else logError(log, error, "session given up");
     } finally {
       unconfirmed.end();
     }
