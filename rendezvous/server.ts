@@ -32,7 +32,7 @@ export interface RendezvousServerOptions extends RendezvousSelf {
  * A rendezvous on one port: legs over TCP, legs over WebSocket and `GET /healthz`, told apart by their first bytes.
  * It decides nothing; the {@link Lobby} does.
  */
-export class RendezvousServer {
+export class RendezvousServer implements AsyncDisposable {
   readonly #options: RendezvousServerOptions;
   readonly #lobby: Lobby;
   readonly #listener: Server;
@@ -101,6 +101,10 @@ export class RendezvousServer {
     const closed = once(this.#listener.close(), "close");
     for (const leg of this.#legs.values()) leg.destroy();
     await Promise.all([closed, ...ended]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   #listen({ host, port }: { readonly host: string; readonly port: number }): Promise<void> {

@@ -1,0 +1,102 @@
+import { randomBytes } from "node:crypto";
+import type { Command } from "commander";
+import { type Logger, pino } from "pino";
+import { readCramSecret } from "../../keys/cram-secret.ts";
+import { SetupError } from "../../keys/errors.ts";
+import { quoted } from "../../keys/names.ts";
+import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import { EXCERPT_BYTES } from "../../protocol/limits.ts";
+import { loadSuite } from "../../protocol/suite/load.ts";
+import { parseListen, publicAddresses } from "../host-port.ts";
+import { serveRendezvous } from "../service.ts";
+
+interface RunOptions {
+  readonly data: string;
+  readonly directory?: string;
+  readonly cramSecret?: string;
+  readonly cramFile?: string;
+  readonly listen: string;
+  readonly public?: string;
+  readonly excerpt: string;
+  readonly verbose?: boolean;
+}
+
+/** `sshnp-rendezvous run` */
+export function addRunCommand(program: Command): void {
+  program
+    .command("run")
+    .description("Serve legs until SIGTERM or Ctrl-C. Its address is the first line of stdout, once it serves.")
+    .requiredOption("--data <folder>", "its keys and what it remembers; made at the first start, of mode 0700")
+    .option("--directory <address>", "http(s)://HOST:PORT#SHA256:... (else SSHNP_DIRECTORY)")
+    .option("-c, --cram-secret <secret>", "the one-time secret, the first time; - reads it from stdin")
+    .option("--cram-file <file>", "read the secret from a file (else SSHNP_CRAM)")
+    .option("--listen <host:port>", "where to listen; port 0 takes a free one", "127.0.0.1:7801")
+    .option("--public <host:port>", "how both ends reach it, if not at --listen")
+    .option(
+      "--excerpt <bytes>",
+      `log the first bytes of each direction too (0 to ${EXCERPT_BYTES}): a demonstration aid`,
+      "0",
+    )
+    .option("-v, --verbose", "log every decision, IP addresses included")
+    .addHelpText(
+      "after",
+      `
+The secret comes from whoever runs the directory: sshnp-directory rendezvous add NAME --data DIR
+Once activated it needs none, and serves after a restart even while the directory is away.
+One port takes legs over TCP and WebSocket, and GET /healthz. The log goes to stderr, a line of JSON for each session.
+
+Examples:
+  sshnp-rendezvous run --data rz --directory 'http://np.example.org:7800#SHA256:...' -c SECRET --listen 0.0.0.0:7801 --public np.example.org:7801
+  sshnp-rendezvous run --data rz --directory 'http://np.example.org:7800#SHA256:...' --listen 0.0.0.0:7801 --public np.example.org:7801`,
+    )
+    .action((options: RunOptions) => run(options));
+}
+
+async function run(options: RunOptions): Promise<void> {
+  const directory = parseDirectoryAddress(givenDirectory(options));
+  const listen = parseListen(options.listen);
+  publicAddresses(options.public, { ...listen, port: listen.port || 1 }); // to refuse what is wrong before anything is done
+  const excerptBytes = parseExcerpt(options.excerpt);
+  const secret = await readCramSecret(options, process.env);
+  const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
+  const stop = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
+  process.stdout.on("error", ignore); // whoever started this may be gone; the sessions are not
+  const { signal } = stop;
+  try {
+    await serveRendezvous(
+      {
+        ...{ suite, directory, secret, listen, excerptBytes, data: options.data, publicAt: options.public },
+        random: (length) => new Uint8Array(randomBytes(length)),
+        log: newLog(options),
+        onServing: (address) => process.stdout.write(`${address}\n`),
+      },
+      { signal },
+    );
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+function givenDirectory({ directory = process.env["SSHNP_DIRECTORY"] }: RunOptions): string {
+  if (directory !== undefined && directory !== "") return directory;
+  throw new SetupError("E_USAGE", "No directory is given.", {
+    next: "Give --directory or SSHNP_DIRECTORY; `sshnp-directory address --data DIR` prints the address.",
+  });
+}
+
+function parseExcerpt(text: string): number {
+  const bytes = Number(text);
+  if (/^\d+$/.test(text) && bytes <= EXCERPT_BYTES) return bytes;
+  throw new SetupError("E_USAGE", `--excerpt ${quoted(text)} is not a number of bytes.`, {
+    next: `It is 0 to ${EXCERPT_BYTES}.`,
+  });
+}
+
+function newLog({ verbose }: RunOptions): Logger {
+  const destination = pino.destination({ dest: 2, sync: true });
+  destination.on("error", ignore); // as for stdout
+  return pino({ level: verbose === true ? "debug" : "info", base: null }, destination);
+}
+
+function ignore(): void {}

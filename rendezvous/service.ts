@@ -1,0 +1,157 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import { DirectoryClient } from "../directory/client.ts";
+import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import { DeniedError, SecurityError, SetupError, SshnpError } from "../keys/errors.ts";
+import type { Secret } from "../keys/secret.ts";
+import type { DirectoryAddress } from "../protocol/directory-address.ts";
+import type { VerifiedKeyList } from "../protocol/key-list.ts";
+import { FIRST_REPORT_MS, KEY_LIST_MARGIN_MS, REPORT_MS, REPORT_TIMEOUT_MS } from "../protocol/limits.ts";
+import { DataFolder } from "./data-folder.ts";
+import { type HostPort, publicAddresses } from "./host-port.ts";
+import { KeyListRefresh } from "./key-list-refresh.ts";
+import { activateRendezvous, reportRendezvous } from "./registration.ts";
+import { RendezvousServer } from "./server.ts";
+
+export interface ServiceOptions {
+  readonly suite: CipherSuite;
+  readonly random: RandomBytes;
+  /** Path of the data folder. */
+  readonly data: string;
+  readonly directory: DirectoryAddress;
+  /** Needed before the first activation alone. */
+  readonly secret: Secret | undefined;
+  readonly listen: HostPort;
+  /** HOST:PORT by which the ends reach it, when that is not where it listens. */
+  readonly publicAt: string | undefined;
+  readonly excerptBytes: number;
+  readonly log: Logger;
+  /** Called once legs are served; `address` is the first of those that the directory knows. */
+  readonly onServing: (address: string) => void;
+}
+
+/**
+ * Serves legs until the signal comes. A rendezvous that has been activated before serves at once, whether its directory
+ * answers or not; it only waits a moment for it, so that the directory's next ticket knows this start.
+ * @throws {SetupError} E_NOT_ACTIVATED without an activation and a secret, E_RUNNING, E_USAGE, those of the data folder;
+ * {DeniedError} when the directory refuses; as {@link DirectoryClient.request} while it is activated.
+ */
+export async function serveRendezvous(
+  options: ServiceOptions,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<void> {
+  const { suite, random, directory, secret, log } = options;
+  const folder = await DataFolder.open(options.data, directory, { suite, random });
+  const keyList = await folder.readKeyList();
+  const isActivated = keyList !== undefined && (await folder.isActivated(keyList.root));
+  if (!isActivated && secret === undefined) throw notActivated();
+
+  const client = new DirectoryClient({
+    ...{ address: directory, suite, random, keyList },
+    onKeyList: (list) => {
+      refresh.note(list.list);
+      void remember(folder, list, log);
+    },
+    warn: (text) => log.warn(text),
+  });
+  const boot = random(16);
+  const refresh = new KeyListRefresh({ client, log, signal, onKeyList: (list) => server.useKeyList(list) });
+  await using server = await RendezvousServer.start({
+    ...{ suite, key: folder.keys.ed25519.publicKey, boot, log },
+    listen: options.listen,
+    now: () => ({ time: client.directoryTime, monotonic: performance.now() }),
+    askForKeys: () => refresh.ask(),
+    excerptBytes: options.excerptBytes,
+  });
+  if (keyList !== undefined) refresh.note(keyList.list);
+  const addresses = publicAddresses(options.publicAt, { ...options.listen, port: server.port });
+
+  const activate = async (oneTime: Secret): Promise<void> => {
+    const registered = await activateRendezvous(client, folder.keys, { secret: oneTime, addresses }, { signal });
+    await folder.writeStatement(registered.signed);
+    log.info({ rendezvous: registered.statement.rendezvous }, "activated");
+  };
+  const report = async (ms: number): Promise<void> => {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+    const { signed } = await reportRendezvous(
+      client,
+      folder.keys,
+      { boot, legs: server.legs, addresses },
+      { signal: limit },
+    );
+    await folder.writeStatement(signed);
+  };
+
+  if (!isActivated && secret !== undefined) await activate(secret);
+  await firstReport(() => report(FIRST_REPORT_MS), secret && (() => activate(secret)), log, signal);
+  options.onServing(addresses[0] ?? "");
+  log.info({ addresses }, "rendezvous serves");
+  await keepReporting(() => report(REPORT_TIMEOUT_MS), refresh, log, signal);
+  log.info("rendezvous ends");
+}
+
+/** Who is not known to the directory any more may be activated again. */
+async function firstReport(
+  report: () => Promise<void>,
+  activate: (() => Promise<void>) | undefined,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await report();
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof DeniedError && activate !== undefined) {
+      await activate();
+      await report();
+    } else if (error instanceof DeniedError || error instanceof SecurityError) {
+      throw error;
+    } else {
+      log.warn(reasonOf(error), "the directory does not answer; serving without it");
+    }
+  }
+}
+
+async function keepReporting(
+  report: () => Promise<void>,
+  refresh: KeyListRefresh,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  let isHeard = true;
+  while (!signal.aborted) {
+    // Spread, so that many that were started together do not report together.
+    await delay(REPORT_MS * (0.8 + 0.2 * Math.random()), undefined, { signal }).catch(ignore);
+    if (signal.aborted) return;
+    try {
+      await report();
+      if (!isHeard) log.info("the directory answers again");
+      isHeard = true;
+    } catch (error) {
+      if (isHeard && !signal.aborted) log.warn(reasonOf(error), "the directory does not take the report; serving on");
+      isHeard = false;
+    }
+    if ((refresh.list?.expires ?? 0) - Date.now() < KEY_LIST_MARGIN_MS) refresh.ask();
+  }
+}
+
+async function remember(folder: DataFolder, list: VerifiedKeyList, log: Logger): Promise<void> {
+  try {
+    await folder.writeKeyList(list);
+  } catch (error) {
+    log.error(reasonOf(error), "the directory's key list cannot be kept; a restart will need the directory");
+  }
+}
+
+function reasonOf(error: unknown): object {
+  if (error instanceof SshnpError) return { code: error.code, reason: error.message };
+  return { reason: error instanceof Error ? error.message : String(error) };
+}
+
+function notActivated(): SetupError {
+  return new SetupError("E_NOT_ACTIVATED", "This rendezvous is not activated, and no secret is given.", {
+    next: "Give the secret that `sshnp-directory rendezvous add NAME --data DIR` prints: -c, --cram-file or SSHNP_CRAM.",
+  });
+}
+
+function ignore(): void {}
