@@ -1,19 +1,18 @@
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { text } from "node:stream/consumers";
 import { Command } from "commander";
 import { DirectoryClient } from "../../directory/client.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
+import { readCramSecret } from "../cram-secret.ts";
 import { SetupError } from "../errors.ts";
 import { keysFolderPath } from "../keys-folder.ts";
 import { isMember, type MemberName, parseMember, parseName, type Role } from "../names.ts";
 import { fingerprint, parsePublicKeyLine } from "../openssh.ts";
 import { passphraseFromFile, promptForPassphrase } from "../passphrase.ts";
 import { PrivateFolder } from "../private-folder.ts";
-import { parseCramSecret, type Secret } from "../secret.ts";
+import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
 import { activate } from "./activation.ts";
 
@@ -58,7 +57,7 @@ async function run(options: ActivateOptions): Promise<void> {
   const name = parseName(options.atsign);
   const role: Role = options.device === undefined ? "client" : "device";
   const member = options.device === undefined ? clientMember(hostname()) : parseMember(options.device);
-  const secret = await readSecret(options);
+  const secret = await readCramSecret(options, process.env);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const folder = await PrivateFolder.openOrCreate(keysFolderPath(options.keys, process.env));
   const interruption = new AbortController();
@@ -106,21 +105,6 @@ export function clientMember(host: string): MemberName {
     .replace(/^-+/, "");
   const member = label === "" ? "this-client" : `${label}-client`;
   return isMember(member) ? member : parseMember("this-client");
-}
-
-async function readSecret(options: ActivateOptions): Promise<Secret | undefined> {
-  if (options.cramSecret !== undefined && options.cramFile !== undefined) {
-    throw new SetupError("E_USAGE", "-c and --cram-file both give the secret.", { next: "Give one of them." });
-  }
-  const given = options.cramSecret ?? (options.cramFile === undefined ? process.env["SSHNP_CRAM"] : undefined);
-  if (given === "-") return parseCramSecret(await text(process.stdin));
-  if (given !== undefined) return given === "" ? undefined : parseCramSecret(given);
-  const file = options.cramFile;
-  if (file === undefined) return undefined;
-  const content = await readFile(file, "utf8").catch((cause: unknown) => {
-    throw new SetupError("E_STORAGE", `Cannot read ${shellWord(file)}.`, { next: "Check its path and mode.", cause });
-  });
-  return parseCramSecret(content);
 }
 
 async function readPassphrase(options: ActivateOptions): Promise<Secret | undefined> {
