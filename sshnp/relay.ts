@@ -1,12 +1,13 @@
 import { once } from "node:events";
 import { connect, Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 
-/** Standard input and output as sockets: Node's own process.stdout blocks on a pipe whose reader is slow. */
-export function standardStreams(): { readonly from: Socket; readonly to: Socket } {
+/** Standard input and output; as sockets where they are pipes, for Node's own process.stdout blocks when its reader is slow. */
+export function standardStreams(): { readonly from: Readable; readonly to: Writable } {
   return {
-    from: new Socket({ fd: 0, readable: true, writable: false }),
-    to: new Socket({ fd: 1, readable: false, writable: true }),
+    from: socketOf(0) ?? process.stdin,
+    to: socketOf(1) ?? process.stdout,
   };
 }
 
@@ -27,4 +28,13 @@ export async function relayToFront(path: string): Promise<boolean> {
   // ssh needs no reason when its proxy ends; the front process tells people.
   await Promise.allSettled([finished(front, { writable: false }), finished(to, { readable: false })]);
   return true;
+}
+
+/** Undefined for what is neither pipe nor socket: a terminal, a file. */
+function socketOf(fd: 0 | 1): Socket | undefined {
+  try {
+    return new Socket({ fd, readable: fd === 0, writable: fd === 1 });
+  } catch {
+    return undefined;
+  }
 }

@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
-import { type CommandName, type Exit, type RunningProcess, runCommand, startCommand } from "./processes.ts";
+import { type CommandName, type Exit, type RunningProcess, runCommand, runProcess, startCommand } from "./processes.ts";
 import { type SshServer, type SshServerOptions, startSshServer } from "./sshd.ts";
 import { startTcpTap, type TcpTap } from "./tcp-tap.ts";
 import { type TemporaryFolder, temporaryFolder } from "./temp-folder.ts";
@@ -10,6 +10,8 @@ export interface StackOptions {
   readonly sshd?: SshServerOptions;
   /** More words for sshnpd, such as `-s`. */
   readonly daemon?: readonly string[];
+  /** Lets everybody reach the rendezvous directly, for loads that a tap would slow down and keep. */
+  readonly withoutTap?: boolean;
   /** Leaves sshnpd for the test to start. */
   readonly withoutDaemon?: boolean;
 }
@@ -153,11 +155,12 @@ export class Stack implements AsyncDisposable {
   /** Starts the rendezvous, on another port each time; the tap leads there. */
   async startRendezvous(...words: string[]): Promise<RunningProcess> {
     const data = join(this.server.home, "rendezvous");
-    const at = ["--listen", "127.0.0.1:0", "--public", `127.0.0.1:${this.tap.port}`];
+    const behindTap = this.#options.withoutTap === true ? [] : ["--public", `127.0.0.1:${this.tap.port}`];
+    const at = ["--listen", "127.0.0.1:0", ...behindTap];
     const where = ["run", "--data", data, "--directory", this.address, ...at];
     this.#rendezvous = this.server.start("sshnp-rendezvous", ...where, ...words);
-    const [, port] = await this.#rendezvous.line(/:(\d+)$/);
-    this.#rendezvousPort = Number(port);
+    await this.#rendezvous.line(/:\d+$/);
+    this.#rendezvousPort = await listeningPort(this.#rendezvous.pid);
     return this.#rendezvous;
   }
 
@@ -204,6 +207,15 @@ export class Stack implements AsyncDisposable {
     const secret = await this.addName(name);
     await machine.must("sshnp-keys", "activate", "-a", name, "-c", secret, "--directory", this.address, ...words);
   }
+}
+
+/** The port on which a process listens; behind a tap it names another one. */
+async function listeningPort(pid: number): Promise<number> {
+  const { stdout } = await runProcess("ss", ["-Hltnp"], { env: { HOME: "/nonexistent" }, cwd: "/" });
+  const line = stdout.split("\n").find((entry) => entry.includes(`pid=${pid},`));
+  const port = /127\.0\.0\.1:(\d+)/.exec(line ?? "")?.[1];
+  if (port === undefined) throw new Error(`process ${pid} listens nowhere:\n${stdout}`);
+  return Number(port);
 }
 
 function running(process: RunningProcess | undefined): RunningProcess {
