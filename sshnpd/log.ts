@@ -7,7 +7,9 @@ export type Log = Logger;
 /** `verbose` shows what helps to find a fault. Written at once, so that nothing is lost when the process ends. */
 export function createLog(verbose: boolean): Log {
   const options = { level: verbose ? "debug" : "info", base: null, timestamp: pino.stdTimeFunctions.isoTime };
-  return pino(options, pino.destination({ fd: 2, sync: true }));
+  const destination = pino.destination({ fd: 2, sync: true });
+  destination.on("error", () => {}); // whoever read it is gone
+  return pino(options, destination);
 }
 
 /** Logs an error: a warning with its code and fact, or, where it is a bug of ours, an error with its stack. */

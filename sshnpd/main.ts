@@ -11,6 +11,9 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   });
 }
 
+// Whoever started this may have gone and read no more; the sessions have not.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+
 const program = command(async (options) => {
   const { runDaemon } = await import("./daemon.ts");
   await runDaemon(options, stop.signal);
