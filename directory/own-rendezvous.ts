@@ -11,7 +11,7 @@ import { hex, utf8, utf8Text } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import { Secret } from "../keys/secret.ts";
-import { OWN_RENDEZVOUS_END_MS, OWN_RENDEZVOUS_RETRY_MS } from "../protocol/limits.ts";
+import { OWN_RENDEZVOUS_END_MS, OWN_RENDEZVOUS_RETRY_MS, OWN_RENDEZVOUS_START_MS } from "../protocol/limits.ts";
 import { RENDEZVOUS_ACTIVATION } from "../protocol/messages/activation.ts";
 import type { RendezvousRegistry } from "./rendezvous-registry.ts";
 
@@ -26,19 +26,23 @@ interface Options {
   /** Where others reach the rendezvous. */
   readonly publicAt: { readonly host: string; readonly port: number };
   readonly log: Logger;
+  /** Ends the wait for it, not the rendezvous. */
+  readonly signal: AbortSignal;
 }
 
 /** A rendezvous that a directory keeps running. Disposing of it ends it. */
 export type OwnRendezvous = AsyncDisposable;
 
 /**
- * Starts `sshnp-rendezvous` beside the directory and starts it again whenever it ends. One that a killed directory left
+ * Starts `sshnp-rendezvous` beside the directory, waits a little for it to be up, and starts it again whenever it ends. One that a killed directory left
  * behind goes on as it is, sessions and all, if it was started the same way; else it is replaced.
  */
 export async function startOwnRendezvous(options: Options): Promise<OwnRendezvous> {
   const stop = new AbortController();
   const keeping = keep(options, argumentsFor(options), stop.signal);
   keeping.catch((error: unknown) => options.log.error({ err: error }, "own rendezvous failed"));
+  const patience = AbortSignal.any([options.signal, AbortSignal.timeout(OWN_RENDEZVOUS_START_MS)]);
+  await options.registry.untilUp(OWN_NAME, Date.now(), { signal: patience }).catch(() => {});
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();

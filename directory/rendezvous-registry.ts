@@ -1,3 +1,4 @@
+import { EventEmitter, once } from "node:events";
 import { equalBytes, hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
@@ -51,6 +52,7 @@ export class RendezvousRegistry {
   readonly #store: Store;
   readonly #keyring: Keyring;
   readonly #known: Map<string, Rendezvous>;
+  readonly #reports = new EventEmitter();
 
   private constructor(
     primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
@@ -149,9 +151,16 @@ export class RendezvousRegistry {
       const signed = this.#known.get(known.name) ?? known;
       this.#known.set(known.name, { ...signed, report: { boot, legs, time: now } });
       await this.#store.putReport(known.name, { boot, legs, time: now });
+      this.#reports.emit(`report ${known.name}`);
       const isNew = answer.isNew || known.report === undefined || !equalBytes(known.report.boot, boot);
       return { ...answer, isNew };
     });
+  }
+
+  /** Waits until that rendezvous is up. @throws the signal's reason. */
+  async untilUp(name: string, now: number, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    const known = this.#known.get(name);
+    if (known === undefined || !isUp(known, now)) await once(this.#reports, `report ${name}`, { signal });
   }
 
   /** What a new ticket offers: those that are up, the least busy first, as many as fit. Empty when none is up. */

@@ -135,8 +135,7 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
     maxHeaderSize: HEADER_BYTES,
     noDelay: true,
   };
-  const server =
-    tls === undefined ? createServer(settings) : createTlsServer({ ...settings, ...tls, handshakeTimeout: HEADERS_MS });
+  const server = tls === undefined ? createServer(settings) : withTls(settings, tls);
   server.maxConnections = maxConnections;
   limitConnections(server);
   server.on("request", (request, response) => route(request, response, routes));
@@ -155,6 +154,15 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
     server.listen(at.port, at.host, resolve);
   });
   return server;
+}
+
+function withTls(settings: object, tls: { readonly cert: string; readonly key: string }): Server {
+  try {
+    return createTlsServer({ ...settings, ...tls, handshakeTimeout: HEADERS_MS });
+  } catch (cause) {
+    const next = "Give a certificate chain and its private key, both PEM.";
+    throw new SetupError("E_USAGE", "That certificate and key cannot be used.", { next, cause });
+  }
 }
 
 function route(request: IncomingMessage, response: ServerResponse, routes: Routes): void {

@@ -62,8 +62,7 @@ async function run(options: RunOptions): Promise<void> {
   }
   const tls = await readTls(options);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
-  const level = options.verbose === true ? "debug" : "info";
-  const log = pino({ level, base: null }, pino.destination({ dest: 2, sync: true }));
+  const log = newLog(options);
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
 
@@ -78,13 +77,27 @@ async function run(options: RunOptions): Promise<void> {
     folder,
     administer({ ...directory, store }, directory.presence),
   );
-  await using _rendezvous = await ownRendezvous(rendezvousAt, { directory, at, tls, folder, suite, log });
+  await using _rendezvous = await ownRendezvous(rendezvousAt, {
+    directory,
+    at,
+    tls,
+    folder,
+    suite,
+    log,
+    signal: stop.signal,
+  });
   directory.audit.write({ event: "started", address });
   log.info({ address }, "directory serves");
-  process.stdout.write(`${address}\n`);
+  process.stdout.on("error", ignore).write(`${address}\n`);
   await aborted(stop.signal);
   log.info("directory ends");
   await directory.close();
+}
+
+function newLog({ verbose }: RunOptions): Logger {
+  const destination = pino.destination({ dest: 2, sync: true });
+  destination.on("error", ignore); // whoever read it may be gone; the directory is not
+  return pino({ level: verbose === true ? "debug" : "info", base: null }, destination);
 }
 
 async function ownRendezvous(
@@ -101,6 +114,7 @@ async function ownRendezvous(
     readonly folder: PrivateFolder;
     readonly suite: Parameters<typeof startOwnRendezvous>[0]["suite"];
     readonly log: Logger;
+    readonly signal: AbortSignal;
   },
 ): Promise<OwnRendezvous | undefined> {
   if (publicAt === undefined) return undefined;
@@ -153,3 +167,5 @@ async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 }
+
+function ignore(): void {}
