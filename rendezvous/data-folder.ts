@@ -3,7 +3,7 @@
  * without, hearing from its directory.
  *
  * ```
- * rendezvous.npkeys          its private keys
+ * rendezvous-keys.json       its private keys
  * state/key-list.json        v, keyList: the directory's, as last seen
  * state/rendezvous.json      v, statement: the root-signed one about itself
  * ```
