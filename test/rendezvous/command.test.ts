@@ -1,0 +1,159 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { PrivateFolder } from "../../keys/private-folder.ts";
+import { readDirectoryKeys, readRendezvousKeys } from "../../keys/service-key-files.ts";
+import { nativeSuite as suite } from "../../protocol/suite/native.ts";
+import { type Exit, runCommand, startCommand } from "../support/processes.ts";
+import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
+import { dial, readAll } from "./serving.ts";
+import { newBoot, newSession, type World } from "./world.ts";
+
+const ADDRESS = /^tcp:\/\/127\.0\.0\.1:\d+$/;
+const NOWHERE = "http://127.0.0.1:1#SHA256:gUtTpu4q9CXyEi9fNEGJsCvE8Fgii5DpeHzwz4jr2ks";
+
+let folder: TemporaryFolder;
+beforeAll(async () => {
+  folder = await temporaryFolder();
+});
+afterAll(async () => {
+  await folder.remove();
+});
+
+test("it takes its secret from stdin, serves, outlives kill -9 of everything, and ends in order", async () => {
+  const env = { HOME: folder.path };
+  const np = join(folder.path, "np");
+  const rz = join(folder.path, "rz");
+  const directory = startCommand("sshnp-directory", ["run", "--data", np, "--listen", "127.0.0.1:0"], { env });
+  const [address] = await directory.line(/^http:.*/);
+  const added = await runCommand("sshnp-directory", ["rendezvous", "add", "rz1", "--data", np], { env });
+  const secret = added.stdout.trim();
+  const words = ["run", "--data", rz, "--directory", address, "--listen", "127.0.0.1:0", "--excerpt", "8"];
+
+  const first = startCommand("sshnp-rendezvous", [...words, "-c", "-"], { env });
+  first.stdin.end(`${secret}\n`);
+  await first.line(ADDRESS);
+  await Promise.all([first.kill("SIGKILL"), directory.kill("SIGKILL")]);
+
+  const second = startCommand("sshnp-rendezvous", words, { env });
+  const [where] = await second.line(ADDRESS);
+  expect(second.stdout).toBe(`${where}\n`);
+  await carry(np, rz, where);
+  const [line] = await second.errorLine(/.*"session ended".*/);
+  expect(JSON.parse(line)).toMatchObject({
+    ...{ clientBytes: 12, deviceBytes: 3, clientExcerpt: Buffer.from("not a na").toString("hex") },
+    sid: expect.stringMatching(/^[0-9a-f]{32}$/),
+  });
+  expect(second.stderr + first.stderr).not.toContain(secret);
+  expect(second.stderr).not.toContain("@");
+  const exit = await second.kill("SIGTERM");
+  expect(exit).toMatchObject({ code: 0, signal: null });
+});
+
+test("whoever started it may go: it serves on without its stdout and stderr", async () => {
+  const env = { HOME: folder.path };
+  const np = join(folder.path, "np2");
+  const rz = join(folder.path, "rz2");
+  const directory = startCommand("sshnp-directory", ["run", "--data", np, "--listen", "127.0.0.1:0"], { env });
+  const [address] = await directory.line(/^http:.*/);
+  const added = await runCommand("sshnp-directory", ["rendezvous", "add", "rz1", "--data", np], { env });
+  const file = join(folder.path, "secret");
+  await writeFile(file, added.stdout, { mode: 0o600 });
+  const words = ["run", "--data", rz, "--directory", address, "--listen", "127.0.0.1:0", "--cram-file", file];
+  const main = join(import.meta.dirname, "../../dist/rendezvous/main.js");
+  const rendezvous = spawn(process.execPath, [main, ...words], { env, stdio: ["ignore", "pipe", "pipe"] });
+  try {
+    const [where] = (await once(rendezvous.stdout.setEncoding("utf8"), "data")) as [string];
+    rendezvous.stdout.destroy();
+    rendezvous.stderr.destroy();
+    for (let i = 0; i < 2; i++) await carry(np, rz, where.trim());
+  } finally {
+    rendezvous.kill("SIGTERM");
+  }
+  expect(await once(rendezvous, "exit")).toEqual([0, null]);
+  await directory.stop();
+});
+
+test.each([
+  ["--directory", "http://127.0.0.1:7800", "has no fingerprint"],
+  ["--listen", "nowhere", "--listen"],
+  ["--listen", "0.0.0.0:0", "--public"],
+  ["--public", "np.example.org", "--public"],
+  ["--public", "@device:1", "--public"],
+  ["--excerpt", "257", "--excerpt"],
+  ["--cram-file", "/nonexistent/a", "-c and --cram-file"],
+])("%s %s is a usage error, told before anything is made", async (option, value, told) => {
+  const data = join(folder.path, "never");
+  const given = ["--directory", NOWHERE, "-c", "", option, value];
+  const exit = await run("run", "--data", data, ...given);
+  expect(exit).toMatchObject({ code: 2, stdout: "" });
+  expect(exit.stderr).toContain(told);
+  expect(exit.stderr).toContain("[E_USAGE]");
+  expect(await PrivateFolder.open(data)).toBeUndefined();
+});
+
+test("unknown words and flags are usage errors, help and version are none", async () => {
+  expect((await run("serve")).code).toBe(2);
+  expect((await run("run", "--data", "x", "--name", "rz1")).code).toBe(2);
+  expect((await run("run")).code).toBe(2);
+  expect(await run("--help")).toMatchObject({ code: 0, stderr: "" });
+  expect(await run("run", "--help")).toMatchObject({ code: 0, stdout: expect.stringContaining("--excerpt") });
+  expect((await run("--version")).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+test("what goes wrong at the start is one fact, a next step, a code and its status", async () => {
+  const data = join(folder.path, "failing");
+  const base = ["run", "--data", data, "--directory", NOWHERE, "--listen", "127.0.0.1:0"];
+  const secret = "0".repeat(64);
+  expectError(await run(...base), 78, "E_NOT_ACTIVATED");
+  expectError(await run(...base, "-c", "0".repeat(63)), 77, "E_CRAM_WRONG");
+  expectError(await run(...base, "-c", secret), 69, "E_DIRECTORY");
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  const address = taken.address();
+  const port = address === null || typeof address === "string" ? 0 : address.port;
+  expectError(await run(...base, "--listen", `127.0.0.1:${port}`, "-c", secret), 75, "E_RUNNING");
+  await once(taken.close(), "close");
+});
+
+function run(...words: string[]): Promise<Exit> {
+  return runCommand("sshnp-rendezvous", words, { env: { HOME: folder.path } });
+}
+
+function expectError({ code, stdout, stderr }: Exit, status: number, name: string): void {
+  expect(stdout).toBe("");
+  const told = stderr.split("\n").filter((line) => !line.startsWith("{"));
+  expect(told).toEqual([
+    expect.stringMatching(/^sshnp-rendezvous: .*\.$/),
+    expect.stringMatching(/^ {18}\S.*/),
+    `${" ".repeat(18)}[${name}]`,
+    "",
+  ]);
+  expect(code).toBe(status);
+}
+
+/** Carries a few bytes between two legs that the directory would have sent there. */
+async function carry(np: string, rz: string, address: string): Promise<void> {
+  const directoryKeys = await readDirectoryKeys(suite, await opened(np));
+  const rendezvousKeys = await readRendezvousKeys(suite, await opened(rz));
+  const ticketKey = directoryKeys?.ticket[0]?.ed25519;
+  if (ticketKey === undefined || rendezvousKeys === undefined) throw new Error("the keys are there");
+  const world: World = { suite, ticketKey, rendezvous: rendezvousKeys.ed25519, boot: newBoot() };
+  const session = newSession(world, { addresses: [address] });
+  const client = await dial(world, session, "client");
+  const device = await dial(world, session, "device");
+  await Promise.all([client.joined, device.joined]);
+  client.socket.end("not a name: ");
+  expect((await readAll(device.socket)).toString()).toBe("not a name: ");
+  device.socket.end("yes");
+  expect((await readAll(client.socket)).toString()).toBe("yes");
+}
+
+async function opened(path: string): Promise<PrivateFolder> {
+  const found = await PrivateFolder.open(path);
+  if (found === undefined) throw new Error(`${path} is missing`);
+  return found;
+}
