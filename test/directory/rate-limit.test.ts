@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { AddressLimiter, isLoopback, networkOf, TokenBucket } from "../../directory/rate-limit.ts";
 import { RATE_ADDRESSES } from "../../protocol/limits.ts";
