@@ -1,5 +1,5 @@
 import { hex } from "../keys/bytes.ts";
-import { SshnpError } from "../keys/errors.ts";
+import { SshnpError, UnavailableError } from "../keys/errors.ts";
 import { SESSIONS_AT_ONCE, UNCONFIRMED_MS, UNCONFIRMED_SESSIONS } from "../protocol/limits.ts";
 import { dialLeg } from "../rendezvous/client.ts";
 import { logError } from "./log.ts";
@@ -63,16 +63,14 @@ export class Sessions {
           log.info("session confirmed");
         };
         const { end, counts } = await serveSession(leg.socket, session, services, { signal, onConfirmed });
+        unconfirmed.signal.throwIfAborted();
         const seconds = Math.round(performance.now() - began) / 1000;
         log.info({ ...counts, seconds, ...endFields(end) }, "session ended");
       } finally {
         leg.socket.destroy();
       }
     } catch (error) {
-      if (this.#stop.signal.aborted) return;
-      const reason = unconfirmed.signal.aborted ? "the client did not prove itself in time" : undefined;
-      if (reason !== undefined) log.warn({ reason }, "session given up");
-      else logError(log, error, "session given up");
+      if (!this.#stop.signal.aborted) logError(log, error, "session given up");
     } finally {
       unconfirmed.end();
     }
@@ -98,7 +96,7 @@ export class Sessions {
 class Unconfirmed {
   readonly #controller = new AbortController();
   readonly #onEnd: () => void;
-  #timer: NodeJS.Timeout | undefined = setTimeout(() => this.#controller.abort(), UNCONFIRMED_MS);
+  #timer: NodeJS.Timeout | undefined = setTimeout(() => this.#controller.abort(notInTime()), UNCONFIRMED_MS);
 
   constructor(onEnd: () => void) {
     this.#onEnd = onEnd;
@@ -116,6 +114,10 @@ class Unconfirmed {
     this.#timer = undefined;
     this.#onEnd();
   }
+}
+
+function notInTime(): UnavailableError {
+  return new UnavailableError("E_TIMEOUT", "The client did not prove itself in time.");
 }
 
 function endFields(end: ChannelEnd): object {

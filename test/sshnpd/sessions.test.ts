@@ -1,0 +1,102 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { pino } from "pino";
+import { LEG_STATUS } from "../../protocol/leg-hello.ts";
+import { SESSIONS_AT_ONCE, UNCONFIRMED_MS, UNCONFIRMED_SESSIONS } from "../../protocol/limits.ts";
+import type { GrantedSession } from "../../sshnpd/requests.ts";
+import { Sessions, type SessionsOptions } from "../../sshnpd/sessions.ts";
+import { NOW } from "../protocol/fixtures.ts";
+import { notifyOf, people, SILENT, type Stage, setStage, startRequest, suite, ticketFor } from "./stage.ts";
+
+/** In the rendezvous' place: takes legs, and says what the test wants. */
+let rendezvous: Server;
+const legs: Socket[] = [];
+let stage: Stage;
+let granted: GrantedSession;
+beforeEach(async () => {
+  rendezvous = createServer((socket) => legs.push(socket.on("error", () => {}))).listen(0, "127.0.0.1");
+  await once(rendezvous, "listening");
+  stage = await setStage({ current: () => Promise.resolve([people.client.x25519.publicKey.bytes]) });
+  await stage.requests.answer(notifyOf(startRequest()));
+  const [session] = stage.granted;
+  if (session === undefined) throw new Error("not granted");
+  granted = session;
+});
+afterEach(async () => {
+  vi.useRealTimers();
+  for (const leg of legs.splice(0)) leg.destroy();
+  rendezvous.close();
+  await stage[Symbol.asyncDispose]();
+});
+
+test("so many sessions may wait for their client's proof, and no more", async () => {
+  const sessions = newSessions();
+  for (let i = 0; i < UNCONFIRMED_SESSIONS; i++) {
+    expect(sessions.hasRoom).toBe(true);
+    sessions.begin(sessionAt(rendezvous));
+  }
+  expect([sessions.hasRoom, sessions.count]).toEqual([false, UNCONFIRMED_SESSIONS]);
+  expect(UNCONFIRMED_SESSIONS).toBeLessThan(SESSIONS_AT_ONCE);
+  await sessions.close();
+  expect(sessions.count).toBe(0);
+});
+
+test("a session that cannot reach its rendezvous gives its room back", async () => {
+  rendezvous.close();
+  await once(rendezvous, "close");
+  const sessions = newSessions();
+  sessions.begin(granted);
+  await expect.poll(() => [sessions.count, sessions.hasRoom]).toEqual([0, true]);
+});
+
+test.each([
+  ["whose leg the rendezvous does not answer", []],
+  ["whose client never says a word on the path", [LEG_STATUS.joined]],
+  ["whose client says the first byte and no more", [LEG_STATUS.joined, 0]],
+])("a session %s is given up in time", async (_what, bytes) => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const lines: string[] = [];
+  const log = pino({ level: "debug" }, { write: (line) => void lines.push(line) });
+  const sessions = newSessions({ log });
+  sessions.begin(sessionAt(rendezvous));
+  const [leg] = (await once(rendezvous, "connection")) as [Socket];
+  await once(leg, "data");
+  leg.write(Uint8Array.from(bytes));
+  if (bytes.length > 0) await vi.waitUntil(() => lines.join().includes("leg joined"));
+  vi.advanceTimersByTime(UNCONFIRMED_MS - 1);
+  expect(sessions.count).toBe(1);
+  const closed = new Promise((resolve) => leg.resume().once("close", resolve));
+  vi.advanceTimersByTime(1);
+  await closed;
+  vi.useRealTimers();
+  await expect.poll(() => [sessions.count, sessions.hasRoom]).toEqual([0, true]);
+  expect(lines.at(-1)).toContain("The client did not prove itself in time.");
+});
+
+test("a rendezvous at a private address is not dialled for a directory that is at none", async () => {
+  const sessions = newSessions({ allowPrivate: () => Promise.resolve(false) });
+  sessions.begin(sessionAt(rendezvous));
+  await expect.poll(() => sessions.count).toBe(0);
+  expect(legs).toEqual([]);
+});
+
+function newSessions(changes: Partial<SessionsOptions> = {}): Sessions {
+  return new Sessions({
+    suite,
+    clients: stage.clients,
+    sshPort: 1,
+    now: () => NOW + 1000,
+    log: SILENT,
+    allowPrivate: () => Promise.resolve(true),
+    ...changes,
+  });
+}
+
+/** The granted session, with a ticket to where the test listens. */
+function sessionAt(server: Server): GrantedSession {
+  const { port } = server.address() as AddressInfo;
+  const { ed25519, boot } = people.rendezvous;
+  const entries = [{ key: ed25519.publicKey, boot, addresses: [`tcp://127.0.0.1:${port}`] }];
+  return { ...granted, ticketBytes: ticketFor(startRequest(), { entries }), ticket: { ...granted.ticket, entries } };
+}
