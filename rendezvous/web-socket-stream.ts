@@ -19,6 +19,8 @@ const NOTHING = new Uint8Array(0);
 /**
  * The byte stream that the binary messages of an open WebSocket carry. Their borders mean nothing, but an empty message
  * ends the stream of its direction, as FIN does on TCP; closing the WebSocket ends both.
+ *
+ * Beside its own buffers, ws may hold a read of 64 KiB and a message that is not complete.
  */
 export class WebSocketStream extends Duplex {
   readonly #socket: WebSocket;

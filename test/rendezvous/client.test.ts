@@ -1,8 +1,10 @@
 import { once } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
 import { expect, test } from "vitest";
 import { parseLegHello } from "../../protocol/leg-hello.ts";
 import { dialLeg, isPrivateAddress, isPrivateHost } from "../../rendezvous/client.ts";
+import { SELF_SIGNED } from "../directory/certificate.ts";
 import { dial, readAll, readBytes, serve } from "./serving.ts";
 import { newBoot, newKey, newSession, newWorld } from "./world.ts";
 
@@ -177,6 +179,25 @@ test("a directory on this machine is at a private address, one elsewhere is not"
   expect(await isPrivateHost("192.0.2.1", { signal })).toBe(false);
 });
 
+test("over wss a certificate that nobody vouches for is no hindrance", async () => {
+  await using serving = await serve();
+  const proxy = createTlsServer(SELF_SIGNED, (secure) => {
+    const plain = connect({ host: "127.0.0.1", port: serving.port });
+    for (const socket of [secure, plain]) socket.on("error", () => {});
+    secure.pipe(plain).pipe(secure);
+  }).listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  const session = newSession(serving.world, { addresses: [`wss://127.0.0.1:${portOf(proxy)}`] });
+  const client = await dial(serving.world, session, "client");
+  const device = await dial(serving.world, session, "device");
+  await Promise.all([client.joined, device.joined]);
+  client.socket.end("through TLS");
+  expect((await readAll(device.socket)).toString()).toBe("through TLS");
+  device.socket.end();
+  await readAll(client.socket);
+  await once(proxy.close(), "close");
+});
+
 test("an aborted dial ends at once and leaves no socket, connecting or waiting", async () => {
   await using mute = await listen(() => {});
   const world = newWorld();
@@ -277,8 +298,7 @@ async function listen(onSocket: (socket: Socket) => void): Promise<Listening> {
     onSocket(socket);
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
-  const address = server.address();
-  const port = address === null || typeof address === "string" ? 0 : address.port;
+  const port = portOf(server);
   return {
     port,
     address: `tcp://127.0.0.1:${port}`,
@@ -296,4 +316,9 @@ async function closedPort(): Promise<number> {
   const listening = await listen(() => {});
   await listening[Symbol.asyncDispose]();
   return listening.port;
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  return address === null || typeof address === "string" ? 0 : address.port;
 }

@@ -7,6 +7,7 @@ import { WebSocket } from "ws";
 import { concat } from "../../keys/bytes.ts";
 import { LEG_STATUS, type LegStatus } from "../../protocol/leg-hello.ts";
 import { EARLY_DATA_BYTES, HELLO_BYTES, HELLO_MS, UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
+import { originOf } from "../../rendezvous/origin.ts";
 import { connectTo, dial, pair, readAll, readBytes, type Serving, serve } from "./serving.ts";
 import { newBoot, newKey, newSession, newWorld } from "./world.ts";
 
@@ -220,6 +221,15 @@ test("one address has 32 legs that wait; the next is closed at once, those of ot
   await expect.poll(() => serving.server.legs).toBe(4);
   origin = "one";
   await pair(serving);
+});
+
+test("an IPv6 network counts as one address, a mapped IPv4 address as that, and loopback as nobody's", () => {
+  expect(originOf("2001:db8:1:2::1")).toBe(originOf("2001:db8:1:2:ffff::9"));
+  expect(originOf("2001:db8:1:2::1")).not.toBe(originOf("2001:db8:1:3::1"));
+  expect(originOf("::ffff:192.0.2.1")).toBe(originOf("192.0.2.1"));
+  expect(originOf("192.0.2.1")).not.toBe(originOf("192.0.2.2"));
+  const nobodys = ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", undefined];
+  expect(nobodys.map((address) => originOf(address))).toEqual(nobodys.map(() => undefined));
 });
 
 test("bytes of any kind leave the rendezvous as it was", async () => {
