@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import type { MemberName, Name } from "./names.ts";
 import type { PrivateFolder } from "./private-folder.ts";
-import { readState, writeState } from "./state-files.ts";
+import { readState, removeState, writeState } from "./state-files.ts";
 
 /*
  * Whether the directory has acknowledged a member that was made here. The key files are written before anything is
@@ -23,6 +23,11 @@ export async function readAcknowledged(keys: PrivateFolder, member: Member): Pro
 /** @throws {SetupError} as {@link writeState}. */
 export async function writeAcknowledged(keys: PrivateFolder, member: Member, acknowledged: boolean): Promise<void> {
   await writeState(keys, fileOf(member), schema, { v: 1, acknowledged });
+}
+
+/** Forgets a member that came to nothing; that there is none is no error. @throws {SetupError} as {@link writeState}. */
+export async function removeAcknowledged(keys: PrivateFolder, member: Member): Promise<void> {
+  await removeState(keys, fileOf(member));
 }
 
 function fileOf({ name, member }: Member): string {

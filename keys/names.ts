@@ -47,6 +47,17 @@ export function isMember(text: string): text is MemberName {
   return MEMBER.test(text) && !RESERVED_MEMBERS.includes(text);
 }
 
+/** `HOST-client`, what activation calls a client: the first label of the host name, made to fit the grammar. */
+export function clientMember(host: string): MemberName {
+  const [label = ""] = host.split(".", 1);
+  const fitting = label
+    .toLowerCase()
+    .replace(/[^a-z0-9]/g, "-")
+    .slice(0, 29)
+    .replace(/^-+/, "");
+  return parseMember(fitting === "" ? "this-client" : `${fitting}-client`);
+}
+
 /** A device as an SSH host name: `mygateway.device.np` (an `@` cannot stand in one). */
 export function hostName(device: { readonly name: Name; readonly member: MemberName }): string {
   return `${device.member}.${device.name.slice(1)}${HOST_SUFFIX}`;

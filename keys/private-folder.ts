@@ -1,5 +1,5 @@
 import { constants, type Stats } from "node:fs";
-import { type FileHandle, link, lstat, mkdir, open, readdir, realpath, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, lstat, mkdir, open, readdir, realpath, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { hex } from "./bytes.ts";
 import { assert, SetupError } from "./errors.ts";
@@ -15,9 +15,12 @@ import { shellWord } from "./shell-word.ts";
 export class PrivateFolder {
   /** Absolute. */
   readonly path: string;
+  /** The folders that openOrCreate made for it, the outermost first. */
+  readonly #made: readonly string[];
 
-  private constructor(path: string) {
+  private constructor(path: string, made: readonly string[] = []) {
     this.path = path;
+    this.#made = made;
   }
 
   /**
@@ -39,10 +42,10 @@ export class PrivateFolder {
   /** As {@link open}; makes the folder, and those above it, when missing. */
   static async openOrCreate(path: string): Promise<PrivateFolder> {
     const absolute = resolve(path);
-    await storing(absolute, () => makeFolders(absolute));
+    const made = await storing(absolute, () => makeFolders(absolute));
     const folder = await PrivateFolder.open(absolute);
     if (folder === undefined) throw storageError("read", absolute, undefined);
-    return folder;
+    return new PrivateFolder(absolute, made);
   }
 
   /** Where `file` is, for messages. */
@@ -113,6 +116,14 @@ export class PrivateFolder {
       await rm(path, { force: true });
       await syncFolder(this.path);
     });
+  }
+
+  /**
+   * Removes the folders that {@link openOrCreate} made for this one, as far as they are empty: for an action that came
+   * to nothing.
+   */
+  async removeMade(): Promise<void> {
+    for (const path of this.#made.toReversed()) await rmdir(path).catch(() => {});
   }
 
   /** Writes a file of another name, on disk, which `publish` then gives its own name. */
@@ -199,17 +210,31 @@ function tooLarge(path: string, maxBytes: number): SetupError {
   });
 }
 
-/** Makes a folder and those above it, each on disk before the next is made in it. */
-async function makeFolders(path: string): Promise<void> {
+/** Makes a folder and those above it, each on disk before the next is made in it; returns them, the outermost first. */
+async function makeFolders(path: string): Promise<string[]> {
+  let above: string[] = [];
+  let isMade: boolean;
+  try {
+    isMade = await makeFolder(path);
+  } catch (error) {
+    if (!hasCode(error, "ENOENT") || dirname(path) === path) throw error;
+    above = await makeFolders(dirname(path));
+    isMade = await makeFolder(path);
+  }
+  if (!isMade) return above;
+  await syncFolder(dirname(path));
+  return [...above, path];
+}
+
+/** Whether it was not there; another process may be making the same folders. */
+async function makeFolder(path: string): Promise<boolean> {
   try {
     await mkdir(path, 0o700);
+    return true;
   } catch (error) {
-    if (hasCode(error, "EEXIST")) return;
-    if (!hasCode(error, "ENOENT") || dirname(path) === path) throw error;
-    await makeFolders(dirname(path));
-    await mkdir(path, 0o700);
+    if (hasCode(error, "EEXIST")) return false;
+    throw error;
   }
-  await syncFolder(dirname(path));
 }
 
 /** Puts on disk which files a folder has. */

@@ -1,3 +1,4 @@
+import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import type * as v from "valibot";
 import { assert, SetupError } from "./errors.ts";
@@ -55,6 +56,11 @@ export async function listState(keys: PrivateFolder): Promise<string[]> {
 export async function removeState(keys: PrivateFolder, file: string): Promise<void> {
   const folder = await PrivateFolder.open(join(keys.path, STATE));
   await folder?.remove(file);
+}
+
+/** Removes the folder of the state files if it is empty: for an action that came to nothing. */
+export async function removeEmptyState(keys: PrivateFolder): Promise<void> {
+  await rmdir(join(keys.path, STATE)).catch(() => {});
 }
 
 const STATE = "state";

@@ -85,6 +85,7 @@ export const RECONNECT_FIRST_MS = 250; // the first try to come back to the dire
 export const RECONNECT_MS = 30_000; // and later ones, each at a random moment of a span that doubles up to this
 
 // Members
+export const ACTIVATION_MS = 2 * 60_000; // for the directory's part: two requests on a bad line, and a nonce's life
 export const CLIENT_BINDING_MS = 365 * 24 * 60 * 60_000; // a client's binding lasts a year; a device's does not expire
 
 // Directory: its users' side

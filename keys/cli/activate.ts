@@ -8,13 +8,13 @@ import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { readCramSecret } from "../cram-secret.ts";
 import { SetupError } from "../errors.ts";
 import { keysFolderPath } from "../keys-folder.ts";
-import { isMember, type MemberName, parseMember, parseName, type Role } from "../names.ts";
+import { clientMember, parseMember, parseName } from "../names.ts";
 import { fingerprint, parsePublicKeyLine } from "../openssh.ts";
-import { passphraseFromFile, promptForPassphrase } from "../passphrase.ts";
-import { PrivateFolder } from "../private-folder.ts";
+import { askNewPassphrase, askPassphrase, passphraseFromFile } from "../passphrase.ts";
 import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
-import { activate } from "./activation.ts";
+import { activate, type ActivationRequest, type ActivationResult } from "./activation.ts";
+import type { Wanted } from "./activation-keys.ts";
 
 interface ActivateOptions {
   readonly atsign: string;
@@ -42,9 +42,11 @@ export function activateCommand(): Command {
     .addHelpText(
       "after",
       `
-The secret comes from whoever runs the directory: sshnp-directory name add @acme
+The secret comes from whoever runs the directory: sshnp-directory name add @acme --data DIR
 It is never sent: it proves, over a nonce of the directory's, that these keys may become @acme's.
 Running it again is harmless; an answer that was lost is asked for again.
+
+Exit status: 0 activated, now or before; 2 usage; 77 the secret is wrong; 78 not activated; others with a message.
 
 Examples:
   sshnp-keys activate -a @device -c SECRET --directory 'http://np.example.org:7800#SHA256:...' -d mygateway
@@ -54,65 +56,77 @@ Examples:
 }
 
 async function run(options: ActivateOptions): Promise<void> {
-  const name = parseName(options.atsign);
-  const role: Role = options.device === undefined ? "client" : "device";
-  const member = options.device === undefined ? clientMember(hostname()) : parseMember(options.device);
-  const secret = await readCramSecret(options, process.env);
+  const wanted = whoIsWanted(options);
+  const directory = givenDirectory(options);
+  const path = keysFolderPath(options.keys, process.env);
+  const { signal } = interruption();
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
-  const folder = await PrivateFolder.openOrCreate(keysFolderPath(options.keys, process.env));
-  const interruption = new AbortController();
-  const interrupt = () => interruption.abort(new SetupError("E_INTERRUPTED", "Interrupted."));
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
-
-  const result = await activate(
-    { suite, random, folder, connect },
-    { name, member, role, secret, directory: givenDirectory(options), passphrase: await readPassphrase(options) },
-    { signal: interruption.signal },
-  );
-  process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
-
-  const say = (line: string) => process.stderr.write(`${line}\n`);
-  if (result.kind === "already") {
-    say(`${name} is activated on this machine already (${result.members.join(", ")}).`);
-    return;
-  }
-  say(`${name} is activated. Owner key: ${shellWord(result.ownerPath)}`);
-  say(
-    `  ${fingerprint(suite, parsePublicKeyLine(result.owner).blob)} (what others compare or give as ${name}=SHA256:...)`,
-  );
-  say("  Move that file off this machine: whoever has it speaks for the name, and sshnp does not need it again.");
-  say(`This machine is ${role} ${member} of ${name}.`);
-  say(role === "device" ? `Next: sshnpd -a ${name} -m @client -d ${member}` : `Next: sshnp ${name} @device mygateway`);
-}
-
-function connect(suite: CipherSuite, address: DirectoryAddress): DirectoryClient {
-  return new DirectoryClient({ address, suite, random });
+  const request: ActivationRequest = {
+    ...wanted,
+    secret: await readCramSecret(options, process.env, { signal }),
+    directory,
+    path,
+    newPassphrase: () => newPassphrase(options, signal),
+    askPassphrase: (file) => passphraseOf(file, options, signal),
+  };
+  const connect = (address: DirectoryAddress) => new DirectoryClient({ address, suite, random });
+  tell(suite, wanted, await activate({ suite, random, connect }, request, { signal }));
 }
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
+
+function whoIsWanted({ atsign, device }: ActivateOptions): Wanted {
+  const name = parseName(atsign);
+  if (device === undefined) return { name, member: clientMember(hostname()), role: "client" };
+  return { name, member: parseMember(device), role: "device" };
+}
 
 function givenDirectory(options: ActivateOptions): DirectoryAddress | undefined {
   const given = options.directory ?? (process.env["SSHNP_DIRECTORY"] || undefined);
   return given === undefined ? undefined : parseDirectoryAddress(given);
 }
 
-/** `HOST-client`: the first label of the host name, made to fit the grammar of members. */
-export function clientMember(host: string): MemberName {
-  const label = (host.split(".", 1)[0] ?? "")
-    .toLowerCase()
-    .replace(/[^a-z0-9]/g, "-")
-    .slice(0, 29)
-    .replace(/^-+/, "");
-  const member = label === "" ? "this-client" : `${label}-client`;
-  return isMember(member) ? member : parseMember("this-client");
+/** Ctrl-C and SIGTERM; a second one ends the process at once. */
+function interruption(): AbortController {
+  const controller = new AbortController();
+  const interrupt = (): void => {
+    controller.abort(
+      new SetupError("E_INTERRUPTED", "Interrupted.", { next: "The same command goes on where this one stopped." }),
+    );
+  };
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
+  return controller;
 }
 
-async function readPassphrase(options: ActivateOptions): Promise<Secret | undefined> {
-  const file = options.passphraseFile;
-  if (file !== undefined) return await passphraseFromFile(file);
+async function newPassphrase(options: ActivateOptions, signal: AbortSignal): Promise<Secret | undefined> {
+  if (options.passphraseFile !== undefined) return await passphraseFromFile(options.passphraseFile, { signal });
   if (options.passphrase !== true) return undefined;
-  const first = await promptForPassphrase("Passphrase for the owner key: ");
-  const second = await promptForPassphrase("The same once more: ");
-  if (first.secretText() === second.secretText()) return first;
-  throw new SetupError("E_PASSPHRASE", "The two differ.", { next: "Nothing was written; run this again." });
+  return await askNewPassphrase("Passphrase for the owner key: ", { signal });
+}
+
+async function passphraseOf(file: string, options: ActivateOptions, signal: AbortSignal): Promise<Secret> {
+  if (options.passphraseFile !== undefined) return await passphraseFromFile(options.passphraseFile, { signal });
+  return await askPassphrase(file, { signal });
+}
+
+function tell(suite: CipherSuite, { name }: Wanted, result: ActivationResult): void {
+  const say = (line: string): void => void process.stderr.write(`${line}\n`);
+  if (result.kind === "already") {
+    const members = result.members.map(({ member, role }) => (role === undefined ? member : `${role} ${member}`));
+    return say(`${name} is activated on this machine already: ${members.join(", ")}.`);
+  }
+  const { owner, member, role } = result.member;
+  say(`${name} is activated. Owner key: ${shellWord(result.ownerPath)}`);
+  say(
+    `  ${fingerprint(suite, parsePublicKeyLine(owner).blob)}   for others to compare, or to give as ${name}=SHA256:...`,
+  );
+  if (role === "device") {
+    say("  Move that file off this machine: whoever has it speaks for the name, and sshnpd does not need it again.");
+  } else {
+    say(
+      "  Keep that file safe, best off this machine: whoever has it speaks for the name, and sshnp does not need it.",
+    );
+  }
+  say(`This machine is ${role} ${member} of ${name}.`);
+  say(role === "device" ? `Next: sshnpd -a ${name} -m @client -d ${member}` : `Next: sshnp ${name} @device mygateway`);
 }

@@ -1,5 +1,7 @@
 import type { DirectoryClient } from "../../directory/client.ts";
+import { refusalError } from "../../directory/client.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import { ACTIVATION_MS, CLIENT_BINDING_MS } from "../../protocol/limits.ts";
 import {
   ACTIVATION_NAMESPACE,
   activationProof,
@@ -8,244 +10,272 @@ import {
 } from "../../protocol/messages/activation.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
-import { CLIENT_BINDING_MS } from "../../protocol/limits.ts";
+import type { RefusalCode } from "../../protocol/refusal-codes.ts";
 import { signFirstBinding, signFirstNameStatement } from "../../protocol/statements.ts";
-import { readAcknowledged, writeAcknowledged } from "../activation-files.ts";
 import { activationKey } from "../activation-key.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { Ed25519PrivateKey } from "../ed25519.ts";
-import {
-  listKeyFiles,
-  type MemberKeys,
-  type OwnerKeys,
-  readMemberFile,
-  readOwnerFile,
-  removeMemberFile,
-  removeOwnerFile,
-  writeMemberFile,
-  writeOwnerFile,
-} from "../end-key-files.ts";
-import { DeniedError, PeerError, SetupError } from "../errors.ts";
-import { writeKeyListFile } from "../key-list-files.ts";
-import type { MemberName, Name, Role } from "../names.ts";
+import { type AskPassphrase, type MemberKeys, type OwnerKeys, readMemberFile } from "../end-key-files.ts";
+import { DeniedError, PeerError, SetupError, type SshnpError, UnavailableError } from "../errors.ts";
+import type { Name } from "../names.ts";
 import { ed25519Line } from "../openssh.ts";
-import { askPassphrase } from "../passphrase.ts";
-import type { PrivateFolder } from "../private-folder.ts";
+import { PrivateFolder } from "../private-folder.ts";
 import type { Secret } from "../secret.ts";
-import { shellWord } from "../shell-word.ts";
 import { signSshsig } from "../sshsig.ts";
 import { X25519PrivateKey } from "../x25519.ts";
+import {
+  acknowledgedMembers,
+  type ActivationKeys,
+  anotherRole,
+  type Begun,
+  confirmKeys,
+  findBegun,
+  type MemberEntry,
+  statementsOf,
+  type StoredKeys,
+  storeKeys,
+  type Wanted,
+} from "./activation-keys.ts";
 
-export interface ActivationRequest {
-  readonly name: Name;
-  readonly member: MemberName;
-  readonly role: Role;
+export interface ActivationRequest extends Wanted {
   /** Undefined when none was given: then this can only tell whether all is done already. */
   readonly secret: Secret | undefined;
   readonly directory: DirectoryAddress | undefined;
-  readonly passphrase: Secret | undefined;
+  /** The keys folder. */
+  readonly path: string;
+  /** What is to guard a new owner key; called only when one is made. */
+  readonly newPassphrase: () => Promise<Secret | undefined>;
+  /** For the files of an activation that was begun before. */
+  readonly askPassphrase: AskPassphrase;
 }
 
 export type ActivationResult =
-  | { readonly kind: "already"; readonly members: readonly MemberName[] }
-  | { readonly kind: "activated"; readonly owner: string; readonly ownerPath: string };
+  | { readonly kind: "already"; readonly members: readonly MemberEntry[] }
+  | { readonly kind: "activated"; readonly member: MemberKeys; readonly ownerPath: string };
 
-interface Surroundings {
+export interface Surroundings {
   readonly suite: CipherSuite;
   readonly random: RandomBytes;
-  readonly folder: PrivateFolder;
-  readonly connect: (suite: CipherSuite, address: DirectoryAddress) => DirectoryClient;
+  readonly connect: (address: DirectoryAddress) => DirectoryClient;
 }
 
 /**
  * Activates a name, or repeats an activation whose answer was lost, or tells that it is done already.
- * Key files are written before anything that needs them is sent. When the directory refuses, those that this call
- * made are removed again, and all is as it was.
+ *
+ * Key files are written before anything that needs them is sent, so that a lost answer loses no key. When it is certain
+ * that the directory did not take them, those that this call made are removed again, and all is as it was.
  * @throws {SetupError} E_USAGE, E_NOT_ACTIVATED, E_KEY_EXISTS, those of key files; {DeniedError} E_CRAM_WRONG, E_CRAM_USED;
- * {UnavailableError} E_DIRECTORY; {SecurityError} E_DIRECTORY_KEY.
+ * {UnavailableError} E_DIRECTORY, E_BUSY, E_RATE; {SecurityError} E_DIRECTORY_KEY. The signal's reason when it is aborted.
  */
 export async function activate(
   surroundings: Surroundings,
   request: ActivationRequest,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<ActivationResult> {
-  const { suite, folder, connect } = surroundings;
-  const done = await acknowledgedMembers(folder, request.name);
-  if (done.length > 0) {
-    refuseAnotherMember(request, done);
+  const { suite } = surroundings;
+  const folder = await PrivateFolder.open(request.path);
+  const done = folder === undefined ? [] : await acknowledgedMembers(folder, request.name);
+  if (folder !== undefined && done.length > 0) {
+    await refuseWhatIsNotDone(suite, folder, request, done);
     return { kind: "already", members: done };
   }
-  const pending = await readPending(suite, folder, request);
   const { secret } = request;
-  if (secret === undefined) throw noSecret(request.name, pending !== undefined);
-  const address =
-    request.directory ?? (pending === undefined ? undefined : parseDirectoryAddress(pending.member.directory));
-  if (address === undefined) {
-    throw new SetupError("E_USAGE", "No directory is given.", {
-      next: "Give --directory or SSHNP_DIRECTORY; whoever gave you the secret has its address (sshnp-directory address).",
-    });
-  }
+  if (secret === undefined) throw notActivated(request.name);
+  const begun = folder === undefined ? undefined : await findBegun(suite, folder, request, request.askPassphrase);
+  const address = directoryOf(request, begun);
+  const passphrase = begun === undefined ? await request.newPassphrase() : begun.passphrase;
+  const client = surroundings.connect(address);
 
-  const client = connect(suite, address);
-  const member = pending?.member.x25519 ?? X25519PrivateKey.generate(suite, surroundings.random);
-  const start = { type: REQUEST.activationStart, body: encodeActivationStart(request.name) };
-  const challenge = await inRequestsWords(request, client.request(member, start, { signal }));
-  if (challenge.type !== "activation") throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
+  return await withDeadline(address, signal, async (soon) => {
+    const sender = begun?.member?.x25519 ?? X25519PrivateKey.generate(suite, surroundings.random);
+    const start = { type: REQUEST.activationStart, body: encodeActivationStart(request.name) };
+    const challenge = await ask(client, sender, start, soon);
+    if (challenge.type === "refused") throw refusal(request.name, challenge);
+    if (challenge.type !== "activation") throw outOfTurn();
 
-  const keys = pending ?? (await makeKeys(surroundings, request, { address, member, issued: challenge.time }));
-  const ownerLine = ed25519Line(keys.owner.privateKey.publicKey);
-  const proof = activationProof({ nonce: challenge.nonce, directoryFingerprint: address.fingerprint }, ownerLine, {
-    name: request.name,
-    member: keys.member.member,
-    role: keys.member.role,
-    x25519: keys.member.x25519.publicKey,
-    ed25519: keys.member.ed25519.publicKey,
+    const made = { sender, issued: challenge.time, directory: address.text, passphrase };
+    const keys =
+      begun?.member === undefined ? makeKeys(surroundings, request, begun, made) : { ...begun, member: begun.member };
+    const stored: StoredKeys =
+      folder !== undefined && begun?.member !== undefined
+        ? { folder, undo: async () => {} }
+        : await storeKeys(request.path, keys, { isOwnerNew: begun === undefined });
+    if (soon.aborted) await stored.undo();
+    soon.throwIfAborted();
+    const body = signActivation(suite, secret, keys, { nonce: challenge.nonce, address });
+    const answer = await ask(client, sender, { type: REQUEST.activate, body }, soon);
+    if (answer.type === "refused") {
+      if (NOT_STORED.includes(answer.code)) await stored.undo();
+      throw refusal(request.name, answer);
+    }
+    if (answer.type !== "done") throw outOfTurn();
+    const { signed } = await client.keyList({ signal: soon });
+    const ownerPath = await confirmKeys(stored.folder, keys, signed);
+    return { kind: "activated", member: keys.member, ownerPath };
   });
-  const [name, binding] = keys.member.statements;
-  if (name === undefined || binding === undefined)
-    throw new SetupError("E_BAD_KEY_FILE", "The key file lacks its binding.");
-  const body = encodeActivation({
-    nonce: challenge.nonce,
-    name,
-    binding,
-    activationSignature: suite.sign(activationKey(suite, secret, request.name), proof),
-    ownerSignature: signSshsig(suite, keys.owner.privateKey, ACTIVATION_NAMESPACE, proof),
-  });
-  try {
-    await inRequestsWords(request, client.request(member, { type: REQUEST.activate, body }, { signal }));
-  } catch (error) {
-    if (error instanceof DeniedError && pending === undefined) await removeKeys(folder, keys);
-    throw error;
+}
+
+/** Refusals that the directory decides on, so that nothing was stored. After any other it may have failed on the way. */
+const NOT_STORED: readonly RefusalCode[] = [
+  "E_CRAM_WRONG",
+  "E_CRAM_USED",
+  "E_MEMBER_KEY",
+  "E_NOT_AUTHORIZED",
+  "E_RATE",
+  "E_STATEMENT",
+];
+
+/** A name is activated once, at one directory; a second device on this machine makes itself. */
+async function refuseWhatIsNotDone(
+  suite: CipherSuite,
+  folder: PrivateFolder,
+  request: ActivationRequest,
+  done: readonly MemberEntry[],
+): Promise<void> {
+  const { name, member, role, directory } = request;
+  for (const entry of done) {
+    const isReadable = entry.role !== undefined; // else a passphrase guards it
+    const keys = isReadable ? await readMemberFile(suite, folder, entry) : undefined;
+    if (keys !== undefined) refuseAnotherDirectory(name, keys.directory, directory);
+    if (entry.member === member && isReadable && entry.role !== role)
+      throw anotherRole(request, entry.path, entry.role);
   }
-  await writeKeyListFile(folder, request.name, (await client.keyList({ signal })).signed);
-  await writeAcknowledged(folder, keys.member, true);
-  return { kind: "activated", owner: ownerLine, ownerPath: keys.ownerPath };
-}
-
-interface NameKeys {
-  readonly owner: OwnerKeys;
-  readonly ownerPath: string;
-  readonly member: MemberKeys;
-}
-
-async function acknowledgedMembers(folder: PrivateFolder, name: Name): Promise<MemberName[]> {
-  const members: MemberName[] = [];
-  for (const entry of await listKeyFiles(folder, name)) {
-    if (entry.kind === "member" && (await readAcknowledged(folder, entry)) === true) members.push(entry.member);
-  }
-  return members;
-}
-
-/** A name is activated once; a second device on this machine makes itself. */
-function refuseAnotherMember({ name, member, role, secret }: ActivationRequest, done: readonly MemberName[]): void {
-  if (secret === undefined || done.includes(member) || role === "client") return;
-  throw new SetupError("E_KEY_EXISTS", `${name} is activated on this machine already, as ${done.join(", ")}.`, {
+  if (role === "client" || request.secret === undefined || done.some((entry) => entry.member === member)) return;
+  const members = done.map((entry) => entry.member).join(", ");
+  throw new SetupError("E_KEY_EXISTS", `${name} is activated on this machine already, as ${members}.`, {
     next: `With the owner key in the same folder, the daemon makes the member itself: sshnpd -a ${name} -m @client -d ${member}`,
   });
 }
 
-/** The keys of an activation that was begun here and never acknowledged. */
-async function readPending(
-  suite: CipherSuite,
-  folder: PrivateFolder,
-  { name, member, role }: ActivationRequest,
-): Promise<NameKeys | undefined> {
-  const entries = await listKeyFiles(folder, name);
-  const ownerEntry = entries.find((entry) => entry.kind === "owner");
-  const begun = entries.find((entry) => entry.kind === "member" && entry.member === member);
-  if (ownerEntry === undefined && entries.length === 0) return undefined;
-  if (ownerEntry === undefined || begun === undefined) {
-    throw new SetupError("E_KEY_EXISTS", `There are other keys of ${name} in ${shellWord(folder.path)}.`, {
-      next: `Use another folder (--keys DIR), or move them away: ${entries.map((entry) => shellWord(entry.path)).join(" ")}`,
-    });
-  }
-  const owner = await readOwnerFile(suite, folder, name, askPassphrase);
-  const keys = await readMemberFile(suite, folder, { name, member }, askPassphrase);
-  if (owner === undefined || keys === undefined) return undefined;
-  if (keys.role !== role) {
-    throw new SetupError("E_KEY_EXISTS", `${member} of ${name} is a ${keys.role} here, not a ${role}.`, {
-      next: "Choose another name with -d, or move that key file away.",
-    });
-  }
-  return { owner, ownerPath: ownerEntry.path, member: keys };
-}
-
-function noSecret(name: Name, pending: boolean): SetupError {
-  return pending
-    ? new SetupError(
-        "E_NOT_ACTIVATED",
-        `The activation of ${name} was begun, and the directory has not confirmed it.`,
-        {
-          next: "Run this again with the same secret (-c SECRET); the same keys are sent again.",
-        },
-      )
-    : new SetupError("E_NOT_ACTIVATED", `${name} is not activated on this machine, and no secret is given.`, {
-        next: "Give its one-time secret with -c, --cram-file or SSHNP_CRAM; `sshnp-directory name add` makes it.",
-      });
-}
-
-async function makeKeys(
-  { suite, random, folder }: Surroundings,
-  request: ActivationRequest,
-  made: { readonly address: DirectoryAddress; readonly member: X25519PrivateKey; readonly issued: number },
-): Promise<NameKeys> {
-  const { name, member, role } = request;
-  const privateKey = Ed25519PrivateKey.generate(suite, random);
-  const ed25519 = Ed25519PrivateKey.generate(suite, random);
-  const line = ed25519Line(privateKey.publicKey);
-  const statement = signFirstNameStatement(suite, random, privateKey, { name, owner: line, issued: made.issued });
-  const binding = signFirstBinding(suite, random, privateKey, {
-    name,
-    member,
-    role,
-    x25519: made.member.publicKey,
-    ed25519: ed25519.publicKey,
-    issued: made.issued,
-    expires: role === "client" ? made.issued + CLIENT_BINDING_MS : null,
+function refuseAnotherDirectory(name: Name, known: string, given: DirectoryAddress | undefined): void {
+  if (given === undefined || parseDirectoryAddress(known).fingerprint === given.fingerprint) return;
+  throw new SetupError("E_KEY_EXISTS", `The keys of ${name} here are for another directory: ${known}`, {
+    next: "Give that one, or none; for the same name at another directory use another folder: --keys DIR",
   });
-  const owner: OwnerKeys = { name, privateKey, statement };
-  const keys: MemberKeys = {
-    name,
-    member,
-    role,
-    x25519: made.member,
-    ed25519,
-    owner: line,
-    directory: made.address.text,
-    statements: [statement, binding],
-  };
-  const ownerPath = await writeOwnerFile(folder, owner, { passphrase: request.passphrase });
-  await writeMemberFile(folder, keys);
-  await writeAcknowledged(folder, keys, false);
-  return { owner, ownerPath, member: keys };
 }
 
-async function removeKeys(folder: PrivateFolder, { member }: NameKeys): Promise<void> {
-  await removeMemberFile(folder, member);
-  await removeOwnerFile(folder, member.name);
+function directoryOf({ name, directory }: ActivationRequest, begun: Begun | undefined): DirectoryAddress {
+  if (begun?.member !== undefined) refuseAnotherDirectory(name, begun.member.directory, directory);
+  const address = directory ?? (begun?.member && parseDirectoryAddress(begun.member.directory));
+  if (address !== undefined) return address;
+  throw new SetupError("E_USAGE", "No directory is given.", {
+    next: "Give --directory or SSHNP_DIRECTORY; on the directory's machine `sshnp-directory address --data DIR` prints it.",
+  });
+}
+
+function notActivated(name: Name): SetupError {
+  return new SetupError("E_NOT_ACTIVATED", `${name} is not activated on this machine, and no secret is given.`, {
+    next: `Give its one-time secret: sshnp-keys activate -a ${name} -c SECRET`,
+  });
+}
+
+/** New keys and what the owner signs about them; with the owner key of an earlier run if there is one. */
+function makeKeys(
+  { suite, random }: Surroundings,
+  { name, member, role }: Wanted,
+  begun: Begun | undefined,
+  made: {
+    readonly sender: X25519PrivateKey;
+    readonly issued: number;
+    readonly directory: string;
+    readonly passphrase: Secret | undefined;
+  },
+): ActivationKeys {
+  const { sender: x25519, issued, directory, passphrase } = made;
+  const owner = begun?.owner ?? makeOwner({ suite, random }, name, issued);
+  const ed25519 = Ed25519PrivateKey.generate(suite, random);
+  const binding = signFirstBinding(suite, random, owner.privateKey, {
+    ...{ name, member, role, issued },
+    x25519: x25519.publicKey,
+    ed25519: ed25519.publicKey,
+    expires: role === "client" ? issued + CLIENT_BINDING_MS : null,
+  });
+  const line = ed25519Line(owner.privateKey.publicKey);
+  const statements = [owner.statement, binding];
+  return {
+    owner,
+    passphrase,
+    member: { name, member, role, x25519, ed25519, owner: line, directory, statements },
+  };
+}
+
+function makeOwner({ suite, random }: Pick<Surroundings, "suite" | "random">, name: Name, issued: number): OwnerKeys {
+  const privateKey = Ed25519PrivateKey.generate(suite, random);
+  const owner = ed25519Line(privateKey.publicKey);
+  return { name, privateKey, statement: signFirstNameStatement(suite, random, privateKey, { name, owner, issued }) };
+}
+
+/** The body of the message that activates: both statements, and the two proofs over the directory's nonce. */
+function signActivation(
+  suite: CipherSuite,
+  secret: Secret,
+  { owner, member }: ActivationKeys,
+  { nonce, address }: { readonly nonce: Uint8Array; readonly address: DirectoryAddress },
+): Uint8Array {
+  const proof = activationProof({ nonce, directoryFingerprint: address.fingerprint }, member.owner, {
+    name: member.name,
+    member: member.member,
+    role: member.role,
+    x25519: member.x25519.publicKey,
+    ed25519: member.ed25519.publicKey,
+  });
+  return encodeActivation({
+    nonce,
+    ...statementsOf(member),
+    activationSignature: suite.sign(activationKey(suite, secret, member.name), proof),
+    ownerSignature: signSshsig(suite, owner.privateKey, ACTIVATION_NAMESPACE, proof),
+  });
+}
+
+/** Sends one message and returns the last frame of its answer, a refusal included. */
+async function ask(
+  client: DirectoryClient,
+  sender: X25519PrivateKey,
+  message: { readonly type: number; readonly body: Uint8Array },
+  signal: AbortSignal,
+): Promise<Frame> {
+  let last: Frame | undefined;
+  for await (const frame of client.send(sender, message, { signal })) last = frame;
+  if (last === undefined) throw outOfTurn();
+  return last;
+}
+
+/** A slow drip of bytes keeps every single wait alive; so all of them together have an end too. */
+async function withDeadline<T>(
+  { url }: DirectoryAddress,
+  signal: AbortSignal,
+  action: (soon: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const late = new AbortController();
+  const timer = setTimeout(() => {
+    const next = "Try again; if it stays so, look for a proxy in between.";
+    late.abort(new UnavailableError("E_DIRECTORY", `The directory at ${url.origin} is too slow.`, { next }));
+  }, ACTIVATION_MS);
+  try {
+    return await action(AbortSignal.any([signal, late.signal]));
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The directory's refusals, said of this name. */
-async function inRequestsWords({ name }: ActivationRequest, answer: Promise<Frame>): Promise<Frame> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof DeniedError && error.code === "E_CRAM_WRONG") {
-      throw new DeniedError("E_CRAM_WRONG", `The activation secret for ${name} was not accepted.`, {
-        next: "It is one line of 64 hex digits for this one name; check for a cut-off copy. Lost it? sshnp-directory name add makes a new one.",
-        cause: error,
+function refusal(name: Name, { code, detail }: Extract<Frame, { readonly type: "refused" }>): SshnpError {
+  switch (code) {
+    case "E_CRAM_WRONG":
+      return new DeniedError(code, `The activation secret for ${name} was not accepted.`, {
+        next: `It is good for one name at one directory. Lost it? There, sshnp-directory name add ${name} --data DIR makes a new one.`,
       });
-    }
-    if (error instanceof DeniedError && error.code === "E_CRAM_USED") {
-      throw new DeniedError(
-        "E_CRAM_USED",
-        `${name} is activated already, with other keys, and its secret is used up.`,
-        {
-          next: "If that was you, use those keys. If not, tell whoever runs the directory.",
-          cause: error,
-        },
-      );
-    }
-    throw error;
+    case "E_CRAM_USED":
+      return new DeniedError(code, `${name} is activated already, with other keys, and its secret is used up.`, {
+        next: "If that was you, use those keys. If not, tell whoever runs the directory at once.",
+      });
+    default:
+      return refusalError(code, detail);
   }
+}
+
+function outOfTurn(): PeerError {
+  return new PeerError("E_PROTOCOL", "The directory answers out of turn.", {
+    next: "Bring sshnp to the same version here and at the directory.",
+  });
 }

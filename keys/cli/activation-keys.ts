@@ -1,0 +1,211 @@
+import { verifyBinding, verifyNameStatement } from "../../protocol/statements.ts";
+import { readAcknowledged, removeAcknowledged, writeAcknowledged } from "../activation-files.ts";
+import type { CipherSuite } from "../cipher-suite.ts";
+import {
+  type AskPassphrase,
+  type KeyFileEntry,
+  listKeyFiles,
+  type MemberKeys,
+  type OwnerKeys,
+  readMemberFile,
+  readOwnerFile,
+  removeMemberFile,
+  removeOwnerFile,
+  writeMemberFile,
+  writeOwnerFile,
+} from "../end-key-files.ts";
+import { SetupError, SshnpError, UnavailableError } from "../errors.ts";
+import { writeKeyListFile } from "../key-list-files.ts";
+import type { MemberName, Name, Role } from "../names.ts";
+import { ed25519Line } from "../openssh.ts";
+import { PrivateFolder } from "../private-folder.ts";
+import type { Secret } from "../secret.ts";
+import { shellWord } from "../shell-word.ts";
+import type { SignedText } from "../signed-text.ts";
+import { removeEmptyState } from "../state-files.ts";
+
+/** What an activation sends and keeps. */
+export interface ActivationKeys {
+  readonly owner: OwnerKeys;
+  /** What guards the owner's file. */
+  readonly passphrase: Secret | undefined;
+  readonly member: MemberKeys;
+}
+
+/** What an earlier run has left: all of its keys, or the owner's alone if it was cut off in between. */
+export type Begun = Omit<ActivationKeys, "member"> & { readonly member: MemberKeys | undefined };
+
+/** Who is to become what. */
+export interface Wanted {
+  readonly name: Name;
+  readonly member: MemberName;
+  readonly role: Role;
+}
+
+export type MemberEntry = Extract<KeyFileEntry, { readonly kind: "member" }>;
+
+/** The members of a name in this folder that the directory has acknowledged. */
+export async function acknowledgedMembers(folder: PrivateFolder, name: Name): Promise<MemberEntry[]> {
+  const members: MemberEntry[] = [];
+  for (const entry of await listKeyFiles(folder, name)) {
+    if (entry.kind === "member" && (await readAcknowledged(folder, entry)) === true) members.push(entry);
+  }
+  return members;
+}
+
+/**
+ * The keys of an activation that was begun in this folder and never acknowledged; undefined when there are no keys of the
+ * name. A client is called after its host, whose name may have changed since; a device must be the same one.
+ * @throws {SetupError} E_KEY_EXISTS when the keys there are others than those wanted; those of key files.
+ */
+export async function findBegun(
+  suite: CipherSuite,
+  folder: PrivateFolder,
+  wanted: Wanted,
+  ask: AskPassphrase,
+): Promise<Begun | undefined> {
+  const { name, role } = wanted;
+  const entries = await listKeyFiles(folder, name);
+  if (entries.length === 0) return undefined;
+  const members = entries.filter((entry) => entry.kind === "member");
+  const own =
+    members.find(({ member }) => member === wanted.member) ??
+    members.find((entry) => role === "client" && entry.role === "client");
+  if (entries.length === members.length || (own === undefined && members.length > 0)) {
+    throw otherKeys(folder, wanted, entries);
+  }
+  const given: { passphrase?: Secret } = {};
+  const owner = await readOwnerFile(suite, folder, name, async (path) => (given.passphrase = await ask(path)));
+  if (owner === undefined) throw busy(folder, name);
+  const { passphrase } = given;
+  if (own === undefined) return { owner, passphrase, member: undefined };
+  const member = await readMemberFile(suite, folder, own, ask);
+  if (member === undefined) throw busy(folder, name);
+  if (member.role !== role) throw anotherRole(wanted, own.path, member.role);
+  if (!belongTogether(suite, owner, member)) {
+    throw new SetupError("E_BAD_KEY_FILE", `${shellWord(own.path)} and the owner key beside it do not fit together.`, {
+      next: "Restore both from one backup. Without one, move both away and activate anew: sshnp-keys activate",
+    });
+  }
+  return { owner, passphrase, member };
+}
+
+/** The two statements of an activation, as its member file holds them. */
+export function statementsOf({ statements }: MemberKeys): { readonly name: SignedText; readonly binding: SignedText } {
+  const [name, binding] = statements;
+  if (name === undefined || binding === undefined) throw new SetupError("E_BAD_KEY_FILE", "A statement is missing.");
+  return { name, binding };
+}
+
+/** Keys on disk, and how to take back what was written for them. */
+export interface StoredKeys {
+  readonly folder: PrivateFolder;
+  /** Removes what {@link storeKeys} made. For keys that the directory has refused for certain, or never saw. */
+  undo(): Promise<void>;
+}
+
+/**
+ * Puts new keys on disk: the member's, and the owner's unless they are there from before.
+ * @throws {UnavailableError} E_BUSY when another process is at it; {SetupError} E_KEY_PERMISSIONS, E_STORAGE. Then
+ * nothing is left behind.
+ */
+export async function storeKeys(
+  path: string,
+  keys: ActivationKeys,
+  { isOwnerNew }: { readonly isOwnerNew: boolean },
+): Promise<StoredKeys> {
+  const { owner, passphrase, member } = keys;
+  const folder = await PrivateFolder.openOrCreate(path);
+  const steps: (() => Promise<void>)[] = [() => folder.removeMade()];
+  const undo = async (): Promise<void> => {
+    for (const step of steps.toReversed()) await step();
+    // Another process may have found these keys meanwhile, and been let in with them.
+    if ((await readAcknowledged(folder, member)) === true) await writeMissing(folder, keys);
+  };
+  try {
+    if (isOwnerNew) {
+      await writeOwnerFile(folder, owner, { passphrase });
+      steps.push(() => removeOwnerFile(folder, owner.name));
+    }
+    await writeMemberFile(folder, member);
+    steps.push(() => removeMemberFile(folder, member));
+    steps.push(() => forgetUnlessAcknowledged(folder, member));
+    await writeAcknowledged(folder, member, false);
+  } catch (error) {
+    await undo();
+    throw error instanceof SetupError && error.code === "E_KEY_EXISTS" ? busy(folder, owner.name) : error;
+  }
+  return { folder, undo };
+}
+
+/** Notes that the directory has acknowledged these keys; returns the path of the owner's. @throws {SetupError} E_STORAGE. */
+export async function confirmKeys(folder: PrivateFolder, keys: ActivationKeys, keyList: SignedText): Promise<string> {
+  await writeKeyListFile(folder, keys.member.name, keyList);
+  await writeAcknowledged(folder, keys.member, true);
+  // Another process, refused with these keys, may have removed them meanwhile; see undo().
+  return await writeMissing(folder, keys);
+}
+
+/** That keys of the name are there, but not those of an activation that can go on as wanted. */
+function otherKeys(folder: PrivateFolder, { name }: Wanted, entries: readonly KeyFileEntry[]): SetupError {
+  const begun = entries.find((entry) => entry.kind === "member");
+  const paths = entries.map(({ path }) => shellWord(path)).join(" ");
+  if (begun === undefined || !entries.some(({ kind }) => kind === "owner")) {
+    return new SetupError(
+      "E_KEY_EXISTS",
+      `There are keys of ${name} in ${shellWord(folder.path)} without their owner's.`,
+      {
+        next: `Use another folder (--keys DIR), or move them away: ${paths}`,
+      },
+    );
+  }
+  const option = begun.role === "client" ? "without -d" : `with -d ${begun.member}`;
+  return new SetupError("E_KEY_EXISTS", `The activation of ${name} was begun here as ${begun.member}.`, {
+    next: `Go on with that (run this again ${option}), or move its keys away: ${paths}`,
+  });
+}
+
+function busy(folder: PrivateFolder, name: Name): UnavailableError {
+  return new UnavailableError("E_BUSY", `${name} is being activated in ${shellWord(folder.path)} by another process.`, {
+    next: "Wait for it to end, then run this again.",
+  });
+}
+
+/** That a member is there with another role: its keys are neither used nor overwritten. */
+export function anotherRole({ name, member, role }: Wanted, path: string, found: Role): SetupError {
+  return new SetupError("E_KEY_EXISTS", `${member} of ${name} is a ${found} on this machine, not a ${role}.`, {
+    next: `Choose another name with -d, or move that key file away: ${shellWord(path)}`,
+  });
+}
+
+/** Writes those of the two files that are not there, and returns the path of the owner's. */
+async function writeMissing(folder: PrivateFolder, keys: ActivationKeys): Promise<string> {
+  const { owner, passphrase, member } = keys;
+  const there = await listKeyFiles(folder, owner.name);
+  if (!there.some((entry) => entry.kind === "member" && entry.member === member.member)) {
+    await writeMemberFile(folder, member);
+  }
+  const ownerPath = there.find(({ kind }) => kind === "owner")?.path;
+  return ownerPath ?? (await writeOwnerFile(folder, owner, { passphrase }));
+}
+
+async function forgetUnlessAcknowledged(folder: PrivateFolder, member: MemberKeys): Promise<void> {
+  if ((await readAcknowledged(folder, member)) === true) return;
+  await removeAcknowledged(folder, member);
+  await removeEmptyState(folder);
+}
+
+function belongTogether(suite: CipherSuite, owner: OwnerKeys, member: MemberKeys): boolean {
+  try {
+    const { name, binding } = statementsOf(member);
+    const line = ed25519Line(owner.privateKey.publicKey);
+    const named = verifyNameStatement(suite, name).statement;
+    const bound = verifyBinding(suite, binding, line).statement;
+    const isName = named.owner === line && named.name === owner.name && name.text === owner.statement.text;
+    const isMember = bound.name === owner.name && bound.member === member.member && bound.role === member.role;
+    return isName && isMember && bound.x25519.equals(member.x25519.publicKey);
+  } catch (error) {
+    if (error instanceof SshnpError) return false;
+    throw error;
+  }
+}

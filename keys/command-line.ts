@@ -1,0 +1,35 @@
+import { type Command, CommanderError } from "commander";
+import { SetupError } from "./errors.ts";
+import { printError } from "./print-error.ts";
+
+/**
+ * Runs the command line of this process and returns its exit status. Whatever fails is told on stderr as
+ * {@link printError} does, and commander's own findings (an unknown option, say) in the same form, with E_USAGE.
+ */
+export async function runCommandLine(program: Command): Promise<number> {
+  takeOver(program, program.name());
+  try {
+    await program.parseAsync();
+    return 0;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) return printError(program.name(), error);
+    return error.exitCode === 0 ? 0 : 2; // the help was printed, because it was asked for or because nothing was
+  }
+}
+
+function takeOver(command: Command, words: string): void {
+  command.configureOutput({ outputError: () => {} });
+  command.exitOverride((error) => {
+    throw error.exitCode === 0 || error.code === "commander.help" ? error : usageError(error, words);
+  });
+  for (const subcommand of command.commands) takeOver(subcommand, `${words} ${subcommand.name()}`);
+}
+
+function usageError({ message }: CommanderError, words: string): SetupError {
+  const fact = message
+    .replace(/^error: /, "")
+    .replace(/'(--?[^=']+)=[^']*'/, "'$1'") // the value may be a secret
+    .replace(/\s+/g, " ")
+    .replace(/\.?$/, ".");
+  return new SetupError("E_USAGE", fact.charAt(0).toUpperCase() + fact.slice(1), { next: `See: ${words} --help` });
+}
