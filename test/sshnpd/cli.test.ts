@@ -19,10 +19,10 @@ test("--help tells what it does, and --version its version", async () => {
 });
 
 test.each([
-  [[...DEVICE, "--bogus"], "unknown option"],
+  [[...DEVICE, "--bogus"], "Unknown option"],
   [["-a", "@device"], "--device"],
   [["-d", "mygateway"], "--atsign"],
-  [[...DEVICE, "extra"], "too many arguments"],
+  [[...DEVICE, "extra"], "Too many arguments"],
   [["-a", "device", "-d", "mygateway"], "is not a name"],
   [["-a", "@Device", "-d", "mygateway"], "is not a name"],
   [["-a", "@d\u0435vice", "-d", "mygateway"], "\\u0435"],
@@ -43,6 +43,7 @@ test.each([
   const exit = await sshnpd(home, ...words);
   expect(exit).toMatchObject({ code: 2, stdout: "" });
   expect(exit.stderr).toContain(message);
+  expect(exit.stderr).toMatch(/\[E_USAGE\]\n$/);
   expect(readdirSync(home.path)).toEqual([]);
 });
 
