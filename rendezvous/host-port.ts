@@ -25,7 +25,7 @@ export function parseListen(text: string): HostPort {
 
 /**
  * The addresses that the ends dial, TCP first: `given` (HOST:PORT), else where this listens.
- * @throws {SetupError} E_USAGE when `given` is malformed, or missing while it listens on all interfaces.
+ * @throws {SetupError} E_USAGE when that is none that others could dial.
  */
 export function publicAddresses(given: string | undefined, listening: HostPort): readonly string[] {
   if (given === undefined && (listening.host === "0.0.0.0" || listening.host === "::")) {
@@ -33,16 +33,20 @@ export function publicAddresses(given: string | undefined, listening: HostPort):
       next: "Add --public HOST:PORT with a name or address that both ends can reach.",
     });
   }
-  const { host, port } = given === undefined ? listening : parsePublic(given);
+  const { host, port } = parsePublic(given ?? formatHostPort(listening));
   return (["tcp", "ws"] as const).map((transport) => formatRendezvousAddress({ transport, host, port }));
+}
+
+function formatHostPort({ host, port }: HostPort): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 function parsePublic(text: string): RendezvousAddress {
   try {
     return parseRendezvousAddress(`tcp://${text}`);
   } catch (cause) {
-    throw new SetupError("E_USAGE", `--public ${quoted(text)} is not HOST:PORT.`, {
-      next: "It reads np.example.org:7801, 192.0.2.1:7801 or [2001:db8::1]:7801, in lower case.",
+    throw new SetupError("E_USAGE", `${quoted(text)} is not an address that the ends could dial.`, {
+      next: "Give --public HOST:PORT: np.example.org:7801, 192.0.2.1:7801 or [2001:db8::1]:7801, in lower case.",
       cause,
     });
   }

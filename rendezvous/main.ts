@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from "commander";
-import { printError } from "../keys/print-error.ts";
+import { Command } from "commander";
+import { runCommandLine } from "../keys/command-line.ts";
 import { VERSION } from "../keys/version.ts";
 import { addRunCommand } from "./cli/run.ts";
 
@@ -9,14 +9,7 @@ process.umask(0o077);
 
 const program = new Command("sshnp-rendezvous")
   .description("Joins two single-use sockets and copies bytes that it cannot read. It knows no names.")
-  .version(VERSION)
-  .exitOverride();
+  .version(VERSION);
 addRunCommand(program);
 
-try {
-  await program.parseAsync();
-} catch (error) {
-  // commander has printed its own errors already; its help and version exit 0, its usage errors 2.
-  const isHelp = error instanceof CommanderError && error.exitCode === 0;
-  process.exitCode = error instanceof CommanderError ? (isHelp ? 0 : 2) : printError("sshnp-rendezvous", error);
-}
+process.exitCode = await runCommandLine(program);

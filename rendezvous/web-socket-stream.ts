@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import type { RawData, WebSocket } from "ws";
 import { PeerError } from "../keys/errors.ts";
-import { WEBSOCKET_MESSAGE_BYTES } from "../protocol/limits.ts";
+import { LINGER_MS, WEBSOCKET_MESSAGE_BYTES } from "../protocol/limits.ts";
 
 /** Settings of ws for both ends of a leg; its own are far too wide. */
 export const WEBSOCKET_LIMITS = {
@@ -10,6 +10,7 @@ export const WEBSOCKET_LIMITS = {
   maxBufferedChunks: 64,
   maxPendingAutoPongs: 16,
   perMessageDeflate: false,
+  closeTimeout: LINGER_MS,
 } as const;
 
 /** What is sent at once: in pieces of this length a message spans far fewer reads than WEBSOCKET_LIMITS lets through. */

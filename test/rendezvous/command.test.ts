@@ -81,6 +81,7 @@ test.each([
   ["--directory", "http://127.0.0.1:7800", "has no fingerprint"],
   ["--listen", "nowhere", "--listen"],
   ["--listen", "0.0.0.0:0", "--public"],
+  ["--listen", "LOCALHOST:0", "--public"],
   ["--public", "np.example.org", "--public"],
   ["--public", "@device:1", "--public"],
   ["--excerpt", "257", "--excerpt"],
