@@ -49,8 +49,8 @@ export async function findUserKey(
  * which is a name of ours and no option.
  * @throws {SetupError} E_NO_SSH when there is no ssh, E_USAGE when ssh does not understand its options.
  */
-export async function loginOf(words: readonly string[], { signal }: { readonly signal: AbortSignal }): Promise<string> {
-  const { stdout } = await execute("ssh", ["-G", ...words], { signal }).catch((cause: unknown) => {
+export async function loginOf(words: readonly string[]): Promise<string> {
+  const { stdout } = await execute("ssh", ["-G", ...words]).catch((cause: unknown) => {
     throw new SetupError("E_USAGE", "ssh -G cannot tell which user to log in as.", {
       next: "Say it: sshnp -s @device USER@mygateway",
       cause,

@@ -73,8 +73,10 @@ export function openSession(
     () => progress.step("the device has opened its SSH port"),
     () => {},
   );
+  let isClosing = false;
   let broken: SshnpError | undefined;
   stream.once("error", (error) => {
+    if (isClosing) return;
     broken = streamError(error, attempt);
     binding.close("finished");
   });
@@ -85,6 +87,7 @@ export function openSession(
   };
   void tellTheEnd();
   const close = async (): Promise<void> => {
+    isClosing = true;
     clearTimeout(unconfirmed);
     binding.close("finished");
     await binding.closed;

@@ -12,34 +12,35 @@ import { loadSuite } from "../../protocol/suite/load.ts";
 import { parseKeysFolder } from "../command-line.ts";
 import { noClientKeys } from "../refusal-texts.ts";
 import { forgetKnownHosts } from "../pins.ts";
+import type { CommandEnd } from "../ssh-process.ts";
 
-/** `sshnp trust ...`: looks at the pins and changes them. Returns the exit status; throws as other commands do. */
-export async function runTrust(words: readonly string[]): Promise<number> {
-  const trust = new Command("sshnp trust")
+/** `sshnp trust ...`: looks at the pins and changes them. */
+export async function trust(words: readonly string[]): Promise<CommandEnd> {
+  const command = new Command("sshnp trust")
     .description("The keys that this machine holds its peers to: owner keys of names, SSH host keys of devices.")
     .addHelpText("after", "\nHOST is a device such as mygateway.device.np, NAME a name such as @device.");
-  const folder = (command: Command): Command =>
-    command.option("--keys <folder>", "the keys folder (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)");
-  folder(trust.command("ls"))
+  const folder = (verb: Command): Command =>
+    verb.option("--keys <folder>", "the keys folder (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)");
+  folder(command.command("ls"))
     .description("list the pins, one a line: what, kind of key, fingerprint, since when and why, separated by tabs")
     .action(async ({ keys }: { readonly keys?: string }) => list(await openFolder(keys)));
-  folder(trust.command("accept <host-or-name> <fingerprint>"))
+  folder(command.command("accept <host-or-name> <fingerprint>"))
     .description("let this one new key in at the next connect")
     .action(async (subject: string, text: string, { keys }: { readonly keys?: string }) =>
       accept(await openFolder(keys), parseSubject(subject), text),
     );
-  folder(trust.command("forget <host-or-name>"))
+  folder(command.command("forget <host-or-name>"))
     .description("forget the pin; the next connect is a first contact")
     .action(async (subject: string, { keys }: { readonly keys?: string }) =>
       forget(await openFolder(keys), parseSubject(subject)),
     );
-  for (const command of [trust, ...trust.commands]) command.exitOverride();
+  for (const each of [command, ...command.commands]) each.exitOverride();
   try {
-    await trust.parseAsync(words, { from: "user" });
-    return 0;
+    await command.parseAsync(words, { from: "user" });
+    return { status: 0, error: undefined };
   } catch (error) {
     // commander has told its own errors; help exits 0.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) return { status: error.exitCode === 0 ? 0 : 2, error: undefined };
     throw error;
   }
 }

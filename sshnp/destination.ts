@@ -1,0 +1,16 @@
+import { resolve } from "node:path";
+import { keysFolderPath } from "../keys/keys-folder.ts";
+import { hostName } from "../keys/names.ts";
+import { type Destination, parseKeysFolder } from "./command-line.ts";
+
+/** Absolute path of the keys folder. @throws {SetupError} E_USAGE when it cannot be used. */
+export function keysFolderOf(destination: Destination): string {
+  return parseKeysFolder(resolve(keysFolderPath(destination.keys, process.env)));
+}
+
+/** A key is pushed for one account, so ssh is asked which one when the command line does not say. */
+export async function withLogin(destination: Destination, configuration: readonly string[]): Promise<Destination> {
+  if (destination.pushKey === undefined || destination.login !== "") return destination;
+  const { loginOf } = await import("./public-key.ts");
+  return { ...destination, login: await loginOf([...configuration, hostName(destination.device)]) };
+}
