@@ -9,7 +9,7 @@ import { parseSignedText } from "../protocol/messages/link.ts";
 import { type Frame, parseFrame } from "../protocol/messages/response-frames.ts";
 import { ResponseOpener } from "../protocol/response.ts";
 import { type Freshness, sealMessage } from "../protocol/sealed-message.ts";
-import { exchange, unreachable } from "./client/http-exchange.ts";
+import { exchange, notADirectory, unreachable } from "./client/http-exchange.ts";
 import { refusalError } from "./client/refusal-error.ts";
 
 export { type Link, type LinkEvent, openLink } from "./client/link.ts";
@@ -98,9 +98,15 @@ export class DirectoryClient {
     for await (const chunk of exchange({ base, route: "/v1/keys", signal, isBackground, warn: this.warn })) {
       chunks.push(chunk);
       length += chunk.length;
-      if (length > KEY_LIST_BYTES + SIGNATURE_BYTES + 4) throw unreachable(base, undefined);
+      if (length > KEY_LIST_BYTES + SIGNATURE_BYTES + 4) throw notADirectory(base, "too long an answer");
     }
-    return this.acceptKeyList(parseSignedText(Buffer.concat(chunks)));
+    let signed: SignedText;
+    try {
+      signed = parseSignedText(Buffer.concat(chunks));
+    } catch (cause) {
+      throw notADirectory(base, "no key list", cause);
+    }
+    return this.acceptKeyList(signed);
   }
 
   /** Verifies a list that the directory sent and keeps it. Throws as {@link keyList}, but never E_DIRECTORY. */

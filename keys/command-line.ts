@@ -1,5 +1,5 @@
 import { type Command, CommanderError } from "commander";
-import { SetupError } from "./errors.ts";
+import { EXIT_STATUS, SetupError } from "./errors.ts";
 import { printError } from "./print-error.ts";
 
 /**
@@ -8,6 +8,7 @@ import { printError } from "./print-error.ts";
  */
 export async function runCommandLine(program: Command): Promise<number> {
   takeOver(program, program.name());
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", endUnlessReaderIsGone);
   try {
     await program.parseAsync();
     return 0;
@@ -15,6 +16,11 @@ export async function runCommandLine(program: Command): Promise<number> {
     if (!(error instanceof CommanderError)) return printError(program.name(), error);
     return error.exitCode === 0 ? 0 : 2; // the help was printed, because it was asked for or because nothing was
   }
+}
+
+/** `... --help | head` is no failure, nor is a terminal that was closed under a service; a full disk is one. */
+function endUnlessReaderIsGone({ code }: NodeJS.ErrnoException): void {
+  if (code !== "EPIPE" && code !== "EIO") process.exit(EXIT_STATUS.E_STORAGE);
 }
 
 function takeOver(command: Command, words: string): void {

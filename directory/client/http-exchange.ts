@@ -59,6 +59,14 @@ export function unreachable(base: URL, cause: unknown): SshnpError {
   });
 }
 
+/** That something else answers there: another server, or a page that wants a login. */
+export function notADirectory(base: URL, how: string, cause?: unknown): UnavailableError {
+  return new UnavailableError("E_DIRECTORY", `${base.origin} answers, but not as a directory (${how}).`, {
+    next: "Check the address; a proxy in between must pass /v1/ on.",
+    cause,
+  });
+}
+
 /** Tells once per connection when a TLS certificate does not verify. */
 export function reportCertificate(socket: TLSSocket, base: URL, warn: (text: string) => void): void {
   if (socket.authorized) return;
@@ -100,9 +108,7 @@ function statusError(base: URL, { statusCode, headers }: IncomingMessage): Unava
   const next = `Try again ${seconds === undefined ? "later" : `in ${seconds} s`}.`;
   if (statusCode === 429) return new UnavailableError("E_RATE", "Too many attempts from this address.", { next });
   if (statusCode === 503) return new UnavailableError("E_BUSY", "The directory is busy.", { next });
-  return new UnavailableError("E_DIRECTORY", `${base.origin} answers, but not as a directory (status ${statusCode}).`, {
-    next: "Check the address; a proxy in between must pass /v1/ on.",
-  });
+  return notADirectory(base, `status ${statusCode}`);
 }
 
 function asError(reason: unknown): Error {
