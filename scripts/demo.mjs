@@ -5,7 +5,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import { Cast } from "./demo/cast.mjs";
 import { perform } from "./demo/performance.mjs";
-import { say, title } from "./demo/stage.mjs";
+import { remark, say, title } from "./demo/stage.mjs";
 import { run } from "./run.mjs";
 import { root, SetUpError, setUp } from "./set-up.mjs";
 
@@ -23,12 +23,12 @@ for (const stream of [process.stdout, process.stderr]) stream.on("error", () => 
 const cast = new Cast(root, stop.signal);
 try {
   await setUp({ commands: ["ss", "ssh", "sshd"], signal: stop.signal });
+  process.stderr.write("set-up: compiling\n");
   await run(process.execPath, [join(root, "scripts/build.mjs")], { signal: stop.signal });
   cast.begin();
   await perform(cast);
   if (process.stdin.isTTY && process.stdout.isTTY) {
-    title("A shell on the device. Leave it with exit or Ctrl-D");
-    await cast.shell();
+    await shell(cast);
   }
 } catch (error) {
   process.exitCode = 1;
@@ -41,4 +41,12 @@ if (endedBy !== undefined) process.exitCode = 128 + constants.signals[endedBy];
 if (process.exitCode === undefined) {
   title("All processes are stopped, and their data is removed");
   say("Next: README.md, section Use.");
+}
+
+async function shell(cast) {
+  const hasTerminals = await cast.hasTerminals();
+  title("A shell on the device. Leave it with exit or Ctrl-D");
+  if (hasTerminals) return await cast.shell([]);
+  remark("Without a terminal of its own: /dev/pts is mounted so that only root's SSH server gives out terminals here.");
+  await cast.shell(["-T", "exec sh -i"]);
 }

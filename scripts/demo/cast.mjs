@@ -104,9 +104,18 @@ export class Cast {
     });
   }
 
-  /** A shell on the device, on the terminal of whoever runs the demo. */
-  async shell() {
-    const child = spawn(process.execPath, this.#sshnpArguments([]), { stdio: "inherit" });
+  /**
+   * Whether the device's SSH server gives out terminals. As an ordinary user it has to hand them to the group tty, which
+   * works where /dev/pts is mounted with that group (gid=5), as it commonly is.
+   */
+  async hasTerminals() {
+    const { stdout } = await this.#toEnd(process.execPath, this.#sshnpArguments(["-tt", "tty"]));
+    return stdout.startsWith("/dev/");
+  }
+
+  /** A shell on the device, or another command, on the terminal of whoever runs the demo. */
+  async shell(command) {
+    const child = spawn(process.execPath, this.#sshnpArguments(command), { stdio: "inherit" });
     const kill = () => child.kill();
     this.#signal.addEventListener("abort", kill);
     await new Promise((resolve) => child.on("close", resolve).on("error", resolve));

@@ -62,8 +62,8 @@ async function showCommands(cast, marker) {
   const { stdout: system } = await cast.sshnp(["uname", "-sr"]);
   typed(`${US} uname -sr`, system);
 
-  const { stdout: echoed } = await cast.sshnp(["cat"], { input: marker });
-  if (echoed !== marker) throw new Error(`cat gave ${JSON.stringify(echoed)}`);
+  const { stdout: echoed } = await cast.sshnp(["cat"], { input: `${marker}\n` });
+  if (echoed !== `${marker}\n`) throw new Error(`cat gave ${JSON.stringify(echoed)}`);
   typed(`echo '${marker}' | ${US} cat`, echoed);
 
   const { status } = await cast.sshnp(["exit 42"]);

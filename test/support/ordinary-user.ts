@@ -22,13 +22,17 @@ export interface OrdinaryUser extends RunAs, AsyncDisposable {
   remove(): Promise<void>;
 }
 
-/** Makes a user; only root can. Run programs as it with the option `user` of processes.ts. */
-export async function ordinaryUser(): Promise<OrdinaryUser> {
+/**
+ * Makes a user, a member of the further `groups` given; only root can. Run programs as it with the option `user` of
+ * processes.ts.
+ */
+export async function ordinaryUser(groups: readonly string[] = []): Promise<OrdinaryUser> {
   const name = `np-${randomBytes(4).toString("hex")}`;
   const comment = `sshnp test ${process.env["SSHNP_TEST_RUN"] ?? ""}`; // scripts/test-leftovers.mjs looks for it
   await execute("useradd", [
     "--create-home",
     "--user-group",
+    ...(groups.length === 0 ? [] : ["--groups", groups.join(",")]),
     "--shell",
     "/bin/sh",
     "--password",

@@ -128,23 +128,23 @@ export class Terminal {
   }
 
   /** Waits until the window shows it anywhere. @throws {Error} with the whole text when it does not come in time */
-  async shows(pattern: RegExp): Promise<RegExpMatchArray> {
-    return await this.#until(String(pattern), (text) => text.match(pattern) ?? undefined);
+  async shows(pattern: RegExp, { timeoutMs }: { readonly timeoutMs?: number } = {}): Promise<RegExpMatchArray> {
+    return await this.#until(String(pattern), (text) => text.match(pattern) ?? undefined, timeoutMs);
   }
 
   /** Waits for one prompt more than there were, and returns the lines between the last two. */
   async prompt(): Promise<string> {
     const wanted = this.#prompts + 1;
     const parts = await this.#until(`prompt ${wanted} of ${this.#name}`, (text) => {
-      const found = `\n${text}`.split(`\n${this.#name}$ `);
+      const found = `\n${text}`.split(new RegExp(`\n(?:\\^C)?${this.#name}\\$ `));
       return found.length > wanted ? found : undefined;
     });
     this.#prompts = wanted;
     return parts[wanted - 1]?.replace(/^.*\n?/, "") ?? "";
   }
 
-  async #until<T>(what: string, look: (text: string) => T | undefined): Promise<T> {
-    const signal = AbortSignal.timeout(WAIT_MS);
+  async #until<T>(what: string, look: (text: string) => T | undefined, timeoutMs = WAIT_MS): Promise<T> {
+    const signal = AbortSignal.timeout(timeoutMs);
     for (;;) {
       const ring = once(this.#bell, "ring", { signal });
       ring.catch(() => {}); // it may be of no interest any more
