@@ -81,7 +81,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       await sessions.close();
     }
   } finally {
-    lock.release();
+    await lock.release();
   }
 }
 

@@ -42,14 +42,27 @@ export class HostKeys {
 
   async #scan(sockets: string | undefined): Promise<readonly Uint8Array[]> {
     const at = this.#now();
-    const blobs = await scanHostKeys(this.#port, this.#signal);
-    this.#newest = blobs.length === 0 ? undefined : { blobs, sockets, at };
-    return blobs;
+    let scan = await scanHostKeys(this.#port, this.#signal);
+    if (!scan.isComplete) scan = await scanHostKeys(this.#port, this.#signal);
+    // A busy server turns connections away (MaxStartups). What it presented before is then better than half of it.
+    if (!scan.isComplete && this.#newest !== undefined && this.#newest.sockets === sockets) {
+      this.#newest = { ...this.#newest, at: at - WATCHED_MS + UNWATCHED_MS }; // it is spared for a minute
+      return this.#newest.blobs;
+    }
+    this.#newest = scan.isComplete && scan.blobs.length > 0 ? { blobs: scan.blobs, sockets, at } : undefined;
+    return scan.blobs;
   }
 }
 
+export interface HostKeyScan {
+  /** Public key blobs, in an order that does not change from scan to scan. */
+  readonly blobs: readonly Uint8Array[];
+  /** False when the server, or nothing at all, broke a connection off, so that more keys may be there. */
+  readonly isComplete: boolean;
+}
+
 /** @throws {SetupError} E_NO_SSH when ssh-keyscan is missing. */
-export async function scanHostKeys(port: number, signal: AbortSignal): Promise<readonly Uint8Array[]> {
+export async function scanHostKeys(port: number, signal: AbortSignal): Promise<HostKeyScan> {
   const types = "ed25519,ecdsa,rsa";
   const keyscan = execute("ssh-keyscan", ["-T", String(SCAN_MS / 1000), "-p", String(port), "-t", types, "127.0.0.1"], {
     timeout: 2 * SCAN_MS,
@@ -57,15 +70,17 @@ export async function scanHostKeys(port: number, signal: AbortSignal): Promise<r
     maxBuffer: MAX_OUTPUT_BYTES,
     signal,
   });
-  // It ends with status 1 when one of the types is not there, and prints the others all the same.
-  const { stdout } = await keyscan.catch((error: { readonly code?: unknown; readonly stdout?: string }) => {
+  // Some versions end with status 1 when a type is not there, and print the others all the same.
+  const { stdout, stderr } = await keyscan.catch((error: KeyscanFailure) => {
     if (error.code === "ENOENT") throw keyscanMissing();
-    return { stdout: error.stdout ?? "" };
+    return { stdout: error.stdout ?? "", stderr: error.killed === true ? "timed out" : (error.stderr ?? "") };
   });
-  return parseKeyscan(stdout)
+  const blobs = parseKeyscan(stdout)
+    .toSorted((a, b) => (a.line < b.line ? -1 : 1)) // they come in the order of the answers
     .map((key) => key.blob)
     .filter((blob) => blob.length <= SSH_KEY_BYTES)
     .slice(0, HOST_KEYS);
+  return { blobs, isComplete: !BROKEN_OFF.test(stderr) };
 }
 
 /** The keys in what ssh-keyscan prints: `HOST TYPE BASE64` and comments. Whatever else stands there is passed over. */
@@ -82,6 +97,16 @@ export function parseKeyscan(text: string): PublicKeyLine[] {
 }
 
 const execute = promisify(execFile);
+
+interface KeyscanFailure {
+  readonly code?: unknown;
+  readonly killed?: boolean;
+  readonly stdout?: string;
+  readonly stderr?: string;
+}
+
+/** Of what ssh-keyscan says on stderr. */
+const BROKEN_OFF = /closed by|reset by|timed out|refused/i;
 
 /** Where restarts of the server are seen: sshd under socket activation may get new keys and keep its socket. */
 const WATCHED_MS = 10 * 60_000;

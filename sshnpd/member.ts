@@ -1,9 +1,10 @@
 import { basename } from "node:path";
 import { DirectoryClient } from "../directory/client.ts";
-import { readAcknowledged, writeAcknowledged } from "../keys/activation-files.ts";
+import { readAcknowledged, removeAcknowledged, writeAcknowledged } from "../keys/activation-files.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { Ed25519PrivateKey } from "../keys/ed25519.ts";
 import {
+  type AskPassphrase,
   listKeyFiles,
   type MemberKeys,
   type OwnerKeys,
@@ -62,8 +63,8 @@ interface Surroundings {
  * those of key files. {UnavailableError} E_DIRECTORY, {SecurityError} E_DIRECTORY_KEY when keys are to be made.
  */
 export async function findMember(surroundings: Surroundings, wanted: Wanted): Promise<OwnMember> {
-  const { suite, folder } = surroundings;
-  const keys = await readMemberFile(suite, folder, wanted, askPassphrase);
+  const { suite, folder, signal } = surroundings;
+  const keys = await readMemberFile(suite, folder, wanted, asking(signal));
   if (keys === undefined) return await makeMember(surroundings, wanted);
   if (keys.role !== "device") {
     throw new SetupError("E_KEY_EXISTS", `${wanted.member} of ${wanted.name} is a client here, and no device.`, {
@@ -97,7 +98,10 @@ export async function announceMember(
   } catch (error) {
     if (error instanceof DeniedError && error.code === "E_NOT_AUTHORIZED") throw notActivated(keys, error);
     if (!(error instanceof DeniedError) || error.code !== "E_MEMBER_TAKEN") throw error;
-    if (made !== undefined) await folder.remove(basename(made.path));
+    if (made !== undefined) {
+      await folder.remove(basename(made.path));
+      await removeAcknowledged(folder, keys);
+    }
     throw new DeniedError("E_MEMBER_TAKEN", `${keys.name} has a ${keys.member} already, with other keys.`, {
       next: "Choose another name for this device (sshnpd -d NAME), or use the keys folder that has those keys (--keys DIR).",
       cause: error,
@@ -107,11 +111,11 @@ export async function announceMember(
 }
 
 async function makeMember(surroundings: Surroundings, wanted: Wanted): Promise<OwnMember> {
-  const { suite, folder } = surroundings;
+  const { suite, folder, signal } = surroundings;
   const { name, member } = wanted;
-  const owner = await readOwnerFile(suite, folder, name, askPassphrase);
+  const owner = await readOwnerFile(suite, folder, name, asking(signal));
   if (owner === undefined) throw await noKeys(folder, wanted);
-  const directory = wanted.directory ?? (await directoryOfOthers(suite, folder, name));
+  const directory = wanted.directory ?? (await directoryOfOthers(surroundings, name));
   if (directory === undefined) {
     throw new SetupError("E_USAGE", "No directory is given.", {
       next: "Give --directory or SSHNP_DIRECTORY; on the directory's machine `sshnp-directory address` prints it.",
@@ -161,13 +165,12 @@ function bindingOf(suite: CipherSuite, keys: MemberKeys): Verified<Binding> {
 
 /** The directory that the other members of the name on this machine know. */
 async function directoryOfOthers(
-  suite: CipherSuite,
-  folder: PrivateFolder,
+  { suite, folder, signal }: Surroundings,
   name: Name,
 ): Promise<DirectoryAddress | undefined> {
   for (const entry of await listKeyFiles(folder, name)) {
     if (entry.kind !== "member") continue;
-    const other = await readMemberFile(suite, folder, entry, askPassphrase);
+    const other = await readMemberFile(suite, folder, entry, asking(signal));
     if (other !== undefined) return parseDirectoryAddress(other.directory);
   }
   return undefined;
@@ -178,6 +181,10 @@ function notActivated({ name, member }: MemberKeys, cause: unknown): DeniedError
     next: `If its activation was cut off, finish it with the same secret: sshnp-keys activate -a ${name} -c SECRET -d ${member}`,
     cause,
   });
+}
+
+function asking(signal: AbortSignal): AskPassphrase {
+  return (path) => askPassphrase(path, { signal });
 }
 
 async function noKeys(folder: PrivateFolder, { name, member }: Wanted): Promise<SetupError> {

@@ -1,4 +1,14 @@
-import { closeSync, constants, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { SetupError } from "../keys/errors.ts";
 import type { MemberName, Name } from "../keys/names.ts";
@@ -7,15 +17,17 @@ import { shellWord } from "../keys/shell-word.ts";
 import { lockOpenFile } from "./kernel-lock.ts";
 
 export interface RunningLock {
-  /** Gives it back; the end of the process does the same. */
-  release(): void;
+  /** Gives it back and leaves nothing; the end of the process gives it back as well. */
+  release(): Promise<void>;
 }
 
 /**
  * Makes sure that one daemon at a time uses a member's keys from this folder, on this machine or in containers that share
- * the folder: by the kernel's lock on a file beside them, see kernel-lock.ts. The file stays when the lock is
- * given back: if it were removed, one process could hold the lock of the removed file and another that of a new one. What
- * stands in it is told to people and never relied on.
+ * the folder: by the kernel's lock on a file beside them, see kernel-lock.ts. A file that a killed daemon left is not
+ * locked and so refuses nobody; what stands in it is told to people and never relied on.
+ *
+ * Whoever has the lock may remove the file. Another process that had it open by then gets the lock of a file that is no
+ * longer there; so a lock counts only if the file is still the one of that name, and else is tried for anew.
  * @throws {SetupError} E_RUNNING when another daemon has it; E_STORAGE, E_KEY_PERMISSIONS.
  */
 export async function takeRunningLock(
@@ -24,24 +36,33 @@ export async function takeRunningLock(
 ): Promise<RunningLock> {
   const folder = await PrivateFolder.openOrCreate(join(keys.path, "state"));
   const path = folder.pathOf(`running.${name}.${member}`);
-  const descriptor = openLockFile(path);
-  try {
-    if (!(await lockOpenFile(descriptor, { wait: 0 }))) {
-      throw new SetupError(
-        "E_RUNNING",
-        `Another sshnpd runs with the keys of ${member} of ${name} already${processIn(path)}.`,
-        {
-          next: "Leave that one running, or stop it first. A second device needs a name of its own: sshnpd -d NAME",
-        },
-      );
+  for (;;) {
+    const descriptor = openLockFile(path);
+    try {
+      if (!(await lockOpenFile(descriptor, { wait: 0 }))) {
+        throw new SetupError(
+          "E_RUNNING",
+          `Another sshnpd runs with the keys of ${member} of ${name} already${processIn(descriptor)}.`,
+          { next: "Leave that one running, or stop it first. A second device needs a name of its own: sshnpd -d NAME" },
+        );
+      }
+      if (isStillAt(path, descriptor)) {
+        ftruncateSync(descriptor);
+        writeSync(descriptor, `${process.pid}\n`, 0);
+        return {
+          release: async () => {
+            rmSync(path, { force: true });
+            closeSync(descriptor);
+            await folder.removeMade();
+          },
+        };
+      }
+    } catch (error) {
+      closeSync(descriptor);
+      throw error;
     }
-    ftruncateSync(descriptor);
-    writeSync(descriptor, `${process.pid}\n`, 0);
-  } catch (error) {
     closeSync(descriptor);
-    throw error;
   }
-  return { release: () => closeSync(descriptor) };
 }
 
 function openLockFile(path: string): number {
@@ -55,8 +76,14 @@ function openLockFile(path: string): number {
   }
 }
 
+function isStillAt(path: string, descriptor: number): boolean {
+  const named = statSync(path, { throwIfNoEntry: false });
+  const opened = fstatSync(descriptor);
+  return named?.ino === opened.ino && named.dev === opened.dev;
+}
+
 /** Right on this machine; a daemon in a container wrote the number that it has there. */
-function processIn(path: string): string {
-  const text = readFileSync(path, "utf8");
+function processIn(descriptor: number): string {
+  const text = readFileSync(descriptor, "utf8");
   return /^[0-9]{1,10}\n$/.test(text) ? ` (process ${text.trimEnd()})` : "";
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { once } from "node:events";
 import { expect, test } from "vitest";
 import { parsePublicKeyBlob } from "../../keys/openssh.ts";
@@ -47,15 +47,33 @@ test("requests that come together share one scan", async () => {
   for (const other of others) expect(other).toBe(first);
 });
 
+test("a server that turns connections away is not taken for one with fewer keys", { timeout: 60_000 }, async () => {
+  await using sshd = await startSshServer({ configuration: ["MaxStartups 3", "LoginGraceTime 0"] });
+  let now = 0;
+  const hostKeys = new HostKeys(sshd.port, () => now, ENDLESS);
+  const before = await hostKeys.current();
+  expect(linesOf(before).toSorted()).toEqual(sshd.hostKeys.toSorted());
+  const crowd = await Promise.all(
+    Array.from({ length: 3 }, async () => {
+      const socket = connect(sshd.port, "127.0.0.1");
+      await once(socket, "data"); // the server's banner: it counts as a login that has begun
+      return socket;
+    }),
+  );
+  now += 60 * 60_000;
+  expect(await hostKeys.current()).toEqual(before);
+  for (const socket of crowd) socket.destroy();
+});
+
 test("a port on which nothing listens, or nothing that speaks SSH, has no keys", async () => {
   const server = createServer((socket) => socket.destroy()).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
-  expect(await scanHostKeys(port, ENDLESS)).toEqual([]);
+  expect((await scanHostKeys(port, ENDLESS)).blobs).toEqual([]);
   server.close();
   await once(server, "close");
-  expect(await scanHostKeys(port, ENDLESS)).toEqual([]);
+  expect((await scanHostKeys(port, ENDLESS)).blobs).toEqual([]);
 });
 
 test("what ssh-keyscan prints is parsed, and nothing else is taken from it", () => {

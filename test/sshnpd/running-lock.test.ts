@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
@@ -17,8 +17,8 @@ test("the second daemon of one member is refused and the first goes on, until it
   const refused = { code: "E_RUNNING", exitStatus: 75, message: expect.stringContaining(`(process ${process.pid})`) };
   await expect(takeRunningLock(keys, gateway)).rejects.toMatchObject(refused);
   await expect(takeRunningLock(keys, gateway)).rejects.toMatchObject(refused);
-  first.release();
-  (await takeRunningLock(keys, gateway)).release();
+  await first.release();
+  await (await takeRunningLock(keys, gateway)).release();
 });
 
 test("of many that start at once, one gets the lock", async () => {
@@ -26,7 +26,7 @@ test("of many that start at once, one gets the lock", async () => {
   const keys = await open(folder);
   const all = await Promise.allSettled(Array.from({ length: 20 }, () => takeRunningLock(keys, gateway)));
   expect(all.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
-  for (const result of all) if (result.status === "fulfilled") result.value.release();
+  for (const result of all) if (result.status === "fulfilled") await result.value.release();
 });
 
 test("other members and other folders are other locks", async () => {
@@ -38,7 +38,7 @@ test("other members and other folders are other locks", async () => {
     await takeRunningLock(await open(folder), { ...gateway, name: parseName("@other") }),
     await takeRunningLock(await open(elsewhere), gateway),
   ];
-  for (const lock of locks) lock.release();
+  for (const lock of locks) await lock.release();
 });
 
 test("a lock of another process holds while it runs, and ends with kill -9", async () => {
@@ -60,7 +60,7 @@ test("a lock of another process holds while it runs, and ends with kill -9", asy
     message: expect.stringContaining(`(process ${other.pid})`),
   });
   await other.kill("SIGKILL");
-  (await takeRunningLock(keys, gateway)).release();
+  await (await takeRunningLock(keys, gateway)).release();
 });
 
 test.each([
@@ -70,10 +70,40 @@ test.each([
 ])("what an earlier daemon left behind never refuses: %s", async (_what, content) => {
   await using folder = await temporaryFolder();
   const keys = await open(folder);
-  (await takeRunningLock(keys, gateway)).release();
+  mkdirSync(join(keys.path, "state"), { mode: 0o700 });
+  writeFileSync(join(keys.path, LOCK), content, { mode: 0o600 });
+  await (await takeRunningLock(keys, gateway)).release();
+});
+
+test("given back, it leaves nothing", async () => {
+  await using folder = await temporaryFolder();
+  const keys = await open(folder);
+  const lock = await takeRunningLock(keys, gateway);
   expect(existsSync(join(keys.path, LOCK))).toBe(true);
-  writeFileSync(join(keys.path, LOCK), content);
-  (await takeRunningLock(keys, gateway)).release();
+  await lock.release();
+  expect(readdirSync(keys.path)).toEqual([]);
+});
+
+test("many that come and go never hold it two at once", async () => {
+  await using folder = await temporaryFolder();
+  const keys = await open(folder);
+  mkdirSync(join(keys.path, "state"), { mode: 0o700 });
+  let holders = 0;
+  let held = 0;
+  const comeAndGo = async (): Promise<void> => {
+    while (held < 40) {
+      const lock = await takeRunningLock(keys, gateway).catch((error: unknown) => {
+        expect(error).toMatchObject({ code: "E_RUNNING" });
+      });
+      if (lock === undefined) continue;
+      expect(++holders).toBe(1);
+      held++;
+      await new Promise((resolve) => setImmediate(resolve));
+      holders--;
+      await lock.release();
+    }
+  };
+  await Promise.all(Array.from({ length: 6 }, comeAndGo));
 });
 
 async function open(folder: TemporaryFolder): Promise<PrivateFolder> {
