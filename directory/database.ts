@@ -1,7 +1,8 @@
-import { readdir } from "node:fs/promises";
+import { readdir, statfs } from "node:fs/promises";
 import type { Level } from "level";
 import { SetupError, UnavailableError } from "../keys/errors.ts";
 import { shellWord } from "../keys/shell-word.ts";
+import { STORE_ROOM_BYTES } from "../protocol/limits.ts";
 
 export type Operation =
   | { readonly type: "put"; readonly key: string; readonly value: string }
@@ -12,10 +13,14 @@ export type Durability = "acknowledged" | "kept";
 
 /** Texts by keys, in LevelDB. One process has it. */
 export class Database {
+  readonly #path: string;
   readonly #level: Level;
+  /** Whether a write has failed since it was opened. */
+  #isStuck = false;
   #reopening: Promise<void> | undefined;
 
-  private constructor(level: Level) {
+  private constructor(path: string, level: Level) {
+    this.#path = path;
     this.#level = level;
   }
 
@@ -25,13 +30,13 @@ export class Database {
    */
   static async open(path: string): Promise<Database> {
     const { Level } = await import("level");
-    const level = new Level(path);
+    const level = new Level(path, { createIfMissing: !(await holdsData(path)) });
     try {
-      await level.open({ createIfMissing: !(await holdsData(path)) });
+      await level.open();
     } catch (cause) {
       throw openError(path, cause);
     }
-    return new Database(level);
+    return new Database(path, level);
   }
 
   async close(): Promise<void> {
@@ -51,21 +56,29 @@ export class Database {
   /** Does all of the operations or none. @throws {UnavailableError} E_STORAGE when it did none. */
   async write(durability: Durability, operations: readonly Operation[]): Promise<void> {
     try {
-      await this.#reopening;
+      if (this.#isStuck) await this.#reopen();
       await this.#level.batch([...operations], { sync: durability === "acknowledged" });
     } catch (cause) {
-      // LevelDB takes no write after one that failed until it is opened again: so a full disk heals once there is room.
-      this.#reopening ??= this.#reopen().finally(() => {
-        this.#reopening = undefined;
-      });
-      await this.#reopening.catch(() => {});
+      this.#isStuck = true;
       throw new UnavailableError("E_STORAGE", "The store cannot be written.", { cause });
     }
   }
 
-  async #reopen(): Promise<void> {
-    await this.#level.close();
-    await this.#level.open({ createIfMissing: false });
+  /**
+   * LevelDB takes no write after one that failed, until it is opened again, and for that it needs room; till then it is
+   * read on. So a full disk stops nothing but writing, and heals.
+   */
+  #reopen(): Promise<void> {
+    this.#reopening ??= (async () => {
+      const { bavail, bsize } = await statfs(this.#path);
+      if (bavail * bsize < STORE_ROOM_BYTES) throw new Error("the disk is full");
+      await this.#level.close();
+      await this.#level.open({ createIfMissing: false });
+      this.#isStuck = false;
+    })().finally(() => {
+      this.#reopening = undefined;
+    });
+    return this.#reopening;
   }
 }
 

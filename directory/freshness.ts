@@ -1,4 +1,4 @@
-import { equalBytes, fromHex, hex } from "../keys/bytes.ts";
+import { equalBytes, hex } from "../keys/bytes.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
 import { FRESHNESS_MS, MESSAGE_ID_MS, MESSAGE_IDS, NONCE_MS, NONCE_PERIOD_MS } from "../protocol/limits.ts";
 import type { Freshness as MessageFreshness } from "../protocol/sealed-message.ts";
@@ -16,23 +16,33 @@ export type FreshnessVerdict = "fresh" | "clock" | "replayed" | "full";
 export class Freshness {
   readonly #store: Store;
   readonly #random: RandomBytes;
+  readonly #onError: (error: unknown) => void;
   /** Hex to the time (ms) until which it is remembered; the oldest first. */
   readonly #ids: Map<string, number>;
   readonly #nonces: Map<string, number>;
   #current: { readonly nonce: Uint8Array; readonly until: number } | undefined;
 
-  private constructor(store: Store, random: RandomBytes, ids: Map<string, number>, nonces: Map<string, number>) {
-    this.#store = store;
-    this.#random = random;
+  private constructor(
+    options: { readonly store: Store; readonly random: RandomBytes; readonly onError: (error: unknown) => void },
+    ids: Map<string, number>,
+    nonces: Map<string, number>,
+  ) {
+    this.#store = options.store;
+    this.#random = options.random;
+    this.#onError = options.onError;
     this.#ids = ids;
     this.#nonces = nonces;
   }
 
-  /** Goes on from what the store remembers. @throws {UnavailableError} E_STORAGE. */
-  static async load(store: Store, random: RandomBytes): Promise<Freshness> {
-    const ids = await store.remembered("id");
+  /** Goes on from what the store remembers; `onError` hears of what it could not take. @throws {UnavailableError} E_STORAGE. */
+  static async load(options: {
+    readonly store: Store;
+    readonly random: RandomBytes;
+    readonly onError: (error: unknown) => void;
+  }): Promise<Freshness> {
+    const [ids, nonces] = await Promise.all([options.store.remembered("id"), options.store.remembered("nonce")]);
     const oldestFirst = ids.sort(([, a], [, b]) => a - b);
-    return new Freshness(store, random, new Map(oldestFirst), new Map(await store.remembered("nonce")));
+    return new Freshness(options, new Map(oldestFirst), new Map(nonces));
   }
 
   /** The nonce to hand out at `now` (ms), 16 bytes. */
@@ -43,7 +53,7 @@ export class Freshness {
       const until = now + NONCE_PERIOD_MS + NONCE_MS;
       this.#nonces.set(hex(nonce), until);
       // When the write fails, a restart makes this nonce unknown: its user is given another one.
-      this.#store.remember("nonce", nonce, until).catch(() => {});
+      this.#store.remember("nonce", nonce, until).catch(this.#onError);
     }
     return this.#current.nonce;
   }
@@ -55,7 +65,7 @@ export class Freshness {
 
   /**
    * Judges a message and remembers its id. `ownNonce`: one that the caller handed out for this message alone.
-   * @throws {UnavailableError} E_STORAGE when the id cannot be stored.
+   * On a full disk the memory of this process has to do; another one could not start there.
    */
   async judge(
     message: { readonly freshness: MessageFreshness; readonly id: Uint8Array },
@@ -68,7 +78,7 @@ export class Freshness {
     if (this.#ids.size >= MESSAGE_IDS) return "full";
     this.#ids.delete(id);
     this.#ids.set(id, now + MESSAGE_ID_MS);
-    await this.#store.remember("id", fromHex(id), now + MESSAGE_ID_MS);
+    await this.#store.remember("id", message.id, now + MESSAGE_ID_MS).catch(this.#onError);
     return "fresh";
   }
 

@@ -39,10 +39,13 @@ export type OwnRendezvous = AsyncDisposable;
  */
 export async function startOwnRendezvous(options: Options): Promise<OwnRendezvous> {
   const stop = new AbortController();
-  const keeping = keep(options, argumentsFor(options), stop.signal);
+  const args = argumentsFor(options);
+  const orphan = await findOrphan(options.folder, args);
+  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(OWN_RENDEZVOUS_START_MS)]);
+  const isUp = orphan === undefined ? options.registry.nextReport(OWN_NAME, { signal }) : Promise.resolve();
+  const keeping = keep(options, args, orphan, stop.signal);
   keeping.catch((error: unknown) => options.log.error({ err: error }, "own rendezvous failed"));
-  const patience = AbortSignal.any([options.signal, AbortSignal.timeout(OWN_RENDEZVOUS_START_MS)]);
-  await options.registry.untilUp(OWN_NAME, Date.now(), { signal: patience }).catch(() => {});
+  await isUp.catch(() => {});
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
@@ -64,9 +67,13 @@ function argumentsFor({ folder, address, listenHost, publicAt }: Options): strin
   return [main, ...own, ...(publicAt.port === 0 ? [] : ["--public", at(publicAt.host)]), "-c", "-"];
 }
 
-async function keep(options: Options, args: readonly string[], signal: AbortSignal): Promise<void> {
+async function keep(
+  options: Options,
+  args: readonly string[],
+  orphan: number | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   const { folder, log } = options;
-  const orphan = await findOrphan(folder, args);
   if (orphan !== undefined) {
     log.info({ pid: orphan }, "own rendezvous goes on");
     await whileAlive(orphan, args, signal);

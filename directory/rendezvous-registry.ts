@@ -150,17 +150,24 @@ export class RendezvousRegistry {
       const { boot, legs } = report;
       const signed = this.#known.get(known.name) ?? known;
       this.#known.set(known.name, { ...signed, report: { boot, legs, time: now } });
-      await this.#store.putReport(known.name, { boot, legs, time: now });
       this.#reports.emit(`report ${known.name}`);
       const isNew = answer.isNew || known.report === undefined || !equalBytes(known.report.boot, boot);
       return { ...answer, isNew };
     });
   }
 
-  /** Waits until that rendezvous is up. @throws the signal's reason. */
-  async untilUp(name: string, now: number, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-    const known = this.#known.get(name);
-    if (known === undefined || !isUp(known, now)) await once(this.#reports, `report ${name}`, { signal });
+  /**
+   * Keeps the last report of a rendezvous for the next start of the directory. @throws {UnavailableError} E_STORAGE, which is
+   * no reason not to use the rendezvous now.
+   */
+  async keepReport(name: string): Promise<void> {
+    const report = this.#known.get(name)?.report;
+    if (report !== undefined) await this.#store.putReport(name, report);
+  }
+
+  /** Waits until that rendezvous reports again. @throws the signal's reason. */
+  async nextReport(name: string, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+    await once(this.#reports, `report ${name}`, { signal });
   }
 
   /** What a new ticket offers: those that are up, the least busy first, as many as fit. Empty when none is up. */
@@ -196,7 +203,7 @@ export class RendezvousRegistry {
     return [...this.#known.values()].find((rendezvous) => matches(rendezvous));
   }
 
-  /** Sets what the secret derives. A statement from before stays, because the next one continues it. */
+  /** Sets what the secret derives. A statement from before stays, because the next one continues it; a report does not. */
   async #arm(
     name: string,
     activationKey: Ed25519PublicKey,
@@ -207,7 +214,7 @@ export class RendezvousRegistry {
     const added = known?.record.added ?? now;
     const record = { added, activationKey, isActivated, statement: known?.record.statement };
     await this.#store.putRendezvous(name, record, []);
-    this.#known.set(name, { name, record, statement: known?.statement, report: known?.report });
+    this.#known.set(name, { name, record, statement: known?.statement, report: undefined });
   }
 
   /** Its statement, made anew when the addresses have changed. */

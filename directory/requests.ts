@@ -140,8 +140,11 @@ export class Requests {
   }
 
   async #report({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
-    const { registry, clock } = this.#services;
-    this.#settleRendezvous(await registry.report(parseRendezvousReport(body), sender, clock.now()), stream);
+    const { registry, clock, log } = this.#services;
+    const answer = await registry.report(parseRendezvousReport(body), sender, clock.now());
+    this.#settleRendezvous(answer, stream);
+    if ("refused" in answer) return;
+    await registry.keepReport(answer.name).catch((error: unknown) => log.error({ err: error }, "store failed"));
   }
 
   #settle(event: string, answer: AccountAnswer, stream: ResponseStream, tries?: TokenBucket): void {

@@ -61,9 +61,10 @@ export interface Directory {
 export async function startDirectory(options: DirectoryOptions): Promise<Directory> {
   const { suite, random, folder, store, log, clock = SYSTEM_CLOCK } = options;
   const primitives = { suite, random };
+  const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
   const keyring = await Keyring.open(primitives, folder, store, clock.now());
   const audit = await Audit.open(folder, (error) => log.error({ err: error }, "audit failed"));
-  const freshness = await Freshness.load(store, random);
+  const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring);
   const presence = new Presence();
   const sessions = new Sessions({ suite, clock, keyring, registry, presence, audit });
@@ -74,7 +75,6 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
   const limiter = new AddressLimiter();
 
-  const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
   const everySecond = (): void => {
     links.tick();
     sessions.sweep();

@@ -141,6 +141,7 @@ export const ADMIN_REQUEST_BYTES = 4 * 1024; // one request on the admin socket
 export const ADMIN_ANSWER_BYTES = 64 * 1024 * 1024; // its answer: some hundred thousand names
 export const ADMIN_MS = 5_000; // for a request and its answer on the admin socket
 export const STORE_LOCK_MS = 3_000; // how long a command waits for another one to let go of the store
+export const STORE_ROOM_BYTES = 16 * 1024 * 1024; // free on a disk that was full before the store is opened again: its log and a table
 export const OWN_RENDEZVOUS_RETRY_MS = 250; // before the directory starts its rendezvous again; doubles up to 8 s
 export const OWN_RENDEZVOUS_START_MS = 5_000; // that the directory's address waits for its rendezvous, which nobody misses then
 export const OWN_RENDEZVOUS_END_MS = 5_000; // for its rendezvous to end in order
