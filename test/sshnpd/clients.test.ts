@@ -148,8 +148,6 @@ test("a pin that cannot be read lets nobody in", async () => {
     expect(attempt).toMatchObject({ status: "rejected", reason: { code: "E_BAD_KEY_FILE" } });
   }
 });
-  }
-});
 
 function bare(): Promise<Stage> {
   return setStage(NOTHING, {
