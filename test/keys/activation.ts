@@ -1,0 +1,209 @@
+import { createHash, randomBytes } from "node:crypto";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { connectAdministration } from "../../directory/admin-socket.ts";
+import { activationKey } from "../../keys/activation-key.ts";
+import { parseName } from "../../keys/names.ts";
+import { PrivateFolder } from "../../keys/private-folder.ts";
+import { Secret } from "../../keys/secret.ts";
+import { nativeSuite } from "../../protocol/suite/native.ts";
+import { type Exit, type RunningProcess, runProcess, startCommand } from "../support/processes.ts";
+import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
+
+/** A directory as a process of its own, and machines on which names are activated. To be disposed of. */
+export class Activations implements AsyncDisposable {
+  readonly data: string;
+  readonly #folder: TemporaryFolder;
+  #directory: RunningProcess;
+  #address: string;
+  #count = 0;
+
+  private constructor(folder: TemporaryFolder, data: string, directory: RunningProcess, address: string) {
+    this.#folder = folder;
+    this.data = data;
+    this.#directory = directory;
+    this.#address = address;
+  }
+
+  static async start(): Promise<Activations> {
+    const folder = await temporaryFolder();
+    const data = join(folder.path, "np");
+    const { directory, address } = await serve(folder.path, data, "127.0.0.1:0");
+    return new Activations(folder, data, directory, address);
+  }
+
+  get directory(): RunningProcess {
+    return this.#directory;
+  }
+
+  /** `http://127.0.0.1:PORT#SHA256:...` */
+  get address(): string {
+    return this.#address;
+  }
+
+  get port(): number {
+    return Number(new URL(this.#address).port);
+  }
+
+  /** The same directory behind another port, or another one with the same fingerprint. */
+  addressAt(port: number): string {
+    return `http://127.0.0.1:${port}${new URL(this.#address).hash}`;
+  }
+
+  /** A name of its own with its secret, as `sshnp-directory name add` makes them. */
+  async newName(): Promise<{ readonly name: string; readonly secret: string }> {
+    const name = parseName(`@acme${(this.#count += 1)}`);
+    return { name, secret: await this.addName(name) };
+  }
+
+  /** A new secret for a name. */
+  async addName(text: string): Promise<string> {
+    const name = parseName(text);
+    const secret = randomBytes(32);
+    const folder = await PrivateFolder.openOrCreate(this.data);
+    const administration = await connectAdministration(folder);
+    if (administration === undefined) throw new Error("the directory does not run");
+    await administration.addName(name, activationKey(nativeSuite, Secret.fromBytes(secret), name).publicKey);
+    return secret.toString("hex");
+  }
+
+  /** What `sshnp-directory names` knows of a name. */
+  async members(name: string): Promise<readonly { readonly member: string; readonly role: string }[]> {
+    const administration = await connectAdministration(await PrivateFolder.openOrCreate(this.data));
+    const names = await administration?.names();
+    const members = names?.find((summary) => summary.name === name)?.members ?? [];
+    return members.map(({ member, role }) => ({ member, role }));
+  }
+
+  /** A machine with a home folder of its own, which is empty. */
+  newMachine(): Machine {
+    const home = join(this.#folder.path, `machine${(this.#count += 1)}`);
+    mkdirSync(home, { mode: 0o700 });
+    return new Machine(home, this.#address);
+  }
+
+  /** Kills the directory, and starts it again at the same port. */
+  async restart(): Promise<void> {
+    await this.#directory.kill("SIGKILL");
+    const { directory } = await serve(this.#folder.path, this.data, `127.0.0.1:${this.port}`);
+    this.#directory = directory;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#directory.stop();
+    await this.#folder.remove();
+  }
+}
+
+export interface Activating {
+  /** What stands in place of `--directory ADDRESS` of the directory; null for no such words. */
+  readonly directory?: string | null;
+  readonly env?: Readonly<Record<string, string>>;
+  /** What is written to stdin, which ends then; null leaves it open. */
+  readonly input?: string | null;
+}
+
+export class Machine {
+  readonly home: string;
+  readonly #address: string;
+
+  constructor(home: string, address: string) {
+    this.home = home;
+    this.#address = address;
+  }
+
+  /** Where keys lie by default. */
+  get keys(): string {
+    return join(this.home, ".local/share/sshnp/keys");
+  }
+
+  /** Starts `sshnp-keys activate --directory ADDRESS WORDS`. */
+  start(words: readonly string[], { directory, env, input = "" }: Activating = {}): RunningProcess {
+    const where = directory === null ? [] : ["--directory", directory ?? this.#address];
+    const options = { cwd: this.home, env: { HOME: this.home, ...env } };
+    const running = startCommand("sshnp-keys", ["activate", ...where, ...words], options);
+    if (input !== null) running.stdin.end(input);
+    return running;
+  }
+
+  /** The same, to its end. */
+  activate(words: readonly string[], activating?: Activating): Promise<Exit> {
+    return this.start(words, activating).exit();
+  }
+
+  /** The JSON of a key file. */
+  keyFile(name: string, member: string, folder: string = this.keys): KeyFile {
+    return JSON.parse(readFileSync(join(folder, `${name}.${member}.npkeys`), "utf8")) as KeyFile;
+  }
+
+  /** Every file and folder of this machine with its mode, owner and content: two of these are equal when nothing changed. */
+  snapshot(): readonly string[] {
+    return snapshotOf(this.home);
+  }
+}
+
+/** The fields that tests look at. */
+export interface KeyFile {
+  readonly kind: string;
+  readonly name: string;
+  readonly member: string;
+  readonly role: string;
+  readonly owner: string;
+  readonly directory: string;
+  readonly statement: { readonly text: string; readonly signature: string };
+  readonly statements: readonly { readonly text: string; readonly signature: string }[];
+}
+
+/** What activation calls a client on this machine, made as wire.md says and not as the code does. */
+export function clientHere(): string {
+  const letters = [...(hostname().split(".")[0] ?? "").toLowerCase()];
+  const fitting = letters.map((letter) => ("abcdefghijklmnopqrstuvwxyz0123456789".includes(letter) ? letter : "-"));
+  return `${fitting.join("").slice(0, 29)}-client`;
+}
+
+/** See {@link Machine.snapshot}. */
+export function snapshotOf(folder: string): string[] {
+  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).toSorted();
+  return ["", ...paths].map((path) => {
+    const full = join(folder, path);
+    const stats = lstatSync(full);
+    const kind = stats.isSymbolicLink() ? `-> ${readlinkSync(full)}` : stats.isFile() ? hashOf(full) : "";
+    return `${path} ${stats.mode.toString(8)} ${stats.uid}:${stats.gid} ${kind}`;
+  });
+}
+
+/** One message on stderr as people get it: a fact, a next step, a code; no stack, nothing that a terminal would obey. */
+export function told(exit: Exit): { readonly code: string; readonly fact: string; readonly next: string } {
+  const lines = exit.stderr.split("\n");
+  const [, fact = ""] = /^sshnp-keys: (\S.*\.|\S.*)$/.exec(lines[0] ?? "") ?? [];
+  const [, next = ""] = /^ {12}(\S.*)$/.exec(lines[1] ?? "") ?? [];
+  const [, code = ""] = /^ {12}\[(E_[A-Z_]+)\]$/.exec(lines[2] ?? "") ?? [];
+  const isWhole = lines.length === 4 && lines[3] === "" && fact !== "" && next !== "" && code !== "";
+  if (!isWhole || !/^[\n -~]*$/.test(exit.stderr) || exit.stdout !== "") {
+    throw new Error(`not one clear message:\n${exit.stderr}\n--- stdout\n${exit.stdout}`);
+  }
+  return { code, fact, next };
+}
+
+/** Runs any program at home on a machine; throws unless it succeeds; returns its stdout. */
+export async function must(machine: Machine, file: string, ...words: string[]): Promise<string> {
+  const exit = await runProcess(file, words, { env: { HOME: machine.home } });
+  if (exit.code !== 0) throw new Error(`${file} ${words.join(" ")}: ${exit.stderr}`);
+  return exit.stdout;
+}
+
+async function serve(
+  home: string,
+  data: string,
+  listen: string,
+): Promise<{ directory: RunningProcess; address: string }> {
+  const words = ["run", "--data", data, "--listen", listen, "-v"];
+  const directory = startCommand("sshnp-directory", words, { env: { HOME: home } });
+  const [address] = await directory.line(/^http:\/\/127\.0\.0\.1:\d+#SHA256:\S{43}$/);
+  return { directory, address };
+}
+
+function hashOf(file: string): string {
+  return createHash("sha256").update(readFileSync(file)).digest("hex");
+}
