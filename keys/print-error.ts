@@ -1,4 +1,4 @@
-import { SshnpError } from "./errors.ts";
+import { EXIT_STATUS, SshnpError } from "./errors.ts";
 
 /**
  * Tells a person what went wrong, in one block on stderr, and returns the exit status for it:
@@ -21,7 +21,7 @@ export function printError(command: string, error: unknown): number {
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`${command}: This is a bug: ${printable(message)} [E_BUG]\n`);
   if (process.env["SSHNP_DEBUG"] === "1" && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
-  return 70;
+  return EXIT_STATUS.E_BUG;
 }
 
 /** Text with everything but printable ASCII escaped: no control or bidirectional character reaches a terminal. */

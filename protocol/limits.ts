@@ -116,11 +116,9 @@ export const DEVICE_ANSWER_MS = 30_000; // a device that has not answered by the
 export const SESSION_MEMORY_MS = 120_000; // a session's ticket and answer are repeated for so long after the hand-over
 export const SESSIONS = 10_000; // remembered at once, those waiting included
 export const MESSAGE1_BYTES = 8 * 1024; // of a request passed on: 1,300 B and one SSH key
-export const MESSAGE2_BYTES = 40 * 1024; // of an answer passed on: 1,200 B and HOST_KEYS keys of SSH_KEY_BYTES
 export const WAIT_MS = 24 * 60 * 60_000; // longest that a request is kept for a device
 export const WAIT_UNHEARD_MS = 60_000; // a kept request outlives its lost answer stream by so long
 export const KEY_LIST_MS = 14 * 24 * 60 * 60_000; // life of a key list: as long as its sealing key is answered to
-export const RENDEZVOUS_REPORT_MS = 15_000; // a rendezvous reports so often
 export const RENDEZVOUS_SILENCE_MS = 45_000; // three reports missing: no new ticket names it
 
 // Directory: links
