@@ -74,7 +74,7 @@ const WAYS: readonly [
   ["-c - and a pipe", (_, secret) => ({ words: ["-c", "-"], input: `${secret}\n` })],
   ["-c - and a pipe without a line end", (_, secret) => ({ words: ["-c", "-"], input: secret })],
   ["-c - and a pipe with more behind the line", (_, secret) => ({ words: ["-c", "-"], input: `${secret}\r\nmore` })],
-  ["--cram-file", (machine, secret) => ({ words: ["--cram-file", file(machine, `${secret}\n`)] })],
+  ["--cram-file", (machine, secret) => ({ words: ["--cram-file", givenFile(machine, `${secret}\n`)] })],
   ["SSHNP_CRAM", (_, secret) => ({ words: [], env: { SSHNP_CRAM: secret } })],
   ["-c before SSHNP_CRAM", (_, secret) => ({ words: ["-c", secret], env: { SSHNP_CRAM: "0".repeat(64) } })],
 ];
@@ -243,7 +243,7 @@ test.each([
 ])("%s guards the owner key and no other, and age opens it", async (_, way) => {
   const { name, secret } = await system.newName();
   const machine = system.newMachine();
-  const { words, env } = way(file(machine, "correct horse battery staple\nsecond line\n"));
+  const { words, env } = way(givenFile(machine, "correct horse battery staple\nsecond line\n"));
   const exit = await machine.activate(["-a", name, "-c", secret, "-d", "gw", ...words], { env });
   expect(exit.code).toBe(0);
   expect(machine.keyFile(name, "gw").kind).toBe("member");
@@ -319,7 +319,7 @@ async function answer(window: Terminal, dialogue: readonly (readonly [RegExp, st
 }
 
 /** Writes a file on the machine and returns its path. */
-function file({ home }: Machine, text: string): string {
+function givenFile({ home }: Machine, text: string): string {
   const path = join(home, "given");
   writeFileSync(path, text, { mode: 0o600 });
   return path;

@@ -2,11 +2,14 @@ import { createHash, randomBytes } from "node:crypto";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { DirectoryClient } from "../../directory/client.ts";
 import { connectAdministration } from "../../directory/admin-socket.ts";
 import { activationKey } from "../../keys/activation-key.ts";
-import { parseName } from "../../keys/names.ts";
+import { activate, type ActivationResult } from "../../keys/cli/activation.ts";
+import { parseMember, parseName } from "../../keys/names.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
-import { Secret } from "../../keys/secret.ts";
+import { parseCramSecret, Secret } from "../../keys/secret.ts";
+import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { nativeSuite } from "../../protocol/suite/native.ts";
 import { type Exit, type RunningProcess, runProcess, startCommand } from "../support/processes.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
@@ -155,9 +158,35 @@ export interface KeyFile {
   readonly statements: readonly { readonly text: string; readonly signature: string }[];
 }
 
+/**
+ * An activation in this process, which is faster than one of its own: of a device if one is named, of a client else.
+ * Without a secret it can only tell whether all is done.
+ */
+export async function activateHere(
+  system: Activations,
+  machine: Machine,
+  { name, secret, device }: { readonly name: string; readonly secret?: string; readonly device?: string },
+): Promise<ActivationResult> {
+  const connect = (address: DirectoryAddress) => new DirectoryClient({ address, suite: nativeSuite, random });
+  return await activate(
+    { suite: nativeSuite, random, connect },
+    {
+      name: parseName(name),
+      member: parseMember(device ?? clientHere()),
+      role: device === undefined ? "client" : "device",
+      secret: secret === undefined ? undefined : parseCramSecret(secret),
+      directory: parseDirectoryAddress(system.address),
+      path: machine.keys,
+      newPassphrase: async () => undefined,
+      askPassphrase: () => Promise.reject(new Error("there is no passphrase")),
+    },
+    { signal: AbortSignal.timeout(20_000) },
+  );
+}
+
 /** What activation calls a client on this machine, made as wire.md says and not as the code does. */
 export function clientHere(): string {
-  const letters = [...(hostname().split(".")[0] ?? "").toLowerCase()];
+  const letters = Array.from((hostname().split(".")[0] ?? "").toLowerCase());
   const fitting = letters.map((letter) => ("abcdefghijklmnopqrstuvwxyz0123456789".includes(letter) ? letter : "-"));
   return `${fitting.join("").slice(0, 29)}-client`;
 }
@@ -191,6 +220,10 @@ export async function must(machine: Machine, file: string, ...words: string[]): 
   const exit = await runProcess(file, words, { env: { HOME: machine.home } });
   if (exit.code !== 0) throw new Error(`${file} ${words.join(" ")}: ${exit.stderr}`);
   return exit.stdout;
+}
+
+function random(length: number): Uint8Array {
+  return new Uint8Array(randomBytes(length));
 }
 
 async function serve(
