@@ -96,6 +96,7 @@ class Front {
       this.#door.visitor,
       ...[this.#ssh.ended, session.ended].map(async (end) => void (await end)),
     ]);
+    this.#progress.step("ssh has come for the session");
     const copied =
       visitor === undefined ? session.ended : bridge(session.stream, { from: visitor, to: visitor }, this.#watch);
     await Promise.race([this.#ssh.ended, copied]);

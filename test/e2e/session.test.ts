@@ -200,9 +200,8 @@ describe("when it goes wrong", () => {
     expect(exit.stderr).toMatch(/sshnp: The session with mygateway of @device broke off.*\n.*\n {7}\[E_TRUNCATED\]\n$/);
   });
 
-  test("a failing command that talks a lot is not taken for a refused key", async () => {
-    const exit = await stack.ssh("head -c 100000 /dev/zero; exit 255");
-    expect(exit).toMatchObject({ code: 255, stderr: "" });
+  test("a command that itself ends with 255 is not taken for a refused key", async () => {
+    expect(await stack.ssh("exit 255")).toMatchObject({ code: 255, stdout: "", stderr: "" });
   });
 
   test("Ctrl-C while a device is waited for withdraws the request, and leaves nothing to come", async () => {
@@ -213,7 +212,7 @@ describe("when it goes wrong", () => {
     const exit = await waiting.kill("SIGINT");
     expect(exit).toMatchObject({ code: 130, stdout: "" });
     const again = await stack.startDaemon();
-    expect(await stack.ssh("echo after")).toMatchObject({ code: 0, stdout: "after\n" });
+    expect(await stack.ssh("echo after")).toMatchObject({ code: 0, stdout: "after\n", stderr: "" });
     expect(again.stderr.match(/"msg":"request granted"/g)).toHaveLength(1);
   });
 

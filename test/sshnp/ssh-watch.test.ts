@@ -17,16 +17,16 @@ test("a connection in which the client never took the server's host key was not 
 test("one that ends shortly after it was encrypted may have been", () => {
   const watch = new SshWatch();
   watch.fromClient(concat(KEY_EXCHANGE, NEWKEYS));
-  watch.fromServer(new Uint8Array(1500));
+  watch.fromServer(new Uint8Array(530));
   expect(watch.mayHaveBeenRefused).toBe(true);
 });
 
-test("one in which the server had much to say was not", () => {
+test("one in which the server had more to say was not", () => {
   const watch = new SshWatch();
   watch.fromServer(new Uint8Array(60_000)); // ahead of the encryption it does not count
   watch.fromClient(concat(KEY_EXCHANGE, NEWKEYS));
   expect(watch.mayHaveBeenRefused).toBe(true);
-  watch.fromServer(new Uint8Array(60_000));
+  watch.fromServer(new Uint8Array(860));
   expect(watch.mayHaveBeenRefused).toBe(false);
 });
 
