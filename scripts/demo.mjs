@@ -28,7 +28,7 @@ try {
   cast.begin();
   await perform(cast);
   if (process.stdin.isTTY && process.stdout.isTTY) {
-    await shell(cast);
+    await openShell();
   }
 } catch (error) {
   process.exitCode = 1;
@@ -43,7 +43,7 @@ if (process.exitCode === undefined) {
   say("Next: README.md, section Use.");
 }
 
-async function shell(cast) {
+async function openShell() {
   const hasTerminals = await cast.hasTerminals();
   title("A shell on the device. Leave it with exit or Ctrl-D");
   if (hasTerminals) return await cast.shell([]);

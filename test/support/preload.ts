@@ -1,0 +1,23 @@
+/** A NODE_OPTIONS that runs a module in every process of Node that inherits it, ahead of its own. */
+export function preloading(...modules: readonly string[]): { readonly NODE_OPTIONS: string } {
+  const urls = modules.map((text) => `--import=data:text/javascript,${encodeURIComponent(text)}`);
+  return { NODE_OPTIONS: urls.join(" ") };
+}
+
+/** A clock that is off by so many milliseconds. */
+export function clockOffBy(ms: number): string {
+  return `const RealDate = Date;
+    globalThis.Date = class extends RealDate {
+      constructor(...words) { words.length === 0 ? super(RealDate.now() + ${ms}) : super(...words); }
+      static now() { return RealDate.now() + ${ms}; }
+    };`;
+}
+
+/** At its end, a line `SCRIPT VERB PEAK` into the file: what it has run, and the most memory it ever had, in bytes. */
+export function peakInto(file: string): string {
+  return `import { appendFileSync, readFileSync } from "node:fs";
+    process.on("exit", () => {
+      const [, peak] = /^VmHWM:\\s+(\\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"));
+      appendFileSync(${JSON.stringify(file)}, \`\${process.argv[1]} \${process.argv[2]} \${peak * 1024}\\n\`);
+    });`;
+}
