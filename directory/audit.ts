@@ -17,6 +17,8 @@ export class Audit {
   #file: FileHandle;
   #writing: Promise<void> = Promise.resolve();
   #pending: string[] = [];
+  /** When the file was last looked for, monotonic ms. */
+  #looked = 0;
 
   private constructor(path: string, file: FileHandle, onError: (error: unknown) => void) {
     this.#path = path;
@@ -59,8 +61,10 @@ export class Audit {
     }
   }
 
-  /** A file that was moved or removed, as log rotation does, is made anew. */
+  /** A file that was moved or removed, as log rotation does, is made anew within a second. */
   async #followRotation(): Promise<void> {
+    if (performance.now() - this.#looked < 1000) return;
+    this.#looked = performance.now();
     const there = await stat(this.#path).catch(() => undefined);
     if (there?.ino === (await this.#file.stat()).ino) return;
     await this.#file.close();

@@ -10,9 +10,10 @@ import { type Frame, parseFrame } from "../protocol/messages/response-frames.ts"
 import { ResponseOpener } from "../protocol/response.ts";
 import { type Freshness, sealMessage } from "../protocol/sealed-message.ts";
 import { exchange, notADirectory, unreachable } from "./client/http-exchange.ts";
+import type { Link, LinkOptions } from "./client/link.ts";
 import { refusalError } from "./client/refusal-error.ts";
 
-export { type Link, type LinkEvent, openLink } from "./client/link.ts";
+export type { Link, LinkEvent } from "./client/link.ts";
 export { refusalError } from "./client/refusal-error.ts";
 
 export interface DirectoryClientOptions {
@@ -224,6 +225,17 @@ export class DirectoryClient {
         this.#refreshing = false;
       });
   }
+}
+
+/**
+ * Opens a device's link and resolves at the directory's welcome. A wrong clock and a sealing key that is gone are each
+ * retried once. What links need is loaded here, as clients never have one.
+ * @throws what the directory refused with; {UnavailableError} E_DIRECTORY, E_RATE, E_BUSY; {PeerError} E_PROTOCOL;
+ * {SecurityError} E_DIRECTORY_KEY, E_DIRECTORY_LIST; the signal's reason.
+ */
+export async function openLink(options: LinkOptions): Promise<Link> {
+  const link = await import("./client/link.ts");
+  return await link.openLink(options);
 }
 
 function ignore(): void {}

@@ -15,6 +15,10 @@ export type Durability = "acknowledged" | "kept";
 export class Database {
   readonly #path: string;
   readonly #level: Level;
+  readonly #queues: Readonly<Record<Durability, WriteQueue>> = {
+    acknowledged: new WriteQueue((operations) => this.#write(operations, { sync: true })),
+    kept: new WriteQueue((operations) => this.#write(operations, { sync: false })),
+  };
   /** Whether a write has failed since it was opened. */
   #isStuck = false;
   #reopening: Promise<void> | undefined;
@@ -53,11 +57,18 @@ export class Database {
     return await reading(() => this.#level.iterator({ gte: prefix, lt: `${prefix}\u{10ffff}` }).all());
   }
 
-  /** Does all of the operations or none. @throws {UnavailableError} E_STORAGE when it did none. */
-  async write(durability: Durability, operations: readonly Operation[]): Promise<void> {
+  /**
+   * Does all of the operations or none. What comes while a write of the same durability is under way goes to disk together
+   * with the next one. @throws {UnavailableError} E_STORAGE when it did none.
+   */
+  write(durability: Durability, operations: readonly Operation[]): Promise<void> {
+    return this.#queues[durability].add(operations);
+  }
+
+  async #write(operations: Operation[], options: { readonly sync: boolean }): Promise<void> {
     try {
       if (this.#isStuck) await this.#reopen();
-      await this.#level.batch([...operations], { sync: durability === "acknowledged" });
+      await this.#level.batch(operations, options);
     } catch (cause) {
       this.#isStuck = true;
       throw new UnavailableError("E_STORAGE", "The store cannot be written.", { cause });
@@ -79,6 +90,35 @@ export class Database {
       this.#reopening = undefined;
     });
     return this.#reopening;
+  }
+}
+
+/** Writes one after the other; what is added meanwhile is written together. */
+class WriteQueue {
+  readonly #write: (operations: Operation[]) => Promise<void>;
+  #waiting: Operation[] = [];
+  /** Resolves when the write under way has ended, well or not. */
+  #current: Promise<void> = Promise.resolve();
+  #next: Promise<void> | undefined;
+
+  constructor(write: (operations: Operation[]) => Promise<void>) {
+    this.#write = write;
+  }
+
+  add(operations: readonly Operation[]): Promise<void> {
+    this.#waiting.push(...operations);
+    this.#next ??= this.#afterCurrent();
+    return this.#next;
+  }
+
+  async #afterCurrent(): Promise<void> {
+    await this.#current;
+    const operations = this.#waiting;
+    this.#waiting = [];
+    this.#next = undefined;
+    const write = this.#write(operations);
+    this.#current = write.catch(() => {});
+    await write;
   }
 }
 

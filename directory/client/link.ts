@@ -63,7 +63,7 @@ interface Directory {
   acceptKeyList(signed: SignedText): VerifiedKeyList;
 }
 
-interface LinkOptions {
+export interface LinkOptions {
   readonly client: Directory;
   /** The device's static key, which its binding names. */
   readonly sender: X25519PrivateKey;
@@ -71,11 +71,7 @@ interface LinkOptions {
   readonly signal: AbortSignal;
 }
 
-/**
- * Opens a link and resolves at the directory's welcome. A wrong clock and a sealing key that is gone are each retried once.
- * @throws what the directory refused with; {UnavailableError} E_DIRECTORY, E_RATE, E_BUSY; {PeerError} E_PROTOCOL;
- * {SecurityError} E_DIRECTORY_KEY, E_DIRECTORY_LIST; the signal's reason.
- */
+/** What `openLink` of client.ts promises. */
 export async function openLink(options: LinkOptions): Promise<Link> {
   const { client, signal } = options;
   const first = await client.keyList({ signal });

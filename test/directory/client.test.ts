@@ -67,7 +67,7 @@ test("a key list that goes on for ever, or is none, is refused", async () => {
   });
   await expect(newClient(port).keyList({ signal: patience() })).rejects.toMatchObject({ code: "E_DIRECTORY" });
   const none = await serve((_request, response) => response.end("<html>"));
-  await expect(newClient(none.port).keyList({ signal: patience() })).rejects.toMatchObject({ code: "E_PROTOCOL" });
+  await expect(newClient(none.port).keyList({ signal: patience() })).rejects.toMatchObject({ code: "E_DIRECTORY" });
 });
 
 test("an answer that ends before its final frame, or is cut off, is an error", async () => {
