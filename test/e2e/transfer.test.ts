@@ -64,7 +64,7 @@ test("readers that have stopped make the rendezvous hold no more than 2 MiB each
   const sent = await writeKeystream(file, 32 * MIB);
   const main = join(import.meta.dirname, "../../dist/sshnp/main.js");
   const env = { HOME: stack.client.home, ...preloading(peakInto(peaks)) };
-  const pull = (): RunningProcess => {
+  const startPull = (): RunningProcess => {
     const words = [process.execPath, main, ...stack.words(`echo $$ >&2; exec cat < '${file}'`)];
     return startProcess("sh", ["-c", '"$@" | sha256sum', "sh", ...words], { env });
   };
@@ -73,16 +73,22 @@ test("readers that have stopped make the rendezvous hold no more than 2 MiB each
     expect(exits.map(({ stdout }) => stdout)).toEqual(pulls.map(() => `${sent}  -\n`));
   };
 
-  await finish(Array.from({ length: READERS }, pull));
+  await finish(Array.from({ length: READERS }, startPull));
   const before = memoryOf(stack.rendezvous.pid).now;
 
-  const pulls = Array.from({ length: READERS }, pull);
-  const remotePids = await Promise.all(pulls.map(async (each) => (await each.errorLine(/^\d+$/))[0]));
+  const pulls = Array.from({ length: READERS }, startPull);
   // With ssh stopped, its proxy and our windows hold the bytes up; with sshnp stopped, the kernel does.
-  const stopped = pulls.map(({ pid }, i) => childOf(pid, i % 2 === 0 ? /^ssh\0/ : /\/sshnp\/main\.js\0@client/));
-  for (const pid of stopped) process.kill(pid, "SIGSTOP");
+  const stop = async (pull: RunningProcess, reader: RegExp): Promise<{ source: number; reader: number }> => {
+    const [source] = await pull.errorLine(/^\d+$/);
+    const pid = childOf(pull.pid, reader);
+    process.kill(pid, "SIGSTOP");
+    return { source: Number(source), reader: pid };
+  };
+  const stopped = await Promise.all(
+    pulls.map((pull, i) => stop(pull, i % 2 === 0 ? /^ssh\0/ : /\/sshnp\/main\.js\0@client/)),
+  );
   const progress = (): number =>
-    remotePids.map((pid) => positionOf(Number(pid))).reduce((sum, position) => sum + position);
+    stopped.map(({ source }) => positionOf(source)).reduce((sum, position) => sum + position);
   await quiet(progress);
   const held = (memoryOf(stack.rendezvous.pid).now - before) / READERS;
   tell(`${READERS} readers stopped, ${toMib(progress())} sent: the rendezvous has grown by ${toMib(held)} for each`);
@@ -91,7 +97,7 @@ test("readers that have stopped make the rendezvous hold no more than 2 MiB each
   expect(progress()).toBeLessThan(READERS * 24 * MIB); // else somebody has read it after all
   expect(held).toBeLessThanOrEqual(MAX_HELD_BYTES);
 
-  for (const pid of stopped) process.kill(pid, "SIGCONT");
+  for (const { reader } of stopped) process.kill(reader, "SIGCONT");
   await finish(pulls);
   const fronts = readFileSync(peaks, "utf8").trim().split("\n");
   expectModest("sshnp", Math.max(...fronts.map((line) => Number(line.split(" ").at(-1)))));
