@@ -156,7 +156,8 @@ export class RunningProcess implements AsyncDisposable {
   /** Ends it and everything that it has started, at once. */
   stop(): Promise<Exit> {
     notStopped.delete(this);
-    if (this.#child.pid !== undefined) endProcessTree(this.#child.pid);
+    const { pid, exitCode, signalCode } = this.#child;
+    if (pid !== undefined) endProcessTree(pid, { isGone: exitCode !== null || signalCode !== null });
     return this.exit();
   }
 
@@ -203,10 +204,14 @@ function firstMatch(text: string, pattern: RegExp): RegExpMatchArray | undefined
   return undefined;
 }
 
-/** Kills the process, its descendants and all that is left of its session. */
-function endProcessTree(root: number): void {
+/**
+ * Kills the process, its descendants and all that is left of its session. `isGone`: it has ended itself, so that a process
+ * of that number is somebody else's; the kernel gives the number to nobody while there is something left of the session.
+ */
+function endProcessTree(root: number, { isGone }: { readonly isGone: boolean }): void {
   const doomed = new Set([root]);
   const processes = readdirSync("/proc").flatMap((name) => readProcess(Number(name)) ?? []);
+  if (isGone && processes.some(({ pid }) => pid === root)) return;
   let before: number;
   do {
     before = doomed.size;
