@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { chmod, type FileHandle, open, rm } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import * as v from "valibot";
@@ -6,6 +7,7 @@ import { Ed25519PublicKey } from "../keys/ed25519.ts";
 import { EXIT_STATUS, type ErrorCode, SetupError, SshnpError } from "../keys/errors.ts";
 import { isName, type Name } from "../keys/names.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
+import { shellWord } from "../keys/shell-word.ts";
 import { ADMIN_ANSWER_BYTES, ADMIN_MS, ADMIN_REQUEST_BYTES } from "../protocol/limits.ts";
 import { isRendezvousName } from "../protocol/statements.ts";
 import type { Administration, NameSummary } from "./administration.ts";
@@ -54,20 +56,23 @@ export async function serveAdministration(
   administration: Administration,
 ): Promise<AsyncDisposable> {
   const place = await socketPlace(folder);
-  await rm(place.path, { force: true });
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on("error", () => socket.destroy());
     answer(socket, administration).catch(() => socket.destroy());
   });
   server.maxConnections = 8;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => {
-      const next = "Check the folder's owner and the free space.";
-      reject(new SetupError("E_STORAGE", `Cannot listen on ${folder.pathOf(SOCKET)}.`, { next, cause }));
+  try {
+    await rm(place.path, { force: true });
+    server.listen(place.path);
+    await once(server, "listening");
+    await chmod(place.path, 0o600);
+  } catch (cause) {
+    server.close();
+    throw new SetupError("E_STORAGE", `Cannot listen on ${shellWord(folder.pathOf(SOCKET))}.`, {
+      next: "Check that folder's owner, what has that name in it, and the free space.",
+      cause,
     });
-    server.listen(place.path, resolve);
-  });
-  await chmod(place.path, 0o600);
+  }
   return {
     async [Symbol.asyncDispose]() {
       await new Promise((resolve) => server.close(resolve)); // which removes the socket
@@ -139,7 +144,7 @@ async function askOnce(socket: Socket, folder: PrivateFolder, request: object): 
 }
 
 function silent(folder: PrivateFolder, cause?: unknown): SetupError {
-  return new SetupError("E_STORAGE", `The directory that serves ${folder.path} does not answer.`, {
+  return new SetupError("E_STORAGE", `The directory that serves ${shellWord(folder.path)} does not answer.`, {
     next: "Look at its log; restart it if it hangs.",
     cause,
   });

@@ -44,8 +44,8 @@ export interface DirectoryOptions {
   readonly clock?: Clock;
 }
 
-/** A directory that serves. */
-export interface Directory {
+/** A directory that serves. Disposing of it closes links, answers and the port; the store stays open. */
+export interface Directory extends AsyncDisposable {
   readonly host: string;
   readonly port: number;
   readonly keyring: Keyring;
@@ -53,11 +53,9 @@ export interface Directory {
   readonly presence: Presence;
   readonly posts: Pick<PostServer, "open">;
   readonly audit: Audit;
-  /** Closes links, answers and the port; the store stays open. */
-  close(): Promise<void>;
 }
 
-/** Serves until it is closed. @throws {SetupError} E_USAGE when the port cannot be had, E_BAD_KEY_FILE, E_STORAGE. */
+/** Serves until it is disposed of. @throws {SetupError} E_USAGE when the port cannot be had, E_BAD_KEY_FILE, E_STORAGE. */
 export async function startDirectory(options: DirectoryOptions): Promise<Directory> {
   const { suite, random, folder, store, log, clock = SYSTEM_CLOCK } = options;
   const primitives = { suite, random };
@@ -83,6 +81,8 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     posts.keepAlive();
     requests.sweep();
     limiter.sweep(clock.monotonic());
+    if (dropped > 0) log.warn({ dropped }, "connections were refused: too many are open");
+    dropped = 0;
     await freshness.sweep(clock.now());
     if (await keyring.refresh(clock.now())) {
       log.info({ keyListSeq: keyring.keyListSeq }, "new key list");
@@ -90,7 +90,9 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     }
   };
 
+  let dropped = 0;
   const http = await listen(options, { posts, links, keyring, limiter, clock, log });
+  http.on("drop", () => (dropped += 1));
   const timers = [
     clock.every(1000, everySecond),
     clock.every(KEEPALIVE_MS, () => {
@@ -106,7 +108,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     presence,
     posts,
     audit,
-    async close() {
+    async [Symbol.asyncDispose]() {
       for (const stop of timers) stop();
       const closed = new Promise((resolve) => http.close(resolve));
       posts.close();
@@ -142,7 +144,8 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
   server.on("upgrade", (request, socket, head) => upgrade(request, socket, head, routes));
   server.on("clientError", (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => {
+    server.on("error", (cause: NodeJS.ErrnoException) => {
+      if (server.listening) return routes.log.error({ err: cause }, "server failed");
       const fact = `Cannot listen on ${at.host}:${at.port} (${cause.code}).`;
       reject(
         new SetupError("E_USAGE", fact, {

@@ -4,6 +4,7 @@ import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
 import {
   DEVICE_ANSWER_MS,
+  MESSAGE2_BYTES,
   SESSION_MEMORY_MS,
   SESSIONS,
   TICKET_MS,
@@ -116,11 +117,12 @@ export class Sessions {
     }
   }
 
-  /** Passes on a device's answer to what it was asked; false when it was not asked that. */
+  /** Passes on a device's answer to what it was asked; false when it was not asked that, or answers at too great length. */
   answer(device: Party, answer: Answer): boolean {
     const session = this.#sessions.get(hex(answer.sid));
     if (session?.phase.kind !== "asked") return false;
     if (bindingSubject(session.request.prologue.device) !== bindingSubject(device)) return false;
+    if ("message2" in answer && answer.message2.length > MESSAGE2_BYTES) return false;
     const frame: Frame =
       "message2" in answer
         ? { type: "answer", message2: answer.message2 }

@@ -18,7 +18,8 @@ export const RESPONSE_FRAME_BYTES = 64 * 1024; // one frame of an answer
 export const KEEPALIVE_MS = 15_000; // between frames of an answer; below the idle limit of common proxies (30 s)
 
 // Tickets and legs
-export const TICKET_MS = 60 * 60_000; // life of a ticket: long enough for a slow dial, short enough to be forgotten
+export const TICKET_MS = 2 * 60_000; // life of a ticket: both dials and the wait for each other; what is remembered by it lives no longer
+export const MAX_TICKET_MS = 24 * 60 * 60_000; // no ticket may claim a longer life
 export const TICKET_ENTRIES = 3; // rendezvous offered in one ticket
 export const TICKET_ENTRIES_BYTES = 800; // all entries together, so that a hello stays within its limit
 export const HELLO_BYTES = 1024; // a whole leg hello, ticket included
@@ -71,6 +72,7 @@ export const HOST_KEYS = 8; // SSH host keys of one device; OpenSSH makes three
 export const SSH_KEY_BYTES = 4 * 1024; // one SSH public key blob; RSA of 16,384 bits fits
 export const REASON_BYTES = 512; // text of a refusal
 export const SESSION_CACHE = 4096; // answers a device remembers, by session id
+export const SESSION_CACHE_SHARE = 1024; // of these, for one client name
 
 // Links
 export const LINK_NAMES = 64; // names whose owners a device asks for at once
@@ -116,6 +118,7 @@ export const DEVICE_ANSWER_MS = 30_000; // a device that has not answered by the
 export const SESSION_MEMORY_MS = 120_000; // a session's ticket and answer are repeated for so long after the hand-over
 export const SESSIONS = 10_000; // remembered at once, those waiting included
 export const MESSAGE1_BYTES = 8 * 1024; // of a request passed on: 1,300 B and one SSH key
+export const MESSAGE2_BYTES = 40 * 1024; // of an answer passed on: 1,200 B and HOST_KEYS keys of SSH_KEY_BYTES
 export const WAIT_MS = 24 * 60 * 60_000; // longest that a request is kept for a device
 export const WAIT_UNHEARD_MS = 60_000; // a kept request outlives its lost answer stream by so long
 export const KEY_LIST_MS = 14 * 24 * 60 * 60_000; // life of a key list: as long as its sealing key is answered to

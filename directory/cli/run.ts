@@ -69,7 +69,7 @@ async function run(options: RunOptions): Promise<void> {
   const folder = await PrivateFolder.openOrCreate(options.data);
   await using store = await openStore(folder, { signal: stop.signal });
   const maxConnections = await connectionLimit();
-  const directory = await startDirectory({ suite, random, folder, store, listen: at, tls, maxConnections, log });
+  await using directory = await startDirectory({ suite, random, folder, store, listen: at, tls, maxConnections, log });
   const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
   const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;
   await writeAddress(folder, address);
@@ -91,7 +91,6 @@ async function run(options: RunOptions): Promise<void> {
   process.stdout.on("error", ignore).write(`${address}\n`);
   await aborted(stop.signal);
   log.info("directory ends");
-  await directory.close();
 }
 
 function newLog({ verbose }: RunOptions): Logger {

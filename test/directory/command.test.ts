@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { chmod, readdir, readFile, stat, truncate, unlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rename, stat, truncate, unlink, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -193,6 +193,31 @@ test("the admin socket is for its owner alone, and no nonsense on it ends the di
   expect(JSON.parse(refused)).toMatchObject({ error: { code: "E_PROTOCOL" } });
   expect(JSON.parse(await say('{"command":"names"}\n'))).toEqual({ ok: [] });
   expect((await http(new URL(address), "/healthz")).status).toBe(200);
+});
+
+test("a directory that cannot be administered does not serve", async () => {
+  await (await run()).directory.kill("SIGTERM");
+  await mkdir(join(data, "admin.sock"));
+  const exit = await command("run", "--listen", "127.0.0.1:0");
+  expect(exit).toMatchObject({ code: 74, stdout: "", stderr: expect.stringContaining("admin.sock") });
+});
+
+test("the audit says what was done for whom, and goes on in a new file when the old one was moved away", async () => {
+  const { address } = await run();
+  const secret = parseCramSecret((await command("name", "add", "@acme")).stdout);
+  await activate(clientOf(address), newPerson(parseName("@acme"), parseMember("laptop"), "client"), secret);
+  const events = async (): Promise<unknown[]> => {
+    const lines = (await readFile(join(data, "audit.ndjson"), "utf8").catch(() => "")).trim().split("\n");
+    return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as unknown);
+  };
+  await expect.poll(events).toMatchObject([
+    { event: "started", address },
+    { event: "name added", name: "@acme", again: false },
+    { event: "activation", verdict: "stored", member: "@acme/laptop", role: "client" },
+  ]);
+  await rename(join(data, "audit.ndjson"), join(data, "audit.old"));
+  await expect.poll(async () => [await command("name", "add", "@other"), await events()][1]).not.toEqual([]);
+  expect((await stat(join(data, "audit.ndjson"))).mode & 0o777).toBe(0o600);
 });
 
 test("a data folder may lie deeper than a socket's path can say", async () => {

@@ -82,7 +82,7 @@ export class World implements AsyncDisposable {
 
   /** Stops it; the data stay. */
   async pause(): Promise<void> {
-    await this.#directory?.close();
+    await this.#directory?.[Symbol.asyncDispose]();
     await this.#store?.close();
     this.#directory = undefined;
     this.#store = undefined;
