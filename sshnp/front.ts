@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { SetupError } from "../keys/errors.ts";
 import { bridge } from "./bridge.ts";
 import type { SessionCommand } from "./command-line.ts";
@@ -96,9 +97,7 @@ class Front {
       this.#door.visitor,
       ...[this.#ssh.ended, session.ended].map(async (end) => void (await end)),
     ]);
-    this.#progress.step("ssh has come for the session");
-    const copied =
-      visitor === undefined ? session.ended : bridge(session.stream, { from: visitor, to: visitor }, this.#watch);
+    const copied = visitor === undefined ? session.ended : this.#join(session, visitor);
     await Promise.race([this.#ssh.ended, copied]);
     const hungUp = session.stream.readableEnded && !this.#watch.serverSpoke;
     await session.close();
@@ -111,6 +110,11 @@ class Front {
     if (hungUp) return { status: 255, error: noSshServer(session.attempt, "its SSH server hung up without a word.") };
     if (!this.#watch.mayHaveBeenRefused) return end;
     return { status: 255, error: sshRefused(session.attempt, this.#command.destination.login) };
+  }
+
+  #join({ stream }: Session, visitor: Socket): Promise<void> {
+    this.#progress.step("ssh is joined to the session");
+    return bridge(stream, { from: visitor, to: visitor }, this.#watch);
   }
 
   /** Ends ssh once it waits for us, if it does not end by itself, and leaves the last word to `error`. */

@@ -6,6 +6,7 @@ import { keysFolderOf, withLogin } from "./destination.ts";
 import { Progress } from "./progress.ts";
 import { findUserKey } from "./public-key.ts";
 import { parseProxyLine } from "./proxy-line.ts";
+import { readAhead } from "./read-ahead.ts";
 import { standardStreams } from "./relay.ts";
 import { type CommandEnd, signalStatus } from "./ssh-process.ts";
 import { SshWatch } from "./ssh-watch.ts";
@@ -25,28 +26,25 @@ export async function proxy(words: readonly string[]): Promise<CommandEnd> {
 async function relaySession(destination: Destination, keys: string): Promise<CommandEnd> {
   const attempt = new AbortController();
   const ssh = standardStreams();
-  let interruptedBy: NodeJS.Signals | undefined;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      interruptedBy ??= signal;
-      attempt.abort(new SetupError("E_INTERRUPTED", "Interrupted."));
-      ssh.to.destroy();
-    });
-  }
+  let interrupted: CommandEnd | undefined;
+  const interrupt = (by: NodeJS.Signals): void => {
+    interrupted ??= { status: signalStatus(by), error: undefined };
+    attempt.abort(new SetupError("E_INTERRUPTED", "Interrupted."));
+    ssh.to.destroy();
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupt);
+  const stopReading = readAhead(ssh.from, () => interrupt("SIGHUP"));
   try {
     const { pushKey, verbose } = destination;
     const { signal } = attempt;
     const userKey = pushKey === undefined ? undefined : await findUserKey(pushKey.identityFile, { signal });
     const session = await connect(destination, { keys, userKey, progress: new Progress(verbose), signal });
+    stopReading();
     await bridge(session.stream, ssh, new SshWatch());
     await session.close();
-    const error = await session.ended;
-    if (error !== undefined) throw error;
-    return { status: interruptedBy === undefined ? 0 : signalStatus(interruptedBy), error: undefined };
+    return interrupted ?? { status: 0, error: await session.ended };
   } catch (error) {
-    return interruptedBy === undefined
-      ? { status: 255, error }
-      : { status: signalStatus(interruptedBy), error: undefined };
+    return interrupted ?? { status: 255, error };
   } finally {
     ssh.from.destroy();
     ssh.to.destroy();

@@ -212,8 +212,21 @@ describe("when it goes wrong", () => {
     const exit = await waiting.kill("SIGINT");
     expect(exit).toMatchObject({ code: 130, stdout: "" });
     const again = await stack.startDaemon();
-    expect(await stack.ssh("echo after")).toMatchObject({ code: 0, stdout: "after\n", stderr: "" });
+    expect(await stack.ssh("echo after")).toMatchObject({ code: 0, stdout: "after\n" });
     expect(again.stderr.match(/"msg":"request granted"/g)).toHaveLength(1);
+  });
+
+  test("a proxy whose ssh has gone does not wait on", async () => {
+    const proxy = stack.client.start("sshnp", "proxy", "--wait", "never.device.np:22");
+    proxy.stdin.write("SSH-2.0-x\r\n");
+    expect(await proxy.exit()).toMatchObject({ code: 255, stderr: expect.stringContaining("[E_UNKNOWN_NAME]") });
+
+    await stack.daemon.kill("SIGTERM");
+    const waiting = stack.client.start("sshnp", "proxy", "--wait", "mygateway.device.np:22");
+    await waiting.errorLine(/^sshnp: waiting for mygateway of @device/);
+    waiting.stdin.end();
+    expect(await waiting.exit()).toMatchObject({ code: 129, stdout: "" });
+    await stack.startDaemon();
   });
 
   test("a signal in the middle of a session ends it with its number", async () => {
