@@ -2,7 +2,6 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { clientMember, isMember } from "../../keys/names.ts";
 import { runCommand, runProcess } from "../support/processes.ts";
 import { type Terminal, Terminals } from "../support/terminals.ts";
 import { Activations, clientHere, type KeyFile, type Machine, must } from "./activation.ts";
@@ -48,21 +47,6 @@ test("without -d a client is made, called after this host", async () => {
   expect(exit.stderr).toMatch(new RegExp(`^Next: sshnp ${name} `, "m"));
   expect(await system.members(name)).toEqual([{ member: clientHere(), role: "client" }]);
   expect(machine.keyFile(name, clientHere())).toMatchObject({ member: clientHere(), role: "client" });
-});
-
-test.each([
-  ["laptop", "laptop-client"],
-  ["Laptop-7.example.org", "laptop-7-client"],
-  ["my_host", "my-host-client"],
-  ["-odd-", "odd--client"],
-  ["a".repeat(63), `${"a".repeat(29)}-client`],
-  ["bücher", "b-cher-client"],
-  ["", "this-client"],
-  ["...", "this-client"],
-  ["§§§", "this-client"],
-])("on a host called %j a client is %s", (host, member) => {
-  expect(clientMember(host)).toBe(member);
-  expect(isMember(member)).toBe(true);
 });
 
 const WAYS: readonly [
