@@ -8,7 +8,10 @@ import { printError } from "./print-error.ts";
  */
 export async function runCommandLine(program: Command): Promise<number> {
   takeOver(program, program.name());
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", endUnlessReaderIsGone);
+  for (const stream of [process.stdout, process.stderr]) {
+    // A service has a handler of its own: its sessions are worth more than its words.
+    stream.on("error", (error) => stream.listenerCount("error") > 1 || endUnlessReaderIsGone(error));
+  }
   try {
     await program.parseAsync();
     return 0;
@@ -18,7 +21,7 @@ export async function runCommandLine(program: Command): Promise<number> {
   }
 }
 
-/** `... --help | head` is no failure, nor is a terminal that was closed under a service; a full disk is one. */
+/** `... --help | head` is no failure, nor is a terminal that was closed; a full disk under what was asked for is one. */
 function endUnlessReaderIsGone({ code }: NodeJS.ErrnoException): void {
   if (code !== "EPIPE" && code !== "EIO") process.exit(EXIT_STATUS.E_STORAGE);
 }

@@ -16,7 +16,7 @@ import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { type Ed25519PrivateKey, Ed25519PublicKey } from "../keys/ed25519.ts";
 import { PeerError, SecurityError } from "../keys/errors.ts";
 import { LABEL } from "./label.ts";
-import { MAX_RENDEZVOUS_ADDRESSES, TICKET_ENTRIES, TICKET_ENTRIES_BYTES } from "./limits.ts";
+import { MAX_RENDEZVOUS_ADDRESSES, MAX_TICKET_MS, TICKET_ENTRIES, TICKET_ENTRIES_BYTES } from "./limits.ts";
 import { parseRendezvousAddress } from "./rendezvous-address.ts";
 
 /** One rendezvous that a ticket names. */
@@ -78,6 +78,8 @@ export function verifyTicket(suite: CipherSuite, ticketKeys: readonly Ed25519Pub
   const issued = new ByteReader(reader.exactly16(8)).u64();
   const expires = new ByteReader(reader.exactly16(8)).u64();
   reader.end();
+  if (expires <= issued || expires - issued > MAX_TICKET_MS)
+    throw new PeerError("E_PROTOCOL", "a ticket's life is wrong");
   return { sid, legKey, entries, issued, expires };
 }
 

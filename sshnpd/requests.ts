@@ -124,9 +124,9 @@ export class Requests {
     if (standing === "unlisted") return await this.#decide({ notify, claim, ticket, standing, responder, about });
     const meanwhile = this.#answers.recall(sid, request);
     if (meanwhile !== undefined) return await meanwhile;
-    this.#answers.admit(now());
+    this.#answers.admit(client.name, now());
     const answer = this.#decide({ notify, claim, ticket, standing, responder, about });
-    this.#answers.remember(sid, request, answer, ticket.expires);
+    this.#answers.remember(sid, request, client.name, answer, ticket.expires);
     return await answer;
   }
 
