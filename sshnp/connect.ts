@@ -106,7 +106,9 @@ export async function connect(destination: Destination, surroundings: Surroundin
       }
       if (userKey !== undefined) reportKey(progress, userKey, payload.keyTaken, attempt);
       if (leg === undefined) throw new SecurityError("E_TICKET", "The directory gave no ticket.");
-      return openSession(suite, attempt, { keys: sessionKeys, limits: payload.limits }, await leg, progress);
+      const dialled = await leg;
+      if (dialled.socket.destroyed) await dialled.joined; // which tells why it did not last until the device's answer
+      return openSession(suite, attempt, { keys: sessionKeys, limits: payload.limits }, dialled, progress);
     } catch (error) {
       failed.abort(error);
       throw error;
