@@ -121,7 +121,9 @@ async function serveStream(
   counts: SessionCounts,
 ): Promise<void> {
   const { service } = stream;
-  const access = decideAccess(claim.name, await clients.standingOf(claim.name), service);
+  const standing = await clients.standingOf(claim.name);
+  if (stream.destroyed) return; // broken off meanwhile: nobody is left to hang up on the SSH server
+  const access = decideAccess(claim.name, standing, service);
   if (!access.allowed) {
     log.warn({ service, reason: access.reason }, "stream refused");
     stream.refuse("refused");

@@ -3,7 +3,8 @@ import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 
 /**
  * Connects a stream that a client asked for with the SSH server on 127.0.0.1, both ways, half-close kept: accepted once
- * the server has answered, refused as unreachable when it does not. The socket is closed when the stream is.
+ * the server has answered, refused as unreachable when it does not. The socket is closed when the stream is, which must
+ * not have happened yet.
  */
 export function connectToSshPort(stream: ChannelStream, port: number): Socket {
   const server = connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true });

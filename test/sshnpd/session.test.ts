@@ -128,6 +128,32 @@ test("thousands of refused streams leave nothing behind, and the next good one o
   expect(connections).toHaveLength(2);
 });
 
+test("streams that are broken off as they are asked for reach nothing, and leave nothing at the SSH server", async () => {
+  await using play = await begin();
+  const channel = new Channel({
+    role: "client",
+    send: suite.aead(play.keys.initiatorToResponder),
+    receive: suite.aead(play.keys.responderToInitiator),
+    limits: play.limits,
+  });
+  const pieces = [Uint8Array.of(0)];
+  for (let i = 1; i < play.limits.streams; i++) {
+    const number = channel.open("ssh");
+    if (number === undefined) throw new Error(`stream ${i} cannot be asked for`);
+    channel.reset(number, "cancelled");
+    pieces.push(...channel.takeOutput());
+  }
+  expect(channel.open("ssh")).toBeDefined();
+  play.far.write(Buffer.concat([...pieces, ...channel.takeOutput()]));
+  await expect.poll(() => connections.length).toBeGreaterThan(0);
+  const answered = once(play.far, "data");
+  connections[0]?.write("the one stream that was kept");
+  await answered;
+  hangingUp(play.far).end();
+  await play.served;
+  expect(connections).toHaveLength(1);
+});
+
 test("a stream to a port where nothing answers is broken off as unreachable, the session lives", async () => {
   const closed = createServer().listen(0, "127.0.0.1");
   await once(closed, "listening");
