@@ -80,7 +80,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
             leg = dialLeg({
               ...{ suite, sid, legKey, ticket: frame.ticket, entries: ticket.entries, role: "client" },
               nextDial: () => ++dials,
-              allowPrivate: true, // it is this person who chose the directory
+              allowPrivate: directory.isPrivate,
               signal: AbortSignal.any([signal, failed.signal]),
             });
             leg.catch(() => {}); // told when it is needed
