@@ -216,14 +216,16 @@ export class DeviceLink implements PresentDevice {
   async #judge(greeting: Greeting, nonce: Uint8Array | undefined): Promise<void> {
     const { clock, freshness, store, keyring, random, suite } = this.#host;
     const { message, hello, sealer } = greeting;
-    const verdict = await freshness.judge(message, clock.now(), nonce);
+    const refuse = (code: RefusalCode): void => this.#refuseHello(greeting, code);
     const binding = await store.binding(hello);
     if (this.#state.kind !== "judging") return;
-    const refuse = (code: RefusalCode): void => this.#refuseHello(greeting, code);
-    if (verdict === "replayed") return refuse("E_PROTOCOL");
-    if (verdict === "full") return refuse("E_BUSY");
     if (binding?.role !== "device" || !binding.x25519.equals(message.sender)) return refuse("E_NOT_AUTHORIZED");
     if (binding.expires !== null && clock.now() >= binding.expires) return refuse("E_STATEMENT");
+    const verdict = await freshness.judge(message, clock.now(), nonce);
+    // The socket may have closed meanwhile, which `this.#state` tells and the compiler cannot see.
+    if ((this.#state as State).kind !== "judging") return;
+    if (verdict === "replayed") return refuse("E_PROTOCOL");
+    if (verdict === "full") return refuse("E_BUSY");
     if (verdict === "clock") return nonce === undefined ? this.#askAgain(greeting) : refuse("E_CLOCK");
     const own = random(16);
     const { name, member } = hello;

@@ -50,7 +50,7 @@ export class Freshness {
     if (this.#current === undefined || now >= this.#current.until) {
       const nonce = this.#random(16);
       this.#current = { nonce, until: now + NONCE_PERIOD_MS };
-      const until = now + NONCE_PERIOD_MS + NONCE_MS;
+      const until = now + NONCE_MS;
       this.#nonces.set(hex(nonce), until);
       // When the write fails, a restart makes this nonce unknown: its user is given another one.
       this.#store.remember("nonce", nonce, until).catch(this.#onError);
@@ -63,6 +63,13 @@ export class Freshness {
     return (this.#nonces.get(hex(nonce)) ?? 0) > now;
   }
 
+  /** Whether a message says a time close to `now`, or a nonce that was handed out; nothing about replays. */
+  isRecent(freshness: MessageFreshness, now: number, ownNonce?: Uint8Array): boolean {
+    if (freshness.kind === "time") return Math.abs(freshness.time - now) <= FRESHNESS_MS;
+    if (ownNonce !== undefined) return equalBytes(freshness.nonce, ownNonce);
+    return this.isNonce(freshness.nonce, now);
+  }
+
   /**
    * Judges a message and remembers its id. `ownNonce`: one that the caller handed out for this message alone.
    * On a full disk the memory of this process has to do; another one could not start there.
@@ -72,9 +79,9 @@ export class Freshness {
     now: number,
     ownNonce?: Uint8Array,
   ): Promise<FreshnessVerdict> {
-    if (!this.#isRecent(message.freshness, now, ownNonce)) return "clock";
+    if (!this.isRecent(message.freshness, now, ownNonce)) return "clock";
     const id = hex(message.id);
-    if ((this.#ids.get(id) ?? 0) > now) return "replayed";
+    if ((this.#ids.get(id) ?? 0) >= now) return "replayed";
     if (this.#ids.size >= MESSAGE_IDS) return "full";
     this.#ids.delete(id);
     this.#ids.set(id, now + MESSAGE_ID_MS);
@@ -90,17 +97,11 @@ export class Freshness {
     ] as const) {
       const past: string[] = [];
       for (const [value, until] of known) {
-        if (until > now) break;
+        if (until >= now) break;
         past.push(value);
       }
       for (const value of past) known.delete(value);
       if (past.length > 0) await this.#store.forget(what, past);
     }
-  }
-
-  #isRecent(freshness: MessageFreshness, now: number, ownNonce: Uint8Array | undefined): boolean {
-    if (freshness.kind === "time") return Math.abs(freshness.time - now) <= FRESHNESS_MS;
-    if (ownNonce !== undefined) return equalBytes(freshness.nonce, ownNonce);
-    return this.isNonce(freshness.nonce, now);
   }
 }

@@ -4,12 +4,14 @@ import { hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
 import { SEALED_MESSAGE_BYTES } from "../protocol/limits.ts";
+import { REQUEST } from "../protocol/messages/types.ts";
 import { encodeKeyListResponse, ResponseSealer } from "../protocol/response.ts";
 import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
 import type { Clock } from "./clock.ts";
-import type { Freshness } from "./freshness.ts";
+import type { Freshness, FreshnessVerdict } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
 import { ResponseStream } from "./response-stream.ts";
+import type { Store } from "./store.ts";
 
 /** What a message asks for; ends the stream, now or later. */
 export type RequestHandler = (message: OpenedMessage, stream: ResponseStream, address: string) => Promise<void>;
@@ -20,6 +22,7 @@ interface Services {
   readonly clock: Clock;
   readonly keyring: Keyring;
   readonly freshness: Freshness;
+  readonly store: Store;
   readonly log: Logger;
 }
 
@@ -84,12 +87,21 @@ export class PostServer {
     return stream;
   }
 
+  /** Ids are remembered of known senders alone: strangers cost neither memory nor a write. */
+  async #judge(message: OpenedMessage): Promise<FreshnessVerdict | "stranger"> {
+    const { freshness, clock, store } = this.#services;
+    if (OF_STRANGERS.has(message.type)) return freshness.isRecent(message.freshness, clock.now()) ? "fresh" : "clock";
+    if ((await store.keyHolder(message.sender)) === undefined) return "stranger";
+    return await freshness.judge(message, clock.now());
+  }
+
   async #answer(message: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
-    const { freshness, clock, log } = this.#services;
+    const { log } = this.#services;
     try {
-      const verdict = await freshness.judge(message, clock.now());
+      const verdict = await this.#judge(message);
       if (verdict === "clock") stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
       else if (verdict === "full") stream.end({ type: "refused", code: "E_BUSY", detail: 10_000 });
+      else if (verdict === "stranger") stream.end({ type: "refused", code: "E_NOT_AUTHORIZED", detail: 0 });
       else if (verdict === "replayed") {
         log.warn({ peer: { id: hex(message.id) } }, "message replayed");
         stream.end({ type: "refused", code: "E_PROTOCOL", detail: 0 });
@@ -101,6 +113,15 @@ export class PostServer {
     }
   }
 }
+
+/** What anybody may send, because a replay of it changes nothing: each is bound to a nonce, or the same text again. */
+const OF_STRANGERS: ReadonlySet<number> = new Set([
+  REQUEST.activationStart,
+  REQUEST.activate,
+  REQUEST.putStatement,
+  REQUEST.rendezvousActivationStart,
+  REQUEST.rendezvousActivate,
+]);
 
 /** Ends an HTTP exchange without a word beside its status. */
 export function refuse(response: ServerResponse, status: number, headers: Readonly<Record<string, string>> = {}): void {

@@ -112,7 +112,7 @@ export const CONNECTIONS_PER_ADDRESS = 512; // open connections from one address
 export const SPARE_FILES = 256; // of the open files that a process may have, kept for all but connections
 
 // Directory: requests
-export const NONCE_PERIOD_MS = 15_000; // a nonce is handed out to everybody for so long, then lives NONCE_MS more
+export const NONCE_PERIOD_MS = 15_000; // of NONCE_MS; for so long one nonce is handed out to everybody
 export const MESSAGE_IDS = 500_000; // remembered at once, 4,000 messages a second; then new ones are refused, none forgotten
 export const DEVICE_ANSWER_MS = 30_000; // a device that has not answered by then counts as offline
 export const SESSION_MEMORY_MS = 120_000; // a session's ticket and answer are repeated for so long after the hand-over
