@@ -49,6 +49,7 @@ export class DirectoryClient {
   #keyList: VerifiedKeyList | undefined;
   #refreshing = false;
   #clockOffset: number | undefined;
+  #remoteAddress: string | undefined;
 
   constructor(options: DirectoryClientOptions) {
     this.address = options.address;
@@ -62,6 +63,14 @@ export class DirectoryClient {
   /** Milliseconds by which the directory's clock is ahead of ours; undefined before it has answered. */
   get clockOffset(): number | undefined {
     return this.#clockOffset;
+  }
+
+  /**
+   * The IP address, as Node prints it, at which the directory has answered a sealed message; undefined before it has. What
+   * a host name leads to otherwise, whoever runs its DNS can say anew each time.
+   */
+  get remoteAddress(): string | undefined {
+    return this.#remoteAddress;
   }
 
   /** The time (ms) that the directory is likely to accept as now. */
@@ -190,8 +199,11 @@ export class DirectoryClient {
     const { bytes, responseSecret } = sealMessage(this.suite, this.random, { sender, recipient }, content);
     const opener = new ResponseOpener(this.suite, responseSecret);
     let nonce: Uint8Array | undefined;
+    let remoteAddress: string | undefined;
+    const onConnected = (address: string | undefined): void => void (remoteAddress = address);
     const { url: base } = this.address;
-    for await (const chunk of exchange({ base, route: "/v1/messages", body: bytes, signal, warn: this.warn })) {
+    const post = { base, route: "/v1/messages", body: bytes, signal, onConnected, warn: this.warn } as const;
+    for await (const chunk of exchange(post)) {
       for (const item of opener.push(chunk)) {
         if ("keyList" in item) {
           this.acceptKeyList(item.keyList);
@@ -201,6 +213,7 @@ export class DirectoryClient {
         if (frame.type === "welcome") {
           nonce = frame.nonce;
           this.noteTime(frame.time);
+          this.#remoteAddress = remoteAddress;
           if (frame.keyListSeq > list.seq) this.#refreshSoon();
         } else if (frame.type === "refused" && frame.code === "E_CLOCK" && nonce !== undefined) {
           return { nonce };

@@ -1,4 +1,3 @@
-import { lookup } from "node:dns/promises";
 import type { Duplex } from "node:stream";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import type { Ed25519PrivateKey, Ed25519PublicKey } from "../keys/ed25519.ts";
@@ -13,7 +12,6 @@ import {
 } from "../protocol/rendezvous-address.ts";
 import type { TicketEntry } from "../protocol/ticket.ts";
 import { ConnectError, connectFirst } from "./connect.ts";
-import { isPrivateAddress } from "./ip-address.ts";
 import { readLegAnswer } from "./leg-answer.ts";
 import { LegStream } from "./leg-stream.ts";
 
@@ -74,23 +72,6 @@ export async function dialLeg(options: DialLegOptions): Promise<Leg> {
     });
   }
   return new DialledLeg(options, places, await connectAny(places, options, signal));
-}
-
-/**
- * Whether a host (a DNS name or an address) is at loopback, link-local or private addresses only. A device whose
- * directory is at such a place may be sent to a rendezvous at another one.
- * @throws {UnavailableError} E_DIRECTORY when it cannot be looked up; the signal's reason when it is aborted.
- */
-export async function isPrivateHost(host: string, { signal }: { readonly signal: AbortSignal }): Promise<boolean> {
-  const addresses = await lookup(host.replace(/^\[(.*)\]$/, "$1"), { all: true }).catch((cause: unknown) => {
-    signal.throwIfAborted();
-    throw new UnavailableError("E_DIRECTORY", `Cannot look up the directory's host ${host}.`, {
-      next: "Check this machine's DNS and network.",
-      cause,
-    });
-  });
-  signal.throwIfAborted();
-  return addresses.every(({ address }) => isPrivateAddress(address));
 }
 
 class DialledLeg implements Leg {

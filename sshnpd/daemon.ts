@@ -58,7 +58,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     hostKeys.current().catch((error: unknown) => {
       if (error instanceof SetupError) tell(`${error.message} ${error.next ?? ""}`);
     });
-    const sessions = new Sessions({ suite, clients, sshPort, now, log, allowPrivate: () => directory.isPrivate() });
+    const sessions = new Sessions({ suite, clients, sshPort, now, log, allowPrivate: () => directory.isPrivate });
     const requests = new Requests({
       suite,
       random,
@@ -118,7 +118,7 @@ async function keepOnline({ own, folder, directory, clients, requests, log, sign
     },
     onLinked: (link) => {
       current = link;
-      directory.lookUpPlace();
+      directory.noteLink(link);
       process.stdout.write(`online: ${host}\n`);
       log.info({ clockError: directory.clockError }, "online");
       tellAboutClock(directory.clockError);

@@ -1,14 +1,15 @@
-import { DirectoryClient } from "../directory/client.ts";
+import { DirectoryClient, type Link } from "../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SshnpError } from "../keys/errors.ts";
 import { readKeyListFile, writeKeyListFile } from "../keys/key-list-files.ts";
+import type { Name } from "../keys/names.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
+import type { DirectoryAddress } from "../protocol/directory-address.ts";
 import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
 import { CLOCK_OFF_MS } from "../protocol/limits.ts";
 import { isTicketKeyKnown } from "../protocol/ticket.ts";
-import { isPrivateHost } from "../rendezvous/client.ts";
+import { isPrivateAddress } from "../rendezvous/client.ts";
 import { type Log, logError } from "./log.ts";
-import type { OwnMember } from "./member.ts";
 
 interface Surroundings {
   readonly suite: CipherSuite;
@@ -23,7 +24,7 @@ export class OwnDirectory {
   readonly client: DirectoryClient;
   readonly #suite: CipherSuite;
   readonly #signal: AbortSignal;
-  #isPrivate: Promise<boolean> | undefined;
+  #remoteAddress: string | undefined;
 
   private constructor(client: DirectoryClient, suite: CipherSuite, signal: AbortSignal) {
     this.client = client;
@@ -32,9 +33,13 @@ export class OwnDirectory {
   }
 
   /** With the key list from before, if there is one of this directory. */
-  static async open({ suite, random, folder, log, signal }: Surroundings, own: OwnMember): Promise<OwnDirectory> {
-    const { directory: address } = own;
-    const { name } = own.keys;
+  static async open(
+    { suite, random, folder, log, signal }: Surroundings,
+    {
+      directory: address,
+      keys: { name },
+    }: { readonly directory: DirectoryAddress; readonly keys: { readonly name: Name } },
+  ): Promise<OwnDirectory> {
     const stored = await readKeyListFile(folder, name);
     const onKeyList = ({ signed, list }: VerifiedKeyList): void => {
       writeKeyListFile(folder, name, signed).catch((error: unknown) => {
@@ -71,14 +76,16 @@ export class OwnDirectory {
     return isTicketKeyKnown(this.#suite, known.list.ticket, ticket) ? known : await this.client.fetchKeyList(options);
   }
 
-  /** Looks up, beside what goes on, whether the directory is at a private address now. */
-  lookUpPlace(): void {
-    const { hostname } = this.client.address.url;
-    this.#isPrivate = isPrivateHost(hostname, { signal: this.#signal }).catch(() => false);
+  /** Notes where the directory is: at the other end of this link. */
+  noteLink({ remoteAddress }: Pick<Link, "remoteAddress">): void {
+    this.#remoteAddress = remoteAddress;
   }
 
-  /** Whether it was at a private address when it was last looked up: then it may name rendezvous at such addresses. */
-  async isPrivate(): Promise<boolean> {
-    return (await this.#isPrivate) ?? false;
+  /**
+   * Whether the last link led to a private address: then the directory may name rendezvous at such addresses. What its
+   * host name leads to otherwise does not count, since whoever runs its DNS can say that anew each time.
+   */
+  get isPrivate(): boolean {
+    return this.#remoteAddress !== undefined && isPrivateAddress(this.#remoteAddress);
   }
 }

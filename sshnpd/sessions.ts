@@ -9,7 +9,7 @@ import type { ChannelEnd } from "../protocol/channel/bind-channel.ts";
 
 export interface SessionsOptions extends SessionServices {
   /** Whether rendezvous at private addresses are dialled: only a directory that is at one itself may name them. */
-  readonly allowPrivate: () => Promise<boolean>;
+  readonly allowPrivate: () => boolean;
 }
 
 /** The sessions of this daemon. They live on their own legs, whatever becomes of the link to the directory. */
@@ -86,7 +86,7 @@ export class Sessions {
       legKey: session.legKey,
       role: "device",
       nextDial: () => ++dials,
-      allowPrivate: await this.#options.allowPrivate(),
+      allowPrivate: this.#options.allowPrivate(),
       signal,
     });
   }

@@ -13,6 +13,8 @@ export interface HttpExchange {
   readonly signal: AbortSignal;
   /** Whether the process may end while this goes on. */
   readonly isBackground?: boolean;
+  /** Told the IP address that the connection is made to. */
+  readonly onConnected?: (address: string | undefined) => void;
   /** Told when the TLS certificate does not verify, which stops nothing. */
   readonly warn: (text: string) => void;
 }
@@ -35,6 +37,7 @@ export async function* exchange(options: HttpExchange): AsyncGenerator<Uint8Arra
     });
     if (response.statusCode !== 200) throw statusError(base, response);
     for await (const chunk of response) if (chunk instanceof Uint8Array) yield chunk;
+    signal.throwIfAborted(); // a body without a length ends as if whole when its connection is destroyed
   } catch (cause) {
     signal.throwIfAborted();
     throw unreachable(base, cause);
@@ -75,7 +78,8 @@ export function reportCertificate(socket: TLSSocket, base: URL, warn: (text: str
   warn(`The TLS certificate of ${base.host} does not verify (${why}). Nothing rests on it: going on.`);
 }
 
-async function startRequest({ base, route, body, warn, isBackground }: HttpExchange): Promise<ClientRequest> {
+async function startRequest(options: HttpExchange): Promise<ClientRequest> {
+  const { base, route, body, warn, isBackground, onConnected } = options;
   const headers =
     body === undefined ? {} : { "content-type": "application/octet-stream", "content-length": body.length };
   const method = body === undefined ? "GET" : "POST";
@@ -94,7 +98,10 @@ async function startRequest({ base, route, body, warn, isBackground }: HttpExcha
   }
   request.setNoDelay(true);
   request.once("socket", (socket) => {
-    socket.once("connect", () => socket.setTimeout(DIRECTORY_SILENCE_MS));
+    socket.once("connect", () => {
+      socket.setTimeout(DIRECTORY_SILENCE_MS);
+      onConnected?.(socket.remoteAddress);
+    });
     if (isBackground === true) socket.unref();
   });
   request.once("timeout", () => {

@@ -46,6 +46,8 @@ export interface Link {
    * {PeerError} E_PROTOCOL when the directory broke the protocol; the signal's reason.
    */
   readonly events: AsyncIterable<LinkEvent>;
+  /** The IP address at which the directory was reached, as Node prints it; undefined when the socket broke at once. */
+  readonly remoteAddress: string | undefined;
   answer(answer: Answer): void;
   close(): void;
 }
@@ -110,6 +112,7 @@ class DeviceLink implements Link {
   readonly #opened: { resolve(link: Link | "unknown-sealing-key"): void; reject(error: unknown): void };
   readonly #epoch: Uint8Array;
   readonly #opener: LinkOpener;
+  #remoteAddress: string | undefined;
   #silence: NodeJS.Timeout;
   #keyList: VerifiedKeyList;
   #sealer: LinkSealer | undefined;
@@ -133,6 +136,7 @@ class DeviceLink implements Link {
     const abort = (): void => this.#end(options.signal.reason);
     options.signal.addEventListener("abort", abort, { once: true });
     socket.on("upgrade", ({ socket: stream }) => {
+      this.#remoteAddress = stream.remoteAddress;
       if (address.url.protocol === "https:") reportCertificate(stream as TLSSocket, address.url, warn);
     });
     socket.on("open", () => this.#hello({ kind: "time", time: options.client.directoryTime }));
@@ -148,6 +152,10 @@ class DeviceLink implements Link {
       if (code === LINK_CLOSE.unknownSealingKey && this.#sealer === undefined) opened.resolve("unknown-sealing-key");
       this.#cut("closed the link");
     });
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#remoteAddress;
   }
 
   answer(answer: Answer): void {

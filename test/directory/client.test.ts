@@ -57,6 +57,19 @@ test("whatever answers in the place of a directory is told from one", async () =
   }
 });
 
+test("a directory is where it answers a sealed message from, and an answer that anybody can give shows nothing", async () => {
+  await using world = await World.start();
+  const client = world.client();
+  await client.fetchKeyList({ signal: patience() });
+  expect(client.remoteAddress).toBeUndefined();
+  await client.request(sender, question, { signal: patience() }).catch(() => {});
+  expect(client.remoteAddress).toBe("127.0.0.1");
+
+  const silent = await fakeDirectory().serve((_sealer, response) => response.end());
+  await expect(silent.request(sender, question, { signal: patience() })).rejects.toThrow();
+  expect(silent.remoteAddress).toBeUndefined();
+});
+
 test("a key list that goes on for ever, or is none, is refused", async () => {
   const { port } = await serve((_request, response) => {
     const flood = (): void => {

@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { expect, test } from "vitest";
 import { parseLegHello } from "../../protocol/leg-hello.ts";
-import { dialLeg, isPrivateAddress, isPrivateHost } from "../../rendezvous/client.ts";
+import { dialLeg, isPrivateAddress } from "../../rendezvous/client.ts";
 import { SELF_SIGNED } from "../directory/certificate.ts";
 import { dial, readAll, readBytes, serve } from "./serving.ts";
 import { newBoot, newKey, newSession, newWorld } from "./world.ts";
@@ -169,14 +169,6 @@ test("which addresses are private", () => {
     "172.32.0.0 192.167.255.255 198.17.0.0 198.20.0.0 223.255.255.255 2001:db8::1 2606:4700::1111 ::ffff:8.8.8.8 ::ffff:808:808 64:ff9b::8.8.8.8";
   expect(yes.split(" ").filter((address) => !isPrivateAddress(address))).toEqual([]);
   expect(no.split(" ").filter((address) => isPrivateAddress(address))).toEqual([]);
-});
-
-test("a directory on this machine is at a private address, one elsewhere is not", async () => {
-  const signal = AbortSignal.timeout(10_000);
-  expect(await isPrivateHost("localhost", { signal })).toBe(true);
-  expect(await isPrivateHost("[::1]", { signal })).toBe(true);
-  expect(await isPrivateHost("10.0.0.7", { signal })).toBe(true);
-  expect(await isPrivateHost("192.0.2.1", { signal })).toBe(false);
 });
 
 test("over wss a certificate that nobody vouches for is no hindrance", async () => {

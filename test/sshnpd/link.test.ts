@@ -77,5 +77,5 @@ function linkThat(ends: Error): Link {
     yield { type: "names", statements: [] };
     throw ends;
   }
-  return { events: events(), answer: () => {}, close: () => {} };
+  return { events: events(), remoteAddress: "127.0.0.1", answer: () => {}, close: () => {} };
 }

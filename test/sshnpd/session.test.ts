@@ -136,7 +136,7 @@ test("streams that are broken off as they are asked for reach nothing, and leave
     receive: suite.aead(play.keys.responderToInitiator),
     limits: play.limits,
   });
-  const pieces = [Uint8Array.of(0)];
+  const pieces: Uint8Array[] = [Uint8Array.of(0)];
   for (let i = 1; i < play.limits.streams; i++) {
     const number = channel.open("ssh");
     if (number === undefined) throw new Error(`stream ${i} cannot be asked for`);

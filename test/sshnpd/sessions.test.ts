@@ -75,7 +75,7 @@ test.each([
 });
 
 test("a rendezvous at a private address is not dialled for a directory that is at none", async () => {
-  const sessions = newSessions({ allowPrivate: () => Promise.resolve(false) });
+  const sessions = newSessions({ allowPrivate: () => false });
   sessions.begin(sessionAt(rendezvous));
   await expect.poll(() => sessions.count).toBe(0);
   expect(legs).toEqual([]);
@@ -88,7 +88,7 @@ function newSessions(changes: Partial<SessionsOptions> = {}): Sessions {
     sshPort: 1,
     now: () => NOW + 1000,
     log: SILENT,
-    allowPrivate: () => Promise.resolve(true),
+    allowPrivate: () => true,
     ...changes,
   });
 }
