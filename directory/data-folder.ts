@@ -30,7 +30,8 @@ export async function openStore(folder: PrivateFolder, { signal }: { readonly si
     } catch (error) {
       if (!(error instanceof SetupError) || error.code !== "E_RUNNING" || performance.now() >= end) throw error;
     }
-    await delay(100, undefined, { signal });
+    await delay(100, undefined, { signal }).catch(() => {});
+    signal.throwIfAborted();
   }
 }
 

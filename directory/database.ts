@@ -43,7 +43,9 @@ export class Database {
     return new Database(path, level);
   }
 
+  /** Writes what is to be written, then closes. */
   async close(): Promise<void> {
+    await Promise.all(Object.values(this.#queues).map((queue) => queue.settled()));
     await this.#level.close();
   }
 
@@ -109,6 +111,11 @@ class WriteQueue {
     this.#waiting.push(...operations);
     this.#next ??= this.#afterCurrent();
     return this.#next;
+  }
+
+  /** Waits until nothing is under way or waiting, however it ended. */
+  async settled(): Promise<void> {
+    await (this.#next ?? this.#current).catch(() => {});
   }
 
   async #afterCurrent(): Promise<void> {

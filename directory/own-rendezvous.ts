@@ -34,8 +34,9 @@ interface Options {
 export type OwnRendezvous = AsyncDisposable;
 
 /**
- * Starts `sshnp-rendezvous` beside the directory, waits a little for it to be up, and starts it again whenever it ends. One that a killed directory left
- * behind goes on as it is, sessions and all, if it was started the same way; else it is replaced.
+ * Starts `sshnp-rendezvous` beside the directory, waits a little for it to be up, and starts it again whenever it ends.
+ * One that a killed directory left behind goes on as it is, sessions and all, if it was started the same way; else it is
+ * replaced.
  */
 export async function startOwnRendezvous(options: Options): Promise<OwnRendezvous> {
   const stop = new AbortController();
@@ -87,7 +88,7 @@ async function keep(
     const started = performance.now();
     const child = await start(options, args);
     if (child.pid !== undefined) await folder.replace(PID_FILE, utf8(`${child.pid}\n`));
-    const exited = once(child, "exit");
+    const exited = once(child, "exit").catch(() => {}); // it may not even have started
     const stopped = new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
     await Promise.race([exited, stopped]);
     if (signal.aborted) {

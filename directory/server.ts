@@ -46,7 +46,6 @@ export interface DirectoryOptions {
 
 /** A directory that serves. Disposing of it closes links, answers and the port; the store stays open. */
 export interface Directory extends AsyncDisposable {
-  readonly host: string;
   readonly port: number;
   readonly keyring: Keyring;
   readonly registry: RendezvousRegistry;
@@ -101,7 +100,6 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   ];
   const address = http.address() as AddressInfo;
   return {
-    host: options.listen.host,
     port: address.port,
     keyring,
     registry,

@@ -64,7 +64,7 @@ async function run(options: RunOptions): Promise<void> {
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const log = newLog(options);
   const stop = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort(INTERRUPTED));
 
   const folder = await PrivateFolder.openOrCreate(options.data);
   await using store = await openStore(folder, { signal: stop.signal });
@@ -166,5 +166,7 @@ async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 }
+
+const INTERRUPTED = new SetupError("E_INTERRUPTED", "Interrupted.");
 
 function ignore(): void {}
