@@ -25,6 +25,9 @@ export const README_INLINE_CODE: readonly string[] = [
   ...TEXT.replace(/^```\w*\n.*?^```$/gms, "").matchAll(/`([^`]+)`/g),
 ].map(([, code = ""]) => code.replace(/\s+/g, " "));
 
+/** The files and folders of the repository that it links to. */
+export const README_LINKS: readonly string[] = [...TEXT.matchAll(/\]\(([^):]+)\)/g)].map(([, target = ""]) => target);
+
 function transcriptOf(block: string): ReadmeCommand[] {
   const commands: { machine: string; line: string; output: string[] }[] = [];
   for (const text of block.trimEnd().split("\n")) {
