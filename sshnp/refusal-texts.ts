@@ -101,25 +101,13 @@ export function deviceRefusal(
   const reason = refusal.reason === "" ? "" : ` It says: ${quoted(refusal.reason)}`;
   switch (refusal.code) {
     case "E_DEVICE_REFUSED":
-    case "E_NOT_AUTHORIZED":
       return new DeniedError("E_DEVICE_REFUSED", `${member} of ${name} itself refused ${attempt.client}.${reason}`, {
         next: `On the device, permit it: sshnpd -a ${name} -m ${attempt.client} -d ${member} (the directory cannot override this)`,
       });
-    case "E_OWNER_KEY":
-    case "E_MEMBER_KEY":
-    case "E_STATEMENT":
-      return new SecurityError(
-        refusal.code,
-        `${member} of ${name} does not accept the keys of ${attempt.client}.${reason}`,
-        {
-          next: `New keys for ${attempt.client}? Then on the device, once its owner confirms them: sshnp trust accept ${attempt.client} FINGERPRINT`,
-        },
-      );
     case "E_NO_SSHD":
       return noSshServer(attempt, `nothing answers on its SSH port.${reason}`);
-    case "E_RATE":
     case "E_BUSY":
-      return new UnavailableError(refusal.code, `${member} of ${name} has too much to do.${reason}`, {
+      return new UnavailableError("E_BUSY", `${member} of ${name} has too much to do.${reason}`, {
         next: `Try again in a minute: sshnp ${attempt.client} ${name} ${member}`,
       });
     default:
@@ -133,25 +121,52 @@ export function deviceRefusal(
   }
 }
 
-/** What only the directory says of a device: that it could not open the request. `labels`: versions it speaks. */
-export function unreadableRequest(attempt: Attempt, code: RefusalCode, labels: string): SshnpError {
+/**
+ * A refusal by a code alone, where the device could not or would not seal an answer: it is the directory's to pass on, and
+ * nothing of the device's own confirms it. `labels`: protocol versions that the device speaks.
+ */
+export function unsealedRefusal(
+  attempt: Attempt,
+  { code, labels }: { readonly code: RefusalCode; readonly labels: string },
+): SshnpError {
+  const { client } = attempt;
   const { member, name } = attempt.device;
-  if (code === "E_VERSION") {
-    return new PeerError(
-      "E_VERSION",
-      `The directory says that ${member} of ${name} speaks other versions of the protocol (${quoted(labels)}).`,
-      {
+  const said = `The directory says that ${member} of ${name}`;
+  const deviceLog = "sshnpd's log on the device says more";
+  switch (code) {
+    case "E_VERSION":
+      return new PeerError(code, `${said} speaks other versions of the protocol (${quoted(labels)}).`, {
         next: "Install the same version of sshnp here and on the device; both tell theirs: sshnp --version, sshnpd --version",
-      },
-    );
+      });
+    case "E_OWNER_KEY":
+      return new SecurityError(code, `${said} does not accept the owner key of ${client}.`, {
+        next: `New keys for ${client}? Then on the device, once its owner confirms them: sshnp trust accept ${client} FINGERPRINT   (or -m ${client}=FINGERPRINT, if its sshnpd names one)`,
+      });
+    case "E_MEMBER_KEY":
+      return new SecurityError(code, `${said} does not take these for the newest keys of ${client}.`, {
+        next: `Is it the right keys folder (--keys)? If so, ${deviceLog}.`,
+      });
+    case "E_STATEMENT":
+      return new SecurityError(code, `${said} does not accept a signed statement that the request rests on.`, {
+        next: `Try again; if it stays so, compare the clocks here, there and at the directory (timedatectl); ${deviceLog}.`,
+      });
+    case "E_TICKET":
+      return new UnavailableError(code, `${said} does not accept the directory's ticket.`, {
+        next: `Try again; if it stays so, compare the device's clock with the directory's (timedatectl); ${deviceLog}.`,
+      });
+    case "E_BUSY":
+      return new UnavailableError(code, `${said} has too much to do.`, {
+        next: `Try again in a minute: sshnp ${client} ${name} ${member}`,
+      });
+    case "E_STORAGE":
+      return new UnavailableError(code, `${said} cannot read or write its own files.`, {
+        next: `Look at the device's disk and at the modes of its keys folder; ${deviceLog}.`,
+      });
+    default:
+      return new PeerError("E_DEVICE_UNREADABLE", `${said} could not read the request (${code}).`, {
+        next: `Try again; if it stays so, ${deviceLog}.`,
+      });
   }
-  return new PeerError(
-    "E_DEVICE_UNREADABLE",
-    `The directory says that ${member} of ${name} could not read the request (${code}).`,
-    {
-      next: "Nothing of the device's own confirms it. Try again; if it stays so, look at its log: journalctl -u sshnpd",
-    },
-  );
 }
 
 /** The device let the session in, and its SSH server did not answer. */

@@ -9,7 +9,7 @@ import type { Frame } from "../protocol/messages/response-frames.ts";
 import { encodeSessionRequest, encodeWithdraw } from "../protocol/messages/session-request.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
 import type { Progress } from "./progress.ts";
-import { type Attempt, directoryRefusal, lastSeen, unreadableRequest } from "./refusal-texts.ts";
+import { type Attempt, directoryRefusal, lastSeen, unsealedRefusal } from "./refusal-texts.ts";
 
 /** One request for a session, and whom it is for. */
 export interface RequestedSession {
@@ -123,7 +123,7 @@ class SessionRequestExchange {
       case "binding":
         return { kind: "statements", name: frame.name, binding: frame.binding };
       case "deviceCode":
-        throw unreadableRequest(attempt, frame.code, frame.labels);
+        throw unsealedRefusal(attempt, frame);
       case "refused":
         throw this.#refusal(frame);
       default:

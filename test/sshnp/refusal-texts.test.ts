@@ -14,7 +14,7 @@ import {
   sshRefused,
   timedOut,
   truncated,
-  unreadableRequest,
+  unsealedRefusal,
 } from "../../sshnp/refusal-texts.ts";
 import { type CommandName, runCommand } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
@@ -27,23 +27,26 @@ const ATTEMPT: Attempt = {
 const NOW = Date.UTC(2026, 10, 22, 10, 55);
 const SEEN = NOW - 14 * 60_000;
 const CODES = Object.keys(REFUSAL_NUMBERS) as RefusalCode[];
-/** Those that a device has words of its own for, and one that it has none for. */
-const DEVICE_CODES = [
-  "E_DEVICE_REFUSED",
+/** What daemons seal, and a code that they do not. */
+const SEALED_CODES = ["E_DEVICE_REFUSED", "E_NO_SSHD", "E_BUSY", "E_PROTOCOL"] as const;
+/** What daemons answer by code alone, and a code that they do not. */
+const UNSEALED_CODES = [
   "E_OWNER_KEY",
   "E_MEMBER_KEY",
   "E_STATEMENT",
-  "E_NO_SSHD",
+  "E_TICKET",
   "E_BUSY",
+  "E_STORAGE",
   "E_PROTOCOL",
+  "E_DEVICE_UNREADABLE",
+  "E_VERSION",
 ] as const;
 
 const ALL = [
   ...CODES.map((code) => directoryRefusal(ATTEMPT, { code, detail: code === "E_OFFLINE" ? SEEN : 2500 }, NOW)),
-  ...DEVICE_CODES.map((code) => deviceRefusal(ATTEMPT, { code, reason: "" })),
+  ...SEALED_CODES.map((code) => deviceRefusal(ATTEMPT, { code, reason: "" })),
   deviceRefusal(ATTEMPT, { code: "E_DEVICE_REFUSED", reason: "it does not list @client" }),
-  unreadableRequest(ATTEMPT, "E_VERSION", "sshnp/1"),
-  unreadableRequest(ATTEMPT, "E_PROTOCOL", ""),
+  ...UNSEALED_CODES.map((code) => unsealedRefusal(ATTEMPT, { code, labels: "sshnp/1" })),
   noSshServer(ATTEMPT, "nothing answers on its SSH port."),
   sshRefused(ATTEMPT, "pi"),
   sshRefused(ATTEMPT, ""),
@@ -84,6 +87,14 @@ test("every command that a text names is there", { timeout: 60_000 }, async () =
     const [command, ...verbs] = line.split(" ");
     const exit = await runCommand(command as CommandName, [...verbs, "--help"], { env: { HOME: folder.path } });
     expect({ line, ...exit }).toMatchObject({ line, code: 0, stdout: expect.stringContaining("Usage:") });
+  }
+});
+
+test("a refusal by a code alone is told as the directory's word, with the code that came", () => {
+  for (const code of UNSEALED_CODES) {
+    const error = unsealedRefusal(ATTEMPT, { code, labels: "" });
+    expect(error.code).toBe(code === "E_PROTOCOL" ? "E_DEVICE_UNREADABLE" : code);
+    expect(error.message).toMatch(/^The directory says that mygateway of @device /);
   }
 });
 
