@@ -9,6 +9,7 @@ import { shellWord } from "../keys/shell-word.ts";
 import { VERSION } from "../keys/version.ts";
 import type { DirectoryAddress } from "../protocol/directory-address.ts";
 import { loadKem, loadSuite } from "../protocol/suite/load.ts";
+import { accountFor } from "./accounts.ts";
 import { Clients, type ListedClients } from "./clients.ts";
 import { CLOCK } from "./clock.ts";
 import { HostKeys } from "./host-keys.ts";
@@ -58,7 +59,8 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     hostKeys.current().catch((error: unknown) => {
       if (error instanceof SetupError) tell(`${error.message} ${error.next ?? ""}`);
     });
-    const sessions = new Sessions({ suite, clients, sshPort, now, log, allowPrivate: () => directory.isPrivate });
+    const allowPrivate = (): boolean => directory.isPrivate;
+    const sessions = new Sessions({ suite, clients, sshPort, accountFor, now, log, allowPrivate });
     const requests = new Requests({
       suite,
       random,

@@ -22,7 +22,6 @@ import { AnswerCache } from "../protocol/session/answer-cache.ts";
 import type { AnswerPayload, ChannelLimits } from "../protocol/session/payloads.ts";
 import { SessionResponder } from "../protocol/session/responder.ts";
 import { type Ticket, ticketHash } from "../protocol/ticket.ts";
-import { type Account, accountFor } from "./accounts.ts";
 import { decideAccess, type Standing } from "./access.ts";
 import type { Clients } from "./clients.ts";
 import type { HostKeys } from "./host-keys.ts";
@@ -39,7 +38,8 @@ export interface GrantedSession {
   readonly ticketBytes: Uint8Array;
   readonly legKey: SessionResponder["legKey"];
   readonly keys: HandshakeResult;
-  readonly pushedKey: { readonly account: Account; readonly key: PublicKeyLine } | undefined;
+  /** A key to be written for the account of that login; empty: the daemon's own. */
+  readonly pushedKey: { readonly login: string; readonly key: PublicKeyLine } | undefined;
 }
 
 export interface RequestsOptions {
@@ -152,7 +152,7 @@ export class Requests {
     const { suite, log } = this.#options;
     const { notify, claim, ticket, responder, about } = request;
     const verdict = await this.#verdict(request);
-    const pushedKey = "hostKeys" in verdict ? await this.#pushedKey(responder, notify.prologue.login) : undefined;
+    const pushedKey = "hostKeys" in verdict ? this.#pushedKey(responder, notify.prologue.login) : undefined;
     const refusal = "hostKeys" in verdict ? this.#refusalForWantOfRoom() : verdict;
     const payload: AnswerPayload = {
       refusal,
@@ -193,13 +193,12 @@ export class Requests {
     return { code: "E_BUSY", reason: "it has as many sessions as it may have" };
   }
 
-  /** The key that the client pushes, if this daemon takes such keys and there is a place for it. */
-  async #pushedKey(responder: SessionResponder, login: string): Promise<GrantedSession["pushedKey"]> {
+  /** The key that the client pushes, if this daemon takes such keys. Whether there is such a login is not looked up here. */
+  #pushedKey(responder: SessionResponder, login: string): GrantedSession["pushedKey"] {
     const { sshKey } = responder.payload;
     if (!this.#options.acceptsKeys || sshKey?.use !== "push") return undefined;
-    const account = await accountFor(login);
     try {
-      return account === undefined ? undefined : { account, key: parsePublicKeyBlob(sshKey.blob) };
+      return { login, key: parsePublicKeyBlob(sshKey.blob) };
     } catch (error) {
       if (error instanceof SshnpError) return undefined; // a kind of key that is not taken, such as a certificate
       throw error;

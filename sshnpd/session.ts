@@ -5,6 +5,7 @@ import { assert, PeerError, SshnpError, UnavailableError } from "../keys/errors.
 import { bindChannel, type ChannelEnd } from "../protocol/channel/bind-channel.ts";
 import { Channel } from "../protocol/channel/channel.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
+import type { Account } from "./accounts.ts";
 import { decideAccess } from "./access.ts";
 import type { Clients } from "./clients.ts";
 import { CLOCK } from "./clock.ts";
@@ -16,6 +17,8 @@ export interface SessionServices {
   readonly suite: CipherSuite;
   readonly clients: Clients;
   readonly sshPort: number;
+  /** The account that a session for this login may put a key into. */
+  readonly accountFor: (login: string) => Promise<Account | undefined>;
   /** ms since 1970 UTC. */
   readonly now: () => number;
   readonly log: Log;
@@ -95,11 +98,16 @@ async function readByte(socket: Duplex, signal: AbortSignal): Promise<number> {
 }
 
 /** What the client has earned with its CONFIRM, ahead of its first stream. */
-async function prepare(session: GrantedSession, { clients, now, log }: SessionServices): Promise<void> {
+async function prepare(session: GrantedSession, { clients, accountFor, now, log }: SessionServices): Promise<void> {
   const { claim, pushedKey } = session;
   await clients.pin(claim, now());
   if (pushedKey === undefined) return;
-  const { account, key } = pushedKey;
+  const { login, key } = pushedKey;
+  const account = await accountFor(login);
+  if (account === undefined) {
+    log.warn({ login }, "pushed key not added: there is no such account, or none that this daemon may write for");
+    return;
+  }
   try {
     const { acceptPushedKey } = await import("./pushed-keys.ts");
     const added = await acceptPushedKey(account, key, `sshnp:${claim.name}/${claim.member}`);

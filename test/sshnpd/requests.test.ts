@@ -1,9 +1,10 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { ed25519Line, parsePublicKeyBlob, parsePublicKeyLine } from "../../keys/openssh.ts";
-import { writePeer } from "../../keys/peer-files.ts";
+import { writePins } from "../../keys/peer-files.ts";
 import { signedTextToJson } from "../../keys/signed-text.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
@@ -21,6 +22,7 @@ import {
 import { HostKeys } from "../../sshnpd/host-keys.ts";
 import { NOW } from "../protocol/fixtures.ts";
 import { type SshServer, startSshServer } from "../support/sshd.ts";
+import { temporaryFolder } from "../support/temp-folder.ts";
 import {
   clientBinding,
   notifyOf,
@@ -146,15 +148,36 @@ describe("a pushed key", () => {
     { acceptsKeys: true, login: "root", use: "push", taken: true },
     { acceptsKeys: false, login: "root", use: "push", taken: false },
     { acceptsKeys: true, login: "root", use: "certify", taken: false },
-    { acceptsKeys: true, login: "np-not-there", use: "push", taken: false },
-  ] as const)("is taken only with -s, to be pushed, for a login: %o", async ({ acceptsKeys, login, use, taken }) => {
-    await using stage = await setStage(hostKeys, { acceptsKeys });
-    const initiator = startRequest({ login, sshKey: { use, blob: pushed.blob } });
-    const notify = notifyOf(initiator);
-    const { payload } = readAnswer(initiator, await stage.requests.answer(notify), notify.ticket);
-    expect(payload.refusal).toBeUndefined();
-    expect(payload.keyTaken).toBe(taken && process.getuid?.() === 0);
-    expect(stage.granted[0]?.pushedKey?.key.line).toBe(payload.keyTaken ? pushed.line : undefined);
+    { acceptsKeys: true, login: "", use: "push", taken: true },
+    { acceptsKeys: true, login: "np-not-there", use: "push", taken: true },
+  ] as const)(
+    "is taken only with -s, to be pushed, whether there is the login or not: %o",
+    async ({ acceptsKeys, login, use, taken }) => {
+      await using stage = await setStage(hostKeys, { acceptsKeys });
+      const initiator = startRequest({ login, sshKey: { use, blob: pushed.blob } });
+      const notify = notifyOf(initiator);
+      const { payload } = readAnswer(initiator, await stage.requests.answer(notify), notify.ticket);
+      expect(payload.refusal).toBeUndefined();
+      expect(payload.keyTaken).toBe(taken);
+      expect(stage.granted[0]?.pushedKey?.key.line).toBe(payload.keyTaken ? pushed.line : undefined);
+    },
+  );
+
+  test("has nobody asked for its login ahead of the client's proof", async () => {
+    await using folder = await temporaryFolder();
+    const asked = join(folder.path, "asked");
+    writeFileSync(join(folder.path, "getent"), `#!/bin/sh\necho "$@" >> ${asked}\n`, { mode: 0o700 });
+    const path = process.env["PATH"];
+    process.env["PATH"] = `${folder.path}:${path}`;
+    try {
+      await using stage = await setStage(hostKeys, { acceptsKeys: true });
+      await stage.requests.answer(notifyOf(startRequest({ login: "pi", sshKey: { use: "push", blob: pushed.blob } })));
+      expect(stage.granted).toHaveLength(1);
+      expect(stage.granted[0]?.pushedKey).toMatchObject({ login: "pi" });
+      expect(existsSync(asked)).toBe(false);
+    } finally {
+      process.env["PATH"] = path;
+    }
   });
 
   test.each([
@@ -319,15 +342,13 @@ describe("refused by a code alone, with nothing begun and nothing remembered", (
   test("an older binding of the client than one seen before", async () => {
     await using stage = await setStage(hostKeys);
     const newer = binding({ x25519: otherClient.publicKey });
-    await writePeer(stage.keys, {
-      v: 1,
-      name: client.name,
-      owner: ed25519Line(client.owner.publicKey),
-      origin: "given",
-      since: NOW,
-      statement: signedTextToJson(client.nameStatement),
-      members: [{ member: client.member, binding: signedTextToJson(newer), hostKeys: [] }],
-      accepted: [],
+    const { name, member, owner: ownerKey, nameStatement } = client;
+    const owner = ed25519Line(ownerKey.publicKey);
+    const nothing = { owner: undefined, member: undefined };
+    const statement = signedTextToJson(nameStatement);
+    await writePins(stage.keys, nothing, {
+      owner: { v: 1, name, owner, origin: "given", since: NOW, statement, accepted: [] },
+      member: { v: 1, name, member, owner, binding: signedTextToJson(newer), hostKeys: [], accepted: [] },
     });
     expect(await stage.requests.answer(notifyOf(startRequest()))).toMatchObject({ code: "E_MEMBER_KEY" });
     expect(stage.granted).toEqual([]);

@@ -11,9 +11,10 @@ import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { bindChannel, type ChannelBinding } from "../../protocol/channel/bind-channel.ts";
 import { Channel } from "../../protocol/channel/channel.ts";
 import { CLOCK } from "../../sshnpd/clock.ts";
+import type { Account } from "../../sshnpd/accounts.ts";
 import { HostKeys } from "../../sshnpd/host-keys.ts";
 import type { GrantedSession } from "../../sshnpd/requests.ts";
-import { serveSession } from "../../sshnpd/session.ts";
+import { serveSession, type SessionServices } from "../../sshnpd/session.ts";
 import { NOW } from "../protocol/fixtures.ts";
 import { type SshServer, startSshServer } from "../support/sshd.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
@@ -84,21 +85,28 @@ test("the client is pinned when it has proved itself, and not before", async () 
 
 test("a pushed key is written after the proof and ahead of the stream", async () => {
   await using home = await temporaryFolder();
-  const account = { login: "somebody", uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: home.path };
   const key = parsePublicKeyLine(ed25519Line(Ed25519PrivateKey.generate(suite, random).publicKey));
-  await using play = await begin({ pushedKey: { account, key } });
+  await using play = await begin({ pushedKey: { login: "somebody", key }, accounts: [accountAt(home.path)] });
   const file = join(home.path, ".ssh/authorized_keys");
-  expect(existsSync(file)).toBe(false);
+  expect([existsSync(file), play.lookedUp]).toEqual([false, []]);
   await play.client().open("ssh").opened;
   expect(readFileSync(file, "utf8")).toBe(`${key.line} sshnp:@client/laptop-client\n`);
+  expect(play.lookedUp).toEqual(["somebody"]);
+});
+
+test("a key pushed for a login that there is not stops nothing", async () => {
+  const key = parsePublicKeyLine(ed25519Line(Ed25519PrivateKey.generate(suite, random).publicKey));
+  await using play = await begin({ pushedKey: { login: "nobody-here", key } });
+  await play.client().open("ssh").opened;
+  expect(play.lookedUp).toEqual(["nobody-here"]);
+  expect(connections).toHaveLength(1);
 });
 
 test("a pushed key that has no place stops nothing", async () => {
   await using home = await temporaryFolder();
   mkdirSync(join(home.path, ".ssh/authorized_keys"), { recursive: true });
-  const account = { login: "somebody", uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: home.path };
   const key = parsePublicKeyLine(ed25519Line(Ed25519PrivateKey.generate(suite, random).publicKey));
-  await using play = await begin({ pushedKey: { account, key } });
+  await using play = await begin({ pushedKey: { login: "somebody", key }, accounts: [accountAt(home.path)] });
   await play.client().open("ssh").opened;
   expect(connections).toHaveLength(1);
 });
@@ -282,7 +290,8 @@ test("whoever has stolen the device's key can ask in anybody's name, and reaches
   const [session] = stage.granted;
   if (session === undefined) throw new Error("not granted");
   const [near, far] = await socketPair();
-  const served = serve(near, session, stage, portNumber, new AbortController().signal, () => {});
+  const services = { sshPort: portNumber, accountFor: () => Promise.resolve(undefined) };
+  const served = serve(near, session, stage, services, new AbortController().signal, () => {});
   // What an attacker can still try: the keys that it can compute are not those of the session.
   const guess = new Channel({
     role: "client",
@@ -308,12 +317,16 @@ interface Play extends AsyncDisposable {
   readonly stop: AbortController;
   /** How often the client has proved itself. */
   readonly confirmed: number;
+  /** The logins whose account was looked up. */
+  readonly lookedUp: readonly string[];
   /** The client, as it should be. */
   client(): ChannelBinding;
 }
 
 /** A granted session whose two legs have met. */
-async function begin(changes: { sshPort?: number; pushedKey?: GrantedSession["pushedKey"] } = {}): Promise<Play> {
+async function begin(
+  changes: { sshPort?: number; pushedKey?: GrantedSession["pushedKey"]; accounts?: readonly Account[] } = {},
+): Promise<Play> {
   const stage = await setStage(hostKeys);
   const initiator = startRequest();
   const notify = notifyOf(initiator);
@@ -324,7 +337,15 @@ async function begin(changes: { sshPort?: number; pushedKey?: GrantedSession["pu
   const [near, far] = await socketPair();
   const stop = new AbortController();
   let confirmed = 0;
-  const served = serve(near, session, stage, changes.sshPort ?? portNumber, stop.signal, () => confirmed++);
+  const lookedUp: string[] = [];
+  const services = {
+    sshPort: changes.sshPort ?? portNumber,
+    accountFor: (login: string) => {
+      lookedUp.push(login);
+      return Promise.resolve(changes.accounts?.find((account) => account.login === login));
+    },
+  };
+  const served = serve(near, session, stage, services, stop.signal, () => confirmed++);
   served.catch(() => {});
   return {
     stage,
@@ -333,6 +354,7 @@ async function begin(changes: { sshPort?: number; pushedKey?: GrantedSession["pu
     keys,
     limits: payload.limits,
     stop,
+    lookedUp,
     get confirmed() {
       return confirmed;
     },
@@ -359,12 +381,16 @@ function serve(
   near: Socket,
   session: GrantedSession,
   { clients }: Stage,
-  sshPort: number,
+  changes: Pick<SessionServices, "sshPort" | "accountFor">,
   signal: AbortSignal,
   onConfirmed: () => void,
 ) {
-  const services = { suite, clients, sshPort, now: () => NOW + 1000, log: SILENT };
+  const services = { suite, clients, now: () => NOW + 1000, log: SILENT, ...changes };
   return serveSession(near, session, services, { signal, onConfirmed });
+}
+
+function accountAt(home: string): Account {
+  return { login: "somebody", uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home };
 }
 
 /** Ends when the other side does, as most programs do. */

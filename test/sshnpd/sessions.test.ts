@@ -86,6 +86,7 @@ function newSessions(changes: Partial<SessionsOptions> = {}): Sessions {
     suite,
     clients: stage.clients,
     sshPort: 1,
+    accountFor: () => Promise.resolve(undefined),
     now: () => NOW + 1000,
     log: SILENT,
     allowPrivate: () => true,
