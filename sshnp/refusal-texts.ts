@@ -151,7 +151,7 @@ export function unsealedRefusal(
         next: `Try again; if it stays so, compare the clocks here, there and at the directory (timedatectl); ${deviceLog}.`,
       });
     case "E_TICKET":
-      return new UnavailableError(code, `${said} does not accept the directory's ticket.`, {
+      return new SecurityError(code, `${said} does not accept the directory's ticket.`, {
         next: `Try again; if it stays so, compare the device's clock with the directory's (timedatectl); ${deviceLog}.`,
       });
     case "E_BUSY":

@@ -256,7 +256,8 @@ describe("a directory that swaps the owner of a name grants nothing", () => {
     await expect.poll(() => swapped.daemon.stdout).toMatch(/^online: .*\noffline: .*\nonline: .*\n$/);
     const exit = await thief.run("sshnp", ...swapped.words("echo", "I am @client"));
     expect(exit).toMatchObject({ code: 255, stdout: "" });
-    expectOneMessage("sshnp", exit, "E_DEVICE_UNREADABLE", /The directory says that .*\(E_OWNER_KEY\)\./);
+    const fact = /The directory says that mygateway of @device does not accept the owner key of @client\./;
+    expectOneMessage("sshnp", exit, "E_OWNER_KEY", fact);
     expect(swapped.daemon.stderr).toMatch(/OWNER KEY CHANGED for @client\./);
     expect(contentOf(swapped.device.keys)).toEqual(before);
     await giveBack();
