@@ -7,7 +7,7 @@ import { printError } from "./print-error.ts";
  * {@link printError} does, and commander's own findings (an unknown option, say) in the same form, with E_USAGE.
  */
 export async function runCommandLine(program: Command): Promise<number> {
-  takeOver(program, program.name());
+  tellUsageErrorsAsOurs(program);
   for (const stream of [process.stdout, process.stderr]) {
     // A service has a handler of its own: its sessions are worth more than its words.
     stream.on("error", (error) => stream.listenerCount("error") > 1 || endUnlessReaderIsGone(error));
@@ -26,12 +26,13 @@ function endUnlessReaderIsGone({ code }: NodeJS.ErrnoException): void {
   if (code !== "EPIPE" && code !== "EIO") process.exit(EXIT_STATUS.E_STORAGE);
 }
 
-function takeOver(command: Command, words: string): void {
+/** Makes commander throw its findings as {@link SetupError} E_USAGE instead of printing them; help and version stay its own. */
+export function tellUsageErrorsAsOurs(command: Command, words: string = command.name()): void {
   command.configureOutput({ outputError: () => {} });
   command.exitOverride((error) => {
     throw error.exitCode === 0 || error.code === "commander.help" ? error : usageError(error, words);
   });
-  for (const subcommand of command.commands) takeOver(subcommand, `${words} ${subcommand.name()}`);
+  for (const subcommand of command.commands) tellUsageErrorsAsOurs(subcommand, `${words} ${subcommand.name()}`);
 }
 
 function usageError({ message }: CommanderError, words: string): SetupError {

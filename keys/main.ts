@@ -8,7 +8,7 @@ import { VERSION } from "./version.ts";
 process.umask(0o077);
 
 const program = new Command("sshnp-keys")
-  .description("Makes and keeps the keys of an sshnp name.")
+  .description("Makes and keeps the keys of names.")
   .version(VERSION)
   .addCommand(activateCommand());
 

@@ -1,0 +1,66 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type CommandName, runCommand } from "../support/processes.ts";
+import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
+import { COMMANDS, Help } from "./help.ts";
+
+let home: TemporaryFolder;
+let help: Help;
+beforeAll(async () => {
+  home = await temporaryFolder();
+  help = new Help(home.path);
+});
+afterAll(() => home.remove());
+
+// What each command is documented to take; further options are its own affair.
+const DOCUMENTED: Readonly<Record<string, string>> = {
+  "sshnp-directory run": "--data --listen --public --tls-cert --tls-key --rendezvous",
+  "sshnp-directory name add": "--data",
+  "sshnp-directory rendezvous add": "--data",
+  "sshnp-directory rendezvous ls": "--data",
+  "sshnp-directory address": "--data",
+  "sshnp-directory names": "--data",
+  "sshnp-rendezvous run": "--data --directory -c --listen --public --cram-file SSHNP_DIRECTORY SSHNP_CRAM",
+  "sshnp-keys activate": "-a -c --directory -d --keys --cram-file SSHNP_CRAM SSHNP_DIRECTORY SSHNP_KEYS --passphrase",
+  sshnpd: "-a -m -d --directory --keys --ssh-port -s -u -v SSHNP_DIRECTORY SSHNP_KEYS",
+  sshnp: "-s -x -v --wait --directory --keys SSHNP_DIRECTORY SSHNP_KEYS",
+  "sshnp proxy": "--client --keys --directory --wait -s -v",
+  "sshnp trust ls": "--keys",
+  "sshnp trust accept": "--keys",
+  "sshnp trust forget": "--keys",
+};
+
+test("every command, with every subcommand, explains itself on stdout with --help", async () => {
+  const all = await help.all();
+  for (const [command, ...path] of all) {
+    const exit = await help.ask(command, ...path);
+    const words = [command, ...path].join(" ");
+    expect([words, exit.code, exit.stderr]).toEqual([words, 0, ""]);
+    expect(exit.stdout).toMatch(new RegExp(`^Usage: ${command}[^]*\\n$`));
+    expect(exit.stdout).toMatch(/^[\n -~]+$/);
+  }
+  const found = all.map((words) => words.join(" "));
+  expect(found).toEqual(expect.arrayContaining(Object.keys(DOCUMENTED)));
+});
+
+test.each(Object.entries(DOCUMENTED))("%s has %s", async (words, flags) => {
+  const [command = "", ...path] = words.split(" ");
+  for (const flag of flags.split(" ")) {
+    expect([flag, await help.hasFlag(flag, command as CommandName, ...path)]).toEqual([flag, true]);
+  }
+});
+
+test("every command tells its version, which is the package's, on stdout", async () => {
+  for (const command of COMMANDS) {
+    const exit = await runCommand(command, ["--version"], { env: { HOME: home.path } });
+    expect(exit).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+  }
+});
+
+test("a flag that no command has is a usage error with a code and a next step, on stderr", async () => {
+  for (const [command, ...path] of await help.all()) {
+    const exit = await runCommand(command, [...path, "--no-such-flag"], { env: { HOME: home.path } });
+    const words = [command, ...path].join(" ");
+    const told = expect.stringMatching(/^sshnp\S*: .*\n +\S.*--help\S*\n +\[E_USAGE\]\n$/);
+    expect([words, exit.code, exit.stdout, exit.stderr]).toEqual([words, 2, "", told]);
+  }
+});
