@@ -1,10 +1,11 @@
+import type { Fingerprint } from "./openssh.ts";
 import type { SignedTextJson } from "./signed-text.ts";
 
 /** How this machine came to believe a peer's owner key. */
 export type PinOrigin = "given" | "first contact" | "accepted";
 
-/** What this machine remembers of one peer's name: the pin of its owner key, and of each member it has met. */
-export interface PeerFile {
+/** What this machine remembers of a name: the pin of its owner key. */
+export interface OwnerPin {
   readonly v: 1;
   readonly name: string;
   /** The owner key as OpenSSH public key line. */
@@ -13,15 +14,32 @@ export interface PeerFile {
   /** ms since 1970 UTC. */
   readonly since: number;
   readonly statement: SignedTextJson;
-  readonly members: readonly PeerMember[];
-  /** Fingerprints of new keys (owner or host) that the user accepted ahead of the next connect. */
+  /** Fingerprints of new owner keys that the user accepted ahead of the next connect. */
   readonly accepted: readonly string[];
 }
 
-export interface PeerMember {
+/** What this machine remembers of one member of a name. */
+export interface MemberPin {
+  readonly v: 1;
+  readonly name: string;
   readonly member: string;
-  /** The newest binding seen; an older one is refused. */
+  /** The owner key that signed the binding, as OpenSSH public key line. */
+  readonly owner: string;
+  /** The newest binding seen; an older one of the same owner is refused. */
   readonly binding: SignedTextJson;
   /** SSH host keys as OpenSSH public key lines; empty for clients. */
   readonly hostKeys: readonly string[];
+  /** Fingerprints of new host keys that the user accepted ahead of the next connect. */
+  readonly accepted: readonly string[];
+}
+
+/** What is remembered of one peer, undefined where it has not been met. */
+export interface PeerPins {
+  readonly owner: OwnerPin | undefined;
+  readonly member: MemberPin | undefined;
+}
+
+/** The pin with one more accepted fingerprint. */
+export function withAccepted<Pin extends OwnerPin | MemberPin>(pin: Pin, accepted: Fingerprint): Pin {
+  return { ...pin, accepted: [...pin.accepted.filter((text) => text !== accepted), accepted] };
 }

@@ -8,8 +8,8 @@ import { shellWord } from "./shell-word.ts";
 
 /*
  * What changes, beside the key files that never do: `state/` of a keys folder, one file per subject, each replaced as
- * a whole. Two processes may write the same file; the later one stays. A file's name is made of our own words and of
- * names by the grammar of names.ts, never of other input.
+ * a whole. Two processes may write the same file; the later one stays, so what must not be undone takes a lock
+ * (peer-files.ts). A file's name is made of our own words and of names by the grammar of names.ts, never of other input.
  */
 
 /**
@@ -64,5 +64,5 @@ export async function removeEmptyState(keys: PrivateFolder): Promise<void> {
 }
 
 const STATE = "state";
-/** A peer with two thousand members, each with its binding and host keys, and a good deal more than anything else. */
+/** Far more than the largest of them, a member's binding and host keys, can have. */
 const MAX_STATE_FILE_BYTES = 4 * 1024 * 1024;

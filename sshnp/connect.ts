@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { SecurityError } from "../keys/errors.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
 import { askPassphrase } from "../keys/passphrase.ts";
-import { readPeer } from "../keys/peer-files.ts";
+import { readPins } from "../keys/peer-files.ts";
 import { judgePeer } from "../protocol/peers.ts";
 import { SessionInitiator } from "../protocol/session/initiator.ts";
 import { loadKem, loadSuite } from "../protocol/suite/load.ts";
@@ -43,7 +43,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
   const { folder, keys, binding } = client;
   const directory = await DirectoryAccess.of(suite, random, client, destination.directory, progress);
   const attempt: Attempt = { client: keys.name, device, directory: directory.client.address.url.origin };
-  const known = await readPeer(folder, device.name);
+  const known = await readPins(folder, device);
   const self = { name: keys.name, member: keys.member, bindingHash: binding.hash };
   progress.step(`asking ${attempt.directory} as ${keys.member} of ${keys.name}`);
 

@@ -4,11 +4,11 @@ import { Ed25519PrivateKey } from "../keys/ed25519.ts";
 import { PeerError } from "../keys/errors.ts";
 import type { MemberName, Name } from "../keys/names.ts";
 import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../keys/openssh.ts";
-import type { PeerFile } from "../keys/peer.ts";
+import type { PeerPins } from "../keys/peer.ts";
 import { signedTextFromJson } from "../keys/signed-text.ts";
 import type { X25519PrivateKey } from "../keys/x25519.ts";
 import { encodePrologue, type Party } from "../protocol/messages/prologue.ts";
-import { memberOf, type PeerClaim } from "../protocol/peers.ts";
+import type { PeerClaim } from "../protocol/peers.ts";
 import type { Progress } from "./progress.ts";
 import type { Attempt } from "./refusal-texts.ts";
 import { requestSession } from "./request-session.ts";
@@ -24,18 +24,17 @@ interface Device {
  */
 export function rememberedDevice(
   suite: CipherSuite,
-  known: PeerFile | undefined,
+  { owner, member }: PeerPins,
   device: Device,
   given: Fingerprint | undefined,
 ): PeerClaim | undefined {
-  const remembered = memberOf(known, device.member);
-  if (known === undefined || remembered === undefined) return undefined;
-  if (given !== undefined && given !== fingerprint(suite, parsePublicKeyLine(known.owner).blob)) return undefined;
+  if (owner === undefined || member?.owner !== owner.owner) return undefined;
+  if (given !== undefined && given !== fingerprint(suite, parsePublicKeyLine(owner.owner).blob)) return undefined;
   return {
     ...device,
     role: "device",
-    nameStatement: signedTextFromJson(known.statement),
-    binding: signedTextFromJson(remembered.binding),
+    nameStatement: signedTextFromJson(owner.statement),
+    binding: signedTextFromJson(member.binding),
   };
 }
 

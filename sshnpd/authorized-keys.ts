@@ -5,7 +5,7 @@ import { hex, utf8 } from "../keys/bytes.ts";
 import { SetupError } from "../keys/errors.ts";
 import type { PublicKeyLine } from "../keys/openssh.ts";
 import { shellWord } from "../keys/shell-word.ts";
-import { lockOpenFile } from "./kernel-lock.ts";
+import { lockOpenFile } from "../keys/kernel-lock.ts";
 
 /**
  * Adds a line for `key` to `.ssh/authorized_keys` below `home`, unless a line there has the key already, whatever

@@ -1,13 +1,13 @@
 import type { CipherSuite } from "../keys/cipher-suite.ts";
-import { SetupError } from "../keys/errors.ts";
+import { SecurityError, SetupError } from "../keys/errors.ts";
 import { type Name, parseName } from "../keys/names.ts";
 import { type Fingerprint, fingerprint, parseFingerprint, parsePublicKeyLine } from "../keys/openssh.ts";
-import type { PeerFile } from "../keys/peer.ts";
-import { readPeer, writePeer } from "../keys/peer-files.ts";
+import type { OwnerPin, PeerPins, PinOrigin } from "../keys/peer.ts";
+import { arePinned, lockPins, readPins, writePins } from "../keys/peer-files.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import { LINK_NAMES } from "../protocol/limits.ts";
-import { type JudgedPeer, judgeOwner, judgePeer, type PeerClaim } from "../protocol/peers.ts";
+import { type JudgedOwner, type JudgedPeer, judgeOwner, judgePeer, type PeerClaim } from "../protocol/peers.ts";
 import { verifyNameStatement } from "../protocol/statements.ts";
 import type { Standing } from "./access.ts";
 
@@ -49,8 +49,6 @@ export class Clients {
   readonly #keys: PrivateFolder;
   readonly #listed: ListedClients;
   readonly #tell: (text: string) => void;
-  /** Writers of pins follow each other, so that none undoes what another has just written. */
-  #writing: Promise<unknown> = Promise.resolve();
 
   /** `tell` gets a line for people whenever something is pinned. */
   constructor(suite: CipherSuite, keys: PrivateFolder, listed: ListedClients, tell: (text: string) => void) {
@@ -67,9 +65,7 @@ export class Clients {
 
   /** @throws {SetupError} E_BAD_KEY_FILE when what is remembered of the name cannot be read. */
   async standingOf(name: Name): Promise<Standing> {
-    if (!this.#listed.has(name)) return "unlisted";
-    if (this.#listed.get(name) !== undefined) return "known";
-    return (await readPeer(this.#keys, name)) === undefined ? "unresolved" : "known";
+    return this.#listed.has(name) ? this.#standingOf(name, await this.#ownerOf(name)) : "unlisted";
   }
 
   /** The listed names whose owner key is neither given nor pinned: what to ask the directory for. */
@@ -83,7 +79,7 @@ export class Clients {
   async describe(): Promise<string[]> {
     const lines: string[] = [];
     for (const [name, given] of this.#listed) {
-      const known = await readPeer(this.#keys, name);
+      const known = await this.#ownerOf(name);
       if (given !== undefined) lines.push(pinLine(name, given, "given"));
       else if (known !== undefined) lines.push(pinLine(name, this.#fingerprintOf(known), known.origin));
       else lines.push(`${name} is not pinned yet: asking the directory for its owner key. Until then it is refused.`);
@@ -92,32 +88,38 @@ export class Clients {
   }
 
   /**
-   * Judges a claim against what is given and pinned. Of a name that is not listed nothing is looked up: the judgement
-   * then serves to seal a refusal to it, and no more.
+   * Judges a claim against what is given and pinned, and says how the name stands by the same look at the pins. Of a name
+   * that is not listed nothing is looked up. Unless it is known, the judgement serves to seal a refusal to it, and no more.
    * @throws {SecurityError} as judgePeer.
    */
-  async judge(claim: PeerClaim, now: number): Promise<JudgedPeer> {
+  async judge(claim: PeerClaim, now: number): Promise<JudgedPeer & { readonly standing: Standing }> {
     const given = this.#listed.get(claim.name);
-    const known = this.#listed.has(claim.name) ? await readPeer(this.#keys, claim.name) : undefined;
-    return judgePeer(this.#suite, claim, { known, given }, now);
+    const known = this.#listed.has(claim.name) ? await readPins(this.#keys, claim) : NOTHING;
+    const standing = this.#standingOf(claim.name, known.owner);
+    return { ...judgePeer(this.#suite, claim, { known, given }, now), standing };
   }
 
   /**
-   * Remembers a client that has proved itself. Judged once more, since another session may have pinned meanwhile.
-   * @throws {SecurityError} as judgePeer; {SetupError} E_STORAGE.
+   * Remembers a client that has proved itself. Judged once more, since another session may have pinned meanwhile; a name
+   * that somebody has forgotten meanwhile is not pinned again, for no request makes a first contact.
+   * @throws {SecurityError} as judgePeer, E_OWNER_KEY also then; {SetupError} E_STORAGE.
    */
   async pin(claim: PeerClaim, now: number): Promise<void> {
-    await this.#inTurn(async () => {
-      const known = await readPeer(this.#keys, claim.name);
-      const { peer, ownerFingerprint } = judgePeer(
-        this.#suite,
-        claim,
-        { known, given: this.#listed.get(claim.name) },
-        now,
-      );
-      if (JSON.stringify(peer) === JSON.stringify(known)) return;
-      await writePeer(this.#keys, peer);
-      if (peer.owner !== known?.owner) this.#tell(pinLine(claim.name, ownerFingerprint, peer.origin));
+    const given = this.#listed.get(claim.name);
+    const judge = (known: PeerPins): JudgedPeer => {
+      const judged = judgePeer(this.#suite, claim, { known, given }, now);
+      if (!judged.firstContact) return judged;
+      throw new SecurityError("E_OWNER_KEY", `The pin of ${claim.name} was taken away while it asked.`);
+    };
+    const known = await readPins(this.#keys, claim);
+    if (arePinned(known, judge(known).pins)) return;
+    await lockPins(this.#keys, async () => {
+      const before = await readPins(this.#keys, claim);
+      const { pins, ownerFingerprint } = judge(before);
+      await writePins(this.#keys, before, pins);
+      if (pins.owner.owner !== before.owner?.owner) {
+        this.#tell(pinLine(claim.name, ownerFingerprint, pins.owner.origin));
+      }
     });
   }
 
@@ -130,27 +132,34 @@ export class Clients {
     const { name } = verifyNameStatement(this.#suite, statement).statement;
     const given = this.#listed.get(name);
     if (!this.#listed.has(name) || given !== undefined) return;
-    await this.#inTurn(async () => {
-      const known = await readPeer(this.#keys, name);
-      const { peer, ownerFingerprint, firstContact } = judgeOwner(this.#suite, name, statement, { known, given }, now);
+    const judge = (known: OwnerPin | undefined): JudgedOwner =>
+      judgeOwner(this.#suite, name, statement, { known, given }, now);
+    if (!judge(await this.#ownerOf(name)).firstContact) return;
+    await lockPins(this.#keys, async () => {
+      const { owner, ownerFingerprint, firstContact } = judge(await this.#ownerOf(name));
       if (!firstContact) return;
-      await writePeer(this.#keys, peer);
-      this.#tell(pinLine(name, ownerFingerprint, peer.origin));
+      await writePins(this.#keys, NOTHING, { ...NOTHING, owner });
+      this.#tell(pinLine(name, ownerFingerprint, owner.origin));
     });
   }
 
-  #fingerprintOf(peer: PeerFile): Fingerprint {
-    return fingerprint(this.#suite, parsePublicKeyLine(peer.owner).blob);
+  #standingOf(name: Name, known: OwnerPin | undefined): Standing {
+    if (!this.#listed.has(name)) return "unlisted";
+    return this.#listed.get(name) === undefined && known === undefined ? "unresolved" : "known";
   }
 
-  #inTurn<T>(write: () => Promise<T>): Promise<T> {
-    const result = this.#writing.then(write);
-    this.#writing = result.catch(() => undefined);
-    return result;
+  async #ownerOf(name: Name): Promise<OwnerPin | undefined> {
+    return (await readPins(this.#keys, { name, member: undefined })).owner;
+  }
+
+  #fingerprintOf(pin: OwnerPin): Fingerprint {
+    return fingerprint(this.#suite, parsePublicKeyLine(pin.owner).blob);
   }
 }
 
-function pinLine(name: Name, owner: Fingerprint, origin: PeerFile["origin"]): string {
+const NOTHING: PeerPins = { owner: undefined, member: undefined };
+
+function pinLine(name: Name, owner: Fingerprint, origin: PinOrigin): string {
   const why = {
     given: "given",
     "first contact": `first contact: not compared with anybody; give -m ${name}=SHA256:... to compare`,

@@ -107,7 +107,7 @@ export class Requests {
   }
 
   async #answer(notify: Notify, about: About): Promise<Answer> {
-    const { suite, clients, device, now } = this.#options;
+    const { suite, device, now } = this.#options;
     const { sid, client } = notify.prologue;
     const request = suite.sha256(notify.prologueBytes, notify.message1);
     const repeated = this.#answers.recall(sid, request);
@@ -117,8 +117,7 @@ export class Requests {
     const ticket = verifyNotify(suite, { device, keyList, now: now() }, notify);
     const { clientName: nameStatement, clientBinding: binding } = notify;
     const claim: PeerClaim = { name: client.name, member: client.member, role: "client", nameStatement, binding };
-    const standing = await clients.standingOf(client.name);
-    const responder = await this.#open(notify, claim);
+    const { standing, responder } = await this.#open(notify, claim);
 
     // A stranger's request is answered each time it comes: remembered ones would let anybody fill the cache.
     if (standing === "unlisted") return await this.#decide({ notify, claim, ticket, standing, responder, about });
@@ -131,17 +130,20 @@ export class Requests {
   }
 
   /** Opens msg1, which counts only from the member that the client's owner bound. */
-  async #open(notify: Notify, claim: PeerClaim): Promise<SessionResponder> {
+  async #open(
+    notify: Notify,
+    claim: PeerClaim,
+  ): Promise<{ readonly standing: Standing; readonly responder: SessionResponder }> {
     const { suite, random, loadKem, clients, deviceKey, now } = this.#options;
     const { prologue, prologueBytes, message1 } = notify;
-    const { binding } = await clients.judge(claim, now());
+    const { binding, standing } = await clients.judge(claim, now());
     if (hex(binding.hash) !== hex(prologue.client.bindingHash)) {
       throw new PeerError("E_STATEMENT", "A request names another binding of its client than it brings.");
     }
     const primitives = { suite, random, kem: await loadKem() };
     try {
       const request = { prologue, prologueBytes, message1, clientBinding: binding.statement };
-      return new SessionResponder(primitives, deviceKey, request);
+      return { standing, responder: new SessionResponder(primitives, deviceKey, request) };
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       throw new PeerError("E_DEVICE_UNREADABLE", "A request cannot be opened.", { cause: error });

@@ -14,7 +14,7 @@ import { SetupError } from "../keys/errors.ts";
 import type { MemberName, Name } from "../keys/names.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
-import { lockOpenFile } from "./kernel-lock.ts";
+import { lockOpenFile } from "../keys/kernel-lock.ts";
 
 export interface RunningLock {
   /** Gives it back and leaves nothing; the end of the process gives it back as well. */
@@ -23,7 +23,7 @@ export interface RunningLock {
 
 /**
  * Makes sure that one daemon at a time uses a member's keys from this folder, on this machine or in containers that share
- * the folder: by the kernel's lock on a file beside them, see kernel-lock.ts. A file that a killed daemon left is not
+ * the folder: by the kernel's lock on a file beside them, see keys/kernel-lock.ts. A file that a killed daemon left is not
  * locked and so refuses nobody; what stands in it is told to people and never relied on.
  *
  * Whoever has the lock may remove the file. Another process that had it open by then gets the lock of a file that is no

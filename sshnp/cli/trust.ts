@@ -1,13 +1,13 @@
 import { Command, CommanderError } from "commander";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
+import { tellUsageErrorsAsOurs } from "../../keys/command-line.ts";
 import { DeniedError } from "../../keys/errors.ts";
 import { keysFolderPath } from "../../keys/keys-folder.ts";
-import { hostName, isMember, isName, type MemberName, type Name, parseHostName, parseName } from "../../keys/names.ts";
+import { hostName, parseHostName, parseName } from "../../keys/names.ts";
 import { fingerprint, parseFingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
-import type { PeerFile } from "../../keys/peer.ts";
-import { forgetPeer, listPeers, readPeer, withAccepted, writePeer } from "../../keys/peer-files.ts";
+import { withAccepted } from "../../keys/peer.ts";
+import { listPins, lockPins, readPins, removePin, type Subject, writePins } from "../../keys/peer-files.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
-import { memberOf } from "../../protocol/peers.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { parseKeysFolder } from "../command-line.ts";
 import { noClientKeys } from "../refusal-texts.ts";
@@ -34,64 +34,78 @@ export async function trust(words: readonly string[]): Promise<CommandEnd> {
     .action(async (subject: string, { keys }: { readonly keys?: string }) =>
       forget(await openFolder(keys), parseSubject(subject)),
     );
-  for (const each of [command, ...command.commands]) each.exitOverride();
+  tellUsageErrorsAsOurs(command);
   try {
     await command.parseAsync(words, { from: "user" });
     return { status: 0, error: undefined };
   } catch (error) {
-    // commander has told its own errors; help exits 0.
+    // The help was printed, because it was asked for or because nothing was.
     if (error instanceof CommanderError) return { status: error.exitCode === 0 ? 0 : 2, error: undefined };
     throw error;
   }
 }
 
-interface Subject {
-  readonly name: Name;
-  /** Of a host; undefined for a name. */
-  readonly member: MemberName | undefined;
-}
-
 async function list(keys: PrivateFolder): Promise<void> {
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
-  for (const peer of await listPeers(keys)) {
-    const since = `${new Date(peer.since).toISOString().slice(0, 10)}, ${peer.origin}`;
-    print([peer.name, "owner", fingerprintOf(suite, peer.owner), since]);
-    for (const { member, hostKeys } of peer.members) {
-      if (!isMember(member) || !isName(peer.name)) continue;
-      const host = hostName({ name: peer.name, member });
-      for (const line of hostKeys) print([host, parsePublicKeyLine(line).type, fingerprintOf(suite, line), ""]);
+  for (const subject of await listPins(keys)) {
+    const { owner, member } = await readPins(keys, subject);
+    const pin = subject.member === undefined ? owner : member;
+    if (pin === undefined) continue; // forgotten meanwhile
+    if ("hostKeys" in pin) {
+      for (const line of pin.hostKeys) {
+        print([nameOf(subject), parsePublicKeyLine(line).type, fingerprintOf(suite, line), ""]);
+      }
+    } else {
+      const since = `${new Date(pin.since).toISOString().slice(0, 10)}, ${pin.origin}`;
+      print([nameOf(subject), "owner", fingerprintOf(suite, pin.owner), since]);
     }
-    for (const accepted of peer.accepted) print([peer.name, "accepted", accepted, "for the next connect"]);
+    for (const accepted of pin.accepted) print([nameOf(subject), "accepted", accepted, "for the next connect"]);
   }
 }
 
+/** What is accepted for a host is a host key of that host, and what is accepted for a name its owner key. */
 async function accept(keys: PrivateFolder, subject: Subject, text: string): Promise<void> {
-  const peer = await pinned(keys, subject);
-  await writePeer(keys, withAccepted(peer, parseFingerprint(text)));
+  const accepted = parseFingerprint(text);
+  await lockPins(keys, async () => {
+    const pins = await readPins(keys, subject);
+    const { owner, member } = pins;
+    if (subject.member === undefined) {
+      if (owner === undefined) throw notPinned(subject);
+      await writePins(keys, pins, { ...pins, owner: withAccepted(owner, accepted) });
+    } else {
+      if (member === undefined) throw notPinned(subject);
+      await writePins(keys, pins, { ...pins, member: withAccepted(member, accepted) });
+    }
+  });
   say(`${nameOf(subject)} may come with ${text} at the next connect.`);
 }
 
 async function forget(keys: PrivateFolder, subject: Subject): Promise<void> {
-  const peer = await pinned(keys, subject);
   const { name, member } = subject;
-  for (const entry of peer.members) {
-    const concerned = member === undefined || entry.member === member;
-    if (concerned && isMember(entry.member)) await forgetKnownHosts(keys, { name, member: entry.member });
-  }
-  if (member === undefined) await forgetPeer(keys, name);
-  else {
-    // The member's own key stays pinned: it hangs on the owner's signature, not on the SSH server.
-    const members = peer.members.map((entry) => (entry.member === member ? { ...entry, hostKeys: [] } : entry));
-    await writePeer(keys, { ...peer, members });
-  }
+  await lockPins(keys, async () => {
+    const pinned = (await listPins(keys)).filter(
+      (other) => other.name === name && (member === undefined || other.member === member),
+    );
+    if (pinned.length === 0) throw notPinned(subject);
+    // The name comes last, so that no member outlives it if this is broken off.
+    for (const each of pinned.toReversed()) {
+      if (each.member !== undefined) await forgetKnownHosts(keys, { name, member: each.member });
+      if (member === undefined) await removePin(keys, each);
+      else await forgetHostKeys(keys, each);
+    }
+  });
   say(`${nameOf(subject)} is forgotten; the next connect takes the keys that it then has.`);
 }
 
-/** @throws {DeniedError} E_UNKNOWN_NAME when nothing is pinned for it. */
-async function pinned(keys: PrivateFolder, subject: Subject): Promise<PeerFile> {
-  const peer = await readPeer(keys, subject.name);
-  if (peer !== undefined && (subject.member === undefined || memberOf(peer, subject.member) !== undefined)) return peer;
-  throw new DeniedError("E_UNKNOWN_NAME", `Nothing is pinned for ${nameOf(subject)}.`, {
+/** The member's own key stays pinned: it hangs on the owner's signature, not on the SSH server. */
+async function forgetHostKeys(keys: PrivateFolder, subject: Subject): Promise<void> {
+  const pins = await readPins(keys, subject);
+  if (pins.member === undefined) return;
+  await writePins(keys, pins, { ...pins, member: { ...pins.member, hostKeys: [], accepted: [] } });
+}
+
+function notPinned(subject: Subject): DeniedError {
+  return new DeniedError("E_UNKNOWN_NAME", `Nothing is pinned for ${nameOf(subject)}.`, {
     next: "See what is: sshnp trust ls",
   });
 }

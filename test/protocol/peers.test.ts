@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { concat, hex, utf8 } from "../../keys/bytes.ts";
+import { utf8 } from "../../keys/bytes.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
-import { ed25519Line, fingerprint, parsePublicKeyLine, sshString } from "../../keys/openssh.ts";
-import { withAccepted } from "../../keys/peer-files.ts";
+import { ed25519Line, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
+import { type PeerPins, withAccepted } from "../../keys/peer.ts";
 import { signSshsig } from "../../keys/sshsig.ts";
-import { judgeHostKeys, judgePeer, memberOf, type PeerClaim } from "../../protocol/peers.ts";
+import { judgeOwner, judgePeer, type PeerClaim } from "../../protocol/peers.ts";
 import { signFirstBinding, signFirstNameStatement } from "../../protocol/statements.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { cast, NOW, repeatableRandom } from "./fixtures.ts";
@@ -19,10 +19,11 @@ const claim: PeerClaim = {
   binding: device.binding,
 };
 const ownerFingerprint = fingerprint(suite, parsePublicKeyLine(ed25519Line(device.owner.publicKey)).blob);
-const nothing = { known: undefined, given: undefined };
+const NOBODY: PeerPins = { owner: undefined, member: undefined };
+const nothing = { known: NOBODY, given: undefined };
 
 /** The same name, said to belong to somebody else, with everything signed as it should be. */
-function swapped(): { claim: PeerClaim; fingerprint: ReturnType<typeof fingerprint> } {
+function swapped(): { claim: PeerClaim; owner: Ed25519PrivateKey; fingerprint: ReturnType<typeof fingerprint> } {
   const owner = Ed25519PrivateKey.generate(suite, random);
   const line = ed25519Line(owner.publicKey);
   const { name, member, x25519, ed25519 } = device;
@@ -40,6 +41,7 @@ function swapped(): { claim: PeerClaim; fingerprint: ReturnType<typeof fingerpri
         expires: null,
       }),
     },
+    owner,
     fingerprint: fingerprint(suite, parsePublicKeyLine(line).blob),
   };
 }
@@ -56,55 +58,86 @@ function later(seq: number, x25519 = client.x25519): PeerClaim {
   return { ...claim, binding: { text, signature: signSshsig(suite, device.owner, "sshnp-binding@v1", utf8(text)) } };
 }
 
+/** A later statement of the same name by the same owner. */
+function renamed(seq: number, expires: number | null) {
+  const fields = { ...(JSON.parse(device.nameStatement.text) as object), seq, prev: "0".repeat(64), expires };
+  const text = JSON.stringify(fields);
+  return { text, signature: signSshsig(suite, device.owner, "sshnp-name@v1", utf8(text)) };
+}
+
 describe("a peer", () => {
   test("is a first contact once, and known afterwards", () => {
     const first = judgePeer(suite, claim, nothing, NOW);
     expect(first.firstContact).toBe(true);
     expect(first.ownerFingerprint).toBe(ownerFingerprint);
-    const second = judgePeer(suite, claim, { known: first.peer, given: undefined }, NOW + 1);
+    const second = judgePeer(suite, claim, { known: first.pins, given: undefined }, NOW + 1);
     expect(second.firstContact).toBe(false);
-    expect(second.peer).toEqual(first.peer);
+    expect(second.pins).toEqual(first.pins);
   });
 
   test("is no first contact when its fingerprint was given", () => {
-    const judged = judgePeer(suite, claim, { known: undefined, given: ownerFingerprint }, NOW);
+    const judged = judgePeer(suite, claim, { known: NOBODY, given: ownerFingerprint }, NOW);
     expect(judged.firstContact).toBe(false);
-    expect(judged.peer.origin).toBe("given");
+    expect(judged.pins.owner.origin).toBe("given");
   });
 
   test("with another owner key than the pinned one is refused, with both fingerprints", () => {
-    const { peer } = judgePeer(suite, claim, nothing, NOW);
+    const { pins } = judgePeer(suite, claim, nothing, NOW);
     const other = swapped();
-    const judge = () => judgePeer(suite, other.claim, { known: peer, given: undefined }, NOW);
+    const judge = () => judgePeer(suite, other.claim, { known: pins, given: undefined }, NOW);
     expect(judge).toThrow(ownerFingerprint);
     expect(judge).toThrow(other.fingerprint);
     expect(judge).toThrow(expect.objectContaining({ code: "E_OWNER_KEY" }));
   });
 
   test("with another owner key than the given one is refused at first contact", () => {
-    const judge = () => judgePeer(suite, swapped().claim, { known: undefined, given: ownerFingerprint }, NOW);
+    const judge = () => judgePeer(suite, swapped().claim, { known: NOBODY, given: ownerFingerprint }, NOW);
     expect(judge).toThrow(expect.objectContaining({ code: "E_OWNER_KEY" }));
   });
 
   test("may change its owner key to the accepted one and to no other", () => {
-    const { peer } = judgePeer(suite, claim, nothing, NOW);
+    const { pins } = judgePeer(suite, claim, nothing, NOW);
     const expected = swapped();
-    const known = withAccepted(peer, expected.fingerprint);
-    expect(judgePeer(suite, expected.claim, { known, given: undefined }, NOW).peer.origin).toBe("accepted");
+    const known = { ...pins, owner: withAccepted(pins.owner, expected.fingerprint) };
+    expect(judgePeer(suite, expected.claim, { known, given: undefined }, NOW).pins.owner).toMatchObject({
+      origin: "accepted",
+      accepted: [],
+    });
     expect(() => judgePeer(suite, swapped().claim, { known, given: undefined }, NOW)).toThrow("OWNER KEY CHANGED");
   });
 
-  test("keeps its host keys and other members when one binding is newer, and never goes back", () => {
-    const { peer } = judgePeer(suite, claim, nothing, NOW);
-    const newer = judgePeer(suite, later(2), { known: peer, given: undefined }, NOW);
+  test("gets no other owner key by what was accepted as host key of one of its members", () => {
+    const { pins } = judgePeer(suite, claim, nothing, NOW);
+    const other = swapped();
+    const known = { ...pins, member: withAccepted(pins.member, other.fingerprint) };
+    const judge = () => judgePeer(suite, other.claim, { known, given: undefined }, NOW);
+    expect(judge).toThrow(expect.objectContaining({ code: "E_OWNER_KEY" }));
+  });
+
+  test("with another owner keeps the host keys of its machine, and is bound anew", () => {
+    const { pins } = judgePeer(suite, later(7), nothing, NOW);
+    const other = swapped();
+    const hostKeys = [ed25519Line(other.owner.publicKey)];
+    const known = {
+      owner: withAccepted(pins.owner, other.fingerprint),
+      member: { ...pins.member, hostKeys, accepted: [ownerFingerprint] },
+    };
+    const { member } = judgePeer(suite, other.claim, { known, given: undefined }, NOW).pins;
+    expect(member).toMatchObject({ owner: hostKeys[0], hostKeys, accepted: [ownerFingerprint] });
+    expect(member.binding.text).toBe(other.claim.binding.text);
+  });
+
+  test("goes to its newer binding and never back", () => {
+    const { pins } = judgePeer(suite, claim, nothing, NOW);
+    const newer = judgePeer(suite, later(2), { known: pins, given: undefined }, NOW);
     expect(newer.binding.statement.x25519.equals(client.x25519.publicKey)).toBe(true);
-    const back = () => judgePeer(suite, claim, { known: newer.peer, given: undefined }, NOW);
+    const back = () => judgePeer(suite, claim, { known: newer.pins, given: undefined }, NOW);
     expect(back).toThrow(expect.objectContaining({ code: "E_MEMBER_KEY" }));
   });
 
   test("cannot have two bindings of one number", () => {
-    const { peer } = judgePeer(suite, claim, nothing, NOW);
-    const judge = () => judgePeer(suite, later(1), { known: peer, given: undefined }, NOW);
+    const { pins } = judgePeer(suite, claim, nothing, NOW);
+    const judge = () => judgePeer(suite, later(1), { known: pins, given: undefined }, NOW);
     expect(judge).toThrow(expect.objectContaining({ code: "E_MEMBER_KEY" }));
   });
 
@@ -132,55 +165,22 @@ describe("a peer", () => {
     expect(judgePeer(suite, { ...claim, binding }, nothing, NOW + 9).firstContact).toBe(true);
     expect(() => judgePeer(suite, { ...claim, binding }, nothing, NOW + 10)).toThrow("expired");
   });
-});
 
-describe("host keys", () => {
-  const host = "mygateway.device.np";
-  const { peer } = judgePeer(suite, claim, nothing, NOW);
-  const key = () => parsePublicKeyLine(ed25519Line(Ed25519PrivateKey.generate(suite, random).publicKey)).blob;
-  const ecdsa = (x: number) =>
-    concat(
-      sshString("ecdsa-sha2-nistp256"),
-      sshString("nistp256"),
-      sshString(Uint8Array.of(4, ...new Uint8Array(64).fill(x))),
-    );
-  const [first, second] = [key(), key()];
-  const pinned = judgeHostKeys(suite, host, peer, device.member, [first]).peer;
-
-  test("are pinned at the first connect and match afterwards", () => {
-    expect(memberOf(pinned, device.member)?.hostKeys).toEqual([parsePublicKeyLine(ed25519LineOf(first)).line]);
-    expect(judgeHostKeys(suite, host, pinned, device.member, [first]).peer).toEqual(pinned);
+  test("is refused when the statement of its name has expired, however it is known", () => {
+    const expiring = { ...claim, nameStatement: renamed(2, NOW + 10) };
+    const { pins, firstContact } = judgePeer(suite, expiring, nothing, NOW + 9);
+    expect(firstContact).toBe(true);
+    for (const memory of [nothing, { known: pins, given: undefined }, { known: pins, given: ownerFingerprint }]) {
+      const judge = () => judgePeer(suite, expiring, memory, NOW + 10);
+      expect(judge).toThrow(expect.objectContaining({ code: "E_STATEMENT" }));
+    }
   });
 
-  test("that changed are refused, with both fingerprints and the way to accept exactly the new one", () => {
-    const judge = () => judgeHostKeys(suite, host, pinned, device.member, [second]);
-    expect(judge).toThrow(fingerprint(suite, first));
-    expect(judge).toThrow(fingerprint(suite, second));
-    expect(judge).toThrow(
-      expect.objectContaining({
-        code: "E_HOST_KEY",
-        next: expect.stringContaining(`sshnp trust accept ${host} ${fingerprint(suite, second)}`) as string,
-      }),
-    );
-    const known = withAccepted(pinned, fingerprint(suite, second));
-    const accepted = judgeHostKeys(suite, host, known, device.member, [second]).peer;
-    expect(judgeHostKeys(suite, host, accepted, device.member, [second]).peer.accepted).toEqual([]);
-    expect(() => judgeHostKeys(suite, host, accepted, device.member, [first])).toThrow("HOST KEY CHANGED");
-    expect(() => judgeHostKeys(suite, host, known, device.member, [key()])).toThrow("HOST KEY CHANGED");
-  });
-
-  test("may grow by a type, and may not trade one type for another", () => {
-    const grown = judgeHostKeys(suite, host, pinned, device.member, [first, ecdsa(1)]).peer;
-    expect(memberOf(grown, device.member)?.hostKeys).toHaveLength(2);
-    expect(() => judgeHostKeys(suite, host, grown, device.member, [first, ecdsa(2)])).toThrow("HOST KEY CHANGED");
-    expect(() => judgeHostKeys(suite, host, pinned, device.member, [ecdsa(1)])).toThrow("HOST KEY CHANGED");
-  });
-
-  test("that do not parse are refused", () => {
-    expect(() => judgeHostKeys(suite, host, peer, device.member, [concat(first, Uint8Array.of(0))])).toThrow();
+  test("is remembered with the newest statement of its name", () => {
+    const judge = (seq: number, known: PeerPins["owner"]) =>
+      judgeOwner(suite, device.name, renamed(seq, null), { known, given: undefined }, NOW + seq).owner;
+    const second = judge(2, judge(1, undefined));
+    expect(second).toMatchObject({ since: NOW + 1, statement: { text: renamed(2, null).text } });
+    expect(judge(1, second)).toEqual(second);
   });
 });
-
-function ed25519LineOf(blob: Uint8Array): string {
-  return `ssh-ed25519 ${Buffer.from(hex(blob), "hex").toString("base64")}`;
-}

@@ -1,19 +1,22 @@
-import { stat } from "node:fs/promises";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { concat } from "../../keys/bytes.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { concat, hex, utf8 } from "../../keys/bytes.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { ed25519Line, fingerprint, parsePublicKeyLine, sshString } from "../../keys/openssh.ts";
-import { readPeer } from "../../keys/peer-files.ts";
+import { readPins } from "../../keys/peer-files.ts";
+import { parseMember } from "../../keys/names.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
+import { signSshsig } from "../../keys/sshsig.ts";
 import type { PeerClaim } from "../../protocol/peers.ts";
 import { signFirstBinding, signFirstNameStatement } from "../../protocol/statements.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { pinDevice } from "../../sshnp/pins.ts";
+import { type Bundle, bundle } from "../keys/bundle.ts";
 import { cast, NOW } from "../protocol/fixtures.ts";
 import { type Exit, runCommand, runProcess } from "../support/processes.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
+import { claimToJson } from "./claim-json.ts";
 
 const { device, random } = cast(suite);
 const claim: PeerClaim = {
@@ -39,10 +42,9 @@ test("a device is pinned, and ssh finds its host keys", async () => {
   const file = join(keys.path, "state", `known_hosts.${HOST}`);
   expect(await readFile(file, "utf8")).toBe(`${HOST} ${first.line}\n`);
   expect((await stat(file)).mode & 0o777).toBe(0o600);
-  expect(await readPeer(keys, device.name)).toMatchObject({
-    owner: ed25519Line(device.owner.publicKey),
-    origin: "first contact",
-    members: [{ member: "mygateway", hostKeys: [first.line] }],
+  expect(await readPins(keys, device)).toMatchObject({
+    owner: { owner: ed25519Line(device.owner.publicKey), origin: "first contact" },
+    member: { member: "mygateway", hostKeys: [first.line] },
   });
   const found = await runProcess("ssh-keygen", ["-F", HOST, "-f", file], { env: { HOME: folder.path } });
   expect(found.stdout).toContain(first.line);
@@ -58,11 +60,17 @@ test("nothing is written again when nothing has changed", async () => {
   const keys = await keysIn(folder);
   const key = hostKey();
   await pin(keys, [key.blob]);
-  const files = ["peer.@device.json", `known_hosts.${HOST}`].map((name) => join(keys.path, "state", name));
+  const files = ["peer.@device.json", "peer.@device.mygateway.json", `known_hosts.${HOST}`].map((name) =>
+    join(keys.path, "state", name),
+  );
   const before = await Promise.all(files.map((file) => stat(file)));
   await pin(keys, [key.blob]);
   const after = await Promise.all(files.map((file) => stat(file)));
   expect(after.map(({ ino }) => ino)).toEqual(before.map(({ ino }) => ino));
+
+  await rm(join(keys.path, "state", "pins.lock"));
+  await pin(keys, [key.blob]);
+  expect(await readdir(join(keys.path, "state"))).not.toContain("pins.lock"); // and so no lock is taken
 });
 
 test("another owner key than the pinned one writes nothing, unless a person gave or accepted it", async () => {
@@ -70,14 +78,114 @@ test("another owner key than the pinned one writes nothing, unless a person gave
   const keys = await keysIn(folder);
   const key = hostKey();
   await pin(keys, [key.blob]);
-  const before = await readPeer(keys, device.name);
+  const before = await readPins(keys, device);
   const other = otherOwner();
   await expect(pin(keys, [key.blob], other.claim)).rejects.toThrow(expect.objectContaining({ code: "E_OWNER_KEY" }));
-  expect(await readPeer(keys, device.name)).toEqual(before);
+  expect(await readPins(keys, device)).toEqual(before);
 
   expect((await trust(keys, "accept", "@device", other.fingerprint)).code).toBe(0);
   await pin(keys, [key.blob], other.claim);
-  expect(await readPeer(keys, device.name)).toMatchObject({ owner: other.line, origin: "accepted" });
+  expect(await readPins(keys, device)).toMatchObject({
+    owner: { owner: other.line, origin: "accepted" },
+    member: { owner: other.line, hostKeys: [key.line] },
+  });
+});
+
+test("what is accepted for a device is no owner key, and no host key of another device", async () => {
+  await using folder = await temporaryFolder();
+  const keys = await keysIn(folder);
+  const [key, changed] = [hostKey(), hostKey()];
+  const printer = deviceCalled("printer");
+  await pin(keys, [key.blob]);
+  await pin(keys, [key.blob], printer);
+  const other = otherOwner();
+  expect((await trust(keys, "accept", HOST, other.fingerprint)).code).toBe(0);
+  await expect(pin(keys, [key.blob], other.claim)).rejects.toMatchObject({ code: "E_OWNER_KEY" });
+  expect((await trust(keys, "accept", HOST, changed.fingerprint)).code).toBe(0);
+  await expect(pin(keys, [changed.blob], printer)).rejects.toMatchObject({ code: "E_HOST_KEY" });
+  expect((await trust(keys, "accept", "@device", changed.fingerprint)).code).toBe(0);
+  await expect(pin(keys, [changed.blob], printer)).rejects.toMatchObject({ code: "E_HOST_KEY" });
+  await pin(keys, [changed.blob]);
+});
+
+test("ssh keeps the host keys that a device leaves out", async () => {
+  await using folder = await temporaryFolder();
+  const keys = await keysIn(folder);
+  const key = hostKey();
+  const ecdsa = concat(
+    sshString("ecdsa-sha2-nistp256"),
+    sshString("nistp256"),
+    sshString(Uint8Array.of(4, ...new Uint8Array(64))),
+  );
+  await pin(keys, [key.blob, ecdsa]);
+  const file = join(keys.path, "state", `known_hosts.${HOST}`);
+  const before = await readFile(file, "utf8");
+  await pin(keys, [ecdsa]);
+  expect(await readFile(file, "utf8")).toBe(before);
+  await rm(file);
+  await pin(keys, [ecdsa]);
+  expect(await readFile(file, "utf8")).toBe(before);
+});
+
+describe("many sessions at once, each in a process of its own", () => {
+  let script: Bundle;
+  beforeAll(async () => {
+    script = await bundle("../sshnp/pin-script.ts");
+  });
+  afterAll(() => script.folder.remove());
+
+  const names = Array.from({ length: 8 }, (_, index) => `device${index}`);
+  const inProcess = async (keys: PrivateFolder, whom: PeerClaim, blob: Uint8Array): Promise<void> => {
+    const proved = { claim: claimToJson(whom), hostKey: hex(blob), now: NOW };
+    const exit = await runProcess(process.execPath, [script.file, keys.path, JSON.stringify(proved)], {
+      env: { HOME: keys.path },
+    });
+    expect(exit).toMatchObject({ code: 0, stderr: "" });
+  };
+
+  test("eight devices of one name that are met for the first time are all pinned", async () => {
+    await using folder = await temporaryFolder();
+    const keys = await keysIn(folder);
+    const devices = names.map((member) => ({ claim: deviceCalled(member), key: hostKey() }));
+    await Promise.all(devices.map(({ claim: whom, key }) => inProcess(keys, whom, key.blob)));
+    for (const { claim: whom, key } of devices) {
+      expect(await readPins(keys, whom)).toMatchObject({
+        owner: { origin: "first contact" },
+        member: { hostKeys: [key.line], binding: { text: whom.binding.text } },
+      });
+      const known = join(keys.path, "state", `known_hosts.${whom.member}.device.np`);
+      expect(await readFile(known, "utf8")).toBe(`${whom.member}.device.np ${key.line}\n`);
+    }
+  });
+
+  test("eight sessions to one device leave the newest of its bindings", async () => {
+    await using folder = await temporaryFolder();
+    const keys = await keysIn(folder);
+    const key = hostKey();
+    await Promise.allSettled([1, 2, 3, 4, 5, 6, 7, 8].map((seq) => inProcess(keys, boundAs(seq), key.blob)));
+    expect(await readPins(keys, device)).toMatchObject({
+      member: { hostKeys: [key.line], binding: { text: boundAs(8).binding.text } },
+    });
+  });
+
+  test("what a person accepts or forgets meanwhile is not undone", async () => {
+    await using folder = await temporaryFolder();
+    const keys = await keysIn(folder);
+    const key = hostKey();
+    await pin(keys, [key.blob]);
+    await pin(keys, [key.blob], deviceCalled("printer"));
+    const accepted = names.map(() => hostKey().fingerprint);
+    const all = await Promise.all([
+      ...accepted.map((text) => trust(keys, "accept", HOST, text)),
+      trust(keys, "forget", "printer.device.np"),
+      ...[2, 3, 4].map((seq) => inProcess(keys, boundAs(seq), key.blob).catch(() => undefined)),
+    ]);
+    for (const exit of all) if (exit !== undefined) expect(exit.code).toBe(0);
+    const { member } = await readPins(keys, device);
+    expect(member?.accepted.toSorted()).toEqual(accepted.toSorted());
+    expect(member?.binding.text).toBe(boundAs(4).binding.text);
+    expect((await readPins(keys, deviceCalled("printer"))).member?.hostKeys).toEqual([]);
+  });
 });
 
 test("sshnp trust shows, accepts and forgets", async () => {
@@ -92,7 +200,7 @@ test("sshnp trust shows, accepts and forgets", async () => {
 
   expect(await trust(keys, "accept", HOST, changed.fingerprint)).toMatchObject({ code: 0, stdout: "" });
   expect((await trust(keys, "ls")).stdout).toBe(
-    `${pins}@device\taccepted\t${changed.fingerprint}\tfor the next connect\n`,
+    `${pins}${HOST}\taccepted\t${changed.fingerprint}\tfor the next connect\n`,
   );
   await expect(pin(keys, [third.blob])).rejects.toThrow(expect.objectContaining({ code: "E_HOST_KEY" }));
   await pin(keys, [changed.blob]);
@@ -105,7 +213,7 @@ test("sshnp trust shows, accepts and forgets", async () => {
   await pin(keys, [third.blob]);
 
   expect((await trust(keys, "forget", "@device")).code).toBe(0);
-  expect(await readPeer(keys, device.name)).toBeUndefined();
+  expect(await readPins(keys, device)).toEqual({ owner: undefined, member: undefined });
   await expect(stat(join(keys.path, "state", `known_hosts.${HOST}`))).rejects.toThrow("ENOENT");
 });
 
@@ -161,4 +269,23 @@ function otherOwner(): { readonly claim: PeerClaim; readonly line: string; reado
   });
   const text = fingerprint(suite, parsePublicKeyLine(line).blob);
   return { claim: { ...claim, nameStatement, binding }, line, fingerprint: text };
+}
+
+/** Another device of the same owner. */
+function deviceCalled(text: string): PeerClaim {
+  const { name, x25519, ed25519, owner } = device;
+  const member = parseMember(text);
+  const binding = signFirstBinding(suite, random, owner, {
+    ...{ name, member, role: "device", issued: NOW, expires: null },
+    x25519: x25519.publicKey,
+    ed25519: ed25519.publicKey,
+  });
+  return { ...claim, member, binding };
+}
+
+/** The device with its binding of this number. */
+function boundAs(seq: number): PeerClaim {
+  const fields = JSON.parse(device.binding.text) as object;
+  const text = JSON.stringify({ ...fields, seq, prev: seq === 1 ? null : "0".repeat(64) });
+  return { ...claim, binding: { text, signature: signSshsig(suite, device.owner, "sshnp-binding@v1", utf8(text)) } };
 }

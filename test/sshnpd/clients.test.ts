@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { ed25519Line, type Fingerprint, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
-import { readPeer } from "../../keys/peer-files.ts";
+import { listPins, readPins, removePin } from "../../keys/peer-files.ts";
 import { LINK_NAMES } from "../../protocol/limits.ts";
 import type { PeerClaim } from "../../protocol/peers.ts";
 import { signFirstBinding, signFirstNameStatement } from "../../protocol/statements.ts";
@@ -15,6 +15,7 @@ import { clientBinding, clientOwner, people, random, type Stage, setStage, suite
 const { client } = people;
 const OTHER = Ed25519PrivateKey.generate(suite, random);
 const OTHER_OWNER = fingerprint(suite, parsePublicKeyLine(ed25519Line(OTHER.publicKey)).blob);
+const OWNER = { name: client.name, member: undefined };
 const NOTHING = { current: () => Promise.resolve([]) };
 
 test.each([
@@ -83,7 +84,8 @@ test("a bare name is resolved by the directory's word once, told and stored, and
   const line = `@client is pinned to ${clientOwner} (first contact: not compared with anybody; give -m @client=SHA256:... to compare)`;
   expect(stage.told).toEqual([line]);
   expect(await stage.clients.describe()).toEqual([line]);
-  expect(await readPeer(stage.keys, client.name)).toMatchObject({ origin: "first contact", members: [] });
+  expect(await listPins(stage.keys)).toEqual([OWNER]);
+  expect((await readPins(stage.keys, OWNER)).owner?.origin).toBe("first contact");
 });
 
 test("a second word of the directory changes no pin", async () => {
@@ -92,7 +94,7 @@ test("a second word of the directory changes no pin", async () => {
   await stage.clients.learn(client.nameStatement, NOW);
   await expect(stage.clients.learn(statementBy(OTHER), NOW)).rejects.toMatchObject({ code: "E_OWNER_KEY" });
   expect(stage.told).toHaveLength(1);
-  expect((await readPeer(stage.keys, client.name))?.owner).toBe(ed25519Line(client.owner.publicKey));
+  expect((await readPins(stage.keys, OWNER)).owner?.owner).toBe(ed25519Line(client.owner.publicKey));
 });
 
 test("the directory's word counts for nothing that was not asked for", async () => {
@@ -111,15 +113,14 @@ test("a fingerprint that was given is not asked for, and stands above a pin", as
   expect([await given.clients.unresolved(), await given.clients.standingOf(client.name)]).toEqual([[], "known"]);
   expect(await given.clients.describe()).toEqual([`@client is pinned to ${clientOwner} (given)`]);
   await given.clients.learn(statementBy(OTHER), NOW);
-  expect([given.told, await readPeer(given.keys, client.name)]).toEqual([[], undefined]);
+  expect([given.told, await listPins(given.keys)]).toEqual([[], []]);
 });
 
 test("members of one name that prove themselves at once are all remembered", async () => {
   await using stage = await setStage(NOTHING);
   const members = Array.from({ length: 10 }, (_, i) => `member${i}`);
   await Promise.all(members.map((member) => stage.clients.pin(claimOf(member), NOW)));
-  const peer = await readPeer(stage.keys, client.name);
-  expect(peer?.members.map(({ member }) => member).toSorted()).toEqual(members);
+  expect(await listPins(stage.keys)).toEqual([OWNER, ...members.map((member) => ({ name: client.name, member }))]);
   expect(stage.told).toEqual([`@client is pinned to ${clientOwner} (given)`]);
 });
 
@@ -127,10 +128,21 @@ test("a member that is known already is not written again", async () => {
   await using stage = await setStage(NOTHING);
   const claim = claimOf("laptop");
   await stage.clients.pin(claim, NOW);
-  const { mtimeMs, ino } = statSync(join(stage.keys.path, "state/peer.@client.json"));
+  const files = ["peer.@client.json", "peer.@client.laptop.json"].map((file) => join(stage.keys.path, "state", file));
+  const before = files.map((file) => statSync(file).ino);
   await stage.clients.pin(claim, NOW + 5000);
-  const after = statSync(join(stage.keys.path, "state/peer.@client.json"));
-  expect([after.mtimeMs, after.ino]).toEqual([mtimeMs, ino]);
+  expect(files.map((file) => statSync(file).ino)).toEqual(before);
+});
+
+test("a request never makes a first contact, also when the pin is forgotten while it is served", async () => {
+  await using stage = await bare();
+  const claim = claimOf("laptop");
+  await stage.clients.learn(client.nameStatement, NOW);
+  expect((await stage.clients.judge(claim, NOW)).standing).toBe("known");
+  await removePin(stage.keys, OWNER);
+  expect((await stage.clients.judge(claim, NOW)).standing).toBe("unresolved");
+  await expect(stage.clients.pin(claim, NOW)).rejects.toMatchObject({ code: "E_OWNER_KEY" });
+  expect([await listPins(stage.keys), stage.told.length]).toEqual([[], 1]);
 });
 
 test("a pin that cannot be read lets nobody in", async () => {

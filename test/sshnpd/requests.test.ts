@@ -342,10 +342,10 @@ describe("refused by a code alone, with nothing begun and nothing remembered", (
   test("an older binding of the client than one seen before", async () => {
     await using stage = await setStage(hostKeys);
     const newer = binding({ x25519: otherClient.publicKey });
-    const { name, member, owner: ownerKey, nameStatement } = client;
-    const owner = ed25519Line(ownerKey.publicKey);
+    const { name, member } = client;
+    const owner = ed25519Line(client.owner.publicKey);
     const nothing = { owner: undefined, member: undefined };
-    const statement = signedTextToJson(nameStatement);
+    const statement = signedTextToJson(client.nameStatement);
     await writePins(stage.keys, nothing, {
       owner: { v: 1, name, owner, origin: "given", since: NOW, statement, accepted: [] },
       member: { v: 1, name, member, owner, binding: signedTextToJson(newer), hostKeys: [], accepted: [] },

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { SetupError } from "../keys/errors.ts";
+import { SetupError } from "./errors.ts";
 
 /**
  * Takes the exclusive flock(2) of an open file, and says whether it got it.
