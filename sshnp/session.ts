@@ -1,8 +1,9 @@
 import type { Duplex } from "node:stream";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { DeniedError, SshnpError, UnavailableError } from "../keys/errors.ts";
-import { bindChannel, type ChannelEnd, type Clock } from "../protocol/channel/bind-channel.ts";
+import { bindChannel, type ChannelBinding, type ChannelEnd, type Clock } from "../protocol/channel/bind-channel.ts";
 import { Channel } from "../protocol/channel/channel.ts";
+import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { CONFIRM_MS, SESSION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from "../protocol/limits.ts";
 import type { HandshakeResult } from "../protocol/noise/handshake-result.ts";
 import type { ChannelLimits } from "../protocol/session/payloads.ts";
@@ -41,58 +42,74 @@ export function openSession(
   progress: Progress,
 ): Session {
   const { keys, limits } = agreed;
-  const over = new AbortController();
-  leg.socket.write(PATH_OF_FIRST_HANDSHAKE);
   const channel = new Channel({
     role: "client",
     send: suite.aead(keys.initiatorToResponder),
     receive: suite.aead(keys.responderToInitiator),
     limits: { ...limits, streamWindow: STREAM_WINDOW_BYTES, sessionWindow: SESSION_WINDOW_BYTES },
   });
-  let end: (error: SshnpError | undefined) => void = () => {};
-  const ended = new Promise<SshnpError | undefined>((resolve) => {
-    end = resolve;
-  });
-  const unconfirmed = setTimeout(() => {
-    end(timedOut(attempt, "The device answered, but did not come to the rendezvous", CONFIRM_MS / 1000));
-  }, CONFIRM_MS);
-  const binding = bindChannel(channel, leg.socket, {
-    signal: over.signal,
-    clock: CLOCK,
-    onConfirmed: () => {
-      clearTimeout(unconfirmed);
-      progress.step("the device has confirmed the keys");
-    },
-  });
-  const stream = binding.open("ssh");
-  leg.joined.then(
-    () => progress.step("the rendezvous has joined the two legs"),
-    (error: unknown) => end(asError(error, attempt)),
-  );
-  stream.opened.then(
-    () => progress.step("the device has opened its SSH port"),
-    () => {},
-  );
-  let isClosing = false;
-  let broken: SshnpError | undefined;
-  stream.once("error", (error) => {
-    if (isClosing) return;
-    broken = streamError(error, attempt);
-    binding.close("finished");
-  });
-  const tellTheEnd = async (): Promise<void> => {
-    const how = await binding.closed;
-    clearTimeout(unconfirmed);
-    end(endError(how, attempt) ?? broken); // when the whole channel broke, it knows better why
-  };
-  void tellTheEnd();
-  const close = async (): Promise<void> => {
-    isClosing = true;
-    clearTimeout(unconfirmed);
-    binding.close("finished");
-    await binding.closed;
-  };
-  return { attempt, stream, ended, close };
+  leg.socket.write(PATH_OF_FIRST_HANDSHAKE);
+  return new BegunSession(attempt, channel, leg, progress);
+}
+
+class BegunSession implements Session {
+  readonly attempt: Attempt;
+  readonly stream: ChannelStream;
+  readonly ended: Promise<SshnpError | undefined>;
+  readonly #binding: ChannelBinding;
+  readonly #joined: Promise<SshnpError | undefined>;
+  readonly #unconfirmed: NodeJS.Timeout;
+  #isClosing = false;
+  #isLate = false;
+  #broken: SshnpError | undefined;
+
+  constructor(attempt: Attempt, channel: Channel, leg: Leg, progress: Progress) {
+    this.attempt = attempt;
+    this.#binding = bindChannel(channel, leg.socket, {
+      signal: new AbortController().signal, // it is closed by name
+      clock: CLOCK,
+      onConfirmed: () => {
+        clearTimeout(this.#unconfirmed);
+        progress.step("the device has confirmed the keys");
+      },
+    });
+    this.stream = this.#binding.open("ssh");
+    this.stream.once("error", (error) => this.#breakOff(streamError(error, attempt)));
+    this.stream.opened.then(
+      () => progress.step("the device has opened its SSH port"),
+      () => {}, // the stream's error tells
+    );
+    this.#joined = leg.joined.then(
+      () => void progress.step("the rendezvous has joined the two legs"),
+      (error: unknown) => asError(error, attempt),
+    );
+    // Nothing else limits this wait: heartbeats begin with the keys.
+    this.#unconfirmed = setTimeout(() => {
+      this.#isLate = true;
+      this.#breakOff(timedOut(attempt, "The device answered, but did not come to the rendezvous", CONFIRM_MS / 1000));
+    }, CONFIRM_MS);
+    this.ended = this.#end();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = this.#broken === undefined;
+    this.#binding.close("finished");
+    await this.#binding.closed;
+  }
+
+  #breakOff(error: SshnpError): void {
+    if (this.#isClosing) return;
+    this.#broken ??= error;
+    this.#binding.close("failed");
+  }
+
+  /** Of several reasons the deepest: the leg that was never joined, then the channel, then its stream. */
+  async #end(): Promise<SshnpError | undefined> {
+    const how = await this.#binding.closed;
+    clearTimeout(this.#unconfirmed);
+    if (this.#isClosing || this.#isLate) return this.#broken;
+    return (await this.#joined) ?? endError(how, this.attempt) ?? this.#broken;
+  }
 }
 
 /** Why the one stream of the session broke. */
