@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseSync } from "vite";
+import { RESERVED_MEMBERS } from "../../keys/names.ts";
 import type { CommandName } from "../support/processes.ts";
 import type { Help } from "./help.ts";
 
@@ -9,6 +10,8 @@ export interface Mention {
   readonly place: string;
   readonly command: CommandName;
   readonly words: readonly string[];
+  /** Whether it stands where something is to be typed: behind a colon, a prompt, a backquote, or indented. */
+  readonly isTyped: boolean;
 }
 
 /** In all that the programs may say: string and template literals; `X` stands for what is filled in. */
@@ -28,19 +31,21 @@ export function mentionsInDocument(place: string, document: string): Mention[] {
 
 /** In one text: from each name of a command to the next one, or to the end of line or sentence. */
 export function mentionsIn(place: string, text: string): Mention[] {
-  return text.split("\n").flatMap((line) =>
-    line.split(/(?<![\w./@-])(?=sshnp(?:d|-directory|-rendezvous|-keys)?(?![\w-]|\.\w|\/|:\/))/).flatMap((part) => {
+  return text.split("\n").flatMap((line) => {
+    const parts = line.split(/(?<![\w./@-])(?=sshnp(?:d|-directory|-rendezvous|-keys)?(?![\w-]|\.\w|\/|:\/))/);
+    return parts.flatMap((part, i) => {
       const [first = "", ...others] = part.split(/(?: {3,}|[`|>&#])/, 1)[0]?.split(/\s+/) ?? [];
       const [, command, end] = /^(sshnp(?:d|-directory|-rendezvous|-keys)?)(\W*)$/.exec(first) ?? [];
       if (command === undefined) return [];
       const words = end === "" ? untilSentenceEnd(others) : [];
-      return [{ place, command: command as CommandName, words }];
-    }),
-  );
+      const isTyped = /(?:: |\$ |`| {2})$/.test(parts[i - 1] ?? "");
+      return [{ place, command: command as CommandName, words, isTyped }];
+    });
+  });
 }
 
 /** What a mention names that is not there; undefined when it is well. */
-export async function mistakeIn({ place, command, words }: Mention, help: Help): Promise<string | undefined> {
+export async function mistakeIn({ place, command, words, isTyped }: Mention, help: Help): Promise<string | undefined> {
   const mistake = (what: string): string => `${place}: ${command} ${words.join(" ")}: ${what}`;
   const path: string[] = [];
   let rest = words;
@@ -49,7 +54,7 @@ export async function mistakeIn({ place, command, words }: Mention, help: Help):
     if (next === undefined || !/^[a-z]/.test(next)) break;
     const subcommands = await help.subcommands(command, ...path);
     if (!subcommands.includes(next)) {
-      if (path.length === 0 && PROSE.has(next)) return undefined;
+      if (path.length === 0 && !isTyped && !VERBS.includes(next)) return undefined; // spoken of, not to be typed
       if (subcommands.length > 0 || path.length === 0) return mistake(`there is no ${next}`);
       break;
     }
@@ -85,12 +90,17 @@ export function readText(root: string, file: string): string {
   return readFileSync(join(root, file), "utf8");
 }
 
-/** Words that follow the name of a command where it is spoken of, and nothing is to be typed. */
-const PROSE = new Set(
-  "activation and as does first for has here is needs nor of on protocol runs stand system test that the there to with".split(
+/** What a command like ours might be told to do, some day or elsewhere; never said of it in passing. */
+const VERBS: readonly string[] = [
+  ...RESERVED_MEMBERS,
+  ..."activate add address agent allow approve audit backup check code delegate deny enrol enroll install key keys".split(
     " ",
   ),
-);
+  ..."list login name otp policy reload remove rendezvous restore revoke rotate show start stop token uninstall".split(
+    " ",
+  ),
+  ..."unrevoke update user".split(" "),
+];
 
 /** Words up to the one with which a sentence or clause ends, its mark taken off. */
 function untilSentenceEnd(words: readonly string[]): string[] {

@@ -43,16 +43,18 @@ test.each([
   ["sshnp-directory name remove @acme --data np", "there is no remove"],
   ["Give it: sshnp-keys activate -a @acme --secret SECRET", "there is no --secret"],
   ["Try sshnp --native @device mygateway.", "there is no --native"],
+  ["It is told by sshnp status", "there is no status"],
   ["Stop it, then (sshnpd --quiet).", "there is no --quiet"],
   ["`sshnp-rendezvous run --name rz1`", "there is no --name"],
   ["sshnp-keys activate -a @a -z", "there is no -z"],
-  ["a || sshnp-directory runs || sshnpd jumps", "there is no jumps"],
+  ["On the device: sshnpd jumps", "there is no jumps"],
 ])("%j is found to name what is not there", async (text, mistake) => {
   const mistakes = await mistakesIn(mentionsIn("here", text));
   expect(mistakes).toEqual([expect.stringContaining(mistake)]);
 });
 
 test.each([
+  ["sshnpd admits them, and sshnp opens nothing", 2],
   ["Check whether sshnp-directory runs, and bring sshnp to the same version.", 2],
   ["sshnp @device pi@mygateway -L 8080:localhost:80 --no-flag-of-ours", 1],
   ["sshnp --wait=2h -s @client @device=SHA256:abc mygateway; or sshnpd -d NAME", 2],
@@ -68,8 +70,8 @@ test.each([
 test("literals are read with what is filled in, comments are not", () => {
   const source = 'const a = `Run: sshnpd -d ${b ? "sshnp-keys" : c}`; // sshnp doctor\n';
   expect(mentionsInSource("a.ts", source)).toEqual([
-    { place: "a.ts", command: "sshnpd", words: ["-d", "X"] },
-    { place: "a.ts", command: "sshnp-keys", words: [] },
+    { place: "a.ts", command: "sshnpd", words: ["-d", "X"], isTyped: true },
+    { place: "a.ts", command: "sshnp-keys", words: [], isTyped: false },
   ]);
 });
 
