@@ -49,11 +49,11 @@ export function directoryRefusal(
       );
     case "E_OFFLINE":
       return new UnavailableError("E_OFFLINE", `${member} of ${name} is offline: ${lastSeen(refusal.detail, now)}.`, {
-        next: `Wait for it: sshnp --wait ${client} ${name} ${member}   On the device: systemctl status sshnpd`,
+        next: `Wait for it: sshnp --wait ${client} ${name} ${member}   On the device, see whether sshnpd runs.`,
       });
     case "E_WAIT_EXPIRED":
       return new UnavailableError("E_WAIT_EXPIRED", `${member} of ${name} did not come back in the time given.`, {
-        next: `Give it longer: sshnp --wait=2h ${client} ${name} ${member}   On the device: systemctl status sshnpd`,
+        next: `Give it longer: sshnp --wait=2h ${client} ${name} ${member}   On the device, see whether sshnpd runs.`,
       });
     case "E_NOT_AUTHORIZED":
       return new DeniedError(
@@ -115,7 +115,7 @@ export function deviceRefusal(
         "E_DEVICE_REFUSED",
         `${member} of ${name} refused the session (${refusal.code}).${reason}`,
         {
-          next: "On the device, its log says more: journalctl -u sshnpd",
+          next: "Whoever runs the device finds more in the log of its sshnpd.",
         },
       );
   }
@@ -140,7 +140,7 @@ export function unsealedRefusal(
       });
     case "E_OWNER_KEY":
       return new SecurityError(code, `${said} does not accept the owner key of ${client}.`, {
-        next: `New keys for ${client}? Then on the device, once its owner confirms them: sshnp trust accept ${client} FINGERPRINT   (or -m ${client}=FINGERPRINT, if its sshnpd names one)`,
+        next: `New keys for ${client}? Then on the device, once its owner confirms them: sshnp trust accept ${client} FINGERPRINT   (or give it in -m ${client}=FINGERPRINT, where the old one is given there)`,
       });
     case "E_MEMBER_KEY":
       return new SecurityError(code, `${said} does not take these for the newest keys of ${client}.`, {
@@ -207,7 +207,7 @@ export function truncated(attempt: Attempt, cause: unknown): UnavailableError {
 export function timedOut(attempt: Attempt, what: string, seconds: number): UnavailableError {
   const { member, name } = attempt.device;
   return new UnavailableError("E_TIMEOUT", `${what} within ${seconds} s (${member} of ${name}).`, {
-    next: "Try again; if it stays so, look at the device's log: journalctl -u sshnpd",
+    next: "Try again; if it stays so, whoever runs the device finds the reason in the log of its sshnpd.",
   });
 }
 

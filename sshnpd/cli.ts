@@ -40,6 +40,8 @@ stderr is a log, one JSON object a line, with a few plain lines for people.
 
 -m @client pins the owner key that the directory gives for @client when it is first asked. To trust nobody
 with that, give its fingerprint: -m @client=SHA256:... (activation prints it).
+-s: run as root, it admits the keys of every listed client for any login, root included; run as a user, for that user
+alone. Keys that were added stay when a client leaves -m.
 Without keys for -d NAME, but with the owner key of -a beside, it makes them and signs them once.
 
 Exit status: 0 stopped by a signal, 2 usage, 75 another sshnpd runs with these keys, others with a message.

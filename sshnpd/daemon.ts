@@ -51,6 +51,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const clients = new Clients(suite, folder, options.clients, tell);
     const directory = await OwnDirectory.open(surroundings, own);
     await tellAboutClients(clients);
+    if (options.acceptsKeys && process.geteuid?.() === 0) tell(ROOT_ADMITS_KEYS);
 
     const { keys, binding } = own;
     const now = (): number => directory.now();
@@ -163,6 +164,9 @@ async function learn(
 }
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
+
+const ROOT_ADMITS_KEYS =
+  "-s as root: whoever is listed with -m can push a key for any login of this machine, root included.";
 
 /** A line for people. */
 function tell(text: string): void {

@@ -213,6 +213,7 @@ test.skipIf(!CAN_MAKE_USERS)("as root with -s a pushed key opens the account tha
   await using user = await ordinaryUser();
   const sshd = { user, authorizedKeysFile: "%h/.ssh/authorized_keys" };
   await using stack = await Stack.start({ sshd, daemon: ["-s"] });
+  expect(stack.daemon.stderr).toMatch(/^sshnpd: -s as root: .* any login of this machine, root included\.$/m);
   expect((await stack.ssh("true")).code).toBe(255);
   const [device, ...rest] = stack.words("id", "-un");
   const pushing = ["-s", device ?? "", ...rest];

@@ -14,6 +14,7 @@ test("--help tells what it does, and --version its version", async () => {
   for (const flag of ["-a,", "-m,", "-d,", "--directory", "--keys", "--ssh-port", "-s,", "-v,"]) {
     expect(help.stdout).toContain(flag);
   }
+  expect(help.stdout).toMatch(/^-s: run as root, .* for any login, root included;/m);
   expect(help.stdout).toMatch(/-u, --un-hide +has no effect/);
   expect(await sshnpd(home, "--version")).toMatchObject({ code: 0, stdout: "0.1.0\n" });
 });
