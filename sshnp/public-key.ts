@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { SetupError } from "../keys/errors.ts";
@@ -24,7 +24,7 @@ export async function findUserKey(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<UserKey> {
   if (identityFile !== undefined) {
-    const path = identityFile.startsWith("~/") ? join(homedir(), identityFile.slice(2)) : identityFile;
+    const path = identityFile.startsWith("~/") ? join(HOME, identityFile.slice(2)) : identityFile;
     const source = path.endsWith(".pub") ? path : `${path}.pub`;
     const key = await readKey(source);
     if (key !== undefined) return { key, source };
@@ -35,7 +35,7 @@ export async function findUserKey(
   const fromAgent = await firstOfAgent(signal);
   if (fromAgent !== undefined) return { key: fromAgent, source: "ssh-agent" };
   for (const name of DEFAULT_FILES) {
-    const source = join(homedir(), ".ssh", `${name}.pub`);
+    const source = join(HOME, ".ssh", `${name}.pub`);
     const key = await readKey(source);
     if (key !== undefined) return { key, source };
   }
@@ -59,6 +59,8 @@ export async function loginOf(words: readonly string[]): Promise<string> {
   return parseLogin(/^user (.*)$/m.exec(stdout)?.[1] ?? "");
 }
 
+/** Where ssh looks, which goes by passwd and not by $HOME. */
+const HOME = userInfo().homedir;
 const DEFAULT_FILES = ["id_ed25519", "id_ecdsa", "id_rsa"];
 const execute = promisify(execFile);
 

@@ -1,10 +1,10 @@
-import { setTimeout } from "node:timers/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { equalBytes } from "../keys/bytes.ts";
 import { PeerError, type SshnpError, UnavailableError } from "../keys/errors.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PrivateKey } from "../keys/x25519.ts";
 import { type DirectoryClient, refusalError } from "../directory/client.ts";
-import { REPOST_MS, WITHDRAW_MS } from "../protocol/limits.ts";
+import { ANSWER_MS, REPOST_MS, WITHDRAW_MS } from "../protocol/limits.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import { encodeSessionRequest, encodeWithdraw } from "../protocol/messages/session-request.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
@@ -88,7 +88,7 @@ class SessionRequestExchange {
         const lost = error instanceof UnavailableError && error.code === "E_DIRECTORY";
         if (!lost || !this.#waiting || secondsLeft === 0) throw error;
         progress.step(`the wait was interrupted (${error.message}); asking again`);
-        await setTimeout(REPOST_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+        await delay(REPOST_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
       }
     }
   }
@@ -96,10 +96,17 @@ class SessionRequestExchange {
   async #post(waitSeconds: number): Promise<RequestOutcome> {
     const { prologue: prologueBytes, message1 } = this.#session;
     const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds });
-    const { signal } = this.#surroundings;
-    for await (const frame of this.#directory.send(this.#sender, { type: REQUEST.session, body }, { signal })) {
-      const outcome = await this.#handle(frame);
-      if (outcome !== undefined) return outcome;
+    // However often the directory says that it is still there, an answer has its time.
+    const deadline = new Deadline(waitSeconds * 1000 + ANSWER_MS);
+    const signal = AbortSignal.any([this.#surroundings.signal, deadline.signal]);
+    try {
+      for await (const frame of this.#directory.send(this.#sender, { type: REQUEST.session, body }, { signal })) {
+        const outcome = await this.#handle(frame);
+        if (outcome !== undefined) return outcome;
+        if (frame.type === "ticket") deadline.set(ANSWER_MS);
+      }
+    } finally {
+      deadline.clear();
     }
     throw new PeerError("E_PROTOCOL", "The directory ends its answer without an answer.");
   }
@@ -155,6 +162,35 @@ class SessionRequestExchange {
       throw new PeerError("E_PROTOCOL", "The directory gives a second ticket for one session.");
     }
   }
+}
+
+/** A time-out that can be moved. */
+class Deadline {
+  readonly #controller = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(milliseconds: number) {
+    this.set(milliseconds);
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  set(milliseconds: number): void {
+    this.clear();
+    this.#timer = setTimeout(() => this.#controller.abort(noAnswer()), milliseconds);
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+function noAnswer(): UnavailableError {
+  return new UnavailableError("E_TIMEOUT", "The directory keeps the connection open and gives no answer.", {
+    next: "Try again; if it stays so, whoever runs the directory should look at its log.",
+  });
 }
 
 /** Tells the directory not to wait any longer; for a short while only, since somebody pressed Ctrl-C. */

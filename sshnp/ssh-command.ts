@@ -43,6 +43,7 @@ function ourOptions(command: SessionCommand, host: string, { node, main, keys }:
     `HostKeyAlias=${host}`,
     `UserKnownHostsFile=${configurationWord(refuseUnwritable(knownHosts))}`,
     "GlobalKnownHostsFile=/dev/null",
+    "KnownHostsCommand=none",
     "StrictHostKeyChecking=yes",
     "UpdateHostKeys=no",
     "CheckHostIP=no",

@@ -39,6 +39,7 @@ test("ssh understands what was meant, whatever the user's configuration says", a
   });
   expect(understood["proxycommand"]).toHaveLength(1);
   expect(understood["proxyjump"]).toBeUndefined();
+  expect(understood["knownhostscommand"]).toBeUndefined();
 });
 
 test("an option that would lead ssh past the host keys has no effect", async () => {
@@ -155,6 +156,7 @@ async function sshSettings(home: string, line: string): Promise<Record<string, s
     "  StrictHostKeyChecking no",
     "  UserKnownHostsFile /dev/null",
     "  UpdateHostKeys yes",
+    "  KnownHostsCommand /bin/cat /etc/ssh/known_hosts",
     "  VerifyHostKeyDNS yes",
     "  CanonicalizeHostname always",
     "  ServerAliveInterval 3",
