@@ -1,0 +1,93 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { DirectoryClient } from "../../directory/client.ts";
+import { writeMemberFile } from "../../keys/end-key-files.ts";
+import { ed25519Line } from "../../keys/openssh.ts";
+import { PrivateFolder } from "../../keys/private-folder.ts";
+import { connect } from "../../sshnp/connect.ts";
+import { Progress } from "../../sshnp/progress.ts";
+import { TestLink } from "../directory/streams.ts";
+import { patience, type Person, World } from "../directory/world.ts";
+import { temporaryFolder } from "../support/temp-folder.ts";
+
+/** Where the directory's ticket leads to. */
+let rendezvous: Server;
+let dials: number;
+beforeEach(async () => {
+  dials = 0;
+  rendezvous = createServer((leg) => {
+    dials += 1;
+    leg.on("error", () => {}).resume();
+  }).listen(0, "127.0.0.1");
+  await once(rendezvous, "listening");
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  rendezvous.close();
+});
+
+test("a rendezvous at a private address is dialled for a directory that is at one itself", async () => {
+  await using stage = await setStage();
+  const connecting = stage.connect();
+  const asked = await stage.link.notified();
+  await expect.poll(() => dials).toBe(1);
+  stage.link.link.answer({ sid: asked.prologue.sid, code: "E_BUSY", labels: [] });
+  await expect(connecting).rejects.toMatchObject({ code: "E_BUSY" });
+});
+
+test.each(["198.51.100.7", "2001:db8::7", undefined])(
+  "a rendezvous cannot send a client into its own network when the directory is at %s",
+  async (address) => {
+    await using stage = await setStage();
+    vi.spyOn(DirectoryClient.prototype, "remoteAddress", "get").mockReturnValue(address);
+    const connecting = stage.connect();
+    connecting.catch(() => {});
+    const asked = await stage.link.notified();
+    stage.link.link.answer({ sid: asked.prologue.sid, code: "E_BUSY", labels: [] });
+    await expect(connecting).rejects.toMatchObject({ code: "E_BUSY" });
+    expect(dials).toBe(0);
+  },
+);
+
+interface Stage extends AsyncDisposable {
+  readonly link: TestLink;
+  connect(): ReturnType<typeof connect>;
+}
+
+/** A directory with @client, whose keys are here, and with a device whose answers are the test's. */
+async function setStage(): Promise<Stage> {
+  const world = await World.start();
+  const folder = await temporaryFolder();
+  const { port } = rendezvous.address() as AddressInfo;
+  await world.rendezvous("rz1", [`tcp://127.0.0.1:${port}`]);
+  const client = await world.activated("@client", "laptop-client", "client");
+  const device = await world.activated("@device", "mygateway", "device");
+  const keys = join(folder.path, "keys");
+  await writeKeys(keys, client, world.address.text);
+  const link = await TestLink.open(world, device);
+  const destination = {
+    ...{ client: undefined, device, owner: undefined, login: "", directory: undefined, keys },
+    ...{ waitSeconds: 0, pushKey: undefined, verbose: false },
+  };
+  return {
+    link,
+    connect: () =>
+      connect(destination, { keys, userKey: undefined, progress: new Progress(false), signal: patience() }),
+    [Symbol.asyncDispose]: async () => {
+      link.link.close();
+      await world[Symbol.asyncDispose]();
+      await folder.remove();
+    },
+  };
+}
+
+async function writeKeys(path: string, person: Person, directory: string): Promise<void> {
+  const { name, member, x25519, ed25519, owner, statement, binding } = person;
+  await writeMemberFile(await PrivateFolder.openOrCreate(path), {
+    ...{ name, member, role: "client", x25519, ed25519, directory },
+    owner: ed25519Line(owner.publicKey),
+    statements: [statement, binding],
+  });
+}
