@@ -90,7 +90,7 @@ export class DirectoryClient {
    */
   async keyList({ signal }: { readonly signal: AbortSignal }): Promise<VerifiedKeyList> {
     const known = this.#keyList;
-    return known !== undefined && Date.now() < known.list.expires ? known : await this.fetchKeyList({ signal });
+    return known !== undefined && this.directoryTime < known.list.expires ? known : await this.fetchKeyList({ signal });
   }
 
   /** The key list that the directory has now. Throws as {@link keyList}. */
@@ -105,10 +105,17 @@ export class DirectoryClient {
     const chunks: Uint8Array[] = [];
     let length = 0;
     const { url: base } = this.address;
-    for await (const chunk of exchange({ base, route: "/v1/keys", signal, isBackground, warn: this.warn })) {
-      chunks.push(chunk);
-      length += chunk.length;
-      if (length > KEY_LIST_BYTES + SIGNATURE_BYTES + 4) throw notADirectory(base, "too long an answer");
+    // A list that drips in keeps every single wait alive; the whole must come in time.
+    const whole = AbortSignal.any([signal, AbortSignal.timeout(DIRECTORY_CONNECT_MS)]);
+    try {
+      for await (const chunk of exchange({ base, route: "/v1/keys", signal: whole, isBackground, warn: this.warn })) {
+        chunks.push(chunk);
+        length += chunk.length;
+        if (length > KEY_LIST_BYTES + SIGNATURE_BYTES + 4) throw notADirectory(base, "too long an answer");
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      throw whole.aborted ? unreachable(base, Object.assign(new Error("too slow"), { code: "ETIMEDOUT" })) : error;
     }
     let signed: SignedText;
     try {
@@ -133,11 +140,8 @@ export class DirectoryClient {
         },
       );
     }
-    if (Date.now() >= expires) {
-      throw new SecurityError("E_DIRECTORY_LIST", "The directory gives a key list that has expired.", {
-        next: "Check this machine's clock (timedatectl). If it is right, somebody may be replaying an old list.",
-      });
-    }
+    // Before the directory has said the time under these very keys, a clock that is ahead must not lock anybody out.
+    if (this.#clockOffset !== undefined) refuseExpired(expires, this.directoryTime);
     this.#keyList = verified;
     if (seq > newest) this.#onKeyList(verified);
     return verified;
@@ -213,6 +217,7 @@ export class DirectoryClient {
         if (frame.type === "welcome") {
           nonce = frame.nonce;
           this.noteTime(frame.time);
+          refuseExpired(list.expires, this.directoryTime);
           this.#remoteAddress = remoteAddress;
           if (frame.keyListSeq > list.seq) this.#refreshSoon();
         } else if (frame.type === "refused" && frame.code === "E_CLOCK" && nonce !== undefined) {
@@ -249,6 +254,13 @@ export class DirectoryClient {
 export async function openLink(options: LinkOptions): Promise<Link> {
   const link = await import("./client/link.ts");
   return await link.openLink(options);
+}
+
+function refuseExpired(expires: number, now: number): void {
+  if (now < expires) return;
+  throw new SecurityError("E_DIRECTORY_LIST", "The directory gives a key list that has expired.", {
+    next: "Somebody may be replaying an old one. Ask whoever runs the directory; sshnp-directory run signs a new one every week.",
+  });
 }
 
 function ignore(): void {}

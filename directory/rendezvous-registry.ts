@@ -42,7 +42,12 @@ export interface RendezvousSummary {
 }
 
 export type RendezvousAnswer =
-  | { readonly name: string; readonly statement: SignedText; readonly isNew: boolean }
+  | {
+      readonly name: string;
+      readonly statement: SignedText;
+      readonly addresses: readonly string[];
+      readonly isNew: boolean;
+    }
   | { readonly refused: RefusalCode };
 
 /** The rendezvous of this directory: who they are, by statements that the root key signs, and which of them are up. */
@@ -223,7 +228,7 @@ export class RendezvousRegistry {
     assert(statement !== undefined, "what is activated has a statement");
     const { x25519, ed25519 } = statement.statement;
     if (statement.statement.addresses.join() === addresses.join()) {
-      return { name: known.name, statement: statement.signed, isNew: false };
+      return { name: known.name, statement: statement.signed, addresses, isNew: false };
     }
     return await this.#sign(known, { x25519, ed25519, addresses }, now);
   }
@@ -245,7 +250,7 @@ export class RendezvousRegistry {
     await this.#store.putRendezvous(known.name, record, [what.x25519, what.ed25519]);
     const statement = verifyRendezvousStatement(this.#suite, signed, this.#keyring.rootLine);
     this.#known.set(known.name, { ...known, record, statement });
-    return { name: known.name, statement: signed, isNew: true };
+    return { name: known.name, statement: signed, addresses: what.addresses, isNew: true };
   }
 }
 

@@ -163,7 +163,8 @@ export class Requests {
     if ("refused" in answer) return this.#refuse("rendezvous", stream, answer.refused, tries);
     tries?.giveBack();
     if (answer.isNew) {
-      audit.write({ event: "rendezvous", verdict: "registered", rendezvous: answer.name });
+      const { addresses } = answer;
+      audit.write({ event: "rendezvous", verdict: "registered", rendezvous: answer.name, addresses });
       log.info({ rendezvous: answer.name }, "rendezvous registered");
     }
     stream.end({ type: "rendezvous", statement: answer.statement });
