@@ -48,7 +48,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
   progress.step(`asking ${attempt.directory} as ${keys.member} of ${keys.name}`);
 
   let claim =
-    rememberedDevice(suite, known, device, given) ??
+    rememberedDevice(suite, known, device, given, directory.now()) ??
     (await lookUpDevice(directory.client, keys.x25519, { attempt, self, device }, { signal, progress }));
   for (let asked = 1; ; asked++) {
     const judged = judgePeer(suite, claim, { known, given }, directory.now());
@@ -67,6 +67,10 @@ export async function connect(destination: Destination, surroundings: Surroundin
     const failed = new AbortController();
     let leg: Promise<Leg> | undefined;
     let dials = 0;
+    const giveUp = (reason: unknown): void => {
+      failed.abort(reason);
+      leg?.then(({ socket }) => socket.destroy()).catch(() => {});
+    };
     try {
       const outcome = await requestSession(
         directory.client,
@@ -90,6 +94,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
       if (outcome.kind === "statements") {
         if (asked === 2) throw new SecurityError("E_STATEMENT", "The directory does not take its own statements.");
         progress.step("the device has a newer binding; asking again");
+        giveUp(undefined);
         claim = { ...claim, nameStatement: outcome.name, binding: outcome.binding };
         continue;
       }
@@ -110,7 +115,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
       if (dialled.socket.destroyed) await dialled.joined; // which tells why it did not last until the device's answer
       return openSession(suite, attempt, { keys: sessionKeys, limits: payload.limits }, dialled, progress);
     } catch (error) {
-      failed.abort(error);
+      giveUp(error);
       throw error;
     }
   }

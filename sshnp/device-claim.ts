@@ -9,6 +9,7 @@ import { signedTextFromJson } from "../keys/signed-text.ts";
 import type { X25519PrivateKey } from "../keys/x25519.ts";
 import { encodePrologue, type Party } from "../protocol/messages/prologue.ts";
 import type { PeerClaim } from "../protocol/peers.ts";
+import { isExpired, verifyBinding } from "../protocol/statements.ts";
 import type { Progress } from "./progress.ts";
 import type { Attempt } from "./refusal-texts.ts";
 import { requestSession } from "./request-session.ts";
@@ -20,22 +21,21 @@ interface Device {
 
 /**
  * What this machine remembers of a device, so that no look-up goes ahead of the request; undefined when it has not met
- * the device, or when a person gives another owner key than the one remembered. It is judged as if the directory said it.
+ * the device, when a person gives another owner key than the one remembered, or when the binding has expired by `now` (ms)
+ * and the directory may have a renewed one. It is judged as if the directory said it.
  */
 export function rememberedDevice(
   suite: CipherSuite,
   { owner, member }: PeerPins,
   device: Device,
   given: Fingerprint | undefined,
+  now: number,
 ): PeerClaim | undefined {
   if (owner === undefined || member?.owner !== owner.owner) return undefined;
   if (given !== undefined && given !== fingerprint(suite, parsePublicKeyLine(owner.owner).blob)) return undefined;
-  return {
-    ...device,
-    role: "device",
-    nameStatement: signedTextFromJson(owner.statement),
-    binding: signedTextFromJson(member.binding),
-  };
+  const binding = signedTextFromJson(member.binding);
+  if (isExpired(verifyBinding(suite, binding, owner.owner).statement, now)) return undefined;
+  return { ...device, role: "device", nameStatement: signedTextFromJson(owner.statement), binding };
 }
 
 /** What the directory says of a device. @throws as {@link requestSession}. */

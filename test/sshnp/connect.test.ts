@@ -1,11 +1,12 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Server } from "node:net";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { DirectoryClient } from "../../directory/client.ts";
 import { writeMemberFile } from "../../keys/end-key-files.ts";
 import { ed25519Line } from "../../keys/openssh.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
+import { UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
 import { connect } from "../../sshnp/connect.ts";
 import { Progress } from "../../sshnp/progress.ts";
 import { TestLink } from "../directory/streams.ts";
@@ -14,17 +15,14 @@ import { temporaryFolder } from "../support/temp-folder.ts";
 
 /** Where the directory's ticket leads to. */
 let rendezvous: Server;
-let dials: number;
+const legs: Socket[] = [];
 beforeEach(async () => {
-  dials = 0;
-  rendezvous = createServer((leg) => {
-    dials += 1;
-    leg.on("error", () => {}).resume();
-  }).listen(0, "127.0.0.1");
+  rendezvous = createServer((leg) => legs.push(leg.on("error", () => {}).resume())).listen(0, "127.0.0.1");
   await once(rendezvous, "listening");
 });
 afterEach(() => {
   vi.restoreAllMocks();
+  for (const leg of legs.splice(0)) leg.destroy();
   rendezvous.close();
 });
 
@@ -32,7 +30,7 @@ test("a rendezvous at a private address is dialled for a directory that is at on
   await using stage = await setStage();
   const connecting = stage.connect();
   const asked = await stage.link.notified();
-  await expect.poll(() => dials).toBe(1);
+  await expect.poll(() => legs.length).toBe(1);
   stage.link.link.answer({ sid: asked.prologue.sid, code: "E_BUSY", labels: [] });
   await expect(connecting).rejects.toMatchObject({ code: "E_BUSY" });
 });
@@ -47,11 +45,35 @@ test.each(["198.51.100.7", "2001:db8::7", undefined])(
     const asked = await stage.link.notified();
     stage.link.link.answer({ sid: asked.prologue.sid, code: "E_BUSY", labels: [] });
     await expect(connecting).rejects.toMatchObject({ code: "E_BUSY" });
-    expect(dials).toBe(0);
+    expect(legs).toEqual([]);
   },
 );
 
+test("the leg of an attempt that is made anew is given up first", async () => {
+  await using stage = await setStage();
+  const { send } = DirectoryClient.prototype;
+  let posts = 0;
+  // What no honest directory does: statements to ask anew with, after a ticket.
+  vi.spyOn(DirectoryClient.prototype, "send").mockImplementation(async function* (this: DirectoryClient, ...args) {
+    const isFirst = ++posts === 2; // after the look-up
+    for await (const frame of send.apply(this, args)) {
+      yield frame;
+      if (!isFirst || frame.type !== "ticket") continue;
+      await expect.poll(() => legs.length).toBe(1);
+      yield { type: "binding", name: stage.device.statement, binding: stage.device.binding };
+    }
+  });
+  const connecting = stage.connect();
+  await stage.link.notified();
+  const asked = await stage.link.notified();
+  await expect.poll(() => legs.length).toBe(2);
+  await expect.poll(() => legs[0]?.closed, { timeout: UNPAIRED_LEG_MS / 2 }).toBe(true); // not for its age
+  stage.link.link.answer({ sid: asked.prologue.sid, code: "E_BUSY", labels: [] });
+  await expect(connecting).rejects.toMatchObject({ code: "E_BUSY" });
+});
+
 interface Stage extends AsyncDisposable {
+  readonly device: Person;
   readonly link: TestLink;
   connect(): ReturnType<typeof connect>;
 }
@@ -72,6 +94,7 @@ async function setStage(): Promise<Stage> {
     ...{ waitSeconds: 0, pushKey: undefined, verbose: false },
   };
   return {
+    device,
     link,
     connect: () =>
       connect(destination, { keys, userKey: undefined, progress: new Progress(false), signal: patience() }),
