@@ -80,7 +80,10 @@ class BegunSession implements Session {
       () => {}, // the stream's error tells
     );
     this.#joined = leg.joined.then(
-      () => void progress.step("the rendezvous has joined the two legs"),
+      () => {
+        progress.step("the rendezvous has joined the two legs");
+        return undefined;
+      },
       (error: unknown) => asError(error, attempt),
     );
     // Nothing else limits this wait: heartbeats begin with the keys.
