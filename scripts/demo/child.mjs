@@ -83,8 +83,10 @@ export class Child {
   }
 
   #signal(signal) {
+    const { pid } = this;
+    if (pid === undefined) return; // it never started
     try {
-      process.kill(-this.pid, signal);
+      process.kill(-pid, signal);
     } catch {
       // none is left
     }

@@ -41,7 +41,7 @@ const LIMITS = { earlyWindow: 32_768, streamWindow: 4_194_304, sessionWindow: 16
 
 describe.each(["native", "noble"])("every layout of docs/protocol.md, made with the %s suite", (name) => {
   test("is byte for byte the frozen one", async () => {
-    await expect(JSON.stringify(await everyLayout(name), null, 2)).toMatchFileSnapshot("../vectors/golden.json");
+    await expect(`${JSON.stringify(await everyLayout(name), null, 2)}\n`).toMatchFileSnapshot("../vectors/golden.json");
   });
 });
 
