@@ -54,7 +54,7 @@ test.each([
   ["another session's", ticket({ sid: random(16) })],
   ["for another leg key", ticket({ legKey: Ed25519PrivateKey.generate(suite, random).publicKey })],
   ["signed by somebody else", ticket({}, Ed25519PrivateKey.generate(suite, random))],
-  ["past its end", ticket({ expires: NOW })],
+  ["past its end", ticket({ issued: NOW - 10, expires: NOW })],
   ["for an address that is not signed", ticket({ entries: [{ ...entry, addresses: ["tcp://evil.example.org:1"] }] })],
   ["for another rendezvous key", ticket({ entries: [{ ...entry, key: directory.log.publicKey }] })],
   ["for two rendezvous, one of them proved", ticket({ entries: [entry, entry] })],
