@@ -14,7 +14,7 @@ import { DirectoryAccess } from "./directory-access.ts";
 import { pinDevice } from "./pins.ts";
 import type { Progress } from "./progress.ts";
 import type { UserKey } from "./public-key.ts";
-import { type Attempt, deviceRefusal, noSshServer } from "./refusal-texts.ts";
+import { type Attempt, deviceRefusal, keyNotTaken, noSshServer } from "./refusal-texts.ts";
 import { requestSession } from "./request-session.ts";
 import { openSession, type Session } from "./session.ts";
 
@@ -39,7 +39,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
   const { keys: path, userKey, progress, signal } = surroundings;
   const { device, owner: given, login, waitSeconds } = destination;
   const [suite, kem] = await Promise.all([loadSuite(process.env["SSHNP_CRYPTO"]), loadKem()]);
-  const client = await loadClient(suite, path, destination.client, askPassphrase);
+  const client = await loadClient(suite, path, destination.client, (file) => askPassphrase(file, { signal }));
   const { folder, keys, binding } = client;
   const directory = await DirectoryAccess.of(suite, random, client, destination.directory, progress);
   const attempt: Attempt = { client: keys.name, device, directory: directory.client.address.url.origin };
@@ -123,10 +123,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
 
-function reportKey(progress: Progress, { source }: UserKey, taken: boolean, { device, client }: Attempt): void {
-  if (taken) return progress.step(`the device admits the key of ${source}`);
-  progress.note(
-    `${device.member} of ${device.name} did not take your key: its daemon runs without -s. On the device: ` +
-      `sshnpd -a ${device.name} -m ${client} -d ${device.member} -s`,
-  );
+function reportKey(progress: Progress, { source }: UserKey, taken: boolean, attempt: Attempt): void {
+  if (taken) progress.step(`the device takes the key of ${source}, if it may write for that user`);
+  else progress.note(keyNotTaken(attempt));
 }

@@ -109,7 +109,8 @@ class Front {
     if (failure !== undefined) return { status: 255, error: failure };
     if (hungUp) return { status: 255, error: noSshServer(session.attempt, "its SSH server hung up without a word.") };
     if (!this.#watch.mayHaveBeenRefused) return end;
-    return { status: 255, error: sshRefused(session.attempt, this.#command.destination.login) };
+    const { login, pushKey } = this.#command.destination;
+    return { status: 255, error: sshRefused(session.attempt, login, pushKey !== undefined) };
   }
 
   #join({ stream }: Session, visitor: Socket): Promise<void> {

@@ -180,13 +180,25 @@ export function noSshServer(attempt: Attempt, fact: string): UnavailableError {
   );
 }
 
-/** ssh ended with 255 although host key and tunnel were good. */
-export function sshRefused(attempt: Attempt, login: string): DeniedError {
+/** The device said ahead of the session that it does not write the pushed key anywhere. */
+export function keyNotTaken({ client, device: { name, member } }: Attempt): string {
+  return (
+    `${member} of ${name} did not take your key: its daemon runs without -s, or does not take keys of that kind. ` +
+    `On the device: sshnpd -a ${name} -m ${client} -d ${member} -s`
+  );
+}
+
+/** ssh ended with 255 although host key and tunnel were good. `pushed`: a key was sent along, to be added. */
+export function sshRefused(attempt: Attempt, login: string, pushed: boolean): DeniedError {
   const { member, name } = attempt.device;
   const user = login === "" ? "the user that you log in as" : `user ${login}`;
   const target = `${login === "" ? "" : `${login}@`}${member}`;
+  const byHand = `add your public key for ${user} on the device (~/.ssh/authorized_keys)`;
+  const next = pushed
+    ? `Then sshnpd did not add your key: it must run with -s, as root or as ${user}; its log on the device says why. Or ${byHand}`
+    : `Then ${byHand}, or, if its sshnpd runs with -s: sshnp -s ${attempt.client} ${name} ${target}`;
   return new DeniedError("E_SSH_AUTH", `The tunnel to ${member} of ${name} was up; ssh itself ended with status 255.`, {
-    next: `Did it say "Permission denied"? Then add your public key for ${user} on the device (~/.ssh/authorized_keys), or, if its sshnpd runs with -s: sshnp -s ${attempt.client} ${name} ${target}`,
+    next: `Did it say "Permission denied"? ${next}`,
   });
 }
 

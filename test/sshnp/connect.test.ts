@@ -1,16 +1,19 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { DirectoryClient } from "../../directory/client.ts";
 import { writeMemberFile } from "../../keys/end-key-files.ts";
 import { ed25519Line } from "../../keys/openssh.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
+import { Secret } from "../../keys/secret.ts";
 import { UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
 import { connect } from "../../sshnp/connect.ts";
 import { Progress } from "../../sshnp/progress.ts";
 import { TestLink } from "../directory/streams.ts";
 import { patience, type Person, World } from "../directory/world.ts";
+import { runProcess } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 
 /** Where the directory's ticket leads to. */
@@ -22,6 +25,7 @@ beforeEach(async () => {
 });
 afterEach(() => {
   vi.restoreAllMocks();
+  vi.unstubAllEnvs();
   for (const leg of legs.splice(0)) leg.destroy();
   rendezvous.close();
 });
@@ -72,14 +76,29 @@ test("the leg of an attempt that is made anew is given up first", async () => {
   await expect(connecting).rejects.toMatchObject({ code: "E_BUSY" });
 });
 
+test("a passphrase is waited for until somebody ends it", async () => {
+  await using stage = await setStage({ passphrase: Secret.fromText("correct horse") });
+  const stop = new AbortController();
+  const fifo = join(stage.folder, "passphrase");
+  await runProcess("mkfifo", [fifo], { env: { HOME: stage.folder } });
+  vi.stubEnv("SSHNP_PASSPHRASE_FILE", fifo);
+  const connecting = stage.connect(stop.signal);
+  connecting.catch(() => {});
+  const writer = await open(fifo, "w"); // opens when there is a reader, and says nothing
+  stop.abort(new Error("enough"));
+  await expect(connecting).rejects.toThrow();
+  await writer.close();
+});
+
 interface Stage extends AsyncDisposable {
   readonly device: Person;
+  readonly folder: string;
   readonly link: TestLink;
-  connect(): ReturnType<typeof connect>;
+  connect(signal?: AbortSignal): ReturnType<typeof connect>;
 }
 
 /** A directory with @client, whose keys are here, and with a device whose answers are the test's. */
-async function setStage(): Promise<Stage> {
+async function setStage(protection: Parameters<typeof writeMemberFile>[2] = {}): Promise<Stage> {
   const world = await World.start();
   const folder = await temporaryFolder();
   const { port } = rendezvous.address() as AddressInfo;
@@ -87,7 +106,7 @@ async function setStage(): Promise<Stage> {
   const client = await world.activated("@client", "laptop-client", "client");
   const device = await world.activated("@device", "mygateway", "device");
   const keys = join(folder.path, "keys");
-  await writeKeys(keys, client, world.address.text);
+  await writeKeys(keys, client, world.address.text, protection);
   const link = await TestLink.open(world, device);
   const destination = {
     ...{ client: undefined, device, owner: undefined, login: "", directory: undefined, keys },
@@ -95,9 +114,10 @@ async function setStage(): Promise<Stage> {
   };
   return {
     device,
+    folder: folder.path,
     link,
-    connect: () =>
-      connect(destination, { keys, userKey: undefined, progress: new Progress(false), signal: patience() }),
+    connect: (signal = patience()) =>
+      connect(destination, { keys, userKey: undefined, progress: new Progress(false), signal }),
     [Symbol.asyncDispose]: async () => {
       link.link.close();
       await world[Symbol.asyncDispose]();
@@ -106,11 +126,17 @@ async function setStage(): Promise<Stage> {
   };
 }
 
-async function writeKeys(path: string, person: Person, directory: string): Promise<void> {
-  const { name, member, x25519, ed25519, owner, statement, binding } = person;
-  await writeMemberFile(await PrivateFolder.openOrCreate(path), {
-    ...{ name, member, role: "client", x25519, ed25519, directory },
+async function writeKeys(
+  path: string,
+  person: Person,
+  directory: string,
+  protection: Parameters<typeof writeMemberFile>[2],
+): Promise<void> {
+  const { name, member, role, x25519, ed25519, owner, statement, binding } = person;
+  const memberKeys = {
+    ...{ name, member, role, x25519, ed25519, directory },
     owner: ed25519Line(owner.publicKey),
     statements: [statement, binding],
-  });
+  };
+  await writeMemberFile(await PrivateFolder.openOrCreate(path), memberKeys, protection);
 }

@@ -6,6 +6,7 @@ import {
   type Attempt,
   deviceRefusal,
   directoryRefusal,
+  keyNotTaken,
   lastSeen,
   noClientKeys,
   noSshBinary,
@@ -48,8 +49,9 @@ const ALL = [
   deviceRefusal(ATTEMPT, { code: "E_DEVICE_REFUSED", reason: "it does not list @client" }),
   ...UNSEALED_CODES.map((code) => unsealedRefusal(ATTEMPT, { code, labels: "sshnp/1" })),
   noSshServer(ATTEMPT, "nothing answers on its SSH port."),
-  sshRefused(ATTEMPT, "pi"),
-  sshRefused(ATTEMPT, ""),
+  sshRefused(ATTEMPT, "pi", false),
+  sshRefused(ATTEMPT, "", false),
+  sshRefused(ATTEMPT, "pi", true),
   truncated(ATTEMPT, undefined),
   timedOut(ATTEMPT, "The device did not come", 20),
   noClientKeys(undefined, "/home/me/keys"),
@@ -96,6 +98,13 @@ test("a refusal by a code alone is told as the directory's word, with the code t
     expect(error.code).toBe(code === "E_PROTOCOL" ? "E_DEVICE_UNREADABLE" : code);
     expect(error.message).toMatch(/^The directory says that mygateway of @device /);
   }
+});
+
+test("a key that is not taken is told with the reasons that it may have", () => {
+  expect(keyNotTaken(ATTEMPT)).toBe(
+    "mygateway of @device did not take your key: its daemon runs without -s, or does not take keys of that kind. " +
+      "On the device: sshnpd -a @device -m @client -d mygateway -s",
+  );
 });
 
 test("what a device says is escaped and marked as its own", () => {
