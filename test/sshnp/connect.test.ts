@@ -55,7 +55,7 @@ test.each(["198.51.100.7", "2001:db8::7", undefined])(
 
 test("the leg of an attempt that is made anew is given up first", async () => {
   await using stage = await setStage();
-  const send = Reflect.get(DirectoryClient.prototype, "send") as DirectoryClient["send"];
+  const send = Reflect.get<DirectoryClient, "send">(DirectoryClient.prototype, "send");
   let posts = 0;
   // What no honest directory does: statements to ask anew with, after a ticket.
   vi.spyOn(DirectoryClient.prototype, "send").mockImplementation(async function* (this: DirectoryClient, ...args) {
