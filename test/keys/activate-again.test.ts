@@ -277,7 +277,7 @@ describe("cut off ahead of any change to the disk", () => {
   test("by kill -9, an activation goes on with the same words", async () => {
     const count = await changesOf();
     expect(count).toBeGreaterThan(10);
-    for (let change = 1; change <= count; change++) {
+    await forEach(count, async (change) => {
       const { name, secret } = await system.newName();
       const machine = system.newMachine();
       const cut = await machine.activate(["-a", name, "-c", secret, ...WORDS], { env: signalAt(change, "SIGKILL") });
@@ -286,12 +286,12 @@ describe("cut off ahead of any change to the disk", () => {
       expect([change, result.kind]).toEqual([change, "activated"]);
       expect(await system.members(name)).toEqual([{ member: "gw", role: "device" }]);
       expect(await activateHere(system, machine, { name, device: "gw" })).toMatchObject({ kind: "already" });
-    }
+    });
   });
 
   test("by Ctrl-C, an activation ends with 130 or is done, and goes on with the same words", async () => {
     const count = await changesOf();
-    for (let change = 1; change <= count; change++) {
+    await forEach(count, async (change) => {
       const { name, secret } = await system.newName();
       const machine = system.newMachine();
       const cut = await machine.activate(["-a", name, "-c", secret, ...WORDS], { env: signalAt(change, "SIGINT") });
@@ -300,20 +300,29 @@ describe("cut off ahead of any change to the disk", () => {
       if (!isDone) expect([change, machine.snapshot()]).toEqual([change, [expect.any(String)]]);
       await activateHere(system, machine, { name, secret, device: "gw" });
       expect(await activateHere(system, machine, { name, device: "gw" })).toMatchObject({ kind: "already" });
-    }
+    });
   });
 
   test("by kill -9, an activation with a wrong secret goes on with the right one", async () => {
     const count = await changesOf("0".repeat(64));
-    for (let change = 1; change <= count; change++) {
+    await forEach(count, async (change) => {
       const { name, secret } = await system.newName();
       const machine = system.newMachine();
       const words = ["-a", name, "-c", "0".repeat(64), ...WORDS];
       expect((await machine.activate(words, { env: signalAt(change, "SIGKILL") })).signal).toBe("SIGKILL");
       const result = await activateHere(system, machine, { name, secret, device: "gw" });
       expect([change, result.kind]).toEqual([change, "activated"]);
-    }
+    });
   });
+
+  /** From 1 to `count`, some at a time. */
+  async function forEach(count: number, action: (change: number) => Promise<void>): Promise<void> {
+    let next = 1;
+    const worker = async (): Promise<void> => {
+      while (next <= count) await action(next++);
+    };
+    await Promise.all([worker(), worker(), worker()]);
+  }
 
   /** How many changes an activation makes, with the right secret if none is given. */
   async function changesOf(given?: string): Promise<number> {

@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => system[Symbol.asyncDispose]());
 
-describe("a secret", () => {
+describe.concurrent("a secret", () => {
   test("that is wrong is refused, as one for a name that is not there is", async () => {
     const { name, secret } = await system.newName();
     const machine = system.newMachine();
@@ -93,7 +93,7 @@ describe("a secret", () => {
   });
 });
 
-describe("a name or member", () => {
+describe.concurrent("a name or member", () => {
   // names.test.ts has the whole grammar.
   const NAMES = [
     "acme",
@@ -146,7 +146,7 @@ describe("a name or member", () => {
   });
 });
 
-describe("a command line", () => {
+describe.concurrent("a command line", () => {
   test.each([
     ["an unknown flag", ["-a", "@acme", "--what"], "Unknown option '--what'."],
     [
@@ -165,7 +165,7 @@ describe("a command line", () => {
   });
 });
 
-describe("keys on this machine", () => {
+describe.concurrent("keys on this machine", () => {
   test("in a folder that others may use are refused, and neither used nor mended", async () => {
     for (const mode of [0o755, 0o750, 0o701, 0o777, 0o702]) {
       const { name, secret } = await system.newName();
@@ -294,7 +294,7 @@ describe("keys on this machine", () => {
   });
 });
 
-describe("a directory", () => {
+describe.concurrent("a directory", () => {
   test.each([
     ["without a fingerprint", (at: string) => at.replace(/#.*/, "")],
     ["with a fingerprint that is cut off", (at: string) => at.slice(0, -1)],
