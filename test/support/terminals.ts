@@ -67,8 +67,9 @@ export class Terminals implements AsyncDisposable {
   /** A client in control mode, which hears of everything that any window prints. */
   async #listen(): Promise<void> {
     const size = ["-x", String(COLUMNS), "-y", String(ROWS)];
-    const words = ["-S", join(this.#folder.path, "tmux"), "-C", "new-session", ...size, "-s", "test", "cat"];
-    for (;;) {
+    const words = ["-N", "-S", join(this.#folder.path, "tmux"), "-C", "new-session", ...size, "-s", "test", "cat"];
+    const start = performance.now();
+    while (performance.now() - start < WAIT_MS) {
       const client: ChildProcessByStdio<Writable, Readable, null> = spawn("tmux", words, {
         stdio: ["pipe", "pipe", "ignore"],
       });
@@ -76,9 +77,11 @@ export class Terminals implements AsyncDisposable {
       client.stdout.on("data", () => this.#bell.emit("ring"));
       client.once("close", () => this.#bell.emit("ring"));
       await Promise.race([once(client.stdout, "data"), ended]);
-      if (client.exitCode === null) break; // else the server was not there yet
+      if (client.exitCode !== null) continue; // the server is not there yet, and -N starts no other
+      await this.#tmux("set-option", "-g", "history-limit", "5000");
+      return;
     }
-    await this.#tmux("set-option", "-g", "history-limit", "5000");
+    throw new Error(`tmux did not start: ${this.#server.stderr}`);
   }
 
   async #tmux(...words: string[]): Promise<string> {
