@@ -20,7 +20,7 @@ export async function setUp({ commands, signal }) {
   await installDebianPackages(commands, { signal });
   if (!npmPackagesAreThere()) {
     process.stderr.write("set-up: installing the npm packages (npm ci)\n");
-    await run("npm", ["ci", "--include=dev", "--no-audit", "--no-fund"], { cwd: root, signal });
+    await run("npm", ["ci", "--ignore-scripts", "--include=dev", "--no-audit", "--no-fund"], { cwd: root, signal });
   }
 }
 

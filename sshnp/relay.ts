@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { createWriteStream } from "node:fs";
 import { connect, Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
@@ -7,7 +8,8 @@ import { finished } from "node:stream/promises";
 export function standardStreams(): { readonly from: Readable; readonly to: Writable } {
   return {
     from: socketOf(0) ?? process.stdin,
-    to: socketOf(1) ?? process.stdout,
+    // Not process.stdout, which no pipe ever ends: nobody could wait for its end.
+    to: socketOf(1) ?? createWriteStream("", { fd: 1, autoClose: false }),
   };
 }
 

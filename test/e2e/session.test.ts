@@ -216,6 +216,15 @@ describe("when it goes wrong", () => {
     expect(again.stderr.match(/"msg":"request granted"/g)).toHaveLength(1);
   });
 
+  test("a proxy between files ends when both sides have ended", async () => {
+    const { keys } = stack.client;
+    const line = `"$0" "$1" proxy --keys "$2" mygateway.device.np </dev/null >"$3"; echo $?`;
+    const output = join(stack.client.home, "proxy-output");
+    const exit = await run("sh", "-c", line, process.execPath, MAIN, keys, output);
+    expect(exit.stdout.trim()).toBe("0");
+    expect(await readFile(output, "utf8")).toMatch(/^SSH-2\.0-/);
+  });
+
   test("a proxy whose ssh has gone does not wait on", async () => {
     const proxy = stack.client.start("sshnp", "proxy", "--wait", "never.device.np:22");
     proxy.stdin.write("SSH-2.0-x\r\n");
