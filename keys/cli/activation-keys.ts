@@ -127,10 +127,11 @@ export async function storeKeys(
       await writeOwnerFile(folder, owner, { passphrase });
       steps.push(() => removeOwnerFile(folder, owner.name));
     }
-    await writeMemberFile(folder, member);
-    steps.push(() => removeMemberFile(folder, member));
+    // Ahead of the member's file: whoever finds that one may have it acknowledged, which must stay on record.
     steps.push(() => forgetUnlessAcknowledged(folder, member));
     await writeAcknowledged(folder, member, false);
+    await writeMemberFile(folder, member);
+    steps.push(() => removeMemberFile(folder, member));
   } catch (error) {
     await undo();
     throw error instanceof SetupError && error.code === "E_KEY_EXISTS" ? busy(folder, owner.name) : error;

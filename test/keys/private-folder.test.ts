@@ -37,6 +37,30 @@ describe("a private folder", () => {
     expect(await readdir(path)).toEqual(["@acme.owner.npkeys"]);
   });
 
+  test("can be taken back with the folders made for it, as far as they are empty", async () => {
+    await using here = await temporaryFolder();
+    const path = join(here.path, "share/sshnp/keys");
+    await (await PrivateFolder.openOrCreate(path)).removeMade();
+    expect(await readdir(here.path)).toEqual([]);
+
+    const folder = await PrivateFolder.openOrCreate(path);
+    await (await PrivateFolder.openOrCreate(path)).removeMade(); // it made none of them
+    await mkdir(join(here.path, "share/other"));
+    await folder.create("key", utf8("first"));
+    await folder.removeMade();
+    expect(await textIn(folder, "key")).toBe("first");
+    await folder.remove("key");
+    await folder.removeMade();
+    expect(await readdir(join(here.path, "share"))).toEqual(["other"]);
+  });
+
+  test("is made by many at once, with the folders above it", async () => {
+    await using here = await temporaryFolder();
+    const path = join(here.path, "a/b/c/d/e/f");
+    const folders = await Promise.all(Array.from({ length: 20 }, () => PrivateFolder.openOrCreate(path)));
+    expect(new Set(folders.map((folder) => folder.path))).toEqual(new Set([path]));
+  });
+
   test("never overwrites a file that is to be new", async () => {
     await using here = await temporaryFolder();
     const folder = await PrivateFolder.openOrCreate(here.path);
