@@ -37,7 +37,10 @@ try {
 } finally {
   await cast.end();
 }
-if (endedBy !== undefined) process.exitCode = 128 + constants.signals[endedBy];
+if (endedBy !== undefined) {
+  process.exitCode = 128 + constants.signals[endedBy];
+  process.stderr.write("\nInterrupted. Everything that was started is ended and removed.\n");
+}
 if (process.exitCode === undefined) {
   title("All processes are stopped, and their data is removed");
   say("Next: README.md, section Use.");
