@@ -11,7 +11,7 @@ import { isPrivateAddress } from "../rendezvous/client.ts";
 import type { Client } from "./client-keys.ts";
 import type { Progress } from "./progress.ts";
 import type { TicketFrame } from "./request-session.ts";
-import { checkTicket } from "./ticket-check.ts";
+import { checkTicket } from "../protocol/session/ticket-check.ts";
 
 /** The directory of one client: its keys as remembered, and the time by it. */
 export class DirectoryAccess {

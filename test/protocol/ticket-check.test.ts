@@ -5,8 +5,8 @@ import { signKeyList, verifyKeyList } from "../../protocol/key-list.ts";
 import { signRendezvousStatement } from "../../protocol/statements.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { signTicket, type Ticket } from "../../protocol/ticket.ts";
-import { checkTicket } from "../../sshnp/ticket-check.ts";
-import { cast, NOW } from "../protocol/fixtures.ts";
+import { checkTicket } from "../../protocol/session/ticket-check.ts";
+import { cast, NOW } from "./fixtures.ts";
 
 const { directory, rendezvous, random } = cast(suite);
 const legKey = Ed25519PrivateKey.generate(suite, random);

@@ -1,14 +1,16 @@
-import { equalBytes } from "../keys/bytes.ts";
-import type { CipherSuite } from "../keys/cipher-suite.ts";
-import type { Ed25519PublicKey } from "../keys/ed25519.ts";
-import { SecurityError } from "../keys/errors.ts";
-import type { SignedText } from "../keys/signed-text.ts";
-import type { VerifiedKeyList } from "../protocol/key-list.ts";
-import { isExpired, verifyRendezvousStatement } from "../protocol/statements.ts";
-import { type Ticket, verifyTicket } from "../protocol/ticket.ts";
+import { equalBytes } from "../../keys/bytes.ts";
+import type { CipherSuite } from "../../keys/cipher-suite.ts";
+import type { Ed25519PublicKey } from "../../keys/ed25519.ts";
+import { SecurityError } from "../../keys/errors.ts";
+import type { SignedText } from "../../keys/signed-text.ts";
+import type { VerifiedKeyList } from "../key-list.ts";
+import { isExpired, verifyRendezvousStatement } from "../statements.ts";
+import { type Ticket, verifyTicket } from "../ticket.ts";
 
 /**
- * A ticket that is this session's and leads to rendezvous of this directory alone. `now` in ms.
+ * What either end asks of a ticket before it dials: it is the directory's, of this session and still good, and each
+ * rendezvous in it stands, with the same key and addresses, in a statement that the directory's root key signed. So it
+ * leads to rendezvous of this directory alone. `now` in ms.
  * @throws {SecurityError} E_TICKET, E_STATEMENT; {PeerError} E_PROTOCOL.
  */
 export function checkTicket(
@@ -28,7 +30,7 @@ export function checkTicket(
   }
   for (const [i, entry] of ticket.entries.entries()) {
     const signed = given.rendezvous[i];
-    if (signed === undefined) continue;
+    if (signed === undefined) throw new SecurityError("E_TICKET", "A rendezvous statement is missing.");
     const { statement } = verifyRendezvousStatement(suite, signed, keyList.root);
     const agrees =
       statement.ed25519.equals(entry.key) && entry.addresses.every((one) => statement.addresses.includes(one));
