@@ -58,6 +58,7 @@ test("what the rendezvous copies shows neither SSH nor a name nor anything that 
 
   const { recorded } = stack.tap;
   expect(recorded.length - before).toBeGreaterThan(20_000 * marker.length); // it was there that everything passed
-  const told = ["SSH-2.0", "ssh-ed25519", "curve25519", marker, "mygateway", "@device", "@client", "-client", "rz1"];
+  // None shorter than seven bytes, which chance does not bring about.
+  const told = ["SSH-2.0", "ssh-ed25519", "curve25519", marker, "mygateway", "@device", "@client", "-client"];
   for (const text of told) expect(recorded.includes(text), text).toBe(false);
 });
