@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 /** A TCP proxy of the test's own: it keeps all that passes and can be cut. */
 export interface TcpTap extends AsyncDisposable {
   readonly port: number;
-  /** Everything that passed so far, both ways, connection after connection. */
+  /** Everything that passed so far: each direction of each connection in one piece, one after the other. */
   readonly recorded: Buffer;
   /** Breaks all connections, as a network does that loses them. */
   cut(): void;
@@ -12,12 +12,14 @@ export interface TcpTap extends AsyncDisposable {
 
 /** `target` is asked for at each connection. */
 export async function startTcpTap(target: () => number): Promise<TcpTap> {
-  const chunks: Buffer[] = [];
+  const pieces: Buffer[][] = [];
   const sockets = new Set<Socket>();
   const keep = (socket: Socket): void => {
+    const piece: Buffer[] = [];
+    pieces.push(piece);
     sockets.add(socket);
     socket.on("error", () => {}).on("close", () => sockets.delete(socket));
-    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+    socket.on("data", (chunk: Buffer) => piece.push(chunk));
   };
   const server = createServer({ allowHalfOpen: true }, (near) => {
     const far = connect({ port: target(), host: "127.0.0.1", allowHalfOpen: true });
@@ -38,7 +40,7 @@ export async function startTcpTap(target: () => number): Promise<TcpTap> {
   return {
     port: (server.address() as AddressInfo).port,
     get recorded(): Buffer {
-      return Buffer.concat(chunks);
+      return Buffer.concat(pieces.flat());
     },
     cut,
     async [Symbol.asyncDispose]() {
