@@ -3,6 +3,7 @@ import type { ViteUserConfig } from "vitest/config";
 const config: ViteUserConfig = {
   test: {
     include: ["test/**/*.test.ts"],
+    setupFiles: ["test/support/stop-processes.ts"],
     // Real processes on two busy cores; a wait that ends earlier would only make tests fail at random.
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -3,7 +3,6 @@ import { EventEmitter, once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { afterAll } from "vitest";
 
 const ROOT = join(import.meta.dirname, "../..");
 const LINE_TIMEOUT_MS = 20_000; // a start of Node with all it loads, while other tests run
@@ -40,9 +39,11 @@ export interface Exit {
 const INHERITED = ["PATH", "LANG", "TMPDIR", "SSHNP_CRYPTO", "SSHNP_TEST_RUN"];
 
 const notStopped = new Set<RunningProcess>();
-afterAll(async () => {
+
+/** Ends all that was started and not stopped: after each test file (stop-processes.ts), and at the end of other programs. */
+export async function stopProcesses(): Promise<void> {
   await Promise.all([...notStopped].map((running) => running.stop()));
-});
+}
 
 /** Starts one of the five commands, as built in dist/. */
 export function startCommand(name: CommandName, args: readonly string[], options: ProcessOptions): RunningProcess {
@@ -91,7 +92,7 @@ export function isRunning(pid: number): boolean {
   return found !== undefined && found.state !== "Z";
 }
 
-/** A real process. It ends with the test file, however that ends; stopping or disposing of it ends it earlier. */
+/** A real process. It ends with the one that started it, however that ends; stopping or disposing of it ends it earlier. */
 export class RunningProcess implements AsyncDisposable {
   readonly stdin: Writable;
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
