@@ -6,12 +6,17 @@ import { run, SetUpError } from "./run.mjs";
 /** Command -> the Debian package that brings it. */
 const PACKAGES = {
   age: "age",
+  haproxy: "haproxy",
   ps: "procps",
+  socat: "socat",
   ss: "iproute2",
   ssh: "openssh-client",
   sshd: "openssh-server",
   tmux: "tmux",
 };
+
+/** Package -> the service that it would start. */
+const SERVICES = { haproxy: "haproxy", "openssh-server": "ssh" };
 
 /**
  * Installs the packages of the commands that are missing. Anything that is there already is left alone.
@@ -40,7 +45,7 @@ export async function installDebianPackages(commands, { signal }) {
     await run("apt-get", [...apt, "install", "-y", "--no-install-recommends", ...missing], { env, detached: true });
   } finally {
     releaseServices();
-    if (missing.includes(PACKAGES.sshd)) await disableSshd();
+    for (const name of missing) if (name in SERVICES) await disable(name, SERVICES[name]);
   }
   signal.throwIfAborted();
 }
@@ -82,10 +87,11 @@ function isPresent(path) {
 }
 
 /** The package enables its service at the first installation, whatever the policy says, for each init system in its way. */
-async function disableSshd() {
-  const env = { ...process.env, DPKG_MAINTSCRIPT_PACKAGE: PACKAGES.sshd }; // deb-systemd-helper demands it
-  if (isThere("deb-systemd-helper")) await run("deb-systemd-helper", ["disable", "ssh.service"], { env });
-  if (isPresent("/etc/init.d/ssh")) await run("update-rc.d", ["ssh", "disable"]);
+async function disable(name, service) {
+  const env = { ...process.env, DPKG_MAINTSCRIPT_PACKAGE: name }; // deb-systemd-helper demands it
+  if (isThere("deb-systemd-helper")) await run("deb-systemd-helper", ["disable", `${service}.service`], { env });
+  if (isPresent(`/etc/init.d/${service}`)) await run("update-rc.d", [service, "disable"]);
   const runit = "/etc/runit/runsvdir/default";
-  if (isPresent(`${runit}/ssh`)) renameSync(`${runit}/ssh`, `${runit}/.ssh`); // a leading dot means: switched off
+  // A leading dot means: switched off.
+  if (isPresent(`${runit}/${service}`)) renameSync(`${runit}/${service}`, `${runit}/.${service}`);
 }

@@ -108,6 +108,11 @@ export class Stack implements AsyncDisposable {
     return running(this.#rendezvous);
   }
 
+  /** Where the rendezvous listens; the tap leads there. */
+  get rendezvousPort(): number {
+    return this.#rendezvousPort;
+  }
+
   /** The sshnpd that was started last. */
   get daemon(): RunningProcess {
     return running(this.#daemon);

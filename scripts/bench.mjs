@@ -1,0 +1,73 @@
+// npm run bench [-- OPTIONS]: our figures beside those of others, from the same run.
+import "./node-version.mjs";
+import { constants } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { run } from "./run.mjs";
+import { root, SetUpError, setUp } from "./set-up.mjs";
+
+const HELP = `Usage: npm run bench [-- OPTIONS]
+
+Measures sshnp beside others on this machine, in one run, and prints a table: our figure, the peer's, and the
+ratio. Installs the peers it lacks where it may (haproxy, socat, OpenSSH; chisel where Go is there); a peer that
+is missing is printed as "no peer". Let nothing else run meanwhile.
+
+  --only PART    one part, may be repeated: PARTS
+  --seconds N    how long each rate is measured (4)
+  --json FILE    where the results go as JSON (bench-results.json)
+  --help         this text
+`;
+
+const stop = new AbortController();
+let endedBy;
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.on(name, () => {
+    endedBy ??= name;
+    stop.abort();
+  });
+}
+
+try {
+  await main();
+} catch (error) {
+  process.exitCode = 1;
+  if (error instanceof SetUpError) process.stderr.write(`${error.message}\n`);
+  else if (endedBy === undefined) throw error;
+}
+if (endedBy !== undefined) {
+  process.exitCode = 128 + constants.signals[endedBy];
+  process.stderr.write("Interrupted. Everything that was started is ended and removed.\n");
+}
+
+async function main() {
+  const { signal } = stop;
+  const options = readOptions();
+  await setUp({ commands: ["ss", "ssh", "sshd", "haproxy", "socat"], signal });
+  const { runnerImport } = await import("vite"); // set-up may just have installed it
+  const { module } = await runnerImport(join(root, "test/bench/main.ts"), { root, configFile: false, oxc: { target: "es2023" } });
+  const parts = Object.keys(module.PARTS);
+  if (options.help) return void process.stdout.write(HELP.replace("PARTS", parts.join(", ")));
+  const unknown = options.only.filter((name) => !parts.includes(name));
+  if (unknown.length > 0) throw new SetUpError(`There is no part ${unknown.join(", ")}; there are ${parts.join(", ")}.`);
+  process.stderr.write("set-up: compiling\n");
+  await run(process.execPath, [join(root, "scripts/build.mjs")], { signal });
+  await module.bench({ ...options, signal });
+}
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        only: { type: "string", multiple: true, default: [] },
+        seconds: { type: "string", default: "4" },
+        json: { type: "string", default: join(root, "bench-results.json") },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+    const seconds = Number(values.seconds);
+    if (!(seconds > 0 && seconds <= 60)) throw new Error("--seconds is a number above 0, and at most 60.");
+    return { ...values, seconds };
+  } catch (error) {
+    throw new SetUpError(`${error.message} See npm run bench -- --help`);
+  }
+}

@@ -1,0 +1,38 @@
+import { cpus, release, totalmem } from "node:os";
+import { writeFile } from "node:fs/promises";
+import { type Bench, runBench } from "./bench.ts";
+import { carrying } from "./carrying.ts";
+import { meetsTarget } from "./table.ts";
+
+/** The parts by name, in the order in which they run. */
+export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = { carrying };
+
+export interface BenchOptions {
+  /** Names of {@link PARTS}. */
+  readonly only: readonly string[];
+  readonly seconds: number;
+  /** A file for the rows as JSON. */
+  readonly json: string;
+  readonly signal: AbortSignal;
+}
+
+/** Runs the parts, prints the table on stdout, and writes the JSON. */
+export async function bench({ only, seconds, json, signal }: BenchOptions): Promise<void> {
+  const parts = Object.entries(PARTS).filter(([name]) => only.length === 0 || only.includes(name));
+  const machine = {
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    cores: cpus().length,
+    memoryBytes: totalmem(),
+    kernel: release(),
+    node: process.version,
+  };
+  const print = (line: string): void => void process.stdout.write(`${line.trimEnd()}\n`);
+  print(`${machine.cores} x ${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}\n`);
+  const rows = await runBench(
+    parts.map(([name, run]) => ({ name, run })),
+    { seconds, signal, print },
+  );
+  for (const { name, note } of rows) if (note !== undefined) print(`\n${name}: ${note}`);
+  const results = rows.map((row) => ({ ...row, meetsTarget: meetsTarget(row) }));
+  await writeFile(json, `${JSON.stringify({ date: new Date().toISOString(), machine, rows: results }, null, 2)}\n`);
+}
