@@ -1,7 +1,8 @@
 // npm run bench [-- OPTIONS]: our figures beside those of others, from the same run.
 import "./node-version.mjs";
+import { existsSync } from "node:fs";
 import { constants } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { parseArgs } from "node:util";
 import { run } from "./run.mjs";
 import { root, SetUpError, setUp } from "./set-up.mjs";
@@ -17,6 +18,8 @@ is missing is printed as "no peer". Let nothing else run meanwhile.
   --json FILE    where the results go as JSON (bench-results.json)
   --help         this text
 `;
+
+const CHISEL = "github.com/jpillora/chisel@v1.11.5";
 
 const stop = new AbortController();
 let endedBy;
@@ -44,14 +47,35 @@ async function main() {
   const options = readOptions();
   await setUp({ commands: ["ss", "ssh", "sshd", "haproxy", "socat"], signal });
   const { runnerImport } = await import("vite"); // set-up may just have installed it
-  const { module } = await runnerImport(join(root, "test/bench/main.ts"), { root, configFile: false, oxc: { target: "es2023" } });
+  const { module } = await runnerImport(join(root, "test/bench/main.ts"), {
+    root,
+    configFile: false,
+    oxc: { target: "es2023" },
+  });
   const parts = Object.keys(module.PARTS);
   if (options.help) return void process.stdout.write(HELP.replace("PARTS", parts.join(", ")));
   const unknown = options.only.filter((name) => !parts.includes(name));
-  if (unknown.length > 0) throw new SetUpError(`There is no part ${unknown.join(", ")}; there are ${parts.join(", ")}.`);
+  if (unknown.length > 0)
+    throw new SetUpError(`There is no part ${unknown.join(", ")}; there are ${parts.join(", ")}.`);
+  await buildChisel(signal);
   process.stderr.write("set-up: compiling\n");
   await run(process.execPath, [join(root, "scripts/build.mjs")], { signal });
   await module.bench({ ...options, signal });
+}
+
+/** A peer that Debian does not have; where there is no Go, or no way to its modules, it is missing. */
+async function buildChisel(signal) {
+  const folder = join(root, "node_modules/.cache/sshnp-bench");
+  process.env.PATH += `${delimiter}${folder}`;
+  if (existsSync(join(folder, "chisel"))) return;
+  const env = { ...process.env, GOBIN: folder, GOFLAGS: "-mod=mod", CGO_ENABLED: "0" };
+  try {
+    await run("go", ["version"], { signal });
+    process.stderr.write("set-up: building chisel (go install)\n");
+    await run("go", ["install", CHISEL], { env, signal });
+  } catch (error) {
+    if (!(error instanceof SetUpError)) throw error;
+  }
 }
 
 function readOptions() {

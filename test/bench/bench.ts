@@ -81,7 +81,11 @@ function has(command: string): boolean {
 async function untilListening(port: number, signal: AbortSignal): Promise<void> {
   const local = `:${port.toString(16).toUpperCase().padStart(4, "0")} `;
   const deadline = performance.now() + 10_000;
-  while (!readFileSync("/proc/net/tcp", "utf8").split("\n").some((line) => line.includes(local) && / 0A /.test(line))) {
+  while (
+    !readFileSync("/proc/net/tcp", "utf8")
+      .split("\n")
+      .some((line) => line.includes(local) && / 0A /.test(line))
+  ) {
     if (performance.now() > deadline) throw new Error(`nothing listens on port ${port}`);
     await delay(20, undefined, { signal });
   }

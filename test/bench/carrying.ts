@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import type { Role } from "../../keys/names.ts";
@@ -16,12 +15,11 @@ import { memoryOf } from "../support/memory.ts";
 import { type RunningProcess, startProcess } from "../support/processes.ts";
 import type { Stack } from "../support/stack.ts";
 import type { Bench } from "./bench.ts";
-import { cpuSeconds, descendants } from "./processes.ts";
+import { descendants } from "./processes.ts";
+import { measureRate, type Rate, startEnd, type Task } from "./rate.ts";
 import { median, type Row } from "./table.ts";
 
-const GIB = 2 ** 30;
 const ROUNDS = 3;
-const WARM_UP_MS = 700;
 
 /** What stands in the middle between a sender and a receiver. */
 interface Middle {
@@ -31,17 +29,12 @@ interface Middle {
   ends(sessions: number): Promise<{ readonly sender: RunningProcess; readonly receiver: RunningProcess }>;
 }
 
-interface Carried {
-  readonly gigabitsPerSecond: number;
-  readonly cpuSecondsPerGib: number;
-}
-
 /** The rendezvous alone, with ends that only send and receive, beside two programs that join TCP connections as well. */
 export async function carrying(bench: Bench): Promise<void> {
   const stack = await bench.stack();
-  const middles = [await ourRendezvous(stack), await haproxy(bench), await socat(bench)];
+  const middles = [await ourRendezvous(bench, stack), await haproxy(bench), await socat(bench)];
   for (const sessions of [1, 10]) {
-    const results = middles.map((): Carried[] => []);
+    const results = middles.map((): Rate[] => []);
     for (let round = 0; round < ROUNDS; round++) {
       for (const [index, middle] of middles.entries()) {
         if (middle !== undefined) results[index]?.push(await measure(middle, sessions, bench));
@@ -62,15 +55,15 @@ export async function carrying(bench: Bench): Promise<void> {
   });
 }
 
-function rows(sessions: number, [ours = [], ...peers]: readonly Carried[][]): Row[] {
+function rows(sessions: number, [ours = [], ...peers]: readonly Rate[][]): Row[] {
   const what = sessions === 1 ? "rendezvous, 1 session" : `rendezvous, ${sessions} sessions`;
-  const named = (pick: (carried: Carried) => number): Row["peers"] =>
+  const named = (pick: (rate: Rate) => number): Row["peers"] =>
     ["HAProxy (TCP, splice)", "socat"].map((name, index) => {
       const values = peers[index]?.map(pick) ?? [];
       return { name, value: values.length === 0 ? undefined : median(values) };
     });
-  const bits = (carried: Carried): number => carried.gigabitsPerSecond;
-  const cpu = (carried: Carried): number => carried.cpuSecondsPerGib;
+  const bits = (rate: Rate): number => rate.gigabitsPerSecond;
+  const cpu = (rate: Rate): number => rate.cpuSecondsPerGib;
   return [
     {
       ...{ name: what, unit: "Gbit/s", better: "higher", ours: median(ours.map(bits)), peers: named(bits) },
@@ -83,41 +76,16 @@ function rows(sessions: number, [ours = [], ...peers]: readonly Carried[][]): Ro
   ];
 }
 
-async function measure(middle: Middle, sessions: number, { seconds, signal }: Bench): Promise<Carried> {
+async function measure(middle: Middle, sessions: number, bench: Bench): Promise<Rate> {
   const { sender, receiver } = await middle.ends(sessions);
   try {
-    await delay(WARM_UP_MS, undefined, { signal });
-    const pids = [middle.pid, ...descendants(middle.pid)];
-    const cpu = (): number => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
-    const [begin, bytesBefore, cpuBefore] = [performance.now(), await received(receiver), cpu()];
-    await delay(seconds * 1000, undefined, { signal });
-    const [bytes, cpuUsed] = [(await received(receiver)) - bytesBefore, cpu() - cpuBefore];
-    const elapsed = (performance.now() - begin) / 1000;
-    return { gigabitsPerSecond: (bytes * 8) / elapsed / 1e9, cpuSecondsPerGib: cpuUsed / (bytes / GIB) };
+    return await measureRate(receiver, () => [middle.pid, ...descendants(middle.pid)], bench);
   } finally {
     await Promise.all([sender.stop(), receiver.stop()]);
   }
 }
 
-/** Asks an end how many bytes have come to it. */
-export async function received(end: RunningProcess): Promise<number> {
-  const before = end.stdout.split("\n").length;
-  end.stdin.write("\n");
-  for (;;) {
-    await end.line(/^\d+$/);
-    const lines = end.stdout.split("\n");
-    if (lines.length > before) return Number(lines.at(-2));
-    await delay(1);
-  }
-}
-
-/** A process of end.mjs. */
-export function startEnd(bench: Bench, ...words: string[]): RunningProcess {
-  const file = join(import.meta.dirname, "end.mjs");
-  return startProcess(process.execPath, [file, ...words], { env: { HOME: bench.folder } });
-}
-
-async function ourRendezvous(stack: Stack): Promise<Middle> {
+async function ourRendezvous(bench: Bench, stack: Stack): Promise<Middle> {
   const port = stack.rendezvousPort;
   const hello = await helloMaker(stack, port);
   return {
@@ -125,11 +93,9 @@ async function ourRendezvous(stack: Stack): Promise<Middle> {
     pid: stack.rendezvous.pid,
     async ends(sessions) {
       const hellos = Array.from({ length: sessions }, hello);
-      const start = (task: string, role: Role): RunningProcess => {
+      const start = (task: Task, role: Role): RunningProcess => {
         const said = hellos.map((make) => Buffer.from(make(role)).toString("hex"));
-        const file = join(import.meta.dirname, "end.mjs");
-        const words = [file, task, "connect", String(port), ...said];
-        return startProcess(process.execPath, words, { env: { HOME: stack.client.home } });
+        return startEnd(bench.folder, task, "connect", String(port), ...said);
       };
       const [sender, receiver] = [start("send", "client"), start("receive", "device")];
       await Promise.all([sender.line(/^joined$/), receiver.line(/^joined$/)]);
@@ -140,7 +106,7 @@ async function ourRendezvous(stack: Stack): Promise<Middle> {
 
 /**
  * Makes hellos of new sessions. The tickets are signed with the directory's own key, which lies in the data folder of the
- * stack: no session is negotiated here, only carried.
+ * stack: no session is negotiated here, only rate.
  */
 async function helloMaker(stack: Stack, port: number): Promise<() => (role: Role) => Uint8Array> {
   const open = async (name: string): Promise<PrivateFolder> => {
@@ -190,9 +156,15 @@ async function forwarder(
     name,
     pid: running.pid,
     async ends(sessions) {
-      const receiver = startEnd(bench, "receive", "listen", String(to));
+      const receiver = startEnd(bench.folder, "receive", "listen", String(to));
       await receiver.line(/^\d+$/);
-      const sender = startEnd(bench, "send", "connect", String(from), ...Array.from({ length: sessions }, () => ""));
+      const sender = startEnd(
+        bench.folder,
+        "send",
+        "connect",
+        String(from),
+        ...Array.from({ length: sessions }, () => ""),
+      );
       await sender.line(/^joined$/);
       return { sender, receiver };
     },

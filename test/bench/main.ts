@@ -2,10 +2,14 @@ import { cpus, release, totalmem } from "node:os";
 import { writeFile } from "node:fs/promises";
 import { type Bench, runBench } from "./bench.ts";
 import { carrying } from "./carrying.ts";
+import { endToEnd } from "./end-to-end.ts";
 import { meetsTarget } from "./table.ts";
 
 /** The parts by name, in the order in which they run. */
-export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = { carrying };
+export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
+  carrying,
+  "end-to-end": endToEnd,
+};
 
 export interface BenchOptions {
   /** Names of {@link PARTS}. */

@@ -45,13 +45,17 @@ export async function stopProcesses(): Promise<void> {
   await Promise.all([...notStopped].map((running) => running.stop()));
 }
 
-/** Starts one of the five commands, as built in dist/. */
-export function startCommand(name: CommandName, args: readonly string[], options: ProcessOptions): RunningProcess {
+/** The file of one of the five commands, as built in dist/ or installed somewhere else. */
+export function commandFile(name: CommandName, installation = ROOT): string {
   const packageJson: { bin: Record<CommandName, string> } = JSON.parse(
     readFileSync(join(ROOT, "package.json"), "utf8"),
   );
-  const file = join(options.user?.installation ?? ROOT, packageJson.bin[name]);
-  return startProcess(process.execPath, [file, ...args], options);
+  return join(installation, packageJson.bin[name]);
+}
+
+/** Starts one of the five commands. */
+export function startCommand(name: CommandName, args: readonly string[], options: ProcessOptions): RunningProcess {
+  return startProcess(process.execPath, [commandFile(name, options.user?.installation), ...args], options);
 }
 
 /** Runs one of the five commands to its end. */
