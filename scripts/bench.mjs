@@ -1,25 +1,23 @@
 // npm run bench [-- OPTIONS]: our figures beside those of others, from the same run.
 import "./node-version.mjs";
-import { existsSync } from "node:fs";
 import { constants } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { withTypeScript } from "./load-typescript.mjs";
 import { run } from "./run.mjs";
 import { root, SetUpError, setUp } from "./set-up.mjs";
 
 const HELP = `Usage: npm run bench [-- OPTIONS]
 
 Measures sshnp beside others on this machine, in one run, and prints a table: our figure, the peer's, and the
-ratio. Installs the peers it lacks where it may (haproxy, socat, OpenSSH; chisel where Go is there); a peer that
-is missing is printed as "no peer". Let nothing else run meanwhile.
+ratio. Installs haproxy, socat and OpenSSH where it may; chisel is used if it is there. A peer that is missing is
+printed as "no peer". Let nothing else run meanwhile.
 
   --only PART    one part, may be repeated: PARTS
   --seconds N    how long each rate is measured (4)
   --json FILE    where the results go as JSON (bench-results.json)
   --help         this text
 `;
-
-const CHISEL = "github.com/jpillora/chisel@v1.11.5";
 
 const stop = new AbortController();
 let endedBy;
@@ -46,36 +44,15 @@ async function main() {
   const { signal } = stop;
   const options = readOptions();
   await setUp({ commands: ["ss", "ssh", "sshd", "haproxy", "socat"], signal });
-  const { runnerImport } = await import("vite"); // set-up may just have installed it
-  const { module } = await runnerImport(join(root, "test/bench/main.ts"), {
-    root,
-    configFile: false,
-    oxc: { target: "es2023" },
+  await withTypeScript(join(root, "test/bench/main.ts"), async ({ PARTS, bench }) => {
+    const parts = Object.keys(PARTS);
+    if (options.help) return void process.stdout.write(HELP.replace("PARTS", parts.join(", ")));
+    const unknown = options.only.find((name) => !parts.includes(name));
+    if (unknown !== undefined) throw new SetUpError(`There is no part ${unknown}; there are ${parts.join(", ")}.`);
+    process.stderr.write("set-up: compiling\n");
+    await run(process.execPath, [join(root, "scripts/build.mjs")], { signal });
+    await bench({ ...options, signal });
   });
-  const parts = Object.keys(module.PARTS);
-  if (options.help) return void process.stdout.write(HELP.replace("PARTS", parts.join(", ")));
-  const unknown = options.only.filter((name) => !parts.includes(name));
-  if (unknown.length > 0)
-    throw new SetUpError(`There is no part ${unknown.join(", ")}; there are ${parts.join(", ")}.`);
-  await buildChisel(signal);
-  process.stderr.write("set-up: compiling\n");
-  await run(process.execPath, [join(root, "scripts/build.mjs")], { signal });
-  await module.bench({ ...options, signal });
-}
-
-/** A peer that Debian does not have; where there is no Go, or no way to its modules, it is missing. */
-async function buildChisel(signal) {
-  const folder = join(root, "node_modules/.cache/sshnp-bench");
-  process.env.PATH += `${delimiter}${folder}`;
-  if (existsSync(join(folder, "chisel"))) return;
-  const env = { ...process.env, GOBIN: folder, GOFLAGS: "-mod=mod", CGO_ENABLED: "0" };
-  try {
-    await run("go", ["version"], { signal });
-    process.stderr.write("set-up: building chisel (go install)\n");
-    await run("go", ["install", CHISEL], { env, signal });
-  } catch (error) {
-    if (!(error instanceof SetUpError)) throw error;
-  }
 }
 
 function readOptions() {

@@ -2,6 +2,7 @@ import { cpus, release, totalmem } from "node:os";
 import { writeFile } from "node:fs/promises";
 import { type Bench, runBench } from "./bench.ts";
 import { carrying } from "./carrying.ts";
+import { connecting } from "./connect.ts";
 import { endToEnd } from "./end-to-end.ts";
 import { meetsTarget } from "./table.ts";
 
@@ -9,6 +10,7 @@ import { meetsTarget } from "./table.ts";
 export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   carrying,
   "end-to-end": endToEnd,
+  connect: connecting,
 };
 
 export interface BenchOptions {
