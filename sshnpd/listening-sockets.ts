@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 
 /**
  * Tells which sockets listen on a TCP port of this machine, as a text that changes whenever a server there is started
@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
  */
 export async function listeningSockets(port: number): Promise<string | undefined> {
   const tables = await Promise.all(
-    ["/proc/net/tcp", "/proc/net/tcp6"].map((path) => readFile(path, "latin1").catch(() => undefined)),
+    ["/proc/net/tcp", "/proc/net/tcp6"].map((path) => readListening(path).catch(() => undefined)),
   );
   if (tables.every((table) => table === undefined)) return undefined;
   return tables
@@ -14,6 +14,29 @@ export async function listeningSockets(port: number): Promise<string | undefined
     .toSorted()
     .join(" ");
 }
+
+/**
+ * A table up to its first socket that does not listen. The kernel puts those that listen first and makes each piece when
+ * it is read, so the thousands of connections that a busy machine may have cost nothing here.
+ */
+async function readListening(path: string): Promise<string> {
+  const file = await open(path);
+  try {
+    const piece = Buffer.alloc(PIECE_BYTES);
+    let table = "";
+    for (;;) {
+      const { bytesRead } = await file.read(piece, 0, piece.length);
+      table += piece.toString("latin1", 0, bytesRead);
+      if (bytesRead === 0 || CONNECTED.test(table)) return table;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+const PIECE_BYTES = 4096;
+/** A line with another state than LISTEN. */
+const CONNECTED = /^ *\d+: \S+ \S+ (?!0A )/m;
 
 /**
  * The inodes of the sockets in one table of proc_net_tcp(5) that listen on `port`, on whatever address. A line reads
