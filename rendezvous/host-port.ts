@@ -1,5 +1,6 @@
 import { SetupError } from "../keys/errors.ts";
 import { quoted } from "../keys/names.ts";
+import { MAX_RENDEZVOUS_ADDRESSES } from "../protocol/limits.ts";
 import {
   formatRendezvousAddress,
   parseRendezvousAddress,
@@ -24,8 +25,9 @@ export function parseListen(text: string): HostPort {
 }
 
 /**
- * The addresses that the ends dial, TCP first: `given` (HOST:PORT), else where this listens.
- * @throws {SetupError} E_USAGE when that is none that others could dial.
+ * The addresses that the ends dial, in their order: of each HOST:PORT in `given` the TCP one first, and those that are
+ * given with their transport as they are; else where this listens.
+ * @throws {SetupError} E_USAGE when one of them is none that others could dial.
  */
 export function publicAddresses(given: string | undefined, listening: HostPort): readonly string[] {
   if (given === undefined && (listening.host === "0.0.0.0" || listening.host === "::")) {
@@ -33,20 +35,25 @@ export function publicAddresses(given: string | undefined, listening: HostPort):
       next: "Add --public HOST:PORT with a name or address that both ends can reach.",
     });
   }
-  const { host, port } = parsePublic(given ?? formatHostPort(listening));
-  return (["tcp", "ws"] as const).map((transport) => formatRendezvousAddress({ transport, host, port }));
+  const addresses = (given ?? formatHostPort(listening)).split(",").flatMap((text) => parsePublic(text));
+  if (addresses.length <= MAX_RENDEZVOUS_ADDRESSES) return addresses.map(formatRendezvousAddress);
+  throw new SetupError("E_USAGE", `--public makes ${addresses.length} addresses; a ticket has room for fewer.`, {
+    next: `Give at most ${MAX_RENDEZVOUS_ADDRESSES}; HOST:PORT without a transport makes two.`,
+  });
 }
 
 function formatHostPort({ host, port }: HostPort): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function parsePublic(text: string): RendezvousAddress {
+function parsePublic(text: string): RendezvousAddress[] {
   try {
-    return parseRendezvousAddress(`tcp://${text}`);
+    if (text.includes("://")) return [parseRendezvousAddress(text)];
+    const address = parseRendezvousAddress(`tcp://${text}`);
+    return [address, { ...address, transport: "ws" }];
   } catch (cause) {
     throw new SetupError("E_USAGE", `${quoted(text)} is not an address that the ends could dial.`, {
-      next: "Give --public HOST:PORT: np.example.org:7801, 192.0.2.1:7801 or [2001:db8::1]:7801, in lower case.",
+      next: "Give --public HOST:PORT, in lower case: np.example.org:7801, 192.0.2.1:7801 or [2001:db8::1]:7801. Behind a reverse proxy that ends TLS: wss://np.example.org:443",
       cause,
     });
   }

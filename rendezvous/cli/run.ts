@@ -31,7 +31,10 @@ export function addRunCommand(program: Command): void {
     .option("-c, --cram-secret <secret>", "the one-time secret, the first time; - reads it from stdin")
     .option("--cram-file <file>", "read the secret from a file (else SSHNP_CRAM)")
     .option("--listen <host:port>", "where to listen; port 0 takes a free one", "127.0.0.1:7801")
-    .option("--public <host:port>", "how both ends reach it, if not at --listen")
+    .option(
+      "--public <host:port,...>",
+      "how both ends reach it, if not at --listen: each over TCP and WebSocket, or with a transport, as in wss://HOST:PORT",
+    )
     .option(
       "--excerpt <bytes>",
       `log the first bytes of each direction too (0 to ${EXCERPT_BYTES}): a demonstration aid`,

@@ -4,6 +4,7 @@ import { type Bench, runBench } from "./bench.ts";
 import { carrying } from "./carrying.ts";
 import { connecting } from "./connect.ts";
 import { endToEnd } from "./end-to-end.ts";
+import { longLine } from "./long-line.ts";
 import { meetsTarget } from "./table.ts";
 
 /** The parts by name, in the order in which they run. */
@@ -11,6 +12,7 @@ export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
   carrying,
   "end-to-end": endToEnd,
   connect: connecting,
+  "long-line": longLine,
 };
 
 export interface BenchOptions {

@@ -84,6 +84,9 @@ test.each([
   ["--listen", "LOCALHOST:0", "--public"],
   ["--public", "np.example.org", "--public"],
   ["--public", "@device:1", "--public"],
+  ["--public", "np.example.org:1,", "--public"],
+  ["--public", "http://np.example.org:1", "--public"],
+  ["--public", "a.example:1,b.example:1,c.example:1", "makes 6 addresses"],
   ["--excerpt", "257", "--excerpt"],
   ["--cram-file", "/nonexistent/a", "-c and --cram-file"],
 ])("%s %s is a usage error, told before anything is made", async (option, value, told) => {

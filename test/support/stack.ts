@@ -10,6 +10,10 @@ export interface StackOptions {
   readonly sshd?: SshServerOptions;
   /** More words for sshnpd, such as `-s`. */
   readonly daemon?: readonly string[];
+  /** More words for the directory. */
+  readonly directory?: readonly string[];
+  /** More words for the rendezvous. */
+  readonly rendezvous?: readonly string[];
   /** Lets everybody reach the rendezvous directly, for loads that a tap would slow down and keep. */
   readonly withoutTap?: boolean;
   /** Leaves sshnpd for the test to start. */
@@ -152,8 +156,9 @@ export class Stack implements AsyncDisposable {
   async startDirectory(): Promise<RunningProcess> {
     const listen = /127\.0\.0\.1:\d+/.exec(this.#address)?.[0] ?? "127.0.0.1:0";
     const data = join(this.server.home, "directory");
-    this.#directory = this.server.start("sshnp-directory", "run", "--data", data, "--listen", listen);
-    [this.#address = ""] = await this.#directory.line(/^http:\/\/127\.0\.0\.1:\d+#SHA256:\S+$/);
+    const more = this.#options.directory ?? [];
+    this.#directory = this.server.start("sshnp-directory", "run", "--data", data, "--listen", listen, ...more);
+    [this.#address = ""] = await this.#directory.line(/^https?:\/\/127\.0\.0\.1:\d+#SHA256:\S+$/);
     return this.#directory;
   }
 
@@ -163,7 +168,7 @@ export class Stack implements AsyncDisposable {
     const behindTap = this.#options.withoutTap === true ? [] : ["--public", `127.0.0.1:${this.tap.port}`];
     const at = ["--listen", "127.0.0.1:0", ...behindTap];
     const where = ["run", "--data", data, "--directory", this.address, ...at];
-    this.#rendezvous = this.server.start("sshnp-rendezvous", ...where, ...words);
+    this.#rendezvous = this.server.start("sshnp-rendezvous", ...where, ...(this.#options.rendezvous ?? []), ...words);
     await this.#rendezvous.line(/:\d+$/);
     this.#rendezvousPort = await listeningPort(this.#rendezvous.pid);
     return this.#rendezvous;
