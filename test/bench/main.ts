@@ -5,10 +5,12 @@ import { carrying } from "./carrying.ts";
 import { connecting } from "./connect.ts";
 import { endToEnd } from "./end-to-end.ts";
 import { longLine } from "./long-line.ts";
+import { startUp } from "./start-up.ts";
 import { meetsTarget } from "./table.ts";
 
 /** The parts by name, in the order in which they run. */
 export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
+  "start-up": startUp,
   carrying,
   "end-to-end": endToEnd,
   connect: connecting,
