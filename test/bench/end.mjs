@@ -18,7 +18,7 @@ let received = 0;
 const MANNERS = {
   async connect([port, ...hellos]) {
     await Promise.all(hellos.map((hello) => dial(Number(port), hello)));
-    console.log("joined");
+    say("joined");
   },
   async listen([port]) {
     await listen(Number(port), (socket) => use(socket, socket));
@@ -32,12 +32,16 @@ const MANNERS = {
     if (task === "receive") child.stdin.write("\0"); // which is not SSH's first byte
     await skipLine(child.stdout);
     use(child.stdout, child.stdin);
-    console.log("joined");
+    say("joined");
   },
 };
 await MANNERS[manner](rest);
-createInterface({ input: process.stdin }).on("line", () => console.log(received));
+createInterface({ input: process.stdin }).on("line", () => say(received));
 process.stdin.on("end", () => process.exit());
+
+function say(text) {
+  process.stdout.write(`${text}\n`);
+}
 
 function use(from, to) {
   from.on("error", () => {});
@@ -71,7 +75,7 @@ async function dial(port, hello) {
 async function listen(port, onSocket) {
   const server = createServer({ noDelay: true }, onSocket).listen(port, "127.0.0.1");
   await once(server, "listening");
-  console.log(server.address().port);
+  say(server.address().port);
 }
 
 function standBefore(socket, sshPort) {
