@@ -108,6 +108,7 @@ async function connectWebSocket(
   const { WebSocket } = await import("ws");
   const socket = new WebSocket(`${formatRendezvousAddress(address)}/v1/leg`, {
     ...WEBSOCKET_LIMITS,
+    ...NO_DELAY,
     lookup: checkedLookup(allowPrivate),
     rejectUnauthorized: false, // nothing rests on TLS: what is carried is sealed from end to end
   });
@@ -115,6 +116,12 @@ async function connectWebSocket(
   await opened(socket, "open", stream, signal);
   return stream;
 }
+
+/**
+ * For net.connect() and tls.connect(), to which ws hands its options. ws itself switches the delay off after the upgrade alone;
+ * until then the last flight of TLS and the request would wait for each other's acknowledgement.
+ */
+const NO_DELAY: object = { noDelay: true };
 
 async function opened(emitter: EventEmitter, event: string, stream: Duplex, signal: AbortSignal): Promise<void> {
   stream.on("error", ignore); // whoever uses the stream hears of its close

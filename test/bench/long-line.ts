@@ -3,11 +3,13 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { join } from "node:path";
 import { SELF_SIGNED } from "../directory/certificate.ts";
+import { startProcess } from "../support/processes.ts";
 import { startSlowProxy } from "../support/slow-proxy.ts";
 import { Stack } from "../support/stack.ts";
 import type { Bench } from "./bench.ts";
 import { timeSession } from "./connect.ts";
-import { median } from "./table.ts";
+import { startPivot } from "./pivot.ts";
+import { median, type Peer } from "./table.ts";
 
 const ROUND_TRIP_MS = 100;
 const TIMES = 7;
@@ -28,13 +30,14 @@ export async function longLine(bench: Bench): Promise<void> {
     ...{ name: `${ROUND_TRIP_MS} ms line, self-check: connect and echo`, unit: "round trips", better: "lower" },
     ...{ ours: echo / ROUND_TRIP_MS, peers: [{ name: "what TCP takes", value: 2 }] },
   });
+  const pivot = await connectThroughPivot(bench);
   for (const way of WAYS) {
     bench.log(`long line: ${way.name}`);
     const times = await connectOver(way, bench);
     const budget = way.roundTrips * ROUND_TRIP_MS + EXTRA_MS;
     bench.row({
       ...{ name: `${ROUND_TRIP_MS} ms line, connect by ${way.name}`, unit: "ms", better: "lower" },
-      ...{ ours: median(times), peers: [], target: { value: budget } },
+      ...{ ours: median(times), peers: [pivot], target: { value: budget } },
       note: `${(median(times) / ROUND_TRIP_MS).toFixed(2)} round trips of ${way.roundTrips}; slowest of ${TIMES}: ${Math.max(...times).toFixed(0)} ms`,
     });
   }
@@ -67,6 +70,26 @@ async function connectOver(way: (typeof WAYS)[number], bench: Bench): Promise<nu
   const times: number[] = [];
   for (let i = 0; i < TIMES; i++) times.push(await timeSession(stack, bench.signal, ...slowly));
   return times;
+}
+
+/** The first byte of the device's SSH server through `ssh -W` to a pivot, to which the device holds its tunnel already. */
+async function connectThroughPivot(bench: Bench): Promise<Peer> {
+  const stack = await bench.stack();
+  let port = 0;
+  await using line = await startSlowProxy(() => port, ROUND_TRIP_MS);
+  await using pivot = await startPivot(bench, stack.sshd.port, (own) => {
+    port = own;
+    return Promise.resolve(line.port);
+  });
+  const times: number[] = [];
+  for (let i = 0; i < TIMES; i++) {
+    const begin = performance.now();
+    const to = `127.0.0.1:${pivot.remotePort}`;
+    await using ssh = startProcess("ssh", ["-W", to, ...pivot.words], { env: { HOME: bench.folder } });
+    await ssh.line(/^SSH-2\.0-/);
+    times.push(performance.now() - begin);
+  }
+  return { name: "ssh -W to a pivot with ssh -R", value: median(times) };
 }
 
 async function timeConnectAndEcho(): Promise<number> {

@@ -16,11 +16,19 @@ export interface Pivot extends AsyncDisposable {
   readonly pids: { readonly server: number; readonly device: number; readonly client: number };
 }
 
-/** Both hops encrypt with aes128-gcm, OpenSSH's fastest here. `devicePort`: what is reached on the device. */
-export async function startPivot(bench: Bench, devicePort: number): Promise<Pivot> {
+/**
+ * Both hops encrypt with aes128-gcm, OpenSSH's fastest here. `devicePort`: what is reached on the device. `behind`: a port that
+ * leads to the pivot's, given one, by which everybody is to reach it.
+ */
+export async function startPivot(
+  bench: Bench,
+  devicePort: number,
+  behind?: (port: number) => Promise<number>,
+): Promise<Pivot> {
   const server = await startSshServer(bench.user === undefined ? {} : { user: bench.user });
   const login = `${bench.user?.name ?? userInfo().username}@127.0.0.1`;
-  const words = [...server.sshOptions, login];
+  const port = behind === undefined ? [] : ["-o", `Port ${await behind(server.port)}`];
+  const words = [...port, "-o", `HostKeyAlias [127.0.0.1]:${server.port}`, ...server.sshOptions, login];
   const [remotePort, localPort] = [await freePort(), await freePort()];
   const tunnel = async (forward: readonly string[], port: number): Promise<RunningProcess> => {
     const options = ["-N", "-c", "aes128-gcm@openssh.com", "-o", "ExitOnForwardFailure=yes", ...forward];

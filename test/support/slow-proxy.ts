@@ -63,9 +63,8 @@ function carry(from: Duplex, to: Duplex, delayMs: number): void {
 }
 
 async function startTlsEnd(target: () => number, tls: { cert: string; key: string }): Promise<SlowProxy> {
-  const server = createTlsServer({ ...tls, allowHalfOpen: true }, (near) => {
+  const server = createTlsServer({ ...tls, allowHalfOpen: true, noDelay: true }, (near) => {
     const far = connect({ port: target(), host: "127.0.0.1", allowHalfOpen: true, noDelay: true });
-    near.setNoDelay(true);
     near.on("error", () => far.destroy()).on("close", () => far.destroy());
     far.on("error", () => near.destroy()).on("close", () => near.destroy());
     near.pipe(far).pipe(near);
