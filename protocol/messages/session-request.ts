@@ -57,7 +57,7 @@ export function parseSessionRequest(body: Uint8Array): SessionRequest {
   const prologueBytes = body.slice(0, body.length - reader.remaining);
   const message1 = reader.bytes16().slice();
   const waitSeconds = reader.u32();
-  reader.u64();
+  if (reader.u64() !== 0) throw new PeerError("E_PROTOCOL", "a checkpoint of a later version");
   reader.end();
   return { prologue, prologueBytes, message1, waitSeconds };
 }

@@ -118,6 +118,7 @@ export function parseAnswerPayload(bytes: Uint8Array): AnswerPayload {
     streams: reader.u16(),
   };
   reader.end();
+  if (verdict === 0 && reason !== "") throw new PeerError("E_PROTOCOL", "an answer gives a reason for its yes");
   const refusal = verdict === 0 ? undefined : { code: parseRefusalCode(verdict), reason };
   return { refusal, ticketHash, hostKeys, keyTaken: taken === 1, limits };
 }

@@ -222,6 +222,25 @@ describe("a response", () => {
   }
 });
 
+describe("what has no meaning yet, and so no second form,", () => {
+  test("is refused in a session request: the size of a checkpoint", () => {
+    const bytes = fromHex(golden["session request"] ?? "");
+    for (let at = bytes.length - 8; at < bytes.length; at++) {
+      const changed = bytes.slice();
+      changed[at] = 1;
+      expect(() => session.parseSessionRequest(changed)).toThrow(SshnpError);
+    }
+  });
+
+  test("is refused in the payload of msg2: a reason for a yes", () => {
+    const answer = payloads.parseAnswerPayload(fromHex(golden["msg2 payload of a refusal"] ?? ""));
+    const refusal = payloads.encodeAnswerPayload(answer);
+    refusal[0] = 0;
+    expect(answer.refusal?.reason).not.toBe("");
+    expect(() => payloads.parseAnswerPayload(refusal)).toThrow("a reason for its yes");
+  });
+});
+
 test("a reader refuses to go beyond its bytes whatever it is asked for", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 12 }), fc.nat({ max: 0xffff }), (bytes, length) => {
