@@ -8,7 +8,8 @@ export interface RendezvousAddress {
   readonly port: number;
 }
 
-const FORM = /^(tcp|ws|wss):\/\/(?:([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)|\[([0-9a-f:.]{2,45})\]):([1-9][0-9]{0,4})$/;
+const FORM =
+  /^(tcp|ws|wss):\/\/(?:([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)|\[(?=[^\]]*:)([0-9a-f:.]{2,45})\]):([1-9][0-9]{0,4})$/;
 
 /** @throws {PeerError} E_PROTOCOL when `text` is not `tcp://`, `ws://` or `wss://` and host:port. */
 export function parseRendezvousAddress(text: string): RendezvousAddress {

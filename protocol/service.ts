@@ -3,7 +3,7 @@ import { PeerError } from "../keys/errors.ts";
 /** What a stream reaches on the device; the same string in prologue, policy and OPEN. */
 export type Service = { readonly kind: "ssh" } | { readonly kind: "tcp"; readonly host: string; readonly port: number };
 
-const TCP = /^tcp:([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\]):([1-9][0-9]{0,4})$/;
+const TCP = /^tcp:([a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[(?=[^\]]*:)[0-9a-f:.]{2,45}\]):([1-9][0-9]{0,4})$/;
 
 /** `ssh` or `tcp:HOST:PORT` (IPv6 in brackets). @throws {PeerError} E_PROTOCOL on anything else. */
 export function parseService(text: string): Service {
