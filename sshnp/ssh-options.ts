@@ -64,9 +64,9 @@ export function argumentOf(option: string, word: string | undefined): string {
 
 /** Key (lower case) and value of an `-o` argument, in whichever way it is written; undefined when it has no value. */
 export function configurationOf(text: string): { readonly key: string; readonly value: string } | undefined {
-  const [, key, value] = /^\s*"?([A-Za-z0-9]+)"?(?:\s*=\s*|\s+)(.*?)\s*$/s.exec(text) ?? [];
+  const [, key, value] = /^\s*"?([A-Za-z0-9]+)"?(?:\s*=\s*|\s+)(.*)$/s.exec(text) ?? [];
   if (key === undefined || value === undefined) return undefined;
-  return { key: key.toLowerCase(), value: value.replace(/^"(.*)"$/s, "$1") };
+  return { key: key.toLowerCase(), value: value.trimEnd().replace(/^"(.*)"$/s, "$1") };
 }
 
 const WITH_ARGUMENT = "BbcDEeFIiJLlmOoPpQRSWw";

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { SetupError } from "../../keys/errors.ts";
 import { parseKeysFolder, parseSessionCommand, parseWait, type SessionCommand } from "../../sshnp/command-line.ts";
+import { configurationOf } from "../../sshnp/ssh-options.ts";
 
 const FINGERPRINT = "SHA256:9gO7nVnPcPZwDbAtAjPyPqYSKUGVDnmcjPZdRPYm6cA";
 const ADDRESS = `http://np.example.org:7800#${FINGERPRINT}`;
@@ -90,6 +91,11 @@ describe("a session's command line", () => {
     expect(parseSessionCommand(["-s", "-h"])).toBe("help");
     expect(parseSessionCommand(["--version"])).toBe("version");
   });
+});
+
+test("an option of many spaces is read in no more time than its length asks for", () => {
+  const spaces = " ".repeat(200_000); // a minute and more, were each tried as the end
+  expect(configurationOf(`User=a${spaces}b${spaces}`)).toEqual({ key: "user", value: `a${spaces}b` });
 });
 
 describe("a usage error is", () => {
