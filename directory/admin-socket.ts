@@ -106,16 +106,41 @@ async function answer(socket: Socket, administration: Administration): Promise<v
   socket.setTimeout(ADMIN_MS, () => socket.destroy());
   const line = await readLine(socket, ADMIN_REQUEST_BYTES);
   try {
-    const request = v.parse(requestSchema, JSON.parse(line));
-    socket.end(`${JSON.stringify({ ok: await perform(administration, request) })}\n`);
+    socket.end(`${JSON.stringify({ ok: await perform(administration, parseAdminRequest(line)) })}\n`);
   } catch (error) {
-    const known = error instanceof SshnpError ? error : new SetupError("E_PROTOCOL", "The admin request is malformed.");
+    const known =
+      error instanceof SshnpError ? error : new SetupError("E_BUG", "The directory failed at this request.");
     const { code, message: fact, next } = known;
     socket.end(`${JSON.stringify({ error: { code, fact, next } })}\n`);
   }
 }
 
-async function perform(administration: Administration, request: v.InferOutput<typeof requestSchema>): Promise<unknown> {
+/** One line to the socket. @throws {SetupError} E_PROTOCOL when it is no request; {SecurityError} for a key that is none. */
+export function parseAdminRequest(line: string): AdminRequest {
+  return parseLine(requestSchema, line, "The admin request is malformed.");
+}
+
+/** One line from the socket. @throws {SetupError} E_PROTOCOL when it is no answer. */
+export function parseAdminAnswer(line: string): AdminAnswer {
+  return parseLine(answerSchema, line, "The answer of the directory is malformed.");
+}
+
+function parseLine<Schema extends v.GenericSchema>(schema: Schema, line: string, fact: string): v.InferOutput<Schema> {
+  let json: unknown;
+  try {
+    json = JSON.parse(line);
+  } catch (cause) {
+    throw new SetupError("E_PROTOCOL", fact, { cause });
+  }
+  const result = v.safeParse(schema, json, { abortEarly: true });
+  if (!result.success) throw new SetupError("E_PROTOCOL", fact);
+  return result.output;
+}
+
+type AdminRequest = v.InferOutput<typeof requestSchema>;
+type AdminAnswer = v.InferOutput<typeof answerSchema>;
+
+async function perform(administration: Administration, request: AdminRequest): Promise<unknown> {
   switch (request.command) {
     case "names":
       return await administration.names();
@@ -132,7 +157,7 @@ async function askOnce(socket: Socket, folder: PrivateFolder, request: object): 
   try {
     socket.setTimeout(ADMIN_MS, () => socket.destroy());
     socket.end(`${JSON.stringify(request)}\n`);
-    const result = v.parse(answerSchema, JSON.parse(await readLine(socket, ADMIN_ANSWER_BYTES)));
+    const result = parseAdminAnswer(await readLine(socket, ADMIN_ANSWER_BYTES));
     if ("ok" in result) return result.ok;
     const { code, fact, next } = result.error;
     throw new SetupError(code, fact, next === undefined ? {} : { next });

@@ -213,12 +213,12 @@ export class Store implements AsyncDisposable {
 
   async #get<T>(table: Table<T>, key: string): Promise<T | undefined> {
     const text = await this.#database.get(table.prefix + key);
-    return text === undefined ? undefined : parse(table, text);
+    return text === undefined ? undefined : parseEntry(table, text);
   }
 
   async #entries<T>(table: Table<T>): Promise<[string, T][]> {
     const entries = await this.#database.entries(table.prefix);
-    return entries.map(([key, text]) => [key.slice(table.prefix.length), parse(table, text)]);
+    return entries.map(([key, text]) => [key.slice(table.prefix.length), parseEntry(table, text)]);
   }
 }
 
@@ -249,6 +249,8 @@ const SEEN = tableOf("seen:", time);
 const IDS = tableOf("id:", time);
 const NONCES = tableOf("nonce:", time);
 const META = tableOf("meta:", signedTextSchema);
+/** All of them, for whoever checks what may stand in an entry. */
+export const TABLES: readonly Table<unknown>[] = [NAMES, BINDINGS, KEYS, RENDEZVOUS, REPORTS, SEEN, IDS, NONCES, META];
 
 function tableOf<T>(prefix: `${string}:`, schema: v.GenericSchema<T>): Table<T> {
   return { prefix, schema };
@@ -258,11 +260,21 @@ function put<T>({ prefix }: Table<T>, key: string, value: T): Operation {
   return { type: "put", key: prefix + key, value: JSON.stringify(value) };
 }
 
-function parse<T>({ schema, prefix }: Table<T>, text: string): T {
-  const result = v.safeParse(schema, JSON.parse(text));
+/** The value of an entry. @throws {UnavailableError} E_STORAGE when it is none that was written here. */
+export function parseEntry<T>({ schema, prefix }: Table<T>, text: string): T {
+  const result = v.safeParse(schema, parseJson(text));
   if (!result.success)
     throw new UnavailableError("E_STORAGE", `The store is damaged (a ${prefix.slice(0, -1)} entry).`);
   return result.output;
+}
+
+/** Undefined, which no schema takes, for what is no JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function activatable(value: Activatable): NameRecord {
