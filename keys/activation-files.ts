@@ -8,7 +8,10 @@ import { readState, removeState, writeState } from "./state-files.ts";
  * sent, so that a lost answer loses no key; until the acknowledgement the same statements are sent again.
  */
 
-const schema = v.strictObject({ v: v.literal(1), acknowledged: v.boolean() });
+export const acknowledgedSchema: v.GenericSchema<{ v: 1; acknowledged: boolean }> = v.strictObject({
+  v: v.literal(1),
+  acknowledged: v.boolean(),
+});
 
 interface Member {
   readonly name: Name;
@@ -17,12 +20,12 @@ interface Member {
 
 /** Undefined when the member was never sent from this folder. @throws {SetupError} as {@link readState}. */
 export async function readAcknowledged(keys: PrivateFolder, member: Member): Promise<boolean | undefined> {
-  return (await readState(keys, fileOf(member), schema))?.acknowledged;
+  return (await readState(keys, fileOf(member), acknowledgedSchema))?.acknowledged;
 }
 
 /** @throws {SetupError} as {@link writeState}. */
 export async function writeAcknowledged(keys: PrivateFolder, member: Member, acknowledged: boolean): Promise<void> {
-  await writeState(keys, fileOf(member), schema, { v: 1, acknowledged });
+  await writeState(keys, fileOf(member), acknowledgedSchema, { v: 1, acknowledged });
 }
 
 /** Forgets a member that came to nothing; that there is none is no error. @throws {SetupError} as {@link writeState}. */

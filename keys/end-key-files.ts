@@ -67,6 +67,11 @@ export async function writeOwnerFile(
   owner: OwnerKeys,
   protection: Protection = {},
 ): Promise<string> {
+  return await write(folder, ownerFile(owner.name), printOwnerFile(owner), protection);
+}
+
+/** The bytes of an owner file without passphrase. */
+export function printOwnerFile(owner: OwnerKeys): Uint8Array {
   const json: OwnerJson = {
     v: 1,
     kind: "owner",
@@ -74,7 +79,7 @@ export async function writeOwnerFile(
     ed25519: base64(owner.privateKey.secretBytes()),
     statement: signedTextToJson(owner.statement),
   };
-  return await write(folder, ownerFile(owner.name), printJsonFile(ownerSchema, json), protection);
+  return printJsonFile(ownerSchema, json);
 }
 
 /** Writes a member file and returns its path. Throws as {@link writeOwnerFile}. */
@@ -83,6 +88,11 @@ export async function writeMemberFile(
   keys: MemberKeys,
   protection: Protection = {},
 ): Promise<string> {
+  return await write(folder, memberFile(keys), printMemberFile(keys), protection);
+}
+
+/** The bytes of a member file without passphrase. */
+export function printMemberFile(keys: MemberKeys): Uint8Array {
   const json: MemberJson = {
     v: 1,
     kind: "member",
@@ -95,7 +105,7 @@ export async function writeMemberFile(
     directory: keys.directory,
     statements: keys.statements.map(signedTextToJson),
   };
-  return await write(folder, memberFile(keys), printJsonFile(memberSchema, json), protection);
+  return printJsonFile(memberSchema, json);
 }
 
 /**
@@ -111,15 +121,20 @@ export async function readOwnerFile(
   const path = folder.pathOf(ownerFile(name));
   const bytes = await readUnlocked(folder, ownerFile(name), askPassphrase);
   if (bytes === undefined) return undefined;
+  const owner = orDamaged(path, () => parseOwnerFile(suite, bytes));
+  if (owner?.name !== name) throw damaged(path);
+  return owner;
+}
+
+/** The keys in the bytes of an owner file, or undefined when it is none. @throws {SshnpError} when it does not hold. */
+export function parseOwnerFile(suite: CipherSuite, bytes: Uint8Array): OwnerKeys | undefined {
   const json = parseJsonFile(ownerSchema, bytes);
-  if (json === undefined || json.name !== name) throw damaged(path);
-  return orDamaged(path, () => {
-    const privateKey = Ed25519PrivateKey.parse(suite, fromBase64(json.ed25519, 32));
-    const statement = signedTextFromJson(json.statement);
-    // One wrong character makes another key, as valid as the first; the signature tells.
-    if (!isSignedBy(suite, statement, ed25519Line(privateKey.publicKey))) throw damaged(path);
-    return { name, privateKey, statement };
-  });
+  if (json === undefined) return undefined;
+  const privateKey = Ed25519PrivateKey.parse(suite, fromBase64(json.ed25519, 32));
+  const statement = signedTextFromJson(json.statement);
+  // One wrong character makes another key, as valid as the first; the signature tells.
+  if (!isSignedBy(suite, statement, ed25519Line(privateKey.publicKey))) return undefined;
+  return { name: json.name, privateKey, statement };
 }
 
 /**
@@ -137,17 +152,23 @@ export async function readMemberFile(
   const path = folder.pathOf(file);
   const bytes = await readUnlocked(folder, file, askPassphrase);
   if (bytes === undefined) return undefined;
+  const keys = orDamaged(path, () => parseMemberFile(suite, bytes));
+  if (keys?.name !== name || keys.member !== member) throw damaged(path);
+  return keys;
+}
+
+/** The keys in the bytes of a member file, or undefined when it is none. @throws {SshnpError} when it does not hold. */
+export function parseMemberFile(suite: CipherSuite, bytes: Uint8Array): MemberKeys | undefined {
   const json = parseJsonFile(memberSchema, bytes);
-  if (json === undefined || json.name !== name || json.member !== member) throw damaged(path);
-  return orDamaged(path, () => {
-    const x25519 = X25519PrivateKey.parse(suite, fromBase64(json.x25519, 32));
-    const ed25519 = Ed25519PrivateKey.parse(suite, fromBase64(json.ed25519, 32));
-    const statements = json.statements.map(signedTextFromJson);
-    if (!statements.every((statement) => isSignedBy(suite, statement, json.owner))) throw damaged(path);
-    const publicKeys = [x25519, ed25519].map((key) => JSON.stringify(key.publicKey));
-    if (!statements.some(({ text }) => publicKeys.every((key) => text.includes(key)))) throw damaged(path);
-    return { name, member, role: json.role, x25519, ed25519, owner: json.owner, directory: json.directory, statements };
-  });
+  if (json === undefined) return undefined;
+  const { name, member, role, owner, directory } = json;
+  const x25519 = X25519PrivateKey.parse(suite, fromBase64(json.x25519, 32));
+  const ed25519 = Ed25519PrivateKey.parse(suite, fromBase64(json.ed25519, 32));
+  const statements = json.statements.map(signedTextFromJson);
+  if (!statements.every((statement) => isSignedBy(suite, statement, owner))) return undefined;
+  const publicKeys = [x25519, ed25519].map((key) => JSON.stringify(key.publicKey));
+  if (!statements.some(({ text }) => publicKeys.every((key) => text.includes(key)))) return undefined;
+  return { name, member, role, x25519, ed25519, owner, directory, statements };
 }
 
 /**

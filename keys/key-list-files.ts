@@ -1,7 +1,13 @@
 import * as v from "valibot";
 import type { Name } from "./names.ts";
 import type { PrivateFolder } from "./private-folder.ts";
-import { type SignedText, signedTextFromJson, signedTextSchema, signedTextToJson } from "./signed-text.ts";
+import {
+  type SignedText,
+  type SignedTextJson,
+  signedTextFromJson,
+  signedTextSchema,
+  signedTextToJson,
+} from "./signed-text.ts";
 import { readState, writeState } from "./state-files.ts";
 
 /*
@@ -9,17 +15,20 @@ import { readState, writeState } from "./state-files.ts";
  * signed it is verified by whoever uses it, against the address in the member's key file.
  */
 
-const schema = v.strictObject({ v: v.literal(1), keyList: signedTextSchema });
+export const keyListFileSchema: v.GenericSchema<{ v: 1; keyList: SignedTextJson }> = v.strictObject({
+  v: v.literal(1),
+  keyList: signedTextSchema,
+});
 
 /** The key list last written for `name`, or undefined. @throws {SetupError} as {@link readState}. */
 export async function readKeyListFile(keys: PrivateFolder, name: Name): Promise<SignedText | undefined> {
-  const file = await readState(keys, fileOf(name), schema);
+  const file = await readState(keys, fileOf(name), keyListFileSchema);
   return file === undefined ? undefined : signedTextFromJson(file.keyList);
 }
 
 /** Remembers a verified key list. @throws {SetupError} as {@link writeState}. */
 export async function writeKeyListFile(keys: PrivateFolder, name: Name, keyList: SignedText): Promise<void> {
-  await writeState(keys, fileOf(name), schema, { v: 1, keyList: signedTextToJson(keyList) });
+  await writeState(keys, fileOf(name), keyListFileSchema, { v: 1, keyList: signedTextToJson(keyList) });
 }
 
 function fileOf(name: Name): string {

@@ -29,8 +29,8 @@ export interface Subject {
 /** What is remembered of a name and, if one is asked for, of its member. @throws {SetupError} as {@link readState}. */
 export async function readPins(keys: PrivateFolder, { name, member }: Subject): Promise<PeerPins> {
   const [owner, pin] = await Promise.all([
-    readState(keys, ownerFile(name), ownerSchema),
-    member === undefined ? undefined : readState(keys, memberFile(name, member), memberSchema),
+    readState(keys, ownerFile(name), ownerPinSchema),
+    member === undefined ? undefined : readState(keys, memberFile(name, member), memberPinSchema),
   ]);
   return { owner, member: pin };
 }
@@ -83,10 +83,10 @@ export function arePinned(before: PeerPins, after: PeerPins): boolean {
 export async function writePins(keys: PrivateFolder, before: PeerPins, after: PeerPins): Promise<void> {
   const { owner, member } = after;
   if (owner !== undefined && !isSame(before.owner, owner)) {
-    await writeState(keys, ownerFile(owner.name), ownerSchema, owner);
+    await writeState(keys, ownerFile(owner.name), ownerPinSchema, owner);
   }
   if (member !== undefined && !isSame(before.member, member)) {
-    await writeState(keys, memberFile(member.name, member.member), memberSchema, member);
+    await writeState(keys, memberFile(member.name, member.member), memberPinSchema, member);
   }
 }
 
@@ -106,7 +106,7 @@ const fingerprints = v.array(
   ),
 );
 
-const ownerSchema: v.GenericSchema<OwnerPin> = v.strictObject({
+export const ownerPinSchema: v.GenericSchema<OwnerPin> = v.strictObject({
   v: v.literal(1),
   name: nameText,
   owner: v.string(),
@@ -116,7 +116,7 @@ const ownerSchema: v.GenericSchema<OwnerPin> = v.strictObject({
   accepted: fingerprints,
 });
 
-const memberSchema: v.GenericSchema<MemberPin> = v.strictObject({
+export const memberPinSchema: v.GenericSchema<MemberPin> = v.strictObject({
   v: v.literal(1),
   name: nameText,
   member: v.pipe(

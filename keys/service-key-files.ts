@@ -45,6 +45,22 @@ export interface RendezvousKeys {
   readonly ed25519: Ed25519PrivateKey;
 }
 
+interface DirectoryKeysJson {
+  v: 1;
+  kind: "directory";
+  root: string;
+  sealing: { x25519: string; notAfter: number }[];
+  ticket: { ed25519: string; notAfter: number }[];
+  log: string;
+}
+
+interface RendezvousKeysJson {
+  v: 1;
+  kind: "rendezvous";
+  x25519: string;
+  ed25519: string;
+}
+
 /** Where new keys come from, and when (ms). */
 export interface Making {
   readonly suite: CipherSuite;
@@ -66,7 +82,7 @@ export async function createDirectoryKeys(folder: PrivateFolder, making: Making)
 
 /** The keys, or undefined before the first start. @throws {SetupError} E_BAD_KEY_FILE, E_KEY_PERMISSIONS, E_STORAGE. */
 export async function readDirectoryKeys(suite: CipherSuite, folder: PrivateFolder): Promise<DirectoryKeys | undefined> {
-  const json = await read(folder, DIRECTORY_FILE, directorySchema);
+  const json = await read(folder, DIRECTORY_FILE, directoryKeysSchema);
   return (
     json && {
       root: ed25519Key(suite, json.root),
@@ -110,7 +126,7 @@ export async function createRendezvousKeys(
   const x25519 = X25519PrivateKey.generate(making.suite, making.random);
   const ed25519 = Ed25519PrivateKey.generate(making.suite, making.random);
   const json = { v: 1, kind: "rendezvous", x25519: secretOf(x25519), ed25519: secretOf(ed25519) } as const;
-  await folder.create(RENDEZVOUS_FILE, printJsonFile(rendezvousSchema, json));
+  await folder.create(RENDEZVOUS_FILE, printJsonFile(rendezvousKeysSchema, json));
   return { x25519, ed25519 };
 }
 
@@ -119,7 +135,7 @@ export async function readRendezvousKeys(
   suite: CipherSuite,
   folder: PrivateFolder,
 ): Promise<RendezvousKeys | undefined> {
-  const json = await read(folder, RENDEZVOUS_FILE, rendezvousSchema);
+  const json = await read(folder, RENDEZVOUS_FILE, rendezvousKeysSchema);
   return json && { x25519: x25519Key(suite, json.x25519), ed25519: ed25519Key(suite, json.ed25519) };
 }
 
@@ -135,7 +151,7 @@ const notAfter = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const currentAndPrevious = <Entry extends v.GenericSchema>(entry: Entry) =>
   v.pipe(v.array(entry), v.minLength(1), v.maxLength(2));
 
-const directorySchema = v.strictObject({
+export const directoryKeysSchema: v.GenericSchema<DirectoryKeysJson> = v.strictObject({
   v: v.literal(1),
   kind: v.literal("directory"),
   root: key,
@@ -144,7 +160,7 @@ const directorySchema = v.strictObject({
   log: key,
 });
 
-const rendezvousSchema = v.strictObject({
+export const rendezvousKeysSchema: v.GenericSchema<RendezvousKeysJson> = v.strictObject({
   v: v.literal(1),
   kind: v.literal("rendezvous"),
   x25519: key,
@@ -152,7 +168,7 @@ const rendezvousSchema = v.strictObject({
 });
 
 function printDirectoryKeys({ root, sealing, ticket, log }: DirectoryKeys): Uint8Array {
-  return printJsonFile(directorySchema, {
+  return printJsonFile(directoryKeysSchema, {
     v: 1,
     kind: "directory",
     root: secretOf(root),

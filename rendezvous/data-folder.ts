@@ -11,10 +11,17 @@
 import * as v from "valibot";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SecurityError, SshnpError } from "../keys/errors.ts";
+import { keyListFileSchema } from "../keys/key-list-files.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
 import { createRendezvousKeys, type RendezvousKeys, readRendezvousKeys } from "../keys/service-key-files.ts";
 import { shellWord } from "../keys/shell-word.ts";
-import { type SignedText, signedTextFromJson, signedTextSchema, signedTextToJson } from "../keys/signed-text.ts";
+import {
+  type SignedText,
+  type SignedTextJson,
+  signedTextFromJson,
+  signedTextSchema,
+  signedTextToJson,
+} from "../keys/signed-text.ts";
 import { readState, writeState } from "../keys/state-files.ts";
 import type { DirectoryAddress } from "../protocol/directory-address.ts";
 import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
@@ -52,7 +59,7 @@ export class DataFolder {
    * @throws {SecurityError} E_DIRECTORY_KEY when it is another directory's; {SetupError} E_BAD_KEY_FILE.
    */
   async readKeyList(): Promise<VerifiedKeyList | undefined> {
-    const file = await readState(this.#folder, KEY_LIST_FILE, keyListSchema);
+    const file = await readState(this.#folder, KEY_LIST_FILE, keyListFileSchema);
     if (file === undefined) return undefined;
     try {
       return verifyKeyList(this.#suite, signedTextFromJson(file.keyList), this.#directory.fingerprint);
@@ -67,12 +74,12 @@ export class DataFolder {
   }
 
   async writeKeyList({ signed }: VerifiedKeyList): Promise<void> {
-    await writeState(this.#folder, KEY_LIST_FILE, keyListSchema, { v: 1, keyList: signedTextToJson(signed) });
+    await writeState(this.#folder, KEY_LIST_FILE, keyListFileSchema, { v: 1, keyList: signedTextToJson(signed) });
   }
 
   /** Whether the directory has vouched for these keys; then no secret is needed any more. `root`: of its key list. */
   async isActivated(root: string): Promise<boolean> {
-    const file = await readState(this.#folder, STATEMENT_FILE, statementSchema);
+    const file = await readState(this.#folder, STATEMENT_FILE, statementFileSchema);
     if (file === undefined) return false;
     this.#statement = file.statement.text;
     const { statement } = verifyRendezvousStatement(this.#suite, signedTextFromJson(file.statement), root);
@@ -81,12 +88,18 @@ export class DataFolder {
 
   async writeStatement(statement: SignedText): Promise<void> {
     if (statement.text === this.#statement) return;
-    await writeState(this.#folder, STATEMENT_FILE, statementSchema, { v: 1, statement: signedTextToJson(statement) });
+    await writeState(this.#folder, STATEMENT_FILE, statementFileSchema, {
+      v: 1,
+      statement: signedTextToJson(statement),
+    });
     this.#statement = statement.text;
   }
 }
 
 const KEY_LIST_FILE = "key-list.json";
 const STATEMENT_FILE = "rendezvous.json";
-const keyListSchema = v.strictObject({ v: v.literal(1), keyList: signedTextSchema });
-const statementSchema = v.strictObject({ v: v.literal(1), statement: signedTextSchema });
+
+export const statementFileSchema: v.GenericSchema<{ v: 1; statement: SignedTextJson }> = v.strictObject({
+  v: v.literal(1),
+  statement: signedTextSchema,
+});

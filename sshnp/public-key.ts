@@ -56,7 +56,12 @@ export async function loginOf(words: readonly string[]): Promise<string> {
       cause,
     });
   });
-  return parseLogin(/^user (.*)$/m.exec(stdout)?.[1] ?? "");
+  return parseConfiguredLogin(stdout);
+}
+
+/** The account in what `ssh -G` prints. @throws {SetupError} E_USAGE when there is none that could be one. */
+export function parseConfiguredLogin(output: string): string {
+  return parseLogin(/^user (.*)$/m.exec(output)?.[1] ?? "");
 }
 
 /** Where ssh looks, which goes by passwd and not by $HOME. */
@@ -66,7 +71,7 @@ const execute = promisify(execFile);
 
 async function readKey(path: string): Promise<PublicKeyLine | undefined> {
   const text = await readFile(path, "utf8").catch(() => undefined);
-  return text === undefined ? undefined : firstKey(text);
+  return text === undefined ? undefined : parseFirstPublicKey(text);
 }
 
 async function firstOfAgent(signal: AbortSignal): Promise<PublicKeyLine | undefined> {
@@ -74,11 +79,11 @@ async function firstOfAgent(signal: AbortSignal): Promise<PublicKeyLine | undefi
   // It ends with a status other than 0 when the agent has no keys, or does not answer.
   const { stdout } = await execute("ssh-add", ["-L"], { signal, timeout: AGENT_MS }).catch(() => ({ stdout: "" }));
   signal.throwIfAborted();
-  return firstKey(stdout);
+  return parseFirstPublicKey(stdout);
 }
 
 /** The first line that is a plain public key; certificates and keys of other kinds are passed over. */
-function firstKey(text: string): PublicKeyLine | undefined {
+export function parseFirstPublicKey(text: string): PublicKeyLine | undefined {
   for (const line of text.split("\n")) {
     try {
       return parsePublicKeyLine(line);
