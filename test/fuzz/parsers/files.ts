@@ -1,0 +1,356 @@
+import * as fc from "fast-check";
+import type * as v from "valibot";
+import { base64, utf8 } from "../../../keys/bytes.ts";
+import type { CipherSuite } from "../../../keys/cipher-suite.ts";
+import { acknowledgedSchema } from "../../../keys/activation-files.ts";
+import { isAgeFile, openWithPassphrase, sealWithPassphrase } from "../../../keys/age-file.ts";
+import { parseMemberFile, parseOwnerFile, printMemberFile, printOwnerFile } from "../../../keys/end-key-files.ts";
+import { type MemberJson, memberSchema, type OwnerJson, ownerSchema } from "../../../keys/end-key-json.ts";
+import { parseJsonFile, printJsonFile } from "../../../keys/json-file.ts";
+import { keyListFileSchema } from "../../../keys/key-list-files.ts";
+import { ed25519Line } from "../../../keys/openssh.ts";
+import type { MemberPin, OwnerPin } from "../../../keys/peer.ts";
+import { memberPinSchema, ownerPinSchema } from "../../../keys/peer-files.ts";
+import { Secret } from "../../../keys/secret.ts";
+import { directoryKeysSchema, rendezvousKeysSchema } from "../../../keys/service-key-files.ts";
+import { signedTextFromJson, signedTextSchema, signedTextToJson } from "../../../keys/signed-text.ts";
+import { parseAdminAnswer, parseAdminRequest } from "../../../directory/admin-socket.ts";
+import { parseEntry, TABLES } from "../../../directory/store.ts";
+import { statementFileSchema } from "../../../rendezvous/data-folder.ts";
+import { childAnswerSchema, childOrderSchema } from "../../../sshnpd/authorized-keys-order.ts";
+import { cast } from "../../protocol/fixtures.ts";
+import * as of from "../arbitraries.ts";
+import { TEXT_WORDS, words } from "../mutation.ts";
+import { Broken, bytesParser, type Parser, textParser } from "../subject.ts";
+
+const FIELDS = [
+  ...TEXT_WORDS,
+  ...words(
+    '"v": 1',
+    '"kind": "owner"',
+    '"kind": "member"',
+    '"role": "device"',
+    '"statements": []',
+    '"accepted": []',
+    "\n  ",
+  ),
+];
+
+const key = of.bytesOf(32).map(base64);
+const signedJson = of.signedText.filter(({ signature }) => signature.length > 0).map(signedTextToJson);
+const statementFile = signedJson.map((statement) => ({ v: 1 as const, statement }));
+const ownerJson: fc.Arbitrary<OwnerJson> = fc.record({
+  v: fc.constant(1 as const),
+  kind: fc.constant("owner" as const),
+  name: of.name,
+  ed25519: key,
+  statement: signedJson,
+});
+const address = of.fingerprintText.map((text) => `http://np.example.org:7800#${text}`);
+const memberJson: fc.Arbitrary<MemberJson> = fc.record({
+  v: fc.constant(1 as const),
+  kind: fc.constant("member" as const),
+  name: of.name,
+  member: of.member,
+  role: of.role,
+  x25519: key,
+  ed25519: key,
+  owner: of.ownerLine,
+  directory: address,
+  statements: fc.array(signedJson, { minLength: 1, maxLength: 3 }),
+});
+const fingerprints = fc.array(of.fingerprintText, { maxLength: 3 });
+const ownerPin: fc.Arbitrary<OwnerPin> = fc.record({
+  v: fc.constant(1 as const),
+  name: of.name,
+  owner: of.ownerLine,
+  origin: fc.constantFrom("given" as const, "first contact" as const, "accepted" as const),
+  since: of.milliseconds,
+  statement: signedJson,
+  accepted: fingerprints,
+});
+const memberPin: fc.Arbitrary<MemberPin> = fc.record({
+  v: fc.constant(1 as const),
+  name: of.name,
+  member: of.member,
+  owner: of.ownerLine,
+  binding: signedJson,
+  hostKeys: fc.array(of.publicKeyLine, { maxLength: 2 }),
+  accepted: fingerprints,
+});
+const dated = <Field extends string>(field: Field) =>
+  fc.array(
+    fc
+      .tuple(key, of.milliseconds)
+      .map(([one, notAfter]) => ({ [field]: one, notAfter }) as Record<Field, string> & { notAfter: number }),
+    { minLength: 1, maxLength: 2 },
+  );
+const directoryKeys = fc.record({
+  v: fc.constant(1 as const),
+  kind: fc.constant("directory" as const),
+  root: key,
+  sealing: dated("x25519"),
+  ticket: dated("ed25519"),
+  log: key,
+});
+const rendezvousKeys = fc.record({
+  v: fc.constant(1 as const),
+  kind: fc.constant("rendezvous" as const),
+  x25519: key,
+  ed25519: key,
+});
+
+/** A file of our own with one schema: what is read from it is what was written, byte for byte. */
+function file<T>(name: string, covers: readonly string[], schema: v.GenericSchema<T>, values: fc.Arbitrary<T>): Parser {
+  return {
+    name,
+    covers: [...covers, "keys/json-file.ts#parseJsonFile"],
+    dictionary: FIELDS,
+    make: () =>
+      bytesParser<T | undefined>({
+        samples: values.map((value) => printJsonFile(schema, value)),
+        parse: (bytes) => parseJsonFile(schema, bytes),
+        print: (value) => printJsonFile(schema, value as T),
+      }),
+  };
+}
+
+export const FILE_PARSERS: readonly Parser[] = [
+  file("fields of an owner file", ["keys/end-key-json.ts#ownerSchema"], ownerSchema, ownerJson),
+  file("fields of a member file", ["keys/end-key-json.ts#memberSchema"], memberSchema, memberJson),
+  file("pin of an owner", ["keys/peer-files.ts#ownerPinSchema"], ownerPinSchema, ownerPin),
+  file("pin of a member", ["keys/peer-files.ts#memberPinSchema"], memberPinSchema, memberPin),
+  file(
+    "state of an activation",
+    ["keys/activation-files.ts#acknowledgedSchema"],
+    acknowledgedSchema,
+    fc.record({ v: fc.constant(1 as const), acknowledged: fc.boolean() }),
+  ),
+  file(
+    "key list in a file",
+    ["keys/key-list-files.ts#keyListFileSchema"],
+    keyListFileSchema,
+    signedJson.map((keyList) => ({ v: 1 as const, keyList })),
+  ),
+  file("statement in a file", ["rendezvous/data-folder.ts#statementFileSchema"], statementFileSchema, statementFile),
+  file(
+    "private keys of a directory",
+    ["keys/service-key-files.ts#directoryKeysSchema"],
+    directoryKeysSchema,
+    directoryKeys,
+  ),
+  file(
+    "private keys of a rendezvous",
+    ["keys/service-key-files.ts#rendezvousKeysSchema"],
+    rendezvousKeysSchema,
+    rendezvousKeys,
+  ),
+  {
+    ...file(
+      "signed text in a file",
+      ["keys/signed-text.ts#signedTextSchema", "keys/signed-text.ts#signedTextFromJson"],
+      signedTextSchema,
+      signedJson,
+    ),
+    make: () =>
+      bytesParser({
+        samples: signedJson.map((value) => printJsonFile(signedTextSchema, value)),
+        parse: (bytes) => {
+          const json = parseJsonFile(signedTextSchema, bytes);
+          return json && signedTextFromJson(json);
+        },
+        print: (signed) => printJsonFile(signedTextSchema, signedTextToJson(signed)),
+      }),
+  },
+  {
+    name: "owner file",
+    share: 0.2,
+    because: "its fields, the signed texts in it and their SSHSIGs get their whole share in other rows",
+    covers: ["keys/end-key-files.ts#parseOwnerFile"],
+    dictionary: FIELDS,
+    make: ({ suite }) =>
+      bytesParser({
+        samples: fc.constantFrom(...ownerFiles(suite)),
+        parse: (bytes) => parseOwnerFile(suite, bytes),
+        print: printOwnerFile,
+      }),
+  },
+  {
+    name: "member file",
+    share: 0.2,
+    because: "its fields, the signed texts in it and their SSHSIGs get their whole share in other rows",
+    covers: ["keys/end-key-files.ts#parseMemberFile"],
+    dictionary: FIELDS,
+    make: ({ suite }) =>
+      bytesParser({
+        samples: fc.constantFrom(...memberFiles(suite)),
+        parse: (bytes) => parseMemberFile(suite, bytes),
+        print: printMemberFile,
+      }),
+  },
+  {
+    name: "file guarded by a passphrase",
+    covers: ["keys/age-file.ts#isAgeFile", "keys/age-file.ts#openWithPassphrase"],
+    share: 0.03,
+    because:
+      "the age library derives a key for each header that parses, half a millisecond at the least; what is inside is a key file, which has rows of its own",
+    dictionary: [...TEXT_WORDS, ...words("-> scrypt ", "age-encryption.org/v1\n", "--- ", " 1\n", " 30\n")],
+    make: async () => {
+      const passphrase = Secret.fromText("four random words here");
+      const plaintext = utf8("a key file");
+      const sealed = await sealWithPassphrase(plaintext, passphrase, 1);
+      return {
+        samples: fc.constant(sealed),
+        take: async (bytes) => {
+          if (!isAgeFile(bytes)) return false;
+          const opened = await openWithPassphrase(bytes, passphrase);
+          if (opened === undefined) return false;
+          if (Buffer.compare(opened, plaintext) !== 0) throw new Broken("another plaintext is given out");
+          return true;
+        },
+      };
+    },
+  },
+  {
+    name: "request on the admin socket",
+    covers: ["directory/admin-socket.ts#parseAdminRequest"],
+    make: () =>
+      textParser({
+        samples: fc.oneof(
+          fc.constantFrom("names", "rendezvous").map((command) => of.json({ command })),
+          fc
+            .record({
+              command: fc.constant("add-name"),
+              name: of.name,
+              activationKey: of.ed25519.map((one) => one.toJSON()),
+            })
+            .map(of.json),
+          fc
+            .record({
+              command: fc.constant("add-rendezvous"),
+              name: fc.stringMatching(/^[a-z0-9]{1,20}$/),
+              activationKey: of.ed25519.map((one) => one.toJSON()),
+            })
+            .map(of.json),
+        ),
+        parse: (text) => parseAdminRequest(text),
+        holds: (request) => JSON.stringify(parseAdminRequest(JSON.stringify(request))) === JSON.stringify(request),
+        words: words('"command":"names"', '"command":"add-name"', '"name":"@acme"'),
+      }),
+  },
+  {
+    name: "answer on the admin socket",
+    covers: ["directory/admin-socket.ts#parseAdminAnswer"],
+    make: () =>
+      textParser({
+        samples: fc.oneof(
+          fc.jsonValue().map((ok) => of.json({ ok })),
+          fc
+            .record({ code: fc.constantFrom("E_RATE", "E_NAME_TAKEN"), fact: fc.string(), next: fc.string() })
+            .map((error) => of.json({ error })),
+        ),
+        parse: (text) => parseAdminAnswer(text),
+        words: words('"error":', '"code":"E_RATE"', '"ok":'),
+      }),
+  },
+  {
+    name: "entry of the store",
+    covers: ["directory/store.ts#parseEntry"],
+    dictionary: FIELDS,
+    make: () => {
+      const record = { added: of.milliseconds, activationKey: key, statement: fc.option(signedJson) };
+      return textParser({
+        samples: fc.oneof(
+          fc.record(record).map((value) => `0${of.json(value)}`),
+          fc
+            .record({
+              role: of.role,
+              x25519: key,
+              ed25519: key,
+              expires: fc.option(of.milliseconds),
+              signed: signedJson,
+            })
+            .map((value) => `1${of.json(value)}`),
+          of.name.map((value) => `2${of.json(value)}`),
+          fc.record({ ...record, isActivated: fc.boolean() }).map((value) => `3${of.json(value)}`),
+          fc.record({ boot: key, legs: fc.nat(), time: of.milliseconds }).map((value) => `4${of.json(value)}`),
+          of.milliseconds.map((value) => `5${of.json(value)}`),
+          signedJson.map((value) => `8${of.json(value)}`),
+        ),
+        parse: (text) => {
+          const table = TABLES[Number(text[0])];
+          return table && { table, value: parseEntry(table, text.slice(1)) };
+        },
+        holds: ({ table, value }) => JSON.stringify(parseEntry(table, JSON.stringify(value))) === JSON.stringify(value),
+      });
+    },
+  },
+  {
+    name: "order to the process that adds a key",
+    covers: ["sshnpd/authorized-keys-order.ts#childOrderSchema"],
+    make: () =>
+      jsonBySchema(
+        childOrderSchema,
+        fc.record({
+          login: of.login,
+          uid: fc.nat(),
+          gid: fc.nat(),
+          home: fc.string(),
+          key: of.publicKeyLine,
+          comment: fc.string(),
+        }),
+      ),
+  },
+  {
+    name: "answer of the process that adds a key",
+    covers: ["sshnpd/authorized-keys-order.ts#childAnswerSchema"],
+    make: () =>
+      jsonBySchema(
+        childAnswerSchema,
+        fc.oneof(
+          fc.record({ added: fc.boolean() }),
+          fc.record({
+            code: fc.constantFrom("E_KEY_PERMISSIONS" as const, "E_STORAGE" as const),
+            fact: fc.string(),
+            next: fc.string(),
+          }),
+        ),
+      ),
+  },
+];
+
+/** JSON that one of our own processes prints and another one reads: by a schema, and printed in one line. */
+function jsonBySchema<T>(schema: v.GenericSchema<T>, values: fc.Arbitrary<T>) {
+  return textParser<T | undefined>({
+    samples: values.map((value) => JSON.stringify(value)),
+    // As pretty-printed as the files are, so that one form alone is taken here.
+    parse: (text) => parseJsonFile(schema, utf8(pretty(text))),
+  });
+}
+
+function pretty(text: string): string {
+  try {
+    return `${JSON.stringify(JSON.parse(text), null, 2)}\n`;
+  } catch {
+    return text;
+  }
+}
+
+function ownerFiles(suite: CipherSuite): Uint8Array[] {
+  const { client, device } = cast(suite);
+  return [client, device].map(({ name, owner, nameStatement }) =>
+    printOwnerFile({ name, privateKey: owner, statement: nameStatement }),
+  );
+}
+
+function memberFiles(suite: CipherSuite): Uint8Array[] {
+  const { client, device } = cast(suite);
+  return [client, device].map((one) =>
+    printMemberFile({
+      ...one,
+      owner: ed25519Line(one.owner.publicKey),
+      directory: `https://np.example.org:7800#SHA256:${"A".repeat(43)}`,
+      statements: [one.nameStatement, one.binding],
+    }),
+  );
+}

@@ -1,0 +1,372 @@
+import * as fc from "fast-check";
+import { ByteReader, ByteWriter, utf8 } from "../../../keys/bytes.ts";
+import * as activation from "../../../protocol/messages/activation.ts";
+import * as link from "../../../protocol/messages/link.ts";
+import { encodePrologue, parsePrologue, readPrologue } from "../../../protocol/messages/prologue.ts";
+import { encodeFrame, type Frame, parseFrame } from "../../../protocol/messages/response-frames.ts";
+import * as session from "../../../protocol/messages/session-request.ts";
+import { closeNumber, parseCloseCode, parseResetCode, resetNumber } from "../../../protocol/channel/end-codes.ts";
+import { encodeRecord, parseRecord } from "../../../protocol/channel/record.ts";
+import { LEG_STATUS, parseLegHello, parseLegStatus } from "../../../protocol/leg-hello.ts";
+import { parseRefusalCode, REFUSAL_NUMBERS } from "../../../protocol/refusal-codes.ts";
+import * as payloads from "../../../protocol/session/payloads.ts";
+import { readSignedText, writeSignedText } from "../../../protocol/signed-text-wire.ts";
+import * as of from "../arbitraries.ts";
+import { words } from "../mutation.ts";
+import { bytesParser, type Parser, type Subject } from "../subject.ts";
+
+const MESSAGE_WORDS = words("sshnp/0", "sshnp/1", "new", "again", "ssh", "tcp:", "@", "/", "tcp://a:1", "[::1]");
+
+/** A parser with its encoder: `FILE` and the name of the parser. */
+function message<T>(
+  name: string,
+  file: string,
+  parserName: string,
+  values: fc.Arbitrary<T>,
+  parse: (bytes: Uint8Array) => T,
+  print: (value: T) => Uint8Array,
+): Parser {
+  const make = (): Subject => bytesParser<T>({ samples: values.map(print), parse, print: (value) => print(value) });
+  return { name, covers: [`protocol/${file}#${parserName}`], dictionary: MESSAGE_WORDS, make };
+}
+
+const ACTIVATION = "messages/activation.ts";
+const LINK = "messages/link.ts";
+const SESSION = "messages/session-request.ts";
+const signedTexts = fc.array(of.signedText, { minLength: 1, maxLength: 3 });
+const labels = fc.array(fc.stringMatching(/^[a-z0-9/]{1,20}$/), { maxLength: 6 });
+
+const frames: Readonly<Record<Frame["type"], fc.Arbitrary<Frame>>> = {
+  welcome: fc.record({ type: fc.constant("welcome"), time: of.milliseconds, nonce: of.nonce, keyListSeq: fc.nat() }),
+  keepAlive: fc.constant({ type: "keepAlive" }),
+  refused: fc.record({ type: fc.constant("refused"), code: of.refusalCode, detail: of.milliseconds }),
+  ticket: fc.record({ type: fc.constant("ticket"), ticket: of.someBytes(400), rendezvous: signedTexts }),
+  waiting: fc.record({ type: fc.constant("waiting"), lastSeen: of.milliseconds }),
+  answer: fc.record({ type: fc.constant("answer"), message2: of.someBytes(1400) }),
+  deviceCode: fc.record({
+    type: fc.constant("deviceCode"),
+    code: of.refusalCode,
+    labels: labels.map((all) => all.join(",")),
+  }),
+  binding: fc.record({ type: fc.constant("binding"), name: of.signedText, binding: of.signedText }),
+  activation: fc.record({ type: fc.constant("activation"), nonce: of.nonce, time: of.milliseconds }),
+  done: fc.constant({ type: "done" }),
+  rendezvous: fc.record({ type: fc.constant("rendezvous"), statement: of.signedText }),
+};
+
+const limits = fc.record({ earlyWindow: of.u32, streamWindow: of.u32, sessionWindow: of.u32, streams: fc.nat(65_535) });
+const sshKey = fc.option(
+  fc.record({ use: fc.constantFrom("push" as const, "certify" as const), blob: of.publicKeyBlob }),
+  { nil: undefined },
+);
+const refusal = fc.option(fc.record({ code: of.refusalCode, reason: fc.string({ maxLength: 100 }) }), {
+  nil: undefined,
+});
+
+const stream = fc.integer({ min: 1, max: 2 ** 32 - 1 });
+const window = fc.oneof(fc.nat(2 ** 31), fc.constantFrom(0, 1, 2 ** 31));
+const u64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+const record = fc.oneof(
+  fc.record({ type: fc.constant("confirm" as const), next: fc.nat() }),
+  fc.record({ type: fc.constant("open" as const), stream, window, service: of.word(60) }),
+  fc.record({ type: fc.constant("opened" as const), stream, window }),
+  fc.record({ type: fc.constant("data" as const), stream, bytes: fc.uint8Array({ minLength: 1, maxLength: 300 }) }),
+  fc.record({ type: fc.constant("window" as const), stream, credit: fc.integer({ min: 1, max: 2 ** 31 }) }),
+  fc.record({ type: fc.constant("end" as const), stream }),
+  fc.record({ type: fc.constant("reset" as const), stream, code: fc.nat(5).map((number) => parseResetCode(number)) }),
+  fc.record({ type: fc.constantFrom("ping" as const, "pong" as const), value: u64 }),
+  fc.record({ type: fc.constant("close" as const), code: fc.nat(4).map((number) => parseCloseCode(number)) }),
+);
+
+/** A table of codes: one byte each. */
+function codes<T extends string>(
+  name: string,
+  covers: string,
+  parse: (number: number) => T,
+  numberOf: (code: T) => number,
+  samples: readonly number[],
+): Parser {
+  return {
+    name,
+    covers: [covers],
+    make: () =>
+      bytesParser({
+        samples: fc.constantFrom(...samples).map((number) => Uint8Array.of(number)),
+        parse: (bytes) => {
+          const reader = new ByteReader(bytes);
+          const code = parse(reader.u8());
+          reader.end();
+          return code;
+        },
+        print: (code) => Uint8Array.of(numberOf(code as T)),
+      }),
+  };
+}
+
+export const MESSAGE_PARSERS: readonly Parser[] = [
+  message(
+    "activation start",
+    ACTIVATION,
+    "parseActivationStart",
+    of.name,
+    activation.parseActivationStart,
+    activation.encodeActivationStart,
+  ),
+  message(
+    "activation",
+    ACTIVATION,
+    "parseActivation",
+    fc.record({
+      nonce: of.nonce,
+      name: of.signedText,
+      binding: of.signedText,
+      activationSignature: of.bytesOf(64),
+      ownerSignature: of.someBytes(200),
+    }),
+    activation.parseActivation,
+    activation.encodeActivation,
+  ),
+  message(
+    "activation start of a rendezvous",
+    ACTIVATION,
+    "parseRendezvousActivationStart",
+    of.ed25519,
+    activation.parseRendezvousActivationStart,
+    activation.encodeRendezvousActivationStart,
+  ),
+  message(
+    "activation of a rendezvous",
+    ACTIVATION,
+    "parseRendezvousActivation",
+    fc.record({
+      nonce: of.nonce,
+      activationKey: of.ed25519,
+      x25519: of.x25519,
+      ed25519: of.ed25519,
+      addresses: of.addresses,
+      activationSignature: of.bytesOf(64),
+      ownSignature: of.bytesOf(64),
+    }),
+    activation.parseRendezvousActivation,
+    activation.encodeRendezvousActivation,
+  ),
+  message(
+    "report of a rendezvous",
+    ACTIVATION,
+    "parseRendezvousReport",
+    fc.record({ boot: of.nonce, legs: of.u32, addresses: of.addresses }),
+    activation.parseRendezvousReport,
+    activation.encodeRendezvousReport,
+  ),
+  message(
+    "link hello",
+    LINK,
+    "parseLinkHello",
+    fc.record({
+      name: of.name,
+      member: of.member,
+      epoch: of.nonce,
+      version: fc.stringMatching(/^[0-9A-Za-z.+-]{1,64}$/),
+      names: fc.array(of.name, { maxLength: 64 }),
+    }),
+    link.parseLinkHello,
+    link.encodeLinkHello,
+  ),
+  message(
+    "link welcome",
+    LINK,
+    "parseLinkWelcome",
+    fc.record({ time: of.milliseconds, nonce: of.nonce, keyListSeq: fc.nat() }),
+    link.parseLinkWelcome,
+    link.encodeLinkWelcome,
+  ),
+  message(
+    "link refused",
+    LINK,
+    "parseLinkRefused",
+    fc.record({ code: of.refusalCode, time: of.milliseconds, nonce: of.nonce }),
+    link.parseLinkRefused,
+    link.encodeLinkRefused,
+  ),
+  message(
+    "link names",
+    LINK,
+    "parseLinkNames",
+    fc.array(of.signedText, { minLength: 1, maxLength: 5 }),
+    link.parseLinkNames,
+    link.encodeLinkNames,
+  ),
+  message("signed text", LINK, "parseSignedText", of.signedText, link.parseSignedText, link.encodeSignedText),
+  message(
+    "signed text in a message",
+    "signed-text-wire.ts",
+    "readSignedText",
+    of.signedText,
+    reading(readSignedText),
+    writing(writeSignedText),
+  ),
+  message(
+    "signed texts in a message",
+    SESSION,
+    "readSignedTexts",
+    signedTexts,
+    reading(session.readSignedTexts),
+    writing(session.writeSignedTexts),
+  ),
+  message("prologue", "messages/prologue.ts", "parsePrologue", of.prologue, parsePrologue, encodePrologue),
+  message(
+    "prologue in a message",
+    "messages/prologue.ts",
+    "readPrologue",
+    of.prologue,
+    reading(readPrologue),
+    encodePrologue,
+  ),
+  message(
+    "session request",
+    SESSION,
+    "parseSessionRequest",
+    fc
+      .record({ prologue: of.prologue, message1: of.someBytes(1500), waitSeconds: of.u32 })
+      .map((request) => ({ ...request, prologueBytes: encodePrologue(request.prologue) })),
+    session.parseSessionRequest,
+    session.encodeSessionRequest,
+  ),
+  message("withdraw", SESSION, "parseWithdraw", of.nonce, session.parseWithdraw, session.encodeWithdraw),
+  message(
+    "notify",
+    SESSION,
+    "parseNotify",
+    fc
+      .record({
+        prologue: of.prologue,
+        message1: of.someBytes(1500),
+        ticket: of.someBytes(400),
+        clientName: of.signedText,
+        clientBinding: of.signedText,
+        rendezvous: signedTexts,
+      })
+      .map((notify) => ({ ...notify, prologueBytes: encodePrologue(notify.prologue) })),
+    session.parseNotify,
+    session.encodeNotify,
+  ),
+  message<session.Answer>(
+    "answer",
+    SESSION,
+    "parseAnswer",
+    fc.oneof(
+      fc.record({ sid: of.nonce, message2: of.someBytes(1400) }),
+      fc.record({ sid: of.nonce, code: of.refusalCode, labels }),
+    ),
+    session.parseAnswer,
+    session.encodeAnswer,
+  ),
+  message<Frame>(
+    "frame",
+    "messages/response-frames.ts",
+    "parseFrame",
+    fc.oneof(...Object.values(frames)),
+    (bytes) => parseFrame(new ByteReader(bytes).u8(), bytes.subarray(1)),
+    (frame) => {
+      const { type, body } = encodeFrame(frame);
+      return new ByteWriter().u8(type).raw(body).done();
+    },
+  ),
+  message(
+    "payload of msg1",
+    "session/payloads.ts",
+    "parseRequestPayload",
+    fc.record({ legSeed: of.bytesOf(32), sshKey }),
+    payloads.parseRequestPayload,
+    payloads.encodeRequestPayload,
+  ),
+  message(
+    "payload of msg2",
+    "session/payloads.ts",
+    "parseAnswerPayload",
+    fc.record({
+      refusal,
+      ticketHash: of.bytesOf(32),
+      hostKeys: fc.array(of.publicKeyBlob, { maxLength: 8 }),
+      keyTaken: fc.boolean(),
+      limits,
+    }),
+    payloads.parseAnswerPayload,
+    payloads.encodeAnswerPayload,
+  ),
+  message(
+    "record",
+    "channel/record.ts",
+    "parseRecord",
+    record,
+    parseRecord,
+    (value) => new Uint8Array(Buffer.concat(encodeRecord(value))),
+  ),
+  message(
+    "leg hello",
+    "leg-hello.ts",
+    "parseLegHello",
+    fc
+      .record({ ticket: of.someBytes(600), role: of.role, dial: of.u32, signature: of.bytesOf(64) })
+      .map((hello) => ({ hello, rest: utf8("") })),
+    (bytes) => {
+      const parsed = parseLegHello(bytes);
+      // What follows a hello is its leg's early data.
+      return parsed === undefined ? (undefined as never) : { hello: parsed.hello, rest: bytes.subarray(parsed.length) };
+    },
+    ({ hello, rest }) => {
+      const body = new ByteWriter()
+        .bytes16(hello.ticket)
+        .u8(hello.role === "client" ? 0 : 1)
+        .u32(hello.dial)
+        .raw(hello.signature);
+      return new ByteWriter().u8(0).bytes16(body.done()).raw(rest).done();
+    },
+  ),
+  codes(
+    "status of a leg",
+    "protocol/leg-hello.ts#parseLegStatus",
+    parseLegStatus,
+    (code) => LEG_STATUS[code],
+    Object.values(LEG_STATUS),
+  ),
+  codes(
+    "refusal code",
+    "protocol/refusal-codes.ts#parseRefusalCode",
+    parseRefusalCode,
+    (code) => REFUSAL_NUMBERS[code],
+    Object.values(REFUSAL_NUMBERS),
+  ),
+  codes(
+    "code of a RESET",
+    "protocol/channel/end-codes.ts#parseResetCode",
+    parseResetCode,
+    resetNumber,
+    [0, 1, 2, 3, 4, 5],
+  ),
+  codes(
+    "code of a CLOSE",
+    "protocol/channel/end-codes.ts#parseCloseCode",
+    parseCloseCode,
+    closeNumber,
+    [0, 1, 2, 3, 4],
+  ),
+];
+
+/** A part of a message, as a whole one. */
+function reading<T>(read: (reader: ByteReader) => T): (bytes: Uint8Array) => T {
+  return (bytes) => {
+    const reader = new ByteReader(bytes);
+    const value = read(reader);
+    reader.end();
+    return value;
+  };
+}
+
+function writing<T>(write: (writer: ByteWriter, value: T) => void): (value: T) => Uint8Array {
+  return (value) => {
+    const writer = new ByteWriter();
+    write(writer, value);
+    return writer.done();
+  };
+}

@@ -1,0 +1,475 @@
+import * as fc from "fast-check";
+import { isDeepStrictEqual } from "node:util";
+import { base64 } from "../../../keys/bytes.ts";
+import { hostName, quoted } from "../../../keys/names.ts";
+import { parsePublicKeyLine } from "../../../keys/openssh.ts";
+import { printable } from "../../../keys/print-error.ts";
+import { shellWord } from "../../../keys/shell-word.ts";
+import { formatHostPort, isWildcard, parseHostPort } from "../../../directory/cli/host-port.ts";
+import { isLoopback, networkOf } from "../../../directory/rate-limit.ts";
+import { parseDirectoryAddress } from "../../../protocol/directory-address.ts";
+import {
+  formatRendezvousAddress,
+  isRendezvousAddress,
+  parseRendezvousAddress,
+} from "../../../protocol/rendezvous-address.ts";
+import { isLogin, parseService } from "../../../protocol/service.ts";
+import { parseListen, publicAddresses } from "../../../rendezvous/host-port.ts";
+import { isLoopbackAddress, isPrivateAddress, parseIpAddress } from "../../../rendezvous/ip-address.ts";
+import { originOf } from "../../../rendezvous/origin.ts";
+import {
+  type Destination,
+  parseKeysFolder,
+  parseLogin,
+  parseSessionCommand,
+  parseWait,
+} from "../../../sshnp/command-line.ts";
+import { parseProxyLine, proxyWords } from "../../../sshnp/proxy-line.ts";
+import { parseConfiguredLogin, parseFirstPublicKey } from "../../../sshnp/public-key.ts";
+import { shellCommand, sshArguments } from "../../../sshnp/ssh-command.ts";
+import { argumentOf, configurationOf, scanSshOptions, sshLetter } from "../../../sshnp/ssh-options.ts";
+import { parsePasswdLine } from "../../../sshnpd/accounts.ts";
+import { hasKey } from "../../../sshnpd/authorized-keys.ts";
+import { parseClients } from "../../../sshnpd/clients.ts";
+import { parseKeyscan } from "../../../sshnpd/host-keys.ts";
+import { parseListeningSockets } from "../../../sshnpd/listening-sockets.ts";
+import * as of from "../arbitraries.ts";
+import { words } from "../mutation.ts";
+import { type Parser, textParser } from "../subject.ts";
+
+const host = fc.oneof(
+  fc.domain(),
+  of.ipv4,
+  of.ipv6.map((text) => `[${text}]`),
+);
+const hostPort = fc.tuple(host, of.port).map(([name, at]) => `${name}:${at}`);
+const ip = fc.oneof(
+  of.ipv4,
+  of.ipv6,
+  fc.constantFrom("::ffff:127.0.0.1", "fe80::1%eth0", "64:ff9b::7f00:1", "::1", "::"),
+);
+const IP_WORDS = words("::ffff:", "127.0.0.1", "%eth0", "fe80::", "::", "0x7f", "010");
+const PRINTABLE = /^[ -~]*$/;
+const SSH_OPTIONS = words(
+  ..."-o\0 -oProxyCommand=x\0 -p\0 22\0 -l\0 pi\0 -i\0 key\0 -L\0 8080:localhost:80\0 --\0 -f\0 -N\0 -J\0 @device\0 mygateway\0 uptime\0".split(
+    " ",
+  ),
+);
+
+/** With control characters, lone surrogates and all. */
+const anyText = fc.array(fc.nat(0x10ffff)).map((points) => String.fromCodePoint(...points));
+
+/** Words of a command line, with a zero between them, which none can hold. */
+const wordsOf = (text: string): string[] => (text === "" ? [] : text.split("\0"));
+const lineOf = (all: readonly string[]): string => all.join("\0");
+const sshWords = fc.array(
+  fc.constantFrom(
+    "-p",
+    "22",
+    "-v",
+    "-L",
+    "8080:localhost:80",
+    "-o",
+    "User=pi",
+    "-oPort=22",
+    "uptime",
+    "-N",
+    "-t",
+    "-i",
+    "key",
+  ),
+  { maxLength: 6 },
+);
+
+const destination: fc.Arbitrary<Destination> = fc.record({
+  client: fc.option(of.name, { nil: undefined }),
+  device: fc.record({ name: of.name, member: of.member }),
+  owner: fc.option(
+    of.fingerprintText.filter((text) => /[AEIMQUYcgkosw048]$/.test(text)),
+    { nil: undefined },
+  ),
+  login: of.login,
+  directory: fc.option(
+    of.fingerprintText.map((text) => `http://np.example.org:7800#${text}`),
+    { nil: undefined },
+  ),
+  keys: fc.constantFrom(undefined, "/home/pi/keys", "./keys"),
+  waitSeconds: fc.constantFrom(0, 1, 600, 86_400),
+  pushKey: fc.constantFrom(undefined, { identityFile: undefined }, { identityFile: "key" }),
+  verbose: fc.boolean(),
+});
+
+export const WORD_PARSERS: readonly Parser[] = [
+  {
+    name: "address of a directory",
+    covers: ["protocol/directory-address.ts#parseDirectoryAddress"],
+    make: () =>
+      textParser({
+        samples: fc
+          .tuple(fc.constantFrom("http", "https"), hostPort, fc.constantFrom("", "/np"), of.fingerprintText)
+          .map(([scheme, at, path, key]) => `${scheme}://${at}${path}#${key}`),
+        parse: (text) => parseDirectoryAddress(text),
+        print: ({ text }) => text,
+        holds: ({ url, fingerprint }, text) =>
+          text.endsWith(`#${fingerprint}`) &&
+          /^https?:$/.test(url.protocol) &&
+          url.host !== "" &&
+          url.username === "" &&
+          url.search === "",
+        words: words("http://", "https://", "#SHA256:", "user:password@", "?", "file:///"),
+      }),
+  },
+  {
+    name: "address of a rendezvous",
+    covers: [
+      "protocol/rendezvous-address.ts#parseRendezvousAddress",
+      "protocol/rendezvous-address.ts#isRendezvousAddress",
+    ],
+    make: () =>
+      textParser({
+        samples: of.rendezvousAddress,
+        parse: (text) => parseRendezvousAddress(text),
+        print: formatRendezvousAddress,
+        holds: ({ port }, text) => isRendezvousAddress(text) && port >= 1 && port <= 65_535,
+        words: words("tcp://", "ws://", "wss://", "[::1]", "[1]", "[1.2.3.4]", "..", "-"),
+      }),
+  },
+  {
+    name: "service",
+    covers: ["protocol/service.ts#parseService"],
+    make: () =>
+      textParser({
+        samples: of.service,
+        parse: (text) => parseService(text),
+        print: (service) => {
+          if (service.kind === "ssh") return "ssh";
+          return `tcp:${service.host.includes(":") ? `[${service.host}]` : service.host}:${service.port}`;
+        },
+        words: words("ssh", "tcp:", "[::1]", "[1]", "[1.2.3.4]", "localhost"),
+      }),
+  },
+  {
+    name: "login",
+    covers: ["protocol/service.ts#isLogin", "sshnp/command-line.ts#parseLogin"],
+    make: () =>
+      textParser({
+        samples: of.login.filter((text) => text !== ""),
+        parse: (text) => parseLogin(text),
+        print: (text) => text,
+        holds: (text) => isLogin(text) && !text.startsWith("-") && text.length <= 32,
+      }),
+  },
+  {
+    name: "HOST:PORT of a directory",
+    covers: ["directory/cli/host-port.ts#parseHostPort", "directory/cli/host-port.ts#isWildcard"],
+    make: () =>
+      textParser({
+        samples: fc.oneof(hostPort, fc.constantFrom("0.0.0.0:0", "[::]:7800")),
+        parse: (text) => parseHostPort(text, "--listen"),
+        holds: (value) =>
+          isDeepStrictEqual(parseHostPort(formatHostPort(value), "--listen"), value) &&
+          (!isWildcard(value) || value.host.length <= 7),
+      }),
+  },
+  {
+    name: "HOST:PORT of a rendezvous",
+    covers: ["rendezvous/host-port.ts#parseListen"],
+    make: () =>
+      textParser({
+        samples: fc
+          .tuple(
+            fc.oneof(
+              fc.domain().map((text) => text.toLowerCase()),
+              of.ipv4,
+              fc.constantFrom("[::1]", "[2001:db8::1]"),
+            ),
+            of.port,
+          )
+          .map(([name, at]) => `${name}:${at}`),
+        parse: (text) => {
+          const listening = parseListen(text);
+          return { listening, addresses: publicAddresses(text, listening) };
+        },
+        holds: ({ listening: { port }, addresses }) =>
+          port <= 65_535 && addresses.length === 2 && addresses.every((one) => isRendezvousAddress(one)),
+      }),
+  },
+  {
+    name: "IP address",
+    covers: [
+      "rendezvous/ip-address.ts#parseIpAddress",
+      "rendezvous/ip-address.ts#isPrivateAddress",
+      "rendezvous/ip-address.ts#isLoopbackAddress",
+    ],
+    make: () =>
+      textParser({
+        samples: ip,
+        parse: (text) => {
+          const bytes = parseIpAddress(text);
+          if (bytes === undefined && !isPrivateAddress(text)) throw new Error("what is no address is dialled");
+          return (
+            bytes && {
+              bytes,
+              isPrivate: isPrivateAddress(text),
+              isLoopback: isLoopbackAddress(text),
+              origin: originOf(text),
+            }
+          );
+        },
+        holds: ({ bytes, isPrivate, isLoopback: isOwn, origin }) =>
+          [4, 16].includes(bytes.length) && (!isOwn || isPrivate) && (origin === undefined) === isOwn,
+        words: IP_WORDS,
+      }),
+  },
+  {
+    name: "address that is counted",
+    covers: ["directory/rate-limit.ts#networkOf", "directory/rate-limit.ts#isLoopback"],
+    isTotal: true,
+    make: () =>
+      textParser({
+        samples: ip,
+        parse: (text) => ({ network: networkOf(text) }),
+        holds: ({ network }, text) =>
+          isLoopback(text) === (network === "loopback") && network.length <= Math.max(8, text.length + 8),
+        words: IP_WORDS,
+      }),
+  },
+  {
+    name: "words of a session",
+    covers: [
+      "sshnp/command-line.ts#parseSessionCommand",
+      "sshnp/ssh-command.ts#sshArguments",
+      "sshnp/ssh-command.ts#shellCommand",
+    ],
+    make: () =>
+      textParser({
+        samples: fc
+          .tuple(
+            fc.subarray(["-s", "-x", "-v", "--wait=30s", "--keys=./keys"]),
+            fc.option(of.name),
+            of.name,
+            of.member,
+            sshWords,
+          )
+          .map(([own, client, device, member, rest]) =>
+            lineOf([...own, ...(client === null ? [] : [client]), device, member, ...rest]),
+          ),
+        parse: (text) => parseSessionCommand(wordsOf(text)),
+        holds: (command) => {
+          if (typeof command === "string") return command === "help" || command === "version";
+          const args = sshArguments(command, {
+            node: "/usr/bin/node",
+            main: "/usr/lib/main.js",
+            keys: "/home/pi/keys",
+          });
+          const at = args.findIndex(
+            (word) => word.endsWith(hostName(command.destination.device)) && !word.includes("="),
+          );
+          // Our options come first, whatever the words say, and no word of the user's stands ahead of them.
+          return (
+            args[0] === "-o" && args[1]?.startsWith("ProxyCommand=") === true && at > 0 && shellCommand(args).length > 0
+          );
+        },
+        words: SSH_OPTIONS,
+      }),
+  },
+  {
+    name: "words of sshnp proxy",
+    covers: ["sshnp/proxy-line.ts#parseProxyLine"],
+    make: () =>
+      textParser({
+        samples: destination.map((one) => lineOf(proxyWords(one).slice(1))),
+        parse: (text) => parseProxyLine(wordsOf(text)),
+        // What is written into ssh's configuration is read back as the same destination.
+        holds: (parsed) =>
+          typeof parsed === "string" || isDeepStrictEqual(parseProxyLine(proxyWords(parsed).slice(1)), parsed),
+        words: words(
+          ..."--client\0 --owner\0 --directory\0 --keys\0 --wait=10m\0 -s\0 -i\0 -v\0 pi@ .np :22".split(" "),
+        ),
+      }),
+  },
+  {
+    name: "options of ssh",
+    covers: ["sshnp/ssh-options.ts#scanSshOptions"],
+    make: () =>
+      textParser({
+        samples: sshWords.map(lineOf),
+        parse: (text) => {
+          const all = wordsOf(text);
+          return { all, scan: scanSshOptions(all), argument: argumentOf("p", all[0] ?? "") };
+        },
+        holds: ({ all, scan: { options, words: count } }) =>
+          count <= all.length &&
+          options.every(({ letter, value }) => value === undefined || sshLetter(letter) === "argument"),
+        words: SSH_OPTIONS,
+      }),
+  },
+  {
+    name: "option of an ssh configuration",
+    covers: ["sshnp/ssh-options.ts#configurationOf"],
+    make: () =>
+      textParser({
+        samples: fc
+          .tuple(
+            fc.constantFrom("User", "ProxyCommand", '"Port"'),
+            fc.constantFrom("=", " = ", " ", "\t"),
+            fc.constantFrom("pi", '"a b"', "nc %h %p", "  22 "),
+          )
+          .map((parts) => parts.join("")),
+        parse: (text) => configurationOf(text),
+        holds: ({ key, value }) => /^[a-z0-9]+$/.test(key) && value.length >= 0,
+        words: words("=", " = ", "     ", '"'),
+      }),
+  },
+  {
+    name: "time to wait",
+    covers: ["sshnp/command-line.ts#parseWait"],
+    make: () =>
+      textParser({
+        samples: fc
+          .tuple(fc.integer({ min: 1, max: 24 }), fc.constantFrom("", "s", "m", "h"))
+          .map((parts) => parts.join("")),
+        parse: (text) => parseWait(text),
+        holds: (seconds) => Number.isSafeInteger(seconds) && seconds >= 1 && seconds <= 86_400,
+      }),
+  },
+  {
+    name: "path of a keys folder",
+    covers: ["sshnp/command-line.ts#parseKeysFolder"],
+    make: () =>
+      textParser({
+        samples: fc.constantFrom("./keys", "/home/pi/.keys", "a b", "keys%h", "ä"),
+        parse: (text) => parseKeysFolder(text),
+        print: (text) => text,
+        holds: (text) => !text.startsWith("-") && !text.includes("\n") && !text.includes("${"),
+      }),
+  },
+  {
+    name: "clients of a daemon",
+    covers: ["sshnpd/clients.ts#parseClients"],
+    make: () =>
+      textParser({
+        samples: fc
+          .array(fc.tuple(of.name, fc.option(of.fingerprintText.filter((text) => /[AEIMQUYcgkosw048]$/.test(text)))), {
+            minLength: 1,
+            maxLength: 5,
+          })
+          .map((all) => all.map(([name, key]) => (key === null ? name : `${name}=${key}`)).join(",")),
+        parse: (text) => parseClients(wordsOf(text)),
+        holds: (listed) => listed.size <= 64,
+        words: words("@client", "=SHA256:", ",", "\0"),
+      }),
+  },
+  {
+    name: "output of ssh -G",
+    covers: ["sshnp/public-key.ts#parseConfiguredLogin"],
+    make: () =>
+      textParser({
+        samples: of.login.filter((text) => text !== "").map((user) => `host mygateway\nuser ${user}\nport 22\n`),
+        parse: (text) => parseConfiguredLogin(text),
+        holds: (user) => user !== "" && isLogin(user),
+        words: words("\nuser ", "user ", "\n"),
+      }),
+  },
+  {
+    name: "public keys of the agent",
+    covers: ["sshnp/public-key.ts#parseFirstPublicKey"],
+    make: () =>
+      textParser({
+        samples: fc
+          .array(of.publicKeyLine, { minLength: 1, maxLength: 3 })
+          .map((lines) => lines.map((line) => `${line} pi@laptop\n`).join("")),
+        parse: (text) => parseFirstPublicKey(text),
+        holds: ({ line }, text) => text.includes(line),
+      }),
+  },
+  {
+    name: "line of passwd",
+    covers: ["sshnpd/accounts.ts#parsePasswdLine"],
+    make: () =>
+      textParser({
+        samples: fc
+          .tuple(fc.nat(70_000), fc.nat(70_000), fc.constantFrom("/home/pi", "/", "/root"))
+          .map(([uid, gid, home]) => `pi:x:${uid}:${gid}:Pi,,,:${home}:/bin/sh`),
+        parse: (text) => parsePasswdLine(text, "pi"),
+        holds: ({ login, uid, gid, home }) =>
+          login === "pi" && uid <= 9_999_999_999 && gid <= 9_999_999_999 && home.startsWith("/"),
+        words: words("pi:", ":0:0:", ":", "root"),
+      }),
+  },
+  {
+    name: "table of sockets",
+    covers: ["sshnpd/listening-sockets.ts#parseListeningSockets"],
+    isTotal: true,
+    make: () =>
+      textParser({
+        samples: fc
+          .array(fc.tuple(fc.constantFrom("0016", "1E78"), fc.constantFrom("0A", "01"), fc.nat(99_999)), {
+            maxLength: 4,
+          })
+          .map((rows) =>
+            rows
+              .map(
+                ([port, state, inode], i) =>
+                  `   ${i}: 00000000:${port} 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000     0        0 ${inode} 1 0000000000000000 100 0 0 10 0\n`,
+              )
+              .join(""),
+          ),
+        parse: (text) => parseListeningSockets(text, 22),
+        holds: (inodes, text) =>
+          inodes.length <= text.split("\n").length && inodes.every((inode) => text.includes(inode)),
+        words: words("0A ", ":0016 ", "\n"),
+      }),
+  },
+  {
+    name: "output of ssh-keyscan",
+    covers: ["sshnpd/host-keys.ts#parseKeyscan"],
+    isTotal: true,
+    make: () =>
+      textParser({
+        samples: fc
+          .array(of.publicKeyLine, { maxLength: 3 })
+          .map((lines) => lines.map((line) => `# 127.0.0.1:22 SSH-2.0-OpenSSH_9.2p1\n127.0.0.1 ${line}\n`).join("")),
+        parse: (text) => parseKeyscan(text),
+        holds: (keys, text) => keys.every(({ line }) => text.includes(line)),
+        words: words("127.0.0.1 ", "[127.0.0.1]:2222 ", "# ", "\n"),
+      }),
+  },
+  {
+    name: "authorized_keys",
+    covers: ["sshnpd/authorized-keys.ts#hasKey"],
+    make: () => {
+      const key = parsePublicKeyLine(
+        `ssh-ed25519 ${base64(Uint8Array.of(0, 0, 0, 11, ...Buffer.from("ssh-ed25519"), 0, 0, 0, 32, ...new Uint8Array(31).fill(9), 1))}`,
+      );
+      return textParser({
+        samples: fc
+          .array(fc.oneof(of.publicKeyLine, fc.constant(key.line)), { maxLength: 3 })
+          .map((lines) => lines.map((line) => `restrict,command="a \\"b\\"" ${line} pi\n`).join("")),
+        parse: (text) => hasKey(text, key.blob),
+        // It is there for sshd only when its own text is.
+        holds: (_, text) => text.replace(/[^A-Za-z0-9+/\-_=]/g, "").length >= key.blob.length,
+        words: words(key.line, "# ", "\n", '"'),
+      });
+    },
+  },
+  ...(
+    [
+      ["text made safe to print", "keys/names.ts#quoted", quoted],
+      ["text of an error", "keys/print-error.ts#printable", printable],
+      ["word for a shell", "keys/shell-word.ts#shellWord", shellWord],
+    ] as const
+  ).map(
+    ([name, covers, make]): Parser => ({
+      name,
+      covers: [covers],
+      isTotal: true,
+      make: () =>
+        textParser({
+          samples: anyText,
+          parse: (text) => ({ safe: make(text) }),
+          holds: ({ safe }) => PRINTABLE.test(safe),
+        }),
+    }),
+  ),
+];
