@@ -38,10 +38,12 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return difference === 0;
 }
 
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 /** Lower-case hex. */
 export function hex(bytes: Uint8Array): string {
   let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
+  for (const byte of bytes) text += HEX[byte];
   return text;
 }
 
@@ -65,15 +67,18 @@ export function base64(bytes: Uint8Array): string {
  * @throws {PeerError} on anything else, or when there are not exactly `length` bytes (where given).
  */
 export function fromBase64(text: string, length?: number): Uint8Array {
-  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text) || text.length % 4 !== 0) {
-    throw new PeerError("E_PROTOCOL", "not standard base64");
+  if (text.length % 4 !== 0 || !BASE64.test(text)) throw new PeerError("E_PROTOCOL", "not canonical base64");
+  const binary = atob(text);
+  if (length !== undefined && binary.length !== length) {
+    throw new PeerError("E_PROTOCOL", "not base64 of the expected length");
   }
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  if (base64(bytes) !== text || (length !== undefined && bytes.length !== length)) {
-    throw new PeerError("E_PROTOCOL", "not canonical base64 of the expected length");
-  }
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i);
   return bytes;
 }
+
+/** With a length of whole groups of four. The last character ahead of the padding has no bits that say nothing. */
+const BASE64 = /^[A-Za-z0-9+/]*(?:[AQgw]==|[AEIMQUYcgkosw048]=)?$/;
 
 /** Fields, each preceded by its length as u16 big-endian: the one way in which fields are ever joined for hashing. */
 export function prefixed16(...fields: readonly Uint8Array[]): Uint8Array {

@@ -72,8 +72,8 @@ export const service = fc.oneof(
 );
 
 export const signedText: fc.Arbitrary<SignedText> = fc.record({
-  text: fc.oneof({ arbitrary: fc.string({ minLength: 1, maxLength: 300 }), weight: 5 }, fc.constant("x".repeat(8192))),
-  signature: fc.oneof({ arbitrary: someBytes(180), weight: 5 }, bytesOf(1024)),
+  text: fc.oneof({ arbitrary: fc.string({ minLength: 1, maxLength: 300 }), weight: 40 }, fc.constant("x".repeat(8192))),
+  signature: fc.oneof({ arbitrary: someBytes(180), weight: 40 }, bytesOf(1024)),
 });
 
 const party: fc.Arbitrary<Party> = fc.record({ name, member, bindingHash: bytesOf(32) });

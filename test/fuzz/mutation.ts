@@ -90,7 +90,7 @@ function once(random: Random, bytes: Uint8Array, samples: readonly Uint8Array[],
       return withInteger(random, bytes, at);
     case 8: {
       // a piece repeated, a few times or many
-      const times = 1 + random.below(random.pick([1, 3, 70, 300]));
+      const times = 1 + random.below(random.pick([1, 1, 2, 2, 3, 3, 8, 8, 70, 300]));
       const piece = bytes.subarray(at, at + span);
       return concat(bytes.subarray(0, at), ...Array.from({ length: times }, () => piece), bytes.subarray(at));
     }
