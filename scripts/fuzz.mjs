@@ -20,13 +20,13 @@ anything else; what is accepted is printed back the same; borders between chunks
   --from N        number of the first input (0); with --seed and --inputs 1 it repeats one input
   --hex HEX       give the parsers named by --only this one input
   --suite native  seal and sign every input with the true primitives, not one in 500; slow
+  --hang N        seconds without an end of one input that count as a hang (60)
+  --worker FILE   another table of parsers than that of test/fuzz/worker.ts
   --jobs N        parsers at once (${availableParallelism()})
   --list          print the names of the parsers and exit
   --help          print this and exit
 `;
 
-/** Without a new input for so long, a parser hangs. */
-const HANG_MS = Number(process.env.SSHNP_FUZZ_HANG_MS ?? 60_000);
 const MAX_INPUT_BYTES = 256 * 1024;
 const root = join(import.meta.dirname, "..");
 
@@ -91,7 +91,7 @@ async function bundle() {
     logLevel: "error",
     ssr: { noExternal: true, external: ["level", "ws"], target: "node" },
     build: {
-      ssr: process.env.SSHNP_FUZZ_WORKER ?? "test/fuzz/worker.ts",
+      ssr: options.worker,
       outDir: folder,
       minify: false,
       target: "node20",
@@ -104,7 +104,7 @@ async function bundle() {
 
 function startWorker(file) {
   const shared = new SharedArrayBuffer(16 + MAX_INPUT_BYTES);
-  const worker = new Worker(file, { workerData: { shared } });
+  const worker = new Worker(file, { workerData: { shared }, resourceLimits: { maxYoungGenerationSizeMb: 96 } });
   const messages = [];
   let wake = () => {};
   const tell = (message) => {
@@ -144,7 +144,7 @@ async function fuzzOne(thread, { name, share }) {
     if (now !== last) [last, since] = [now, performance.now()];
     progress(name, now - begun, inputs);
     // Until the first input it makes samples, which is long work for some.
-    if (now > begun && performance.now() - since > HANG_MS) stop("hang");
+    if (now > begun && performance.now() - since > 1000 * options.hang) stop("hang");
   }, 500);
   const abort = () => stop("interrupted");
   interrupted.signal.addEventListener("abort", abort);
@@ -156,7 +156,7 @@ async function fuzzOne(thread, { name, share }) {
   progress();
   if (end === "interrupted" || end === "hang") {
     await thread.worker.terminate();
-    return { isDead: true, failure: { ...input(), reason: `no end after ${HANG_MS / 1000} s` } };
+    return { isDead: true, failure: { ...input(), reason: `no end after ${options.hang} s` } };
   }
   if (end.error !== undefined) {
     await thread.worker.terminate();
@@ -216,6 +216,8 @@ function readOptions() {
         from: { type: "string", default: "0" },
         hex: { type: "string" },
         suite: { type: "string", default: "mixed" },
+        hang: { type: "string", default: "60" },
+        worker: { type: "string", default: "test/fuzz/worker.ts" },
         jobs: { type: "string", default: String(availableParallelism()) },
         list: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
@@ -228,8 +230,8 @@ function readOptions() {
     process.stdout.write(HELP);
     process.exit(0);
   }
-  for (const name of ["inputs", "seed", "from", "jobs"]) {
-    const least = name === "inputs" || name === "jobs" ? 1 : 0;
+  for (const name of ["inputs", "seed", "from", "hang", "jobs"]) {
+    const least = name === "seed" || name === "from" ? 0 : 1;
     if (!/^[0-9]{1,10}$/.test(values[name]) || Number(values[name]) < least) {
       process.exit(usage(`--${name} ${values[name]} is not a whole number from ${least}.`));
     }

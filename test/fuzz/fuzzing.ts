@@ -48,6 +48,7 @@ const SAMPLES = 48;
 /** Between two looks at the heap. */
 const HEAP_EVERY = 61;
 const SHRINK_TRIES = 3000;
+const SHRINK_MS = 3000;
 
 /** Fuzzes one parser, up to its first failure. */
 export async function fuzz(parser: Parser, run: FuzzRun, watch: Watch = () => {}): Promise<FuzzResult> {
@@ -162,7 +163,8 @@ class Lane {
     let reason: string | undefined;
     let size = Math.ceil(input.length / 2);
     let at = 0;
-    for (let tries = 0; tries < SHRINK_TRIES && size > 0; tries++) {
+    const end = performance.now() + SHRINK_MS;
+    for (let tries = 0; tries < SHRINK_TRIES && size > 0 && performance.now() < end; tries++) {
       if (at >= input.length) {
         size = size === 1 ? 0 : Math.ceil(size / 2);
         at = 0;

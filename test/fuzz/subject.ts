@@ -16,6 +16,8 @@ export interface Parser {
   readonly share?: number;
   /** Why the shares of all rows that cover an export need not make a whole one. */
   readonly because?: string;
+  /** Its samples say whatever a peer may, so not all of them are taken. */
+  readonly mayRefuseSamples?: boolean;
   /** It has an answer to everything and refuses nothing. */
   readonly isTotal?: boolean;
   /** One in so many inputs runs with the true primitives; 500 unless said. */

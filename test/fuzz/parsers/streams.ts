@@ -64,6 +64,7 @@ const plaintexts = records.map((all) =>
 export const STREAM_PARSERS: readonly Parser[] = [
   {
     name: "answer of the directory, frames sealed anew",
+    mayRefuseSamples: true,
     share: 0.6,
     covers: ["protocol/response.ts#ResponseOpener"],
     make: ({ suite }) => {
@@ -84,6 +85,7 @@ export const STREAM_PARSERS: readonly Parser[] = [
   },
   {
     name: "answer of the directory, its bytes as they come",
+    mayRefuseSamples: true,
     share: 0.4,
     covers: ["protocol/response.ts#ResponseOpener"],
     make: ({ suite }) =>
@@ -117,6 +119,7 @@ export const STREAM_PARSERS: readonly Parser[] = [
   ...(["device", "client"] as const).map(
     (role): Parser => ({
       name: `channel of a ${role}, records sealed anew`,
+      mayRefuseSamples: true,
       share: 0.3,
       covers: [
         "protocol/channel/channel.ts#Channel",
@@ -137,6 +140,7 @@ export const STREAM_PARSERS: readonly Parser[] = [
   ),
   {
     name: "channel that answers its peer, records sealed anew",
+    mayRefuseSamples: true,
     share: 0.4,
     covers: [
       "protocol/channel/channel.ts#Channel",
@@ -184,6 +188,7 @@ export const STREAM_PARSERS: readonly Parser[] = [
   },
   {
     name: "answer of the rendezvous",
+    mayRefuseSamples: true,
     share: 0.3,
     because: "streams of Node for each input; at most 17 bytes are looked at",
     covers: ["rendezvous/leg-answer.ts#readLegAnswer"],
@@ -213,6 +218,7 @@ export const STREAM_PARSERS: readonly Parser[] = [
   },
   {
     name: "ssh on its way to a device",
+    mayRefuseSamples: true,
     covers: ["sshnp/ssh-watch.ts#SshWatch"],
     make: () =>
       streamParser({

@@ -236,6 +236,7 @@ export const WORD_PARSERS: readonly Parser[] = [
   },
   {
     name: "words of a session",
+    mayRefuseSamples: true,
     covers: [
       "sshnp/command-line.ts#parseSessionCommand",
       "sshnp/ssh-command.ts#sshArguments",
@@ -290,6 +291,7 @@ export const WORD_PARSERS: readonly Parser[] = [
   },
   {
     name: "options of ssh",
+    mayRefuseSamples: true,
     covers: ["sshnp/ssh-options.ts#scanSshOptions"],
     make: () =>
       textParser({
@@ -346,6 +348,7 @@ export const WORD_PARSERS: readonly Parser[] = [
   },
   {
     name: "clients of a daemon",
+    mayRefuseSamples: true,
     covers: ["sshnpd/clients.ts#parseClients"],
     make: () =>
       textParser({
@@ -437,6 +440,7 @@ export const WORD_PARSERS: readonly Parser[] = [
   },
   {
     name: "authorized_keys",
+    mayRefuseSamples: true,
     covers: ["sshnpd/authorized-keys.ts#hasKey"],
     make: () => {
       const key = parsePublicKeyLine(
