@@ -27,8 +27,8 @@ export async function startPivot(
 ): Promise<Pivot> {
   const server = await startSshServer(bench.user === undefined ? {} : { user: bench.user });
   const login = `${bench.user?.name ?? userInfo().username}@127.0.0.1`;
-  const port = behind === undefined ? [] : ["-o", `Port ${await behind(server.port)}`];
-  const words = [...port, "-o", `HostKeyAlias [127.0.0.1]:${server.port}`, ...server.sshOptions, login];
+  const at = behind === undefined ? [] : ["-o", `Port ${await behind(server.port)}`];
+  const words = [...at, "-o", `HostKeyAlias [127.0.0.1]:${server.port}`, ...server.sshOptions, login];
   const [remotePort, localPort] = [await freePort(), await freePort()];
   const tunnel = async (forward: readonly string[], port: number): Promise<RunningProcess> => {
     const options = ["-N", "-c", "aes128-gcm@openssh.com", "-o", "ExitOnForwardFailure=yes", ...forward];
