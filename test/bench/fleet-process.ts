@@ -1,0 +1,148 @@
+/**
+ * Some devices of a fleet in one process, told by lines `NUMBER {command}` on stdin, each answered by one line
+ * `NUMBER {answer}` on stdout. A device is what sshnpd is towards its directory and nothing else: keys of its own, a
+ * binding that its owner signed and the directory took, and one link, kept by sshnpd/link.ts.
+ */
+import { randomBytes } from "node:crypto";
+import { EventEmitter, once } from "node:events";
+import { createInterface } from "node:readline";
+import { DirectoryClient, openLink } from "../../directory/client.ts";
+import type { RandomBytes } from "../../keys/cipher-suite.ts";
+import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
+import { readOwnerFile } from "../../keys/end-key-files.ts";
+import { type MemberName, type Name, parseMember, parseName } from "../../keys/names.ts";
+import { PrivateFolder } from "../../keys/private-folder.ts";
+import { VERSION } from "../../keys/version.ts";
+import { X25519PrivateKey } from "../../keys/x25519.ts";
+import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import type { VerifiedKeyList } from "../../protocol/key-list.ts";
+import { encodeSignedText } from "../../protocol/messages/link.ts";
+import { REQUEST } from "../../protocol/messages/types.ts";
+import { signFirstBinding } from "../../protocol/statements.ts";
+import { loadSuite } from "../../protocol/suite/load.ts";
+import { keepLinked } from "../../sshnpd/link.ts";
+import { ENROL_MS, type FleetAnswer, type FleetCommand } from "./fleet-commands.ts";
+
+/** First acts of devices that are under way together; what comes back by itself later is as many as the product lets be. */
+const AT_ONCE = 64;
+
+interface Device {
+  readonly name: Name;
+  readonly member: MemberName;
+  readonly x25519: X25519PrivateKey;
+}
+
+const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
+const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
+/** Aborted when the devices are to stand down. */
+let up = new AbortController();
+
+let address: DirectoryAddress | undefined;
+/** What a device keeps from its activation. */
+let keyList: VerifiedKeyList | undefined;
+const devices: Device[] = [];
+/** When the link that a device has now came up, ms since 1970. */
+const linked = new Map<Device, number>();
+/** Emits `change`. */
+const links = new EventEmitter();
+let losses = 0;
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const space = line.indexOf(" ");
+  const answer = await perform(JSON.parse(line.slice(space)));
+  process.stdout.write(`${line.slice(0, space)} ${JSON.stringify(answer)}\n`);
+}
+up.abort();
+
+async function perform(command: FleetCommand): Promise<FleetAnswer> {
+  switch (command.do) {
+    case "enrol":
+      await enrol(command);
+      return report();
+    case "bringUp":
+      await inTurns(devices, bringUp);
+      return report();
+    case "standDown":
+      up.abort();
+      up = new AbortController();
+      linked.clear();
+      return report();
+    case "wait":
+      while (!isWhole(command.since)) await once(links, "change");
+      return report();
+    case "report":
+      return report();
+  }
+}
+
+/** Whether each device has a link that came up later than `since`. */
+function isWhole(since: number): boolean {
+  return linked.size === devices.length && [...linked.values()].every((at) => at > since);
+}
+
+function report(): FleetAnswer {
+  const { user, system } = process.cpuUsage();
+  return { devices: devices.length, linkedAt: [...linked.values()], losses, cpuSeconds: (user + system) / 1e6 };
+}
+
+/** Makes devices of an owner and has the directory take their bindings, as `sshnpd -d NAME` does beside the owner's key. */
+async function enrol(command: Extract<FleetCommand, { do: "enrol" }>): Promise<void> {
+  const name = parseName(command.name);
+  const folder = await PrivateFolder.open(command.keys);
+  const owner = folder && (await readOwnerFile(suite, folder, name));
+  if (owner === undefined) throw new Error(`no owner key of ${name} in ${command.keys}`);
+  address = parseDirectoryAddress(command.address);
+  const client = new DirectoryClient({ address, suite, random });
+  const signal = AbortSignal.timeout(ENROL_MS);
+  keyList = await client.fetchKeyList({ signal });
+  const numbers = Array.from({ length: command.count }, (_, i) => command.first + i);
+  await inTurns(numbers, async (number) => {
+    const device = {
+      name,
+      member: parseMember(`d${number}`),
+      x25519: X25519PrivateKey.generate(suite, random),
+    };
+    const keys = { x25519: device.x25519.publicKey, ed25519: Ed25519PrivateKey.generate(suite, random).publicKey };
+    const times = { issued: client.directoryTime, expires: null };
+    const content = { name, member: device.member, role: "device", ...keys, ...times } as const;
+    const binding = signFirstBinding(suite, random, owner.privateKey, content);
+    const message = { type: REQUEST.putStatement, body: encodeSignedText(binding) };
+    await client.request(device.x25519, message, { signal });
+    devices.push(device);
+  });
+}
+
+/** Starts what keeps a device linked, and waits for its first link. */
+async function bringUp(device: Device): Promise<void> {
+  const { name, member, x25519: sender } = device;
+  if (address === undefined) throw new Error("no device is enrolled");
+  const client = new DirectoryClient({ address, suite, random, keyList });
+  const { signal } = up;
+  await new Promise<void>((resolve, reject) => {
+    const kept = keepLinked({
+      signal,
+      random: Math.random,
+      open: () => openLink({ client, sender, hello: { name, member, version: VERSION, names: [] }, signal }),
+      onLinked: () => {
+        linked.set(device, Date.now());
+        links.emit("change");
+        resolve();
+      },
+      onLost: () => {
+        losses += 1;
+        linked.delete(device);
+      },
+      onEvent: () => {},
+    });
+    kept.catch(reject);
+  });
+}
+
+/** Does `act` for all items, AT_ONCE of them at a time. */
+async function inTurns<T>(items: readonly T[], act: (item: T) => Promise<void>): Promise<void> {
+  const waiting = items.values();
+  const worker = async (): Promise<void> => {
+    for (const item of waiting) await act(item);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+}

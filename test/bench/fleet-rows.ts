@@ -1,0 +1,17 @@
+/** `node scripts/run-typescript.mjs test/bench/fleet-rows.ts idle|herd [DEVICES]`: the rows of the fleet alone. */
+import { herd } from "./herd.ts";
+import { idleDevices } from "./idle-devices.ts";
+
+const [what, devices = "5000"] = process.argv.slice(2);
+const stop = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
+const options = {
+  signal: stop.signal,
+  devices: Number(devices),
+  log: (line: string) => process.stderr.write(`${line}\n`),
+};
+const rows = await (what === "herd" ? herd(options) : idleDevices(options));
+for (const { name, ours, unit, peer, note } of rows) {
+  const beside = peer === undefined ? "no peer" : `peer ${peer.toFixed(1)} ${unit}`;
+  process.stdout.write(`${name}: ${ours.toFixed(2)} ${unit} (${beside})  ${note}\n`);
+}

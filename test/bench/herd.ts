@@ -1,0 +1,153 @@
+import { mkdir } from "node:fs/promises";
+import { get } from "node:http";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { RunningProcess } from "../support/processes.ts";
+import { Machine, Stack } from "../support/stack.ts";
+import { temporaryFolder } from "../support/temp-folder.ts";
+import { Fleet, processesFor } from "./fleet.ts";
+import type { FleetBenchOptions } from "./idle-devices.ts";
+import { cpuSecondsOf, residentOf } from "./proc.ts";
+import type { Row } from "./row.ts";
+
+const ECHO_MS = 50; // between two lines through the live session
+const HEALTH_MS = 50; // between two looks whether the directory answers
+
+/** A directory is killed with all devices linked, and started again at once; a session through it lives all the while. */
+export async function herd({ signal, devices, log }: FleetBenchOptions): Promise<readonly Row[]> {
+  await using folder = await temporaryFolder();
+  const owner = new Machine(join(folder.path, "owner"));
+  await mkdir(owner.home, { mode: 0o700 });
+  await using stack = await Stack.start({ withoutTap: true });
+  log(`enrolling ${devices} devices`);
+  const { address } = stack;
+  const secret = await stack.addName("@fleet");
+  await using fleet = await Fleet.enrol({
+    ...{ address, secret, devices, signal },
+    machine: owner,
+    processes: processesFor(devices),
+  });
+  log("linking them");
+  await fleet.bringUp();
+  const before = await fleet.report();
+  await using session = await LiveSession.start(stack, signal);
+
+  log("kill -9 of the directory");
+  const killed = Date.now();
+  await stack.directory.kill("SIGKILL");
+  await stack.startDirectory();
+  const listening = Date.now();
+  const { pid } = stack.directory;
+  const cpuBefore = cpuSecondsOf(pid);
+  const health = new HealthWatch(stack.address);
+  const whole = await fleet.whole(killed);
+  const cpu = cpuSecondsOf(pid) - cpuBefore;
+  const slowest = await health.end();
+  const echo = await session.end();
+  const { rss } = residentOf(pid);
+
+  const times = whole.linkedAt.map((at) => (at - listening) / 1000).sort((a, b) => a - b);
+  const until = (share: number): number => times[Math.ceil(share * times.length) - 1] ?? Number.NaN;
+  const seconds = (name: string, ours: number, note: string): Row => ({ name, ours, unit: "s", peer: undefined, note });
+  const away = `${((listening - killed) / 1000).toFixed(2)} s after the kill it listened again`;
+  return [
+    seconds(`herd: ${devices} devices after a kill -9 of the directory, 50 % linked`, until(0.5), away),
+    seconds("  95 % linked", until(0.95), `${whole.losses - before.losses} links lost and attempts failed`),
+    seconds("  all linked", until(1), `the directory's RSS then: ${Math.round(rss / 2 ** 20)} MiB`),
+    {
+      ...{ name: "  directory's CPU per link", unit: "ms", ours: (1000 * cpu) / devices, peer: undefined },
+      note: `${cpu.toFixed(1)} s in all; the devices' own: ${((1000 * (whole.cpuSeconds - before.cpuSeconds)) / devices).toFixed(2)} ms each, on the same cores`,
+    },
+    {
+      ...{ name: "  slowest answer to GET /healthz meanwhile", unit: "ms", ours: slowest, peer: undefined },
+      note: "asked 20 times a second, each time on a new connection, from the first line of the new directory on",
+    },
+    {
+      ...{ name: "  slowest echo of a live session meanwhile", unit: "ms", ours: echo, peer: undefined },
+      note: "a line each 50 ms through sshnp and cat, none lost; on the same cores as the herd",
+    },
+  ];
+}
+
+/** `sshnp ... cat`: lines go in and come back, one after the other. */
+class LiveSession implements AsyncDisposable {
+  readonly #ssh: RunningProcess;
+  readonly #stop = new AbortController();
+  readonly #echoes: Promise<void>;
+  #slowest = 0;
+
+  /** Resolves when it answers. */
+  static async start(stack: Stack, signal: AbortSignal): Promise<LiveSession> {
+    const ssh = stack.startSsh("cat");
+    ssh.stdin.write("0\n");
+    await ssh.line(/^0$/, { signal });
+    return new LiveSession(ssh, signal);
+  }
+
+  private constructor(ssh: RunningProcess, signal: AbortSignal) {
+    this.#ssh = ssh;
+    this.#echoes = this.#run(signal);
+    this.#echoes.catch(() => {}); // end() tells
+  }
+
+  /** Ends it, and tells the longest that a line took to come back, in ms. @throws when a line did not come back. */
+  async end(): Promise<number> {
+    this.#stop.abort();
+    await this.#echoes;
+    this.#ssh.stdin.end();
+    await this.#ssh.exit();
+    return this.#slowest;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#ssh.stop();
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    for (let number = 1; !this.#stop.signal.aborted; number++) {
+      const start = performance.now();
+      this.#ssh.stdin.write(`${number}\n`);
+      await this.#ssh.line(new RegExp(`^${number}$`), { signal });
+      this.#slowest = Math.max(this.#slowest, performance.now() - start);
+      await delay(ECHO_MS, undefined, { signal: this.#stop.signal }).catch(() => {});
+    }
+  }
+}
+
+/** Asks a directory whether it is well, again and again, until it is told to stop. */
+class HealthWatch {
+  readonly #stop = new AbortController();
+  readonly #asking: Promise<void>;
+  #slowest = 0;
+
+  constructor(address: string) {
+    this.#asking = this.#run(new URL("/healthz", address));
+    this.#asking.catch(() => {}); // end() tells
+  }
+
+  /** The longest that an answer took, in ms. @throws when there was none. */
+  async end(): Promise<number> {
+    this.#stop.abort();
+    await this.#asking;
+    return this.#slowest;
+  }
+
+  async #run(url: URL): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const start = performance.now();
+      await answerOf(url);
+      this.#slowest = Math.max(this.#slowest, performance.now() - start);
+      await delay(HEALTH_MS, undefined, { signal: this.#stop.signal }).catch(() => {});
+    }
+  }
+}
+
+async function answerOf(url: URL): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const request = get(url, { agent: false, timeout: 60_000 }, (response) => {
+      response.resume().on("end", () => (response.statusCode === 200 ? resolve() : reject(new Error("not well"))));
+    });
+    request.on("error", reject).on("timeout", () => request.destroy(new Error("no answer for a minute")));
+  });
+}

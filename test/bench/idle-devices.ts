@@ -1,0 +1,189 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { preloading } from "../support/preload.ts";
+import { type RunningProcess, startCommand, startProcess } from "../support/processes.ts";
+import { startSshServer } from "../support/sshd.ts";
+import { Machine } from "../support/stack.ts";
+import { temporaryFolder } from "../support/temp-folder.ts";
+import { Fleet, processesFor } from "./fleet.ts";
+import { descendantsOf, kernelBytesPerSocket, residentOf } from "./proc.ts";
+import type { Row } from "./row.ts";
+
+export interface FleetBenchOptions {
+  readonly signal: AbortSignal;
+  readonly devices: number;
+  readonly log: (line: string) => void;
+}
+
+interface Memory {
+  readonly rss: number;
+  readonly heap: number;
+  readonly external: number;
+}
+
+const SETTLING_S = 45; // two rounds of heartbeats
+const MEDIAN_OF_S = 21; // one round
+const TUNNELS = 20;
+
+/**
+ * What an idle device costs the directory, beside what an idle `ssh -R` costs its sshd: first as users run it, then once
+ * more to see where it is, with a garbage collection ahead.
+ */
+export async function idleDevices({ signal, devices, log }: FleetBenchOptions): Promise<readonly Row[]> {
+  await using folder = await temporaryFolder();
+  const [server, owner] = [new Machine(join(folder.path, "server")), new Machine(join(folder.path, "owner"))];
+  for (const { home } of [server, owner]) await mkdir(home, { mode: 0o700 });
+
+  log(`enrolling ${devices} devices`);
+  const first = await startDirectory(server);
+  const secret = await server.must("sshnp-directory", "name", "add", "@fleet", "--data", dataOf(server));
+  const { address } = first;
+  await using fleet = await Fleet.enrol({
+    ...{ address, secret, devices, signal },
+    machine: owner,
+    processes: processesFor(devices),
+  });
+  await first.process.stop();
+
+  log(`linking them, and waiting ${SETTLING_S} s for the memory to settle`);
+  const settle = async ({ pid }: RunningProcess): Promise<Memory> => {
+    return { rss: await settledRss(pid, signal), heap: Number.NaN, external: Number.NaN };
+  };
+  const asUsed = await linkedAndBefore(fleet, server, { address }, settle);
+  log("once more, to see where it is");
+  const split = await linkedAndBefore(
+    fleet,
+    server,
+    { address, env: preloading(MEMORY_ON_SIGNAL) },
+    async (process) => {
+      await settledRss(process.pid, signal);
+      return await memoryAfterCollection(process, signal);
+    },
+  );
+  log(`${TUNNELS} idle ssh -R`);
+  const tunnel = await idleTunnel(signal);
+
+  const kib = (bytes: number): number => bytes / 1024;
+  const perDevice = ({ before, after }: typeof split, of: keyof Memory): number =>
+    kib((after[of] - before[of]) / devices);
+  const kernel = kernelBytesPerSocket();
+  const whole = `${Math.round(kib(asUsed.before.rss))} KiB before, ${Math.round(kib(asUsed.after.rss))} KiB with ${devices} links`;
+  const unit = "KiB";
+  return [
+    {
+      ...{ name: "directory: RSS per idle device", unit, ours: perDevice(asUsed, "rss"), peer: kib(tunnel.pss) },
+      note: `${whole}; peer: PSS of sshd's process per idle ssh -R (RSS ${Math.round(kib(tunnel.rss))} KiB)`,
+    },
+    {
+      ...{ name: "  of it live JavaScript heap", unit, ours: perDevice(split, "heap"), peer: undefined },
+      note: "after a garbage collection, in a run of its own",
+    },
+    {
+      ...{ name: "  of it live buffers outside the heap", unit, ours: perDevice(split, "external"), peer: undefined },
+      note: "external and array buffers",
+    },
+    {
+      ...{ name: "  RSS after that collection", unit, ours: perDevice(split, "rss"), peer: undefined },
+      note: "the rest is malloc's: handles and watchers of libuv, sockets of Node, OpenSSL",
+    },
+    {
+      ...{
+        name: "  beside it, the kernel's socket",
+        unit,
+        ours: kib(kernel ?? Number.NaN),
+        peer: kib(kernel ?? Number.NaN),
+      },
+      note: "objects of one idle TCP socket by /proc/slabinfo, its buffers being empty; in nobody's RSS",
+    },
+  ];
+}
+
+function dataOf(server: Machine): string {
+  return join(server.home, "directory");
+}
+
+interface StartOptions {
+  /** The address that it had before. */
+  readonly address?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+async function startDirectory(
+  server: Machine,
+  { address = "", env = {} }: StartOptions = {},
+): Promise<{ readonly process: RunningProcess; readonly address: string }> {
+  const listen = /127\.0\.0\.1:\d+/.exec(address)?.[0] ?? "127.0.0.1:0";
+  const words = ["run", "--data", dataOf(server), "--listen", listen];
+  const process = startCommand("sshnp-directory", words, { env: { ...server.options.env, ...env } });
+  const [line] = await process.line(/^http:\/\/127\.0\.0\.1:\d+#SHA256:\S+$/);
+  return { process, address: line };
+}
+
+/** The memory of a directory just started, and with the whole fleet linked to it. */
+async function linkedAndBefore(
+  fleet: Fleet,
+  server: Machine,
+  options: StartOptions,
+  measure: (directory: RunningProcess) => Promise<Memory>,
+): Promise<{ readonly before: Memory; readonly after: Memory }> {
+  const { process } = await startDirectory(server, options);
+  await using _directory = process;
+  const before = await measure(process);
+  await fleet.bringUp();
+  const after = await measure(process);
+  await fleet.standDown();
+  return { before, after };
+}
+
+/** Of the last round of heartbeats, the median. */
+async function settledRss(pid: number, signal: AbortSignal): Promise<number> {
+  const samples: number[] = [];
+  for (let second = 0; second < SETTLING_S; second++) {
+    await delay(1000, undefined, { signal });
+    samples.push(residentOf(pid).rss);
+  }
+  const last = samples.slice(-MEDIAN_OF_S).sort((a, b) => a - b);
+  return last[(MEDIAN_OF_S - 1) / 2] ?? Number.NaN;
+}
+
+/** On SIGUSR2: collects garbage and prints a line `memory {...}`. */
+const MEMORY_ON_SIGNAL = `import { setFlagsFromString } from "node:v8";
+  import { runInNewContext } from "node:vm";
+  let asked = 0;
+  process.on("SIGUSR2", () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc");
+    collect();
+    collect();
+    asked += 1;
+    const { rss, heapUsed: heap, external } = process.memoryUsage();
+    process.stdout.write("memory " + asked + " " + JSON.stringify({ rss, heap, external }) + "\\n");
+  });`;
+
+const asked = new WeakMap<RunningProcess, number>();
+
+async function memoryAfterCollection(directory: RunningProcess, signal: AbortSignal): Promise<Memory> {
+  const number = (asked.get(directory) ?? 0) + 1;
+  asked.set(directory, number);
+  process.kill(directory.pid, "SIGUSR2");
+  const [, told = ""] = await directory.line(new RegExp(`^memory ${number} (.*)$`), { signal });
+  return JSON.parse(told) as Memory;
+}
+
+/** What sshd has in memory for one idle `ssh -N -R`, in bytes. */
+async function idleTunnel(signal: AbortSignal): Promise<{ readonly rss: number; readonly pss: number }> {
+  await using sshd = await startSshServer();
+  const words = ["-N", "-o", "ExitOnForwardFailure=yes", "-R", "127.0.0.1:0:127.0.0.1:22", ...sshd.sshOptions, "sshd"];
+  const tunnels = Array.from({ length: TUNNELS }, () =>
+    startProcess("ssh", words, { env: { HOME: "/nonexistent" }, cwd: "/" }),
+  );
+  try {
+    await Promise.all(tunnels.map((tunnel) => tunnel.errorLine(/Allocated port \d+/, { signal })));
+    const held = descendantsOf(sshd.process.pid).map(residentOf);
+    const sum = (of: "rss" | "pss"): number => held.reduce((total, one) => total + one[of], 0) / TUNNELS;
+    return { rss: sum("rss"), pss: sum("pss") };
+  } finally {
+    await Promise.all(tunnels.map((tunnel) => tunnel.stop()));
+  }
+}
