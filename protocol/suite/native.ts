@@ -85,13 +85,7 @@ export function nativeChaCha20Poly1305(key: Uint8Array): ChaCha20Poly1305 {
 
 type Curve = "X25519" | "Ed25519";
 
-/** PrivateKeyInfo up to the 32 bytes of the key, by curve (RFC 8410 section 7). */
-const PKCS8_PREFIX: Record<Curve, Uint8Array> = {
-  X25519: Uint8Array.of(0x30, 46, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x6e, 4, 34, 4, 32),
-  Ed25519: Uint8Array.of(0x30, 46, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 34, 4, 32),
-};
-
-// Importing a private key costs ten times a DH. The array that a private key keeps to itself stands for the key here,
+// Importing a private key costs as much as a DH. The array that a private key keeps to itself stands for the key here,
 // so that the import which found its public half, while it was parsed, is the only one.
 const privateKeys: Record<Curve, WeakMap<Uint8Array, KeyObject>> = { X25519: new WeakMap(), Ed25519: new WeakMap() };
 const publicKeys = new WeakMap<X25519PublicKey | Ed25519PublicKey, KeyObject>();
@@ -101,21 +95,17 @@ function privateKeyObject(curve: Curve, own: Uint8Array): KeyObject {
 }
 
 function importPrivateKey(curve: Curve, bytes: Uint8Array): KeyObject {
-  // As JWK it would be faster, but a string is never erased, and newer versions of Node want the public half too.
-  const der = Buffer.concat([PKCS8_PREFIX[curve], bytes]);
-  try {
-    const key = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
-    privateKeys[curve].set(bytes, key);
-    return key;
-  } finally {
-    der.fill(0);
-  }
+  const d = base64Url(bytes);
+  // As DER it would cost ten DHs. A JWK must have an x; the public half comes from d alone.
+  const key = createPrivateKey({ key: { kty: "OKP", crv: curve, d, x: "" }, format: "jwk" });
+  privateKeys[curve].set(bytes, key);
+  return key;
 }
 
 function publicKeyObject(curve: Curve, publicKey: X25519PublicKey | Ed25519PublicKey): KeyObject {
   const known = publicKeys.get(publicKey);
   if (known !== undefined) return known;
-  const x = Buffer.from(publicKey.bytes).toString("base64url");
+  const x = base64Url(publicKey.bytes);
   const key = createPublicKey({ key: { kty: "OKP", crv: curve, x }, format: "jwk" }); // ten times faster than DER
   publicKeys.set(publicKey, key);
   return key;
@@ -124,6 +114,10 @@ function publicKeyObject(curve: Curve, publicKey: X25519PublicKey | Ed25519Publi
 function rawPublicKey(privateKey: KeyObject): Uint8Array {
   const { x } = createPublicKey(privateKey).export({ format: "jwk" });
   return plain(Buffer.from(x ?? "", "base64url"));
+}
+
+function base64Url(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64url");
 }
 
 function digest(algorithm: "sha256" | "sha512", parts: readonly Uint8Array[]): Uint8Array {
