@@ -34,6 +34,10 @@ export interface LinkHost {
   readonly keyring: Keyring;
   readonly freshness: Freshness;
   readonly store: Store;
+  /** A hello has come; {@link DeviceLink.takeTurn} is to be called when its turn is. */
+  waiting(link: DeviceLink): void;
+  /** It has to say hello, or to be gone, as soon as at the start. */
+  awaited(link: DeviceLink): void;
   /** The hello holds and the welcome is sent; what is sent from here on follows it. */
   up(link: DeviceLink, hello: LinkHello): void;
   answered(device: Party, answer: Answer): void;
@@ -50,9 +54,12 @@ interface Greeting {
   readonly sealer: LinkSealer;
 }
 
+/** The first hello, after E_CLOCK, and the nonce that the second one must say. */
+type Refused = { readonly nonce: Uint8Array; readonly first: Greeting } | undefined;
+
 type State =
-  /** `refused`: the first hello, after E_CLOCK, and the nonce that the second one must say. */
-  | { readonly kind: "hello"; readonly refused: { readonly nonce: Uint8Array; readonly first: Greeting } | undefined }
+  | { readonly kind: "hello"; readonly refused: Refused }
+  | { readonly kind: "waiting"; readonly hello: Uint8Array; readonly refused: Refused }
   | { readonly kind: "judging" }
   | {
       readonly kind: "up";
@@ -170,30 +177,53 @@ export class DeviceLink implements PresentDevice {
       if (bytes === undefined) throw new PeerError("E_PROTOCOL", "a link message is not binary");
       this.#handle(bytes);
     } catch (error) {
-      if (!(error instanceof SshnpError)) this.#host.failed(error);
-      this.refuse("E_PROTOCOL");
+      this.#broken(error);
     }
+  }
+
+  /** What came breaks the protocol, or a bug of ours. */
+  #broken(error: unknown): void {
+    if (!(error instanceof SshnpError)) this.#host.failed(error);
+    this.refuse("E_PROTOCOL");
   }
 
   #handle(bytes: Uint8Array): void {
     const { clock, keyring } = this.#host;
     const state = this.#state;
     if (state.kind === "closed") return;
-    if (state.kind === "judging") throw new PeerError("E_PROTOCOL", "a link speaks before its welcome");
-    if (state.kind === "hello") return this.#hello(bytes, state.refused);
+    if (state.kind === "waiting" || state.kind === "judging") {
+      throw new PeerError("E_PROTOCOL", "a link speaks before its welcome");
+    }
+    if (state.kind === "hello") {
+      this.#state = { kind: "waiting", hello: bytes, refused: state.refused };
+      return this.#host.waiting(this);
+    }
     const { type, body } = state.opener.open(keyring.sealing(clock.now()), [state.device], bytes);
     if (type !== LINK.answer) throw new PeerError("E_PROTOCOL", "a link message of an unknown type");
     this.#host.answered(state.party, parseAnswer(body));
   }
 
-  #hello(bytes: Uint8Array, refused: Extract<State, { kind: "hello" }>["refused"]): void {
-    const greeting = this.#open(bytes, refused?.first);
-    if (greeting === undefined) return this.#socket.close(LINK_CLOSE.unknownSealingKey);
+  /** Judges the hello that has come, and answers it. */
+  async takeTurn(): Promise<void> {
+    if (this.#state.kind === "waiting") await this.#hello(this.#state);
+    if (this.#state.kind !== "up" && this.#state.kind !== "closed") this.#host.awaited(this);
+  }
+
+  async #hello({ hello, refused }: Extract<State, { kind: "waiting" }>): Promise<void> {
     this.#state = { kind: "judging" };
-    this.#judge(greeting, refused?.nonce).catch((error: unknown) => {
+    let greeting: Greeting | undefined;
+    try {
+      greeting = this.#open(hello, refused?.first);
+    } catch (error) {
+      return this.#broken(error);
+    }
+    if (greeting === undefined) return this.#socket.close(LINK_CLOSE.unknownSealingKey);
+    try {
+      await this.#judge(greeting, refused?.nonce);
+    } catch (error) {
       if (!(error instanceof SshnpError)) this.#host.failed(error);
       this.#refuseHello(greeting, error instanceof SshnpError ? "E_STORAGE" : "E_BUSY");
-    });
+    }
   }
 
   /** The hello in `bytes`; undefined when it is sealed to a key that is gone. @throws {PeerError} E_PROTOCOL, E_VERSION. */

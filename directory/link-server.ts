@@ -20,6 +20,7 @@ import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
 import { DeviceLink, type LinkHost } from "./device-link.ts";
+import { HelloTurns } from "./hello-turns.ts";
 import type { Party, Presence } from "./presence.ts";
 import type { Sessions } from "./sessions.ts";
 
@@ -52,8 +53,9 @@ export class LinkServer {
   /** All links, by the second of LINK_PING_MS in which they are pinged. */
   readonly #wheel: readonly Set<DeviceLink>[] = Array.from({ length: PING_TICKS }, () => new Set<DeviceLink>());
   readonly #slots = new WeakMap<DeviceLink, Set<DeviceLink>>();
-  /** Links that have not said hello, with the time (monotonic ms) by which they must. */
+  /** Links whose hello is awaited, with the time (monotonic ms) by which it must come. */
   readonly #strangers = new Map<DeviceLink, number>();
+  readonly #turns = new HelloTurns();
   /** Who is to be told when a name is activated. */
   readonly #watchers = new Map<Name, Set<DeviceLink>>();
   readonly #asked = new WeakMap<DeviceLink, readonly Name[]>();
@@ -64,6 +66,8 @@ export class LinkServer {
     const { suite, random, clock, keyring, freshness, store, log } = services;
     this.#host = {
       ...{ suite, random, clock, keyring, freshness, store },
+      waiting: (link) => this.#waiting(link),
+      awaited: (link) => this.#awaited(link),
       up: (link, hello) => this.#up(link, hello),
       down: (link) => this.#down(link),
       answered: (device, answer) => this.#answered(device, answer),
@@ -79,7 +83,7 @@ export class LinkServer {
       const slot = this.#wheel[this.#ticks % PING_TICKS];
       slot?.add(link);
       if (slot !== undefined) this.#slots.set(link, slot);
-      this.#strangers.set(link, this.#services.clock.monotonic() + LINK_HELLO_MS);
+      this.#awaited(link);
     });
   }
 
@@ -119,9 +123,18 @@ export class LinkServer {
     for (const slot of this.#wheel) yield* slot;
   }
 
+  #awaited(link: DeviceLink): void {
+    this.#strangers.set(link, this.#services.clock.monotonic() + LINK_HELLO_MS);
+  }
+
+  /** It has done its part in time, and it is not its fault when so have thousands of others. */
+  #waiting(link: DeviceLink): void {
+    this.#strangers.delete(link);
+    this.#turns.add(link);
+  }
+
   /** The welcome is out. What the device asked for comes first, then it may be notified. */
   #up(link: DeviceLink, hello: LinkHello): void {
-    this.#strangers.delete(link);
     this.#reportNames(link, hello.names)
       .catch((error: unknown) => this.#failed(error))
       .finally(() => {
@@ -167,6 +180,7 @@ export class LinkServer {
     const { presence, audit, log } = this.#services;
     this.#slots.get(link)?.delete(link);
     this.#strangers.delete(link);
+    this.#turns.remove(link);
     for (const name of this.#asked.get(link) ?? []) this.#unwatch(link, name);
     const { party } = link;
     if (party === undefined || !presence.disconnect(party, link)) return;

@@ -12,6 +12,7 @@ import {
   HEADER_BYTES,
   HEADERS_MS,
   KEEPALIVE_MS,
+  LISTEN_BACKLOG,
   REQUEST_MS,
 } from "../protocol/limits.ts";
 import { encodeSignedText } from "../protocol/messages/link.ts";
@@ -152,7 +153,7 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
         }),
       );
     });
-    server.listen(at.port, at.host, resolve);
+    server.listen({ ...at, backlog: LISTEN_BACKLOG }, resolve);
   });
   return server;
 }

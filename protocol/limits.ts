@@ -98,6 +98,7 @@ export const LINK_EVENTS = 256; // notifications that wait for a busy device; mo
 // Directory: HTTP
 export const HEADERS_MS = 10_000; // a client's whole request head
 export const REQUEST_MS = 15_000; // head and body of a request
+export const LISTEN_BACKLOG = 4096; // connections of a herd that wait to be accepted; what Linux allows by default (net.core.somaxconn)
 export const CONNECTIONS_CHECK_MS = 1_000; // how often slow senders are looked for
 export const HEADER_BYTES = 8 * 1024; // a request head; ours is below 300 B, proxies add some
 export const UNSENT_ANSWER_BYTES = 256 * 1024; // of one answer, held for a reader that has stopped
@@ -125,7 +126,8 @@ export const KEY_LIST_MS = 14 * 24 * 60 * 60_000; // life of a key list: as long
 export const RENDEZVOUS_SILENCE_MS = 45_000; // three reports missing: no new ticket names it
 
 // Directory: links
-export const LINK_HELLO_MS = 5_000; // for the hello of a new link
+export const LINK_HELLO_MS = 5_000; // for the hello of a new link to come
+export const HELLOS_AT_ONCE = 128; // being judged, a millisecond each; all others wait, and requests are answered in between
 export const LINK_PING_MS = 20_000; // between the directory's pings on a link: 0.6 MB a day
 export const LINK_SILENCE_MS = 30_000; // without a sign of life for so long, either side counts a link as dead
 export const LINK_MESSAGE_BYTES = 64 * 1024; // one WebSocket message; ws would take 100 MiB

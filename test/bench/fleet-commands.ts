@@ -18,8 +18,9 @@ export type FleetCommand =
 
 export interface FleetAnswer {
   readonly devices: number;
-  /** When each link that is up came up, ms since 1970. */
-  readonly linkedAt: readonly number[];
+  readonly linked: number;
+  /** When each link that is up came up, ms since 1970; told after a wait. */
+  readonly linkedAt?: readonly number[];
   /** Links lost and attempts failed since the start. */
   readonly losses: number;
   /** Of the process that plays the devices, since its start. */

@@ -4,7 +4,7 @@
  * binding that its owner signed and the directory took, and one link, kept by sshnpd/link.ts.
  */
 import { randomBytes } from "node:crypto";
-import { EventEmitter, once } from "node:events";
+import { EventEmitter, once, setMaxListeners } from "node:events";
 import { createInterface } from "node:readline";
 import { DirectoryClient, openLink } from "../../directory/client.ts";
 import type { RandomBytes } from "../../keys/cipher-suite.ts";
@@ -35,7 +35,7 @@ interface Device {
 const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
 /** Aborted when the devices are to stand down. */
-let up = new AbortController();
+let up = standby();
 
 let address: DirectoryAddress | undefined;
 /** What a device keeps from its activation. */
@@ -64,15 +64,21 @@ async function perform(command: FleetCommand): Promise<FleetAnswer> {
       return report();
     case "standDown":
       up.abort();
-      up = new AbortController();
+      up = standby();
       linked.clear();
       return report();
     case "wait":
       while (!isWhole(command.since)) await once(links, "change");
-      return report();
+      return { ...report(), linkedAt: [...linked.values()] };
     case "report":
       return report();
   }
+}
+
+function standby(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal); // each device listens
+  return controller;
 }
 
 /** Whether each device has a link that came up later than `since`. */
@@ -82,7 +88,7 @@ function isWhole(since: number): boolean {
 
 function report(): FleetAnswer {
   const { user, system } = process.cpuUsage();
-  return { devices: devices.length, linkedAt: [...linked.values()], losses, cpuSeconds: (user + system) / 1e6 };
+  return { devices: devices.length, linked: linked.size, losses, cpuSeconds: (user + system) / 1e6 };
 }
 
 /** Makes devices of an owner and has the directory take their bindings, as `sshnpd -d NAME` does beside the owner's key. */

@@ -6,7 +6,7 @@ import { ENROL_MS, type FleetAnswer, type FleetCommand } from "./fleet-commands.
 const ROOT = join(import.meta.dirname, "../..");
 const NAME = "@fleet";
 const DEVICES_PER_PROCESS = 10_000;
-const LINKED_MS = 300_000; // a herd on a machine that is busy with other things
+const LINKED_MS = 120_000; // a herd on a machine that is busy with other things
 
 export interface FleetOptions {
   /** The directory's address. */
@@ -71,11 +71,11 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Resolves when each device has a link that came up later than `since`, ms since 1970. */
-  async whole(since: number): Promise<FleetAnswer> {
+  async whole(since: number): Promise<Required<FleetAnswer>> {
     return sum(await this.#tell(LINKED_MS, () => ({ do: "wait", since })));
   }
 
-  async report(): Promise<FleetAnswer> {
+  async report(): Promise<Required<FleetAnswer>> {
     return sum(await this.#tell(LINKED_MS, () => ({ do: "report" })));
   }
 
@@ -96,11 +96,12 @@ export class Fleet implements AsyncDisposable {
   }
 }
 
-function sum(answers: readonly FleetAnswer[]): FleetAnswer {
+function sum(answers: readonly FleetAnswer[]): Required<FleetAnswer> {
   const total = (count: (answer: FleetAnswer) => number): number => answers.reduce((all, one) => all + count(one), 0);
   return {
     devices: total(({ devices }) => devices),
-    linkedAt: answers.flatMap(({ linkedAt }) => linkedAt),
+    linked: total(({ linked }) => linked),
+    linkedAt: answers.flatMap(({ linkedAt = [] }) => linkedAt),
     losses: total(({ losses }) => losses),
     cpuSeconds: total(({ cpuSeconds }) => cpuSeconds),
   };

@@ -1,0 +1,40 @@
+import { expect, test } from "vitest";
+import { HelloTurns, type Waiting } from "../../directory/hello-turns.ts";
+import { HELLOS_AT_ONCE } from "../../protocol/limits.ts";
+
+/** A hello whose judging ends when the test says so. */
+class Hello implements Waiting {
+  turns = 0;
+  end: () => void = () => {};
+
+  takeTurn(): Promise<void> {
+    this.turns += 1;
+    return new Promise((resolve) => (this.end = resolve));
+  }
+}
+
+test("a herd's hellos are judged some at a time, in the order in which they came", async () => {
+  const turns = new HelloTurns();
+  const hellos = Array.from({ length: 2 * HELLOS_AT_ONCE }, () => new Hello());
+  for (const hello of hellos) turns.add(hello);
+  const taken = (): number[] => hellos.flatMap((hello, i) => (hello.turns > 0 ? [i] : []));
+  const first = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+  expect(taken()).toEqual(first(HELLOS_AT_ONCE));
+  hellos[5]?.end();
+  hellos[0]?.end();
+  await expect.poll(taken).toEqual(first(HELLOS_AT_ONCE + 2));
+  for (const hello of hellos) hello.end();
+  await expect.poll(taken).toEqual(first(hellos.length));
+  expect(hellos.map(({ turns: count }) => count)).toEqual(hellos.map(() => 1));
+});
+
+test("whoever has given up loses no turn of the others", async () => {
+  const turns = new HelloTurns();
+  const before = Array.from({ length: HELLOS_AT_ONCE }, () => new Hello());
+  const [gone, patient] = [new Hello(), new Hello()];
+  for (const hello of [...before, gone, patient]) turns.add(hello);
+  turns.remove(gone);
+  before[0]?.end();
+  await expect.poll(() => patient.turns).toBe(1);
+  expect(gone.turns).toBe(0);
+});
