@@ -72,8 +72,6 @@ type State =
 
 /** One WebSocket of a device, from its first byte to its end. */
 export class DeviceLink implements PresentDevice {
-  /** Resolves when the socket is gone. */
-  readonly closed: Promise<void>;
   /** When something last came from the device, ms since 1970. */
   heard: number;
   readonly #socket: WebSocket;
@@ -89,16 +87,13 @@ export class DeviceLink implements PresentDevice {
     this.heard = host.clock.now();
     this.#bucket = new TokenBucket(RATE, host.clock.monotonic());
     socket.on("message", (data, isBinary) => this.#message(isBinary && data instanceof Uint8Array ? data : undefined));
-    socket.on("ping", () => this.#sound());
-    socket.on("pong", () => this.#sound());
+    const sound = (): void => void this.#sound();
+    socket.on("ping", sound).on("pong", sound);
     socket.on("error", () => this.#socket.terminate());
-    this.closed = new Promise((resolve) => {
-      socket.on("close", () => {
-        const party = this.#state.kind === "up" ? this.#state.party : undefined;
-        this.#state = { kind: "closed", party };
-        host.down(this);
-        resolve();
-      });
+    socket.on("close", () => {
+      const party = this.#state.kind === "up" ? this.#state.party : undefined;
+      this.#state = { kind: "closed", party };
+      host.down(this);
     });
   }
 
@@ -142,9 +137,11 @@ export class DeviceLink implements PresentDevice {
     this.#socket.close(LINK_CLOSE.refused);
   }
 
-  /** Closes because the directory ends. */
-  goAway(): void {
+  /** Closes because the directory ends; resolves when the socket is gone. */
+  async goAway(): Promise<void> {
+    const closed = new Promise((resolve) => this.#socket.once("close", resolve));
     this.#socket.close(LINK_CLOSE.goingAway);
+    await closed;
   }
 
   /** Ends it at once, as nobody listens any more. */

@@ -112,9 +112,8 @@ export class LinkServer {
   /** Closes all links and stores when they were last seen. */
   async close(): Promise<void> {
     const parties = this.#services.presence.parties();
-    const links = [...this.#all()];
-    for (const link of links) link.goAway();
-    await Promise.race([Promise.all(links.map((link) => link.closed)), delay(CLOSING_MS, undefined, { ref: false })]);
+    const closed = Promise.all(Array.from(this.#all(), (link) => link.goAway()));
+    await Promise.race([closed, delay(CLOSING_MS, undefined, { ref: false })]);
     for (const link of this.#all()) link.terminate();
     await this.#storeLastSeen(parties);
   }
@@ -138,17 +137,15 @@ export class LinkServer {
     this.#reportNames(link, hello.names)
       .catch((error: unknown) => this.#failed(error))
       .finally(() => {
-        if (link.isUp) this.#present(link, hello);
+        if (link.isUp && link.party !== undefined) this.#present(link, link.party, hello.version);
       });
   }
 
-  #present(link: DeviceLink, hello: LinkHello): void {
-    const { name, member } = hello;
-    const party = { name, member };
+  #present(link: DeviceLink, party: Party, version: string): void {
     const { presence, sessions, clock, audit, log } = this.#services;
     const device = bindingSubject(party);
     const { replaced, clone } = presence.connect(party, link, clock.monotonic());
-    const peer = { version: hello.version };
+    const peer = { version };
     audit.write({ event: "link up", device, replaced, peer });
     log.info({ device, replaced, peer }, "link up");
     if (clone) {

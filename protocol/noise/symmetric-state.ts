@@ -34,7 +34,7 @@ export class SymmetricState {
   }
 
   mixKey(inputKeyMaterial: Uint8Array): void {
-    const [ck, key] = this.#hkdf(inputKeyMaterial);
+    const [, ck, key] = this.#hkdf(inputKeyMaterial);
     this.#chain(ck, key);
   }
 
@@ -43,7 +43,8 @@ export class SymmetricState {
   }
 
   mixKeyAndHash(inputKeyMaterial: Uint8Array): void {
-    const [ck, hash, key] = this.#hkdf(inputKeyMaterial);
+    const [temporary, ck, hash] = this.#hkdf(inputKeyMaterial);
+    const key = this.#suite.hmacSha256(temporary, hash, Uint8Array.of(3));
     this.mixHash(hash);
     this.#chain(ck, key);
   }
@@ -63,7 +64,7 @@ export class SymmetricState {
 
   /** The two transport keys of Split(), initiator's first. */
   split(): [initiatorToResponder: Uint8Array, responderToInitiator: Uint8Array] {
-    const [first, second] = this.#hkdf(NOTHING);
+    const [, first, second] = this.#hkdf(NOTHING);
     return [first, second];
   }
 
@@ -83,13 +84,12 @@ export class SymmetricState {
     this.#cipher = new CipherState(this.#suite.aead(key));
   }
 
-  /** HKDF(ck, input_key_material, 3) of Noise rev 34 section 4.3; its first two outputs are those of HKDF(..., 2). */
-  #hkdf(inputKeyMaterial: Uint8Array): [Uint8Array, Uint8Array, Uint8Array] {
+  /** HKDF(ck, input_key_material, 2) of Noise rev 34 section 4.3, and before it the key that a third output is made with. */
+  #hkdf(inputKeyMaterial: Uint8Array): [temporary: Uint8Array, first: Uint8Array, second: Uint8Array] {
     const suite = this.#suite;
     const temporary = suite.hmacSha256(this.#ck, inputKeyMaterial);
     const first = suite.hmacSha256(temporary, Uint8Array.of(1));
     const second = suite.hmacSha256(temporary, first, Uint8Array.of(2));
-    const third = suite.hmacSha256(temporary, second, Uint8Array.of(3));
-    return [first, second, third];
+    return [temporary, first, second];
   }
 }

@@ -88,7 +88,6 @@ type Curve = "X25519" | "Ed25519";
 // Importing a private key costs as much as a DH. The array that a private key keeps to itself stands for the key here,
 // so that the import which found its public half, while it was parsed, is the only one.
 const privateKeys: Record<Curve, WeakMap<Uint8Array, KeyObject>> = { X25519: new WeakMap(), Ed25519: new WeakMap() };
-const publicKeys = new WeakMap<X25519PublicKey | Ed25519PublicKey, KeyObject>();
 
 function privateKeyObject(curve: Curve, own: Uint8Array): KeyObject {
   return privateKeys[curve].get(own) ?? importPrivateKey(curve, own);
@@ -102,13 +101,9 @@ function importPrivateKey(curve: Curve, bytes: Uint8Array): KeyObject {
   return key;
 }
 
+/** Made anew each time: it costs a quarter of a DH, and kept for each of many idle links it would be a tenth of their memory. */
 function publicKeyObject(curve: Curve, publicKey: X25519PublicKey | Ed25519PublicKey): KeyObject {
-  const known = publicKeys.get(publicKey);
-  if (known !== undefined) return known;
-  const x = base64Url(publicKey.bytes);
-  const key = createPublicKey({ key: { kty: "OKP", crv: curve, x }, format: "jwk" }); // ten times faster than DER
-  publicKeys.set(publicKey, key);
-  return key;
+  return createPublicKey({ key: { kty: "OKP", crv: curve, x: base64Url(publicKey.bytes) }, format: "jwk" });
 }
 
 function rawPublicKey(privateKey: KeyObject): Uint8Array {
