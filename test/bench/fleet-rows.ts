@@ -1,5 +1,6 @@
-/** `node scripts/run-typescript.mjs test/bench/fleet-rows.ts idle|herd [DEVICES]`: the rows of the fleet alone. */
+/** `node scripts/run-typescript.mjs test/bench/fleet-rows.ts idle|herd|daemon [DEVICES]`: these rows alone. */
 import { herd } from "./herd.ts";
+import { idleDaemon } from "./idle-daemon.ts";
 import { idleDevices } from "./idle-devices.ts";
 
 const [what, devices = "5000"] = process.argv.slice(2);
@@ -10,7 +11,9 @@ const options = {
   devices: Number(devices),
   log: (line: string) => process.stderr.write(`${line}\n`),
 };
-const rows = await (what === "herd" ? herd(options) : idleDevices(options));
+const measure = { idle: idleDevices, herd, daemon: idleDaemon }[what ?? ""];
+if (measure === undefined) throw new Error(`not idle, herd or daemon: ${what}`);
+const rows = await measure(options);
 for (const { name, ours, unit, peer, note } of rows) {
   const beside = peer === undefined ? "no peer" : `peer ${peer.toFixed(1)} ${unit}`;
   process.stdout.write(`${name}: ${ours.toFixed(2)} ${unit} (${beside})  ${note}\n`);

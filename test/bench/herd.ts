@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { get } from "node:http";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setInterval } from "node:timers/promises";
 import type { RunningProcess } from "../support/processes.ts";
 import { Machine, Stack } from "../support/stack.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
@@ -11,6 +11,7 @@ import { cpuSecondsOf, residentOf } from "./proc.ts";
 import type { Row } from "./row.ts";
 
 const ECHO_MS = 50; // between two lines through the live session
+const PROGRESS_MS = 5_000;
 const HEALTH_MS = 50; // between two looks whether the directory answers
 
 /** A directory is killed with all devices linked, and started again at once; a session through it lives all the while. */
@@ -40,7 +41,7 @@ export async function herd({ signal, devices, log }: FleetBenchOptions): Promise
   const { pid } = stack.directory;
   const cpuBefore = cpuSecondsOf(pid);
   const health = new HealthWatch(stack.address);
-  const whole = await fleet.whole(killed);
+  const whole = await watched(fleet, fleet.whole(killed), log);
   const cpu = cpuSecondsOf(pid) - cpuBefore;
   const slowest = await health.end();
   const echo = await session.end();
@@ -67,6 +68,24 @@ export async function herd({ signal, devices, log }: FleetBenchOptions): Promise
       note: "a line each 50 ms through sshnp and cat, none lost; on the same cores as the herd",
     },
   ];
+}
+
+/** Says now and then how many are back, until `whole` is settled. */
+async function watched<T>(fleet: Fleet, whole: Promise<T>, log: (line: string) => void): Promise<T> {
+  const stop = new AbortController();
+  const { signal } = stop;
+  const watching = (async () => {
+    for await (const _ of setInterval(PROGRESS_MS, undefined, { signal })) {
+      const { linked, devices } = await fleet.report();
+      log(`${linked} of ${devices} are back`);
+    }
+  })();
+  try {
+    return await whole;
+  } finally {
+    stop.abort();
+    await watching.catch(() => {});
+  }
 }
 
 /** `sshnp ... cat`: lines go in and come back, one after the other. */

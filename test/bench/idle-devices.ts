@@ -1,13 +1,12 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { preloading } from "../support/preload.ts";
 import { type RunningProcess, startCommand, startProcess } from "../support/processes.ts";
 import { startSshServer } from "../support/sshd.ts";
 import { Machine } from "../support/stack.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 import { Fleet, processesFor } from "./fleet.ts";
-import { descendantsOf, kernelBytesPerSocket, residentOf } from "./proc.ts";
+import { descendantsOf, kernelBytesPerSocket, residentOf, SETTLING_S, settledRss } from "./proc.ts";
 import type { Row } from "./row.ts";
 
 export interface FleetBenchOptions {
@@ -22,8 +21,6 @@ interface Memory {
   readonly external: number;
 }
 
-const SETTLING_S = 45; // two rounds of heartbeats
-const MEDIAN_OF_S = 21; // one round
 const TUNNELS = 20;
 
 /**
@@ -134,17 +131,6 @@ async function linkedAndBefore(
   const after = await measure(process);
   await fleet.standDown();
   return { before, after };
-}
-
-/** Of the last round of heartbeats, the median. */
-async function settledRss(pid: number, signal: AbortSignal): Promise<number> {
-  const samples: number[] = [];
-  for (let second = 0; second < SETTLING_S; second++) {
-    await delay(1000, undefined, { signal });
-    samples.push(residentOf(pid).rss);
-  }
-  const last = samples.slice(-MEDIAN_OF_S).sort((a, b) => a - b);
-  return last[(MEDIAN_OF_S - 1) / 2] ?? Number.NaN;
 }
 
 /** On SIGUSR2: collects garbage and prints a line `memory {...}`. */

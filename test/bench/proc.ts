@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** Clock ticks a second of proc(5); the same on all of Linux that Node runs on. */
 const TICKS = 100;
@@ -15,6 +16,21 @@ export function residentOf(pid: number): { readonly rss: number; readonly pss: n
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
   const bytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(rollup)?.[1]) * 1024;
   return { rss: bytes("Rss"), pss: bytes("Pss") };
+}
+
+/** How long {@link settledRss} takes: two rounds of a link's heartbeats, and V8's collection of what the start left. */
+export const SETTLING_S = 45;
+const MEDIAN_OF_S = 21; // one round
+
+/** The resident memory of a process that is left alone, in bytes: the median of the last round of heartbeats. */
+export async function settledRss(pid: number, signal: AbortSignal): Promise<number> {
+  const samples: number[] = [];
+  for (let second = 0; second < SETTLING_S; second++) {
+    await delay(1000, undefined, { signal });
+    samples.push(residentOf(pid).rss);
+  }
+  const last = samples.slice(-MEDIAN_OF_S).sort((a, b) => a - b);
+  return last[(MEDIAN_OF_S - 1) / 2] ?? Number.NaN;
 }
 
 /** The processes below `root`, itself not among them. */
