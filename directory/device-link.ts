@@ -4,7 +4,12 @@ import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
-import { LINK_MESSAGES_BURST, LINK_MESSAGES_PER_SECOND, LINK_UNSENT_BYTES } from "../protocol/limits.ts";
+import {
+  LINK_HELLO_BYTES,
+  LINK_MESSAGES_BURST,
+  LINK_MESSAGES_PER_SECOND,
+  LINK_UNSENT_BYTES,
+} from "../protocol/limits.ts";
 import {
   encodeLinkNames,
   encodeLinkRefused,
@@ -192,6 +197,7 @@ export class DeviceLink implements PresentDevice {
       throw new PeerError("E_PROTOCOL", "a link speaks before its welcome");
     }
     if (state.kind === "hello") {
+      if (bytes.length > LINK_HELLO_BYTES) throw new PeerError("E_PROTOCOL", "a link hello is too long");
       this.#state = { kind: "waiting", hello: bytes, refused: state.refused };
       return this.#host.waiting(this);
     }

@@ -127,6 +127,7 @@ export const RENDEZVOUS_SILENCE_MS = 45_000; // three reports missing: no new ti
 
 // Directory: links
 export const LINK_HELLO_MS = 5_000; // for the hello of a new link to come
+export const LINK_HELLO_BYTES = 4 * 1024; // sealed, of a hello that may have to wait for its turn; with LINK_NAMES of the longest names 2,400 B
 export const HELLOS_AT_ONCE = 128; // being judged, a millisecond each; all others wait, and requests are answered in between
 export const LINK_PING_MS = 20_000; // between the directory's pings on a link: 0.6 MB a day
 export const LINK_SILENCE_MS = 30_000; // without a sign of life for so long, either side counts a link as dead
