@@ -1,6 +1,8 @@
+import { EventEmitter, once } from "node:events";
 import { expect, test } from "vitest";
 import { HelloTurns, type Waiting } from "../../directory/hello-turns.ts";
-import { HELLOS_AT_ONCE } from "../../protocol/limits.ts";
+import { HELLOS_AT_ONCE, LINK_HELLO_MS } from "../../protocol/limits.ts";
+import { patience, TestClock, World } from "./world.ts";
 
 /** A hello whose judging ends when the test says so. */
 class Hello implements Waiting {
@@ -37,4 +39,24 @@ test("whoever has given up loses no turn of the others", async () => {
   before[0]?.end();
   await expect.poll(() => patient.turns).toBe(1);
   expect(gone.turns).toBe(0);
+});
+
+test("who has said hello in time is not cut off for the directory's slowness", async () => {
+  const clock = new TestClock();
+  await using world = await World.start({ clock });
+  const device = await world.activated("@device", "mygateway", "device");
+  const disk = new EventEmitter();
+  const { store } = world;
+  const read = store.binding.bind(store);
+  store.binding = async (party) => {
+    disk.emit("asked");
+    await once(disk, "works");
+    return await read(party);
+  };
+  const asked = once(disk, "asked", { signal: patience() });
+  const link = world.link(device);
+  await asked;
+  clock.advance(LINK_HELLO_MS + 2000);
+  disk.emit("works");
+  (await link).close();
 });
