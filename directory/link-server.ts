@@ -93,7 +93,10 @@ export class LinkServer {
     this.#ticks += 1;
     for (const link of this.#wheel[(this.#ticks - ANSWER_TICKS + PING_TICKS) % PING_TICKS] ?? []) link.endIfSilent();
     for (const link of this.#wheel[this.#ticks % PING_TICKS] ?? []) if (link.isUp) link.ping();
-    for (const [link, until] of this.#strangers) if (now >= until) link.terminate();
+    // What has arrived by now is read first: in a herd, nobody is at fault for a hello that was not looked at yet.
+    setImmediate(() => {
+      for (const [link, until] of this.#strangers) if (now >= until) link.terminate();
+    });
     if ((this.#ticks * 1000) % LAST_SEEN_MS === 0) void this.#storeLastSeen(this.#services.presence.parties());
     this.#services.presence.sweep(now);
   }
