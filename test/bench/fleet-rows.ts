@@ -13,8 +13,12 @@ const options = {
 };
 const measure = { idle: idleDevices, herd, daemon: idleDaemon }[what ?? ""];
 if (measure === undefined) throw new Error(`not idle, herd or daemon: ${what}`);
-const rows = await measure(options);
-for (const { name, ours, unit, peer, note } of rows) {
-  const beside = peer === undefined ? "no peer" : `peer ${peer.toFixed(1)} ${unit}`;
-  process.stdout.write(`${name}: ${ours.toFixed(2)} ${unit} (${beside})  ${note}\n`);
+try {
+  for (const { name, ours, unit, peer, note } of await measure(options)) {
+    const beside = peer === undefined ? "no peer" : `peer ${peer.toFixed(1)} ${unit}`;
+    process.stdout.write(`${name}: ${ours.toFixed(2)} ${unit} (${beside})  ${note}\n`);
+  }
+} catch (error) {
+  if (!stop.signal.aborted) throw error;
+  process.exitCode = 130;
 }
