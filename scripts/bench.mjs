@@ -15,6 +15,7 @@ printed as "no peer". Let nothing else run meanwhile.
 
   --only PART    one part, may be repeated: PARTS
   --seconds N    how long each rate is measured (4)
+  --devices N    how many devices the fleet has (5000)
   --json FILE    where the results go as JSON (bench-results.json)
   --help         this text
 `;
@@ -61,13 +62,18 @@ function readOptions() {
       options: {
         only: { type: "string", multiple: true, default: [] },
         seconds: { type: "string", default: "4" },
+        devices: { type: "string", default: "5000" },
         json: { type: "string", default: join(root, "bench-results.json") },
         help: { type: "boolean", short: "h", default: false },
       },
     });
     const seconds = Number(values.seconds);
     if (!(seconds > 0 && seconds <= 60)) throw new Error("--seconds is a number above 0, and at most 60.");
-    return { ...values, seconds };
+    const devices = Number(values.devices);
+    if (!Number.isInteger(devices) || devices < 1 || devices > 50_000) {
+      throw new Error("--devices is a number from 1 to 50000.");
+    }
+    return { ...values, seconds, devices };
   } catch (error) {
     throw new SetUpError(`${error.message} See npm run bench -- --help`);
   }

@@ -12,6 +12,8 @@ export interface Bench {
   readonly signal: AbortSignal;
   /** For how long one rate is measured. */
   readonly seconds: number;
+  /** How many devices a fleet has. */
+  readonly devices: number;
   /** A folder for its files, removed at the end. */
   readonly folder: string;
   /** Whether a program is on this machine. */
@@ -31,16 +33,19 @@ export interface Bench {
 /** Runs the parts one after the other and returns their rows; all they have started has ended then. */
 export async function runBench(
   parts: readonly { readonly name: string; readonly run: (bench: Bench) => Promise<void> }[],
-  options: { readonly seconds: number; readonly signal: AbortSignal; readonly print: (line: string) => void },
+  options: Pick<Bench, "seconds" | "devices"> & {
+    readonly signal: AbortSignal;
+    readonly print: (line: string) => void;
+  },
 ): Promise<readonly Row[]> {
-  const { seconds, signal, print } = options;
+  const { seconds, devices, signal, print } = options;
   const rows: Row[] = [];
   await using folder = await temporaryFolder();
   await using user = CAN_MAKE_USERS ? await ordinaryUser() : undefined;
   let stack: Promise<Stack> | undefined;
   print(HEADER);
   const bench: Bench = {
-    ...{ signal, seconds, user, has },
+    ...{ signal, seconds, devices, user, has },
     folder: folder.path,
     stack() {
       stack ??= Stack.start({ withoutTap: true, sshd: user === undefined ? {} : { user } });

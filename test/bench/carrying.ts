@@ -15,7 +15,7 @@ import { memoryOf } from "../support/memory.ts";
 import { type RunningProcess, startProcess } from "../support/processes.ts";
 import type { Stack } from "../support/stack.ts";
 import type { Bench } from "./bench.ts";
-import { descendants } from "./processes.ts";
+import { descendantsOf } from "./proc.ts";
 import { measureRate, type Rate, startEnd, type Task } from "./rate.ts";
 import { median, type Row } from "./table.ts";
 
@@ -79,7 +79,7 @@ function rows(sessions: number, [ours = [], ...peers]: readonly Rate[][]): Row[]
 async function measure(middle: Middle, sessions: number, bench: Bench): Promise<Rate> {
   const { sender, receiver } = await middle.ends(sessions);
   try {
-    return await measureRate(receiver, () => [middle.pid, ...descendants(middle.pid)], bench);
+    return await measureRate(receiver, () => [middle.pid, ...descendantsOf(middle.pid)], bench);
   } finally {
     await Promise.all([sender.stop(), receiver.stop()]);
   }

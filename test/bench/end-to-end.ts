@@ -3,7 +3,7 @@ import { memoryOf } from "../support/memory.ts";
 import { commandFile, type RunningProcess, startProcess } from "../support/processes.ts";
 import type { Bench } from "./bench.ts";
 import { startPivot } from "./pivot.ts";
-import { descendants } from "./processes.ts";
+import { descendantsOf } from "./proc.ts";
 import { measureRate, type Rate, startEnd, type Task } from "./rate.ts";
 import { median } from "./table.ts";
 
@@ -26,14 +26,14 @@ export async function endToEnd(bench: Bench): Promise<void> {
   const plain = (task: Task): Promise<RunningProcess> => startDevice(bench, task, "listen", String(devicePort));
   const tunnel = (name: string, port: number, pids: readonly number[]): Way => ({
     name,
-    pids: () => pids.flatMap((pid) => [pid, ...descendants(pid)]),
+    pids: () => pids.flatMap((pid) => [pid, ...descendantsOf(pid)]),
     device: plain,
     client: (task) => startEnd(bench.folder, task, "connect", String(port), ""),
   });
   let ours: { client: number; peak: number } | undefined;
   const sshnp: Way = {
     name: "sshnp",
-    pids: (client) => [stack.rendezvous.pid, stack.daemon.pid, ...descendants(client.pid)],
+    pids: (client) => [stack.rendezvous.pid, stack.daemon.pid, ...descendantsOf(client.pid)],
     async device(task) {
       const door = await startDevice(bench, task, "behind", String(doorPort), String(stack.sshd.port));
       await stack.daemon.stop();
@@ -82,7 +82,7 @@ export async function endToEnd(bench: Bench): Promise<void> {
       });
     }
     const peak = (pid: number): number => memoryOf(pid).peak / 1e6;
-    const tunnelServer = Math.max(...[server, ...descendants(server)].map(peak));
+    const tunnelServer = Math.max(...[server, ...descendantsOf(server)].map(peak));
     for (const [name, value, peer] of [
       ["sshnp proxy", (ours?.peak ?? 0) / 1e6, ["ssh -L", peak(client)]],
       ["sshnpd", peak(stack.daemon.pid), ["ssh -R", peak(device)]],
@@ -111,7 +111,7 @@ async function measure(
   await using client = way.client(clientTask);
   await client.line(/^joined$/);
   const rate = await measureRate(clientTask === "send" ? device : client, () => way.pids(client), bench);
-  const [own] = descendants(client.pid);
+  const [own] = descendantsOf(client.pid);
   if (own !== undefined) onOurs({ client: own, peak: memoryOf(own).peak });
   return rate;
 }

@@ -7,13 +7,8 @@ import { Machine } from "../support/stack.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 import { Fleet, processesFor } from "./fleet.ts";
 import { descendantsOf, kernelBytesPerSocket, residentOf, SETTLING_S, settledRss } from "./proc.ts";
-import type { Row } from "./row.ts";
-
-export interface FleetBenchOptions {
-  readonly signal: AbortSignal;
-  readonly devices: number;
-  readonly log: (line: string) => void;
-}
+import type { Bench } from "./bench.ts";
+import type { Row } from "./table.ts";
 
 interface Memory {
   readonly rss: number;
@@ -27,7 +22,7 @@ const TUNNELS = 20;
  * What an idle device costs the directory, beside what an idle `ssh -R` costs its sshd: first as users run it, then once
  * more to see where it is, with a garbage collection ahead.
  */
-export async function idleDevices({ signal, devices, log }: FleetBenchOptions): Promise<readonly Row[]> {
+export async function idleDevices({ signal, devices, log, row }: Bench): Promise<void> {
   await using folder = await temporaryFolder();
   const [server, owner] = [new Machine(join(folder.path, "server")), new Machine(join(folder.path, "owner"))];
   for (const { home } of [server, owner]) await mkdir(home, { mode: 0o700 });
@@ -61,39 +56,40 @@ export async function idleDevices({ signal, devices, log }: FleetBenchOptions): 
   log(`${TUNNELS} idle ssh -R`);
   const tunnel = await idleTunnel(signal);
 
-  const kib = (bytes: number): number => bytes / 1024;
   const perDevice = ({ before, after }: typeof split, of: keyof Memory): number =>
-    kib((after[of] - before[of]) / devices);
+    (after[of] - before[of]) / devices / 1000;
   const kernel = kernelBytesPerSocket();
-  const whole = `${Math.round(kib(asUsed.before.rss))} KiB before, ${Math.round(kib(asUsed.after.rss))} KiB with ${devices} links`;
-  const unit = "KiB";
-  return [
+  const whole = `${Math.round(asUsed.before.rss / 1e6)} MB before, ${Math.round(asUsed.after.rss / 1e6)} MB with ${devices} links`;
+  const others = { unit: "KB", better: "lower" } as const;
+  const rows: Row[] = [
     {
-      ...{ name: "directory: RSS per idle device", unit, ours: perDevice(asUsed, "rss"), peer: kib(tunnel.pss) },
-      note: `${whole}; peer: PSS of sshd's process per idle ssh -R (RSS ${Math.round(kib(tunnel.rss))} KiB)`,
+      ...{ ...others, name: `directory, RSS for each of ${devices} idle devices`, ours: perDevice(asUsed, "rss") },
+      peers: [{ name: "sshd, PSS for each idle ssh -R", value: tunnel.pss / 1000 }],
+      target: { value: 10 },
+      note: `${whole}; RSS of sshd's process for each idle ssh -R: ${Math.round(tunnel.rss / 1000)} KB`,
     },
     {
-      ...{ name: "  of it live JavaScript heap", unit, ours: perDevice(split, "heap"), peer: undefined },
+      ...{ ...others, name: "of it live JavaScript heap", ours: perDevice(split, "heap"), peers: [] },
       note: "after a garbage collection, in a run of its own",
     },
     {
-      ...{ name: "  of it live buffers outside the heap", unit, ours: perDevice(split, "external"), peer: undefined },
-      note: "external and array buffers",
+      ...{ ...others, name: "of it live buffers outside the heap", ours: perDevice(split, "external"), peers: [] },
     },
     {
-      ...{ name: "  RSS after that collection", unit, ours: perDevice(split, "rss"), peer: undefined },
+      ...{ ...others, name: "RSS after that collection", ours: perDevice(split, "rss"), peers: [] },
       note: "the rest is malloc's: handles and watchers of libuv, sockets of Node, OpenSSL",
     },
-    {
-      ...{
-        name: "  beside it, the kernel's socket",
-        unit,
-        ours: kib(kernel ?? Number.NaN),
-        peer: kib(kernel ?? Number.NaN),
-      },
-      note: "objects of one idle TCP socket by /proc/slabinfo, its buffers being empty; in nobody's RSS",
-    },
+    ...(kernel === undefined
+      ? []
+      : [
+          {
+            ...{ ...others, name: "beside it, the kernel's socket", ours: kernel / 1000 },
+            peers: [{ name: "the same for ssh", value: kernel / 1000 }],
+            note: "objects of one idle TCP socket by /proc/slabinfo, its buffers being empty; in nobody's RSS",
+          },
+        ]),
   ];
+  for (const each of rows) row(each);
 }
 
 function dataOf(server: Machine): string {

@@ -4,6 +4,9 @@ import { type Bench, runBench } from "./bench.ts";
 import { carrying } from "./carrying.ts";
 import { connecting } from "./connect.ts";
 import { endToEnd } from "./end-to-end.ts";
+import { herd } from "./herd.ts";
+import { idleDaemon } from "./idle-daemon.ts";
+import { idleDevices } from "./idle-devices.ts";
 import { longLine } from "./long-line.ts";
 import { startUp } from "./start-up.ts";
 import { meetsTarget } from "./table.ts";
@@ -15,19 +18,23 @@ export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
   "end-to-end": endToEnd,
   connect: connecting,
   "long-line": longLine,
+  "idle-daemon": idleDaemon,
+  "idle-devices": idleDevices,
+  herd,
 };
 
 export interface BenchOptions {
   /** Names of {@link PARTS}. */
   readonly only: readonly string[];
   readonly seconds: number;
+  readonly devices: number;
   /** A file for the rows as JSON. */
   readonly json: string;
   readonly signal: AbortSignal;
 }
 
 /** Runs the parts, prints the table on stdout, and writes the JSON. */
-export async function bench({ only, seconds, json, signal }: BenchOptions): Promise<void> {
+export async function bench({ only, seconds, devices, json, signal }: BenchOptions): Promise<void> {
   const parts = Object.entries(PARTS).filter(([name]) => only.length === 0 || only.includes(name));
   const machine = {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
@@ -40,7 +47,7 @@ export async function bench({ only, seconds, json, signal }: BenchOptions): Prom
   print(`${machine.cores} x ${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}\n`);
   const rows = await runBench(
     parts.map(([name, run]) => ({ name, run })),
-    { seconds, signal, print },
+    { seconds, devices, signal, print },
   );
   for (const { name, note } of rows) if (note !== undefined) print(`\n${name}: ${note}`);
   const results = rows.map((row) => ({ ...row, meetsTarget: meetsTarget(row) }));

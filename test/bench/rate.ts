@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type RunningProcess, startProcess } from "../support/processes.ts";
 import type { Bench } from "./bench.ts";
-import { cpuSeconds } from "./processes.ts";
+import { cpuSecondsOf } from "./proc.ts";
 
 const GIB = 2 ** 30;
 const WARM_UP_MS = 700;
@@ -29,7 +29,7 @@ export async function measureRate(
 ): Promise<Rate> {
   await delay(WARM_UP_MS, undefined, { signal });
   const watched = pids();
-  const cpu = (): number => watched.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  const cpu = (): number => watched.reduce((sum, pid) => sum + cpuSecondsOf(pid), 0);
   const [begin, bytesBefore, cpuBefore] = [performance.now(), await received(receiver), cpu()];
   await delay(seconds * 1000, undefined, { signal });
   const [bytes, cpuUsed] = [(await received(receiver)) - bytesBefore, cpu() - cpuBefore];

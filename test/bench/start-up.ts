@@ -7,7 +7,7 @@ import { memoryOf } from "../support/memory.ts";
 import { commandFile, runProcess, startProcess } from "../support/processes.ts";
 import type { Bench } from "./bench.ts";
 import { startPivot } from "./pivot.ts";
-import { descendants } from "./processes.ts";
+import { descendantsOf } from "./proc.ts";
 import { median } from "./table.ts";
 
 const TIMES = 15;
@@ -60,7 +60,7 @@ export async function startUp(bench: Bench): Promise<void> {
 async function memoryWhenIdle(bench: Bench, pids: { readonly server: number; readonly device: number }): Promise<void> {
   const stack = await bench.stack();
   const now = (pid: number): number => memoryOf(pid).now / 1e6;
-  const sshd = descendants(pids.server).reduce((sum, pid) => sum + now(pid), 0);
+  const sshd = descendantsOf(pids.server).reduce((sum, pid) => sum + now(pid), 0);
   for (const [name, pid, peers, target] of [
     ["sshnpd", stack.daemon.pid, [{ name: "ssh -R", value: now(pids.device) }], { value: 60 }],
     [
