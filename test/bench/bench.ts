@@ -17,15 +17,15 @@ export interface Bench {
   /** A folder for its files, removed at the end. */
   readonly folder: string;
   /** Whether a program is on this machine. */
-  has(command: string): boolean;
+  readonly has: (command: string) => boolean;
   /** The whole system of real processes that all parts share, with an OpenSSH server for an ordinary user where one can be made. */
   stack(): Promise<Stack>;
   /** Whom that server lets in; undefined: whoever runs this. */
   readonly user: OrdinaryUser | undefined;
   /** Takes a result and prints it. */
-  row(row: Row): void;
+  readonly row: (row: Row) => void;
   /** Says what goes on, for people. */
-  log(line: string): void;
+  readonly log: (line: string) => void;
   /** Resolves when something listens on a TCP port of this machine. */
   listens(port: number): Promise<void>;
 }
