@@ -108,6 +108,11 @@ export class Stack implements AsyncDisposable {
     return running(this.#rendezvous);
   }
 
+  /** Where the rendezvous itself listens, whatever stands in front of it. */
+  get rendezvousPort(): number {
+    return this.#rendezvousPort;
+  }
+
   /** The sshnpd that was started last. */
   get daemon(): RunningProcess {
     return running(this.#daemon);
