@@ -56,6 +56,7 @@ export class LinkServer {
   readonly #strangers = new Map<DeviceLink, number>();
   /** Who is to be told when a name is activated. */
   readonly #watchers = new Map<Name, Set<DeviceLink>>();
+  readonly #onUp = new WeakMap<DeviceLink, () => void>();
   readonly #asked = new WeakMap<DeviceLink, readonly Name[]>();
   #ticks = 0;
 
@@ -72,10 +73,11 @@ export class LinkServer {
     };
   }
 
-  /** Takes over an HTTP upgrade that is meant for `/v1/link`. */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  /** Takes over an HTTP upgrade that is meant for `/v1/link`; `onUp` is called when a device has said hello on it. */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, onUp: () => void): void {
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       const link = new DeviceLink(webSocket, this.#host);
+      this.#onUp.set(link, onUp);
       const slot = this.#wheel[this.#ticks % PING_TICKS];
       slot?.add(link);
       if (slot !== undefined) this.#slots.set(link, slot);
@@ -122,6 +124,7 @@ export class LinkServer {
   /** The welcome is out. What the device asked for comes first, then it may be notified. */
   #up(link: DeviceLink, hello: LinkHello): void {
     this.#strangers.delete(link);
+    this.#onUp.get(link)?.();
     this.#reportNames(link, hello.names)
       .catch((error: unknown) => this.#failed(error))
       .finally(() => {

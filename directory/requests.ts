@@ -3,7 +3,13 @@ import { isExpired } from "../protocol/statements.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { PeerError } from "../keys/errors.ts";
 import { equalBytes, utf8 } from "../keys/bytes.ts";
-import { MESSAGE1_BYTES, WRONG_SECRETS_BURST, WRONG_SECRETS_PER_SECOND } from "../protocol/limits.ts";
+import {
+  MEMBER_REQUESTS_BURST,
+  MEMBER_REQUESTS_PER_SECOND,
+  MESSAGE1_BYTES,
+  WRONG_SECRETS_BURST,
+  WRONG_SECRETS_PER_SECOND,
+} from "../protocol/limits.ts";
 import {
   parseActivation,
   parseActivationStart,
@@ -22,7 +28,7 @@ import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
 import type { Freshness } from "./freshness.ts";
 import type { LinkServer } from "./link-server.ts";
-import { AddressLimiter, type TokenBucket } from "./rate-limit.ts";
+import { AddressLimiter, MemberLimiter, type TokenBucket } from "./rate-limit.ts";
 import type { RendezvousAnswer, RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import type { Sessions } from "./sessions.ts";
@@ -44,6 +50,7 @@ interface Services {
 /** What the messages that come by POST ask for, each answered on its stream. */
 export class Requests {
   readonly #services: Services;
+  readonly #sessions = new MemberLimiter({ perSecond: MEMBER_REQUESTS_PER_SECOND, burst: MEMBER_REQUESTS_BURST });
   readonly #wrongSecrets = new AddressLimiter(WRONG_SECRETS, LOOPBACK_WRONG_SECRETS);
 
   constructor(services: Services) {
@@ -77,9 +84,10 @@ export class Requests {
     }
   }
 
-  /** Forgets the addresses that have done nothing wrong for long. */
+  /** Forgets the addresses that have done nothing wrong for long, and the members that have asked for nothing. */
   sweep(): void {
     this.#wrongSecrets.sweep(this.#services.clock.monotonic());
+    this.#sessions.sweep(this.#services.clock.monotonic());
   }
 
   async #session({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
@@ -97,6 +105,9 @@ export class Requests {
     if (binding?.role !== "device" || name?.statement === undefined) return refuse("E_UNKNOWN_NAME");
     if (request.message1.length === 0 || !equalBytes(suite.sha256(utf8(binding.signed.text)), device.bindingHash)) {
       return stream.end({ type: "binding", name: name.statement, binding: binding.signed });
+    }
+    if (!this.#sessions.take(bindingSubject(client), clock.monotonic())) {
+      return stream.end({ type: "refused", code: "E_RATE", detail: 1000 / MEMBER_REQUESTS_PER_SECOND });
     }
     const lastSeen = await store.lastSeen(device);
     const statements = { clientName: clientName.statement, clientBinding: clientBinding.signed };

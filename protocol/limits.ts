@@ -30,9 +30,11 @@ export const FIRST_FLIGHT_BYTES = 60 * 1024; // records kept by a client until t
 
 // Rendezvous
 export const RENDEZVOUS_CONNECTIONS = 16_000; // sockets of one process; leaves room below the common 20,000 open files
-export const UNPAIRED_LEGS = 4_096; // that wait at once, for their hello or for the other leg; of anybody
-export const UNPAIRED_LEGS_PER_ADDRESS = 32; // the same of one IPv4 address or IPv6 /64; a busy office pairs each within a second
-export const EARLY_DATA_TOTAL_BYTES = 64 * 1024 * 1024; // held for all legs that wait; a thousand of the largest first flights
+export const ARRIVING_LEGS = 512; // whose hello is not there yet, of anybody; then the one that has had longest makes room
+export const UNPAIRED_LEGS = 1_024; // with a ticket, that wait for the other leg, of anybody; then the one that waits longest makes room
+export const REFUSED_LEGS = 512; // that are still to read why; then the one refused first is cut
+export const UNPAIRED_LEGS_PER_ADDRESS = 32; // of all these, of one IPv4 address or IPv6 /64; a busy office pairs each within a second
+export const EARLY_DATA_TOTAL_BYTES = 4 * 1024 * 1024; // held for all legs that wait; what is beyond stays in the network until a leg is joined
 export const RENDEZVOUS_SESSIONS = 65_536; // whose tries are remembered until their tickets expire, about 300 B each
 export const REFUSED_LEG_MS = 2_000; // for a refusal to reach the end before the socket is destroyed
 export const SPLICE_BYTES = 512 * 1024; // held between two legs, both ways together
@@ -109,6 +111,10 @@ export const RATE_ADDRESSES = 50_000; // addresses remembered; beyond that new o
 export const WRONG_SECRETS_PER_SECOND = 0.1; // wrong activation secrets from one address
 export const WRONG_SECRETS_BURST = 10; // of them at once: typing errors, not guessing
 export const CONNECTIONS_PER_ADDRESS = 512; // open connections from one address that is not this machine; a carrier's NAT
+export const STRANGERS = 512; // connections that have proved nothing yet, of anybody; then the one that has had longest makes room
+export const STRANGERS_PER_ADDRESS = 128; // of these, from one address that is not this machine; a site that comes back after a power cut
+export const STRANGER_TURNS = 3; // of the event loop that each of them is given to speak, however busy the directory is
+export const BODIES_BYTES = 4 * 1024 * 1024; // held of all bodies that are not whole yet; then the one begun first is given up
 export const SPARE_FILES = 256; // of the open files that a process may have, kept for all but connections
 
 // Directory: requests
@@ -117,6 +123,8 @@ export const MESSAGE_IDS = 500_000; // remembered at once, 4,000 messages a seco
 export const DEVICE_ANSWER_MS = 30_000; // a device that has not answered by then counts as offline
 export const SESSION_MEMORY_MS = 120_000; // a session's ticket and answer are repeated for so long after the hand-over
 export const SESSIONS = 10_000; // remembered at once, those waiting included
+export const MEMBER_REQUESTS_PER_SECOND = 20; // session requests of one client member; each costs its device a handshake
+export const MEMBER_REQUESTS_BURST = 200; // of them at once: a tool that goes to all devices of a site
 export const MESSAGE1_BYTES = 8 * 1024; // of a request passed on: 1,300 B and one SSH key
 export const MESSAGE2_BYTES = 40 * 1024; // of an answer passed on: 1,200 B and HOST_KEYS keys of SSH_KEY_BYTES
 export const WAIT_MS = 24 * 60 * 60_000; // longest that a request is kept for a device

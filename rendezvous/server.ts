@@ -9,7 +9,8 @@ import { RENDEZVOUS_CONNECTIONS } from "../protocol/limits.ts";
 import type { RendezvousSelf } from "./hello-verdict.ts";
 import { httpDoor } from "./http-door.ts";
 import { Leg } from "./leg.ts";
-import { Lobby, type LobbyLimits } from "./lobby.ts";
+import { Lobby } from "./lobby.ts";
+import type { LobbyLimits } from "./lobby-limits.ts";
 import type { Instant, LegId, LobbyAction, LobbyEvent } from "./lobby-events.ts";
 import { originOf } from "./origin.ts";
 import { type SpliceReport, splice } from "./splice.ts";
@@ -174,6 +175,9 @@ export class RendezvousServer implements AsyncDisposable {
         this.#legs.get(leg)?.dismiss(status === "boot" ? concat(answer, this.#options.boot) : answer);
         return;
       }
+      case "hold":
+        this.#legs.get(action.leg)?.hold();
+        return;
       case "cut":
         this.#legs.get(action.leg)?.destroy();
         return;

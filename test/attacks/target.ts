@@ -1,3 +1,4 @@
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { Machine, Stack } from "../support/stack.ts";
@@ -60,6 +61,7 @@ export class Target implements AsyncDisposable {
   async stranger(): Promise<Machine> {
     if (this.#stranger !== undefined) return this.#stranger;
     const machine = new Machine(join(this.stack.client.home, "mallory"));
+    await mkdir(machine.home, { mode: 0o700 });
     const secret = await this.stack.addName("@mallory");
     const words = ["activate", "-a", "@mallory", "-c", secret, "--directory", this.stack.address];
     await machine.must("sshnp-keys", ...words);

@@ -19,18 +19,17 @@ export const unpairedLegs: Attack = {
     const early = Buffer.alloc(EARLY_DATA_BYTES - 1024);
     let tickets = 0;
     let newest: AskedSession | undefined;
+    const bringLeg = async (): Promise<void> => {
+      const asked = await member.ask(signal);
+      if (asked === undefined) return;
+      tickets++;
+      newest = asked;
+      const leg = sockets.open(target.rendezvousPort);
+      leg?.write(asked.hello("client", 1));
+      leg?.write(early);
+    };
     const asking = pace(TICKETS_PER_SECOND, signal, () => {
-      member.ask(signal).then(
-        (asked) => {
-          if (asked === undefined) return;
-          tickets++;
-          newest = asked;
-          const leg = sockets.open(target.rendezvousPort);
-          leg?.write(asked.hello("client", 1));
-          leg?.write(early);
-        },
-        () => {},
-      );
+      void bringLeg().catch(() => {}); // refused, or cut off with the attack
     });
     const opened = await pace(PER_SECOND, signal, (n) => {
       const leg = sockets.open(target.rendezvousPort);

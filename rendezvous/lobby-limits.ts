@@ -1,0 +1,32 @@
+import {
+  ARRIVING_LEGS,
+  EARLY_DATA_TOTAL_BYTES,
+  REFUSED_LEGS,
+  RENDEZVOUS_SESSIONS,
+  UNPAIRED_LEGS,
+  UNPAIRED_LEGS_PER_ADDRESS,
+} from "../protocol/limits.ts";
+
+export interface LobbyLimits {
+  /** Legs not joined, of one origin. */
+  readonly waitingPerOrigin: number;
+  /** Legs without a hello, of all. */
+  readonly arriving: number;
+  /** Legs that wait for the other one, of all. */
+  readonly unpaired: number;
+  /** Legs that were refused and are still there, of all. */
+  readonly refused: number;
+  /** Sessions remembered. */
+  readonly sessions: number;
+  /** Bytes held for all legs not joined. */
+  readonly early: number;
+}
+
+export const USUAL_LIMITS: LobbyLimits = {
+  waitingPerOrigin: UNPAIRED_LEGS_PER_ADDRESS,
+  arriving: ARRIVING_LEGS,
+  unpaired: UNPAIRED_LEGS,
+  refused: REFUSED_LEGS,
+  sessions: RENDEZVOUS_SESSIONS,
+  early: EARLY_DATA_TOTAL_BYTES,
+};
