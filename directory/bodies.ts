@@ -1,59 +1,66 @@
 import type { IncomingMessage } from "node:http";
-import { BODIES_BYTES, SEALED_MESSAGE_BYTES } from "../protocol/limits.ts";
+import { BODIES_BYTES, BODY_PIECES, SEALED_MESSAGE_BYTES } from "../protocol/limits.ts";
 
 /** A body that is not whole yet. */
 interface Body {
-  readonly request: IncomingMessage;
-  bytes: Buffer;
+  readonly pieces: Uint8Array[];
   length: number;
+  readonly giveUp: () => void;
 }
 
-/** Room for a body of unknown length at first; it doubles. */
-const FIRST_BYTES = 4 * 1024;
-
 /**
- * The bodies of requests while they come in. However they are cut, each takes the room of its bytes alone; and all
- * together take BODIES_BYTES at most, for the one that was begun first is given up when they would take more.
+ * The bodies of requests while they come in. All together take BODIES_BYTES at most: the one that was begun first is
+ * given up when they would take more, since an honest one is there at once. And none may come in a great many pieces,
+ * each of which would cost as much as a request.
  */
 export class Bodies {
   readonly #coming = new Set<Body>();
   #held = 0;
 
-  /** The whole body, or undefined as soon as it is longer than a sealed message may be. Rejects when it is cut off. */
+  /**
+   * The whole body, or undefined as soon as it is longer or in more pieces than that of a sealed message may be. Rejects
+   * when it is cut off or given up.
+   */
   async read(request: IncomingMessage): Promise<Uint8Array | undefined> {
     if (Number(request.headers["content-length"] ?? 0) > SEALED_MESSAGE_BYTES) return undefined;
-    const body: Body = { request, bytes: Buffer.alloc(0), length: 0 };
+    const body: Body = { pieces: [], length: 0, giveUp: () => void request.destroy() };
     this.#coming.add(body);
     try {
-      for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-        if (!(chunk instanceof Uint8Array)) return undefined;
-        if (body.length + chunk.length > SEALED_MESSAGE_BYTES) return undefined;
-        this.#makeRoom(body, chunk.length);
-        body.bytes.set(chunk, body.length);
-        body.length += chunk.length;
-      }
-      return body.bytes.subarray(0, body.length);
+      const isWhole = await this.#readInto(body, request);
+      return isWhole ? Buffer.concat(body.pieces) : undefined;
     } finally {
-      this.#coming.delete(body);
-      this.#held -= body.bytes.length;
+      this.#forget(body);
     }
   }
 
-  #makeRoom(body: Body, length: number): void {
-    const needed = body.length + length;
-    if (needed <= body.bytes.length) return;
-    const room = Math.min(SEALED_MESSAGE_BYTES, Math.max(needed, FIRST_BYTES, 2 * body.bytes.length));
-    const bytes = Buffer.alloc(room);
-    bytes.set(body.bytes.subarray(0, body.length));
-    this.#held += room - body.bytes.length;
-    body.bytes = bytes;
+  #readInto(body: Body, request: IncomingMessage): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      request.on("data", (piece: Uint8Array) => {
+        if (body.length + piece.length > SEALED_MESSAGE_BYTES || body.pieces.length >= BODY_PIECES) {
+          request.removeAllListeners("data");
+          return resolve(false);
+        }
+        body.pieces.push(piece);
+        body.length += piece.length;
+        this.#held += piece.length;
+        this.#makeRoom();
+      });
+      request.on("end", () => resolve(true));
+      request.on("error", reject);
+      request.on("close", () => reject(new Error("a body was cut off")));
+    });
+  }
+
+  #makeRoom(): void {
     for (const oldest of this.#coming) {
-      if (this.#held <= BODIES_BYTES || oldest === body) break;
-      this.#coming.delete(oldest);
-      this.#held -= oldest.bytes.length;
-      oldest.bytes = Buffer.alloc(0);
-      oldest.length = SEALED_MESSAGE_BYTES;
-      oldest.request.destroy();
+      if (this.#held <= BODIES_BYTES) return;
+      this.#forget(oldest);
+      oldest.giveUp();
     }
+  }
+
+  #forget(body: Body): void {
+    if (!this.#coming.delete(body)) return;
+    this.#held -= body.length;
   }
 }

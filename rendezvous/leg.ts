@@ -22,7 +22,6 @@ export class Leg {
   /** The bytes of the leg: those of the socket, or of the WebSocket on it. Undefined until they are known to be a leg's. */
   stream: Duplex | undefined;
   #early: Uint8Array[] = [];
-  #isHeld = false;
   #stopReading: () => void = ignore;
 
   constructor(id: LegId, socket: Socket) {
@@ -55,16 +54,9 @@ export class Leg {
   /** Stops reading and hands over what has been read after the hello. Whoever reads on must do so at once. */
   takeEarly(): readonly Uint8Array[] {
     this.#stopReading();
-    if (this.#isHeld) this.stream?.resume();
     const early = this.#early;
     this.#early = [];
     return early;
-  }
-
-  /** Reads no more until it is taken over: what comes stays in the network. */
-  hold(): void {
-    this.#isHeld = true;
-    this.stream?.pause();
   }
 
   /** Says one last thing and closes; what still comes is not read. One that has shown no sign of a leg is just closed. */

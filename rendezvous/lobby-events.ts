@@ -31,8 +31,6 @@ export type LobbyAction =
   | { readonly type: "join"; readonly sid: Uint8Array; readonly client: LegId; readonly device: LegId }
   /** Tell it so, then close. */
   | { readonly type: "refuse"; readonly leg: LegId; readonly status: Refusal }
-  /** Read no more of it until it is joined. */
-  | { readonly type: "hold"; readonly leg: LegId }
   /** Destroy its socket. */
   | { readonly type: "cut"; readonly leg: LegId }
   /** Ask the directory for its key list, then send `keys`. */

@@ -60,6 +60,8 @@ export class Lobby {
   #ticketKeys: readonly Ed25519PublicKey[] = [];
   #keysExpire = 0;
   #sweepAt = 0;
+  /** Those of which bytes are held; who began first comes first. */
+  readonly #withEarly = new Set<LegId>();
   #earlyBytes = 0;
 
   constructor(self: RendezvousSelf, limits: LobbyLimits = USUAL_LIMITS) {
@@ -169,8 +171,14 @@ export class Lobby {
     if (leg?.state.kind !== "unpaired" && leg?.state.kind !== "arriving") return [];
     leg.early += bytes;
     this.#earlyBytes += bytes;
+    this.#withEarly.add(id);
     if (leg.early > EARLY_DATA_BYTES) return [this.#refuse(id, "malformed", now)];
-    return this.#earlyBytes > this.#limits.early ? [{ type: "hold", leg: id }] : [];
+    const actions: LobbyAction[] = [];
+    for (const longest of this.#withEarly) {
+      if (this.#earlyBytes <= this.#limits.early) break;
+      actions.push(this.#refuse(longest, "full", now));
+    }
+    return actions;
   }
 
   #useKeys(ticketKeys: readonly Ed25519PublicKey[], expires: number, now: Instant): LobbyAction[] {
@@ -215,7 +223,7 @@ export class Lobby {
     const leg = this.#leg(id);
     this.#leave(id, leg);
     leg.state = state;
-    if (state.kind !== "unpaired") this.#dropEarly(leg);
+    if (state.kind !== "unpaired") this.#dropEarly(id, leg);
     if (state.kind === "joined") {
       state.session.joined.add(id);
       this.#release(leg.origin);
@@ -228,7 +236,7 @@ export class Lobby {
     const leg = this.#legs.get(id);
     if (leg === undefined) return;
     this.#leave(id, leg);
-    this.#dropEarly(leg);
+    this.#dropEarly(id, leg);
     if (leg.state.kind !== "joined") this.#release(leg.origin);
     this.#legs.delete(id);
   }
@@ -239,7 +247,8 @@ export class Lobby {
     if (state.kind === "unpaired") delete state.session.unpaired[state.role];
   }
 
-  #dropEarly(leg: Leg): void {
+  #dropEarly(id: LegId, leg: Leg): void {
+    this.#withEarly.delete(id);
     this.#earlyBytes -= leg.early;
     leg.early = 0;
   }

@@ -175,9 +175,6 @@ export class RendezvousServer implements AsyncDisposable {
         this.#legs.get(leg)?.dismiss(status === "boot" ? concat(answer, this.#options.boot) : answer);
         return;
       }
-      case "hold":
-        this.#legs.get(action.leg)?.hold();
-        return;
       case "cut":
         this.#legs.get(action.leg)?.destroy();
         return;

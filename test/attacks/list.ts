@@ -1,8 +1,19 @@
 import type { Attack } from "./attack.ts";
+import { fragments } from "./fragments.ts";
+import { frames } from "./frames.ts";
 import { garbage } from "./garbage.ts";
+import { replayedHellos } from "./replayed-hellos.ts";
 import { slowHello } from "./slow-hello.ts";
 import { slowHttp } from "./slow-http.ts";
 import { unpairedLegs } from "./unpaired-legs.ts";
 
 /** All attacks. */
-export const ATTACKS: readonly Attack[] = [garbage, slowHello, slowHttp, unpairedLegs];
+export const ATTACKS: readonly Attack[] = [
+  garbage,
+  frames,
+  slowHello,
+  slowHttp,
+  unpairedLegs,
+  fragments,
+  replayedHellos,
+];

@@ -60,9 +60,12 @@ export function summary(outcome: Outcome): string {
   return `${outcome.name}: grew ${growth}; ${connects}; descriptors ${descriptorText(outcome)}, ${back}; ${outcome.done}`;
 }
 
+/** Connects after which the processes do not become larger by more of them. */
+const WARM_UP = 80;
+
 /** Lets the system load what it loads late, and grow as any load makes it grow once. */
 export async function warmUp({ stack }: Target): Promise<void> {
-  for (let i = 0; i < CONNECTS; i++) await honestConnect(stack);
+  for (let i = 0; i < WARM_UP; i += 4) await Promise.all(Array.from({ length: 4 }, () => honestConnect(stack)));
 }
 
 /** Runs one attack for `seconds`, and CONNECTS honest connects spread over it. */

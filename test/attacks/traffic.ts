@@ -75,3 +75,21 @@ export class Sockets {
 export async function aborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, "abort");
 }
+
+/** The head of a WebSocket upgrade; frames may follow at once. */
+export function upgradeTo(path: string): string {
+  const key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==";
+  return `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${key}\r\n\r\n`;
+}
+
+/** A frame of a client, RFC 6455 section 5.2, masked with zeros. `first`: FIN and opcode. `said`: another length than its own. */
+export function webSocketFrame(first: number, payload: Buffer, said: number = payload.length): Buffer {
+  const length =
+    said < 126
+      ? Buffer.of(0x80 | said)
+      : said < 65_536
+        ? Buffer.of(0xfe, said >> 8, said & 0xff)
+        : Buffer.alloc(9, 0xff);
+  if (said >= 65_536) length.writeBigUInt64BE(BigInt(said), 1);
+  return Buffer.concat([Buffer.of(first), length, Buffer.alloc(4), payload]);
+}

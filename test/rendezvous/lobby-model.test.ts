@@ -86,6 +86,7 @@ interface ModelLeg {
 class Model {
   readonly legs: ModelLeg[] = [];
   passed = 0;
+  readonly #withEarly: ModelLeg[] = [];
   #order = 0;
   readonly #expires: readonly number[];
   readonly #dials = new Map<string, number>();
@@ -115,10 +116,16 @@ class Model {
       case "early": {
         const leg = this.picked(one.pick);
         if (leg?.state !== "arriving" && leg?.state !== "unpaired") return [];
+        if (!this.#withEarly.includes(leg)) this.#withEarly.push(leg);
         leg.early += one.bytes;
         if (leg.early > EARLY_DATA_BYTES) return [this.#refuse(leg, "malformed")];
-        const total = this.#in("arriving", "unpaired").reduce((sum, { early }) => sum + early, 0);
-        return total > LIMITS.early ? [`hold ${leg.id}`] : [];
+        const total = (): number => this.#in("arriving", "unpaired").reduce((sum, { early }) => sum + early, 0);
+        const actions: string[] = [];
+        for (const longest of [...this.#withEarly]) {
+          if (total() <= LIMITS.early) break;
+          if (longest.state === "arriving" || longest.state === "unpaired") actions.push(this.#refuse(longest, "full"));
+        }
+        return actions;
       }
       case "malformed": {
         const leg = this.picked(one.pick);
@@ -262,8 +269,6 @@ function describe(action: LobbyAction): string {
       return `join ${action.client} ${action.device}`;
     case "refuse":
       return `refuse ${action.leg} ${action.status}`;
-    case "hold":
-      return `hold ${action.leg}`;
     case "cut":
       return `cut ${action.leg}`;
     case "askForKeys":

@@ -199,14 +199,13 @@ test("an unpaired leg may send 64 KiB ahead and no byte more; a joined one is no
   expect(room.handle({ type: "early", leg: again, bytes: EARLY_DATA_BYTES })).toEqual([]);
 });
 
-test("what all waiting legs may send ahead is bounded too; what is beyond waits, and nobody is refused for it", () => {
+test("what all waiting legs may send ahead is bounded too; whoever has kept some longest makes room", () => {
   const room = newRoom({ limits: { early: 100 } });
   const [one, two] = [room.arrive(), room.arrive()];
   room.hello(one, room.session().hello("client", 1));
   room.hello(two, room.session().hello("client", 1));
   expect(room.handle({ type: "early", leg: one, bytes: 60 })).toEqual([]);
-  expect(room.handle({ type: "early", leg: two, bytes: 60 })).toEqual([{ type: "hold", leg: two }]);
-  room.handle({ type: "closed", leg: one });
+  expect(room.handle({ type: "early", leg: two, bytes: 60 })).toEqual(refused(one, "full"));
   room.handle({ type: "closed", leg: two });
   const three = room.arrive();
   room.hello(three, room.session().hello("client", 1));
