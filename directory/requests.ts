@@ -4,6 +4,8 @@ import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { PeerError } from "../keys/errors.ts";
 import { equalBytes, utf8 } from "../keys/bytes.ts";
 import {
+  DEVICE_REQUESTS_BURST,
+  DEVICE_REQUESTS_PER_SECOND,
   MEMBER_REQUESTS_BURST,
   MEMBER_REQUESTS_PER_SECOND,
   MESSAGE1_BYTES,
@@ -50,7 +52,9 @@ interface Services {
 /** What the messages that come by POST ask for, each answered on its stream. */
 export class Requests {
   readonly #services: Services;
-  readonly #sessions = new MemberLimiter({ perSecond: MEMBER_REQUESTS_PER_SECOND, burst: MEMBER_REQUESTS_BURST });
+  readonly #byClient = new MemberLimiter({ perSecond: MEMBER_REQUESTS_PER_SECOND, burst: MEMBER_REQUESTS_BURST });
+  /** By client and device. */
+  readonly #byPair = new MemberLimiter({ perSecond: DEVICE_REQUESTS_PER_SECOND, burst: DEVICE_REQUESTS_BURST });
   readonly #wrongSecrets = new AddressLimiter(WRONG_SECRETS, LOOPBACK_WRONG_SECRETS);
 
   constructor(services: Services) {
@@ -87,7 +91,8 @@ export class Requests {
   /** Forgets the addresses that have done nothing wrong for long, and the members that have asked for nothing. */
   sweep(): void {
     this.#wrongSecrets.sweep(this.#services.clock.monotonic());
-    this.#sessions.sweep(this.#services.clock.monotonic());
+    this.#byClient.sweep(this.#services.clock.monotonic());
+    this.#byPair.sweep(this.#services.clock.monotonic());
   }
 
   async #session({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
@@ -106,12 +111,18 @@ export class Requests {
     if (request.message1.length === 0 || !equalBytes(suite.sha256(utf8(binding.signed.text)), device.bindingHash)) {
       return stream.end({ type: "binding", name: name.statement, binding: binding.signed });
     }
-    if (!this.#sessions.take(bindingSubject(client), clock.monotonic())) {
-      return stream.end({ type: "refused", code: "E_RATE", detail: 1000 / MEMBER_REQUESTS_PER_SECOND });
+    if (!this.#takeTurn(bindingSubject(client), bindingSubject(device))) {
+      return stream.end({ type: "refused", code: "E_RATE", detail: 1000 });
     }
     const lastSeen = await store.lastSeen(device);
     const statements = { clientName: clientName.statement, clientBinding: clientBinding.signed };
     sessions.request({ request, sender, ...statements, lastSeen }, stream);
+  }
+
+  /** Whether this client may ask this device now: tickets and the handshakes of devices are not for anybody to waste. */
+  #takeTurn(client: string, device: string): boolean {
+    const now = this.#services.clock.monotonic();
+    return this.#byPair.take(`${client} ${device}`, now) && this.#byClient.take(client, now);
   }
 
   #challenge(stream: ResponseStream): void {

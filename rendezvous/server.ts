@@ -14,6 +14,7 @@ import type { LobbyLimits } from "./lobby-limits.ts";
 import type { Instant, LegId, LobbyAction, LobbyEvent } from "./lobby-events.ts";
 import { originOf } from "./origin.ts";
 import { type SpliceReport, splice } from "./splice.ts";
+import { Stalls } from "./stalls.ts";
 import { WebSocketStream } from "./web-socket-stream.ts";
 
 export interface RendezvousServerOptions extends RendezvousSelf {
@@ -47,6 +48,7 @@ export class RendezvousServer implements AsyncDisposable {
   });
   readonly #legs = new Map<LegId, Leg>();
   readonly #legBySocket = new WeakMap<object, Leg>();
+  readonly #stalls = new Stalls();
   readonly #clock: NodeJS.Timeout;
   #nextId = 0;
   #keysExpire = 0;
@@ -63,7 +65,7 @@ export class RendezvousServer implements AsyncDisposable {
     });
     this.#listener.maxConnections = RENDEZVOUS_CONNECTIONS;
     this.#listener.on("connection", (socket) => this.#accept(socket));
-    this.#clock = setInterval(() => this.#tell({ type: "tick" }), TICK_MS).unref();
+    this.#clock = setInterval(() => this.#tick(), TICK_MS).unref();
   }
 
   /** @throws {SetupError} E_RUNNING when the port is taken, E_USAGE when it cannot be listened on. */
@@ -160,6 +162,11 @@ export class RendezvousServer implements AsyncDisposable {
     });
   }
 
+  #tick(): void {
+    this.#tell({ type: "tick" });
+    this.#stalls.trim();
+  }
+
   #tell(event: LobbyEvent): void {
     for (const action of this.#lobby.handle(event, this.#options.now())) this.#perform(action);
   }
@@ -195,6 +202,7 @@ export class RendezvousServer implements AsyncDisposable {
       { stream: device.stream, early: device.takeEarly() },
       {
         excerptBytes: this.#options.excerptBytes ?? 0,
+        stalls: this.#stalls,
         onEnd: (report) =>
           log.info({ ...summary(report), ms: Math.round(this.#options.now().monotonic - start) }, "session ended"),
       },

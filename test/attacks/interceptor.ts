@@ -6,6 +6,8 @@ import { type LegHello, parseLegHello } from "../../protocol/leg-hello.ts";
 /** A leg that an end has brought, with what was read of it. */
 export interface InterceptedLeg {
   readonly hello: LegHello;
+  /** How many bytes the hello took. */
+  readonly length: number;
   /** All that was read so far, hello included; more comes from `socket`, which is paused. */
   readonly read: Uint8Array;
   readonly socket: Socket;
@@ -78,9 +80,9 @@ export class Interceptor implements AsyncDisposable {
       if (hello === "incomplete") return;
       socket.off("data", onData).pause();
       if (hello === undefined) return void this.pass({ socket, read });
-      const leg = { hello, read, socket };
+      const leg = { ...hello, read, socket };
       for (const show of this.#listeners) show(leg);
-      const take = this.#claimed.get(hex(sidOf(hello)));
+      const take = this.#claimed.get(hex(sidOf(leg.hello)));
       if (take === undefined) this.pass(leg);
       else take(leg);
     };
@@ -111,10 +113,9 @@ export function sidOf({ ticket }: LegHello): Uint8Array {
   return ticket.slice(at + 2, at + 18);
 }
 
-function parse(read: Uint8Array): LegHello | "incomplete" | undefined {
+function parse(read: Uint8Array): ReturnType<typeof parseLegHello> | "incomplete" {
   try {
-    const parsed = parseLegHello(read);
-    return parsed === undefined ? "incomplete" : parsed.hello;
+    return parseLegHello(read) ?? "incomplete";
   } catch {
     return undefined; // a WebSocket, or no leg at all
   }

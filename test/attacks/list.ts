@@ -1,4 +1,6 @@
 import type { Attack } from "./attack.ts";
+import { crossedLegs } from "./crossed-legs.ts";
+import { flippedBits } from "./flipped-bits.ts";
 import { fragments } from "./fragments.ts";
 import { frames } from "./frames.ts";
 import { garbage } from "./garbage.ts";
@@ -16,4 +18,6 @@ export const ATTACKS: readonly Attack[] = [
   unpairedLegs,
   fragments,
   replayedHellos,
+  crossedLegs,
+  flippedBits,
 ];

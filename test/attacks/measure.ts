@@ -63,10 +63,15 @@ export function summary(outcome: Outcome): string {
 /** Connects after which the processes do not become larger by more of them. */
 const WARM_UP = 80;
 
-/** Lets the system load what it loads late, and grow as any load makes it grow once. */
-export async function warmUp({ stack }: Target): Promise<void> {
-  for (let i = 0; i < WARM_UP; i += 4) await Promise.all(Array.from({ length: 4 }, () => honestConnect(stack)));
+/** Lets new processes load what they load late, and grow as any load makes them grow once. */
+async function warmUp(target: Target): Promise<void> {
+  const processes = Object.values(processesOf(target));
+  if (processes.every((process) => warm.has(process))) return;
+  for (let i = 0; i < WARM_UP; i += 4) await Promise.all(Array.from({ length: 4 }, () => honestConnect(target.stack)));
+  for (const process of processes) warm.add(process);
 }
+
+const warm = new WeakSet<RunningProcess>();
 
 /** Runs one attack for `seconds`, and CONNECTS honest connects spread over it. */
 export async function measure(

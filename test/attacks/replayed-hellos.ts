@@ -42,7 +42,7 @@ export const replayedHellos: Attack = {
       if (!allowed.includes(status)) throw new Error(`${what} was answered with status ${status}`);
       answers.set(what, (answers.get(what) ?? 0) + 1);
     };
-    let failure: unknown;
+    let failure: Error | undefined;
     const { boot, replayed, malformed } = LEG_STATUS;
     await pace(PER_SECOND, signal, (n) => {
       const recent = fresh.filter(({ at }) => performance.now() - at > RECORDED_MS);
@@ -57,7 +57,7 @@ export const replayedHellos: Attack = {
               ? play(higherDial(now), [malformed], "a ticket with another number")
               : undefined;
       if (playing === undefined) return;
-      const settled = playing.catch((error: unknown) => void (failure ??= error)).finally(() => open.delete(settled));
+      const settled = playing.catch((error: Error) => void (failure ??= error)).finally(() => open.delete(settled));
       open.add(settled);
     });
     end();

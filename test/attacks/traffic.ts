@@ -93,3 +93,13 @@ export function webSocketFrame(first: number, payload: Buffer, said: number = pa
   if (said >= 65_536) length.writeBigUInt64BE(BigInt(said), 1);
   return Buffer.concat([Buffer.of(first), length, Buffer.alloc(4), payload]);
 }
+
+/** Does `act` again and again until `signal` is aborted, so many at a time; rejects when one does. */
+export async function takeTurns(atOnce: number, signal: AbortSignal, act: (n: number) => Promise<void>): Promise<void> {
+  let n = 0;
+  await Promise.all(
+    Array.from({ length: atOnce }, async () => {
+      while (!signal.aborted) await act(n++);
+    }),
+  );
+}
