@@ -7,6 +7,7 @@ import type { Name } from "../keys/names.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import {
   LAST_SEEN_MS,
+  LEG_PONGS,
   LINK_BUFFERED_CHUNKS,
   LINK_FRAGMENTS,
   LINK_HELLO_MS,
@@ -34,6 +35,9 @@ type Services = Pick<LinkHost, "suite" | "random" | "clock" | "keyring" | "fresh
 const PING_TICKS = LINK_PING_MS / 1000;
 const ANSWER_TICKS = (LINK_SILENCE_MS - LINK_PING_MS) / 1000;
 
+/** Not in the types of ws. */
+const PONGS = { maxPendingAutoPongs: LEG_PONGS };
+
 /** Time for a link's last words to reach the device. */
 const CLOSING_MS = 1000;
 
@@ -48,6 +52,7 @@ export class LinkServer {
     maxPayload: LINK_MESSAGE_BYTES,
     maxFragments: LINK_FRAGMENTS,
     maxBufferedChunks: LINK_BUFFERED_CHUNKS,
+    ...PONGS,
   });
   /** All links, by the second of LINK_PING_MS in which they are pinged. */
   readonly #wheel: readonly Set<DeviceLink>[] = Array.from({ length: PING_TICKS }, () => new Set<DeviceLink>());

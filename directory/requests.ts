@@ -10,6 +10,8 @@ import {
   MEMBER_REQUESTS_PER_SECOND,
   MESSAGE1_BYTES,
   WRONG_SECRETS_BURST,
+  WRONG_SECRETS_LOOPBACK_BURST,
+  WRONG_SECRETS_LOOPBACK_PER_SECOND,
   WRONG_SECRETS_PER_SECOND,
 } from "../protocol/limits.ts";
 import {
@@ -218,4 +220,7 @@ const PROVES_SECRET: ReadonlySet<RefusalCode> = new Set(["E_CRAM_USED", "E_MEMBE
 
 const WRONG_SECRETS = { perSecond: WRONG_SECRETS_PER_SECOND, burst: WRONG_SECRETS_BURST };
 /** Everybody comes from this machine where a reverse proxy stands in front. */
-const LOOPBACK_WRONG_SECRETS = { perSecond: 10 * WRONG_SECRETS_PER_SECOND, burst: 10 * WRONG_SECRETS_BURST };
+const LOOPBACK_WRONG_SECRETS = {
+  perSecond: WRONG_SECRETS_LOOPBACK_PER_SECOND,
+  burst: WRONG_SECRETS_LOOPBACK_BURST,
+};

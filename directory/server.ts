@@ -7,6 +7,7 @@ import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SetupError } from "../keys/errors.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import {
+  BACKLOG,
   CONNECTIONS_CHECK_MS,
   CONNECTIONS_PER_ADDRESS,
   HEADER_BYTES,
@@ -156,7 +157,7 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
         }),
       );
     });
-    server.listen(at.port, at.host, resolve);
+    server.listen({ port: at.port, host: at.host, backlog: BACKLOG }, resolve);
   });
   return server;
 }

@@ -5,7 +5,7 @@ import { concat, equalBytes, hex, utf8 } from "../keys/bytes.ts";
 import { assert, SetupError } from "../keys/errors.ts";
 import type { KeyList } from "../protocol/key-list.ts";
 import { LEG_PREFIX, LEG_STATUS } from "../protocol/leg-hello.ts";
-import { RENDEZVOUS_CONNECTIONS } from "../protocol/limits.ts";
+import { BACKLOG, RENDEZVOUS_CONNECTIONS } from "../protocol/limits.ts";
 import type { RendezvousSelf } from "./hello-verdict.ts";
 import { httpDoor } from "./http-door.ts";
 import { Leg } from "./leg.ts";
@@ -214,8 +214,6 @@ export class RendezvousServer implements AsyncDisposable {
 const KEEPALIVE_AFTER_MS = 30_000;
 /** The same on every version of Node. A read is 64 KiB whatever this says, so that a splice of TCP legs holds 320 KiB. */
 const HIGH_WATER_MARK_BYTES = 16 * 1024;
-/** Connections that the kernel completes while this process is busy: all ends of a herd that comes back at once. */
-const BACKLOG = 4096;
 /** How late a wait may end. */
 const TICK_MS = 250;
 const HTTP = utf8("GET ");

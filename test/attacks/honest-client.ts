@@ -21,7 +21,7 @@ export class Silence extends Progress {
  * One connect as `sshnp` makes it, in this process, so that no start of a process is measured: from the request to the
  * first bytes of the device's SSH server. Returns the milliseconds.
  */
-export async function honestConnect(stack: Stack): Promise<number> {
+export async function honestConnect(stack: Stack, directory: string = stack.address): Promise<number> {
   const signal = AbortSignal.timeout(PATIENCE_MS);
   const began = performance.now();
   const session = await connect(
@@ -30,7 +30,7 @@ export async function honestConnect(stack: Stack): Promise<number> {
       device: { name: parseName("@device"), member: parseMember("mygateway") },
       owner: undefined,
       login: "",
-      directory: stack.address,
+      directory,
       keys: undefined,
       waitSeconds: 0,
       pushKey: undefined,

@@ -51,10 +51,9 @@ export class Target implements AsyncDisposable {
   /** Kills the directory, starts it with the same data, and waits until the device is back. */
   async restartDirectory(): Promise<void> {
     const { stack } = this;
-    const before = stack.daemon.stderr.length;
     await stack.directory.kill("SIGKILL");
-    await stack.startDirectory();
-    await stack.daemon.errorLine(/"msg":"linked/).catch(() => before);
+    const directory = await stack.startDirectory();
+    await directory.errorLine(/"msg":"link up"/);
   }
 
   /** The machine of @mallory, an activated name that no device admits. */
