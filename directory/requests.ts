@@ -4,8 +4,6 @@ import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { PeerError } from "../keys/errors.ts";
 import { equalBytes, utf8 } from "../keys/bytes.ts";
 import {
-  DEVICE_REQUESTS_BURST,
-  DEVICE_REQUESTS_PER_SECOND,
   MEMBER_REQUESTS_BURST,
   MEMBER_REQUESTS_PER_SECOND,
   MESSAGE1_BYTES,
@@ -55,8 +53,6 @@ interface Services {
 export class Requests {
   readonly #services: Services;
   readonly #byClient = new MemberLimiter({ perSecond: MEMBER_REQUESTS_PER_SECOND, burst: MEMBER_REQUESTS_BURST });
-  /** By client and device. */
-  readonly #byPair = new MemberLimiter({ perSecond: DEVICE_REQUESTS_PER_SECOND, burst: DEVICE_REQUESTS_BURST });
   readonly #wrongSecrets = new AddressLimiter(WRONG_SECRETS, LOOPBACK_WRONG_SECRETS);
 
   constructor(services: Services) {
@@ -94,7 +90,6 @@ export class Requests {
   sweep(): void {
     this.#wrongSecrets.sweep(this.#services.clock.monotonic());
     this.#byClient.sweep(this.#services.clock.monotonic());
-    this.#byPair.sweep(this.#services.clock.monotonic());
   }
 
   async #session({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
@@ -113,18 +108,12 @@ export class Requests {
     if (request.message1.length === 0 || !equalBytes(suite.sha256(utf8(binding.signed.text)), device.bindingHash)) {
       return stream.end({ type: "binding", name: name.statement, binding: binding.signed });
     }
-    if (!this.#takeTurn(bindingSubject(client), bindingSubject(device))) {
+    if (!this.#byClient.take(bindingSubject(client), clock.monotonic())) {
       return stream.end({ type: "refused", code: "E_RATE", detail: 1000 });
     }
     const lastSeen = await store.lastSeen(device);
     const statements = { clientName: clientName.statement, clientBinding: clientBinding.signed };
     sessions.request({ request, sender, ...statements, lastSeen }, stream);
-  }
-
-  /** Whether this client may ask this device now: tickets and the handshakes of devices are not for anybody to waste. */
-  #takeTurn(client: string, device: string): boolean {
-    const now = this.#services.clock.monotonic();
-    return this.#byPair.take(`${client} ${device}`, now) && this.#byClient.take(client, now);
   }
 
   #challenge(stream: ResponseStream): void {

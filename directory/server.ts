@@ -73,7 +73,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const requests = new Requests({ ...shared, accounts, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
   const limiter = new AddressLimiter();
-  const strangers = new Strangers();
+  const strangers = new Strangers(options.maxConnections);
 
   const everySecond = (): void => {
     links.tick();

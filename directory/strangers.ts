@@ -19,8 +19,14 @@ interface Arrival {
 export class Strangers {
   readonly #arrivals = new Map<Socket, Arrival>();
   readonly #counts = new Map<string, number>();
+  readonly #most: number;
   #turn = 0;
   #isTurning = false;
+
+  /** `connections`: how many there may be in all; strangers never take more than half of them. */
+  constructor(connections: number) {
+    this.#most = Math.min(STRANGERS, Math.floor(connections / 2));
+  }
 
   get size(): number {
     return this.#arrivals.size;
@@ -54,13 +60,13 @@ export class Strangers {
   }
 
   #turnWhileFull(): void {
-    if (this.#isTurning || this.#arrivals.size <= STRANGERS) return;
+    if (this.#isTurning || this.#arrivals.size <= this.#most) return;
     this.#isTurning = true;
     setImmediate(() => {
       this.#isTurning = false;
       this.#turn += 1;
       for (const [socket, { turn }] of this.#arrivals) {
-        if (this.#arrivals.size <= STRANGERS || this.#turn - turn < STRANGER_TURNS) break;
+        if (this.#arrivals.size <= this.#most || this.#turn - turn < STRANGER_TURNS) break;
         this.#cut(socket);
       }
       this.#turnWhileFull();

@@ -30,3 +30,14 @@ export const USUAL_LIMITS: LobbyLimits = {
   sessions: RENDEZVOUS_SESSIONS,
   early: EARLY_DATA_TOTAL_BYTES,
 };
+
+/** The same where there may be so many sockets in all: who waits takes half of them at most. */
+export function limitsFor(connections: number): LobbyLimits {
+  const some = Math.max(1, Math.floor(connections / 6));
+  return {
+    ...USUAL_LIMITS,
+    arriving: Math.min(ARRIVING_LEGS, some),
+    unpaired: Math.min(UNPAIRED_LEGS, some),
+    refused: Math.min(REFUSED_LEGS, some),
+  };
+}

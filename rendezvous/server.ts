@@ -3,14 +3,15 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Logger } from "pino";
 import { concat, equalBytes, hex, utf8 } from "../keys/bytes.ts";
 import { assert, SetupError } from "../keys/errors.ts";
+import { openFilesAtMost } from "../keys/open-files.ts";
 import type { KeyList } from "../protocol/key-list.ts";
 import { LEG_PREFIX, LEG_STATUS } from "../protocol/leg-hello.ts";
-import { BACKLOG, RENDEZVOUS_CONNECTIONS } from "../protocol/limits.ts";
+import { BACKLOG, RENDEZVOUS_CONNECTIONS, SPARE_FILES } from "../protocol/limits.ts";
 import type { RendezvousSelf } from "./hello-verdict.ts";
 import { httpDoor } from "./http-door.ts";
 import { Leg } from "./leg.ts";
 import { Lobby } from "./lobby.ts";
-import type { LobbyLimits } from "./lobby-limits.ts";
+import { type LobbyLimits, limitsFor } from "./lobby-limits.ts";
 import type { Instant, LegId, LobbyAction, LobbyEvent } from "./lobby-events.ts";
 import { originOf } from "./origin.ts";
 import { type SpliceReport, splice } from "./splice.ts";
@@ -55,7 +56,8 @@ export class RendezvousServer implements AsyncDisposable {
 
   private constructor(options: RendezvousServerOptions) {
     this.#options = options;
-    this.#lobby = new Lobby(options, options.limits);
+    const connections = Math.min(RENDEZVOUS_CONNECTIONS, Math.max(64, openFilesAtMost() - SPARE_FILES));
+    this.#lobby = new Lobby(options, options.limits ?? limitsFor(connections));
     this.#listener = createServer({
       allowHalfOpen: true,
       noDelay: true,
@@ -63,7 +65,7 @@ export class RendezvousServer implements AsyncDisposable {
       keepAliveInitialDelay: KEEPALIVE_AFTER_MS,
       highWaterMark: HIGH_WATER_MARK_BYTES,
     });
-    this.#listener.maxConnections = RENDEZVOUS_CONNECTIONS;
+    this.#listener.maxConnections = connections;
     this.#listener.on("connection", (socket) => this.#accept(socket));
     this.#clock = setInterval(() => this.#tick(), TICK_MS).unref();
   }
