@@ -18,8 +18,8 @@ export class Bodies {
   #held = 0;
 
   /**
-   * The whole body, or undefined as soon as it is longer or in more pieces than that of a sealed message may be. Rejects
-   * when it is cut off or given up.
+   * The whole body, or undefined as soon as it is longer than a sealed message may be. Rejects when it is cut off, given
+   * up, or in too many pieces.
    */
   async read(request: IncomingMessage): Promise<Uint8Array | undefined> {
     if (Number(request.headers["content-length"] ?? 0) > SEALED_MESSAGE_BYTES) return undefined;
@@ -36,7 +36,8 @@ export class Bodies {
   #readInto(body: Body, request: IncomingMessage): Promise<boolean> {
     return new Promise((resolve, reject) => {
       request.on("data", (piece: Uint8Array) => {
-        if (body.length + piece.length > SEALED_MESSAGE_BYTES || body.pieces.length >= BODY_PIECES) {
+        if (body.pieces.length >= BODY_PIECES) return body.giveUp(); // an answer would mean to read on
+        if (body.length + piece.length > SEALED_MESSAGE_BYTES) {
           request.removeAllListeners("data");
           return resolve(false);
         }

@@ -9,7 +9,7 @@ import {
 import type { Attack } from "./attack.ts";
 import { pace, Sockets, upgradeTo, webSocketFrame } from "./traffic.ts";
 
-const PER_SECOND = 200;
+const PER_SECOND = 100;
 
 /** Frames of every kind that are cut off, empty, as long as they may be, a byte longer, or say that they are. */
 export const frames: Attack = {

@@ -3,7 +3,7 @@ import { WebSocket } from "ws";
 import type { Attack } from "./attack.ts";
 import { pace, Sockets } from "./traffic.ts";
 
-const PER_SECOND = 200;
+const PER_SECOND = 100;
 
 /** Random bytes, and random bytes behind what makes them look right. */
 export const garbage: Attack = {
