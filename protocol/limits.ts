@@ -30,15 +30,15 @@ export const FIRST_FLIGHT_BYTES = 60 * 1024; // records kept by a client until t
 
 // Rendezvous
 export const RENDEZVOUS_CONNECTIONS = 16_000; // sockets of one process; leaves room below the common 20,000 open files
-export const ARRIVING_LEGS = 512; // whose hello is not there yet, of anybody; then the one that has had longest makes room
+export const ARRIVING_LEGS = 384; // whose hello is not there yet, of anybody; then the one that has had longest makes room
 export const UNPAIRED_LEGS = 1_024; // with a ticket, that wait for the other leg, of anybody; then the one that waits longest makes room
 export const REFUSED_LEGS = 512; // that are still to read why; then the one refused first is cut
 export const UNPAIRED_LEGS_PER_ADDRESS = 32; // of all these, of one IPv4 address or IPv6 /64; a busy office pairs each within a second
-export const EARLY_DATA_TOTAL_BYTES = 2 * 1024 * 1024; // held for all legs that wait; then the one that has kept some longest makes room
+export const EARLY_DATA_TOTAL_BYTES = 1024 * 1024; // held for all legs that wait; then the one that has kept some longest makes room
 export const RENDEZVOUS_SESSIONS = 65_536; // whose tries are remembered until their tickets expire, about 300 B each
 export const REFUSED_LEG_MS = 2_000; // for a refusal to reach the end before the socket is destroyed
 export const SPLICE_BYTES = 512 * 1024; // held between two legs, both ways together
-export const STALLED_BYTES = 8 * 1024 * 1024; // held by all splices whose reader has stopped; then the one stopped longest is cut
+export const STALLED_BYTES = 4 * 1024 * 1024; // held by all splices whose reader has stopped; then the one stopped longest is cut
 export const WEBSOCKET_MESSAGE_BYTES = 64 * 1024; // of a leg over WebSocket; below what proxies commonly buffer
 export const LEG_PONGS = 16; // answers to pings that wait for their reader, on a leg or link over WebSocket
 export const BACKLOG = 4_096; // connections that the kernel completes while a service is busy: all ends of a herd that comes back at once
