@@ -184,9 +184,11 @@ export class LinkServer {
     void this.#storeLastSeen([party], link.heard);
   }
 
-  #answered(device: Party, answer: Answer): void {
+  #answered(device: Party, answer: Answer): boolean {
     const { sessions, log } = this.#services;
-    if (!sessions.answer(device, answer)) log.debug({ device: bindingSubject(device) }, "answer to no question");
+    const wasAsked = sessions.answer(device, answer);
+    if (!wasAsked) log.debug({ device: bindingSubject(device) }, "answer to no question");
+    return wasAsked;
   }
 
   #refused(code: RefusalCode, hello: LinkHello): void {

@@ -147,8 +147,8 @@ export const LINK_MESSAGE_BYTES = 64 * 1024; // one WebSocket message; ws would 
 export const LINK_FRAGMENTS = 16; // of one WebSocket message; ws would take 16,384
 export const LINK_BUFFERED_CHUNKS = 64; // unparsed reads of one WebSocket; ws would take 262,144
 export const LINK_UNSENT_BYTES = 1024 * 1024; // held for a device that has stopped reading
-export const LINK_MESSAGES_PER_SECOND = 50; // messages, pings and pongs from one device, before any is opened
-export const LINK_MESSAGES_BURST = 200; // of them at once: answers after a herd of clients
+export const LINK_MESSAGES_PER_SECOND = 50; // messages, pings and pongs from one device, answers that it was asked for not counted
+export const LINK_MESSAGES_BURST = 200; // of them at once, before any is opened: answers after a herd of clients
 export const TAKEOVERS_PER_MINUTE = 3; // of one member's link; more look like a copied key
 export const LAST_SEEN_MS = 5 * 60_000; // how often the last-seen times of living links are stored
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
+import { LINK_MESSAGES_BURST, MEMBER_REQUESTS_BURST } from "../../protocol/limits.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { verifyTicket } from "../../protocol/ticket.ts";
 import { next, only, rest, send as post, TestLink } from "./streams.ts";
@@ -52,6 +53,27 @@ test("a request reaches the device with the client's ticket, and its answer come
   const message2 = random(1200);
   link.link.answer({ sid: message.sid, message2 });
   expect(await rest(frames)).toEqual([{ type: "answer", message2 }]);
+});
+
+test("however much a device is asked, its answers do not end its link", async () => {
+  const link = await linked();
+  for (let i = 0; i < LINK_MESSAGES_BURST + 20; i++) {
+    const message = sessionMessage(client, device);
+    const frames = send(message);
+    await link.notified();
+    link.link.answer({ sid: message.sid, message2: random(100) });
+    expect((await rest(frames)).at(-1)?.type).toBe("answer");
+  }
+});
+
+test("a client that asks without end is told to wait", async () => {
+  const asker = await world.activated(`@asker${count}`, "laptop-client", "client");
+  let last: Frame | undefined;
+  for (let i = 0; i <= MEMBER_REQUESTS_BURST; i++) {
+    const message = sessionMessage(asker, device);
+    last = (await rest(send(message, asker))).at(-1);
+  }
+  expect(last).toMatchObject({ type: "refused", code: "E_RATE" });
 });
 
 test("a device that could not read the request answers with a code and its labels", async () => {
