@@ -78,6 +78,9 @@ async function twoSessions(
       onLeg();
     });
   const sessions = await Promise.all(brought.map(open));
+  signal.addEventListener("abort", () => {
+    for (const legs of brought) for (const { socket } of legs.values()) socket.destroy();
+  });
   return sessions.every((session) => session !== undefined) ? sessions : undefined;
 }
 
