@@ -9,8 +9,8 @@ interface Body {
 }
 
 /**
- * The bodies of requests while they come in. All together take BODIES_BYTES at most: the one that was begun first is
- * given up when they would take more, since an honest one is there at once. And none may come in a great many pieces,
+ * The bodies of requests while they come in. All together take BODIES_BYTES at most: the longest is given up
+ * when they would take more, since honest ones are short and there at once. And none may come in a great many pieces,
  * each of which would cost as much as a request.
  */
 export class Bodies {
@@ -52,11 +52,14 @@ export class Bodies {
     });
   }
 
+  /** The longest goes, of several the first. */
   #makeRoom(): void {
-    for (const oldest of this.#coming) {
-      if (this.#held <= BODIES_BYTES) return;
-      this.#forget(oldest);
-      oldest.giveUp();
+    while (this.#held > BODIES_BYTES) {
+      let longest: Body | undefined;
+      for (const body of this.#coming) if (body.length > (longest?.length ?? 0)) longest = body;
+      if (longest === undefined) return;
+      this.#forget(longest);
+      longest.giveUp();
     }
   }
 

@@ -34,7 +34,7 @@ export const ARRIVING_LEGS = 384; // whose hello is not there yet, of anybody; t
 export const UNPAIRED_LEGS = 1_024; // with a ticket, that wait for the other leg, of anybody; then the one that waits longest makes room
 export const REFUSED_LEGS = 512; // that are still to read why; then the one refused first is cut
 export const UNPAIRED_LEGS_PER_ADDRESS = 32; // of all these, of one IPv4 address or IPv6 /64; a busy office pairs each within a second
-export const EARLY_DATA_TOTAL_BYTES = 1024 * 1024; // held for all legs that wait; then the one that has kept some longest makes room
+export const EARLY_DATA_TOTAL_BYTES = 1024 * 1024; // held for all legs that wait; then the one of which most is held makes room
 export const RENDEZVOUS_SESSIONS = 65_536; // whose tries are remembered until their tickets expire, about 300 B each
 export const REFUSED_LEG_MS = 2_000; // for a refusal to reach the end before the socket is destroyed
 export const SPLICE_BYTES = 512 * 1024; // held between two legs, both ways together
@@ -120,7 +120,7 @@ export const CONNECTIONS_PER_ADDRESS = 512; // open connections from one address
 export const STRANGERS = 512; // connections that have proved nothing yet, of anybody; then the one that has had longest makes room
 export const STRANGERS_PER_ADDRESS = 128; // of these, from one address that is not this machine; a site that comes back after a power cut
 export const STRANGER_TURNS = 3; // of the event loop that each of them is given to speak, however busy the directory is
-export const BODIES_BYTES = 1024 * 1024; // held of all bodies that are not whole yet; then the one begun first is given up
+export const BODIES_BYTES = 1024 * 1024; // held of all bodies that are not whole yet; then the longest is given up
 export const BODY_PIECES = 256; // of one body, as the network or HTTP's chunks cut it; 60 KiB in packets are 44
 export const SPARE_FILES = 256; // of the open files that a process may have, kept for all but connections
 

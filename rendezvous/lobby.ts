@@ -174,11 +174,19 @@ export class Lobby {
     this.#withEarly.add(id);
     if (leg.early > EARLY_DATA_BYTES) return [this.#refuse(id, "malformed", now)];
     const actions: LobbyAction[] = [];
-    for (const longest of this.#withEarly) {
-      if (this.#earlyBytes <= this.#limits.early) break;
-      actions.push(this.#refuse(longest, "full", now));
-    }
+    while (this.#earlyBytes > this.#limits.early) actions.push(this.#refuse(this.#holderOfMost(), "full", now));
     return actions;
+  }
+
+  /** The leg of which most is held, of several the first: an honest one sends little ahead. */
+  #holderOfMost(): LegId {
+    let most: { readonly id: LegId; readonly early: number } | undefined;
+    for (const id of this.#withEarly) {
+      const { early } = this.#leg(id);
+      if (most === undefined || early > most.early) most = { id, early };
+    }
+    if (most === undefined) throw new Error("broken invariant: bytes are held of somebody");
+    return most.id;
   }
 
   #useKeys(ticketKeys: readonly Ed25519PublicKey[], expires: number, now: Instant): LobbyAction[] {

@@ -10,6 +10,7 @@ export const requestFlood: Attack = {
   surface: "directory and device: session requests of an activated name that is not admitted",
   async run(target, signal) {
     const member = await AttackingMember.of(await target.stranger(), target.stack.address);
+    const linksLost = target.stack.directory.stderr.split('"msg":"link down"').length;
     let passed = 0;
     let failed = 0;
     const open = new Set<Promise<void>>();
@@ -30,6 +31,8 @@ export const requestFlood: Attack = {
       open.add(asking);
     });
     await Promise.all(open);
+    const lost = target.stack.directory.stderr.split('"msg":"link down"').length - linksLost;
+    if (lost > 0) throw new Error(`the device lost its link ${lost} times`);
     if (passed === 0) throw new Error("no request reached the device");
     return `${passed} requests passed on, ${failed} refused by the directory`;
   },

@@ -121,9 +121,10 @@ class Model {
         if (leg.early > EARLY_DATA_BYTES) return [this.#refuse(leg, "malformed")];
         const total = (): number => this.#in("arriving", "unpaired").reduce((sum, { early }) => sum + early, 0);
         const actions: string[] = [];
-        for (const longest of [...this.#withEarly]) {
-          if (total() <= LIMITS.early) break;
-          if (longest.state === "arriving" || longest.state === "unpaired") actions.push(this.#refuse(longest, "full"));
+        while (total() > LIMITS.early) {
+          const holding = this.#withEarly.filter(({ state }) => state === "arriving" || state === "unpaired");
+          const [most] = holding.toSorted((a, b) => b.early - a.early); // stable: of several the first
+          if (most !== undefined) actions.push(this.#refuse(most, "full"));
         }
         return actions;
       }

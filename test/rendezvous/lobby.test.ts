@@ -199,7 +199,7 @@ test("an unpaired leg may send 64 KiB ahead and no byte more; a joined one is no
   expect(room.handle({ type: "early", leg: again, bytes: EARLY_DATA_BYTES })).toEqual([]);
 });
 
-test("what all waiting legs may send ahead is bounded too; whoever has kept some longest makes room", () => {
+test("what all waiting legs may send ahead is bounded too; whoever sends most makes room", () => {
   const room = newRoom({ limits: { early: 100 } });
   const [one, two] = [room.arrive(), room.arrive()];
   room.hello(one, room.session().hello("client", 1));
