@@ -2,7 +2,7 @@ import type { Attack } from "./attack.ts";
 import { AttackingMember } from "./member.ts";
 import { pace } from "./traffic.ts";
 
-const PER_SECOND = 60;
+const PER_SECOND = 20;
 
 /** A member that no device admits asks one of them, far more often than it may. */
 export const requestFlood: Attack = {

@@ -5,7 +5,7 @@ import { AttackingMember, type AskedSession } from "./member.ts";
 import { pace, Sockets } from "./traffic.ts";
 
 const SOCKETS = 5_000;
-const PER_SECOND = 200;
+const PER_SECOND = 100;
 /** Each costs the device a handshake. */
 const TICKETS_PER_SECOND = 10;
 
