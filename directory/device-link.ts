@@ -45,7 +45,8 @@ export interface LinkHost {
   awaited(link: DeviceLink): void;
   /** The hello holds and the welcome is sent; what is sent from here on follows it. */
   up(link: DeviceLink, hello: LinkHello): void;
-  answered(device: Party, answer: Answer): void;
+  /** Returns whether the device was asked for it. */
+  answered(device: Party, answer: Answer): boolean;
   refused(link: DeviceLink, code: RefusalCode, hello: LinkHello): void;
   /** The socket is gone, whether the link was up or not. */
   down(link: DeviceLink): void;
@@ -203,7 +204,8 @@ export class DeviceLink implements PresentDevice {
     }
     const { type, body } = state.opener.open(keyring.sealing(clock.now()), [state.device], bytes);
     if (type !== LINK.answer) throw new PeerError("E_PROTOCOL", "a link message of an unknown type");
-    this.#host.answered(state.party, parseAnswer(body));
+    // A device that is asked much answers much; whoever asks must not be able to have its link cut for that.
+    if (this.#host.answered(state.party, parseAnswer(body))) this.#bucket.giveBack();
   }
 
   /** Judges the hello that has come, and answers it. */

@@ -7,6 +7,7 @@ import type { Name } from "../keys/names.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import {
   LAST_SEEN_MS,
+  LEG_PONGS,
   LINK_BUFFERED_CHUNKS,
   LINK_FRAGMENTS,
   LINK_HELLO_MS,
@@ -35,6 +36,9 @@ type Services = Pick<LinkHost, "suite" | "random" | "clock" | "keyring" | "fresh
 const PING_TICKS = LINK_PING_MS / 1000;
 const ANSWER_TICKS = (LINK_SILENCE_MS - LINK_PING_MS) / 1000;
 
+/** Not in the types of ws. */
+const PONGS = { maxPendingAutoPongs: LEG_PONGS };
+
 /** Time for a link's last words to reach the device. */
 const CLOSING_MS = 1000;
 
@@ -49,6 +53,7 @@ export class LinkServer {
     maxPayload: LINK_MESSAGE_BYTES,
     maxFragments: LINK_FRAGMENTS,
     maxBufferedChunks: LINK_BUFFERED_CHUNKS,
+    ...PONGS,
   });
   /** All links, by the second of LINK_PING_MS in which they are pinged. */
   readonly #wheel: readonly Set<DeviceLink>[] = Array.from({ length: PING_TICKS }, () => new Set<DeviceLink>());
@@ -58,6 +63,7 @@ export class LinkServer {
   readonly #turns = new HelloTurns();
   /** Who is to be told when a name is activated. */
   readonly #watchers = new Map<Name, Set<DeviceLink>>();
+  readonly #onHello = new WeakMap<DeviceLink, () => void>();
   readonly #asked = new WeakMap<DeviceLink, readonly Name[]>();
   #ticks = 0;
 
@@ -76,10 +82,11 @@ export class LinkServer {
     };
   }
 
-  /** Takes over an HTTP upgrade that is meant for `/v1/link`. */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  /** Takes over an HTTP upgrade that is meant for `/v1/link`; `onHello` is called when a hello has come on it. */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, onHello: () => void): void {
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       const link = new DeviceLink(webSocket, this.#host);
+      this.#onHello.set(link, onHello);
       const slot = this.#wheel[this.#ticks % PING_TICKS];
       slot?.add(link);
       if (slot !== undefined) this.#slots.set(link, slot);
@@ -132,6 +139,7 @@ export class LinkServer {
   /** It has done its part in time, and it is not its fault when so have thousands of others. */
   #waiting(link: DeviceLink): void {
     this.#strangers.delete(link);
+    this.#onHello.get(link)?.();
     this.#turns.add(link);
   }
 
@@ -190,9 +198,11 @@ export class LinkServer {
     void this.#storeLastSeen([party], link.heard);
   }
 
-  #answered(device: Party, answer: Answer): void {
+  #answered(device: Party, answer: Answer): boolean {
     const { sessions, log } = this.#services;
-    if (!sessions.answer(device, answer)) log.debug({ device: bindingSubject(device) }, "answer to no question");
+    const wasAsked = sessions.answer(device, answer);
+    if (!wasAsked) log.debug({ device: bindingSubject(device) }, "answer to no question");
+    return wasAsked;
   }
 
   #refused(code: RefusalCode, hello: LinkHello): void {

@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 import { Command } from "commander";
 import { runCommandLine } from "../keys/command-line.ts";
+import { keepHeapSmall } from "../keys/small-heap.ts";
 import { VERSION } from "../keys/version.ts";
 import { addAddressCommand } from "./cli/address.ts";
 import { addNameCommands } from "./cli/names.ts";
 import { addRendezvousCommands } from "./cli/rendezvous.ts";
 import { addRunCommand } from "./cli/run.ts";
 
+keepHeapSmall();
 // Nothing that this process makes is for others to read.
 process.umask(0o077);
 

@@ -3,15 +3,16 @@ import type { Logger } from "pino";
 import { hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
-import { SEALED_MESSAGE_BYTES } from "../protocol/limits.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
 import { encodeKeyListResponse, ResponseSealer } from "../protocol/response.ts";
 import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
+import { Bodies } from "./bodies.ts";
 import type { Clock } from "./clock.ts";
 import type { Freshness, FreshnessVerdict } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
 import { ResponseStream } from "./response-stream.ts";
 import type { Store } from "./store.ts";
+import type { Strangers } from "./strangers.ts";
 
 /** What a message asks for; ends the stream, now or later. */
 export type RequestHandler = (message: OpenedMessage, stream: ResponseStream, address: string) => Promise<void>;
@@ -30,6 +31,7 @@ interface Services {
 export class PostServer {
   readonly #services: Services;
   readonly #handle: RequestHandler;
+  readonly #bodies = new Bodies();
   readonly #streams = new Set<ResponseStream>();
 
   constructor(services: Services, handle: RequestHandler) {
@@ -42,8 +44,14 @@ export class PostServer {
     return this.#streams.size;
   }
 
-  async post(request: IncomingMessage, response: ServerResponse, address: string): Promise<void> {
-    const bytes = await readBody(request);
+  /** A sender that is a member is no stranger while its answer lasts. */
+  async post(
+    request: IncomingMessage,
+    response: ServerResponse,
+    address: string,
+    strangers: Pick<Strangers, "add" | "remove">,
+  ): Promise<void> {
+    const bytes = await this.#bodies.read(request);
     if (bytes === undefined) return refuse(response, 413);
     let message: ReturnType<typeof openMessage>;
     try {
@@ -58,7 +66,12 @@ export class PostServer {
       response.end(encodeKeyListResponse(this.#services.keyring.keyList));
       return;
     }
-    await this.#answer(message, this.#open(message, response), address);
+    const stream = this.#open(message, response);
+    const onMember = (): void => {
+      strangers.remove(request.socket);
+      stream.onClose(() => strangers.add(request.socket));
+    };
+    await this.#answer(message, stream, address, onMember);
   }
 
   /** Keeps the open answers alive; to be called every KEEPALIVE_MS. */
@@ -88,17 +101,18 @@ export class PostServer {
   }
 
   /** Ids are remembered of known senders alone: strangers cost neither memory nor a write. */
-  async #judge(message: OpenedMessage): Promise<FreshnessVerdict | "stranger"> {
+  async #judge(message: OpenedMessage, onMember: () => void): Promise<FreshnessVerdict | "stranger"> {
     const { freshness, clock, store } = this.#services;
     if (OF_STRANGERS.has(message.type)) return freshness.isRecent(message.freshness, clock.now()) ? "fresh" : "clock";
     if ((await store.keyHolder(message.sender)) === undefined) return "stranger";
+    onMember();
     return await freshness.judge(message, clock.now());
   }
 
-  async #answer(message: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
+  async #answer(message: OpenedMessage, stream: ResponseStream, address: string, onMember: () => void): Promise<void> {
     const { log } = this.#services;
     try {
-      const verdict = await this.#judge(message);
+      const verdict = await this.#judge(message, onMember);
       if (verdict === "clock") stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
       else if (verdict === "full") stream.end({ type: "refused", code: "E_BUSY", detail: 10_000 });
       else if (verdict === "stranger") stream.end({ type: "refused", code: "E_NOT_AUTHORIZED", detail: 0 });
@@ -133,18 +147,4 @@ function refusalFor(error: unknown): "E_PROTOCOL" | "E_VERSION" | "E_STORAGE" | 
   if (error instanceof PeerError) return error.code === "E_VERSION" ? "E_VERSION" : "E_PROTOCOL";
   if (error instanceof SshnpError) return error.code === "E_STORAGE" ? "E_STORAGE" : "E_PROTOCOL";
   return "E_BUSY";
-}
-
-/** The body, or undefined as soon as it is longer than a sealed message may be. */
-async function readBody(request: IncomingMessage): Promise<Uint8Array | undefined> {
-  if (Number(request.headers["content-length"] ?? 0) > SEALED_MESSAGE_BYTES) return undefined;
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    if (!(chunk instanceof Uint8Array)) return undefined;
-    length += chunk.length;
-    if (length > SEALED_MESSAGE_BYTES) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

@@ -50,6 +50,27 @@ export class TokenBucket {
   }
 }
 
+/** A bucket for each of those who are known, so that their number is bounded. */
+export class MemberLimiter {
+  readonly #rate: Rate;
+  readonly #buckets = new Map<string, TokenBucket>();
+
+  constructor(rate: Rate) {
+    this.#rate = rate;
+  }
+
+  take(member: string, now: number): boolean {
+    const bucket = this.#buckets.get(member) ?? new TokenBucket(this.#rate, now);
+    this.#buckets.set(member, bucket);
+    return bucket.take(now);
+  }
+
+  /** Forgets the buckets that are full again. */
+  sweep(now: number): void {
+    for (const [member, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(member);
+  }
+}
+
 /** A bucket for each address. Their number is bounded: addresses beyond it share one bucket until some are forgotten. */
 export class AddressLimiter {
   readonly #rate: Rate;

@@ -3,7 +3,15 @@ import { isExpired } from "../protocol/statements.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { PeerError } from "../keys/errors.ts";
 import { equalBytes, utf8 } from "../keys/bytes.ts";
-import { MESSAGE1_BYTES, WRONG_SECRETS_BURST, WRONG_SECRETS_PER_SECOND } from "../protocol/limits.ts";
+import {
+  MEMBER_REQUESTS_BURST,
+  MEMBER_REQUESTS_PER_SECOND,
+  MESSAGE1_BYTES,
+  WRONG_SECRETS_BURST,
+  WRONG_SECRETS_LOOPBACK_BURST,
+  WRONG_SECRETS_LOOPBACK_PER_SECOND,
+  WRONG_SECRETS_PER_SECOND,
+} from "../protocol/limits.ts";
 import {
   parseActivation,
   parseActivationStart,
@@ -22,7 +30,7 @@ import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
 import type { Freshness } from "./freshness.ts";
 import type { LinkServer } from "./link-server.ts";
-import { AddressLimiter, type TokenBucket } from "./rate-limit.ts";
+import { AddressLimiter, MemberLimiter, type TokenBucket } from "./rate-limit.ts";
 import type { RendezvousAnswer, RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import type { Sessions } from "./sessions.ts";
@@ -44,6 +52,7 @@ interface Services {
 /** What the messages that come by POST ask for, each answered on its stream. */
 export class Requests {
   readonly #services: Services;
+  readonly #byClient = new MemberLimiter({ perSecond: MEMBER_REQUESTS_PER_SECOND, burst: MEMBER_REQUESTS_BURST });
   readonly #wrongSecrets = new AddressLimiter(WRONG_SECRETS, LOOPBACK_WRONG_SECRETS);
 
   constructor(services: Services) {
@@ -77,9 +86,10 @@ export class Requests {
     }
   }
 
-  /** Forgets the addresses that have done nothing wrong for long. */
+  /** Forgets the addresses that have done nothing wrong for long, and the members that have asked for nothing. */
   sweep(): void {
     this.#wrongSecrets.sweep(this.#services.clock.monotonic());
+    this.#byClient.sweep(this.#services.clock.monotonic());
   }
 
   async #session({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
@@ -97,6 +107,9 @@ export class Requests {
     if (binding?.role !== "device" || name?.statement === undefined) return refuse("E_UNKNOWN_NAME");
     if (request.message1.length === 0 || !equalBytes(suite.sha256(utf8(binding.signed.text)), device.bindingHash)) {
       return stream.end({ type: "binding", name: name.statement, binding: binding.signed });
+    }
+    if (!this.#byClient.take(bindingSubject(client), clock.monotonic())) {
+      return stream.end({ type: "refused", code: "E_RATE", detail: 1000 });
     }
     const lastSeen = await store.lastSeen(device);
     const statements = { clientName: clientName.statement, clientBinding: clientBinding.signed };
@@ -196,4 +209,7 @@ const PROVES_SECRET: ReadonlySet<RefusalCode> = new Set(["E_CRAM_USED", "E_MEMBE
 
 const WRONG_SECRETS = { perSecond: WRONG_SECRETS_PER_SECOND, burst: WRONG_SECRETS_BURST };
 /** Everybody comes from this machine where a reverse proxy stands in front. */
-const LOOPBACK_WRONG_SECRETS = { perSecond: 10 * WRONG_SECRETS_PER_SECOND, burst: 10 * WRONG_SECRETS_BURST };
+const LOOPBACK_WRONG_SECRETS = {
+  perSecond: WRONG_SECRETS_LOOPBACK_PER_SECOND,
+  burst: WRONG_SECRETS_LOOPBACK_BURST,
+};

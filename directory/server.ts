@@ -7,12 +7,12 @@ import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SetupError } from "../keys/errors.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import {
+  BACKLOG,
   CONNECTIONS_CHECK_MS,
   CONNECTIONS_PER_ADDRESS,
   HEADER_BYTES,
   HEADERS_MS,
   KEEPALIVE_MS,
-  LISTEN_BACKLOG,
   REQUEST_MS,
 } from "../protocol/limits.ts";
 import { encodeSignedText } from "../protocol/messages/link.ts";
@@ -29,6 +29,7 @@ import { RendezvousRegistry } from "./rendezvous-registry.ts";
 import { Requests } from "./requests.ts";
 import { Sessions } from "./sessions.ts";
 import type { Store } from "./store.ts";
+import { Strangers } from "./strangers.ts";
 
 export interface DirectoryOptions {
   readonly suite: CipherSuite;
@@ -72,6 +73,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const requests = new Requests({ ...shared, accounts, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
   const limiter = new AddressLimiter();
+  const strangers = new Strangers(options.maxConnections);
 
   const everySecond = (): void => {
     links.tick();
@@ -91,7 +93,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   };
 
   let dropped = 0;
-  const http = await listen(options, { posts, links, keyring, limiter, clock, log });
+  const http = await listen(options, { posts, links, keyring, limiter, strangers, clock, log });
   http.on("drop", () => (dropped += 1));
   const timers = [
     clock.every(1000, everySecond),
@@ -124,6 +126,7 @@ interface Routes {
   readonly links: LinkServer;
   readonly keyring: Keyring;
   readonly limiter: AddressLimiter;
+  readonly strangers: Strangers;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -139,6 +142,7 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
   const server = tls === undefined ? createServer(settings) : withTls(settings, tls);
   server.maxConnections = maxConnections;
   limitConnections(server);
+  server.on(tls === undefined ? "connection" : "secureConnection", (socket: Socket) => routes.strangers.add(socket));
   server.on("request", (request, response) => route(request, response, routes));
   server.on("upgrade", (request, socket, head) => upgrade(request, socket, head, routes));
   server.on("clientError", (_error, socket) => socket.destroy());
@@ -153,7 +157,7 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
         }),
       );
     });
-    server.listen({ ...at, backlog: LISTEN_BACKLOG }, resolve);
+    server.listen({ port: at.port, host: at.host, backlog: BACKLOG }, resolve);
   });
   return server;
 }
@@ -168,7 +172,7 @@ function withTls(settings: object, tls: { readonly cert: string; readonly key: s
 }
 
 function route(request: IncomingMessage, response: ServerResponse, routes: Routes): void {
-  const { posts, keyring, limiter, clock, log } = routes;
+  const { posts, keyring, limiter, strangers, clock, log } = routes;
   const address = request.socket.remoteAddress ?? "";
   const what = `${request.method} ${request.url}`;
   if (what === "GET /healthz") {
@@ -181,7 +185,7 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
     response.writeHead(200, { "content-type": "application/octet-stream", "cache-control": "no-store" });
     response.end(encodeSignedText(keyring.keyList));
   } else if (what === "POST /v1/messages") {
-    posts.post(request, response, address).catch((error: unknown) => {
+    posts.post(request, response, address, strangers).catch((error: unknown) => {
       if (request.complete) log.error({ err: error }, "request failed");
       response.destroy();
     });
@@ -190,7 +194,8 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
   }
 }
 
-function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, { links, limiter, clock }: Routes): void {
+function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, routes: Routes): void {
+  const { links, limiter, strangers, clock } = routes;
   const address = request.socket.remoteAddress ?? "";
   const now = clock.monotonic();
   const refuseUpgrade = (status: string): void => {
@@ -201,7 +206,7 @@ function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, { links
   // Only browsers send it, and no page has any business here.
   if (request.headers.origin !== undefined) return refuseUpgrade("403 Forbidden");
   if (!limiter.bucket(address, now).take(now)) return refuseUpgrade("429 Too Many Requests");
-  links.accept(request, socket, head);
+  links.accept(request, socket, head, () => strangers.remove(request.socket));
 }
 
 /** Closes what one address opens beyond its share. */

@@ -131,6 +131,7 @@ export class Sessions {
     const until = this.#services.clock.monotonic() + SESSION_MEMORY_MS;
     session.phase = { kind: "answered", ticket, answer: frame, until };
     session.stream?.end(frame);
+    session.stream = undefined; // it holds a whole connection, and the session is remembered for long
     this.#audit(session, "message2" in answer ? "answered" : answer.code);
     return true;
   }

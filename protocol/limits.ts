@@ -30,13 +30,18 @@ export const FIRST_FLIGHT_BYTES = 60 * 1024; // records kept by a client until t
 
 // Rendezvous
 export const RENDEZVOUS_CONNECTIONS = 16_000; // sockets of one process; leaves room below the common 20,000 open files
-export const UNPAIRED_LEGS = 4_096; // that wait at once, for their hello or for the other leg; of anybody
-export const UNPAIRED_LEGS_PER_ADDRESS = 32; // the same of one IPv4 address or IPv6 /64; a busy office pairs each within a second
-export const EARLY_DATA_TOTAL_BYTES = 64 * 1024 * 1024; // held for all legs that wait; a thousand of the largest first flights
+export const ARRIVING_LEGS = 384; // whose hello is not there yet, of anybody; then the one that has had longest makes room
+export const UNPAIRED_LEGS = 1_024; // with a ticket, that wait for the other leg, of anybody; then the one that waits longest makes room
+export const REFUSED_LEGS = 512; // that are still to read why; then the one refused first is cut
+export const UNPAIRED_LEGS_PER_ADDRESS = 32; // of all these, of one IPv4 address or IPv6 /64; a busy office pairs each within a second
+export const EARLY_DATA_TOTAL_BYTES = 1024 * 1024; // held for all legs that wait; then the one of which most is held makes room
 export const RENDEZVOUS_SESSIONS = 65_536; // whose tries are remembered until their tickets expire, about 300 B each
 export const REFUSED_LEG_MS = 2_000; // for a refusal to reach the end before the socket is destroyed
 export const SPLICE_BYTES = 512 * 1024; // held between two legs, both ways together
+export const STALLED_BYTES = 4 * 1024 * 1024; // held by all splices whose reader has stopped; then the one stopped longest is cut
 export const WEBSOCKET_MESSAGE_BYTES = 64 * 1024; // of a leg over WebSocket; below what proxies commonly buffer
+export const LEG_PONGS = 16; // answers to pings that wait for their reader, on a leg or link over WebSocket
+export const BACKLOG = 4_096; // connections that the kernel completes while a service is busy: all ends of a herd that comes back at once
 export const REPORT_MS = 15_000; // between two reports of a rendezvous; after 45 s of silence no new ticket names it
 export const FIRST_REPORT_MS = 3_000; // that a start waits for the directory, so that its first ticket has the new boot
 export const REPORT_TIMEOUT_MS = 10_000; // for the answer to one report
@@ -79,9 +84,10 @@ export const LINK_NAMES = 64; // names whose owners a device asks for at once
 
 // Device
 export const SESSIONS_AT_ONCE = 64; // of one daemon; each may hold up to SESSION_WINDOW_BYTES
-export const UNCONFIRMED_SESSIONS = 32; // of them, those whose client has not proved itself yet
+export const UNCONFIRMED_SESSIONS = 32; // of them, those whose client has not proved itself yet; then the oldest of these makes room
 export const UNCONFIRMED_MS = 20_000; // for that proof: a dial, an unpaired leg's life, and the first record
 export const REQUESTS_AT_ONCE = 64; // being answered; more than a directory in its right mind passes on
+export const UNLISTED_REQUESTS_PER_SECOND = 10; // of clients that are not let in, all together, that are told so; each costs a handshake
 export const CLOCK_OFF_MS = 10 * 60_000; // a clock that differs more from the directory's is not used
 export const RECONNECT_FIRST_MS = 250; // the first try to come back to the directory is within this time
 export const RECONNECT_MS = 30_000; // and later ones, each at a random moment of a span that doubles up to this
@@ -98,7 +104,6 @@ export const LINK_EVENTS = 256; // notifications that wait for a busy device; mo
 // Directory: HTTP
 export const HEADERS_MS = 10_000; // a client's whole request head
 export const REQUEST_MS = 15_000; // head and body of a request
-export const LISTEN_BACKLOG = 4096; // connections of a herd that wait to be accepted; what Linux allows by default (net.core.somaxconn)
 export const CONNECTIONS_CHECK_MS = 1_000; // how often slow senders are looked for
 export const HEADER_BYTES = 8 * 1024; // a request head; ours is below 300 B, proxies add some
 export const UNSENT_ANSWER_BYTES = 256 * 1024; // of one answer, held for a reader that has stopped
@@ -109,7 +114,14 @@ export const RATE_LOOPBACK_BURST = 20_000; // a herd that comes back through a r
 export const RATE_ADDRESSES = 50_000; // addresses remembered; beyond that new ones share one bucket
 export const WRONG_SECRETS_PER_SECOND = 0.1; // wrong activation secrets from one address
 export const WRONG_SECRETS_BURST = 10; // of them at once: typing errors, not guessing
+export const WRONG_SECRETS_LOOPBACK_PER_SECOND = 1; // the same from this machine: everybody, when a reverse proxy stands in front
+export const WRONG_SECRETS_LOOPBACK_BURST = 100; // of them at once
 export const CONNECTIONS_PER_ADDRESS = 512; // open connections from one address that is not this machine; a carrier's NAT
+export const STRANGERS = 1_024; // connections that have proved nothing yet, of anybody; then the one that has had longest makes room
+export const STRANGERS_PER_ADDRESS = 128; // of these, from one address that is not this machine; a site that comes back after a power cut
+export const STRANGER_TURNS = 3; // of the event loop that each of them is given to speak, however busy the directory is
+export const BODIES_BYTES = 1024 * 1024; // held of all bodies that are not whole yet; then the longest is given up
+export const BODY_PIECES = 256; // of one body, as the network or HTTP's chunks cut it; 60 KiB in packets are 44
 export const SPARE_FILES = 256; // of the open files that a process may have, kept for all but connections
 
 // Directory: requests
@@ -118,6 +130,8 @@ export const MESSAGE_IDS = 500_000; // remembered at once, 4,000 messages a seco
 export const DEVICE_ANSWER_MS = 30_000; // a device that has not answered by then counts as offline
 export const SESSION_MEMORY_MS = 120_000; // a session's ticket and answer are repeated for so long after the hand-over
 export const SESSIONS = 10_000; // remembered at once, those waiting included
+export const MEMBER_REQUESTS_PER_SECOND = 200; // session requests of one client member, each of which gives it a ticket
+export const MEMBER_REQUESTS_BURST = 1_000; // of them at once: a tool that goes to all devices of a fleet
 export const MESSAGE1_BYTES = 8 * 1024; // of a request passed on: 1,300 B and one SSH key
 export const MESSAGE2_BYTES = 40 * 1024; // of an answer passed on: 1,200 B and HOST_KEYS keys of SSH_KEY_BYTES
 export const WAIT_MS = 24 * 60 * 60_000; // longest that a request is kept for a device
@@ -135,8 +149,8 @@ export const LINK_MESSAGE_BYTES = 64 * 1024; // one WebSocket message; ws would 
 export const LINK_FRAGMENTS = 16; // of one WebSocket message; ws would take 16,384
 export const LINK_BUFFERED_CHUNKS = 64; // unparsed reads of one WebSocket; ws would take 262,144
 export const LINK_UNSENT_BYTES = 1024 * 1024; // held for a device that has stopped reading
-export const LINK_MESSAGES_PER_SECOND = 50; // messages, pings and pongs from one device, before any is opened
-export const LINK_MESSAGES_BURST = 200; // of them at once: answers after a herd of clients
+export const LINK_MESSAGES_PER_SECOND = 50; // messages, pings and pongs from one device, answers that it was asked for not counted
+export const LINK_MESSAGES_BURST = 200; // of them at once, before any is opened: answers after a herd of clients
 export const TAKEOVERS_PER_MINUTE = 3; // of one member's link; more look like a copied key
 export const LAST_SEEN_MS = 5 * 60_000; // how often the last-seen times of living links are stored
 

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
+import { HEADER_BYTES } from "../protocol/limits.ts";
 import { WEBSOCKET_LIMITS } from "./web-socket-stream.ts";
 
 export interface HttpDoorOptions {
@@ -16,7 +17,7 @@ export interface HttpDoorOptions {
  */
 export function httpDoor({ isReady, onLeg }: HttpDoorOptions): Server {
   const webSockets = new WebSocketServer({ noServer: true, clientTracking: false, ...WEBSOCKET_LIMITS });
-  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
+  const server = createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => {
     const [status, text] = answerTo(request, isReady());
     const headers = { connection: "close", "content-type": "text/plain", "content-length": text.length };
     response.writeHead(status, headers).end(text);
@@ -33,9 +34,6 @@ export function httpDoor({ isReady, onLeg }: HttpDoorOptions): Server {
   });
   return server;
 }
-
-/** With the headers that proxies add. */
-const MAX_HEADER_BYTES = 8 * 1024;
 
 function answerTo({ method, url }: IncomingMessage, ready: boolean): readonly [number, string] {
   if (url !== "/healthz") return [404, "not found\n"];

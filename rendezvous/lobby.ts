@@ -2,30 +2,11 @@ import { hex } from "../keys/bytes.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
 import type { Role } from "../keys/names.ts";
 import type { LegHello } from "../protocol/leg-hello.ts";
-import {
-  EARLY_DATA_BYTES,
-  EARLY_DATA_TOTAL_BYTES,
-  HELLO_MS,
-  REFUSED_LEG_MS,
-  RENDEZVOUS_SESSIONS,
-  UNPAIRED_LEG_MS,
-  UNPAIRED_LEGS,
-  UNPAIRED_LEGS_PER_ADDRESS,
-} from "../protocol/limits.ts";
+import { EARLY_DATA_BYTES, HELLO_MS, REFUSED_LEG_MS, UNPAIRED_LEG_MS } from "../protocol/limits.ts";
 import type { Ticket } from "../protocol/ticket.ts";
 import { judgeHello, type Refusal, type RendezvousSelf } from "./hello-verdict.ts";
+import { type LobbyLimits, USUAL_LIMITS } from "./lobby-limits.ts";
 import type { Instant, LegId, LobbyAction, LobbyEvent } from "./lobby-events.ts";
-
-export interface LobbyLimits {
-  /** Legs not joined, of one origin. */
-  readonly waitingPerOrigin: number;
-  /** Legs not joined, of all. */
-  readonly waiting: number;
-  /** Sessions remembered. */
-  readonly sessions: number;
-  /** Bytes held for all legs not joined. */
-  readonly early: number;
-}
 
 /** Legs of one session, known by session id and leg key. It is remembered until no ticket of it can be used again. */
 interface Session {
@@ -54,19 +35,15 @@ interface Leg {
 const WAIT_MS = { arriving: HELLO_MS, unpaired: UNPAIRED_LEG_MS, refused: REFUSED_LEG_MS } as const;
 const SWEEP_MS = 60_000;
 const OTHER: Readonly<Record<Role, Role>> = { client: "device", device: "client" };
-const USUAL_LIMITS: LobbyLimits = {
-  waitingPerOrigin: UNPAIRED_LEGS_PER_ADDRESS,
-  waiting: UNPAIRED_LEGS,
-  sessions: RENDEZVOUS_SESSIONS,
-  early: EARLY_DATA_TOTAL_BYTES,
-};
-
 /**
  * Who may meet whom at a rendezvous. Every socket is a leg here from its first moment to its last; the lobby decides
  * which two are joined, which are refused and when none waits any longer. It knows tickets, keys and numbers, but no names.
  *
  * A session's two ends each count their dials. A dial not higher than one accepted before is a replay; a higher one
  * takes the place of that end's unpaired leg, or ends what was joined, since whoever dials anew has given that up.
+ *
+ * Where there are too many of a kind, the one that has waited longest makes room for the newest: an honest leg needs a
+ * moment and a round trip, so it is those who mean to stay that go, and nobody can shut others out by waiting.
  */
 export class Lobby {
   readonly #self: RendezvousSelf;
@@ -83,6 +60,8 @@ export class Lobby {
   #ticketKeys: readonly Ed25519PublicKey[] = [];
   #keysExpire = 0;
   #sweepAt = 0;
+  /** Those of which bytes are held; who began first comes first. */
+  readonly #withEarly = new Set<LegId>();
   #earlyBytes = 0;
 
   constructor(self: RendezvousSelf, limits: LobbyLimits = USUAL_LIMITS) {
@@ -116,14 +95,28 @@ export class Lobby {
   }
 
   #arrive(id: LegId, origin: string | undefined, now: Instant): LobbyAction[] {
-    const { arriving, unpaired, refused } = this.#waits;
-    const waiting = arriving.size + unpaired.size + refused.size;
-    const ofOrigin = origin === undefined ? 0 : (this.#waitingByOrigin.get(origin) ?? 0);
-    if (waiting >= this.#limits.waiting || ofOrigin >= this.#limits.waitingPerOrigin) return [{ type: "cut", leg: id }];
-    if (origin !== undefined) this.#waitingByOrigin.set(origin, ofOrigin + 1);
+    const { arriving, refused } = this.#waits;
+    const ofOrigin = (): number => (origin === undefined ? 0 : (this.#waitingByOrigin.get(origin) ?? 0));
+    if (ofOrigin() >= this.#limits.waitingPerOrigin) return [{ type: "cut", leg: id }];
+    const actions = [
+      ...this.#makeRoom(arriving, this.#limits.arriving),
+      ...this.#makeRoom(refused, this.#limits.refused),
+    ];
+    if (origin !== undefined) this.#waitingByOrigin.set(origin, ofOrigin() + 1);
     this.#legs.set(id, { origin, state: { kind: "arriving" }, early: 0 });
     arriving.set(id, now.monotonic + WAIT_MS.arriving);
-    return [];
+    return actions;
+  }
+
+  /** Cuts the legs that have waited longest, until one more fits. */
+  #makeRoom(waits: ReadonlyMap<LegId, number>, most: number): LobbyAction[] {
+    const actions: LobbyAction[] = [];
+    for (const leg of waits.keys()) {
+      if (waits.size < most) break;
+      actions.push({ type: "cut", leg });
+      this.#forget(leg);
+    }
+    return actions;
   }
 
   #hello(id: LegId, hello: LegHello, now: Instant): LobbyAction[] {
@@ -159,6 +152,10 @@ export class Lobby {
     }
     const other = session.unpaired[OTHER[role]];
     if (other === undefined) {
+      for (const [longest] of this.#waits.unpaired) {
+        if (this.#waits.unpaired.size < this.#limits.unpaired) break;
+        actions.push(this.#refuse(longest, "full", now));
+      }
       session.unpaired[role] = id;
       this.#enter(id, { kind: "unpaired", session, role }, now);
       return actions;
@@ -174,8 +171,22 @@ export class Lobby {
     if (leg?.state.kind !== "unpaired" && leg?.state.kind !== "arriving") return [];
     leg.early += bytes;
     this.#earlyBytes += bytes;
+    this.#withEarly.add(id);
     if (leg.early > EARLY_DATA_BYTES) return [this.#refuse(id, "malformed", now)];
-    return this.#earlyBytes > this.#limits.early ? [this.#refuse(id, "full", now)] : [];
+    const actions: LobbyAction[] = [];
+    while (this.#earlyBytes > this.#limits.early) actions.push(this.#refuse(this.#holderOfMost(), "full", now));
+    return actions;
+  }
+
+  /** The leg of which most is held, of several the first: an honest one sends little ahead. */
+  #holderOfMost(): LegId {
+    let most: { readonly id: LegId; readonly early: number } | undefined;
+    for (const id of this.#withEarly) {
+      const { early } = this.#leg(id);
+      if (most === undefined || early > most.early) most = { id, early };
+    }
+    if (most === undefined) throw new Error("broken invariant: bytes are held of somebody");
+    return most.id;
   }
 
   #useKeys(ticketKeys: readonly Ed25519PublicKey[], expires: number, now: Instant): LobbyAction[] {
@@ -220,7 +231,7 @@ export class Lobby {
     const leg = this.#leg(id);
     this.#leave(id, leg);
     leg.state = state;
-    if (state.kind !== "unpaired") this.#dropEarly(leg);
+    if (state.kind !== "unpaired") this.#dropEarly(id, leg);
     if (state.kind === "joined") {
       state.session.joined.add(id);
       this.#release(leg.origin);
@@ -233,7 +244,7 @@ export class Lobby {
     const leg = this.#legs.get(id);
     if (leg === undefined) return;
     this.#leave(id, leg);
-    this.#dropEarly(leg);
+    this.#dropEarly(id, leg);
     if (leg.state.kind !== "joined") this.#release(leg.origin);
     this.#legs.delete(id);
   }
@@ -244,7 +255,8 @@ export class Lobby {
     if (state.kind === "unpaired") delete state.session.unpaired[state.role];
   }
 
-  #dropEarly(leg: Leg): void {
+  #dropEarly(id: LegId, leg: Leg): void {
+    this.#withEarly.delete(id);
     this.#earlyBytes -= leg.early;
     leg.early = 0;
   }

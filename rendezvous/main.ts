@@ -1,13 +1,13 @@
 #!/usr/bin/env node
 import { Command } from "commander";
 import { runCommandLine } from "../keys/command-line.ts";
-import { keepYoungGenerationSmall } from "../keys/small-heap.ts";
+import { keepHeapSmall } from "../keys/small-heap.ts";
 import { VERSION } from "../keys/version.ts";
 import { addRunCommand } from "./cli/run.ts";
 
+keepHeapSmall();
 // Nothing that this process makes is for others to read.
 process.umask(0o077);
-keepYoungGenerationSmall();
 
 const program = new Command("sshnp-rendezvous")
   .description("Joins two single-use sockets and copies bytes that it cannot read. It knows no names.")

@@ -3,16 +3,19 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Logger } from "pino";
 import { concat, equalBytes, hex, utf8 } from "../keys/bytes.ts";
 import { assert, SetupError } from "../keys/errors.ts";
+import { openFilesAtMost } from "../keys/open-files.ts";
 import type { KeyList } from "../protocol/key-list.ts";
 import { LEG_PREFIX, LEG_STATUS } from "../protocol/leg-hello.ts";
-import { RENDEZVOUS_CONNECTIONS } from "../protocol/limits.ts";
+import { BACKLOG, RENDEZVOUS_CONNECTIONS, SPARE_FILES } from "../protocol/limits.ts";
 import type { RendezvousSelf } from "./hello-verdict.ts";
 import { httpDoor } from "./http-door.ts";
 import { Leg } from "./leg.ts";
-import { Lobby, type LobbyLimits } from "./lobby.ts";
+import { Lobby } from "./lobby.ts";
+import { type LobbyLimits, limitsFor } from "./lobby-limits.ts";
 import type { Instant, LegId, LobbyAction, LobbyEvent } from "./lobby-events.ts";
 import { originOf } from "./origin.ts";
 import { type SpliceReport, splice } from "./splice.ts";
+import { Stalls } from "./stalls.ts";
 import { WebSocketStream } from "./web-socket-stream.ts";
 
 export interface RendezvousServerOptions extends RendezvousSelf {
@@ -46,13 +49,15 @@ export class RendezvousServer implements AsyncDisposable {
   });
   readonly #legs = new Map<LegId, Leg>();
   readonly #legBySocket = new WeakMap<object, Leg>();
+  readonly #stalls = new Stalls();
   readonly #clock: NodeJS.Timeout;
   #nextId = 0;
   #keysExpire = 0;
 
   private constructor(options: RendezvousServerOptions) {
     this.#options = options;
-    this.#lobby = new Lobby(options, options.limits);
+    const connections = Math.min(RENDEZVOUS_CONNECTIONS, Math.max(64, openFilesAtMost() - SPARE_FILES));
+    this.#lobby = new Lobby(options, options.limits ?? limitsFor(connections));
     this.#listener = createServer({
       allowHalfOpen: true,
       noDelay: true,
@@ -60,9 +65,9 @@ export class RendezvousServer implements AsyncDisposable {
       keepAliveInitialDelay: KEEPALIVE_AFTER_MS,
       highWaterMark: HIGH_WATER_MARK_BYTES,
     });
-    this.#listener.maxConnections = RENDEZVOUS_CONNECTIONS;
+    this.#listener.maxConnections = connections;
     this.#listener.on("connection", (socket) => this.#accept(socket));
-    this.#clock = setInterval(() => this.#tell({ type: "tick" }), TICK_MS).unref();
+    this.#clock = setInterval(() => this.#tick(), TICK_MS).unref();
   }
 
   /** @throws {SetupError} E_RUNNING when the port is taken, E_USAGE when it cannot be listened on. */
@@ -159,6 +164,11 @@ export class RendezvousServer implements AsyncDisposable {
     });
   }
 
+  #tick(): void {
+    this.#tell({ type: "tick" });
+    this.#stalls.trim();
+  }
+
   #tell(event: LobbyEvent): void {
     for (const action of this.#lobby.handle(event, this.#options.now())) this.#perform(action);
   }
@@ -194,6 +204,7 @@ export class RendezvousServer implements AsyncDisposable {
       { stream: device.stream, early: device.takeEarly() },
       {
         excerptBytes: this.#options.excerptBytes ?? 0,
+        stalls: this.#stalls,
         onEnd: (report) =>
           log.info({ ...summary(report), ms: Math.round(this.#options.now().monotonic - start) }, "session ended"),
       },
@@ -205,8 +216,6 @@ export class RendezvousServer implements AsyncDisposable {
 const KEEPALIVE_AFTER_MS = 30_000;
 /** The same on every version of Node. A read is 64 KiB whatever this says, so that a splice of TCP legs holds 320 KiB. */
 const HIGH_WATER_MARK_BYTES = 16 * 1024;
-/** Connections that the kernel completes while this process is busy: all ends of a herd that comes back at once. */
-const BACKLOG = 4096;
 /** How late a wait may end. */
 const TICK_MS = 250;
 const HTTP = utf8("GET ");

@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import { concat } from "../keys/bytes.ts";
 import { LINGER_MS } from "../protocol/limits.ts";
+import type { Stall, Stalls } from "./stalls.ts";
 
 export interface SpliceSide {
   readonly stream: Duplex;
@@ -23,6 +24,8 @@ export interface SpliceReport {
 export interface SpliceOptions {
   /** How many bytes of each direction to keep for the report. */
   readonly excerptBytes: number;
+  /** Told which directions wait for their reader. */
+  readonly stalls: Pick<Stalls, "add" | "delete">;
   /** Called once, when both sockets are closed. */
   readonly onEnd: (report: SpliceReport) => void;
 }
@@ -35,8 +38,8 @@ export interface SpliceOptions {
  * Holds at most SPLICE_BYTES when the streams' high-water marks are 64 KiB or less.
  */
 export function splice(client: SpliceSide, device: SpliceSide, options: SpliceOptions): void {
-  const fromClient = carry(client, device.stream, options.excerptBytes);
-  const fromDevice = carry(device, client.stream, options.excerptBytes);
+  const fromClient = carry(client, device.stream, options);
+  const fromDevice = carry(device, client.stream, options);
   let open = 2;
   const onClose = (): void => {
     if (--open === 0) options.onEnd({ fromClient, fromDevice });
@@ -46,17 +49,28 @@ export function splice(client: SpliceSide, device: SpliceSide, options: SpliceOp
 }
 
 /** The hot path of a rendezvous: no copy, no promise, no allocation of its own for each chunk. */
-function carry({ stream: from, early }: SpliceSide, to: Duplex, excerptBytes: number): Carried {
+function carry(
+  { stream: from, early }: SpliceSide,
+  to: Duplex,
+  { excerptBytes, stalls }: Pick<SpliceOptions, "excerptBytes" | "stalls">,
+): Carried {
+  const stall: Stall = { from, to };
   const carried: { bytes: number; excerpt: Uint8Array } = { bytes: 0, excerpt: new Uint8Array(0) };
   const forward = (chunk: Uint8Array): void => {
     carried.bytes += chunk.length;
     const missing = excerptBytes - carried.excerpt.length;
     if (missing > 0) carried.excerpt = concat(carried.excerpt, chunk.subarray(0, missing));
-    if (!to.write(chunk)) from.pause();
+    if (to.write(chunk)) return;
+    from.pause();
+    stalls.add(stall);
   };
   for (const chunk of early) forward(chunk);
   from.on("data", forward);
-  to.on("drain", () => from.resume());
+  to.on("drain", () => {
+    stalls.delete(stall);
+    from.resume();
+  });
+  to.on("close", () => stalls.delete(stall));
   if (from.readableEnded) to.end();
   else from.on("end", () => to.end());
   return carried;

@@ -1,14 +1,20 @@
 import { Duplex } from "node:stream";
 import type { RawData, WebSocket } from "ws";
 import { PeerError } from "../keys/errors.ts";
-import { LINGER_MS, WEBSOCKET_MESSAGE_BYTES } from "../protocol/limits.ts";
+import {
+  LEG_PONGS,
+  LINGER_MS,
+  LINK_BUFFERED_CHUNKS,
+  LINK_FRAGMENTS,
+  WEBSOCKET_MESSAGE_BYTES,
+} from "../protocol/limits.ts";
 
 /** Settings of ws for both ends of a leg; its own are far too wide. */
 export const WEBSOCKET_LIMITS = {
   maxPayload: WEBSOCKET_MESSAGE_BYTES,
-  maxFragments: 16,
-  maxBufferedChunks: 64,
-  maxPendingAutoPongs: 16,
+  maxFragments: LINK_FRAGMENTS,
+  maxBufferedChunks: LINK_BUFFERED_CHUNKS,
+  maxPendingAutoPongs: LEG_PONGS,
   perMessageDeflate: false,
   closeTimeout: LINGER_MS,
 } as const;

@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 import { runCommandLine } from "../keys/command-line.ts";
-import { keepYoungGenerationSmall } from "../keys/small-heap.ts";
+import { keepHeapSmall } from "../keys/small-heap.ts";
 import { command } from "./cli.ts";
 
+keepHeapSmall();
 // Nothing that this process makes is for others to read.
 process.umask(0o077);
-keepYoungGenerationSmall();
 
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

@@ -12,6 +12,7 @@ import {
   SESSION_WINDOW_BYTES,
   STREAM_WINDOW_BYTES,
   STREAMS,
+  UNLISTED_REQUESTS_PER_SECOND,
 } from "../protocol/limits.ts";
 import type { Party } from "../protocol/messages/prologue.ts";
 import type { Answer, Notify } from "../protocol/messages/session-request.ts";
@@ -84,6 +85,8 @@ export class Requests {
   readonly #options: RequestsOptions;
   readonly #answers = new AnswerCache<Promise<Answer>>();
   #unanswered = 0;
+  /** Of clients that are not listed, in the second that began then (ms). */
+  #unlisted = { since: 0, count: 0 };
 
   constructor(options: RequestsOptions) {
     this.#options = options;
@@ -140,6 +143,7 @@ export class Requests {
     if (hex(binding.hash) !== hex(prologue.client.bindingHash)) {
       throw new PeerError("E_STATEMENT", "A request names another binding of its client than it brings.");
     }
+    if (standing === "unlisted") this.#countUnlisted(now());
     const primitives = { suite, random, kem: await loadKem() };
     try {
       const request = { prologue, prologueBytes, message1, clientBinding: binding.statement };
@@ -148,6 +152,13 @@ export class Requests {
       if (!(error instanceof PeerError)) throw error;
       throw new PeerError("E_DEVICE_UNREADABLE", "A request cannot be opened.", { cause: error });
     }
+  }
+
+  /** Whoever is not let in must not keep this device from those who are. @throws {UnavailableError} E_BUSY. */
+  #countUnlisted(now: number): void {
+    if (Math.abs(now - this.#unlisted.since) >= 1000) this.#unlisted = { since: now, count: 0 };
+    if (++this.#unlisted.count <= UNLISTED_REQUESTS_PER_SECOND) return;
+    throw new UnavailableError("E_BUSY", "Too many requests of clients that are not listed.");
   }
 
   async #decide(request: OpenedRequest): Promise<Answer> {

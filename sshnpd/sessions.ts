@@ -17,23 +17,34 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #running = new Set<Promise<void>>();
   readonly #stop = new AbortController();
-  #unconfirmed = 0;
+  /** Those whose client has not proved itself yet, the oldest first. */
+  readonly #unconfirmed = new Set<Unconfirmed>();
+  #confirmed = 0;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
   }
 
-  /** Whether one more may be begun. */
+  /** Whether one more may be begun. Those whose client has proved nothing do not stand in its way. */
   get hasRoom(): boolean {
-    return this.#running.size < SESSIONS_AT_ONCE && this.#unconfirmed < UNCONFIRMED_SESSIONS;
+    return this.#confirmed < SESSIONS_AT_ONCE;
   }
 
   get count(): number {
     return this.#running.size;
   }
 
-  /** Dials the rendezvous and serves the session there. Returns at once; how it went is logged. */
+  /**
+   * Dials the rendezvous and serves the session there. Returns at once; how it went is logged. Where too many wait for
+   * their client's proof, the one that has waited longest makes room: whoever has stolen the keys of one client and asks
+   * without end cannot shut the others out.
+   */
   begin(session: GrantedSession): void {
+    for (const oldest of this.#unconfirmed) {
+      const all = this.#confirmed + this.#unconfirmed.size;
+      if (this.#unconfirmed.size < UNCONFIRMED_SESSIONS && all < SESSIONS_AT_ONCE) break;
+      oldest.giveUp();
+    }
     const running = this.#run(session).finally(() => this.#running.delete(running));
     this.#running.add(running);
   }
@@ -49,8 +60,9 @@ export class Sessions {
     const about = { sid: hex(session.sid), client: claim.name, member: claim.member };
     const log = this.#options.log.child(about);
     const began = performance.now();
-    const unconfirmed = new Unconfirmed(() => this.#unconfirmed--);
-    this.#unconfirmed++;
+    const unconfirmed: Unconfirmed = new Unconfirmed(() => this.#unconfirmed.delete(unconfirmed));
+    this.#unconfirmed.add(unconfirmed);
+    let isConfirmed = false;
     const signal = AbortSignal.any([this.#stop.signal, unconfirmed.signal]);
     try {
       const leg = await this.#dial(session, signal);
@@ -60,6 +72,8 @@ export class Sessions {
         const services = { ...this.#options, log };
         const onConfirmed = (): void => {
           unconfirmed.end();
+          isConfirmed = true;
+          this.#confirmed++;
           log.info("session confirmed");
         };
         const { end, counts } = await serveSession(leg.socket, session, services, { signal, onConfirmed });
@@ -73,6 +87,7 @@ export class Sessions {
       if (!this.#stop.signal.aborted) logError(log, error, "session given up");
     } finally {
       unconfirmed.end();
+      if (isConfirmed) this.#confirmed--;
     }
   }
 
@@ -107,6 +122,12 @@ class Unconfirmed {
     return this.#controller.signal;
   }
 
+  /** Ends it for the sake of a newer one. */
+  giveUp(): void {
+    this.#controller.abort(madeRoom());
+    this.end();
+  }
+
   /** Stops the clock; once. */
   end(): void {
     if (this.#timer === undefined) return;
@@ -114,6 +135,10 @@ class Unconfirmed {
     this.#timer = undefined;
     this.#onEnd();
   }
+}
+
+function madeRoom(): UnavailableError {
+  return new UnavailableError("E_BUSY", "The client had not proved itself when too many others came.");
 }
 
 function notInTime(): UnavailableError {

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { type Logger, pino } from "pino";
 import { SetupError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
+import { openFilesAtMost } from "../../keys/open-files.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { shellWord } from "../../keys/shell-word.ts";
 import { SPARE_FILES } from "../../protocol/limits.ts";
@@ -68,7 +69,7 @@ async function run(options: RunOptions): Promise<void> {
 
   const folder = await PrivateFolder.openOrCreate(options.data);
   await using store = await openStore(folder, { signal: stop.signal });
-  const maxConnections = await connectionLimit();
+  const maxConnections = connectionLimit();
   await using directory = await startDirectory({ suite, random, folder, store, listen: at, tls, maxConnections, log });
   const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
   const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;
@@ -156,10 +157,8 @@ function urlHost(host: string): string {
 }
 
 /** As many connections as the process may have files, less those it needs itself. */
-async function connectionLimit(): Promise<number> {
-  const limits = await readFile("/proc/self/limits", "utf8").catch(() => "");
-  const files = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? 1024);
-  return Math.max(64, files - SPARE_FILES);
+function connectionLimit(): number {
+  return Math.max(64, openFilesAtMost() - SPARE_FILES);
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { concat } from "../../keys/bytes.ts";
 import { parseName } from "../../keys/names.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
-import { SEALED_MESSAGE_BYTES } from "../../protocol/limits.ts";
+import { BODIES_BYTES, BODY_PIECES, SEALED_MESSAGE_BYTES } from "../../protocol/limits.ts";
 import { encodeActivationStart } from "../../protocol/messages/activation.ts";
 import { encodeSignedText } from "../../protocol/messages/link.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
@@ -71,6 +71,31 @@ test("a body that is too long is refused when it becomes so, said or not", async
   const [answer] = (await once(socket, "data", { signal: patience() })) as [Buffer];
   expect(answer.toString()).toMatch(/^HTTP\/1.1 413 /);
   socket.destroy();
+});
+
+test("a body in a great many pieces ends its connection, however short it is", async () => {
+  const socket = await dial(world.address.url);
+  const head = "POST /v1/messages HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  socket.write(head + "1\r\nx\r\n".repeat(BODY_PIECES + 1));
+  await untilClosed(socket.resume());
+});
+
+test("bodies that never become whole make room for others, the one begun first at first", async () => {
+  const count = Math.ceil(BODIES_BYTES / (SEALED_MESSAGE_BYTES - 1)) + 1;
+  const head = `POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: ${SEALED_MESSAGE_BYTES}\r\n\r\n`;
+  const first = await dial(world.address.url);
+  const ended = untilClosed(first.resume());
+  first.write(head);
+  first.write(Buffer.alloc(SEALED_MESSAGE_BYTES - 1));
+  const others = await Promise.all(Array.from({ length: count }, () => dial(world.address.url)));
+  for (const socket of others) {
+    socket.write(head);
+    socket.write(Buffer.alloc(SEALED_MESSAGE_BYTES - 1));
+  }
+  await ended;
+  const { frames } = await post(world.client(), await sealed(world.client(), sender, question));
+  expect(frames.at(-1)?.type).toBe("activation");
+  for (const socket of others) socket.destroy();
 });
 
 test("a head that is too long is refused", async () => {

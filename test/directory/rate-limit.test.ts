@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { AddressLimiter, isLoopback, networkOf, TokenBucket } from "../../directory/rate-limit.ts";
+import { AddressLimiter, MemberLimiter, isLoopback, networkOf, TokenBucket } from "../../directory/rate-limit.ts";
 import { RATE_ADDRESSES } from "../../protocol/limits.ts";
 
 const RATE = { perSecond: 2, burst: 3 };
@@ -54,4 +54,14 @@ test("addresses beyond the number remembered share one bucket, and the others ke
   expect(limiter.bucket("10.0.0.7", 0).take(0)).toBe(true);
   limiter.sweep(10_000);
   expect(limiter.bucket("192.0.2.4", 10_000).take(10_000)).toBe(true);
+});
+
+test("each member has a rate of its own, and those who have asked for nothing are forgotten", () => {
+  const limiter = new MemberLimiter({ perSecond: 1, burst: 2 });
+  expect([0, 0, 0].map((now) => limiter.take("@a/laptop", now))).toEqual([true, true, false]);
+  expect(limiter.take("@b/laptop", 0)).toBe(true);
+  limiter.sweep(500);
+  expect(limiter.take("@a/laptop", 500)).toBe(false);
+  limiter.sweep(10_000);
+  expect([1, 2, 3].map(() => limiter.take("@a/laptop", 10_000))).toEqual([true, true, false]);
 });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
+import { LINK_MESSAGES_BURST } from "../../protocol/limits.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { verifyTicket } from "../../protocol/ticket.ts";
 import { next, only, rest, send as post, TestLink } from "./streams.ts";
@@ -53,6 +54,19 @@ test("a request reaches the device with the client's ticket, and its answer come
   link.link.answer({ sid: message.sid, message2 });
   expect(await rest(frames)).toEqual([{ type: "answer", message2 }]);
 });
+
+test("however much a device is asked, its answers do not end its link", async () => {
+  const link = await linked();
+  for (let asked = 0; asked < LINK_MESSAGES_BURST + 20; asked += 20) {
+    const messages = Array.from({ length: 20 }, () => sessionMessage(client, device));
+    const answers = messages.map((message) => rest(send(message)));
+    for (let i = 0; i < messages.length; i++) {
+      const { prologue } = await link.notified();
+      link.link.answer({ sid: prologue.sid, message2: random(100) });
+    }
+    for (const frames of await Promise.all(answers)) expect(frames.at(-1)?.type).toBe("answer");
+  }
+}, 120_000);
 
 test("a device that could not read the request answers with a code and its labels", async () => {
   const link = await linked();

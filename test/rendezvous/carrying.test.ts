@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { SPLICE_BYTES } from "../../protocol/limits.ts";
 import type { TicketEntry } from "../../protocol/ticket.ts";
 import { type SpliceReport, splice } from "../../rendezvous/splice.ts";
+import { Stalls } from "../../rendezvous/stalls.ts";
 import { connectTo, dial, pair, readAll, type Serving, serve } from "./serving.ts";
 
 const MiB = 1024 * 1024;
@@ -89,7 +90,11 @@ test("a splice never holds more than 512 KiB, however much is pushed into reader
   };
   for (const side of sides) side.prependListener("data", held);
   const ended = new Promise<SpliceReport>((onEnd) => {
-    splice({ stream: sides[0], early: [] }, { stream: sides[1], early: [] }, { excerptBytes: 0, onEnd });
+    splice(
+      { stream: sides[0], early: [] },
+      { stream: sides[1], early: [] },
+      { excerptBytes: 0, stalls: new Stalls(), onEnd },
+    );
   });
   const sent = [send(ends[0], 64 * MiB, 1), send(ends[1], 64 * MiB, 2)];
   const read = await settled(held);

@@ -1,13 +1,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { readDirectoryKeys, readRendezvousKeys } from "../../keys/service-key-files.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
-import { type Exit, runCommand, startCommand } from "../support/processes.ts";
+import { type Exit, runCommand, startCommand, startProcess } from "../support/processes.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 import { dial, readAll } from "./serving.ts";
 import { newBoot, newSession, type World } from "./world.ts";
@@ -74,6 +74,27 @@ test("whoever started it may go: it serves on without its stdout and stderr", as
     rendezvous.kill("SIGTERM");
   }
   expect(await once(rendezvous, "exit")).toEqual([0, null]);
+  await directory.stop();
+});
+
+test("one that may have few files open outlives a flood of connections, and serves meanwhile", async () => {
+  const env = { HOME: folder.path };
+  const np = join(folder.path, "np3");
+  const rz = join(folder.path, "rz3");
+  const directory = startCommand("sshnp-directory", ["run", "--data", np, "--listen", "127.0.0.1:0"], { env });
+  const [address] = await directory.line(/^http:.*/);
+  const added = await runCommand("sshnp-directory", ["rendezvous", "add", "rz1", "--data", np], { env });
+  const words = ["run", "--data", rz, "--directory", address, "--listen", "127.0.0.1:0", "-c", added.stdout.trim()];
+  const main = join(import.meta.dirname, "../../dist/rendezvous/main.js");
+  const limited = ["-c", 'ulimit -n 400; exec "$@"', "sh", process.execPath, main, ...words];
+  await using rendezvous = startProcess("sh", limited, { env });
+  const [where] = await rendezvous.line(ADDRESS);
+  const port = Number(where.split(":").at(-1));
+  const flood = Array.from({ length: 1_000 }, () => connect({ port, host: "127.0.0.1" }).on("error", () => {}));
+  await Promise.all(flood.map((socket) => Promise.race([once(socket, "connect"), once(socket, "close")])));
+  await carry(np, rz, where);
+  for (const socket of flood) socket.destroy();
+  expect(await rendezvous.kill("SIGTERM")).toMatchObject({ code: 0 });
   await directory.stop();
 });
 

@@ -10,7 +10,7 @@ import { newSession, newWorld, parsed } from "./world.ts";
 const START = 1_767_225_600_000; // 2026-01-01
 const SESSIONS = 3;
 const DIALS = 4;
-const LIMITS = { waitingPerOrigin: 4, waiting: 7, sessions: 2, early: 2 * EARLY_DATA_BYTES };
+const LIMITS = { waitingPerOrigin: 4, arriving: 3, unpaired: 2, refused: 3, sessions: 2, early: 2 * EARLY_DATA_BYTES };
 const SWEEP_MS = 60_000; // how often the lobby forgets sessions whose ticket has expired
 
 type Step =
@@ -77,6 +77,8 @@ interface ModelLeg {
   session: number;
   role: Role;
   since: number;
+  /** When it came into its state, among those of one moment. */
+  order: number;
   early: number;
 }
 
@@ -84,6 +86,8 @@ interface ModelLeg {
 class Model {
   readonly legs: ModelLeg[] = [];
   passed = 0;
+  readonly #withEarly: ModelLeg[] = [];
+  #order = 0;
   readonly #expires: readonly number[];
   readonly #dials = new Map<string, number>();
   readonly #remembered = new Set<number>();
@@ -112,10 +116,17 @@ class Model {
       case "early": {
         const leg = this.picked(one.pick);
         if (leg?.state !== "arriving" && leg?.state !== "unpaired") return [];
+        if (!this.#withEarly.includes(leg)) this.#withEarly.push(leg);
         leg.early += one.bytes;
         if (leg.early > EARLY_DATA_BYTES) return [this.#refuse(leg, "malformed")];
-        const total = this.#in("arriving", "unpaired").reduce((sum, { early }) => sum + early, 0);
-        return total > LIMITS.early ? [this.#refuse(leg, "full")] : [];
+        const total = (): number => this.#in("arriving", "unpaired").reduce((sum, { early }) => sum + early, 0);
+        const actions: string[] = [];
+        while (total() > LIMITS.early) {
+          const holding = this.#withEarly.filter(({ state }) => state === "arriving" || state === "unpaired");
+          const [most] = holding.toSorted((a, b) => b.early - a.early); // stable: of several the first
+          if (most !== undefined) actions.push(this.#refuse(most, "full"));
+        }
+        return actions;
       }
       case "malformed": {
         const leg = this.picked(one.pick);
@@ -135,11 +146,27 @@ class Model {
     const id = this.legs.length;
     const waiting = this.#in("arriving", "unpaired", "refused");
     const full =
-      waiting.length >= LIMITS.waiting ||
-      (origin !== undefined && waiting.filter((leg) => leg.origin === origin).length >= LIMITS.waitingPerOrigin);
+      origin !== undefined && waiting.filter((leg) => leg.origin === origin).length >= LIMITS.waitingPerOrigin;
+    const cut = full ? [] : [...this.#tooMany("arriving"), ...this.#tooMany("refused")];
+    for (const leg of cut) leg.state = "gone";
     const state = full ? "gone" : "arriving";
-    this.legs.push({ id, origin, state, session: -1, role: "client", since: this.passed, early: 0 });
-    return full ? [`cut ${id}`] : [];
+    this.legs.push({
+      id,
+      origin,
+      state,
+      session: -1,
+      role: "client",
+      since: this.passed,
+      order: this.#order++,
+      early: 0,
+    });
+    return full ? [`cut ${id}`] : cut.map((leg) => `cut ${leg.id}`);
+  }
+
+  /** Those who have been longest in a state, so many that one more fits. */
+  #tooMany(state: "arriving" | "unpaired" | "refused"): ModelLeg[] {
+    const there = inOrder(this.#in(state));
+    return there.slice(0, Math.max(0, there.length - LIMITS[state] + 1));
   }
 
   #hello(leg: ModelLeg | undefined, { session, role, dial }: Step & { do: "hello" }): string[] {
@@ -157,8 +184,9 @@ class Model {
       other.state = "gone";
       actions.push(`cut ${other.id}`);
     }
-    Object.assign(leg, { state: "unpaired", session, role, since: this.passed });
     const other = ofSession.find(({ state }) => state === "unpaired");
+    if (other === undefined) actions.push(...this.#tooMany("unpaired").map((longest) => this.#refuse(longest, "full")));
+    Object.assign(leg, { state: "unpaired", session, role, since: this.passed, order: this.#order++ });
     if (other === undefined) return actions;
     other.state = "joined";
     leg.state = "joined";
@@ -174,8 +202,8 @@ class Model {
     for (const leg of refused) leg.state = "gone";
     const actions = [
       ...refused.map(({ id }) => `cut ${id}`),
-      ...arriving.map((leg) => this.#refuse(leg, "malformed")),
-      ...unpaired.map((leg) => this.#refuse(leg, "unpaired")),
+      ...inOrder(unpaired).map((leg) => this.#refuse(leg, "unpaired")),
+      ...inOrder(arriving).map((leg) => this.#refuse(leg, "malformed")),
     ];
     if (this.passed - this.#swept >= SWEEP_MS) {
       this.#swept = this.passed;
@@ -191,12 +219,17 @@ class Model {
   #refuse(leg: ModelLeg, status: string): string {
     leg.state = "refused";
     leg.since = this.passed;
+    leg.order = this.#order++;
     return `refuse ${leg.id} ${status}`;
   }
 
   #in(...states: ModelLeg["state"][]): ModelLeg[] {
     return this.legs.filter(({ state }) => states.includes(state));
   }
+}
+
+function inOrder(legs: readonly ModelLeg[]): ModelLeg[] {
+  return legs.toSorted((a, b) => a.order - b.order);
 }
 
 function eventOf(one: Step, model: Model, hellos: readonly LegHello[][]): LobbyEvent | undefined {

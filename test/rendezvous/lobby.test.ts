@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 import type { Role } from "../../keys/names.ts";
 import { type LegHello, parseLegHello } from "../../protocol/leg-hello.ts";
 import { EARLY_DATA_BYTES, HELLO_MS, REFUSED_LEG_MS, UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
-import { Lobby, type LobbyLimits } from "../../rendezvous/lobby.ts";
+import { Lobby } from "../../rendezvous/lobby.ts";
+import type { LobbyLimits } from "../../rendezvous/lobby-limits.ts";
 import type { LobbyAction, LobbyEvent } from "../../rendezvous/lobby-events.ts";
 import { newBoot, newKey, newSession, newWorld, parsed, type World } from "./world.ts";
 
@@ -198,14 +199,14 @@ test("an unpaired leg may send 64 KiB ahead and no byte more; a joined one is no
   expect(room.handle({ type: "early", leg: again, bytes: EARLY_DATA_BYTES })).toEqual([]);
 });
 
-test("what all waiting legs may send ahead is bounded too, and free again when they go", () => {
+test("what all waiting legs may send ahead is bounded too; whoever sends most makes room", () => {
   const room = newRoom({ limits: { early: 100 } });
   const [one, two] = [room.arrive(), room.arrive()];
   room.hello(one, room.session().hello("client", 1));
   room.hello(two, room.session().hello("client", 1));
   expect(room.handle({ type: "early", leg: one, bytes: 60 })).toEqual([]);
-  expect(room.handle({ type: "early", leg: two, bytes: 60 })).toEqual(refused(two, "full"));
-  room.handle({ type: "closed", leg: one });
+  expect(room.handle({ type: "early", leg: two, bytes: 60 })).toEqual(refused(one, "full"));
+  room.handle({ type: "closed", leg: two });
   const three = room.arrive();
   room.hello(three, room.session().hello("client", 1));
   expect(room.handle({ type: "early", leg: three, bytes: 60 })).toEqual([]);
@@ -228,10 +229,21 @@ test("one address has so many legs that wait, refused ones included until they a
   expect(room.tryToArrive("a")).toEqual([]);
 });
 
-test("legs whose address tells nothing are bounded all together", () => {
-  const room = newRoom({ limits: { waitingPerOrigin: 1, waiting: 3 } });
-  for (let i = 0; i < 3; i++) expect(room.tryToArrive(undefined)).toEqual([]);
-  expect(room.tryToArrive(undefined)).toEqual([{ type: "cut", leg: 3 }]);
+test("whoever has waited longest for nothing makes room for the newest, of each kind", () => {
+  const room = newRoom({ limits: { arriving: 2, unpaired: 2, refused: 2 } });
+  const legs = [room.arrive(), room.arrive()] as const;
+  expect(room.tryToArrive(undefined)).toEqual([{ type: "cut", leg: legs[0] }]);
+  const sessions = Array.from({ length: 4 }, () => room.session());
+  expect(room.hello(legs[1], (sessions[0] ?? room.session()).hello("client", 1))).toEqual([]);
+  expect(room.hello(2, (sessions[1] ?? room.session()).hello("client", 1))).toEqual([]);
+  expect(room.hello(room.arrive(), (sessions[2] ?? room.session()).hello("client", 1))).toEqual(
+    refused(legs[1], "full"),
+  );
+  expect(room.hello(room.arrive(), (sessions[1] ?? room.session()).hello("device", 1))).toEqual([
+    join({ client: 2, device: 4 }),
+  ]);
+  expect(room.handle({ type: "malformed", leg: room.arrive() })).toEqual(refused(5, "malformed"));
+  expect(room.tryToArrive(undefined)).toEqual([{ type: "cut", leg: legs[1] }]);
 });
 
 test("at its cap it refuses new sessions and evicts none", () => {
@@ -298,7 +310,7 @@ interface Room {
 function newRoom(options: { world?: World; limits?: Partial<LobbyLimits> } = {}): Room {
   const world = options.world ?? newWorld();
   const self = { suite: world.suite, key: world.rendezvous.publicKey, boot: world.boot };
-  const most = { waitingPerOrigin: 1000, waiting: 1000, sessions: 1000, early: 1e9 };
+  const most = { waitingPerOrigin: 1000, arriving: 1000, unpaired: 1000, refused: 1000, sessions: 1000, early: 1e9 };
   const lobby = new Lobby(self, { ...most, ...options.limits });
   let passed = 0;
   let next = 0;

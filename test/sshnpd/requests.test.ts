@@ -19,6 +19,7 @@ import {
   signRendezvousStatement,
   verifyBinding,
 } from "../../protocol/statements.ts";
+import { UNLISTED_REQUESTS_PER_SECOND } from "../../protocol/limits.ts";
 import { HostKeys } from "../../sshnpd/host-keys.ts";
 import { NOW } from "../protocol/fixtures.ts";
 import { type SshServer, startSshServer } from "../support/sshd.ts";
@@ -48,6 +49,22 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await sshd.stop();
+});
+
+test("of clients that are not listed few are looked into, and those who are listed do not notice", async () => {
+  const listed = new Map([[parseName("@somebody"), undefined]]);
+  await using stranger = await setStage(hostKeys, { listed });
+  const answers = [];
+  for (let i = 0; i < UNLISTED_REQUESTS_PER_SECOND + 5; i++) {
+    answers.push(await stranger.requests.answer(notifyOf(startRequest())));
+  }
+  expect(answers.filter((answer) => "message2" in answer)).toHaveLength(UNLISTED_REQUESTS_PER_SECOND);
+  expect(answers.at(-1)).toMatchObject({ code: "E_BUSY" });
+
+  await using stage = await setStage(hostKeys);
+  for (let i = 0; i < UNLISTED_REQUESTS_PER_SECOND + 5; i++) {
+    expect(await stage.requests.answer(notifyOf(startRequest()))).toHaveProperty("message2");
+  }
 });
 
 describe("a request as it should be", () => {

@@ -112,7 +112,7 @@ export class Stack implements AsyncDisposable {
     return running(this.#rendezvous);
   }
 
-  /** Where the rendezvous listens; the tap leads there. */
+  /** Where the rendezvous itself listens, whatever stands in front of it. */
   get rendezvousPort(): number {
     return this.#rendezvousPort;
   }

@@ -1,0 +1,43 @@
+import {
+  ARRIVING_LEGS,
+  EARLY_DATA_TOTAL_BYTES,
+  REFUSED_LEGS,
+  RENDEZVOUS_SESSIONS,
+  UNPAIRED_LEGS,
+  UNPAIRED_LEGS_PER_ADDRESS,
+} from "../protocol/limits.ts";
+
+export interface LobbyLimits {
+  /** Legs not joined, of one origin. */
+  readonly waitingPerOrigin: number;
+  /** Legs without a hello, of all. */
+  readonly arriving: number;
+  /** Legs that wait for the other one, of all. */
+  readonly unpaired: number;
+  /** Legs that were refused and are still there, of all. */
+  readonly refused: number;
+  /** Sessions remembered. */
+  readonly sessions: number;
+  /** Bytes held for all legs not joined. */
+  readonly early: number;
+}
+
+export const USUAL_LIMITS: LobbyLimits = {
+  waitingPerOrigin: UNPAIRED_LEGS_PER_ADDRESS,
+  arriving: ARRIVING_LEGS,
+  unpaired: UNPAIRED_LEGS,
+  refused: REFUSED_LEGS,
+  sessions: RENDEZVOUS_SESSIONS,
+  early: EARLY_DATA_TOTAL_BYTES,
+};
+
+/** The same where there may be so many sockets in all: who waits takes half of them at most. */
+export function limitsFor(connections: number): LobbyLimits {
+  const some = Math.max(1, Math.floor(connections / 6));
+  return {
+    ...USUAL_LIMITS,
+    arriving: Math.min(ARRIVING_LEGS, some),
+    unpaired: Math.min(UNPAIRED_LEGS, some),
+    refused: Math.min(REFUSED_LEGS, some),
+  };
+}

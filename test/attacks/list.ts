@@ -1,0 +1,33 @@
+import type { Attack } from "./attack.ts";
+import { connectionFlood } from "./connection-flood.ts";
+import { crossedLegs } from "./crossed-legs.ts";
+import { flippedBits } from "./flipped-bits.ts";
+import { fragments } from "./fragments.ts";
+import { frames } from "./frames.ts";
+import { garbage } from "./garbage.ts";
+import { hostileRendezvous } from "./hostile-rendezvous.ts";
+import { replayedHellos } from "./replayed-hellos.ts";
+import { replayedMessages } from "./replayed-messages.ts";
+import { requestFlood } from "./request-flood.ts";
+import { slowHello } from "./slow-hello.ts";
+import { slowHttp } from "./slow-http.ts";
+import { stoppedReaders } from "./stopped-readers.ts";
+import { unpairedLegs } from "./unpaired-legs.ts";
+
+/** All attacks. */
+export const ATTACKS: readonly Attack[] = [
+  garbage,
+  frames,
+  slowHello,
+  slowHttp,
+  connectionFlood,
+  fragments,
+  stoppedReaders,
+  unpairedLegs,
+  requestFlood,
+  replayedHellos,
+  replayedMessages,
+  crossedLegs,
+  flippedBits,
+  hostileRendezvous,
+];
