@@ -1,0 +1,13 @@
+import { describe, test } from "vitest";
+import { powerCut } from "./device.ts";
+import { CAN_FAKE_NETWORKS, DistantSystem } from "./network.ts";
+import { alone } from "./rounds.ts";
+
+const MINUTES = 60_000;
+
+describe.skipIf(!CAN_FAKE_NETWORKS).concurrent("back in seconds", { timeout: 8 * MINUTES }, () => {
+  test("a device after a power cut", async () => {
+    await using system = await alone(() => DistantSystem.start());
+    await powerCut(system);
+  });
+});
