@@ -38,6 +38,7 @@ export const REFUSED_LEG_MS = 2_000; // for a refusal to reach the end before th
 export const SPLICE_BYTES = 512 * 1024; // held between two legs, both ways together
 export const WEBSOCKET_MESSAGE_BYTES = 64 * 1024; // of a leg over WebSocket; below what proxies commonly buffer
 export const REPORT_MS = 15_000; // between two reports of a rendezvous; after 45 s of silence no new ticket names it
+export const REPORT_RETRY_MS = 2_000; // after a report that failed: rendezvous are few, and without them nobody connects
 export const FIRST_REPORT_MS = 3_000; // that a start waits for the directory, so that its first ticket has the new boot
 export const REPORT_TIMEOUT_MS = 10_000; // for the answer to one report
 export const KEY_LIST_GAP_MS = 2_000; // between two questions for a key list that unknown tickets cause; below HELLO_MS
