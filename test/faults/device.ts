@@ -1,6 +1,9 @@
 import { performance } from "node:perf_hooks";
+import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
-import type { DistantSystem } from "./network.ts";
+import { UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
+import { joinByVeth } from "../support/namespaces.ts";
+import { type DistantSystem, INTERFACE, SERVER_END } from "./network.ts";
 import { alone, repeat, untilSshnpWorks } from "./rounds.ts";
 
 /**
@@ -20,6 +23,74 @@ export async function powerCut(system: DistantSystem): Promise<void> {
       const [ms] = await Promise.all([untilSshnpWorks(stack, since), stack.startDaemon()]);
       expect(await system.linksAtDirectory()).toHaveLength(1);
       return ms;
+    });
+  });
+}
+
+/**
+ * The power goes, and somebody asks for the device before the directory has noticed; then it is away for long, and back. The
+ * one who asked waits all the time.
+ */
+export async function powerCutWhileWaiting(system: DistantSystem): Promise<void> {
+  const { stack, deviceLink } = system;
+  await repeat({ fault: "power cut with sshnp --wait outstanding", limitMs: 5_000, few: 1, most: 4 }, async () => {
+    await cutPower(system);
+    await using waiting = stack.client.start("sshnp", "--wait", ...stack.words("echo delivered"));
+    await waiting.errorLine(/waiting for mygateway of @device: last seen /, { timeoutMs: 50_000 });
+    return await alone(async () => {
+      const since = performance.now();
+      await deviceLink.mend();
+      await stack.startDaemon();
+      await waiting.line(/^delivered$/);
+      const ms = performance.now() - since;
+      expect(await waiting.exit()).toMatchObject({ code: 0 });
+      return ms;
+    });
+  });
+}
+
+/** As before, but it is back when the client's leg has waited in vain and the directory has noticed nothing yet. */
+export async function powerCutWhileAsking(system: DistantSystem): Promise<void> {
+  const { stack, deviceLink } = system;
+  await repeat({ fault: "power cut with a plain sshnp outstanding", limitMs: 5_000, few: 1, most: 4 }, async () => {
+    await cutPower(system);
+    await using asking = stack.startSsh("echo answered");
+    await delay(UNPAIRED_LEG_MS + 3_000);
+    return await alone(async () => {
+      const since = performance.now();
+      await deviceLink.mend();
+      await stack.startDaemon();
+      await asking.line(/^answered$/);
+      const ms = performance.now() - since;
+      expect(await asking.exit()).toMatchObject({ code: 0 });
+      return ms;
+    });
+  });
+}
+
+/** The device gets another address on its interface; then another cable with another network; and so on. */
+export async function addressChange(system: DistantSystem): Promise<void> {
+  const { stack, device, server } = system;
+  const second = { name: "np1", address: "10.3.0.2/24", gateway: "10.3.0.1" };
+  await joinByVeth(
+    { namespace: device, name: second.name, address: "10.3.0.9/24" },
+    { namespace: server, name: "device1", address: `${second.gateway}/24` },
+  );
+  const places = [
+    { name: INTERFACE, address: "10.1.0.3/24", gateway: SERVER_END },
+    second,
+    { name: INTERFACE, address: "10.1.0.2/24", gateway: SERVER_END },
+  ];
+  await device.ip("address", "flush", "dev", second.name);
+  // Noticed within 2 s, back within 5 s.
+  await repeat({ fault: "IP change of the device", limitMs: 7_000, few: 3 }, async (round) => {
+    const place = places[round % places.length] ?? second;
+    return await alone(async () => {
+      for (const name of [INTERFACE, second.name]) await device.ip("address", "flush", "dev", name);
+      const since = performance.now();
+      await device.ip("address", "add", place.address, "dev", place.name);
+      await device.ip("route", "add", "default", "via", place.gateway);
+      return await untilSshnpWorks(stack, since);
     });
   });
 }

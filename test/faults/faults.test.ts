@@ -1,20 +1,28 @@
 import { describe, test } from "vitest";
-import { powerCut } from "./device.ts";
+import { addressChange, powerCut, powerCutWhileAsking, powerCutWhileWaiting } from "./device.ts";
+import { badLines, halfOpen } from "./line.ts";
 import { CAN_FAKE_NETWORKS, DistantSystem } from "./network.ts";
 import { alone } from "./rounds.ts";
 import { directoryRestart, rendezvousRestart } from "./services.ts";
+import { suspendedDaemon, suspendedDirectory, suspendedRendezvous } from "./suspend.ts";
 
-const MINUTES = 60_000;
+type Fault = (system: DistantSystem) => Promise<void>;
 
-describe.skipIf(!CAN_FAKE_NETWORKS).concurrent("back in seconds", { timeout: 8 * MINUTES }, () => {
-  test("a device after a power cut", async () => {
+// Each has a system of its own, and goes through its faults one after the other. What waits longest comes first.
+const SCENARIOS: readonly { readonly name: string; readonly faults: readonly Fault[] }[] = [
+  { name: "a device that slept", faults: [suspendedDaemon] },
+  { name: "a directory that slept", faults: [suspendedDirectory] },
+  { name: "a rendezvous that slept", faults: [suspendedRendezvous] },
+  { name: "a line that is dead and looks alive", faults: [halfOpen] },
+  { name: "a device without power that somebody waits for", faults: [powerCutWhileWaiting, powerCutWhileAsking] },
+  { name: "lines that are slow and lossy", faults: [badLines] },
+  { name: "a device without power or with another address", faults: [powerCut, addressChange] },
+  { name: "services that end and are started again", faults: [rendezvousRestart, directoryRestart] },
+];
+
+describe.skipIf(!CAN_FAKE_NETWORKS)("back in seconds", { timeout: 8 * 60_000 }, () => {
+  test.concurrent.each(SCENARIOS)("after $name", async ({ faults }) => {
     await using system = await alone(() => DistantSystem.start());
-    await powerCut(system);
-  });
-
-  test("everybody after a restart of the services", async () => {
-    await using system = await alone(() => DistantSystem.start());
-    await rendezvousRestart(system);
-    await directoryRestart(system);
+    for (const fault of faults) await fault(system);
   });
 });

@@ -14,7 +14,8 @@ const LINKS = {
 
 /** Interface of device and client. */
 export const INTERFACE = "np0";
-export const GATEWAY: string = LINKS.device.gateway;
+/** Of the device's link. */
+export const SERVER_END: string = LINKS.device.gateway;
 
 /**
  * A whole system, its three machines in namespaces of their own: the server in the middle, a link to the device and one to
@@ -67,6 +68,10 @@ export class DistantSystem implements AsyncDisposable {
     this.stack = stack;
     this.#namespaces = namespaces;
     this.#owned = owned;
+  }
+
+  get server(): NetworkNamespace {
+    return this.#namespaces.server;
   }
 
   get device(): NetworkNamespace {

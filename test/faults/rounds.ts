@@ -1,7 +1,7 @@
 import { appendFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
+import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
-import type { RunningProcess } from "../support/processes.ts";
 import type { Stack } from "../support/stack.ts";
 
 /** What `npm run faults` asks for; undefined in `npm test`, where a few rounds must do. */
@@ -21,11 +21,15 @@ export interface Rounds extends Row {
   readonly most?: number;
 }
 
+/** How many rounds there are to be. */
+export function wanted({ few, most = Number.POSITIVE_INFINITY }: Pick<Rounds, "few" | "most">): number {
+  return Math.min(ASKED ?? few, most);
+}
+
 /** Runs a fault several times. `round` returns the ms that it took to come back; every one must keep the promise. */
 export async function repeat(rounds: Rounds, round: (index: number) => Promise<number>): Promise<void> {
-  const count = Math.min(ASKED ?? rounds.few, rounds.most ?? Number.POSITIVE_INFINITY);
   const times: number[] = [];
-  for (let index = 0; index < count; index++) times.push(await round(index));
+  for (let index = 0; index < wanted(rounds); index++) times.push(await round(index));
   report(rounds, times);
 }
 
@@ -76,7 +80,11 @@ export async function untilSaid(
   before: number,
   { since = performance.now(), timeoutMs = 40_000 }: { readonly since?: number; readonly timeoutMs?: number } = {},
 ): Promise<number> {
-  await expect.poll(() => timesSaid(said(), pattern), { timeout: timeoutMs, interval: 20 }).toBeGreaterThan(before);
+  const end = performance.now() + timeoutMs;
+  while (timesSaid(said(), pattern) <= before) {
+    if (performance.now() > end) throw new Error(`${String(pattern)} was not said in time:\n${said()}`);
+    await delay(20);
+  }
   return performance.now() - since;
 }
 
@@ -90,10 +98,4 @@ export function timesSaid(text: string, pattern: RegExp): number {
 
 export const ONLINE = /^online: /;
 export const OFFLINE = /^offline: /;
-export const LINK_UP = /"msg":"link up"/;
 export const LINK_DOWN = /"msg":"link down"/;
-
-/** Waits until the daemon is online once more than it was `before` times. */
-export function untilOnline(daemon: RunningProcess, before: number): Promise<number> {
-  return untilSaid(() => daemon.stdout, ONLINE, before);
-}
