@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import { UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
 import { joinByVeth } from "../support/namespaces.ts";
 import { type DistantSystem, INTERFACE, SERVER_END } from "./network.ts";
-import { alone, repeat, untilSshnpWorks } from "./rounds.ts";
+import { inTurn, OFFLINE, ONLINE, repeat, timesSaid, untilSaid, untilSshnpWorks } from "./rounds.ts";
 
 /**
  * The device's power goes: its packets stop, nobody says goodbye, its connections are forgotten there and stay open at the
@@ -16,7 +16,7 @@ export async function powerCut(system: DistantSystem): Promise<void> {
     const before = await system.linksAtDirectory();
     expect(before).toHaveLength(1);
     await cutPower(system);
-    return await alone(async () => {
+    return await inTurn(async () => {
       const since = performance.now();
       await deviceLink.mend();
       expect(await system.linksAtDirectory()).toEqual(before); // the stale one that a returning device must not stumble over
@@ -37,7 +37,7 @@ export async function powerCutWhileWaiting(system: DistantSystem): Promise<void>
     await cutPower(system);
     await using waiting = stack.client.start("sshnp", "--wait", ...stack.words("echo delivered"));
     await waiting.errorLine(/waiting for mygateway of @device: last seen /, { timeoutMs: 50_000 });
-    return await alone(async () => {
+    return await inTurn(async () => {
       const since = performance.now();
       await deviceLink.mend();
       await stack.startDaemon();
@@ -56,7 +56,7 @@ export async function powerCutWhileAsking(system: DistantSystem): Promise<void> 
     await cutPower(system);
     await using asking = stack.startSsh("echo answered");
     await delay(UNPAIRED_LEG_MS + 3_000);
-    return await alone(async () => {
+    return await inTurn(async () => {
       const since = performance.now();
       await deviceLink.mend();
       await stack.startDaemon();
@@ -85,13 +85,30 @@ export async function addressChange(system: DistantSystem): Promise<void> {
   // Noticed within 2 s, back within 5 s.
   await repeat({ fault: "IP change of the device", limitMs: 7_000, few: 3 }, async (round) => {
     const place = places[round % places.length] ?? second;
-    return await alone(async () => {
+    return await inTurn(async () => {
       for (const name of [INTERFACE, second.name]) await device.ip("address", "flush", "dev", name);
       const since = performance.now();
       await device.ip("address", "add", place.address, "dev", place.name);
       await device.ip("route", "add", "default", "via", place.gateway);
       return await untilSshnpWorks(stack, since);
     });
+  });
+}
+
+/** Another address comes while the line of the old one is dead: that is found out before any heartbeat is due. */
+export async function addressChangeOnDeadLine(system: DistantSystem): Promise<void> {
+  const { stack, device, deviceLink } = system;
+  const fault = "IP change on a dead line: the device logs it";
+  await repeat({ fault, limitMs: 8_000, few: 1, most: 4 }, async (round) => {
+    const wasOffline = timesSaid(stack.daemon.stdout, OFFLINE);
+    const wasOnline = timesSaid(stack.daemon.stdout, ONLINE);
+    await deviceLink.cut();
+    const since = performance.now();
+    await device.ip("address", "add", `10.4.0.${round + 1}/32`, "dev", "lo");
+    const ms = await untilSaid(() => stack.daemon.stdout, OFFLINE, wasOffline, { since });
+    await deviceLink.mend();
+    await untilSaid(() => stack.daemon.stdout, ONLINE, wasOnline);
+    return ms;
   });
 }
 

@@ -1,9 +1,15 @@
 import { describe, test } from "vitest";
-import { addressChange, powerCut, powerCutWhileAsking, powerCutWhileWaiting } from "./device.ts";
+import {
+  addressChange,
+  addressChangeOnDeadLine,
+  powerCut,
+  powerCutWhileAsking,
+  powerCutWhileWaiting,
+} from "./device.ts";
 import { badLines, halfOpen } from "./line.ts";
 import { CAN_FAKE_NETWORKS, DistantSystem } from "./network.ts";
-import { alone } from "./rounds.ts";
-import { directoryRestart, rendezvousRestart } from "./services.ts";
+import { inTurn } from "./rounds.ts";
+import { servicesKilled, servicesStopped } from "./services.ts";
 import { suspendedDaemon, suspendedDirectory, suspendedRendezvous } from "./suspend.ts";
 
 type Fault = (system: DistantSystem) => Promise<void>;
@@ -16,13 +22,17 @@ const SCENARIOS: readonly { readonly name: string; readonly faults: readonly Fau
   { name: "a line that is dead and looks alive", faults: [halfOpen] },
   { name: "a device without power that somebody waits for", faults: [powerCutWhileWaiting, powerCutWhileAsking] },
   { name: "lines that are slow and lossy", faults: [badLines] },
-  { name: "a device without power or with another address", faults: [powerCut, addressChange] },
-  { name: "services that end and are started again", faults: [rendezvousRestart, directoryRestart] },
+  {
+    name: "a device without power or with another address",
+    faults: [powerCut, addressChange, addressChangeOnDeadLine],
+  },
+  { name: "services that are stopped and started again", faults: servicesStopped },
+  { name: "services that are killed and started again", faults: servicesKilled },
 ];
 
 describe.skipIf(!CAN_FAKE_NETWORKS)("back in seconds", { timeout: 8 * 60_000 }, () => {
   test.concurrent.each(SCENARIOS)("after $name", async ({ faults }) => {
-    await using system = await alone(() => DistantSystem.start());
+    await using system = await inTurn(() => DistantSystem.start());
     for (const fault of faults) await fault(system);
   });
 });

@@ -4,7 +4,7 @@ import { expect } from "vitest";
 import type { LinkCondition } from "../support/slow-link.ts";
 import type { Stack } from "../support/stack.ts";
 import type { DistantSystem } from "./network.ts";
-import { alone, LINK_DOWN, OFFLINE, repeat, report, timesSaid, untilSaid, untilSshnpWorks, wanted } from "./rounds.ts";
+import { inTurn, LINK_DOWN, OFFLINE, repeat, report, timesSaid, untilSaid, untilSshnpWorks, wanted } from "./rounds.ts";
 
 /** The device's packets stop both ways, and nobody is told. */
 export async function halfOpen({ stack, deviceLink }: DistantSystem): Promise<void> {
@@ -21,7 +21,7 @@ export async function halfOpen({ stack, deviceLink }: DistantSystem): Promise<vo
       untilSaid(() => directory.stderr, LINK_DOWN, wasDown, { since }).then((ms) => atDirectory.push(ms)),
     ]);
     await delay(round * 2_500); // the longer it lasts, the rarer a kernel asks
-    return await alone(async () => {
+    return await inTurn(async () => {
       const mended = performance.now();
       await deviceLink.mend();
       return await untilSshnpWorks(stack, mended);

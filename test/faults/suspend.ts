@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
 import type { RunningProcess } from "../support/processes.ts";
 import type { DistantSystem } from "./network.ts";
-import { alone, LINK_DOWN, repeat, report, timesSaid, untilSaid, untilSshnpWorks } from "./rounds.ts";
+import { inTurn, LINK_DOWN, repeat, report, timesSaid, untilSaid, untilSshnpWorks } from "./rounds.ts";
 
 const SUSPENDED_MS = 60_000;
 const ONE_MINUTE = { limitMs: 5_000, few: 1, most: 3 };
@@ -66,7 +66,7 @@ async function expectBrokenOff(session: RunningProcess): Promise<void> {
 }
 
 function goOn(process_: RunningProcess, measure: (resumed: number) => Promise<number>): Promise<number> {
-  return alone(async () => {
+  return inTurn(async () => {
     process.kill(process_.pid, "SIGCONT");
     return await measure(performance.now());
   });
