@@ -13,7 +13,8 @@ export interface LinkKeeperOptions {
   readonly onLost: (error: unknown, wait: number) => void;
   /** A number from 0 to below 1. */
   readonly random: () => number;
-  readonly network: NetworkWatch;
+  /** Tells when what failed may work; without it a lost network is known by the heartbeat alone. */
+  readonly network?: NetworkWatch;
   readonly signal: AbortSignal;
 }
 
@@ -29,7 +30,7 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
   while (!signal.aborted) {
     const changed = new AbortController();
     let link: Link | undefined;
-    const forget = network.onChange((addresses) => {
+    const forget = network?.onChange((addresses) => {
       if (link === undefined) changed.abort(networkChanged());
       else link.networkChanged(addresses);
     });
@@ -50,7 +51,7 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
       await delay(wait, undefined, { signal: unlinked }).catch(() => {});
       if (changed.signal.aborted) backoff.reset();
     } finally {
-      forget();
+      forget?.();
     }
   }
 }

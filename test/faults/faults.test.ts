@@ -31,8 +31,11 @@ const SCENARIOS: readonly { readonly name: string; readonly faults: readonly Fau
 ];
 
 describe.skipIf(!CAN_FAKE_NETWORKS)("back in seconds", { timeout: 8 * 60_000 }, () => {
-  test.concurrent.each(SCENARIOS)("after $name", async ({ faults }) => {
-    await using system = await inTurn(() => DistantSystem.start());
-    for (const fault of faults) await fault(system);
-  });
+  test.concurrent.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))(
+    "after %s",
+    async (_, { faults }) => {
+      await using system = await inTurn(() => DistantSystem.start());
+      for (const fault of faults) await fault(system);
+    },
+  );
 });

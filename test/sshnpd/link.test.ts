@@ -29,7 +29,6 @@ test("it comes back after each loss, tells of each, and ends when another has ta
   const kept = keepLinked({
     signal: new AbortController().signal,
     random: () => 0,
-    network: new ChangingNetwork(),
     open: async () => {
       const link = links[attempts++];
       if (link instanceof Error || link === undefined) throw link ?? new Error("asked once too often");
@@ -49,7 +48,6 @@ test("it stops at once when told to: linked, and waiting to try again", async ()
     await keepLinked({
       signal: stop.signal,
       random: () => 0.999,
-      network: new ChangingNetwork(),
       open: async () => {
         if (waiting) throw offline;
         return linkThat(offline);
