@@ -15,27 +15,21 @@ import { suspendedDaemon, suspendedDirectory, suspendedRendezvous } from "./susp
 type Fault = (system: DistantSystem) => Promise<void>;
 
 // Each has a system of its own, and goes through its faults one after the other. What waits longest comes first.
-const SCENARIOS: readonly { readonly name: string; readonly faults: readonly Fault[] }[] = [
-  { name: "a device that slept", faults: [suspendedDaemon] },
-  { name: "a directory that slept", faults: [suspendedDirectory] },
-  { name: "a rendezvous that slept", faults: [suspendedRendezvous] },
-  { name: "a line that is dead and looks alive", faults: [halfOpen] },
-  { name: "a device without power that somebody waits for", faults: [powerCutWhileWaiting, powerCutWhileAsking] },
-  { name: "lines that are slow and lossy", faults: [badLines] },
-  {
-    name: "a device without power or with another address",
-    faults: [powerCut, addressChange, addressChangeOnDeadLine],
-  },
-  { name: "services that are stopped and started again", faults: servicesStopped },
-  { name: "services that are killed and started again", faults: servicesKilled },
+const SCENARIOS: readonly (readonly [string, readonly Fault[]])[] = [
+  ["a device that slept", [suspendedDaemon]],
+  ["a directory that slept", [suspendedDirectory]],
+  ["a rendezvous that slept", [suspendedRendezvous]],
+  ["a line that is dead and looks alive", [halfOpen]],
+  ["a device without power that somebody waits for", [powerCutWhileWaiting, powerCutWhileAsking]],
+  ["lines that are slow and lossy", [badLines]],
+  ["a device without power or with another address", [powerCut, addressChange, addressChangeOnDeadLine]],
+  ["services that are stopped and started again", servicesStopped],
+  ["services that are killed and started again", servicesKilled],
 ];
 
 describe.skipIf(!CAN_FAKE_NETWORKS)("back in seconds", { timeout: 8 * 60_000 }, () => {
-  test.concurrent.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))(
-    "after %s",
-    async (_, { faults }) => {
-      await using system = await inTurn(() => DistantSystem.start());
-      for (const fault of faults) await fault(system);
-    },
-  );
+  test.concurrent.each(SCENARIOS)("after %s", async (_, faults) => {
+    await using system = await inTurn(() => DistantSystem.start());
+    for (const fault of faults) await fault(system);
+  });
 });
