@@ -27,7 +27,7 @@ const SCENARIOS: readonly (readonly [string, readonly Fault[]])[] = [
   ["services that are killed and started again", servicesKilled],
 ];
 
-describe.skipIf(!CAN_FAKE_NETWORKS)("back in seconds", { timeout: 8 * 60_000 }, () => {
+describe.skipIf(!CAN_FAKE_NETWORKS)("back in seconds", { timeout: 15 * 60_000 }, () => {
   test.concurrent.each(SCENARIOS)("after %s", async (_, faults) => {
     await using system = await inTurn(() => DistantSystem.start());
     for (const fault of faults) await fault(system);

@@ -1,5 +1,4 @@
 import { appendFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
@@ -46,23 +45,16 @@ export function report({ fault, limitMs }: Row, times: readonly number[]): void 
   expect(kept, `${fault}: ${times.map(Math.round).join(", ")} ms`).toBe(times.length);
 }
 
-let free = availableParallelism();
-const waiting: (() => void)[] = [];
+let turn: Promise<unknown> = Promise.resolve();
 
 /**
- * Runs `action` when a processor is free for it: starts of systems and the moments after a fault take turns, while the
- * waits of all tests overlap.
+ * Runs `action` when no other one runs: starts of systems and the moments after a fault take turns, while the waits of all
+ * tests overlap. Two at once would measure each other.
  */
 export async function inTurn<T>(action: () => Promise<T>): Promise<T> {
-  if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
-  else free -= 1;
-  try {
-    return await action();
-  } finally {
-    const next = waiting.shift();
-    if (next === undefined) free += 1;
-    else next();
-  }
+  const mine = turn.then(action);
+  turn = mine.catch(() => {});
+  return await mine;
 }
 
 /** The ms from `since` until `sshnp` has brought a word through; it is run again and again until it does. */
