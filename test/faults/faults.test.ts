@@ -22,7 +22,8 @@ const SCENARIOS: readonly (readonly [string, readonly Fault[]])[] = [
   ["a line that is dead and looks alive", [halfOpen]],
   ["a device without power that somebody waits for", [powerCutWhileWaiting, powerCutWhileAsking]],
   ["lines that are slow and lossy", [badLines]],
-  ["a device without power or with another address", [powerCut, addressChange, addressChangeOnDeadLine]],
+  ["a device without power", [powerCut]],
+  ["a device with another address", [addressChange, addressChangeOnDeadLine]],
   ["services that are stopped and started again", servicesStopped],
   ["services that are killed and started again", servicesKilled],
 ];
