@@ -1,4 +1,5 @@
 import { appendFileSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
@@ -6,6 +7,9 @@ import type { Stack } from "../support/stack.ts";
 
 /** What `npm run faults` asks for; undefined in `npm test`, where a few rounds must do. */
 const ASKED: number | undefined = Number(process.env["SSHNP_FAULT_ROUNDS"]) || undefined;
+
+/** Added to each limit in `npm test`, beside which much else may run; `npm run faults` holds the promises themselves. */
+const BUSY_MS = ASKED === undefined ? 10_000 : 0;
 
 export interface Row {
   /** Of the table. */
@@ -38,11 +42,12 @@ export function report({ fault, limitMs }: Row, times: readonly number[]): void 
   const sorted = [...times].sort((a, b) => a - b);
   const [p50, max] = [sorted[Math.floor((sorted.length - 1) / 2)] ?? 0, sorted.at(-1) ?? 0];
   const kept = times.filter((ms) => ms <= limitMs).length;
-  const text = `p50 ${Math.round(p50)} ms, max ${Math.round(max)} ms, ${kept} of ${times.length} within ${limitMs} ms`;
-  process.stderr.write(`${fault}: ${text}\n`);
+  const found = `p50 ${Math.round(p50)} ms, max ${Math.round(max)} ms, ${kept} of ${times.length} within ${limitMs} ms`;
+  const load = `load ${(loadavg()[0] ?? 0).toFixed(1)} on ${availableParallelism()} processors`;
+  process.stderr.write(`${fault}: ${found} (${load})\n`);
   const file = process.env["SSHNP_FAULT_REPORT"];
   if (file !== undefined) appendFileSync(file, `${JSON.stringify({ fault, limitMs, times: times.map(Math.round) })}\n`);
-  expect(kept, `${fault}: ${times.map(Math.round).join(", ")} ms`).toBe(times.length);
+  for (const ms of times) expect(ms, `${fault}, ${load}`).toBeLessThanOrEqual(limitMs + BUSY_MS);
 }
 
 let turn: Promise<unknown> = Promise.resolve();

@@ -26,15 +26,17 @@ const CONNECT_AND_ECHO = `
     console.log(Math.min(...times));
   })();`;
 
-// Sends 4000 datagrams and prints how many come back.
+// Sends 2000 datagrams, twenty at a time, and prints how many come back.
 const COUNT_ECHOES = `
   const udp = require("node:dgram").createSocket("udp4");
   let back = 0;
   udp.on("message", () => (back += 1));
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   udp.bind(0, async () => {
-    for (let i = 0; i < 4000; i += 1) {
+    for (let i = 1; i <= 2000; i += 1) {
       udp.send("x".repeat(i % 1400), 7, "10.9.0.2");
-      if (i % 20 === 19) await new Promise((resolve) => setTimeout(resolve, 2));
+      const before = back;
+      if (i % 20 === 0) for (let waited = 0; waited < 15 && back < before + 20; waited += 1) await pause(2);
     }
     setTimeout(() => { console.log(back); udp.close(); }, 500);
   });`;
@@ -82,22 +84,23 @@ test.skipIf(!CAN_MAKE_NAMESPACES)("a slow link loses as many packets as asked fo
   await near.must(process.execPath, "-e", COUNT_ECHOES);
   const [before] = await link.counts();
   expect(before.dropped).toBe(0);
-  expect(before.passed).toBeGreaterThan(3900); // buffers of a busy machine may run over
+  expect(before.passed).toBeGreaterThan(1500); // 2000, but buffers of a busy machine may run over
 
   await link.set({ loss: 0.1 });
   const back = Number(await near.must(process.execPath, "-e", COUNT_ECHOES));
   const [there] = await link.counts();
-  const lost = there.dropped / (there.dropped + there.passed - before.passed);
-  expect(lost).toBeGreaterThan(0.08);
-  expect(lost).toBeLessThan(0.12);
-  expect(back / 4000).toBeGreaterThan(0.75); // 0.9 x 0.9 is 0.81
-  expect(back / 4000).toBeLessThan(0.84);
+  const passed = there.passed - before.passed;
+  const lost = there.dropped / (there.dropped + passed);
+  expect(lost).toBeGreaterThan(0.07);
+  expect(lost).toBeLessThan(0.13);
+  expect(back / passed).toBeGreaterThan(0.7); // 0.9
+  expect(back / passed).toBeLessThan(0.93);
 
   await link.cut();
   expect(Number(await near.must(process.execPath, "-e", COUNT_ECHOES))).toBe(0);
   await link.mend();
   await link.set({ loss: 0 });
-  expect(Number(await near.must(process.execPath, "-e", COUNT_ECHOES))).toBeGreaterThan(3800);
+  expect(Number(await near.must(process.execPath, "-e", COUNT_ECHOES))).toBeGreaterThan(1500);
 });
 
 test.skipIf(!CAN_MAKE_NAMESPACES)("programs run in a namespace and see its interfaces alone", async () => {
