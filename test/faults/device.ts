@@ -13,10 +13,10 @@ import { inTurn, OFFLINE, ONLINE, repeat, timesSaid, untilSaid, untilSshnpWorks 
 export async function powerCut(system: DistantSystem): Promise<void> {
   const { stack, deviceLink } = system;
   await repeat({ fault: "power cut, daemon started again", limitMs: 5_000, few: 3 }, async () => {
-    const before = await system.linksAtDirectory();
-    expect(before).toHaveLength(1);
-    await cutPower(system);
     return await inTurn(async () => {
+      const before = await system.linksAtDirectory();
+      expect(before).toHaveLength(1);
+      await cutPower(system);
       const since = performance.now();
       await deviceLink.mend();
       expect(await system.linksAtDirectory()).toEqual(before); // the stale one that a returning device must not stumble over
@@ -54,9 +54,11 @@ export async function powerCutWhileAsking(system: DistantSystem): Promise<void> 
   const { stack, deviceLink } = system;
   await repeat({ fault: "power cut with a plain sshnp outstanding", limitMs: 5_000, few: 1, most: 4 }, async () => {
     await cutPower(system);
+    const cut = performance.now();
     await using asking = stack.startSsh("echo answered");
-    await delay(UNPAIRED_LEG_MS + 3_000);
+    await delay(UNPAIRED_LEG_MS / 2); // a turn may be long in coming
     return await inTurn(async () => {
+      await delay(cut + UNPAIRED_LEG_MS + 4_000 - performance.now());
       const since = performance.now();
       await deviceLink.mend();
       await stack.startDaemon();
