@@ -31,6 +31,7 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
     const changed = new AbortController();
     let link: Link | undefined;
     const forget = network?.onChange((addresses) => {
+      backoff.reset();
       if (link === undefined) changed.abort(networkChanged());
       else link.networkChanged(addresses);
     });
@@ -49,7 +50,6 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
       const wait = backoff.after(error, linkedAt === undefined ? undefined : performance.now() - linkedAt);
       onLost(error, wait);
       await delay(wait, undefined, { signal: unlinked }).catch(() => {});
-      if (changed.signal.aborted) backoff.reset();
     } finally {
       forget?.();
     }

@@ -94,6 +94,32 @@ test("when the network changes it tries at once: an attempt is given up, a wait 
   expect(network.listeners).toBe(0);
 });
 
+test("however often the network changes, no wait grows for that", async () => {
+  const stop = new AbortController();
+  const network = new ChangingNetwork();
+  const waits: number[] = [];
+  await keepLinked({
+    signal: stop.signal,
+    random: () => 0.999,
+    network,
+    open: async () => {
+      const lost = new AbortController();
+      return {
+        ...linkThat(offline),
+        events: neverending(lost.signal),
+        networkChanged: () => lost.abort(offline), // from an address that is gone
+      };
+    },
+    onLinked: () => setImmediate(() => network.change()),
+    onEvent: () => {},
+    onLost: (_, wait) => {
+      waits.push(wait);
+      if (waits.length === 10) stop.abort();
+    },
+  });
+  expect(waits).toEqual(Array.from({ length: 10 }, () => 249));
+});
+
 class ChangingNetwork {
   readonly #changes = new EventEmitter();
 
