@@ -14,6 +14,7 @@ export async function powerCut(system: DistantSystem): Promise<void> {
   const { stack, deviceLink } = system;
   await repeat({ fault: "power cut, daemon started again", limitMs: 5_000, few: 3 }, async () => {
     return await inTurn(async () => {
+      await system.acknowledged(); // what is sent again after the cut would be answered with a reset
       const before = await system.linksAtDirectory();
       expect(before).toHaveLength(1);
       await cutPower(system);

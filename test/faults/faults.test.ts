@@ -9,7 +9,7 @@ import {
 import { badLines, halfOpen } from "./line.ts";
 import { CAN_FAKE_NETWORKS, DistantSystem } from "./network.ts";
 import { inTurn } from "./rounds.ts";
-import { servicesKilled, servicesStopped } from "./services.ts";
+import { directoryRestarts, rendezvousRestarts } from "./services.ts";
 import { suspendedDaemon, suspendedDirectory, suspendedRendezvous } from "./suspend.ts";
 
 type Fault = (system: DistantSystem) => Promise<void>;
@@ -23,9 +23,10 @@ const SCENARIOS: readonly (readonly [string, readonly Fault[]])[] = [
   ["a device without power that somebody waits for", [powerCutWhileWaiting, powerCutWhileAsking]],
   ["lines that are slow and lossy", [badLines]],
   ["a device without power", [powerCut]],
-  ["a device with another address", [addressChange, addressChangeOnDeadLine]],
-  ["services that are stopped and started again", servicesStopped],
-  ["services that are killed and started again", servicesKilled],
+  ["a device with another address", [addressChangeOnDeadLine, addressChange]],
+  ["services that are started again: a directory that was stopped", directoryRestarts.stopped],
+  ["services that are started again: a directory that was killed", directoryRestarts.killed],
+  ["services that are started again: a rendezvous", rendezvousRestarts],
 ];
 
 describe.skipIf(!CAN_FAKE_NETWORKS)("back in seconds", { timeout: 15 * 60_000 }, () => {

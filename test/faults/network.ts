@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { CAN_MAKE_NAMESPACES, NetworkNamespace } from "../support/namespaces.ts";
 import { SlowLink } from "../support/slow-link.ts";
 import { SERVER_PORTS, Stack, type StackOptions } from "../support/stack.ts";
@@ -80,9 +81,20 @@ export class DistantSystem implements AsyncDisposable {
 
   /** The sockets that the directory holds open to the device, as `ADDRESS:PORT` of the device. */
   async linksAtDirectory(): Promise<string[]> {
+    return (await this.#socketsAtDirectory()).flatMap((fields) => fields[3] ?? []);
+  }
+
+  /** Waits until the device's kernel has acknowledged all that the directory has sent it. */
+  async acknowledged(): Promise<void> {
+    const unsent = async (): Promise<boolean> => (await this.#socketsAtDirectory()).some((fields) => fields[1] !== "0");
+    while (await unsent()) await delay(20);
+  }
+
+  /** Of `ss`: bytes to be read, bytes not acknowledged, own end, the device's end. */
+  async #socketsAtDirectory(): Promise<string[][]> {
     const filter = `sport = :${SERVER_PORTS.directory} and dst 10.1.0.0/24`;
     const lines = await this.#namespaces.server.must("ss", "-Htn", "state", "established", filter);
-    return lines.split("\n").flatMap((line) => line.trim().split(/\s+/)[3] ?? []);
+    return lines.split("\n").flatMap((line) => (line === "" ? [] : [line.trim().split(/\s+/)]));
   }
 
   /** Takes all connections of the device away from its kernel, as a power cut does. */

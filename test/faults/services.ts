@@ -14,7 +14,7 @@ function directoryRestart(signal: NodeJS.Signals): (system: DistantSystem) => Pr
       const [wasOnline, wasOffline] = [timesSaid(daemon.stdout, ONLINE), timesSaid(daemon.stdout, OFFLINE)];
       await stack.directory.kill(signal);
       await untilSaid(() => daemon.stdout, OFFLINE, wasOffline);
-      await delay((round % 4) * 1_500); // the longer it is away, the rarer the device asks
+      await delay((round % 3) * 1_500); // the longer it is away, the rarer the device asks
       return await inTurn(async () => {
         await stack.startDirectory();
         const since = performance.now();
@@ -40,5 +40,8 @@ function rendezvousRestart(signal: NodeJS.Signals): (system: DistantSystem) => P
 
 type Faults = readonly ((system: DistantSystem) => Promise<void>)[];
 
-export const servicesStopped: Faults = [rendezvousRestart("SIGTERM"), directoryRestart("SIGTERM")];
-export const servicesKilled: Faults = [rendezvousRestart("SIGKILL"), directoryRestart("SIGKILL")];
+export const directoryRestarts: Record<"stopped" | "killed", Faults> = {
+  stopped: [directoryRestart("SIGTERM")],
+  killed: [directoryRestart("SIGKILL")],
+};
+export const rendezvousRestarts: Faults = [rendezvousRestart("SIGTERM"), rendezvousRestart("SIGKILL")];
