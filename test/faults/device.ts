@@ -14,16 +14,23 @@ export async function powerCut(system: DistantSystem): Promise<void> {
   const { stack, deviceLink } = system;
   await repeat({ fault: "power cut, daemon started again", limitMs: 5_000, few: 3 }, async () => {
     return await inTurn(async () => {
-      await system.acknowledged(); // what is sent again after the cut would be answered with a reset
-      const before = await system.linksAtDirectory();
-      expect(before).toHaveLength(1);
-      await cutPower(system);
-      const since = performance.now();
-      await deviceLink.mend();
-      expect(await system.linksAtDirectory()).toEqual(before); // the stale one that a returning device must not stumble over
-      const [ms] = await Promise.all([untilSshnpWorks(stack, since), stack.startDaemon()]);
-      expect(await system.linksAtDirectory()).toHaveLength(1);
-      return ms;
+      for (let attempt = 1; ; attempt++) {
+        await system.acknowledged();
+        const before = await system.linksAtDirectory();
+        expect(before).toHaveLength(1);
+        await cutPower(system);
+        const since = performance.now();
+        await deviceLink.mend();
+        const stale = await system.linksAtDirectory();
+        if (stale.length === 0 && attempt < 3) {
+          await stack.startDaemon(); // a heartbeat was under way: sent again after the cut, it was answered with a reset
+          continue;
+        }
+        expect(stale).toEqual(before); // what a returning device must not stumble over
+        const [ms] = await Promise.all([untilSshnpWorks(stack, since), stack.startDaemon()]);
+        expect(await system.linksAtDirectory()).toHaveLength(1);
+        return ms;
+      }
     });
   });
 }
