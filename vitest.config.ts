@@ -6,6 +6,7 @@ const config: ViteUserConfig = {
     setupFiles: ["test/support/stop-processes.ts"],
     // Real processes on two busy cores; a wait that ends earlier would only make tests fail at random.
     testTimeout: 60_000,
+    maxConcurrency: 10, // tests of faults wait most of their time
     hookTimeout: 60_000,
     expect: { poll: { timeout: 20_000 } },
   },

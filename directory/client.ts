@@ -14,6 +14,7 @@ import type { Link, LinkOptions } from "./client/link.ts";
 import { refusalError } from "./client/refusal-error.ts";
 
 export type { Link, LinkEvent } from "./client/link.ts";
+export { NobodyThereError } from "./client/nobody-there.ts";
 export { refusalError } from "./client/refusal-error.ts";
 
 export interface DirectoryClientOptions {

@@ -43,6 +43,7 @@ export const WEBSOCKET_MESSAGE_BYTES = 64 * 1024; // of a leg over WebSocket; be
 export const LEG_PONGS = 16; // answers to pings that wait for their reader, on a leg or link over WebSocket
 export const BACKLOG = 4_096; // connections that the kernel completes while a service is busy: all ends of a herd that comes back at once
 export const REPORT_MS = 15_000; // between two reports of a rendezvous; after 45 s of silence no new ticket names it
+export const REPORT_RETRY_MS = 2_000; // after a report that failed: rendezvous are few, and without them nobody connects
 export const FIRST_REPORT_MS = 3_000; // that a start waits for the directory, so that its first ticket has the new boot
 export const REPORT_TIMEOUT_MS = 10_000; // for the answer to one report
 export const KEY_LIST_GAP_MS = 2_000; // between two questions for a key list that unknown tickets cause; below HELLO_MS
@@ -91,6 +92,10 @@ export const UNLISTED_REQUESTS_PER_SECOND = 10; // of clients that are not let i
 export const CLOCK_OFF_MS = 10 * 60_000; // a clock that differs more from the directory's is not used
 export const RECONNECT_FIRST_MS = 250; // the first try to come back to the directory is within this time
 export const RECONNECT_MS = 30_000; // and later ones, each at a random moment of a span that doubles up to this
+export const RECONNECT_ABSENT_MS = 2_000; // or to this, while nobody is there to be burdened; with a session after it below 5 s
+export const LINK_LASTED_MS = 5_000; // a link that lasted so long is no failure of the one before
+export const NETWORK_POLL_MS = 2_000; // between two looks at this machine's own addresses, about 0.1 ms each
+export const SLEPT_MS = 5_000; // a look that comes so much late means that the machine was asleep
 
 // Members
 export const ACTIVATION_MS = 2 * 60_000; // for the directory's part: two requests on a bad line, and a nonce's life
@@ -98,6 +103,7 @@ export const CLIENT_BINDING_MS = 365 * 24 * 60 * 60_000; // a client's binding l
 
 // Directory: its users' side
 export const DIRECTORY_CONNECT_MS = 10_000; // TCP, TLS and the WebSocket upgrade on a bad mobile link
+export const REDIAL_MS = 2_000; // between two attempts to connect a link while nothing answers; a SYN or two each, 100 B
 export const DIRECTORY_SILENCE_MS = 2.5 * KEEPALIVE_MS; // an answer without any byte for so long is dead
 export const LINK_EVENTS = 256; // notifications that wait for a busy device; more are a directory gone mad
 
@@ -144,7 +150,8 @@ export const LINK_HELLO_MS = 5_000; // for the hello of a new link to come
 export const LINK_HELLO_BYTES = 4 * 1024; // sealed, of a hello that may have to wait for its turn; with LINK_NAMES of the longest names 2,400 B
 export const HELLOS_AT_ONCE = 128; // being judged, a millisecond each; all others wait, and requests are answered in between
 export const LINK_PING_MS = 20_000; // between the directory's pings on a link: 0.6 MB a day
-export const LINK_SILENCE_MS = 30_000; // without a sign of life for so long, either side counts a link as dead
+export const LINK_SILENCE_MS = 28_000; // without a sign of life for so long, either side counts a link as dead; known within 30 s on a busy machine too
+export const LINK_PROBE_MS = 4_000; // for a sign of life after the network has changed: a bad mobile link, and one packet lost
 export const LINK_MESSAGE_BYTES = 64 * 1024; // one WebSocket message; ws would take 100 MiB
 export const LINK_FRAGMENTS = 16; // of one WebSocket message; ws would take 16,384
 export const LINK_BUFFERED_CHUNKS = 64; // unparsed reads of one WebSocket; ws would take 262,144

@@ -6,7 +6,13 @@ import { DeniedError, SecurityError, SetupError, SshnpError } from "../keys/erro
 import type { Secret } from "../keys/secret.ts";
 import type { DirectoryAddress } from "../protocol/directory-address.ts";
 import type { VerifiedKeyList } from "../protocol/key-list.ts";
-import { FIRST_REPORT_MS, KEY_LIST_MARGIN_MS, REPORT_MS, REPORT_TIMEOUT_MS } from "../protocol/limits.ts";
+import {
+  FIRST_REPORT_MS,
+  KEY_LIST_MARGIN_MS,
+  REPORT_MS,
+  REPORT_RETRY_MS,
+  REPORT_TIMEOUT_MS,
+} from "../protocol/limits.ts";
 import { DataFolder } from "./data-folder.ts";
 import { type HostPort, publicAddresses } from "./host-port.ts";
 import { KeyListRefresh } from "./key-list-refresh.ts";
@@ -83,45 +89,58 @@ export async function serveRendezvous(
   };
 
   if (!isActivated && secret !== undefined) await activate(secret);
-  await firstReport(() => report(FIRST_REPORT_MS), secret && (() => activate(secret)), log, signal);
+  const isHeard = await firstReport(() => report(FIRST_REPORT_MS), secret && (() => activate(secret)), log, signal);
   options.onServing(addresses[0] ?? "");
   log.info({ addresses }, "rendezvous serves");
-  await keepReporting(() => report(REPORT_TIMEOUT_MS), refresh, log, signal);
+  await keepReporting(() => report(REPORT_TIMEOUT_MS), { isHeard, refresh, log, signal });
   log.info("rendezvous ends");
 }
 
-/** Who is not known to the directory any more may be activated again. */
+/** Whether the directory has taken it. Who is not known there any more may be activated again. */
 async function firstReport(
   report: () => Promise<void>,
   activate: (() => Promise<void>) | undefined,
   log: Logger,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   try {
     await report();
+    return true;
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof DeniedError && activate !== undefined) {
       await activate();
       await report();
+      return true;
     } else if (error instanceof DeniedError || error instanceof SecurityError) {
       throw error;
     } else {
       log.warn(reasonOf(error), "the directory does not answer; serving without it");
+      return false;
     }
   }
 }
 
 async function keepReporting(
   report: () => Promise<void>,
-  refresh: KeyListRefresh,
-  log: Logger,
-  signal: AbortSignal,
+  {
+    isHeard: wasHeard,
+    refresh,
+    log,
+    signal,
+  }: {
+    readonly isHeard: boolean;
+    readonly refresh: KeyListRefresh;
+    readonly log: Logger;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
-  let isHeard = true;
+  let isHeard = wasHeard;
   while (!signal.aborted) {
-    // Spread, so that many that were started together do not report together.
-    await delay(REPORT_MS * (0.8 + 0.2 * Math.random()), undefined, { signal }).catch(ignore);
+    // Spread, so that many that were started together do not report together. A directory that comes back may have forgotten
+    // when this one was heard last, and names it to nobody before it hears it again.
+    const wait = (isHeard ? REPORT_MS : REPORT_RETRY_MS) * (0.8 + 0.2 * Math.random());
+    await delay(wait, undefined, { signal }).catch(ignore);
     if (signal.aborted) return;
     try {
       await report();

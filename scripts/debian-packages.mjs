@@ -7,6 +7,7 @@ import { run, SetUpError } from "./run.mjs";
 const PACKAGES = {
   age: "age",
   haproxy: "haproxy",
+  ip: "iproute2",
   ps: "procps",
   socat: "socat",
   ss: "iproute2",
@@ -24,7 +25,7 @@ const SERVICES = { haproxy: "haproxy", "openssh-server": "ssh" };
  * @param {{ signal: AbortSignal }} options
  */
 export async function installDebianPackages(commands, { signal }) {
-  const missing = commands.filter((command) => !isThere(command)).map((command) => PACKAGES[command]);
+  const missing = [...new Set(commands.filter((command) => !isThere(command)).map((command) => PACKAGES[command]))];
   if (missing.length === 0) return;
   const install = ["apt-get", "install", "--no-install-recommends", ...missing].join(" ");
   if (process.getuid?.() !== 0 || !isThere("apt-get")) {

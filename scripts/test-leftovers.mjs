@@ -1,4 +1,5 @@
-// What tests could not clean up themselves, because they were killed: processes and ordinary users of the run.
+// What tests could not clean up themselves, because they were killed: processes of the run, with which its network namespaces
+// go, and ordinary users.
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { SecurityError } from "../keys/errors.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { SecurityError, UnavailableError } from "../keys/errors.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
 import { askPassphrase } from "../keys/passphrase.ts";
 import { readPins } from "../keys/peer-files.ts";
+import { REPOST_MS } from "../protocol/limits.ts";
 import { judgePeer } from "../protocol/peers.ts";
 import { SessionInitiator } from "../protocol/session/initiator.ts";
 import { loadKem, loadSuite } from "../protocol/suite/load.ts";
@@ -50,7 +52,9 @@ export async function connect(destination: Destination, surroundings: Surroundin
   let claim =
     rememberedDevice(suite, known, device, given, directory.now()) ??
     (await lookUpDevice(directory.client, keys.x25519, { attempt, self, device }, { signal, progress }));
-  for (let asked = 1; ; asked++) {
+  const waitUntil = performance.now() + waitSeconds * 1000;
+  let hasNewBinding = false;
+  for (;;) {
     const judged = judgePeer(suite, claim, { known, given }, directory.now());
     const initiator = new SessionInitiator(
       { suite, kem, random },
@@ -66,6 +70,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
     const { sid, legKey, prologue, message1 } = initiator;
     const failed = new AbortController();
     let leg: Promise<Leg> | undefined;
+    let dial: (() => Promise<Leg>) | undefined;
     let dials = 0;
     const giveUp = (reason: unknown): void => {
       failed.abort(reason);
@@ -75,24 +80,27 @@ export async function connect(destination: Destination, surroundings: Surroundin
       const outcome = await requestSession(
         directory.client,
         keys.x25519,
-        { attempt, sid, prologue, message1, waitSeconds },
+        { attempt, sid, prologue, message1, waitSeconds: secondsUntil(waitUntil) },
         {
           signal,
           progress,
           onTicket: async (frame) => {
             const ticket = await directory.checkTicket(frame, { sid, legKey: legKey.publicKey }, signal);
-            leg = dialLeg({
-              ...{ suite, sid, legKey, ticket: frame.ticket, entries: ticket.entries, role: "client" },
-              nextDial: () => ++dials,
-              allowPrivate: directory.isPrivate,
-              signal: AbortSignal.any([signal, failed.signal]),
-            });
+            dial = () =>
+              dialLeg({
+                ...{ suite, sid, legKey, ticket: frame.ticket, entries: ticket.entries, role: "client" },
+                nextDial: () => ++dials,
+                allowPrivate: directory.isPrivate,
+                signal: AbortSignal.any([signal, failed.signal]),
+              });
+            leg = dial();
             leg.catch(() => {}); // told when it is needed
           },
         },
       );
       if (outcome.kind === "statements") {
-        if (asked === 2) throw new SecurityError("E_STATEMENT", "The directory does not take its own statements.");
+        if (hasNewBinding) throw new SecurityError("E_STATEMENT", "The directory does not take its own statements.");
+        hasNewBinding = true;
         progress.step("the device has a newer binding; asking again");
         giveUp(undefined);
         claim = { ...claim, nameStatement: outcome.name, binding: outcome.binding };
@@ -110,15 +118,37 @@ export async function connect(destination: Destination, surroundings: Surroundin
         );
       }
       if (userKey !== undefined) reportKey(progress, userKey, payload.keyTaken, attempt);
-      if (leg === undefined) throw new SecurityError("E_TICKET", "The directory gave no ticket.");
+      if (leg === undefined || dial === undefined) {
+        throw new SecurityError("E_TICKET", "The directory gave no ticket.");
+      }
+      if (!(await isAlive(leg))) {
+        progress.step("the connection to the rendezvous did not last until the device answered; making it anew");
+        leg = dial();
+      }
       const dialled = await leg;
-      if (dialled.socket.destroyed) await dialled.joined; // which tells why it did not last until the device's answer
       return openSession(suite, attempt, { keys: sessionKeys, limits: payload.limits }, dialled, progress);
     } catch (error) {
       giveUp(error);
-      throw error;
+      const hasGone = error instanceof UnavailableError && error.code === "E_OFFLINE";
+      if (!hasGone || secondsUntil(waitUntil) === 0) throw error;
+      // The directory took it for present and asked it in vain; by now it knows, and keeps the next request.
+      progress.step("the device has gone; waiting for it");
+      await delay(REPOST_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
+}
+
+/** Whole seconds, rounded up; 0 when that moment has passed. */
+function secondsUntil(moment: number): number {
+  return Math.max(0, Math.ceil((moment - performance.now()) / 1000));
+}
+
+/** Whether a leg has lasted until now. A device that was away for a while answers after its client's leg has given up. */
+async function isAlive(leg: Promise<Leg>): Promise<boolean> {
+  return await leg.then(
+    ({ socket }) => !socket.destroyed,
+    () => false,
+  );
 }
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));

@@ -16,6 +16,7 @@ import { HostKeys } from "./host-keys.ts";
 import { keepLinked } from "./link.ts";
 import { createLog, type Log, logError } from "./log.ts";
 import { announceMember, findMember, noKeysIn, type OwnMember } from "./member.ts";
+import { watchNetwork } from "./network-watch.ts";
 import { OwnDirectory } from "./own-directory.ts";
 import { Requests } from "./requests.ts";
 import { takeRunningLock } from "./running-lock.ts";
@@ -110,14 +111,15 @@ async function keepOnline({ own, folder, directory, clients, requests, log, sign
   await keepLinked({
     signal,
     random: Math.random,
-    open: async () => {
+    network: watchNetwork(),
+    open: async (attempt) => {
       if (isPending) {
-        await announceMember(folder, own, client, { signal });
+        await announceMember(folder, own, client, { signal: attempt });
         isPending = false;
         tellMade(own);
       }
       const hello = { name, member, version: VERSION, names: await clients.unresolved() };
-      return await openLink({ client, sender, hello, signal });
+      return await openLink({ client, sender, hello, signal: attempt });
     },
     onLinked: (link) => {
       current = link;

@@ -1,52 +1,59 @@
-import { DeniedError, PeerError, SecurityError, SetupError } from "../keys/errors.ts";
-import type { Link, LinkEvent } from "../directory/client.ts";
-import { RECONNECT_FIRST_MS, RECONNECT_MS } from "../protocol/limits.ts";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Link, LinkEvent } from "../directory/client.ts";
+import { DeniedError, PeerError, SecurityError, SetupError, UnavailableError } from "../keys/errors.ts";
+import { Backoff } from "./backoff.ts";
+import type { NetworkWatch } from "./network-watch.ts";
 
 export interface LinkKeeperOptions {
-  /** One attempt, up to the directory's welcome. */
-  readonly open: () => Promise<Link>;
+  /** One attempt, up to the directory's welcome; `signal` ends it, and the link after it. */
+  readonly open: (signal: AbortSignal) => Promise<Link>;
   readonly onLinked: (link: Link) => void;
   readonly onEvent: (event: LinkEvent, link: Link) => void;
   /** The link, or an attempt at one, has failed; the next attempt follows after `wait` ms. */
   readonly onLost: (error: unknown, wait: number) => void;
   /** A number from 0 to below 1. */
   readonly random: () => number;
+  /** Tells when what failed may work; without it a lost network is known by the heartbeat alone. */
+  readonly network?: NetworkWatch;
   readonly signal: AbortSignal;
 }
 
 /**
- * Keeps a link to the directory until `signal` is aborted, then resolves. After a loss it comes back at a random moment
- * of a span that begins with RECONNECT_FIRST_MS and doubles up to RECONNECT_MS (full jitter), so that a directory that
- * was away is not met by all its devices at once. A link that lasted begins anew with the first span.
+ * Keeps a link to the directory until `signal` is aborted, then resolves. After a loss it comes back when its Backoff says
+ * so, and at once when the network has changed: what failed before then failed on another network.
  * @throws what isFinal tells.
  */
 export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
-  const { open, onLinked, onEvent, onLost, random, signal } = options;
-  let failures = 0;
+  const { open, onLinked, onEvent, onLost, random, network, signal } = options;
+  const backoff = new Backoff(random);
   let wasLinked = false;
   while (!signal.aborted) {
-    let linkedAt = Number.POSITIVE_INFINITY;
+    const changed = new AbortController();
+    let link: Link | undefined;
+    const forget = network?.onChange((addresses) => {
+      backoff.reset();
+      if (link === undefined) changed.abort(networkChanged());
+      else link.networkChanged(addresses);
+    });
+    const unlinked = AbortSignal.any([signal, changed.signal]);
+    let linkedAt: number | undefined;
     try {
-      const link = await open();
+      link = await open(unlinked);
       linkedAt = performance.now();
       wasLinked = true;
       onLinked(link);
       for await (const event of link.events) onEvent(event, link);
     } catch (error) {
+      link = undefined;
       if (signal.aborted) return;
       if (isFinal(error, wasLinked)) throw error;
-      if (performance.now() - linkedAt >= RECONNECT_MS) failures = 0;
-      const wait = reconnectDelay(failures++, random());
+      const wait = backoff.after(error, linkedAt === undefined ? undefined : performance.now() - linkedAt);
       onLost(error, wait);
-      await delay(wait, undefined, { signal }).catch(() => {});
+      await delay(wait, undefined, { signal: unlinked }).catch(() => {});
+    } finally {
+      forget?.();
     }
   }
-}
-
-/** Milliseconds until the next attempt after `failures` in a row, `random` from 0 to below 1. */
-export function reconnectDelay(failures: number, random: number): number {
-  return Math.floor(random * Math.min(RECONNECT_MS, RECONNECT_FIRST_MS * 2 ** Math.min(failures, 16)));
 }
 
 /**
@@ -58,4 +65,8 @@ export function isFinal(error: unknown, wasLinked: boolean): boolean {
   if (wasLinked) return false;
   if (error instanceof PeerError) return error.code === "E_VERSION";
   return error instanceof DeniedError || error instanceof SecurityError || error instanceof SetupError;
+}
+
+function networkChanged(): UnavailableError {
+  return new UnavailableError("E_DIRECTORY", "This machine's network has changed.", { next: "Nothing is to be done." });
 }

@@ -8,11 +8,9 @@ import type { DirectoryAddress } from "../../protocol/directory-address.ts";
 import type { VerifiedKeyList } from "../../protocol/key-list.ts";
 import {
   DIRECTORY_CONNECT_MS,
-  LINK_BUFFERED_CHUNKS,
   LINK_EVENTS,
-  LINK_FRAGMENTS,
   LINK_HELLO_MS,
-  LINK_MESSAGE_BYTES,
+  LINK_PROBE_MS,
   LINK_SILENCE_MS,
 } from "../../protocol/limits.ts";
 import {
@@ -29,7 +27,9 @@ import { type Freshness, sealMessage } from "../../protocol/sealed-message.ts";
 import { LINK_CLOSE } from "../link-close.ts";
 import { type LinkMessage, LinkOpener, LinkSealer } from "../link-sealing.ts";
 import { EventQueue } from "./event-queue.ts";
-import { reportCertificate, routeUrl, unreachable } from "./http-exchange.ts";
+import { reportCertificate, unreachable } from "./http-exchange.ts";
+import { openLinkSocket } from "./link-socket.ts";
+import { NobodyThereError } from "./nobody-there.ts";
 import { refusalError } from "./refusal-error.ts";
 
 export type LinkEvent =
@@ -49,6 +49,11 @@ export interface Link {
   /** The IP address at which the directory was reached, as Node prints it; undefined when the socket broke at once. */
   readonly remoteAddress: string | undefined;
   answer(answer: Answer): void;
+  /**
+   * To be told when this machine's addresses have changed, or it has slept: ends the link at once where its own address is not
+   * among `addresses` any more, else when the directory gives no sign of life within LINK_PROBE_MS.
+   */
+  networkChanged(addresses: ReadonlySet<string>): void;
   close(): void;
 }
 
@@ -85,19 +90,7 @@ export async function openLink(options: LinkOptions): Promise<Link> {
 }
 
 async function dial(options: LinkOptions, keyList: VerifiedKeyList): Promise<Link | "unknown-sealing-key"> {
-  const { client, signal } = options;
-  const { WebSocket: Socket } = await import("ws");
-  signal.throwIfAborted();
-  const url = routeUrl(client.address.url, "/v1/link");
-  url.protocol = url.protocol.replace("http", "ws");
-  const socket = new Socket(url, {
-    perMessageDeflate: false,
-    maxPayload: LINK_MESSAGE_BYTES,
-    maxFragments: LINK_FRAGMENTS,
-    maxBufferedChunks: LINK_BUFFERED_CHUNKS,
-    handshakeTimeout: DIRECTORY_CONNECT_MS,
-    rejectUnauthorized: false,
-  });
+  const socket = await openLinkSocket(options.client.address.url, options.signal);
   return await new Promise((resolve, reject) => {
     new DeviceLink(socket, options, keyList, { resolve, reject });
   });
@@ -113,6 +106,8 @@ class DeviceLink implements Link {
   readonly #epoch: Uint8Array;
   readonly #opener: LinkOpener;
   #remoteAddress: string | undefined;
+  #localAddress: string | undefined;
+  #probe: NodeJS.Timeout | undefined;
   #silence: NodeJS.Timeout;
   #keyList: VerifiedKeyList;
   #sealer: LinkSealer | undefined;
@@ -137,10 +132,12 @@ class DeviceLink implements Link {
     options.signal.addEventListener("abort", abort, { once: true });
     socket.on("upgrade", ({ socket: stream }) => {
       this.#remoteAddress = stream.remoteAddress;
+      this.#localAddress = stream.localAddress;
       if (address.url.protocol === "https:") reportCertificate(stream as TLSSocket, address.url, warn);
     });
     socket.on("open", () => this.#hello({ kind: "time", time: options.client.directoryTime }));
     socket.on("ping", () => this.#heard());
+    socket.on("pong", () => this.#heard());
     socket.on("message", (data, isBinary) => this.#message(isBinary ? data : undefined));
     socket.on("unexpected-response", (_request, response) =>
       this.#end(responseError(address.url, response.statusCode)),
@@ -149,6 +146,7 @@ class DeviceLink implements Link {
     socket.on("close", (code) => {
       options.signal.removeEventListener("abort", abort);
       clearTimeout(this.#silence);
+      clearTimeout(this.#probe);
       if (code === LINK_CLOSE.unknownSealingKey && this.#sealer === undefined) opened.resolve("unknown-sealing-key");
       this.#cut("closed the link");
     });
@@ -163,6 +161,15 @@ class DeviceLink implements Link {
     if (this.#sealer !== undefined && this.#socket.readyState === this.#socket.OPEN) {
       this.#socket.send(this.#sealer.seal({ type, body }));
     }
+  }
+
+  networkChanged(addresses: ReadonlySet<string>): void {
+    if (this.#localAddress !== undefined && !addresses.has(this.#localAddress)) {
+      return this.#cut("was reached from an address that this machine has no more");
+    }
+    if (this.#probe !== undefined || this.#socket.readyState !== this.#socket.OPEN) return;
+    this.#probe = setTimeout(() => this.#cut("is silent since the network has changed"), LINK_PROBE_MS);
+    this.#socket.ping();
   }
 
   close(): void {
@@ -249,6 +256,8 @@ class DeviceLink implements Link {
 
   /** Something came: the line lives. */
   #heard(): void {
+    clearTimeout(this.#probe);
+    this.#probe = undefined;
     if (this.#sealer !== undefined) this.#silence.refresh();
   }
 
@@ -271,7 +280,9 @@ class DeviceLink implements Link {
 function responseError(base: URL, status: number | undefined): UnavailableError {
   if (status === 429) return new UnavailableError("E_RATE", "Too many connections from this address.");
   if (status === 503) return new UnavailableError("E_BUSY", "The directory is busy.");
+  const isProxyAlone = status === 502 || status === 504;
   return new UnavailableError("E_DIRECTORY", `${base.origin} answers, but takes no link (status ${status}).`, {
     next: "Check the address; a proxy in between must pass WebSockets to /v1/link on.",
+    ...(isProxyAlone && { cause: new NobodyThereError(`status ${status}`) }),
   });
 }

@@ -159,6 +159,19 @@ test("a device that answers no ping is gone after half a minute, one that does s
   lively.socket.terminate();
 });
 
+test("a device whose network has changed keeps a link that is answered, and leaves one from an address that it lost", async () => {
+  const link = await TestLink.open(world, device);
+  link.link.networkChanged(new Set(["127.0.0.1", "192.0.2.1"]));
+  const message = sessionMessage(client, device);
+  const frames = send(world, client, message);
+  await next(frames, "ticket");
+  expect((await link.notified()).prologue.sid).toEqual(message.sid);
+  link.link.answer({ sid: message.sid, code: "E_BUSY", labels: [] });
+  expect((await rest(frames)).at(-1)).toMatchObject({ type: "deviceCode", code: "E_BUSY" });
+  link.link.networkChanged(new Set(["192.0.2.1"]));
+  expect(await link.end()).toMatchObject({ code: "E_DIRECTORY" });
+});
+
 test("whoever connects and says no hello is gone after five seconds", async () => {
   const mute = await connectRaw(world);
   clock.advance(6000);

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { STRANGERS } from "../../protocol/limits.ts";
+import { BACKLOG, STRANGERS } from "../../protocol/limits.ts";
 import { Strangers } from "../../directory/strangers.ts";
 
 let server: Server;
@@ -10,7 +10,8 @@ const accepted: Socket[] = [];
 const dialled: Socket[] = [];
 beforeEach(async () => {
   strangers = new Strangers(20);
-  server = createServer((socket) => accepted.push(socket.on("error", () => {}))).listen(0, "127.0.0.1");
+  server = createServer((socket) => accepted.push(socket.on("error", () => {})));
+  server.listen({ port: 0, host: "127.0.0.1", backlog: BACKLOG });
   await once(server, "listening");
 });
 afterEach(() => {

@@ -88,15 +88,15 @@ export class World implements AsyncDisposable {
     this.#store = undefined;
   }
 
-  /** Starts it again, on another port. */
-  async resume(): Promise<void> {
+  /** Starts it again, on another port if none is given. */
+  async resume(port = 0): Promise<void> {
     this.#store = await Store.open(join(this.data.path, "store"));
     this.#directory = await startDirectory({
       suite,
       random,
       folder: this.data,
       store: this.#store,
-      listen: { host: "127.0.0.1", port: 0 },
+      listen: { host: "127.0.0.1", port },
       maxConnections: 1000,
       log: pino({ level: "fatal" }),
       ...this.#options,

@@ -9,7 +9,7 @@ import { activationKey } from "../../keys/activation-key.ts";
 import { hex } from "../../keys/bytes.ts";
 import { Secret } from "../../keys/secret.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
-import { KEY_LIST_GAP_MS } from "../../protocol/limits.ts";
+import { KEY_LIST_GAP_MS, REPORT_MS } from "../../protocol/limits.ts";
 import { RENDEZVOUS_ACTIVATION } from "../../protocol/messages/activation.ts";
 import { encodeSignedText } from "../../protocol/messages/link.ts";
 import type { TicketEntry } from "../../protocol/ticket.ts";
@@ -55,6 +55,19 @@ test("after a restart it serves legs while its directory is away, and replays fr
     message: expect.stringContaining("before"),
   });
   for (const { socket } of [client, device]) socket.destroy();
+});
+
+test("a directory that comes back is told at once where its rendezvous is", async () => {
+  await using world = await World.start();
+  const data = join(world.folder.path, "rz");
+  await (await start(world, { data, secret: await newSecret(world) })).stop();
+  const { address } = world;
+  await world.pause();
+  await using service = await start(world, { data, address });
+  await world.resume(Number(address.url.port));
+  const offered = (): unknown => world.directory.registry.offer(Date.now()).entries[0]?.addresses[0];
+  await expect.poll(offered, { timeout: REPORT_MS / 2 }).toBe(service.address); // without that haste it takes 12 s at least
+  await expect.poll(() => service.messages()).toContain("the directory answers again");
 });
 
 test("a ticket key that the directory has changed to is asked for when the first ticket under it comes", async () => {

@@ -8,11 +8,11 @@ import { writeMemberFile } from "../../keys/end-key-files.ts";
 import { ed25519Line } from "../../keys/openssh.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { Secret } from "../../keys/secret.ts";
-import { UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
+import { DEVICE_ANSWER_MS, UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
 import { connect } from "../../sshnp/connect.ts";
 import { Progress } from "../../sshnp/progress.ts";
 import { TestLink } from "../directory/streams.ts";
-import { patience, type Person, World } from "../directory/world.ts";
+import { patience, type Person, TestClock, World } from "../directory/world.ts";
 import { runProcess } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 
@@ -76,8 +76,34 @@ test("the leg of an attempt that is made anew is given up first", async () => {
   await expect(connecting).rejects.toMatchObject({ code: "E_BUSY" });
 });
 
+test("a device that went away unnoticed is waited for, if that was asked for", async () => {
+  const clock = new TestClock();
+  await using stage = await setStage({ clock, waitSeconds: 600 });
+  const connecting = stage.connect();
+  const first = await stage.link.notified();
+  await stage.link.close(); // it has no power any more; what it was asked stays unanswered
+  clock.advance(DEVICE_ANSWER_MS + 1000);
+  const back = await TestLink.open(stage.world, stage.device);
+  const second = await back.notified();
+  expect(second.prologue.sid).not.toEqual(first.prologue.sid);
+  back.link.answer({ sid: second.prologue.sid, code: "E_BUSY", labels: [] });
+  await expect(connecting).rejects.toMatchObject({ code: "E_BUSY" });
+  back.link.close();
+});
+
+test("a device that went away unnoticed is offline to whoever does not wait", async () => {
+  const clock = new TestClock();
+  await using stage = await setStage({ clock });
+  const connecting = stage.connect();
+  connecting.catch(() => {});
+  await stage.link.notified();
+  await stage.link.close();
+  clock.advance(DEVICE_ANSWER_MS + 1000);
+  await expect(connecting).rejects.toMatchObject({ code: "E_OFFLINE" });
+});
+
 test("a passphrase is waited for until somebody ends it", async () => {
-  await using stage = await setStage({ passphrase: Secret.fromText("correct horse") });
+  await using stage = await setStage({ protection: { passphrase: Secret.fromText("correct horse") } });
   const stop = new AbortController();
   const fifo = join(stage.folder, "passphrase");
   await runProcess("mkfifo", [fifo], { env: { HOME: stage.folder } });
@@ -91,6 +117,7 @@ test("a passphrase is waited for until somebody ends it", async () => {
 });
 
 interface Stage extends AsyncDisposable {
+  readonly world: World;
   readonly device: Person;
   readonly folder: string;
   readonly link: TestLink;
@@ -98,8 +125,16 @@ interface Stage extends AsyncDisposable {
 }
 
 /** A directory with @client, whose keys are here, and with a device whose answers are the test's. */
-async function setStage(protection: Parameters<typeof writeMemberFile>[2] = {}): Promise<Stage> {
-  const world = await World.start();
+async function setStage({
+  protection = {},
+  clock,
+  waitSeconds = 0,
+}: {
+  readonly protection?: Parameters<typeof writeMemberFile>[2];
+  readonly clock?: TestClock;
+  readonly waitSeconds?: number;
+} = {}): Promise<Stage> {
+  const world = await World.start(clock && { clock });
   const folder = await temporaryFolder();
   const { port } = rendezvous.address() as AddressInfo;
   await world.rendezvous("rz1", [`tcp://127.0.0.1:${port}`]);
@@ -110,9 +145,10 @@ async function setStage(protection: Parameters<typeof writeMemberFile>[2] = {}):
   const link = await TestLink.open(world, device);
   const destination = {
     ...{ client: undefined, device, owner: undefined, login: "", directory: undefined, keys },
-    ...{ waitSeconds: 0, pushKey: undefined, verbose: false },
+    ...{ waitSeconds, pushKey: undefined, verbose: false },
   };
   return {
+    world,
     device,
     folder: folder.path,
     link,

@@ -1,22 +1,9 @@
-import { assert, double, nat, property } from "fast-check";
+import { EventEmitter, once } from "node:events";
 import { expect, test } from "vitest";
 import type { Link, LinkEvent } from "../../directory/client.ts";
 import { DeniedError, PeerError, SecurityError, SetupError, UnavailableError } from "../../keys/errors.ts";
-import { RECONNECT_FIRST_MS, RECONNECT_MS } from "../../protocol/limits.ts";
-import { isFinal, keepLinked, reconnectDelay } from "../../sshnpd/link.ts";
-
-test("the first try comes within 250 ms, later ones at any moment of a span that doubles up to 30 s", () => {
-  const random = double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
-  assert(
-    property(nat(100_000), random, (failures, at) => {
-      const span = Math.min(RECONNECT_MS, RECONNECT_FIRST_MS * 2 ** failures);
-      const wait = reconnectDelay(failures, at);
-      expect(wait).toBeGreaterThanOrEqual(0);
-      expect(wait).toBeLessThan(span);
-      expect(Math.abs(wait - at * span)).toBeLessThan(1);
-    }),
-  );
-});
+import { isFinal, keepLinked } from "../../sshnpd/link.ts";
+import type { Addresses } from "../../sshnpd/network-watch.ts";
 
 const replaced = new DeniedError("E_REPLACED", "taken over");
 const offline = new UnavailableError("E_DIRECTORY", "cannot reach it");
@@ -72,10 +59,94 @@ test("it stops at once when told to: linked, and waiting to try again", async ()
   }
 });
 
+test("when the network changes it tries at once: an attempt is given up, a wait is cut short, a link is told", async () => {
+  const stop = new AbortController();
+  const network = new ChangingNetwork();
+  const told: string[] = [];
+  let attempts = 0;
+  await keepLinked({
+    signal: stop.signal,
+    random: () => 0.999,
+    network,
+    open: async (signal) => {
+      attempts += 1;
+      if (attempts === 1) {
+        setImmediate(() => network.change());
+        await once(signal, "abort"); // an attempt that nobody answers
+        signal.throwIfAborted();
+      }
+      if (attempts < 20) throw offline; // spans would have doubled to half a minute
+      return {
+        ...linkThat(offline),
+        events: neverending(stop.signal),
+        networkChanged: (addresses) => {
+          told.push(...addresses);
+          stop.abort();
+        },
+      };
+    },
+    onLinked: () => network.change("192.0.2.7"),
+    onEvent: () => {},
+    onLost: () => setImmediate(() => network.change()),
+  });
+  expect(attempts).toBe(20);
+  expect(told).toEqual(["192.0.2.7"]);
+  expect(network.listeners).toBe(0);
+});
+
+test("however often the network changes, no wait grows for that", async () => {
+  const stop = new AbortController();
+  const network = new ChangingNetwork();
+  const waits: number[] = [];
+  await keepLinked({
+    signal: stop.signal,
+    random: () => 0.999,
+    network,
+    open: async () => {
+      const lost = new AbortController();
+      return {
+        ...linkThat(offline),
+        events: neverending(lost.signal),
+        networkChanged: () => lost.abort(offline), // from an address that is gone
+      };
+    },
+    onLinked: () => setImmediate(() => network.change()),
+    onEvent: () => {},
+    onLost: (_, wait) => {
+      waits.push(wait);
+      if (waits.length === 10) stop.abort();
+    },
+  });
+  expect(waits).toEqual(Array.from({ length: 10 }, () => 249));
+});
+
+class ChangingNetwork {
+  readonly #changes = new EventEmitter();
+
+  get listeners(): number {
+    return this.#changes.listenerCount("change");
+  }
+
+  onChange(listener: (addresses: Addresses) => void): () => void {
+    this.#changes.on("change", listener);
+    return () => this.#changes.off("change", listener);
+  }
+
+  change(...addresses: string[]): void {
+    this.#changes.emit("change", new Set(addresses));
+  }
+}
+
+async function* neverending(signal: AbortSignal): AsyncGenerator<LinkEvent> {
+  yield { type: "names", statements: [] };
+  if (!signal.aborted) await once(signal, "abort");
+  signal.throwIfAborted();
+}
+
 function linkThat(ends: Error): Link {
   async function* events(): AsyncGenerator<LinkEvent> {
     yield { type: "names", statements: [] };
     throw ends;
   }
-  return { events: events(), remoteAddress: "127.0.0.1", answer: () => {}, close: () => {} };
+  return { events: events(), remoteAddress: "127.0.0.1", answer: () => {}, networkChanged: () => {}, close: () => {} };
 }

@@ -15,6 +15,13 @@ export interface ProcessOptions {
   readonly env: Readonly<Record<string, string>> & { readonly HOME: string };
   readonly cwd?: string;
   readonly user?: RunAs;
+  /** Starts it inside, see namespaces.ts; only root can. */
+  readonly namespace?: RunInside;
+}
+
+/** A network namespace to run in. */
+export interface RunInside {
+  readonly nsenterArguments: readonly string[];
 }
 
 /** Another user to run as, see ordinary-user.ts; only root can. */
@@ -72,7 +79,12 @@ export function startProcess(file: string, args: readonly string[], options: Pro
   // The kernel ends the process when the one that runs the tests is gone, even by kill -9.
   const setpriv = ["--pdeathsig", "KILL", ...(options.user?.setprivArguments ?? []), "--", file, ...args];
   const inherited = Object.entries(process.env).filter(([name]) => INHERITED.includes(name));
-  const child = spawn("setpriv", setpriv, {
+  // nsenter becomes setpriv, and that the program itself: all of one process number.
+  const [starter, words]: [string, string[]] =
+    options.namespace === undefined
+      ? ["setpriv", setpriv]
+      : ["nsenter", [...options.namespace.nsenterArguments, "--", "setpriv", ...setpriv]];
+  const child = spawn(starter, words, {
     cwd: options.cwd ?? options.env.HOME,
     env: { ...Object.fromEntries(inherited), ...options.env },
     detached: true, // a session of its own, by which stop() finds what it has started

@@ -3,7 +3,7 @@ import { chmod, chown, mkdir, readdir, readFile, writeFile } from "node:fs/promi
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import type { OrdinaryUser } from "./ordinary-user.ts";
-import { type RunningProcess, runProcess, startProcess } from "./processes.ts";
+import { type RunInside, type RunningProcess, runProcess, startProcess } from "./processes.ts";
 import { temporaryFolder } from "./temp-folder.ts";
 
 const PORT_ATTEMPTS = 5; // between finding a free port and the server's start another process may take it
@@ -15,6 +15,8 @@ export interface SshServerOptions {
   readonly authorizedKeysFile?: string;
   /** By default a free one is chosen. */
   readonly port?: number;
+  /** Runs it on the loopback of this namespace. */
+  readonly namespace?: RunInside;
   /** More lines of sshd_config(5). They come first, and of each option the first value holds. */
   readonly configuration?: readonly string[];
 }
@@ -87,8 +89,11 @@ async function startOnPort(
     const file = join(folder, "sshd_config");
     await writeFile(file, serverConfiguration(folder, port, options));
     if (options.user !== undefined) await giveTo(options.user, folder);
-    const user = options.user === undefined ? {} : { user: options.user };
-    const server = startProcess("/usr/sbin/sshd", ["-D", "-e", "-f", file], { env: { HOME: folder }, ...user });
+    const where = {
+      ...(options.user && { user: options.user }),
+      ...(options.namespace && { namespace: options.namespace }),
+    };
+    const server = startProcess("/usr/sbin/sshd", ["-D", "-e", "-f", file], { env: { HOME: folder }, ...where });
     try {
       await server.errorLine(/^Server listening on 127\.0\.0\.1 /);
       return { process: server, port };

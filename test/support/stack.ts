@@ -1,10 +1,27 @@
 import { mkdir } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
-import { type CommandName, type Exit, type RunningProcess, runCommand, runProcess, startCommand } from "./processes.ts";
+import {
+  type CommandName,
+  type Exit,
+  type ProcessOptions,
+  type RunInside,
+  type RunningProcess,
+  runCommand,
+  runProcess,
+  startCommand,
+} from "./processes.ts";
 import { type SshServer, type SshServerOptions, startSshServer } from "./sshd.ts";
 import { startTcpTap, type TcpTap } from "./tcp-tap.ts";
 import { type TemporaryFolder, temporaryFolder } from "./temp-folder.ts";
+
+/** Network namespaces for the machines, and the address at which both others reach the server. */
+export interface StackNetwork {
+  readonly server: RunInside;
+  readonly device: RunInside;
+  readonly client: RunInside;
+  readonly address: string;
+}
 
 export interface StackOptions {
   readonly sshd?: SshServerOptions;
@@ -18,14 +35,21 @@ export interface StackOptions {
   readonly withoutTap?: boolean;
   /** Leaves sshnpd for the test to start. */
   readonly withoutDaemon?: boolean;
+  /** Puts each machine into a namespace of its own; there is no tap then, and ports are fixed. */
+  readonly network?: StackNetwork;
 }
+
+/** Of a server that has its network for itself. */
+export const SERVER_PORTS = { directory: 7800, rendezvous: 7801 } as const;
 
 /** A machine of the system: a home of its own for the commands that run on it. */
 export class Machine {
   readonly home: string;
+  readonly #namespace: RunInside | undefined;
 
-  constructor(home: string) {
+  constructor(home: string, namespace?: RunInside) {
     this.home = home;
+    this.#namespace = namespace;
   }
 
   /** Where keys lie by default. */
@@ -33,8 +57,9 @@ export class Machine {
     return join(this.home, ".local/share/sshnp/keys");
   }
 
-  get options(): { readonly env: { readonly HOME: string } } {
-    return { env: { HOME: this.home } };
+  get options(): ProcessOptions {
+    const namespace = this.#namespace === undefined ? {} : { namespace: this.#namespace };
+    return { env: { HOME: this.home }, ...namespace };
   }
 
   start(command: CommandName, ...words: string[]): RunningProcess {
@@ -75,7 +100,8 @@ export class Stack implements AsyncDisposable {
   static async start(options: StackOptions = {}): Promise<Stack> {
     const folder = await temporaryFolder();
     for (const name of ["server", "device", "client"]) await mkdir(join(folder.path, name), { mode: 0o700 });
-    const sshd = await startSshServer(options.sshd);
+    const { network } = options;
+    const sshd = await startSshServer({ ...(network && { namespace: network.device }), ...options.sshd });
     let port = (): number => 0;
     const tap = await startTcpTap(() => port());
     const stack = new Stack(folder, options, sshd, tap);
@@ -94,9 +120,10 @@ export class Stack implements AsyncDisposable {
     this.#options = options;
     this.sshd = sshd;
     this.tap = tap;
-    this.server = new Machine(join(folder.path, "server"));
-    this.device = new Machine(join(folder.path, "device"));
-    this.client = new Machine(join(folder.path, "client"));
+    const { network } = options;
+    this.server = new Machine(join(folder.path, "server"), network?.server);
+    this.device = new Machine(join(folder.path, "device"), network?.device);
+    this.client = new Machine(join(folder.path, "client"), network?.client);
   }
 
   /** The directory's address. */
@@ -154,23 +181,29 @@ export class Stack implements AsyncDisposable {
 
   /** Starts the directory, again where it was if it was there before. */
   async startDirectory(): Promise<RunningProcess> {
-    const listen = /127\.0\.0\.1:\d+/.exec(this.#address)?.[0] ?? "127.0.0.1:0";
+    const { network } = this.#options;
+    const first = network === undefined ? "127.0.0.1:0" : `${network.address}:${SERVER_PORTS.directory}`;
+    const listen = /[\d.]+:\d+/.exec(this.#address)?.[0] ?? first;
     const data = join(this.server.home, "directory");
     const more = this.#options.directory ?? [];
     this.#directory = this.server.start("sshnp-directory", "run", "--data", data, "--listen", listen, ...more);
-    [this.#address = ""] = await this.#directory.line(/^https?:\/\/127\.0\.0\.1:\d+#SHA256:\S+$/);
+    [this.#address = ""] = await this.#directory.line(/^https?:\/\/[\d.]+:\d+#SHA256:\S+$/);
     return this.#directory;
   }
 
-  /** Starts the rendezvous, on another port each time; the tap leads there. */
+  /** Starts the rendezvous, on another port each time and the tap leads there; or at its place in the network. */
   async startRendezvous(...words: string[]): Promise<RunningProcess> {
+    const { network, withoutTap } = this.#options;
     const data = join(this.server.home, "rendezvous");
-    const behindTap = this.#options.withoutTap === true ? [] : ["--public", `127.0.0.1:${this.tap.port}`];
-    const at = ["--listen", "127.0.0.1:0", ...behindTap];
+    const behindTap = withoutTap === true ? [] : ["--public", `127.0.0.1:${this.tap.port}`];
+    const at =
+      network === undefined
+        ? ["--listen", "127.0.0.1:0", ...behindTap]
+        : ["--listen", `${network.address}:${SERVER_PORTS.rendezvous}`];
     const where = ["run", "--data", data, "--directory", this.address, ...at];
     this.#rendezvous = this.server.start("sshnp-rendezvous", ...where, ...(this.#options.rendezvous ?? []), ...words);
     await this.#rendezvous.line(/:\d+$/);
-    this.#rendezvousPort = await listeningPort(this.#rendezvous.pid);
+    if (network === undefined) this.#rendezvousPort = await listeningPort(this.#rendezvous.pid);
     return this.#rendezvous;
   }
 

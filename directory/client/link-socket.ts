@@ -1,0 +1,40 @@
+import { isIP, type Socket } from "node:net";
+import type { WebSocket } from "ws";
+import {
+  DIRECTORY_CONNECT_MS,
+  LINK_BUFFERED_CHUNKS,
+  LINK_FRAGMENTS,
+  LINK_MESSAGE_BYTES,
+} from "../../protocol/limits.ts";
+import { routeUrl, unreachable } from "./http-exchange.ts";
+import { connectPersistently } from "./persistent-connect.ts";
+
+/**
+ * Begins a link's WebSocket: it is connected, and about to ask for the upgrade.
+ * @throws {UnavailableError} E_DIRECTORY, its cause a NobodyThereError when nobody was reached; the signal's reason.
+ */
+export async function openLinkSocket(base: URL, signal: AbortSignal): Promise<WebSocket> {
+  const { WebSocket: ClientSocket } = await import("ws");
+  const url = routeUrl(base, "/v1/link");
+  const isSecure = url.protocol === "https:";
+  const place = { host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port: Number(url.port) || (isSecure ? 443 : 80) };
+  const connected = await connectPersistently(place, signal).catch((cause: unknown) => {
+    throw signal.aborted ? signal.reason : unreachable(base, cause);
+  });
+  const stream = isSecure ? await secure(connected, place.host) : connected;
+  url.protocol = url.protocol.replace("http", "ws");
+  return new ClientSocket(url, {
+    createConnection: () => stream,
+    perMessageDeflate: false,
+    maxPayload: LINK_MESSAGE_BYTES,
+    maxFragments: LINK_FRAGMENTS,
+    maxBufferedChunks: LINK_BUFFERED_CHUNKS,
+    handshakeTimeout: DIRECTORY_CONNECT_MS,
+  });
+}
+
+/** TLS over a connection. Whether the certificate verifies is reported at the upgrade, and stops nothing. */
+async function secure(socket: Socket, host: string): Promise<Socket> {
+  const { connect } = await import("node:tls");
+  return connect({ socket, rejectUnauthorized: false, ...(isIP(host) === 0 && { servername: host }) });
+}

@@ -1,0 +1,44 @@
+import { NobodyThereError } from "../directory/client.ts";
+import { LINK_LASTED_MS, RECONNECT_ABSENT_MS, RECONNECT_FIRST_MS, RECONNECT_MS } from "../protocol/limits.ts";
+
+/**
+ * When to try again. Each wait ends at a random moment of a span that begins with RECONNECT_FIRST_MS and doubles (full
+ * jitter), so that a directory that was away is not met by all its devices at once.
+ *
+ * How far it doubles depends on what failed. While nobody is there, asking often burdens nobody, and those who come back
+ * within RECONNECT_ABSENT_MS are as many in a second as after a short restart. A directory that is there and does not
+ * cope, refuses or breaks off is left alone for up to RECONNECT_MS.
+ */
+export class Backoff {
+  readonly #random: () => number;
+  #absences = 0;
+  #failures = 0;
+
+  /** `random`: a number from 0 to below 1. */
+  constructor(random: () => number) {
+    this.#random = random;
+  }
+
+  /** Milliseconds to wait after `error`, which has ended a link of `linkedMs`, or an attempt where that is undefined. */
+  after(error: unknown, linkedMs: number | undefined): number {
+    if (isAbsence(error)) return reconnectDelay(this.#absences++, this.#random(), RECONNECT_ABSENT_MS);
+    this.#absences = 0;
+    if (linkedMs !== undefined && linkedMs >= LINK_LASTED_MS) this.#failures = 0;
+    return reconnectDelay(this.#failures++, this.#random(), RECONNECT_MS);
+  }
+
+  /** What failed before says nothing about what is to come. */
+  reset(): void {
+    this.#absences = 0;
+    this.#failures = 0;
+  }
+}
+
+/** Milliseconds until the next attempt after `failures` in a row, `random` from 0 to below 1, `limit` that of the span. */
+export function reconnectDelay(failures: number, random: number, limit: number): number {
+  return Math.floor(random * Math.min(limit, RECONNECT_FIRST_MS * 2 ** Math.min(failures, 16)));
+}
+
+function isAbsence(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof NobodyThereError;
+}

@@ -1,0 +1,51 @@
+import { assert, double, nat, property } from "fast-check";
+import { expect, test } from "vitest";
+import { NobodyThereError } from "../../directory/client.ts";
+import { UnavailableError } from "../../keys/errors.ts";
+import { LINK_LASTED_MS, RECONNECT_ABSENT_MS, RECONNECT_FIRST_MS, RECONNECT_MS } from "../../protocol/limits.ts";
+import { Backoff, reconnectDelay } from "../../sshnpd/backoff.ts";
+
+const refused = new UnavailableError("E_BUSY", "busy");
+const absent = new UnavailableError("E_DIRECTORY", "away", { cause: new NobodyThereError("ECONNREFUSED") });
+const latest = (): number => 1 - 2 ** -53;
+
+test("each wait ends at any moment of a span that doubles up to its limit", () => {
+  const random = double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+  assert(
+    property(nat(100_000), random, nat(100_000), (failures, at, limit) => {
+      const span = Math.min(limit, RECONNECT_FIRST_MS * 2 ** failures);
+      const wait = reconnectDelay(failures, at, limit);
+      expect(wait).toBeGreaterThanOrEqual(0);
+      expect(wait).toBeLessThan(Math.max(span, 1));
+      expect(Math.abs(wait - at * span)).toBeLessThan(1);
+    }),
+  );
+});
+
+test("while nobody is there it tries every 2 s at least, however long that lasts", () => {
+  const backoff = new Backoff(latest);
+  const waits = Array.from({ length: 50 }, () => backoff.after(absent, undefined));
+  expect(waits.slice(0, 5)).toEqual([249, 499, 999, 1999, 1999]);
+  expect(Math.max(...waits)).toBeLessThan(RECONNECT_ABSENT_MS);
+});
+
+test("a directory that is there and does not cope is left alone for longer and longer", () => {
+  const backoff = new Backoff(latest);
+  const waits = Array.from({ length: 50 }, () => backoff.after(refused, undefined));
+  expect(waits.slice(0, 4)).toEqual([249, 499, 999, 1999]);
+  expect(waits.at(-1)).toBe(RECONNECT_MS - 1);
+  // That it is away in between is no sign that it copes.
+  for (let i = 0; i < 50; i++) expect(backoff.after(absent, undefined)).toBeLessThan(RECONNECT_ABSENT_MS);
+  expect(backoff.after(refused, undefined)).toBe(RECONNECT_MS - 1);
+  // Nor is a link that it breaks off at once.
+  expect(backoff.after(refused, LINK_LASTED_MS - 1)).toBe(RECONNECT_MS - 1);
+});
+
+test("a link that lasted, and another network, begin anew", () => {
+  const backoff = new Backoff(latest);
+  for (let i = 0; i < 50; i++) backoff.after(refused, undefined);
+  expect(backoff.after(refused, LINK_LASTED_MS)).toBe(249);
+  for (let i = 0; i < 50; i++) backoff.after(refused, undefined);
+  backoff.reset();
+  expect(backoff.after(refused, undefined)).toBe(249);
+});
