@@ -25,7 +25,11 @@ export const ENGINE: Engine | undefined = findEngine();
 
 function findEngine(): Engine | undefined {
   const program = process.env["CONTAINER_ENGINE"] || undefined;
-  if (program !== undefined) return { compose: [program, "docker-compose"], container: [program, "podman"] };
+  if (program !== undefined) {
+    // The first call may start a service that goes on with this working folder, so it must be one that stays.
+    execFileSync(program, ["podman", "--version"], { cwd: "/", stdio: "ignore" });
+    return { compose: [program, "docker-compose"], container: [program, "podman"] };
+  }
   const answers = (...words: string[]): boolean => {
     try {
       execFileSync(words[0] ?? "", words.slice(1), { stdio: "ignore", timeout: 20_000 });
