@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ComposeFolder, ENGINE, Project } from "../support/containers.ts";
+import { ComposeFolder, ENGINE, type Project } from "../support/containers.ts";
 
 const MINUTES = 60_000;
 
@@ -8,14 +8,13 @@ describe.skipIf(ENGINE === undefined)("demo.yml", () => {
   let demo: Project;
   beforeAll(async () => {
     folder = await ComposeFolder.make();
-    demo = new Project(folder, ["demo.yml"]);
+    demo = folder.project(["demo.yml"]);
     await demo.build();
     await demo.must("up", "-d");
     await demo.untilHealthy("console");
   }, 20 * MINUTES);
   afterAll(async () => {
-    await demo[Symbol.asyncDispose]();
-    await folder[Symbol.asyncDispose]();
+    await folder?.[Symbol.asyncDispose]();
   }, 3 * MINUTES);
 
   test("from the console a command runs on the device", async () => {

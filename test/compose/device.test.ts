@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ComposeFolder, ENGINE, Project } from "../support/containers.ts";
+import { ComposeFolder, ENGINE, type Project } from "../support/containers.ts";
 import { freePort } from "../support/free-port.ts";
 
 const MINUTES = 60_000;
@@ -46,7 +46,7 @@ describe.skipIf(ENGINE === undefined)("docker-compose.yml", () => {
   beforeAll(async () => {
     folder = await ComposeFolder.make();
     const ports = { DIRECTORY_PORT: String(await freePort()), RENDEZVOUS_PORT: String(await freePort()) };
-    services = new Project(folder, ["directory.yml"], { PUBLIC: "directory", ...ports });
+    services = folder.project(["directory.yml"], { PUBLIC: "directory", ...ports });
     await services.build();
     await services.must("up", "-d");
     await services.untilHealthy("directory");
@@ -54,8 +54,8 @@ describe.skipIf(ENGINE === undefined)("docker-compose.yml", () => {
     folder.write("laptop.yml", LAPTOP);
     folder.write("laptop-beside.yml", beside(services.name, at, ["laptop"]));
     folder.write("device-beside.yml", beside(services.name, at, ["activate", "sshnpd"]));
-    laptop = new Project(folder, ["laptop.yml", "laptop-beside.yml"]);
-    device = new Project(folder, ["docker-compose.yml", "device-beside.yml"]);
+    laptop = folder.project(["laptop.yml", "laptop-beside.yml"]);
+    device = folder.project(["docker-compose.yml", "device-beside.yml"]);
     await laptop.build();
     await device.build();
 
@@ -71,8 +71,7 @@ describe.skipIf(ENGINE === undefined)("docker-compose.yml", () => {
     await laptop.mustExec("laptop", "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/keys/home/.ssh/id_ed25519");
   }, 20 * MINUTES);
   afterAll(async () => {
-    for (const project of [device, laptop, services]) await project[Symbol.asyncDispose]();
-    await folder[Symbol.asyncDispose]();
+    await folder?.[Symbol.asyncDispose]();
   }, 5 * MINUTES);
 
   test(

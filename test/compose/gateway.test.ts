@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ComposeFolder, ENGINE, Project } from "../support/containers.ts";
+import { ComposeFolder, ENGINE, type Project } from "../support/containers.ts";
 import { freePort } from "../support/free-port.ts";
 import { type SshServer, startSshServer } from "../support/sshd.ts";
 import { Machine } from "../support/stack.ts";
@@ -23,7 +23,7 @@ describe.skipIf(ENGINE === undefined)("directory.yml and gateway.yml", () => {
   beforeAll(async () => {
     folder = await ComposeFolder.make();
     const ports = { DIRECTORY_PORT: String(await freePort()), RENDEZVOUS_PORT: String(await freePort()) };
-    services = new Project(folder, ["directory.yml"], { PUBLIC: "127.0.0.1", ...ports });
+    services = folder.project(["directory.yml"], { PUBLIC: "127.0.0.1", ...ports });
     await services.build();
     await services.must("up", "-d");
     await services.untilHealthy("directory");
@@ -33,16 +33,14 @@ describe.skipIf(ENGINE === undefined)("directory.yml and gateway.yml", () => {
     await mkdir(client.home, { mode: 0o700 });
     const secret = await names("name", "add", "@client");
     await client.must("sshnp-keys", "activate", "-a", "@client", "-c", secret, "--directory", address);
-    gateway = new Project(folder, ["gateway.yml"], {
+    gateway = folder.project(["gateway.yml"], {
       ...{ TO: "@device", DEVICE: "mygateway", FROM: "@client", SSHNP_DIRECTORY: address, SSH_PORT: String(sshd.port) },
       TO_CRAM: await names("name", "add", "@device"),
     });
     await gateway.build();
   }, 20 * MINUTES);
   afterAll(async () => {
-    for (const project of [gateway, services]) await project[Symbol.asyncDispose]();
-    await sshd.stop();
-    await folder[Symbol.asyncDispose]();
+    await Promise.all([folder, sshd].map((owned) => owned?.[Symbol.asyncDispose]()));
   }, 3 * MINUTES);
 
   const ssh = (...command: string[]) => {

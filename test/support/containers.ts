@@ -45,10 +45,11 @@ function findEngine(): Engine | undefined {
 
 /**
  * A copy of what stands in the repository, whose compose/ is used as people use theirs: `.env` beside the files, `.keys`
- * made there. To be disposed of, after its projects.
+ * made there. Disposing of it removes its projects and all that is theirs, as far as they came.
  */
 export class ComposeFolder implements AsyncDisposable {
   readonly #folder: TemporaryFolder;
+  readonly #projects: Project[] = [];
 
   static async make(): Promise<ComposeFolder> {
     const folder = await temporaryFolder();
@@ -76,8 +77,18 @@ export class ComposeFolder implements AsyncDisposable {
     writeFileSync(join(this.path, file), text);
   }
 
+  /** The services of one or more of its files, with variables beside those of `.env`. */
+  project(files: readonly string[], env: Readonly<Record<string, string>> = {}): Project {
+    const project = new Project(this, files, env);
+    this.#projects.push(project);
+    return project;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    const removed: PromiseSettledResult<void>[] = [];
+    for (const project of this.#projects.toReversed()) removed.push(...(await Promise.allSettled([project.remove()])));
     await this.#folder.remove();
+    for (const result of removed) if (result.status === "rejected") throw result.reason;
   }
 
   /**
@@ -92,14 +103,14 @@ export class ComposeFolder implements AsyncDisposable {
   }
 }
 
-/** The services of one or more compose files, under a project name of the test's own. Disposing of it removes all of it. */
-export class Project implements AsyncDisposable {
+/** The services of one or more compose files, under a project name of the test's own. */
+export class Project {
   readonly name: string;
   readonly #folder: ComposeFolder;
   readonly #files: readonly string[];
   readonly #env: Readonly<Record<string, string>>;
 
-  constructor(folder: ComposeFolder, files: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  constructor(folder: ComposeFolder, files: readonly string[], env: Readonly<Record<string, string>>) {
     this.name = `np-test-${randomBytes(4).toString("hex")}`;
     this.#folder = folder;
     this.#files = files;
@@ -184,7 +195,8 @@ export class Project implements AsyncDisposable {
     return (await this.exec(service, ...this.#healthCheck(service))).code === 0;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Removes containers, networks, volumes and images. */
+  async remove(): Promise<void> {
     await this.must("down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5");
   }
 
