@@ -9,6 +9,7 @@ import { type TemporaryFolder, temporaryFolder } from "./temp-folder.ts";
 const ROOT = join(import.meta.dirname, "../..");
 const BUILD_MS = 15 * 60_000; // all images from nothing, packages from the network included, on a busy machine
 const COMMAND_MS = 3 * 60_000;
+const OF_WHOEVER_RUNS_THIS = [".env", ".keys", "authorized_keys"];
 const KEPT_IMAGES = "sshnp-test";
 
 /** Programs with their first words. */
@@ -56,7 +57,9 @@ export class ComposeFolder implements AsyncDisposable {
     chmodSync(folder.path, 0o755);
     for (const name of readdirSync(ROOT)) {
       if (![".git", "node_modules", "dist", "test", "docs"].includes(name)) {
-        cpSync(join(ROOT, name), join(folder.path, name), { recursive: true });
+        const filter = (path: string): boolean =>
+          !OF_WHOEVER_RUNS_THIS.some((own) => path === join(ROOT, "compose", own));
+        cpSync(join(ROOT, name), join(folder.path, name), { recursive: true, filter });
       }
     }
     const made = new ComposeFolder(folder);
