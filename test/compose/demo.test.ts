@@ -3,7 +3,7 @@ import { ComposeFolder, ENGINE, type Project } from "../support/containers.ts";
 
 const MINUTES = 60_000;
 
-describe.skipIf(ENGINE === undefined)("demo.yml", () => {
+describe.skipIf(ENGINE === undefined)("demo.yml", { timeout: 5 * MINUTES }, () => {
   let folder: ComposeFolder;
   let demo: Project;
   beforeAll(async () => {

@@ -28,7 +28,7 @@ services:
 volumes: {laptop: }
 `;
 
-describe.skipIf(ENGINE === undefined)("docker-compose.yml", () => {
+describe.skipIf(ENGINE === undefined)("docker-compose.yml", { timeout: 5 * MINUTES }, () => {
   let folder: ComposeFolder;
   let services: Project;
   let laptop: Project;

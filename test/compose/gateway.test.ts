@@ -10,7 +10,7 @@ import { Machine } from "../support/stack.ts";
 const MINUTES = 60_000;
 
 /** The services in containers, with their ports on this machine; the gateway's daemon on its network; the client outside. */
-describe.skipIf(ENGINE === undefined)("directory.yml and gateway.yml", () => {
+describe.skipIf(ENGINE === undefined)("directory.yml and gateway.yml", { timeout: 5 * MINUTES }, () => {
   let folder: ComposeFolder;
   let services: Project;
   let gateway: Project;
