@@ -27,8 +27,10 @@ export async function relayToFront(path: string): Promise<boolean> {
   const { from, to } = standardStreams();
   from.pipe(front);
   front.pipe(to);
-  // ssh needs no reason when its proxy ends; the front process tells people.
-  await Promise.allSettled([finished(front, { writable: false }), finished(to, { readable: false })]);
+  // ssh needs no reason when its proxy ends; the front process tells people. A front that breaks off ends nothing by itself.
+  const copied = finished(to, { readable: false });
+  await finished(front, { writable: false }).catch(() => to.destroy());
+  await copied.catch(() => {});
   return true;
 }
 

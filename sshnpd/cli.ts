@@ -14,6 +14,7 @@ interface Flags {
   readonly directory?: string;
   readonly keys?: string;
   readonly sshPort: string;
+  readonly statusFile?: string;
   readonly sshpublickey?: boolean;
   readonly verbose?: boolean;
 }
@@ -30,13 +31,16 @@ export function command(run: (options: DaemonOptions) => Promise<void>): Command
     .option("--keys <folder>", "where the keys are (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)")
     .option("--ssh-port <port>", "where this machine's SSH server answers on 127.0.0.1", "22")
     .option("-s, --sshpublickey", "put public keys that clients push (sshnp -s) into authorized_keys")
+    .option("--status-file <file>", "keep the newest of the lines on stdout in a file, for health checks")
     .option("-u, --un-hide", "has no effect; accepted for those who come from NoPorts")
     .option("-v, --verbose", "log more")
     .addHelpText(
       "after",
       `
 The first line on stdout, once the directory knows that this device is here: online: mygateway.device.np
-stderr is a log, one JSON object a line, with a few plain lines for people.
+stderr is a log, one JSON object a line, with a few plain lines for people. When the directory is lost, stdout says
+offline: mygateway.device.np, within half a minute at most. --status-file FILE has the newest of these lines while sshnpd
+runs, and no line before the first: grep -q ^online: FILE
 
 -m @client pins the owner key that the directory gives for @client when it is first asked. To trust nobody
 with that, give its fingerprint: -m @client=SHA256:... (activation prints it).
@@ -62,6 +66,7 @@ function parseFlags(flags: Flags): DaemonOptions {
     directory: directory === undefined ? undefined : parseDirectoryAddress(directory),
     keys: keysFolderPath(flags.keys, process.env),
     sshPort: parsePort(flags.sshPort),
+    statusFile: flags.statusFile,
     acceptsKeys: flags.sshpublickey === true,
     isVerbose: flags.verbose === true,
   };

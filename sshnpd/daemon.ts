@@ -21,6 +21,7 @@ import { OwnDirectory } from "./own-directory.ts";
 import { Requests } from "./requests.ts";
 import { takeRunningLock } from "./running-lock.ts";
 import { Sessions } from "./sessions.ts";
+import { StatusFile } from "./status-file.ts";
 
 export interface DaemonOptions {
   readonly name: Name;
@@ -30,6 +31,8 @@ export interface DaemonOptions {
   /** Path of the keys folder. */
   readonly keys: string;
   readonly sshPort: number;
+  /** Where the newest line of stdout is kept, if anywhere. */
+  readonly statusFile: string | undefined;
   /** Whether public keys that clients push go into authorized_keys. */
   readonly acceptsKeys: boolean;
   readonly isVerbose: boolean;
@@ -79,9 +82,21 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       begin: (session) => sessions.begin(session),
       log,
     });
+    const host = hostName(options);
+    const status =
+      options.statusFile === undefined ? undefined : new StatusFile(options.statusFile, `offline: ${host}`);
+    const announce = (word: "online" | "offline"): void => {
+      process.stdout.write(`${word}: ${host}\n`);
+      try {
+        status?.write(`${word}: ${host}`);
+      } catch (error) {
+        logError(log, error, "the status file cannot be written");
+      }
+    };
     try {
-      await keepOnline({ own, folder, directory, clients, requests, log, signal });
+      await keepOnline({ own, folder, directory, clients, requests, log, signal, announce });
     } finally {
+      status?.remove();
       await sessions.close();
     }
   } finally {
@@ -97,12 +112,13 @@ interface Parts {
   readonly requests: Requests;
   readonly log: Log;
   readonly signal: AbortSignal;
+  readonly announce: (word: "online" | "offline") => void;
 }
 
-async function keepOnline({ own, folder, directory, clients, requests, log, signal }: Parts): Promise<void> {
+async function keepOnline(parts: Parts): Promise<void> {
+  const { own, folder, directory, clients, requests, log, signal, announce } = parts;
   const { client } = directory;
   const { name, member, x25519: sender } = own.keys;
-  const host = hostName({ name, member });
   let { isPending } = own;
   let current: Link | undefined;
   let learning: Promise<void> = Promise.resolve();
@@ -124,12 +140,12 @@ async function keepOnline({ own, folder, directory, clients, requests, log, sign
     onLinked: (link) => {
       current = link;
       directory.noteLink(link);
-      process.stdout.write(`online: ${host}\n`);
+      announce("online");
       log.info({ clockError: directory.clockError }, "online");
       tellAboutClock(directory.clockError);
     },
     onLost: (error, wait) => {
-      if (current !== undefined) process.stdout.write(`offline: ${host}\n`);
+      if (current !== undefined) announce("offline");
       else if (!wasTold && error instanceof SshnpError) tell(`${error.message} Trying again.`);
       wasTold = true;
       current = undefined;

@@ -27,6 +27,25 @@ describe("the daemon and its directory", () => {
     expect(await stack.ssh("echo", "again")).toMatchObject({ code: 0, stdout: "again\n" });
   });
 
+  test("--status-file has the newest line of stdout, and is gone when the daemon is", async () => {
+    await using stack = await Stack.start({ withoutDaemon: true });
+    const file = join(stack.device.home, "status");
+    const refused = startDaemon(stack, stack.device, "--status-file", join(stack.device.home, "not-there", "status"));
+    expect(await refused.exit()).toMatchObject({ code: 74, stdout: "" });
+    await stack.directory.kill("SIGKILL");
+    await using daemon = startDaemon(stack, stack.device, "--status-file", file);
+    await daemon.errorLine(/Trying again\.$/);
+    expect(readFileSync(file, "utf8")).toBe("offline: mygateway.device.np\n");
+    await stack.startDirectory();
+    await daemon.line(ONLINE, { timeoutMs: 40_000 });
+    await expect.poll(() => readFileSync(file, "utf8")).toBe("online: mygateway.device.np\n");
+    await stack.directory.kill("SIGKILL");
+    await daemon.line(/^offline: mygateway\.device\.np$/);
+    await expect.poll(() => readFileSync(file, "utf8")).toBe("offline: mygateway.device.np\n");
+    expect((await daemon.kill("SIGTERM")).code).toBe(0);
+    expect(readdirSync(stack.device.home).filter((name) => name.startsWith("status"))).toEqual([]);
+  });
+
   test("a directory that is away at the start is waited for, and people are told", async () => {
     await using stack = await Stack.start({ withoutDaemon: true });
     await stack.directory.kill("SIGKILL");

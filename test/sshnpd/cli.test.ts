@@ -11,7 +11,7 @@ test("--help tells what it does, and --version its version", async () => {
   await using home = await temporaryFolder();
   const help = await sshnpd(home, "--help");
   expect(help).toMatchObject({ code: 0, stderr: "" });
-  for (const flag of ["-a,", "-m,", "-d,", "--directory", "--keys", "--ssh-port", "-s,", "-v,"]) {
+  for (const flag of ["-a,", "-m,", "-d,", "--directory", "--keys", "--ssh-port", "--status-file", "-s,", "-v,"]) {
     expect(help.stdout).toContain(flag);
   }
   expect(help.stdout).toMatch(/^-s: run as root, .* for any login, root included;/m);
