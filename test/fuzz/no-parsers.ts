@@ -5,7 +5,6 @@
 export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
     "keys/bytes.ts#equalBytes",
-    "keys/bytes.ts#hex",
     "keys/bytes.ts#ByteWriter",
     "keys/json-file.ts#printJsonFile",
     "keys/names.ts#RESERVED_MEMBERS",
@@ -45,6 +44,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/state-files.ts#readState",
     "directory/data-folder.ts#readAddress",
     "directory/store.ts#Store",
+    "sshnpd/listening-sockets.ts#listeningSockets",
     "directory/store.ts#TABLES",
     "rendezvous/data-folder.ts#DataFolder",
   ],
@@ -62,6 +62,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/version.ts#VERSION",
     "keys/terminal.ts#isTerminal",
     "sshnp/main.ts#(module)",
+    "keys/open-files.ts#openFilesAtMost",
   ],
   "a command line that commander reads; its values go to parsers of the table": [
     "keys/command-line.ts#runCommandLine",
@@ -79,6 +80,10 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/own-rendezvous.ts#startOwnRendezvous",
   ],
   "carries bytes and looks at none of them": [
+    "directory/bodies.ts#Bodies",
+    "directory/strangers.ts#Strangers",
+    "directory/client/link-socket.ts#openLinkSocket",
+    "directory/client/persistent-connect.ts#connectPersistently",
     "protocol/channel/stream-adapter.ts#ChannelStream",
     "rendezvous/connect.ts#connectFirst",
     "rendezvous/leg-stream.ts#LegStream",

@@ -79,7 +79,7 @@ describe.concurrent("a secret", () => {
     await refused(machine, ["-a", "@acme", "-c", "-"], "E_STORAGE", 74, { input: "0".repeat(100_000) });
   });
 
-  test("is guessed so often and no oftener, and the right one is good all the same", async () => {
+  test("is guessed so often and no oftener, and the right one is good all the same", async ({ expect }) => {
     await using own = await Activations.start();
     const { name, secret } = await own.newName();
     const machine = own.newMachine();

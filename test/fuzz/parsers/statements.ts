@@ -335,6 +335,7 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
             text
               .replace(/"subject":"[^"]*"/, `"subject":"${client.name}/${client.member}"`)
               .replace(/"role":"device"/, '"role":"client"')
+              .replace(/"seq":1,/, '"seq":2,') // the first one is pinned, and no other first one is taken
               .replace(/"expires":\d+/, '"expires":null'),
           ),
         ),

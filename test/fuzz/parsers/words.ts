@@ -172,6 +172,24 @@ export const WORD_PARSERS: readonly Parser[] = [
       }),
   },
   {
+    name: "public addresses of a rendezvous",
+    covers: ["rendezvous/host-port.ts#publicAddresses"],
+    make: () =>
+      textParser({
+        samples: fc
+          .array(
+            fc
+              .tuple(fc.constantFrom("", "", "tcp://", "ws://", "wss://"), hostPort)
+              .map((parts) => parts.join("").toLowerCase()),
+            { minLength: 1, maxLength: 2 },
+          )
+          .map((addresses) => addresses.join(",")),
+        parse: (text) => publicAddresses(text, { host: "127.0.0.1", port: 7801 }),
+        holds: (addresses) =>
+          addresses.length > 0 && addresses.length <= 4 && addresses.every((one) => isRendezvousAddress(one)),
+      }),
+  },
+  {
     name: "HOST:PORT of a rendezvous",
     covers: ["rendezvous/host-port.ts#parseListen"],
     make: () =>
