@@ -79,7 +79,7 @@ describe.concurrent("a secret", () => {
     await refused(machine, ["-a", "@acme", "-c", "-"], "E_STORAGE", 74, { input: "0".repeat(100_000) });
   });
 
-  test("is guessed so often and no oftener, and the right one is good all the same", async ({ expect }) => {
+  test("is guessed so often and no oftener, and the right one is good all the same", async (context) => {
     await using own = await Activations.start();
     const { name, secret } = await own.newName();
     const machine = own.newMachine();
@@ -89,7 +89,7 @@ describe.concurrent("a secret", () => {
       result.status === "rejected" ? (result.reason as { code?: string }).code : "",
     );
     expect(new Set(codes)).toEqual(new Set(["E_CRAM_WRONG", "E_RATE"]));
-    await expect.poll(async () => (await machine.activate(["-a", name, "-c", secret])).code).toBe(0);
+    await context.expect.poll(async () => (await machine.activate(["-a", name, "-c", secret])).code).toBe(0);
   });
 });
 
