@@ -1,0 +1,56 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+
+const ROOT = join(import.meta.dirname, "../..");
+
+/** Which file runs a command in a block of these documents, and the words in it that do; `not run`: the document says so. */
+const RUN_BY: Record<string, Record<string, readonly [file: string, words: string] | "not run">> = {
+  "docs/docker.md": {
+    "cp .env.example .env": ["test/compose/device.test.ts", '".env",'],
+    "docker compose up -d": ["test/compose/device.test.ts", 'device.must("up", "-d"'],
+    "docker compose -f directory.yml up -d": ["test/compose/gateway.test.ts", '["directory.yml"]'],
+    "docker compose -f directory.yml exec directory sshnp-directory address --data /data": [
+      "test/compose/gateway.test.ts",
+      'names("address")',
+    ],
+    "docker compose -f directory.yml exec directory sshnp-directory name add @device --data /data": [
+      "test/compose/gateway.test.ts",
+      'names("name", "add", "@device")',
+    ],
+    "docker compose -f demo.yml up -d": ["test/compose/demo.test.ts", 'demo.must("up", "-d")'],
+    "docker compose -f demo.yml exec console sshnp @client @device mygateway hostname": [
+      "test/compose/demo.test.ts",
+      'demo.mustExec("console", "sshnp", "@client", "@device", "mygateway", "hostname")',
+    ],
+    "docker compose -f demo.yml exec console scp /etc/hostname mygateway.device.np:": [
+      "test/compose/demo.test.ts",
+      'demo.mustExec("console", "scp", "/tmp/firmware", `${host}:`)',
+    ],
+    "docker compose -f demo.yml exec console scp /etc/hostname scanner.depot.np:": [
+      "test/compose/demo.test.ts",
+      'test.each(["mygateway.device.np", "scanner.depot.np"])',
+    ],
+    "docker compose -f demo.yml down -v": ["test/support/containers.ts", '"down"'],
+  },
+  "docs/benchmarks.md": {
+    "npm run bench": "not run",
+    "npm run bench -- --only carrying --seconds 10": [".ci/run", "npm run bench -- --only carrying"],
+    "npm run bench -- --only idle-devices --only herd --only idle-daemon --devices 5000": "not run",
+  },
+};
+
+const cases = Object.entries(RUN_BY).map(([document, commands]) => ({ document, commands }));
+
+test.each(cases)("every command in a block of $document is known to be run by something", ({ document, commands }) => {
+  const blocks = [...readFileSync(join(ROOT, document), "utf8").matchAll(/^```\n(.*?)^```$/gms)];
+  const lines = blocks.flatMap(([, block = ""]) => block.trimEnd().split("\n"));
+  expect(new Set(lines.map((line) => line.replace(/ {2,}.*/, "")))).toEqual(new Set(Object.keys(commands)));
+});
+
+test.each(cases)("what $document shows is run where it is said to be", ({ document, commands }) => {
+  for (const [command, run] of Object.entries(commands)) {
+    const [file, words] = run === "not run" ? [document, "not run in continuous integration"] : run;
+    expect(readFileSync(join(ROOT, file), "utf8"), command).toContain(words);
+  }
+});
