@@ -2,7 +2,7 @@
 // 24 if none is said. Node comes from the npm registry and is removed afterwards.
 import "./node-version.mjs";
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { root, SetUpError } from "./set-up.mjs";
@@ -29,6 +29,7 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) {
 }
 
 const folder = mkdtempSync(join(tmpdir(), "sshnp-node-"));
+chmodSync(folder, 0o711); // ordinary users of the tests run it as well
 try {
   for (const major of majors) {
     const home = join(folder, String(major));

@@ -1,8 +1,9 @@
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { copyFolder } from "../support/copy-folder.ts";
 import { CAN_MAKE_USERS, ordinaryUser } from "../support/ordinary-user.ts";
 import { type RunningProcess, runProcess, startCommand } from "../support/processes.ts";
 import { startSshServer } from "../support/sshd.ts";
@@ -99,7 +100,7 @@ describe("one daemon for one key", () => {
     await using stack = await Stack.start();
     const other = new Machine(join(stack.device.home, "other-machine"));
     mkdirSync(other.home, { mode: 0o700 });
-    cpSync(join(stack.device.home, ".local"), join(other.home, ".local"), { recursive: true });
+    copyFolder(join(stack.device.home, ".local"), join(other.home, ".local"));
     await using session = stack.startSsh("cat");
     session.stdin.write("before\n");
     await session.line(/^before$/);
@@ -219,7 +220,7 @@ describe("one system for several looks", () => {
     const other = new Machine(join(stack.device.home, "one-more-machine"));
     mkdirSync(other.keys, { recursive: true, mode: 0o700 });
     const owner = "@device.owner.npkeys";
-    cpSync(join(stack.device.keys, owner), join(other.keys, owner));
+    copyFileSync(join(stack.device.keys, owner), join(other.keys, owner));
     await using daemon = startDaemon(stack, other, "--directory", stack.address);
     const exit = await daemon.exit();
     expect(exit).toMatchObject({ code: 78, stdout: "" });

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import {
-  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -14,6 +13,7 @@ import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import { Level } from "level";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { copyFolder } from "../support/copy-folder.ts";
 import { freePort } from "../support/free-port.ts";
 import { clockOffBy, preloading } from "../support/preload.ts";
 import { type CommandName, type Exit, runCommand } from "../support/processes.ts";
@@ -273,7 +273,7 @@ describe("a directory that swaps the owner of a name grants nothing", () => {
   /** A machine of the thief's, with the name as its own. */
   async function takeName(name: string, ...words: string[]): Promise<Machine> {
     await swapped.directory.kill("SIGTERM");
-    cpSync(data(), aside(), { recursive: true });
+    copyFolder(data(), aside());
     const level = new Level(join(data(), "store"));
     for await (const key of level.keys()) if (key.includes(`:${name}`)) await level.del(key);
     await level.close();
@@ -333,7 +333,7 @@ function newMachine(name: string): Machine {
 
 function copyOf(machine: Machine, name: string): Machine {
   const copy = newMachine(name);
-  cpSync(join(machine.home, ".local"), join(copy.home, ".local"), { recursive: true });
+  copyFolder(join(machine.home, ".local"), join(copy.home, ".local"));
   return copy;
 }
 
