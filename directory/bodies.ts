@@ -9,8 +9,8 @@ interface Body {
 }
 
 /**
- * The bodies of requests while they come in. All together take BODIES_BYTES at most: the longest is given up
- * when they would take more, since honest ones are short and there at once. And none may come in a great many pieces,
+ * The bodies of requests while they come in. All together take BODIES_BYTES at most: the one begun first
+ * is given up when they would take more, since honest ones are there at once, and never the one that is just coming. And none may come in a great many pieces,
  * each of which would cost as much as a request.
  */
 export class Bodies {
@@ -44,7 +44,7 @@ export class Bodies {
         body.pieces.push(piece);
         body.length += piece.length;
         this.#held += piece.length;
-        this.#makeRoom();
+        this.#makeRoomFor(body);
       });
       request.on("end", () => resolve(true));
       request.on("error", reject);
@@ -52,14 +52,12 @@ export class Bodies {
     });
   }
 
-  /** The longest goes, of several the first. */
-  #makeRoom(): void {
-    while (this.#held > BODIES_BYTES) {
-      let longest: Body | undefined;
-      for (const body of this.#coming) if (body.length > (longest?.length ?? 0)) longest = body;
-      if (longest === undefined) return;
-      this.#forget(longest);
-      longest.giveUp();
+  #makeRoomFor(coming: Body): void {
+    for (const first of this.#coming) {
+      if (this.#held <= BODIES_BYTES) return;
+      if (first === coming) continue;
+      this.#forget(first);
+      first.giveUp();
     }
   }
 

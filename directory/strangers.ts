@@ -6,6 +6,7 @@ import { isLoopback, networkOf } from "./rate-limit.ts";
 interface Arrival {
   readonly turn: number;
   readonly network: string | undefined;
+  readonly onClose: () => void;
 }
 
 /**
@@ -36,9 +37,10 @@ export class Strangers {
     if (socket.destroyed || this.#arrivals.has(socket)) return;
     const address = socket.remoteAddress ?? "";
     const network = isLoopback(address) ? undefined : networkOf(address);
-    this.#arrivals.set(socket, { turn: this.#turn, network });
+    const onClose = (): void => this.remove(socket);
+    this.#arrivals.set(socket, { turn: this.#turn, network, onClose });
     if (network !== undefined) this.#counts.set(network, (this.#counts.get(network) ?? 0) + 1);
-    socket.once("close", () => this.remove(socket));
+    socket.once("close", onClose);
     if (network !== undefined && (this.#counts.get(network) ?? 0) > STRANGERS_PER_ADDRESS) this.#cutOldestOf(network);
     this.#turnWhileFull();
   }
@@ -48,7 +50,8 @@ export class Strangers {
     const arrival = this.#arrivals.get(socket);
     if (arrival === undefined) return;
     this.#arrivals.delete(socket);
-    const { network } = arrival;
+    const { network, onClose } = arrival;
+    socket.off("close", onClose);
     if (network === undefined) return;
     const left = (this.#counts.get(network) ?? 1) - 1;
     if (left > 0) this.#counts.set(network, left);

@@ -39,6 +39,7 @@ export const RENDEZVOUS_SESSIONS = 65_536; // whose tries are remembered until t
 export const REFUSED_LEG_MS = 2_000; // for a refusal to reach the end before the socket is destroyed
 export const SPLICE_BYTES = 512 * 1024; // held between two legs, both ways together
 export const STALLED_BYTES = 4 * 1024 * 1024; // held by all splices whose reader has stopped; then the one stopped longest is cut
+export const STALLED_MS = 10_000; // without taking anything, until a reader counts as stopped and not as slow: 13 KB/s of what is held
 export const WEBSOCKET_MESSAGE_BYTES = 64 * 1024; // of a leg over WebSocket; below what proxies commonly buffer
 export const LEG_PONGS = 16; // answers to pings that wait for their reader, on a leg or link over WebSocket
 export const BACKLOG = 4_096; // connections that the kernel completes while a service is busy: all ends of a herd that comes back at once

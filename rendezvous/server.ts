@@ -49,7 +49,7 @@ export class RendezvousServer implements AsyncDisposable {
   });
   readonly #legs = new Map<LegId, Leg>();
   readonly #legBySocket = new WeakMap<object, Leg>();
-  readonly #stalls = new Stalls();
+  readonly #stalls = new Stalls(() => this.#options.now().monotonic);
   readonly #clock: NodeJS.Timeout;
   #nextId = 0;
   #keysExpire = 0;

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { STALLED_BYTES } from "../protocol/limits.ts";
+import { STALLED_BYTES, STALLED_MS } from "../protocol/limits.ts";
 
 /** One direction of a splice that waits for its reader. */
 export interface Stall {
@@ -8,16 +8,23 @@ export interface Stall {
 }
 
 /**
- * The directions of splices whose reader has stopped for now, and what they hold. One of them holds little; whoever
- * brings hundreds of sessions together and reads none fills the memory of everybody. So when all together hold more than
- * STALLED_BYTES, those that have stopped longest are cut.
+ * The directions of splices that wait for their reader, and what they hold. One of them holds little; whoever brings hundreds
+ * of sessions together and reads none fills the memory of everybody. So when those that have taken nothing for STALLED_MS
+ * hold more than STALLED_BYTES together, the ones that have stopped longest are cut. Every transfer waits for its reader again
+ * and again; who reads slowly, but reads, is not meant.
  */
 export class Stalls {
-  /** Who stopped first comes first. */
-  readonly #stalls = new Set<Stall>();
+  /** With the time since when; who stopped first comes first. */
+  readonly #stalls = new Map<Stall, number>();
+  readonly #now: () => number;
+
+  /** `now` in milliseconds of a clock that does not run backwards. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   add(stall: Stall): void {
-    this.#stalls.add(stall);
+    if (!this.#stalls.has(stall)) this.#stalls.set(stall, this.#now());
   }
 
   delete(stall: Stall): void {
@@ -26,9 +33,14 @@ export class Stalls {
 
   /** To be called every now and then. Costs as much as there are readers that have stopped. */
   trim(): void {
-    let held = 0;
-    for (const stall of this.#stalls) held += heldBy(stall);
-    for (const stall of this.#stalls) {
+    const latest = this.#now() - STALLED_MS;
+    const stopped: Stall[] = [];
+    for (const [stall, since] of this.#stalls) {
+      if (since > latest) break;
+      stopped.push(stall);
+    }
+    let held = stopped.reduce((sum, stall) => sum + heldBy(stall), 0);
+    for (const stall of stopped) {
       if (held <= STALLED_BYTES) return;
       held -= heldBy(stall);
       this.#stalls.delete(stall);

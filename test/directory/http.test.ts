@@ -99,6 +99,20 @@ test("bodies that never become whole make room for others, the one begun first a
   for (const socket of others) socket.destroy();
 });
 
+test("bodies that never become whole, however short, do not stop one that does", async () => {
+  const length = 1995;
+  const head = `POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: ${length + 1}\r\n\r\n`;
+  const count = Math.floor(BODIES_BYTES / length);
+  const others = await Promise.all(Array.from({ length: count }, () => dial(world.address.url)));
+  for (const socket of others) socket.write(Buffer.concat([Buffer.from(head), Buffer.alloc(length)]));
+  const honest = world.client();
+  for (let i = 0; i < 5; i++) {
+    const long = { type: REQUEST.activationStart, body: Buffer.alloc(4000) };
+    expect((await post(honest, await sealed(honest, sender, long))).status).toBe(200);
+  }
+  for (const socket of others) socket.destroy();
+});
+
 test("a head that is too long is refused", async () => {
   const socket = await dial(world.address.url);
   const closed = untilClosed(socket);

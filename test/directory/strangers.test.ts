@@ -50,6 +50,17 @@ test("nobody is cut before he has had his turns, however many come at once", asy
   await expect.poll(() => strangers.size).toBe(10);
 });
 
+test("a connection that is a stranger again and again gathers nothing", async () => {
+  const [socket] = await arrive(1);
+  if (socket === undefined) throw new Error("nobody came");
+  const before = socket.listenerCount("close");
+  for (let i = 0; i < 20; i++) {
+    strangers.add(socket);
+    strangers.remove(socket);
+  }
+  expect(socket.listenerCount("close")).toBe(before);
+});
+
 test("there are never more than STRANGERS", async () => {
   const many = new Strangers(1_000_000);
   const sockets = await arrive(STRANGERS + 10);

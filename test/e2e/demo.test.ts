@@ -6,6 +6,8 @@ import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../support/ordi
 import { type RunningProcess, startProcess } from "../support/processes.ts";
 import { Terminals } from "../support/terminals.ts";
 
+/** npm of newer versions of Node keeps compiled code in the temporary folder. */
+const WITHOUT_CACHE = { NODE_DISABLE_COMPILE_CACHE: "1" };
 const ROOT = join(import.meta.dirname, "../..");
 const NOT_IN_A_CLONE = new Set([".git", "dist"]);
 const DEMO_MS = 90_000;
@@ -29,7 +31,7 @@ describe.skipIf(!CAN_MAKE_USERS)("npm run demo, by an ordinary user", () => {
   afterAll(() => user.remove());
 
   const start = (file: string, ...words: string[]): RunningProcess =>
-    startProcess(file, words, { user, cwd: clone, env: { HOME: user.home, TMPDIR: temporary } });
+    startProcess(file, words, { user, cwd: clone, env: { HOME: user.home, TMPDIR: temporary, ...WITHOUT_CACHE } });
 
   const leavesNothing = async (): Promise<void> => {
     await expect.poll(() => commandLinesOf(user.uid), { timeout: END_MS }).toEqual([]);
@@ -80,7 +82,7 @@ describe.skipIf(!CAN_MAKE_USERS)("npm run demo, by an ordinary user", () => {
     "with a terminal it ends in a shell on the device, in which Ctrl-C is the shell's",
     async () => {
       await using terminals = await Terminals.start();
-      const env = { HOME: user.home, TMPDIR: temporary };
+      const env = { HOME: user.home, TMPDIR: temporary, ...WITHOUT_CACHE };
       const window = await terminals.open("here", { user, env });
       await window.type(`cd ${clone} && npm run demo`);
       await window.shows(/Leave it with exit or Ctrl-D\n\n\$ $/m, { timeoutMs: DEMO_MS });
@@ -104,7 +106,10 @@ describe.skipIf(!CAN_MAKE_USERS)("npm run demo, by an ordinary user", () => {
     async () => {
       {
         await using terminals = await Terminals.start();
-        const window = await terminals.open("here", { user, env: { HOME: user.home, TMPDIR: temporary } });
+        const window = await terminals.open("here", {
+          user,
+          env: { HOME: user.home, TMPDIR: temporary, ...WITHOUT_CACHE },
+        });
         await window.type(`cd ${clone} && exec npm run demo`);
         await window.shows(/Leave it with exit or Ctrl-D\n\n\$ $/m, { timeoutMs: DEMO_MS });
         await window.close();

@@ -93,7 +93,7 @@ test("a splice never holds more than 512 KiB, however much is pushed into reader
     splice(
       { stream: sides[0], early: [] },
       { stream: sides[1], early: [] },
-      { excerptBytes: 0, stalls: new Stalls(), onEnd },
+      { excerptBytes: 0, stalls: new Stalls(() => performance.now()), onEnd },
     );
   });
   const sent = [send(ends[0], 64 * MiB, 1), send(ends[1], 64 * MiB, 2)];
