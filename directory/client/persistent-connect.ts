@@ -1,4 +1,5 @@
 import { lookup } from "node:dns/promises";
+import { once } from "node:events";
 import { isIP, Socket } from "node:net";
 import { DIAL_STAGGER_MS, DIRECTORY_CONNECT_MS, REDIAL_MS } from "../../protocol/limits.ts";
 import { NobodyThereError } from "./nobody-there.ts";
@@ -18,7 +19,7 @@ export interface Place {
  */
 export async function connectPersistently(place: Place, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
-  const addresses = await addressesOf(place.host);
+  const addresses = await addressesOf(place.host, signal);
   signal.throwIfAborted();
   return await new Promise((resolve, reject) => {
     new Attempts(addresses, place.port, signal, { resolve, reject });
@@ -55,20 +56,27 @@ class Attempts {
 
   #begin(): void {
     clearTimeout(this.#next);
-    const left = this.#addresses.filter((address) => !this.#failed.has(address));
-    const host = left[this.#begun % left.length];
+    const host = this.#nextAddress();
     if (host === undefined) return;
-    this.#begun += 1;
-    this.#next = setTimeout(() => this.#begin(), this.#begun < left.length ? DIAL_STAGGER_MS : REDIAL_MS);
+    this.#next = setTimeout(() => this.#begin(), this.#begun < this.#addresses.length ? DIAL_STAGGER_MS : REDIAL_MS);
     const socket = new Socket();
     this.#sockets.add(socket);
     socket.once("connect", () => {
       this.#sockets.delete(socket);
-      socket.removeAllListeners("error");
+      socket.removeAllListeners("error").on("error", () => {}); // its close tells whoever has it then
       this.#end(() => this.#done.resolve(socket));
     });
     socket.on("error", (error) => this.#refused(socket, host, error));
     socket.connect({ host, port: this.#port }).setNoDelay(true);
+  }
+
+  /** In their order, round and round, those that have said no left out. */
+  #nextAddress(): string | undefined {
+    for (let looked = 0; looked < this.#addresses.length; looked++) {
+      const address = this.#addresses[this.#begun++ % this.#addresses.length];
+      if (address !== undefined && !this.#failed.has(address)) return address;
+    }
+    return undefined;
   }
 
   /** One address has said no, which it would say again. */
@@ -97,12 +105,17 @@ class Attempts {
   }
 }
 
-async function addressesOf(host: string): Promise<readonly string[]> {
+/** The system's resolver may take half a minute where nothing answers it, and cannot be told to stop: it is left alone then. */
+async function addressesOf(host: string, signal: AbortSignal): Promise<readonly string[]> {
   if (isIP(host) !== 0) return [host];
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(DIRECTORY_CONNECT_MS)]);
+  const ended = once(limit, "abort").then(() => Promise.reject(new NobodyThereError("EAI_AGAIN")));
   try {
-    const found = await lookup(host, { all: true });
+    const found = await Promise.race([lookup(host, { all: true }), ended]);
     return found.map(({ address }) => address);
   } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof NobodyThereError) throw error;
     throw new NobodyThereError(error instanceof Error && "code" in error ? String(error.code) : "ENOTFOUND", error);
   }
 }

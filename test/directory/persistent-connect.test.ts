@@ -38,8 +38,10 @@ test("a signal ends it, before and meanwhile", async () => {
   await expect(connectPersistently(place, AbortSignal.abort(reason))).rejects.toBe(reason);
   const stop = new AbortController();
   const attempt = connectPersistently(place, stop.signal);
+  const named = connectPersistently({ host: "name.invalid", port: 9 }, stop.signal); // the resolver cannot be told to stop
   stop.abort(reason);
   await expect(attempt).rejects.toBe(reason);
+  await expect(named).rejects.toBe(reason);
 });
 
 // Connects as the daemon does, to the module as it was built.
