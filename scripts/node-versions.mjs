@@ -10,10 +10,10 @@ import { unpackNode } from "./unpack-node.mjs";
 
 const TESTS = ["keys", "protocol", "directory", "rendezvous", "sshnpd", "sshnp", "e2e"].map((room) => `test/${room}`);
 
-const words = process.argv.slice(2);
-const border = words.includes("--") ? words.indexOf("--") : words.length;
-const majors = border === 0 ? [22, 24] : words.slice(0, border).map(Number);
-const tests = border === words.length ? TESTS : words.slice(border + 1);
+const given = process.argv.slice(2);
+const border = given.includes("--") ? given.indexOf("--") : given.length;
+const majors = border === 0 ? [22, 24] : given.slice(0, border).map(Number);
+const tests = border === given.length ? TESTS : given.slice(border + 1);
 if (majors.some((major) => !Number.isInteger(major) || major < 20)) {
   process.stderr.write("Usage: npm run node-versions [-- MAJOR ... [-- VITEST ARGUMENTS]], such as 22 24\n");
   process.exit(2);
@@ -51,6 +51,7 @@ async function passes(home) {
   const env = { ...process.env, PATH: `${join(home, "bin")}${delimiter}${process.env.PATH}` };
   const node = join(home, "bin/node");
   const program = 'process.stdout.write(`Node ${process.versions.node}: `); await import("./scripts/test.mjs");';
-  child = spawn(node, ["--input-type=module", "-e", program, "--", ...tests], { cwd: root, env, stdio: "inherit" });
+  const words = ["--input-type=module", "-e", program, "--", "scripts/test.mjs", ...tests]; // a program's name comes first
+  child = spawn(node, words, { cwd: root, env, stdio: "inherit" });
   return (await new Promise((resolve) => child.on("close", resolve))) === 0;
 }
