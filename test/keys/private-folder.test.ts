@@ -128,8 +128,9 @@ describe("a private folder", () => {
     });
     expect(await readdir(here.path)).toEqual(["state"]);
     await here.remove();
-    for (const write of [folder.replace("key", utf8("text")), folder.create("key", utf8("text")), folder.list()]) {
-      await expect(write).rejects.toMatchObject({ name: "SetupError", code: "E_STORAGE" });
+    const text = utf8("text");
+    for (const use of [() => folder.replace("key", text), () => folder.create("key", text), () => folder.list()]) {
+      await expect(use()).rejects.toMatchObject({ name: "SetupError", code: "E_STORAGE" });
     }
   });
 
