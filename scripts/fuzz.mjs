@@ -28,6 +28,8 @@ anything else; what is accepted is printed back the same; borders between chunks
 `;
 
 const MAX_INPUT_BYTES = 256 * 1024;
+/** Of a failing input; a longer one is repeated by its number. */
+const PRINTED_BYTES = 2000;
 const root = join(import.meta.dirname, "..");
 
 const options = readOptions();
@@ -184,9 +186,10 @@ function report({ name, share }, { inputs, accepted, milliseconds, failure }) {
   const place = `--only ${quoted(name)} --seed ${options.seed} --from ${failure.index}${options.suite === "native" ? " --suite native" : ""}`;
   const bytes = Buffer.from(failure.input);
   const shorter = bytes.length < failure.length ? `, made shorter from ${failure.length}` : "";
+  const again =
+    bytes.length > PRINTED_BYTES ? "" : `  again: npm run fuzz -- ${place} --hex ${bytes.toString("hex") || "''"}\n`;
   process.stdout.write(
-    `  input, ${bytes.length} bytes${shorter}: ${bytes.toString("hex")}\n` +
-      `  again: npm run fuzz -- ${place} --hex ${bytes.length > 2000 ? "INPUT" : bytes.toString("hex") || "''"}\n` +
+    `  input, ${bytes.length} bytes${shorter}: ${bytes.toString("hex", 0, PRINTED_BYTES)}${again === "" ? "..." : ""}\n${again}` +
       `  as it was met: npm run fuzz -- ${place} --inputs 1\n`,
   );
 }

@@ -9,6 +9,8 @@ import { PARSERS } from "./table.ts";
 const ROOT = join(import.meta.dirname, "../..");
 /** For each parser, but where its row says why it has a smaller share. */
 const INPUTS = 100_000;
+/** The same inputs at every run, so that a failure is of the change at hand; \`npm run fuzz\` draws others. */
+const SEED = 20_261_124;
 /** A busy machine may take a quarter of an hour for what a quiet one does in one minute. */
 const TIMEOUT_MS = 30 * 60_000;
 
@@ -44,7 +46,7 @@ const broken = (name: string, ...more: readonly string[]): Promise<Ended> =>
 describe(`with ${INPUTS} inputs that are nearly right`, () => {
   let result: Ended;
   beforeAll(async () => {
-    result = await run(["--inputs", String(INPUTS)]);
+    result = await run(["--inputs", String(INPUTS), "--seed", String(SEED)]);
   }, TIMEOUT_MS);
 
   // By row, so that a failure names its parser and says how to repeat it.
