@@ -30,9 +30,7 @@ export class Ed25519PublicKey {
   /** @throws {SecurityError} E_PROTOCOL when it is not 32 bytes, is non-canonical (y >= 2^255 - 19) or of small order. */
   static parse(bytes: Uint8Array): Ed25519PublicKey {
     if (bytes.length !== 32) throw new SecurityError("E_PROTOCOL", "an Ed25519 public key is 32 bytes");
-    const y = new Uint8Array(bytes); // slice() of a Buffer would share its memory
-    y[31] = (y[31] ?? 0) & 0x7f;
-    if (!isFieldElement(y) || SMALL_ORDER_Y.includes(hex(y))) {
+    if (!isFieldElement(withoutSign(bytes)) || isOfSmallOrder(bytes)) {
       throw new SecurityError("E_PROTOCOL", "not an acceptable Ed25519 public key");
     }
     return new Ed25519PublicKey(new Uint8Array(bytes));
@@ -80,6 +78,20 @@ export class Ed25519PrivateKey {
   toString(): string {
     return this.toJSON();
   }
+}
+
+/**
+ * Whether the 32 bytes encode one of the eight points of small order. No honest signature has such a point as its R, and
+ * the versions of OpenSSL do not agree on those that do.
+ */
+export function isOfSmallOrder(point: Uint8Array): boolean {
+  return SMALL_ORDER_Y.includes(hex(withoutSign(point)));
+}
+
+function withoutSign(point: Uint8Array): Uint8Array {
+  const y = new Uint8Array(point); // slice() of a Buffer would share its memory
+  y[31] = (y[31] ?? 0) & 0x7f;
+  return y;
 }
 
 /** The part of a CipherSuite that is needed here; the suite itself is declared in terms of these keys. */

@@ -12,7 +12,7 @@ import {
   verify as verifyWith,
 } from "node:crypto";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
-import type { Ed25519PrivateKey, Ed25519PublicKey } from "../../keys/ed25519.ts";
+import { type Ed25519PrivateKey, type Ed25519PublicKey, isOfSmallOrder } from "../../keys/ed25519.ts";
 import { SecurityError } from "../../keys/errors.ts";
 import type { X25519PublicKey } from "../../keys/x25519.ts";
 import { type ChaCha20Poly1305, counterAead, TAG_BYTES } from "./counter-aead.ts";
@@ -45,6 +45,7 @@ export const nativeSuite: CipherSuite = {
   sign: (privateKey: Ed25519PrivateKey, message) =>
     plain(signWith(null, message, privateKeyObject("Ed25519", privateKey.secretBytes()))),
   verify: (publicKey: Ed25519PublicKey, message, signature) => {
+    if (isOfSmallOrder(signature.subarray(0, 32))) return false;
     try {
       const verdict: unknown = verifyWith(null, message, publicKeyObject("Ed25519", publicKey), signature);
       return verdict === true;

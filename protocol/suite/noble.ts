@@ -4,6 +4,7 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha256, sha512 } from "@noble/hashes/sha2.js";
 import { concat, equalBytes } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
+import { isOfSmallOrder } from "../../keys/ed25519.ts";
 import { SecurityError } from "../../keys/errors.ts";
 import { type ChaCha20Poly1305, counterAead, TAG_BYTES } from "./counter-aead.ts";
 
@@ -62,7 +63,7 @@ function verifyWithoutCofactor(publicKey: Uint8Array, message: Uint8Array, signa
   const { Point } = ed25519;
   const R = signature.subarray(0, 32);
   const S = littleEndian(signature.subarray(32));
-  if (S >= Point.Fn.ORDER) return false;
+  if (S >= Point.Fn.ORDER || isOfSmallOrder(R)) return false;
   const A = Point.fromBytes(publicKey);
   const k = littleEndian(sha512(concat(R, publicKey, message))) % Point.Fn.ORDER;
   return equalBytes(Point.BASE.multiplyUnsafe(S).subtract(A.multiplyUnsafe(k)).toBytes(), R);

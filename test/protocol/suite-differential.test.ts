@@ -129,7 +129,7 @@ describe("native and noble agree", () => {
     expect(verdicts.false).toBeGreaterThan(0);
   });
 
-  test("on signatures whose R is not canonical, is no point or is of small order", () => {
+  test("on refusing signatures whose R is not canonical, is no point or is of small order", () => {
     const places = [0n, 1n, 2n, 2n ** 255n - 20n, 2n ** 255n - 19n, 2n ** 255n - 18n, 2n ** 255n - 1n];
     fc.assert(
       fc.property(scalar(), fc.constantFrom(...places), fc.boolean(), (a, y, sign) => {
@@ -139,9 +139,8 @@ describe("native and noble agree", () => {
         const message = new Uint8Array(4);
         const k = fromLittleEndian(sha512(concat(R, A.bytes, message))) % ORDER;
         const signature = concat(R, littleEndian32((k * a) % ORDER)); // verifies when R is the neutral element
-        const verdict = y === 1n && !sign;
-        expect(native.verify(A, message, signature)).toBe(verdict);
-        expect(noble.verify(A, message, signature)).toBe(verdict);
+        expect(native.verify(A, message, signature)).toBe(false);
+        expect(noble.verify(A, message, signature)).toBe(false);
       }),
       { numRuns: 50 },
     );
