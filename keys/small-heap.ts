@@ -5,12 +5,18 @@ import { setFlagsFromString } from "node:v8";
  * Under load the first would grow to 48 MB and the second to twice its size, and give nothing back: a long-running process
  * would be as large for ever as a minute of attack has made it. What our services keep of all they handle is little, so
  * that collecting it more often costs next to nothing. To be called before anything else.
- *
- * It is faster for bulk data, too. Each chunk of 64 KiB is a small object on the heap and much memory outside of it. In a
- * large young generation so few objects come together that the memory outside asks for a collection of the whole heap
- * first, dozens of them for each GiB; in a small one they are gone before.
  */
 export function keepHeapSmall(): void {
   setFlagsFromString("--semi-space-growth-factor=1");
   setFlagsFromString("--heap-growing-percent=30");
+}
+
+/**
+ * For processes that carry bulk data, whose heap is small. Each chunk of 64 KiB is a small object on the heap and much memory
+ * outside of it, and it is gone at the next collection of the young generation. But V8 counts the memory outside against the
+ * limit at which it begins to mark the whole heap step by step; so it would do that all the time, twenty times a second,
+ * for a fifth of the processor. Without the steps it collects the whole heap, all at once, when that is really full.
+ */
+export function collectWholeHeapAtOnce(): void {
+  setFlagsFromString("--no-incremental-marking");
 }

@@ -64,7 +64,7 @@ export const SESSION_WINDOW_BYTES = 16 * 1024 * 1024; // all windows together; w
 export const EARLY_WINDOW_BYTES = 48 * 1024; // of a stream ahead of its OPENED; fits in FIRST_FLIGHT_BYTES
 export const FIRST_FLIGHT_DATA_BYTES = 56 * 1024; // OPEN and DATA of it; the rest is kept for END, RESET and CLOSE
 export const CREDIT_BYTES = 2 ** 31; // unspent on one stream; keeps every sum of windows a small integer
-export const SMALL_CHUNK_BYTES = 2 * 1024; // received data below this is joined while it waits, so that memory is bytes, not objects
+export const SMALL_CHUNK_BYTES = 2 * 1024; // what waits or is sealed in smaller pieces is joined, so that it costs bytes, not objects and writes
 export const SOCKET_QUEUE_BYTES = 512 * 1024; // waiting for a socket; data stops far below, only answers a peer provokes reach it
 
 // Heartbeat of a path

@@ -1,6 +1,7 @@
+import { concat } from "../../keys/bytes.ts";
 import type { Aead } from "../../keys/cipher-suite.ts";
 import { UnavailableError } from "../../keys/errors.ts";
-import { RECORDS_PER_KEY } from "../limits.ts";
+import { RECORDS_PER_KEY, SMALL_CHUNK_BYTES } from "../limits.ts";
 import { TAG_BYTES } from "../suite/counter-aead.ts";
 import { type ChannelRecord, encodeRecord } from "./record.ts";
 
@@ -24,7 +25,8 @@ export class RecordSealer {
   }
 
   /**
-   * The pieces of the sealed record, in order; bulk data is encrypted from where it lies and never copied.
+   * The pieces of the sealed record, in order; bulk data is encrypted from where it lies and never copied. What is small is
+   * one piece with its neighbours, since each piece costs a write of its own.
    * @throws {UnavailableError} E_TRUNCATED when this key has sealed as many records as it may.
    */
   seal(record: ChannelRecord): readonly Uint8Array[] {
@@ -39,6 +41,22 @@ export class RecordSealer {
     const header = Uint8Array.of(length >> 16, length >> 8, length);
     const pieces = this.#aead.sealParts(BigInt(this.#next), header, parts);
     this.#next += 1;
-    return [header, ...pieces];
+    return joinSmall([header, ...pieces]);
   }
+}
+
+function joinSmall(pieces: readonly Uint8Array[]): Uint8Array[] {
+  const joined: Uint8Array[] = [];
+  let small: Uint8Array[] = [];
+  for (const piece of pieces) {
+    if (piece.length < SMALL_CHUNK_BYTES) {
+      small.push(piece);
+      continue;
+    }
+    if (small.length > 0) joined.push(concat(...small));
+    joined.push(piece);
+    small = [];
+  }
+  if (small.length > 0) joined.push(concat(...small));
+  return joined;
 }
