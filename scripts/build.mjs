@@ -16,28 +16,31 @@ try {
 } catch {
   process.exit(1); // tsc has said why
 }
-await bundleClient();
+// The client's plain files go: nobody reads them. Those of the daemon stay beside the bundle, for the program that it starts.
+await bundle("sshnp", { external: ["age-encryption", "commander", "ws"], emptyOutDir: true });
+await bundle("sshnpd", { external: ["age-encryption"], emptyOutDir: false });
 for (const command of Object.values(bin)) {
   const file = join(root, command);
   if (existsSync(file)) chmodSync(file, 0o755);
 }
 
 /**
- * The client alone is bundled, because a person waits for its start-up, and the loading of a hundred small files would be
- * more than half of it (docs/decisions/0012-the-client-is-bundled.md).
+ * The client, because a person waits for its start-up, and the daemon, because it is held to 60 MB of memory
+ * (docs/decisions/0012-client-and-daemon-are-bundled.md). What is seldom needed stays outside, in `external`.
  */
-async function bundleClient() {
+async function bundle(room, { external, emptyOutDir }) {
   await build({
     root,
     configFile: false,
     logLevel: "warn",
-    ssr: { noExternal: true, external: ["age-encryption", "commander", "ws"], target: "node" },
+    ssr: { noExternal: true, external, target: "node" },
     build: {
-      ssr: "sshnp/main.ts",
-      outDir: "dist/sshnp",
-      emptyOutDir: true,
+      ssr: `${room}/main.ts`,
+      outDir: `dist/${room}`,
+      emptyOutDir,
       minify: false,
       target: "node20",
+      license: { fileName: "licenses.md" },
       rolldownOptions: { output: { entryFileNames: "main.js", chunkFileNames: "[name]-[hash].js" } },
     },
   });
