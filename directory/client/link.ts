@@ -283,6 +283,6 @@ function responseError(base: URL, status: number | undefined): UnavailableError 
   const isProxyAlone = status === 502; // 504 says that the directory is there and does not cope
   return new UnavailableError("E_DIRECTORY", `${base.origin} answers, but takes no link (status ${status}).`, {
     next: "Check the address; a proxy in between must pass WebSockets to /v1/link on.",
-    ...(isProxyAlone && { cause: new NobodyThereError(`status ${status}`) }),
+    ...(isProxyAlone && { cause: new NobodyThereError(`status ${status}`, { saidBy: "proxy" }) }),
   });
 }

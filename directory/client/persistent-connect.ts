@@ -84,7 +84,7 @@ class Attempts {
     if (!this.#sockets.delete(socket)) return;
     this.#failed.add(host);
     if (this.#addresses.every((address) => this.#failed.has(address))) {
-      this.#fail(new NobodyThereError("code" in error ? String(error.code) : error.message, error));
+      this.#fail(new NobodyThereError("code" in error ? String(error.code) : error.message, { cause: error }));
     } else {
       this.#begin();
     }
@@ -116,6 +116,8 @@ async function addressesOf(host: string, signal: AbortSignal): Promise<readonly 
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof NobodyThereError) throw error;
-    throw new NobodyThereError(error instanceof Error && "code" in error ? String(error.code) : "ENOTFOUND", error);
+    throw new NobodyThereError(error instanceof Error && "code" in error ? String(error.code) : "ENOTFOUND", {
+      cause: error,
+    });
   }
 }

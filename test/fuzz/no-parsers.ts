@@ -16,6 +16,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/client/refusal-error.ts#refusalError",
     "directory/client/http-exchange.ts#routeUrl",
     "sshnp/refusal-texts.ts#unsealedRefusal",
+    "sshnpd/backoff.ts#isAbsence",
     "sshnpd/link.ts#isFinal",
   ],
   "a primitive; held to vectors and to its twin by test/protocol/suite-*.test.ts": [
