@@ -128,14 +128,14 @@ async function keepOnline(parts: Parts): Promise<void> {
     signal,
     random: Math.random,
     network: watchNetwork(),
-    open: async (attempt) => {
+    open: async (attempt, onConnected) => {
       if (isPending) {
         await announceMember(folder, own, client, { signal: attempt });
         isPending = false;
         tellMade(own);
       }
       const hello = { name, member, version: VERSION, names: await clients.unresolved() };
-      return await openLink({ client, sender, hello, signal: attempt });
+      return await openLink({ client, sender, hello, onConnected, signal: attempt });
     },
     onLinked: (link) => {
       current = link;

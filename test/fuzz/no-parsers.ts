@@ -18,6 +18,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/refusal-texts.ts#unsealedRefusal",
     "sshnpd/backoff.ts#isAbsence",
     "sshnpd/link.ts#isFinal",
+    "sshnpd/network-watch.ts#hasAddress",
+    "sshnpd/network-watch.ts#watchNetwork",
   ],
   "a primitive; held to vectors and to its twin by test/protocol/suite-*.test.ts": [
     "protocol/suite/counter-aead.ts#counterAead",
