@@ -86,7 +86,7 @@ export const LINK_NAMES = 64; // names whose owners a device asks for at once
 
 // Device
 export const SESSIONS_AT_ONCE = 64; // of one daemon; each may hold up to SESSION_WINDOW_BYTES
-export const UNCONFIRMED_SESSIONS = 32; // of them, those whose client has not proved itself yet; then the oldest of these makes room
+export const UNCONFIRMED_SESSIONS = 32; // of them, those whose client has not proved itself yet; then the client with most of these makes room
 export const UNCONFIRMED_MS = 20_000; // for that proof: a dial, an unpaired leg's life, and the first record
 export const REQUESTS_AT_ONCE = 64; // being answered; more than a directory in its right mind passes on
 export const UNLISTED_REQUESTS_PER_SECOND = 10; // of clients that are not let in, all together, that are told so; each costs a handshake
