@@ -96,6 +96,7 @@ export const RECONNECT_MS = 30_000; // and later ones, each at a random moment o
 export const RECONNECT_ABSENT_MS = 2_000; // or to this, while nobody is there to be burdened; with a session after it below 5 s
 export const RECONNECT_PROXY_ALONE = 8; // times that a proxy is believed that nobody is behind it, some 6 s: a restart; one of an overloaded directory says so too
 export const LINK_LASTED_MS = 5_000; // a link that lasted so long is no failure of the one before
+export const SSH_SERVER_POLL_MS = 30_000; // between two looks for an SSH server that was missing at the start
 export const NETWORK_POLL_MS = 2_000; // between two looks at this machine's own addresses, about 0.1 ms each
 export const SLEPT_MS = 5_000; // a look that comes so much late means that the machine was asleep
 

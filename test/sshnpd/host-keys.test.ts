@@ -24,7 +24,7 @@ test("a server is not asked again while it listens, and is when another one does
   const before = await hostKeys.current();
   expect(await hostKeys.current()).toBe(before);
   await first.stop();
-  expect(await hostKeys.current()).toEqual([]);
+  await expect(hostKeys.current()).rejects.toMatchObject({ code: "E_NO_SSHD" });
   await using second = await startSshServer({ port: first.port });
   expect(linesOf(await hostKeys.current()).toSorted()).toEqual(second.hostKeys.toSorted());
   expect(await hostKeys.current()).not.toEqual(before);
@@ -73,10 +73,19 @@ test("a port on which nothing listens, or nothing that speaks SSH, has no keys",
   await once(server, "listening");
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
+  const hostKeys = new HostKeys(port, () => 0, ENDLESS);
   expect((await scanHostKeys(port, ENDLESS)).blobs).toEqual([]);
+  await expect(hostKeys.current()).rejects.toMatchObject({
+    code: "E_NO_SSHD",
+    message: `No SSH server on this device: what listens on its 127.0.0.1:${port} closes connections, or is silent.`,
+  });
   server.close();
   await once(server, "close");
   expect((await scanHostKeys(port, ENDLESS)).blobs).toEqual([]);
+  await expect(hostKeys.current()).rejects.toMatchObject({
+    code: "E_NO_SSHD",
+    message: `No SSH server on this device: nothing answers on its 127.0.0.1:${port}.`,
+  });
 });
 
 test("what ssh-keyscan prints is parsed, and nothing else is taken from it", () => {
