@@ -81,7 +81,7 @@ export function isFinal(error: unknown, wasLinked: boolean): boolean {
 }
 
 function networkChanged(): UnavailableError {
-  return new UnavailableError("E_DIRECTORY", "This machine has left the network that it was on.", {
+  return new UnavailableError("E_DIRECTORY", "This machine's network has changed, or it has slept.", {
     next: "Nothing is to be done.",
   });
 }
