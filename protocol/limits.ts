@@ -86,7 +86,7 @@ export const LINK_NAMES = 64; // names whose owners a device asks for at once
 
 // Device
 export const SESSIONS_AT_ONCE = 64; // of one daemon; each may hold up to SESSION_WINDOW_BYTES
-export const UNCONFIRMED_SESSIONS = 32; // of them, those whose client has not proved itself yet; then the oldest of these makes room
+export const UNCONFIRMED_SESSIONS = 32; // of them, those whose client has not proved itself yet; then the client with most of these makes room
 export const UNCONFIRMED_MS = 20_000; // for that proof: a dial, an unpaired leg's life, and the first record
 export const REQUESTS_AT_ONCE = 64; // being answered; more than a directory in its right mind passes on
 export const UNLISTED_REQUESTS_PER_SECOND = 10; // of clients that are not let in, all together, that are told so; each costs a handshake
@@ -94,7 +94,9 @@ export const CLOCK_OFF_MS = 10 * 60_000; // a clock that differs more from the d
 export const RECONNECT_FIRST_MS = 250; // the first try to come back to the directory is within this time
 export const RECONNECT_MS = 30_000; // and later ones, each at a random moment of a span that doubles up to this
 export const RECONNECT_ABSENT_MS = 2_000; // or to this, while nobody is there to be burdened; with a session after it below 5 s
+export const RECONNECT_PROXY_ALONE = 8; // times that a proxy is believed that nobody is behind it, some 6 s: a restart; one of an overloaded directory says so too
 export const LINK_LASTED_MS = 5_000; // a link that lasted so long is no failure of the one before
+export const SSH_SERVER_POLL_MS = 30_000; // between two looks for an SSH server that was missing at the start
 export const NETWORK_POLL_MS = 2_000; // between two looks at this machine's own addresses, about 0.1 ms each
 export const SLEPT_MS = 5_000; // a look that comes so much late means that the machine was asleep
 

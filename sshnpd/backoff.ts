@@ -1,5 +1,11 @@
 import { NobodyThereError } from "../directory/client.ts";
-import { LINK_LASTED_MS, RECONNECT_ABSENT_MS, RECONNECT_FIRST_MS, RECONNECT_MS } from "../protocol/limits.ts";
+import {
+  LINK_LASTED_MS,
+  RECONNECT_ABSENT_MS,
+  RECONNECT_FIRST_MS,
+  RECONNECT_MS,
+  RECONNECT_PROXY_ALONE,
+} from "../protocol/limits.ts";
 
 /**
  * When to try again. Each wait ends at a random moment of a span that begins with RECONNECT_FIRST_MS and doubles (full
@@ -7,12 +13,14 @@ import { LINK_LASTED_MS, RECONNECT_ABSENT_MS, RECONNECT_FIRST_MS, RECONNECT_MS }
  *
  * How far it doubles depends on what failed. While nobody is there, asking often burdens nobody, and those who come back
  * within RECONNECT_ABSENT_MS are as many in a second as after a short restart. A directory that is there and does not
- * cope, refuses or breaks off is left alone for up to RECONNECT_MS.
+ * cope, refuses or breaks off is left alone for up to RECONNECT_MS. A proxy says that nobody is behind it where a directory is
+ * overloaded, too: it is believed for RECONNECT_PROXY_ALONE times, which a restart takes, until a link has lasted.
  */
 export class Backoff {
   readonly #random: () => number;
   #absences = 0;
   #failures = 0;
+  #proxiesAlone = 0;
 
   /** `random`: a number from 0 to below 1. */
   constructor(random: () => number) {
@@ -21,9 +29,11 @@ export class Backoff {
 
   /** Milliseconds to wait after `error`, which has ended a link of `linkedMs`, or an attempt where that is undefined. */
   after(error: unknown, linkedMs: number | undefined): number {
-    if (isAbsence(error)) return reconnectDelay(this.#absences++, this.#random(), RECONNECT_ABSENT_MS);
+    if (linkedMs !== undefined && linkedMs >= LINK_LASTED_MS) this.reset();
+    if (isAbsence(error) || (isProxyAlone(error) && this.#proxiesAlone++ < RECONNECT_PROXY_ALONE)) {
+      return reconnectDelay(this.#absences++, this.#random(), RECONNECT_ABSENT_MS);
+    }
     this.#absences = 0;
-    if (linkedMs !== undefined && linkedMs >= LINK_LASTED_MS) this.#failures = 0;
     return reconnectDelay(this.#failures++, this.#random(), RECONNECT_MS);
   }
 
@@ -31,6 +41,12 @@ export class Backoff {
   reset(): void {
     this.#absences = 0;
     this.#failures = 0;
+    this.#proxiesAlone = 0;
+  }
+
+  /** That nobody was there says nothing about what is to come. How a directory coped that was there does. */
+  resetAbsences(): void {
+    this.#absences = 0;
   }
 }
 
@@ -39,6 +55,11 @@ export function reconnectDelay(failures: number, random: number, limit: number):
   return Math.floor(random * Math.min(limit, RECONNECT_FIRST_MS * 2 ** Math.min(failures, 16)));
 }
 
-function isAbsence(error: unknown): boolean {
-  return error instanceof Error && error.cause instanceof NobodyThereError;
+/** Whether nothing at all was reached. */
+export function isAbsence(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof NobodyThereError && error.cause.saidBy === "network";
+}
+
+function isProxyAlone(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof NobodyThereError && error.cause.saidBy === "proxy";
 }

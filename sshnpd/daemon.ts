@@ -10,6 +10,7 @@ import { VERSION } from "../keys/version.ts";
 import type { DirectoryAddress } from "../protocol/directory-address.ts";
 import { loadKem, loadSuite } from "../protocol/suite/load.ts";
 import { accountFor } from "./accounts.ts";
+import { awaitSshServer } from "./await-ssh-server.ts";
 import { Clients, type ListedClients } from "./clients.ts";
 import { CLOCK } from "./clock.ts";
 import { HostKeys } from "./host-keys.ts";
@@ -61,8 +62,9 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const now = (): number => directory.now();
     const { sshPort, acceptsKeys } = options;
     const hostKeys = new HostKeys(sshPort, () => CLOCK.now(), signal);
-    hostKeys.current().catch((error: unknown) => {
+    awaitSshServer({ hostKeys, port: sshPort, log, signal }).catch((error: unknown) => {
       if (error instanceof SetupError) tell(`${error.message} ${error.next ?? ""}`);
+      else logError(log, error, "the SSH server is not looked for any more");
     });
     const allowPrivate = (): boolean => directory.isPrivate;
     const sessions = new Sessions({ suite, clients, sshPort, accountFor, now, log, allowPrivate });
@@ -128,14 +130,14 @@ async function keepOnline(parts: Parts): Promise<void> {
     signal,
     random: Math.random,
     network: watchNetwork(),
-    open: async (attempt) => {
+    open: async (attempt, onConnected) => {
       if (isPending) {
         await announceMember(folder, own, client, { signal: attempt });
         isPending = false;
         tellMade(own);
       }
       const hello = { name, member, version: VERSION, names: await clients.unresolved() };
-      return await openLink({ client, sender, hello, signal: attempt });
+      return await openLink({ client, sender, hello, onConnected, signal: attempt });
     },
     onLinked: (link) => {
       current = link;

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { SetupError, SshnpError } from "../keys/errors.ts";
+import { SetupError, SshnpError, UnavailableError } from "../keys/errors.ts";
 import { type PublicKeyLine, parsePublicKeyLine } from "../keys/openssh.ts";
 import { HOST_KEYS, SSH_KEY_BYTES } from "../protocol/limits.ts";
 import { listeningSockets } from "./listening-sockets.ts";
@@ -28,8 +28,9 @@ export class HostKeys {
   }
 
   /**
-   * Public key blobs, none when nothing that speaks SSH answers on the port.
-   * @throws {SetupError} E_NO_SSH when ssh-keyscan is missing.
+   * Public key blobs, one at least.
+   * @throws {UnavailableError} E_NO_SSHD when nothing that speaks SSH answers on the port; {SetupError} E_NO_SSH when
+   * ssh-keyscan is missing.
    */
   async current(): Promise<readonly Uint8Array[]> {
     const sockets = await listeningSockets(this.#port);
@@ -50,6 +51,7 @@ export class HostKeys {
       return this.#newest.blobs;
     }
     this.#newest = scan.isComplete && scan.blobs.length > 0 ? { blobs: scan.blobs, sockets, at } : undefined;
+    if (scan.blobs.length === 0) throw noSshServer(this.#port, scan);
     return scan.blobs;
   }
 }
@@ -114,6 +116,15 @@ const UNWATCHED_MS = 60_000;
 /** For one connection over loopback; a small board may take a second for its key exchange. */
 const SCAN_MS = 5_000;
 const MAX_OUTPUT_BYTES = 64 * 1024;
+
+function noSshServer(port: number, { isComplete }: HostKeyScan): UnavailableError {
+  const what = isComplete
+    ? `No SSH server on this device: nothing answers on its 127.0.0.1:${port}.`
+    : `No SSH server on this device: what listens on its 127.0.0.1:${port} closes connections, or is silent.`;
+  return new UnavailableError("E_NO_SSHD", what, {
+    next: `See on the device why: ssh-keyscan -p ${port} 127.0.0.1   Start an SSH server there, or give its port: sshnpd --ssh-port PORT`,
+  });
+}
 
 function keyscanMissing(): SetupError {
   return new SetupError("E_NO_SSH", "ssh-keyscan is not installed, so the SSH server's host keys cannot be told.", {

@@ -1,12 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Link, LinkEvent } from "../directory/client.ts";
 import { DeniedError, PeerError, SecurityError, SetupError, UnavailableError } from "../keys/errors.ts";
-import { Backoff } from "./backoff.ts";
-import type { NetworkWatch } from "./network-watch.ts";
+import { Backoff, isAbsence } from "./backoff.ts";
+import { hasAddress, type NetworkWatch } from "./network-watch.ts";
 
 export interface LinkKeeperOptions {
-  /** One attempt, up to the directory's welcome; `signal` ends it, and the link after it. */
-  readonly open: (signal: AbortSignal) => Promise<Link>;
+  /**
+   * One attempt, up to the directory's welcome; `signal` ends it, and the link after it. `onConnected` is to be told this machine's
+   * own address of the connection that the link will have.
+   */
+  readonly open: (signal: AbortSignal, onConnected: (localAddress: string | undefined) => void) => Promise<Link>;
   readonly onLinked: (link: Link) => void;
   readonly onEvent: (event: LinkEvent, link: Link) => void;
   /** The link, or an attempt at one, has failed; the next attempt follows after `wait` ms. */
@@ -19,8 +22,12 @@ export interface LinkKeeperOptions {
 }
 
 /**
- * Keeps a link to the directory until `signal` is aborted, then resolves. After a loss it comes back when its Backoff says
- * so, and at once when the network has changed: what failed before then failed on another network.
+ * Keeps a link to the directory until `signal` is aborted, then resolves. After a loss it comes back when its Backoff says so.
+ *
+ * When this machine has no more the address from which a link, an attempt or the last failed one was made, or has slept before it
+ * was linked, that is over, and it tries at once: what failed then failed on another network. An address that is new ends nothing,
+ * for on a machine with containers they come and go all the time: a link is asked for a sign of life, an attempt goes on
+ * (its dial asks again every REDIAL_MS), and where nobody was there it tries at once.
  * @throws what isFinal tells.
  */
 export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
@@ -28,17 +35,22 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
   const backoff = new Backoff(random);
   let wasLinked = false;
   while (!signal.aborted) {
-    const changed = new AbortController();
+    const moved = new AbortController();
     let link: Link | undefined;
-    const forget = network?.onChange((addresses) => {
-      backoff.reset();
-      if (link === undefined) changed.abort(networkChanged());
-      else link.networkChanged(addresses);
+    let from: string | undefined;
+    let waitsForSomebody = false;
+    const forget = network?.onChange(({ addresses, hasNew, hasSlept }) => {
+      const isElsewhere = from !== undefined && !hasAddress(addresses, from);
+      if (isElsewhere || hasSlept) backoff.reset();
+      else if (hasNew) backoff.resetAbsences();
+      const isOver = isElsewhere || (hasSlept && link === undefined) || (hasNew && waitsForSomebody);
+      if (isOver) moved.abort(networkChanged());
+      else if (hasNew || hasSlept) link?.probe();
     });
-    const unlinked = AbortSignal.any([signal, changed.signal]);
+    const stay = AbortSignal.any([signal, moved.signal]);
     let linkedAt: number | undefined;
     try {
-      link = await open(unlinked);
+      link = await open(stay, (address) => (from = address));
       linkedAt = performance.now();
       wasLinked = true;
       onLinked(link);
@@ -49,7 +61,8 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
       if (isFinal(error, wasLinked)) throw error;
       const wait = backoff.after(error, linkedAt === undefined ? undefined : performance.now() - linkedAt);
       onLost(error, wait);
-      await delay(wait, undefined, { signal: unlinked }).catch(() => {});
+      waitsForSomebody = isAbsence(error);
+      await delay(wait, undefined, { signal: stay }).catch(() => {});
     } finally {
       forget?.();
     }
@@ -68,5 +81,7 @@ export function isFinal(error: unknown, wasLinked: boolean): boolean {
 }
 
 function networkChanged(): UnavailableError {
-  return new UnavailableError("E_DIRECTORY", "This machine's network has changed.", { next: "Nothing is to be done." });
+  return new UnavailableError("E_DIRECTORY", "This machine's network has changed, or it has slept.", {
+    next: "Nothing is to be done.",
+  });
 }

@@ -2,12 +2,10 @@ import { open } from "node:fs/promises";
 
 /**
  * Tells which sockets listen on a TCP port of this machine, as a text that changes whenever a server there is started
- * anew: the inodes of the sockets, from /proc/net/tcp and tcp6. Undefined where there is no /proc.
+ * anew: the inodes of the sockets, from the tables at `paths`, which are the kernel's. Undefined where there is none.
  */
-export async function listeningSockets(port: number): Promise<string | undefined> {
-  const tables = await Promise.all(
-    ["/proc/net/tcp", "/proc/net/tcp6"].map((path) => readListening(path).catch(() => undefined)),
-  );
+export async function listeningSockets(port: number, paths = TABLES): Promise<string | undefined> {
+  const tables = await Promise.all(paths.map((path) => readListening(path).catch(() => undefined)));
   if (tables.every((table) => table === undefined)) return undefined;
   return tables
     .flatMap((table) => parseListeningSockets(table ?? "", port))
@@ -34,9 +32,10 @@ async function readListening(path: string): Promise<string> {
   }
 }
 
+const TABLES: readonly string[] = ["/proc/net/tcp", "/proc/net/tcp6"];
 const PIECE_BYTES = 4096;
-/** A line with another state than LISTEN. */
-const CONNECTED = /^ *\d+: \S+ \S+ (?!0A )/m;
+/** A line, whole, with another state than LISTEN: a piece may end in the middle of one, which may be one that listens. */
+const CONNECTED = /^ *\d+: \S+ \S+ (?!0A )\S+ .*\n/m;
 
 /**
  * The inodes of the sockets in one table of proc_net_tcp(5) that listen on `port`, on whatever address. A line reads

@@ -4,10 +4,19 @@ import { NETWORK_POLL_MS, SLEPT_MS } from "../protocol/limits.ts";
 /** This machine's IP addresses. */
 export type Addresses = ReadonlySet<string>;
 
+export interface NetworkChange {
+  /** Those that the machine has now. */
+  readonly addresses: Addresses;
+  /** Whether there is one that was not there before, so that more may be reached than before. */
+  readonly hasNew: boolean;
+  /** Whether the machine has slept, so that nothing is known of what it was connected to. */
+  readonly hasSlept: boolean;
+}
+
 /** Tells when the network may be another one than before: other addresses of this machine, or it has slept. */
 export interface NetworkWatch {
   /** Calls `listener` at each change; the result ends that. */
-  onChange(listener: (addresses: Addresses) => void): () => void;
+  onChange(listener: (change: NetworkChange) => void): () => void;
 }
 
 /** Where the facts come from; arguments, so that tests can set them. */
@@ -19,7 +28,10 @@ export interface Surroundings {
   readonly every: (ms: number, action: () => void) => () => void;
 }
 
-/** Node tells of no change, so it looks every NETWORK_POLL_MS, while somebody listens. */
+/**
+ * Node tells of no change, so it looks every NETWORK_POLL_MS, while somebody listens. Link-local addresses come and go without
+ * being told: each interface makes its own when it comes up, on a machine with containers one for each of them.
+ */
 export function watchNetwork({ addresses, now, every }: Surroundings = THIS_MACHINE): NetworkWatch {
   return {
     onChange(listener) {
@@ -27,13 +39,27 @@ export function watchNetwork({ addresses, now, every }: Surroundings = THIS_MACH
       return every(NETWORK_POLL_MS, () => {
         const [current, time] = [addresses(), now()];
         const hasSlept = time - lookedAt > NETWORK_POLL_MS + SLEPT_MS;
-        const isSame = current.size === known.size && [...current].every((address) => known.has(address));
+        const hasNew = hasOther(current, known);
+        const hasLost = hasOther(known, current);
         [known, lookedAt] = [current, time];
-        if (hasSlept || !isSame) listener(current);
+        if (hasSlept || hasNew || hasLost) listener({ addresses: current, hasNew, hasSlept });
       });
     },
   };
 }
+
+/** Whether a socket's own address, as Node prints it, is among a machine's: an IPv6 one may have a zone, or be an IPv4 one. */
+export function hasAddress(addresses: Addresses, local: string): boolean {
+  return addresses.has(local.replace(/%.*$/, "").replace(/^::ffff:(?=.*\.)/i, ""));
+}
+
+/** Whether `addresses` has one that `others` has not, link-local ones aside. */
+function hasOther(addresses: Addresses, others: Addresses): boolean {
+  return [...addresses].some((address) => !others.has(address) && !LINK_LOCAL.test(address));
+}
+
+/** fe80::/10 (RFC 4291 section 2.5.6) and 169.254.0.0/16 (RFC 3927). */
+const LINK_LOCAL = /^(?:fe[89ab][0-9a-f]:|169\.254\.)/i;
 
 const THIS_MACHINE: Surroundings = {
   addresses: () =>

@@ -191,9 +191,7 @@ export class Requests {
     const access = decideAccess(client.name, standing, service);
     if (!access.allowed) return { code: "E_DEVICE_REFUSED", reason: access.reason };
     try {
-      const hostKeys = await this.#options.hostKeys.current();
-      if (hostKeys.length > 0) return { hostKeys };
-      return { code: "E_NO_SSHD", reason: `nothing answers on its 127.0.0.1:${this.#options.sshPort}` };
+      return { hostKeys: await this.#options.hostKeys.current() };
     } catch (error) {
       if (!(error instanceof SshnpError)) throw error;
       return { code: "E_NO_SSHD", reason: error.message };

@@ -6,6 +6,7 @@ import { logError } from "./log.ts";
 import type { GrantedSession } from "./requests.ts";
 import { serveSession, type SessionServices } from "./session.ts";
 import type { ChannelEnd } from "../protocol/channel/bind-channel.ts";
+import type { PeerClaim } from "../protocol/peers.ts";
 
 export interface SessionsOptions extends SessionServices {
   /** Whether rendezvous at private addresses are dialled: only a directory that is at one itself may name them. */
@@ -36,15 +37,14 @@ export class Sessions {
 
   /**
    * Dials the rendezvous and serves the session there. Returns at once; how it went is logged. Where too many wait for
-   * their client's proof, the one that has waited longest makes room: whoever has stolen the keys of one client and asks
-   * without end cannot shut the others out.
+   * their client's proof, the client of whom most wait makes room, this one counted, with the one that has waited longest:
+   * whoever has stolen the keys of one client and asks without end can neither shut the others out nor push out what they
+   * have begun.
    */
   begin(session: GrantedSession): void {
-    for (const oldest of this.#unconfirmed) {
-      const all = this.#confirmed + this.#unconfirmed.size;
-      if (this.#unconfirmed.size < UNCONFIRMED_SESSIONS && all < SESSIONS_AT_ONCE) break;
-      oldest.giveUp();
-    }
+    const isFull = (): boolean =>
+      this.#unconfirmed.size >= UNCONFIRMED_SESSIONS || this.#confirmed + this.#unconfirmed.size >= SESSIONS_AT_ONCE;
+    while (this.#unconfirmed.size > 0 && isFull()) whoMakesRoom(this.#unconfirmed, session)?.giveUp();
     const running = this.#run(session).finally(() => this.#running.delete(running));
     this.#running.add(running);
   }
@@ -60,7 +60,7 @@ export class Sessions {
     const about = { sid: hex(session.sid), client: claim.name, member: claim.member };
     const log = this.#options.log.child(about);
     const began = performance.now();
-    const unconfirmed: Unconfirmed = new Unconfirmed(() => this.#unconfirmed.delete(unconfirmed));
+    const unconfirmed: Unconfirmed = new Unconfirmed(claim, () => this.#unconfirmed.delete(unconfirmed));
     this.#unconfirmed.add(unconfirmed);
     let isConfirmed = false;
     const signal = AbortSignal.any([this.#stop.signal, unconfirmed.signal]);
@@ -107,13 +107,45 @@ export class Sessions {
   }
 }
 
+interface Claimed {
+  readonly claim: Pick<PeerClaim, "name" | "member">;
+}
+
+/**
+ * Whichever of `waiting`, the oldest first, is to be given up for `newest`: of the name of which most wait, of its member of
+ * which most wait, the oldest. A name can have any number of members made, so that they do not count as others.
+ */
+export function whoMakesRoom<Session extends Claimed>(
+  waiting: Iterable<Session>,
+  newest: Claimed,
+): Session | undefined {
+  const all = [...waiting];
+  const ofName = most(all, newest, ({ claim }) => claim.name);
+  return most(ofName, newest, ({ claim }) => `${claim.member}${claim.name}`)[0];
+}
+
+/** Those of `waiting` that share the key that most have, `newest` counted; of keys that as many have the one that comes first. */
+function most<Session extends Claimed>(
+  waiting: readonly Session[],
+  newest: Claimed,
+  key: (one: Claimed) => string,
+): Session[] {
+  const counts = new Map<string, number>();
+  for (const one of [...waiting, newest]) counts.set(key(one), (counts.get(key(one)) ?? 0) + 1);
+  const highest = Math.max(...waiting.map((one) => counts.get(key(one)) ?? 0));
+  const first = waiting.find((one) => counts.get(key(one)) === highest);
+  return waiting.filter((one) => first !== undefined && key(one) === key(first));
+}
+
 /** The time that a session has to prove that its client is the true one. */
-class Unconfirmed {
+class Unconfirmed implements Claimed {
+  readonly claim: PeerClaim;
   readonly #controller = new AbortController();
   readonly #onEnd: () => void;
   #timer: NodeJS.Timeout | undefined = setTimeout(() => this.#controller.abort(notInTime()), UNCONFIRMED_MS);
 
-  constructor(onEnd: () => void) {
+  constructor(claim: PeerClaim, onEnd: () => void) {
+    this.claim = claim;
     this.#onEnd = onEnd;
   }
 

@@ -23,10 +23,14 @@ export class StatusFile {
     }
   }
 
-  /** Puts `line` in place of the one before. @throws {Error} the system's when it cannot be written. */
+  /**
+   * Puts `line` in place of the one before, by a file beside it that is made anew: what somebody else has put there, a link to
+   * a file of this user's say, is not written to. @throws {Error} the system's when it cannot be written.
+   */
   write(line: string): void {
     const temporary = `${this.#path}.new`;
-    writeFileSync(temporary, `${line}\n`);
+    rmSync(temporary, { force: true }); // left behind by one that was killed
+    writeFileSync(temporary, `${line}\n`, { flag: "wx" });
     renameSync(temporary, this.#path);
   }
 

@@ -10,10 +10,14 @@ import { routeUrl, unreachable } from "./http-exchange.ts";
 import { connectPersistently } from "./persistent-connect.ts";
 
 /**
- * Begins a link's WebSocket: it is connected, and about to ask for the upgrade.
+ * Begins a link's WebSocket: it is connected, from the address that `onConnected` is told, and about to ask for the upgrade.
  * @throws {UnavailableError} E_DIRECTORY, its cause a NobodyThereError when nobody was reached; the signal's reason.
  */
-export async function openLinkSocket(base: URL, signal: AbortSignal): Promise<WebSocket> {
+export async function openLinkSocket(
+  base: URL,
+  signal: AbortSignal,
+  onConnected?: (localAddress: string | undefined) => void,
+): Promise<WebSocket> {
   const { WebSocket: ClientSocket } = await import("ws");
   const url = routeUrl(base, "/v1/link");
   const isSecure = url.protocol === "https:";
@@ -21,6 +25,7 @@ export async function openLinkSocket(base: URL, signal: AbortSignal): Promise<We
   const connected = await connectPersistently(place, signal).catch((cause: unknown) => {
     throw signal.aborted ? signal.reason : unreachable(base, cause);
   });
+  onConnected?.(connected.localAddress);
   const stream = isSecure ? await secure(connected, place.host) : connected;
   url.protocol = url.protocol.replace("http", "ws");
   return new ClientSocket(url, {

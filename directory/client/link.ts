@@ -50,10 +50,10 @@ export interface Link {
   readonly remoteAddress: string | undefined;
   answer(answer: Answer): void;
   /**
-   * To be told when this machine's addresses have changed, or it has slept: ends the link at once where its own address is not
-   * among `addresses` any more, else when the directory gives no sign of life within LINK_PROBE_MS.
+   * Asks the directory for a sign of life, and ends the link when none comes within LINK_PROBE_MS: for when this machine's network
+   * may be another one, or it has slept.
    */
-  networkChanged(addresses: ReadonlySet<string>): void;
+  probe(): void;
   close(): void;
 }
 
@@ -75,6 +75,8 @@ export interface LinkOptions {
   /** The device's static key, which its binding names. */
   readonly sender: X25519PrivateKey;
   readonly hello: Omit<LinkHello, "epoch">;
+  /** Told this machine's own address of each connection, as Node prints it, before anything is said there. */
+  readonly onConnected?: ((localAddress: string | undefined) => void) | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -90,7 +92,7 @@ export async function openLink(options: LinkOptions): Promise<Link> {
 }
 
 async function dial(options: LinkOptions, keyList: VerifiedKeyList): Promise<Link | "unknown-sealing-key"> {
-  const socket = await openLinkSocket(options.client.address.url, options.signal);
+  const socket = await openLinkSocket(options.client.address.url, options.signal, options.onConnected);
   return await new Promise((resolve, reject) => {
     new DeviceLink(socket, options, keyList, { resolve, reject });
   });
@@ -106,7 +108,6 @@ class DeviceLink implements Link {
   readonly #epoch: Uint8Array;
   readonly #opener: LinkOpener;
   #remoteAddress: string | undefined;
-  #localAddress: string | undefined;
   #probe: NodeJS.Timeout | undefined;
   #silence: NodeJS.Timeout;
   #keyList: VerifiedKeyList;
@@ -132,7 +133,6 @@ class DeviceLink implements Link {
     options.signal.addEventListener("abort", abort, { once: true });
     socket.on("upgrade", ({ socket: stream }) => {
       this.#remoteAddress = stream.remoteAddress;
-      this.#localAddress = stream.localAddress;
       if (address.url.protocol === "https:") reportCertificate(stream as TLSSocket, address.url, warn);
     });
     socket.on("open", () => this.#hello({ kind: "time", time: options.client.directoryTime }));
@@ -163,10 +163,7 @@ class DeviceLink implements Link {
     }
   }
 
-  networkChanged(addresses: ReadonlySet<string>): void {
-    if (this.#localAddress !== undefined && !addresses.has(this.#localAddress)) {
-      return this.#cut("was reached from an address that this machine has no more");
-    }
+  probe(): void {
     if (this.#probe !== undefined || this.#socket.readyState !== this.#socket.OPEN) return;
     this.#probe = setTimeout(() => this.#cut("is silent since the network has changed"), LINK_PROBE_MS);
     this.#socket.ping();
@@ -283,6 +280,6 @@ function responseError(base: URL, status: number | undefined): UnavailableError 
   const isProxyAlone = status === 502; // 504 says that the directory is there and does not cope
   return new UnavailableError("E_DIRECTORY", `${base.origin} answers, but takes no link (status ${status}).`, {
     next: "Check the address; a proxy in between must pass WebSockets to /v1/link on.",
-    ...(isProxyAlone && { cause: new NobodyThereError(`status ${status}`) }),
+    ...(isProxyAlone && { cause: new NobodyThereError(`status ${status}`, { saidBy: "proxy" }) }),
   });
 }

@@ -15,15 +15,24 @@ export interface Place {
  * the host: soon while there are addresses that were not tried yet, then every REDIAL_MS. For a kernel asks again after
  * 1, 2, 4 ... s alone, so that a network that returns would go unnoticed for longer the longer it was away; and Node gives
  * each but the last address of a host no more than 250 ms, less than a satellite's round trip.
- * @throws {NobodyThereError} when an answer says so, or none has come for DIRECTORY_CONNECT_MS; the signal's reason.
+ * @throws {NobodyThereError} when an answer says so, or none has come for `limitMs`; the signal's reason.
  */
-export async function connectPersistently(place: Place, signal: AbortSignal): Promise<Socket> {
+export async function connectPersistently(
+  place: Place,
+  signal: AbortSignal,
+  limitMs = DIRECTORY_CONNECT_MS,
+): Promise<Socket> {
   signal.throwIfAborted();
-  const addresses = await addressesOf(place.host, signal);
+  const addresses = await addressesOf(place.host, signal, limitMs);
   signal.throwIfAborted();
   return await new Promise((resolve, reject) => {
-    new Attempts(addresses, place.port, signal, { resolve, reject });
+    new Attempts(addresses, place.port, { signal, limitMs }, { resolve, reject });
   });
+}
+
+interface Bounds {
+  readonly signal: AbortSignal;
+  readonly limitMs: number;
 }
 
 interface Outcome {
@@ -44,12 +53,12 @@ class Attempts {
   #next: NodeJS.Timeout | undefined;
   #begun = 0;
 
-  constructor(addresses: readonly string[], port: number, signal: AbortSignal, done: Outcome) {
+  constructor(addresses: readonly string[], port: number, { signal, limitMs }: Bounds, done: Outcome) {
     this.#addresses = addresses;
     this.#port = port;
     this.#signal = signal;
     this.#done = done;
-    this.#deadline = setTimeout(() => this.#fail(new NobodyThereError("ETIMEDOUT")), DIRECTORY_CONNECT_MS);
+    this.#deadline = setTimeout(() => this.#fail(new NobodyThereError("ETIMEDOUT")), limitMs);
     signal.addEventListener("abort", this.#abort, { once: true });
     this.#begin();
   }
@@ -84,7 +93,7 @@ class Attempts {
     if (!this.#sockets.delete(socket)) return;
     this.#failed.add(host);
     if (this.#addresses.every((address) => this.#failed.has(address))) {
-      this.#fail(new NobodyThereError("code" in error ? String(error.code) : error.message, error));
+      this.#fail(new NobodyThereError("code" in error ? String(error.code) : error.message, { cause: error }));
     } else {
       this.#begin();
     }
@@ -106,9 +115,9 @@ class Attempts {
 }
 
 /** The system's resolver may take half a minute where nothing answers it, and cannot be told to stop: it is left alone then. */
-async function addressesOf(host: string, signal: AbortSignal): Promise<readonly string[]> {
+async function addressesOf(host: string, signal: AbortSignal, limitMs: number): Promise<readonly string[]> {
   if (isIP(host) !== 0) return [host];
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(DIRECTORY_CONNECT_MS)]);
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
   const ended = once(limit, "abort").then(() => Promise.reject(new NobodyThereError("EAI_AGAIN")));
   try {
     const found = await Promise.race([lookup(host, { all: true }), ended]);
@@ -116,6 +125,8 @@ async function addressesOf(host: string, signal: AbortSignal): Promise<readonly 
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof NobodyThereError) throw error;
-    throw new NobodyThereError(error instanceof Error && "code" in error ? String(error.code) : "ENOTFOUND", error);
+    throw new NobodyThereError(error instanceof Error && "code" in error ? String(error.code) : "ENOTFOUND", {
+      cause: error,
+    });
   }
 }

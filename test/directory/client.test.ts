@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
+import { UnavailableError } from "../../keys/errors.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { ed25519Line, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
@@ -15,6 +16,7 @@ import { encodeFrame, type Frame } from "../../protocol/messages/response-frames
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { encodeKeyListResponse, ResponseSealer } from "../../protocol/response.ts";
 import { openMessage } from "../../protocol/sealed-message.ts";
+import { freePort } from "../support/free-port.ts";
 import { SELF_SIGNED } from "./certificate.ts";
 import { rest, send, TestLink } from "./streams.ts";
 import { activate, newPerson, patience, random, sessionMessage, suite, World } from "./world.ts";
@@ -55,6 +57,23 @@ test("whatever answers in the place of a directory is told from one", async () =
     const known = newClient(port, { keyList: fakeDirectory().verified });
     await expect(link(known)).rejects.toMatchObject({ code });
   }
+});
+
+test("a proxy that reaches nobody is told from nobody at all, and from one that is not answered in time", async () => {
+  for (const [status, cause] of [
+    [502, { name: "NobodyThereError", saidBy: "proxy" }],
+    [504, undefined],
+  ] as const) {
+    const { port } = await serve((_request, response) => response.writeHead(status).end("no"));
+    const attempt = link(newClient(port, { keyList: fakeDirectory().verified }));
+    const { code, cause: found } = await attempt.then(
+      () => new UnavailableError("E_DIRECTORY", "it has linked"),
+      (error: UnavailableError) => error,
+    );
+    expect([code, found]).toEqual(["E_DIRECTORY", cause && expect.objectContaining(cause)]);
+  }
+  const away = newClient(await freePort(), { keyList: fakeDirectory().verified });
+  await expect(link(away)).rejects.toMatchObject({ cause: { name: "NobodyThereError", saidBy: "network" } });
 });
 
 test("a directory is where it answers a sealed message from, and an answer that anybody can give shows nothing", async () => {

@@ -2,13 +2,14 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
+import { openLink } from "../../directory/client.ts";
 import { LINK_CLOSE } from "../../directory/link-close.ts";
 import { LINK_MESSAGE_BYTES } from "../../protocol/limits.ts";
 import { encodeLinkHello } from "../../protocol/messages/link.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { sealed } from "./raw.ts";
 import { lose, next, only, rest, send, TestLink } from "./streams.ts";
-import { activate, newPerson, type Person, random, sessionMessage, TestClock, World } from "./world.ts";
+import { activate, newPerson, patience, type Person, random, sessionMessage, TestClock, World } from "./world.ts";
 import { connectRaw, type RawLink } from "./raw-link.ts";
 
 const clock = new TestClock();
@@ -159,17 +160,30 @@ test("a device that answers no ping is gone after half a minute, one that does s
   lively.socket.terminate();
 });
 
-test("a device whose network has changed keeps a link that is answered, and leaves one from an address that it lost", async () => {
+test("a link tells the address of this machine that it goes from", async () => {
+  const { name, member, x25519: sender } = device;
+  const told: unknown[] = [];
+  const link = await openLink({
+    client: world.client(),
+    sender,
+    hello: { name, member, version: "0.1.0", names: [] },
+    onConnected: (address) => told.push(address),
+    signal: patience(),
+  });
+  expect(told).toEqual(["127.0.0.1"]);
+  link.close();
+});
+
+test("a link that is asked for a sign of life lives on when there is one", async () => {
   const link = await TestLink.open(world, device);
-  link.link.networkChanged(new Set(["127.0.0.1", "192.0.2.1"]));
+  link.link.probe();
   const message = sessionMessage(client, device);
   const frames = send(world, client, message);
   await next(frames, "ticket");
   expect((await link.notified()).prologue.sid).toEqual(message.sid);
   link.link.answer({ sid: message.sid, code: "E_BUSY", labels: [] });
   expect((await rest(frames)).at(-1)).toMatchObject({ type: "deviceCode", code: "E_BUSY" });
-  link.link.networkChanged(new Set(["192.0.2.1"]));
-  expect(await link.end()).toMatchObject({ code: "E_DIRECTORY" });
+  link.link.close();
 });
 
 test("whoever connects and says no hello is gone after five seconds", async () => {

@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
-import { UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
+import { NETWORK_POLL_MS, UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
 import { joinByVeth } from "../support/namespaces.ts";
 import { type DistantSystem, INTERFACE, SERVER_END } from "./network.ts";
 import { inTurn, OFFLINE, ONLINE, repeat, timesSaid, untilSaid, untilSshnpWorks } from "./rounds.ts";
@@ -118,6 +118,35 @@ export async function addressChangeOnDeadLine(system: DistantSystem): Promise<vo
     const ms = await untilSaid(() => stack.daemon.stdout, OFFLINE, wasOffline, { since });
     await deviceLink.mend();
     await untilSaid(() => stack.daemon.stdout, ONLINE, wasOnline);
+    return ms;
+  });
+}
+
+/** Addresses come and go as those of containers do, while the daemon links over a line on which that takes several looks at them. */
+export async function otherAddressesComeAndGo(system: DistantSystem): Promise<void> {
+  const { stack, device, deviceLink } = system;
+  const fault = "other addresses come and go: a daemon is linked over 1.4 s round trips";
+  await repeat({ fault, limitMs: 20_000, few: 1, most: 4 }, async () => {
+    await stack.daemon.kill("SIGTERM");
+    await deviceLink.set({ delayMs: 700 });
+    const since = performance.now();
+    const linked = new AbortController();
+    const churn = async (): Promise<void> => {
+      for (let number = 1; !linked.signal.aborted; number = (number % 200) + 1) {
+        await device.ip("address", "add", `172.17.0.${number}/32`, "dev", "lo");
+        await delay(NETWORK_POLL_MS / 4, undefined, { signal: linked.signal }).catch(() => {});
+        await device.ip("address", "del", `172.17.0.${number}/32`, "dev", "lo");
+      }
+    };
+    const [ms] = await Promise.all([
+      stack
+        .startDaemon()
+        .then(() => performance.now() - since)
+        .finally(() => linked.abort()),
+      churn(),
+    ]);
+    expect(stack.daemon.stderr).not.toContain('"msg":"offline"'); // it took one attempt
+    await deviceLink.set({ delayMs: 0 });
     return ms;
   });
 }

@@ -2,6 +2,7 @@ import { describe, test } from "vitest";
 import {
   addressChange,
   addressChangeOnDeadLine,
+  otherAddressesComeAndGo,
   powerCut,
   powerCutWhileAsking,
   powerCutWhileWaiting,
@@ -23,7 +24,7 @@ const SCENARIOS: readonly (readonly [string, readonly Fault[]])[] = [
   ["a device without power that somebody waits for", [powerCutWhileWaiting, powerCutWhileAsking]],
   ["lines that are slow and lossy", [badLines]],
   ["a device without power", [powerCut]],
-  ["a device with another address", [addressChangeOnDeadLine, addressChange]],
+  ["a device with another address", [addressChangeOnDeadLine, otherAddressesComeAndGo, addressChange]],
   ["services that are started again: a directory that was stopped", directoryRestarts.stopped],
   ["services that are started again: a directory that was killed", directoryRestarts.killed],
   ["services that are started again: a rendezvous", rendezvousRestarts],

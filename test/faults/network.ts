@@ -15,6 +15,7 @@ const LINKS = {
 
 /** Interface of device and client. */
 export const INTERFACE = "np0";
+const ACKNOWLEDGED_MS = 30_000; // a kernel sends again what was lost within a few seconds
 /** Of the device's link. */
 export const SERVER_END: string = LINKS.device.gateway;
 
@@ -84,10 +85,10 @@ export class DistantSystem implements AsyncDisposable {
     return (await this.#socketsAtDirectory()).flatMap((fields) => fields[3] ?? []);
   }
 
-  /** Waits until the device's kernel has acknowledged all that the directory has sent it. */
-  async acknowledged(): Promise<void> {
+  /** Waits until the device's kernel has acknowledged all that the directory has sent it. Rejects when that takes too long. */
+  async acknowledged(signal: AbortSignal = AbortSignal.timeout(ACKNOWLEDGED_MS)): Promise<void> {
     const unsent = async (): Promise<boolean> => (await this.#socketsAtDirectory()).some((fields) => fields[1] !== "0");
-    while (await unsent()) await delay(20);
+    while (await unsent()) await delay(20, undefined, { signal });
   }
 
   /** Of `ss`: bytes to be read, bytes not acknowledged, own end, the device's end. */

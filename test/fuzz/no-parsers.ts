@@ -16,7 +16,10 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/client/refusal-error.ts#refusalError",
     "directory/client/http-exchange.ts#routeUrl",
     "sshnp/refusal-texts.ts#unsealedRefusal",
+    "sshnpd/backoff.ts#isAbsence",
     "sshnpd/link.ts#isFinal",
+    "sshnpd/network-watch.ts#hasAddress",
+    "sshnpd/network-watch.ts#watchNetwork",
   ],
   "a primitive; held to vectors and to its twin by test/protocol/suite-*.test.ts": [
     "protocol/suite/counter-aead.ts#counterAead",

@@ -2,11 +2,20 @@ import { assert, double, nat, property } from "fast-check";
 import { expect, test } from "vitest";
 import { NobodyThereError } from "../../directory/client.ts";
 import { UnavailableError } from "../../keys/errors.ts";
-import { LINK_LASTED_MS, RECONNECT_ABSENT_MS, RECONNECT_FIRST_MS, RECONNECT_MS } from "../../protocol/limits.ts";
+import {
+  LINK_LASTED_MS,
+  RECONNECT_ABSENT_MS,
+  RECONNECT_FIRST_MS,
+  RECONNECT_MS,
+  RECONNECT_PROXY_ALONE,
+} from "../../protocol/limits.ts";
 import { Backoff, reconnectDelay } from "../../sshnpd/backoff.ts";
 
 const refused = new UnavailableError("E_BUSY", "busy");
 const absent = new UnavailableError("E_DIRECTORY", "away", { cause: new NobodyThereError("ECONNREFUSED") });
+const proxyAlone = new UnavailableError("E_DIRECTORY", "takes no link", {
+  cause: new NobodyThereError("status 502", { saidBy: "proxy" }),
+});
 const latest = (): number => 1 - 2 ** -53;
 
 test("each wait ends at any moment of a span that doubles up to its limit", () => {
@@ -39,6 +48,33 @@ test("a directory that is there and does not cope is left alone for longer and l
   expect(backoff.after(refused, undefined)).toBe(RECONNECT_MS - 1);
   // Nor is a link that it breaks off at once.
   expect(backoff.after(refused, LINK_LASTED_MS - 1)).toBe(RECONNECT_MS - 1);
+});
+
+test("a proxy is not believed for long that nobody is behind it", () => {
+  const backoff = new Backoff(latest);
+  const waits = Array.from({ length: 50 }, () => backoff.after(proxyAlone, undefined));
+  expect(waits.slice(0, RECONNECT_PROXY_ALONE)).toEqual([249, 499, 999, 1999, 1999, 1999, 1999, 1999]);
+  expect(waits.slice(RECONNECT_PROXY_ALONE, RECONNECT_PROXY_ALONE + 5)).toEqual([249, 499, 999, 1999, 3999]);
+  expect(waits.at(-1)).toBe(RECONNECT_MS - 1);
+  // That the proxy itself is away in between, that there is a new address, or a link that is broken off, changes nothing.
+  expect(backoff.after(absent, undefined)).toBeLessThan(RECONNECT_ABSENT_MS);
+  backoff.resetAbsences();
+  expect(backoff.after(proxyAlone, undefined)).toBe(RECONNECT_MS - 1);
+  expect(backoff.after(refused, LINK_LASTED_MS - 1)).toBe(RECONNECT_MS - 1);
+  // After a link that has lasted it may be a restart again.
+  backoff.after(refused, LINK_LASTED_MS);
+  for (let i = 0; i < RECONNECT_PROXY_ALONE; i++) {
+    expect(backoff.after(proxyAlone, undefined)).toBeLessThan(RECONNECT_ABSENT_MS);
+  }
+});
+
+test("a new address says nothing about a directory that was there", () => {
+  const backoff = new Backoff(latest);
+  for (let i = 0; i < 50; i++) backoff.after(refused, undefined);
+  for (let i = 0; i < 50; i++) backoff.after(absent, undefined);
+  backoff.resetAbsences();
+  expect(backoff.after(absent, undefined)).toBe(249);
+  expect(backoff.after(refused, undefined)).toBe(RECONNECT_MS - 1);
 });
 
 test("a link that lasted, and another network, begin anew", () => {

@@ -1,11 +1,14 @@
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { once } from "node:events";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parsePublicKeyBlob } from "../../keys/openssh.ts";
 import { HostKeys, parseKeyscan, scanHostKeys } from "../../sshnpd/host-keys.ts";
 import { listeningSockets, parseListeningSockets } from "../../sshnpd/listening-sockets.ts";
 import { startSshServer } from "../support/sshd.ts";
+import { temporaryFolder } from "../support/temp-folder.ts";
 
 const ENDLESS = new AbortController().signal;
 
@@ -21,7 +24,7 @@ test("a server is not asked again while it listens, and is when another one does
   const before = await hostKeys.current();
   expect(await hostKeys.current()).toBe(before);
   await first.stop();
-  expect(await hostKeys.current()).toEqual([]);
+  await expect(hostKeys.current()).rejects.toMatchObject({ code: "E_NO_SSHD" });
   await using second = await startSshServer({ port: first.port });
   expect(linesOf(await hostKeys.current()).toSorted()).toEqual(second.hostKeys.toSorted());
   expect(await hostKeys.current()).not.toEqual(before);
@@ -70,10 +73,19 @@ test("a port on which nothing listens, or nothing that speaks SSH, has no keys",
   await once(server, "listening");
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
+  const hostKeys = new HostKeys(port, () => 0, ENDLESS);
   expect((await scanHostKeys(port, ENDLESS)).blobs).toEqual([]);
+  await expect(hostKeys.current()).rejects.toMatchObject({
+    code: "E_NO_SSHD",
+    message: `No SSH server on this device: what listens on its 127.0.0.1:${port} closes connections, or is silent.`,
+  });
   server.close();
   await once(server, "close");
   expect((await scanHostKeys(port, ENDLESS)).blobs).toEqual([]);
+  await expect(hostKeys.current()).rejects.toMatchObject({
+    code: "E_NO_SSHD",
+    message: `No SSH server on this device: nothing answers on its 127.0.0.1:${port}.`,
+  });
 });
 
 test("what ssh-keyscan prints is parsed, and nothing else is taken from it", () => {
@@ -118,6 +130,20 @@ test("a table of proc_net_tcp(5) is read by port and state, whatever else stands
   ].join("\n");
   expect(parseListeningSockets(table, 22)).toEqual(["594", "597"]);
   expect(parseListeningSockets(table, 23)).toEqual([]);
+});
+
+test("wherever a piece of a table ends, all that listen are found", async () => {
+  await using folder = await temporaryFolder();
+  const path = join(folder.path, "tcp");
+  const line = (number: number, state: string): string =>
+    `${String(number).padStart(4)}: 0100007F:0016 00000000:0000 ${state} 00000000:00000000 00:00000000 00000000     0        0 ${number} 1 0000 100 0 0 10 0\n`;
+  const listening = Array.from({ length: 40 }, (_, number) => line(number, "0A"));
+  const connected = line(40, "01");
+  const all = listening.map((_, number) => String(number)).toSorted();
+  for (let shift = 0; shift < connected.length; shift++) {
+    await writeFile(path, `${" ".repeat(shift)}sl\n${listening.join("")}${connected}`); // pieces of a file are of one size
+    expect((await listeningSockets(22, [path]))?.split(" ")).toEqual(all);
+  }
 });
 
 function linesOf(blobs: readonly Uint8Array[]): string[] {

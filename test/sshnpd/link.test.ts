@@ -1,12 +1,16 @@
 import { EventEmitter, once } from "node:events";
 import { expect, test } from "vitest";
-import type { Link, LinkEvent } from "../../directory/client.ts";
+import { type Link, type LinkEvent, NobodyThereError } from "../../directory/client.ts";
 import { DeniedError, PeerError, SecurityError, SetupError, UnavailableError } from "../../keys/errors.ts";
 import { isFinal, keepLinked } from "../../sshnpd/link.ts";
-import type { Addresses } from "../../sshnpd/network-watch.ts";
+import type { NetworkChange } from "../../sshnpd/network-watch.ts";
 
 const replaced = new DeniedError("E_REPLACED", "taken over");
 const offline = new UnavailableError("E_DIRECTORY", "cannot reach it");
+const nobody = new UnavailableError("E_DIRECTORY", "away", { cause: new NobodyThereError("ECONNREFUSED") });
+const proxyAlone = new UnavailableError("E_DIRECTORY", "away", {
+  cause: new NobodyThereError("status 502", { saidBy: "proxy" }),
+});
 
 test.each([
   [replaced, true, true],
@@ -59,66 +63,146 @@ test("it stops at once when told to: linked, and waiting to try again", async ()
   }
 });
 
-test("when the network changes it tries at once: an attempt is given up, a wait is cut short, a link is told", async () => {
-  const stop = new AbortController();
-  const network = new ChangingNetwork();
-  const told: string[] = [];
-  let attempts = 0;
-  await keepLinked({
-    signal: stop.signal,
-    random: () => 0.999,
-    network,
-    open: async (signal) => {
-      attempts += 1;
-      if (attempts === 1) {
-        setImmediate(() => network.change());
-        await once(signal, "abort"); // an attempt that nobody answers
-        signal.throwIfAborted();
-      }
-      if (attempts < 20) throw offline; // spans would have doubled to half a minute
-      return {
-        ...linkThat(offline),
-        events: neverending(stop.signal),
-        networkChanged: (addresses) => {
-          told.push(...addresses);
-          stop.abort();
-        },
-      };
-    },
-    onLinked: () => network.change("192.0.2.7"),
-    onEvent: () => {},
-    onLost: () => setImmediate(() => network.change()),
-  });
-  expect(attempts).toBe(20);
-  expect(told).toEqual(["192.0.2.7"]);
-  expect(network.listeners).toBe(0);
-});
-
-test("however often the network changes, no wait grows for that", async () => {
+test("addresses that come and go do not end an attempt, nor what was refused: they are of containers", async () => {
   const stop = new AbortController();
   const network = new ChangingNetwork();
   const waits: number[] = [];
+  const churn = (): void => {
+    network.change({ addresses: ["192.0.2.1", "172.17.0.1"], hasNew: true });
+    network.change({ addresses: ["192.0.2.1"] });
+  };
+  let linked = 0;
+  let probes = 0;
+  await keepLinked({
+    signal: stop.signal,
+    random: () => 2 ** -30, // no wait is long
+    network,
+    open: async (signal, onConnected) => {
+      churn();
+      onConnected("192.0.2.1");
+      churn();
+      expect(signal.aborted).toBe(false);
+      if (waits.length < 10) throw offline;
+      return { ...linkThat(offline), events: neverending(signal), probe: () => (probes += 1) };
+    },
+    onLinked: () => {
+      linked += 1;
+      churn();
+      expect(probes).toBe(1); // for the address that came
+      stop.abort();
+    },
+    onEvent: () => {},
+    onLost: (_, wait) => {
+      waits.push(wait);
+      churn();
+    },
+  });
+  expect(linked).toBe(1);
+  expect(waits).toHaveLength(10);
+  expect(network.listeners).toBe(0);
+});
+
+test("a new address cuts short the wait for somebody to be there, and no other", async () => {
+  for (const [error, isCutShort] of [
+    [nobody, true],
+    [offline, false],
+    [proxyAlone, false],
+  ] as const) {
+    const stop = new AbortController();
+    const network = new ChangingNetwork();
+    const waits: number[] = [];
+    let attempts = 0;
+    await keepLinked({
+      signal: stop.signal,
+      random: () => 0.999,
+      network,
+      open: async () => {
+        attempts += 1;
+        if (attempts === 20) stop.abort();
+        throw error;
+      },
+      onLinked: () => {},
+      onEvent: () => {},
+      onLost: (_, wait) => {
+        waits.push(wait);
+        setImmediate(() => {
+          network.change({ hasNew: true });
+          if (!isCutShort) setImmediate(() => stop.abort());
+        });
+      },
+    });
+    expect(attempts).toBe(isCutShort ? 20 : 1);
+    expect(new Set(waits)).toEqual(new Set([249])); // and none grew
+  }
+});
+
+test.each([
+  ["has gone", { addresses: ["192.0.2.2"] }],
+  ["is not known while the machine slept", { addresses: ["192.0.2.1"], hasSlept: true }],
+])(
+  "it tries at once when the address that it asked from %s: an attempt is given up, a wait is cut short",
+  async (_, change) => {
+    const stop = new AbortController();
+    const network = new ChangingNetwork();
+    const waits: number[] = [];
+    let attempts = 0;
+    await keepLinked({
+      signal: stop.signal,
+      random: () => 0.999,
+      network,
+      open: async (signal, onConnected) => {
+        attempts += 1;
+        if (attempts === 20) stop.abort(); // spans would have doubled to half a minute
+        onConnected("192.0.2.1");
+        if (attempts % 2 === 0) throw offline;
+        setImmediate(() => network.change(change));
+        await once(signal, "abort"); // an attempt that nobody answers
+        throw signal.reason;
+      },
+      onLinked: () => {},
+      onEvent: () => {},
+      onLost: (error, wait) => {
+        waits.push(wait);
+        if (error === offline) setImmediate(() => network.change(change));
+      },
+    });
+    expect(attempts).toBe(20);
+    expect(Math.max(...waits)).toBeLessThan(500);
+  },
+);
+
+test("a link whose own address has gone is over, one that is asked for a sign of life is not", async () => {
+  const stop = new AbortController();
+  const network = new ChangingNetwork();
+  const waits: number[] = [];
+  let probes = 0;
   await keepLinked({
     signal: stop.signal,
     random: () => 0.999,
     network,
-    open: async () => {
-      const lost = new AbortController();
-      return {
-        ...linkThat(offline),
-        events: neverending(lost.signal),
-        networkChanged: () => lost.abort(offline), // from an address that is gone
-      };
+    open: async (signal, onConnected) => {
+      onConnected("fe80::1%eth0");
+      return { ...linkThat(offline), events: neverending(signal), probe: () => (probes += 1) };
     },
-    onLinked: () => setImmediate(() => network.change()),
+    onLinked: () =>
+      setImmediate(() => {
+        network.change({ addresses: ["fe80::1", "192.0.2.7"], hasNew: true });
+        network.change({ addresses: ["fe80::1", "192.0.2.7"], hasSlept: true });
+        network.change({ addresses: ["fe80::1"] });
+        expect(waits).toHaveLength(probes / 2 - 1);
+        network.change({ addresses: ["192.0.2.7"] });
+      }),
     onEvent: () => {},
-    onLost: (_, wait) => {
+    onLost: (error, wait) => {
+      expect(error).toMatchObject({ code: "E_DIRECTORY" });
       waits.push(wait);
       if (waits.length === 10) stop.abort();
     },
   });
   expect(waits).toEqual(Array.from({ length: 10 }, () => 249));
 });
+
+type Change = Partial<Omit<NetworkChange, "addresses">> & { readonly addresses?: readonly string[] };
 
 class ChangingNetwork {
   readonly #changes = new EventEmitter();
@@ -127,13 +211,13 @@ class ChangingNetwork {
     return this.#changes.listenerCount("change");
   }
 
-  onChange(listener: (addresses: Addresses) => void): () => void {
+  onChange(listener: (change: NetworkChange) => void): () => void {
     this.#changes.on("change", listener);
     return () => this.#changes.off("change", listener);
   }
 
-  change(...addresses: string[]): void {
-    this.#changes.emit("change", new Set(addresses));
+  change({ addresses = [], hasNew = false, hasSlept = false }: Change): void {
+    this.#changes.emit("change", { addresses: new Set(addresses), hasNew, hasSlept });
   }
 }
 
@@ -148,5 +232,5 @@ function linkThat(ends: Error): Link {
     yield { type: "names", statements: [] };
     throw ends;
   }
-  return { events: events(), remoteAddress: "127.0.0.1", answer: () => {}, networkChanged: () => {}, close: () => {} };
+  return { events: events(), remoteAddress: "127.0.0.1", answer: () => {}, probe: () => {}, close: () => {} };
 }

@@ -2,10 +2,12 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { pino } from "pino";
+import { parseMember, parseName } from "../../keys/names.ts";
 import { LEG_STATUS } from "../../protocol/leg-hello.ts";
 import { SESSIONS_AT_ONCE, UNCONFIRMED_MS, UNCONFIRMED_SESSIONS } from "../../protocol/limits.ts";
+import type { PeerClaim } from "../../protocol/peers.ts";
 import type { GrantedSession } from "../../sshnpd/requests.ts";
-import { Sessions, type SessionsOptions } from "../../sshnpd/sessions.ts";
+import { Sessions, type SessionsOptions, whoMakesRoom } from "../../sshnpd/sessions.ts";
 import { NOW } from "../protocol/fixtures.ts";
 import { notifyOf, people, SILENT, type Stage, setStage, startRequest, suite, ticketFor } from "./stage.ts";
 
@@ -41,6 +43,44 @@ test("so many sessions may wait for their client's proof; the one that has waite
   expect(UNCONFIRMED_SESSIONS).toBeLessThan(SESSIONS_AT_ONCE);
   await sessions.close();
   expect(sessions.count).toBe(0);
+});
+
+test("one client's sessions that prove nothing push out none of another's", async () => {
+  const lines: string[] = [];
+  const log = pino({ level: "info" }, { write: (line) => void lines.push(line) });
+  const sessions = newSessions({ log });
+  const others = ["@one", "@two"].map(parseName);
+  for (const name of others) sessions.begin(sessionAt(rendezvous, { name }));
+  for (let i = 0; i < 3 * UNCONFIRMED_SESSIONS; i++) {
+    sessions.begin(sessionAt(rendezvous, { member: parseMember(`made-${i}`) }));
+  }
+  await expect.poll(() => sessions.count).toBe(UNCONFIRMED_SESSIONS);
+  for (const name of others) expect(lines.join("")).not.toContain(name);
+  expect(lines).toHaveLength(2 * UNCONFIRMED_SESSIONS + others.length);
+  for (const line of lines) expect(line).toContain("when too many others came");
+  await sessions.close();
+});
+
+test("who makes room: of the name of which most wait, of its member of which most wait, the oldest", () => {
+  const wait = (who: string) => {
+    const [member = "", name = ""] = who.split("@");
+    return { claim: { name: parseName(`@${name}`), member: parseMember(member) } };
+  };
+  const choose = (waiting: string, newest: string): number | undefined => {
+    const all = waiting.split(" ").map(wait);
+    const chosen = whoMakesRoom(all, wait(newest));
+    return chosen && all.indexOf(chosen);
+  };
+  expect(choose("pc@a pc@b pc@b", "pc@c")).toBe(1);
+  expect(choose("pc@b pc@a pc@b", "pc@c")).toBe(0);
+  // The new one counts: whoever has as many as another gives way to nobody by asking for more.
+  expect(choose("pc@a pc@b", "pc@b")).toBe(1);
+  expect(choose("pc@a pc@b pc@a pc@b", "pc@b")).toBe(1);
+  expect(choose("pc@a pc@b", "pc@c")).toBe(0);
+  // A name cannot have members made that count as others, nor does its own thief push out its other members.
+  expect(choose("pc@a m1@b m2@b m3@b", "m4@b")).toBe(1);
+  expect(choose("pc@b thief@b pc@a thief@b", "thief@b")).toBe(1);
+  expect(choose("pc@b", "pc@a")).toBe(0);
 });
 
 test("a session that cannot reach its rendezvous gives its room back", async () => {
@@ -96,9 +136,15 @@ function newSessions(changes: Partial<SessionsOptions> = {}): Sessions {
 }
 
 /** The granted session, with a ticket to where the test listens. */
-function sessionAt(server: Server): GrantedSession {
+function sessionAt(server: Server, client: Partial<PeerClaim> = {}): GrantedSession {
   const { port } = server.address() as AddressInfo;
   const { ed25519, boot } = people.rendezvous;
   const entries = [{ key: ed25519.publicKey, boot, addresses: [`tcp://127.0.0.1:${port}`] }];
-  return { ...granted, ticketBytes: ticketFor(startRequest(), { entries }), ticket: { ...granted.ticket, entries } };
+  const claim = { ...granted.claim, ...client };
+  return {
+    ...granted,
+    claim,
+    ticketBytes: ticketFor(startRequest(), { entries }),
+    ticket: { ...granted.ticket, entries },
+  };
 }
