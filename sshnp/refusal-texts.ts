@@ -105,7 +105,7 @@ export function deviceRefusal(
         next: `On the device, permit it: sshnpd -a ${name} -m ${attempt.client} -d ${member} (the directory cannot override this)`,
       });
     case "E_NO_SSHD":
-      return noSshServer(attempt, `nothing answers on its SSH port.${reason}`);
+      return noSshServer(attempt, `its SSH server cannot be used.${reason}`);
     case "E_BUSY":
       return new UnavailableError("E_BUSY", `${member} of ${name} has too much to do.${reason}`, {
         next: `Try again in a minute: sshnp ${attempt.client} ${name} ${member}`,
