@@ -109,6 +109,7 @@ export class LinkServer {
     });
     if ((this.#ticks * 1000) % LAST_SEEN_MS === 0) void this.#storeLastSeen(this.#services.presence.parties());
     this.#services.presence.sweep(now);
+    this.#turns.sweep(now);
   }
 
   /** Reports a name's owner to those who asked for it. To be called before its owner is answered. */
@@ -151,7 +152,7 @@ export class LinkServer {
     this.#deadlines.delete(link);
     const socket = this.#sockets.get(link);
     if (socket !== undefined) this.#services.strangers.remove(socket);
-    this.#turns.add(link);
+    this.#turns.add(link, this.#services.clock.monotonic());
   }
 
   /** The welcome is out. What the device asked for comes first, then it may be notified. */

@@ -151,6 +151,7 @@ export const RENDEZVOUS_SILENCE_MS = 45_000; // three reports missing: no new ti
 export const LINK_HELLO_MS = 5_000; // for the hello of a new link to come
 export const LINK_HELLO_BYTES = 4 * 1024; // sealed, of a hello that may have to wait for its turn; with LINK_NAMES of the longest names 2,400 B
 export const HELLOS_AT_ONCE = 128; // being judged, a millisecond each; all others wait, and requests are answered in between
+export const HELLO_TURN_MS = DIRECTORY_CONNECT_MS + LINK_HELLO_MS; // that a hello waits for its turn: its device waits no longer for an answer
 export const LINK_PING_MS = 20_000; // between the directory's pings on a link: 0.6 MB a day
 export const LINK_SILENCE_MS = 28_000; // without a sign of life for so long, either side counts a link as dead; known within 30 s on a busy machine too
 export const LINK_PROBE_MS = 4_000; // for a sign of life after the network has changed: a bad mobile link, and one packet lost

@@ -4,13 +4,11 @@ import type { Socket } from "node:net";
 import { expect, test } from "vitest";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { HEADERS_MS, STRANGERS } from "../../protocol/limits.ts";
-import { encodeLinkHello } from "../../protocol/messages/link.ts";
-import { LINK } from "../../protocol/messages/types.ts";
 import { SELF_SIGNED } from "./certificate.ts";
-import { dial, sealed } from "./raw.ts";
-import { connectRaw } from "./raw-link.ts";
+import { dial } from "./raw.ts";
+import { connectRaw, helloBytes } from "./raw-link.ts";
 import { TestLink } from "./streams.ts";
-import { activate, newPerson, patience, random, TestClock, World } from "./world.ts";
+import { activate, newPerson, patience, TestClock, World } from "./world.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 
 const UPGRADE =
@@ -27,11 +25,8 @@ test("a herd over a slow line, each of which needs a while from its connection t
   await client.keyList({ signal: patience() });
   const links = await Promise.all(Array.from({ length: 2 * STRANGERS }, () => connectRaw(world)));
   clock.leap(300);
-  const { name, member } = device;
   const welcomes = links.map(async (link) => {
-    const body = encodeLinkHello({ name, member, epoch: random(16), version: "0.1.0", names: [] });
-    const freshness = { kind: "time", time: clock.now() } as const;
-    link.socket.send((await sealed(client, device.x25519, { type: LINK.hello, body }, { freshness })).bytes);
+    link.socket.send(await helloBytes(client, device, clock.now()));
     return await link.message();
   });
   expect(await Promise.all(welcomes)).toHaveLength(links.length);
