@@ -9,9 +9,9 @@ interface Body {
 }
 
 /**
- * The bodies of requests while they come in. All together take BODIES_BYTES at most: the one begun first
- * is given up when they would take more, since honest ones are there at once, and never the one that is just coming. And none may come in a great many pieces,
- * each of which would cost as much as a request.
+ * The bodies of requests while they come in. All together take BODIES_BYTES at most: the one begun first is given up when
+ * they would take more, since honest ones are there at once, and never the one that is just coming. And none may come in a
+ * great many pieces, each of which would cost as much as a request.
  */
 export class Bodies {
   readonly #coming = new Set<Body>();

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
@@ -24,10 +25,12 @@ import { DeviceLink, type LinkHost } from "./device-link.ts";
 import { HelloTurns } from "./hello-turns.ts";
 import type { Party, Presence } from "./presence.ts";
 import type { Sessions } from "./sessions.ts";
+import type { Strangers } from "./strangers.ts";
 
 type Services = Pick<LinkHost, "suite" | "random" | "clock" | "keyring" | "freshness" | "store"> & {
   readonly presence: Presence;
   readonly sessions: Sessions;
+  readonly strangers: Strangers;
   readonly audit: Audit;
   readonly log: Logger;
 };
@@ -58,12 +61,12 @@ export class LinkServer {
   /** All links, by the second of LINK_PING_MS in which they are pinged. */
   readonly #wheel: readonly Set<DeviceLink>[] = Array.from({ length: PING_TICKS }, () => new Set<DeviceLink>());
   readonly #slots = new WeakMap<DeviceLink, Set<DeviceLink>>();
-  /** Links whose hello is awaited, with the time (monotonic ms) by which it must come. */
-  readonly #strangers = new Map<DeviceLink, number>();
+  /** Links whose hello, or whose end, is awaited, with the time (monotonic ms) by which it must come. */
+  readonly #deadlines = new Map<DeviceLink, number>();
   readonly #turns = new HelloTurns();
   /** Who is to be told when a name is activated. */
   readonly #watchers = new Map<Name, Set<DeviceLink>>();
-  readonly #onHello = new WeakMap<DeviceLink, () => void>();
+  readonly #sockets = new WeakMap<DeviceLink, Socket>();
   readonly #asked = new WeakMap<DeviceLink, readonly Name[]>();
   #ticks = 0;
 
@@ -82,11 +85,11 @@ export class LinkServer {
     };
   }
 
-  /** Takes over an HTTP upgrade that is meant for `/v1/link`; `onHello` is called when a hello has come on it. */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer, onHello: () => void): void {
+  /** Takes over an HTTP upgrade that is meant for `/v1/link`. */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       const link = new DeviceLink(webSocket, this.#host);
-      this.#onHello.set(link, onHello);
+      this.#sockets.set(link, request.socket);
       const slot = this.#wheel[this.#ticks % PING_TICKS];
       slot?.add(link);
       if (slot !== undefined) this.#slots.set(link, slot);
@@ -102,10 +105,11 @@ export class LinkServer {
     for (const link of this.#wheel[this.#ticks % PING_TICKS] ?? []) if (link.isUp) link.ping();
     // What has arrived by now is read first: in a herd, nobody is at fault for a hello that was not looked at yet.
     setImmediate(() => {
-      for (const [link, until] of this.#strangers) if (now >= until) link.terminate();
+      for (const [link, until] of this.#deadlines) if (now >= until) link.terminate();
     });
     if ((this.#ticks * 1000) % LAST_SEEN_MS === 0) void this.#storeLastSeen(this.#services.presence.parties());
     this.#services.presence.sweep(now);
+    this.#turns.sweep(now);
   }
 
   /** Reports a name's owner to those who asked for it. To be called before its owner is answered. */
@@ -132,15 +136,23 @@ export class LinkServer {
     for (const slot of this.#wheel) yield* slot;
   }
 
+  /** At first, and when a hello has had its turn and did not hold. */
   #awaited(link: DeviceLink): void {
-    this.#strangers.set(link, this.#services.clock.monotonic() + LINK_HELLO_MS);
+    const { clock, strangers } = this.#services;
+    this.#deadlines.set(link, clock.monotonic() + LINK_HELLO_MS);
+    const socket = this.#sockets.get(link);
+    if (socket !== undefined) strangers.add(socket);
   }
 
-  /** It has done its part in time, and it is not its fault when so have thousands of others. */
+  /**
+   * It has said something in time, and it is not its fault when so have thousands of others: until its turn comes, it is the
+   * directory that is slow. Whether it was a device that spoke is known then.
+   */
   #waiting(link: DeviceLink): void {
-    this.#strangers.delete(link);
-    this.#onHello.get(link)?.();
-    this.#turns.add(link);
+    this.#deadlines.delete(link);
+    const socket = this.#sockets.get(link);
+    if (socket !== undefined) this.#services.strangers.remove(socket);
+    this.#turns.add(link, this.#services.clock.monotonic());
   }
 
   /** The welcome is out. What the device asked for comes first, then it may be notified. */
@@ -187,7 +199,7 @@ export class LinkServer {
   #down(link: DeviceLink): void {
     const { presence, audit, log } = this.#services;
     this.#slots.get(link)?.delete(link);
-    this.#strangers.delete(link);
+    this.#deadlines.delete(link);
     this.#turns.remove(link);
     for (const name of this.#asked.get(link) ?? []) this.#unwatch(link, name);
     const { party } = link;

@@ -1,3 +1,4 @@
+import type { Name } from "../keys/names.ts";
 import {
   RATE_ADDRESSES,
   RATE_BURST,
@@ -50,24 +51,24 @@ export class TokenBucket {
   }
 }
 
-/** A bucket for each of those who are known, so that their number is bounded. */
-export class MemberLimiter {
+/** A bucket for each name of the directory's, so that their number is bounded. */
+export class NameLimiter {
   readonly #rate: Rate;
-  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #buckets = new Map<Name, TokenBucket>();
 
   constructor(rate: Rate) {
     this.#rate = rate;
   }
 
-  take(member: string, now: number): boolean {
-    const bucket = this.#buckets.get(member) ?? new TokenBucket(this.#rate, now);
-    this.#buckets.set(member, bucket);
+  take(name: Name, now: number): boolean {
+    const bucket = this.#buckets.get(name) ?? new TokenBucket(this.#rate, now);
+    this.#buckets.set(name, bucket);
     return bucket.take(now);
   }
 
   /** Forgets the buckets that are full again. */
   sweep(now: number): void {
-    for (const [member, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(member);
+    for (const [name, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(name);
   }
 }
 

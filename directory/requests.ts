@@ -4,8 +4,8 @@ import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { PeerError } from "../keys/errors.ts";
 import { equalBytes, utf8 } from "../keys/bytes.ts";
 import {
-  MEMBER_REQUESTS_BURST,
-  MEMBER_REQUESTS_PER_SECOND,
+  CLIENT_REQUESTS_BURST,
+  CLIENT_REQUESTS_PER_SECOND,
   MESSAGE1_BYTES,
   WRONG_SECRETS_BURST,
   WRONG_SECRETS_LOOPBACK_BURST,
@@ -30,7 +30,7 @@ import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
 import type { Freshness } from "./freshness.ts";
 import type { LinkServer } from "./link-server.ts";
-import { AddressLimiter, MemberLimiter, type TokenBucket } from "./rate-limit.ts";
+import { AddressLimiter, NameLimiter, type TokenBucket } from "./rate-limit.ts";
 import type { RendezvousAnswer, RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import type { Sessions } from "./sessions.ts";
@@ -52,7 +52,7 @@ interface Services {
 /** What the messages that come by POST ask for, each answered on its stream. */
 export class Requests {
   readonly #services: Services;
-  readonly #byClient = new MemberLimiter({ perSecond: MEMBER_REQUESTS_PER_SECOND, burst: MEMBER_REQUESTS_BURST });
+  readonly #byClient = new NameLimiter({ perSecond: CLIENT_REQUESTS_PER_SECOND, burst: CLIENT_REQUESTS_BURST });
   readonly #wrongSecrets = new AddressLimiter(WRONG_SECRETS, LOOPBACK_WRONG_SECRETS);
 
   constructor(services: Services) {
@@ -86,7 +86,7 @@ export class Requests {
     }
   }
 
-  /** Forgets the addresses that have done nothing wrong for long, and the members that have asked for nothing. */
+  /** Forgets the addresses that have done nothing wrong for long, and the names that have asked for nothing. */
   sweep(): void {
     this.#wrongSecrets.sweep(this.#services.clock.monotonic());
     this.#byClient.sweep(this.#services.clock.monotonic());
@@ -108,7 +108,7 @@ export class Requests {
     if (request.message1.length === 0 || !equalBytes(suite.sha256(utf8(binding.signed.text)), device.bindingHash)) {
       return stream.end({ type: "binding", name: name.statement, binding: binding.signed });
     }
-    if (!this.#byClient.take(bindingSubject(client), clock.monotonic())) {
+    if (!this.#byClient.take(client.name, clock.monotonic())) {
       return stream.end({ type: "refused", code: "E_RATE", detail: 1000 });
     }
     const lastSeen = await store.lastSeen(device);

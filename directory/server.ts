@@ -14,6 +14,7 @@ import {
   HEADERS_MS,
   KEEPALIVE_MS,
   REQUEST_MS,
+  STRANGER_LOOK_MS,
 } from "../protocol/limits.ts";
 import { encodeSignedText } from "../protocol/messages/link.ts";
 import { Accounts } from "./accounts/accounts.ts";
@@ -68,12 +69,12 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const presence = new Presence();
   const sessions = new Sessions({ suite, clock, keyring, registry, presence, audit });
   const shared = { suite, random, clock, keyring, freshness, store, sessions, audit, log };
-  const links = new LinkServer({ ...shared, presence });
+  const strangers = new Strangers(options.maxConnections);
+  const links = new LinkServer({ ...shared, presence, strangers });
   const accounts = new Accounts(primitives, store, keyring.fingerprint);
   const requests = new Requests({ ...shared, accounts, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
   const limiter = new AddressLimiter();
-  const strangers = new Strangers(options.maxConnections);
 
   const everySecond = (): void => {
     links.tick();
@@ -97,6 +98,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   http.on("drop", () => (dropped += 1));
   const timers = [
     clock.every(1000, everySecond),
+    clock.every(STRANGER_LOOK_MS, () => strangers.look()),
     clock.every(KEEPALIVE_MS, () => {
       everyPeriod().catch(failed);
     }),
@@ -142,7 +144,7 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
   const server = tls === undefined ? createServer(settings) : withTls(settings, tls);
   server.maxConnections = maxConnections;
   limitConnections(server);
-  server.on(tls === undefined ? "connection" : "secureConnection", (socket: Socket) => routes.strangers.add(socket));
+  server.on("connection", (socket: Socket) => routes.strangers.add(socket));
   server.on("request", (request, response) => route(request, response, routes));
   server.on("upgrade", (request, socket, head) => upgrade(request, socket, head, routes));
   server.on("clientError", (_error, socket) => socket.destroy());
@@ -195,7 +197,7 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
 }
 
 function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, routes: Routes): void {
-  const { links, limiter, strangers, clock } = routes;
+  const { links, limiter, clock } = routes;
   const address = request.socket.remoteAddress ?? "";
   const now = clock.monotonic();
   const refuseUpgrade = (status: string): void => {
@@ -206,7 +208,7 @@ function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, routes:
   // Only browsers send it, and no page has any business here.
   if (request.headers.origin !== undefined) return refuseUpgrade("403 Forbidden");
   if (!limiter.bucket(address, now).take(now)) return refuseUpgrade("429 Too Many Requests");
-  links.accept(request, socket, head, () => strangers.remove(request.socket));
+  links.accept(request, socket, head);
 }
 
 /** Closes what one address opens beyond its share. */

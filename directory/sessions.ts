@@ -7,10 +7,13 @@ import {
   MESSAGE2_BYTES,
   SESSION_MEMORY_MS,
   SESSIONS,
+  SESSIONS_PER_CLIENT,
+  SESSIONS_PER_CLIENT_AND_DEVICE,
   TICKET_MS,
   WAIT_MS,
   WAIT_UNHEARD_MS,
 } from "../protocol/limits.ts";
+import type { Prologue } from "../protocol/messages/prologue.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import { type Answer, encodeNotify, type SessionRequest } from "../protocol/messages/session-request.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
@@ -61,12 +64,15 @@ interface Services {
  * Requests on their way to devices, and answers on their way back. A request waits for its device if the client asked for
  * that, is handed to the device's link with a ticket, and is answered by that device alone. All of it is forgotten after a
  * while: what makes a session safe is between its two ends.
+ *
+ * What a client keeps here it keeps from itself: one name has a share of all sessions, and a share of that for one device. Names
+ * count and not members, of which an owner makes as many as he likes.
  */
 export class Sessions {
   readonly #services: Services;
   readonly #sessions = new Map<string, Session>();
-  /** Sessions by the device they are for. */
-  readonly #byDevice = new Map<string, Set<Session>>();
+  /** Sessions by {@link groupsOf}. */
+  readonly #groups = new Map<string, Set<Session>>();
 
   constructor(services: Services) {
     this.#services = services;
@@ -84,7 +90,7 @@ export class Sessions {
       else this.#verdict(checked, stream, "E_PROTOCOL");
       return;
     }
-    if (!this.#hasRoom()) return this.#verdict(checked, stream, "E_BUSY");
+    if (!this.#hasRoomFor(prologue)) return this.#verdict(checked, stream, "E_BUSY");
     const session: Session = { ...checked, sid, requestHash, stream, phase: this.#waiting(checked) };
     const link = presence.get(prologue.device);
     if (link !== undefined) {
@@ -111,7 +117,7 @@ export class Sessions {
 
   /** A device's link is up: hands it what waited for it, and once more what it was asked and has not answered. */
   deviceIsBack(device: Party, link: PresentDevice): void {
-    for (const session of this.#byDevice.get(bindingSubject(device)) ?? []) {
+    for (const session of this.#groups.get(bindingSubject(device)) ?? []) {
       if (session.phase.kind === "waiting") this.#handOver(session, link);
       else if (session.phase.kind === "asked") link.notify(session.phase.notify);
     }
@@ -201,16 +207,26 @@ export class Sessions {
   /** One request waits for each client and device: the newest. */
   #replaceOlder({ request: { prologue } }: Session): void {
     const client = bindingSubject(prologue.client);
-    for (const other of this.#byDevice.get(bindingSubject(prologue.device)) ?? []) {
+    for (const other of this.#groups.get(bindingSubject(prologue.device)) ?? []) {
       const isOlder = other.phase.kind === "waiting" && bindingSubject(other.request.prologue.client) === client;
       if (isOlder) this.#end(other, "E_INTERRUPTED");
     }
   }
 
-  /** Whether one more fits; what was answered longest ago makes room. */
-  #hasRoom(): boolean {
-    if (this.#sessions.size < SESSIONS) return true;
-    for (const session of this.#sessions.values()) {
+  /** Whether one more fits. Room that is made in the smallest of them is made in all. */
+  #hasRoomFor(prologue: Prologue): boolean {
+    const { client, both } = groupsOf(prologue);
+    return (
+      this.#hasRoom(this.#groups.get(both), SESSIONS_PER_CLIENT_AND_DEVICE) &&
+      this.#hasRoom(this.#groups.get(client), SESSIONS_PER_CLIENT) &&
+      this.#hasRoom(this.#sessions, SESSIONS)
+    );
+  }
+
+  /** Whether one more fits; what was answered first of these makes room. */
+  #hasRoom(sessions: Pick<Map<unknown, Session>, "size" | "values"> | undefined, most: number): boolean {
+    if (sessions === undefined || sessions.size < most) return true;
+    for (const session of sessions.values()) {
       if (session.phase.kind !== "answered") continue;
       this.#remove(session);
       return true;
@@ -219,18 +235,20 @@ export class Sessions {
   }
 
   #add(session: Session): void {
-    const device = bindingSubject(session.request.prologue.device);
     this.#sessions.set(session.sid, session);
-    const sessions = this.#byDevice.get(device) ?? new Set();
-    this.#byDevice.set(device, sessions.add(session));
+    for (const key of Object.values(groupsOf(session.request.prologue))) {
+      const group = this.#groups.get(key) ?? new Set();
+      this.#groups.set(key, group.add(session));
+    }
   }
 
   #remove(session: Session): void {
-    const device = bindingSubject(session.request.prologue.device);
     this.#sessions.delete(session.sid);
-    const sessions = this.#byDevice.get(device);
-    sessions?.delete(session);
-    if (sessions?.size === 0) this.#byDevice.delete(device);
+    for (const key of Object.values(groupsOf(session.request.prologue))) {
+      const group = this.#groups.get(key);
+      group?.delete(session);
+      if (group?.size === 0) this.#groups.delete(key);
+    }
   }
 
   #end(session: Session, code: RefusalCode, detail = 0): void {
@@ -255,4 +273,14 @@ export class Sessions {
       service: prologue.service,
     });
   }
+}
+
+/** What a session is found by: its device, its client's name, and both; a subject has a slash, a name has none. */
+function groupsOf({ client, device }: Prologue): {
+  readonly device: string;
+  readonly client: string;
+  readonly both: string;
+} {
+  const subject = bindingSubject(device);
+  return { device: subject, client: client.name, both: `${client.name} ${subject}` };
 }

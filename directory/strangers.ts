@@ -1,83 +1,109 @@
 import type { Socket } from "node:net";
-import { STRANGER_TURNS, STRANGERS, STRANGERS_PER_ADDRESS } from "../protocol/limits.ts";
+import { CONNECTIONS_PER_ADDRESS, STRANGER_LOOKS, STRANGERS, STRANGERS_PER_ADDRESS } from "../protocol/limits.ts";
 import { isLoopback, networkOf } from "./rate-limit.ts";
 
-/** When a stranger came, in turns of {@link Strangers}, and from where; undefined: the address tells nothing. */
-interface Arrival {
-  readonly turn: number;
-  readonly network: string | undefined;
+interface Stranger {
+  readonly socket: Socket;
+  /** The number of the look before it came. */
+  readonly since: number;
+  readonly crowds: readonly Crowd[];
   readonly onClose: () => void;
 }
 
+/** Strangers that make room for each other, in the order in which they came: all, or those of one address. */
+interface Crowd {
+  readonly members: Set<Stranger>;
+  /** That may be as silent as they like. */
+  readonly few: number;
+  /** At any moment. */
+  readonly most: number;
+}
+
 /**
- * The connections that have proved nothing yet: whoever has said hello on a link or sent a message as a member of the
- * directory is none. Where there are too many, the one that has had longest makes room, so that nobody can shut others
- * out by keeping silent: an honest client needs a moment and a round trip.
+ * The connections that have proved nothing yet: whoever has said a hello that holds, or sent a message as a member of the
+ * directory, is none. The one that came first makes room: where there are more than a few, once it has had its time to speak,
+ * and where they would take more than half of what connections there may be, at once. So nobody can shut others out by
+ * keeping silent, and a herd over a slow line, each of which needs a round trip or two, gets in.
  *
- * When thousands come back at once it is the directory that is slow, and none of them may be given up for that. So each
- * has some turns of the event loop, in which all that had come is read, before it counts as silent.
+ * That time is counted in looks of the directory and not in milliseconds: between two looks it has read all that had
+ * come, so nobody is given up because it is the directory that is slow.
  */
 export class Strangers {
-  readonly #arrivals = new Map<Socket, Arrival>();
-  readonly #counts = new Map<string, number>();
-  readonly #most: number;
-  #turn = 0;
-  #isTurning = false;
+  /** By their remote ends, since TLS gives those who speak another socket than the one that was accepted. */
+  readonly #strangers = new Map<string, Stranger>();
+  readonly #all: Crowd;
+  readonly #networks = new Map<string, Crowd>();
+  #looks = 0;
 
-  /** `connections`: how many there may be in all; strangers never take more than half of them. */
+  /** `connections`: how many there may be in all. */
   constructor(connections: number) {
-    this.#most = Math.min(STRANGERS, Math.floor(connections / 2));
+    this.#all = crowd(STRANGERS, connections);
   }
 
   get size(): number {
-    return this.#arrivals.size;
+    return this.#strangers.size;
   }
 
   add(socket: Socket): void {
-    if (socket.destroyed || this.#arrivals.has(socket)) return;
-    const address = socket.remoteAddress ?? "";
-    const network = isLoopback(address) ? undefined : networkOf(address);
-    const onClose = (): void => this.remove(socket);
-    this.#arrivals.set(socket, { turn: this.#turn, network, onClose });
-    if (network !== undefined) this.#counts.set(network, (this.#counts.get(network) ?? 0) + 1);
-    socket.once("close", onClose);
-    if (network !== undefined && (this.#counts.get(network) ?? 0) > STRANGERS_PER_ADDRESS) this.#cutOldestOf(network);
-    this.#turnWhileFull();
+    const end = remoteEndOf(socket);
+    if (socket.destroyed || this.#strangers.has(end)) return;
+    const crowds = this.#crowdsOf(socket);
+    const stranger = { socket, since: this.#looks, crowds, onClose: () => this.#forget(end) };
+    this.#strangers.set(end, stranger);
+    socket.once("close", stranger.onClose);
+    for (const each of crowds) {
+      each.members.add(stranger);
+      this.#makeRoom(each);
+    }
   }
 
-  /** It has proved who it is, or is gone. */
+  /** It has proved who it is. */
   remove(socket: Socket): void {
-    const arrival = this.#arrivals.get(socket);
-    if (arrival === undefined) return;
-    this.#arrivals.delete(socket);
-    const { network, onClose } = arrival;
-    socket.off("close", onClose);
-    if (network === undefined) return;
-    const left = (this.#counts.get(network) ?? 1) - 1;
-    if (left > 0) this.#counts.set(network, left);
-    else this.#counts.delete(network);
+    this.#forget(remoteEndOf(socket));
   }
 
-  #cutOldestOf(network: string): void {
-    for (const [socket, arrival] of this.#arrivals) if (arrival.network === network) return this.#cut(socket);
+  /** To be called every STRANGER_LOOK_MS, or later where the directory has too much to do. */
+  look(): void {
+    this.#looks += 1;
+    this.#makeRoom(this.#all);
+    for (const [network, each] of this.#networks) {
+      this.#makeRoom(each);
+      if (each.members.size === 0) this.#networks.delete(network);
+    }
   }
 
-  #turnWhileFull(): void {
-    if (this.#isTurning || this.#arrivals.size <= this.#most) return;
-    this.#isTurning = true;
-    setImmediate(() => {
-      this.#isTurning = false;
-      this.#turn += 1;
-      for (const [socket, { turn }] of this.#arrivals) {
-        if (this.#arrivals.size <= this.#most || this.#turn - turn < STRANGER_TURNS) break;
-        this.#cut(socket);
-      }
-      this.#turnWhileFull();
-    });
+  #makeRoom({ members, few, most }: Crowd): void {
+    for (const { socket, since } of members) {
+      const hasHadItsTime = this.#looks - since >= STRANGER_LOOKS;
+      if (members.size <= (hasHadItsTime ? few : most)) return;
+      this.remove(socket);
+      socket.destroy();
+    }
   }
 
-  #cut(socket: Socket): void {
-    this.remove(socket);
-    socket.destroy();
+  /** An address that is this machine's tells nothing: behind a reverse proxy it is everybody's. */
+  #crowdsOf({ remoteAddress = "" }: Socket): readonly Crowd[] {
+    if (isLoopback(remoteAddress)) return [this.#all];
+    const network = networkOf(remoteAddress);
+    const own = this.#networks.get(network) ?? crowd(STRANGERS_PER_ADDRESS, CONNECTIONS_PER_ADDRESS);
+    this.#networks.set(network, own);
+    return [this.#all, own];
   }
+
+  #forget(end: string): void {
+    const stranger = this.#strangers.get(end);
+    if (stranger === undefined) return;
+    this.#strangers.delete(end);
+    stranger.socket.off("close", stranger.onClose);
+    for (const { members } of stranger.crowds) members.delete(stranger);
+  }
+}
+
+function crowd(few: number, connections: number): Crowd {
+  const most = Math.floor(connections / 2);
+  return { members: new Set(), few: Math.min(few, most), most };
+}
+
+function remoteEndOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

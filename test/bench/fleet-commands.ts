@@ -14,6 +14,8 @@ export type FleetCommand =
     }
   /** Until each device has a link that came up later than `since`, ms since 1970. */
   | { readonly do: "wait"; readonly since: number }
+  /** From now on links go over a line of so many milliseconds. */
+  | { readonly do: "lengthen"; readonly roundTripMs: number }
   | { readonly do: "bringUp" | "standDown" | "report" };
 
 export interface FleetAnswer {

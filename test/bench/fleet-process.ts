@@ -21,6 +21,7 @@ import { REQUEST } from "../../protocol/messages/types.ts";
 import { signFirstBinding } from "../../protocol/statements.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { keepLinked } from "../../sshnpd/link.ts";
+import { type SlowProxy, startSlowProxy } from "../support/slow-proxy.ts";
 import { ENROL_MS, type FleetAnswer, type FleetCommand } from "./fleet-commands.ts";
 
 /** First acts of devices that are under way together; what comes back by itself later is as many as the product lets be. */
@@ -38,6 +39,8 @@ const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
 let up = standby();
 
 let address: DirectoryAddress | undefined;
+/** A slow line to it, once there is one. */
+let line: SlowProxy | undefined;
 /** What a device keeps from its activation. */
 let keyList: VerifiedKeyList | undefined;
 const devices: Device[] = [];
@@ -47,12 +50,13 @@ const linked = new Map<Device, number>();
 const links = new EventEmitter();
 let losses = 0;
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const space = line.indexOf(" ");
-  const answer = await perform(JSON.parse(line.slice(space)));
-  process.stdout.write(`${line.slice(0, space)} ${JSON.stringify(answer)}\n`);
+for await (const words of createInterface({ input: process.stdin })) {
+  const space = words.indexOf(" ");
+  const answer = await perform(JSON.parse(words.slice(space)));
+  process.stdout.write(`${words.slice(0, space)} ${JSON.stringify(answer)}\n`);
 }
 up.abort();
+await line?.[Symbol.asyncDispose]();
 
 async function perform(command: FleetCommand): Promise<FleetAnswer> {
   switch (command.do) {
@@ -66,6 +70,9 @@ async function perform(command: FleetCommand): Promise<FleetAnswer> {
       up.abort();
       up = standby();
       linked.clear();
+      return report();
+    case "lengthen":
+      await lengthen(command.roundTripMs);
       return report();
     case "wait":
       while (!isWhole(command.since)) await once(links, "change");
@@ -116,6 +123,14 @@ async function enrol(command: Extract<FleetCommand, { do: "enrol" }>): Promise<v
     await client.request(device.x25519, message, { signal });
     devices.push(device);
   });
+}
+
+/** Puts a slow line before the directory. */
+async function lengthen(roundTripMs: number): Promise<void> {
+  if (address === undefined) throw new Error("no device is enrolled");
+  const port = Number(address.url.port);
+  line = await startSlowProxy(() => port, roundTripMs);
+  address = parseDirectoryAddress(address.text.replace(`:${port}`, `:${line.port}`));
 }
 
 /** Starts what keeps a device linked, and waits for its first link. */

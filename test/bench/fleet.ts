@@ -5,7 +5,7 @@ import { ENROL_MS, type FleetAnswer, type FleetCommand } from "./fleet-commands.
 
 const ROOT = join(import.meta.dirname, "../..");
 const NAME = "@fleet";
-const DEVICES_PER_PROCESS = 10_000;
+const DEVICES_PER_PROCESS = 6_000; // with three files each over a slow line, of 20,000
 const LINKED_MS = 120_000; // a herd on a machine that is busy with other things
 
 export interface FleetOptions {
@@ -65,6 +65,11 @@ export class Fleet implements AsyncDisposable {
     await this.#tell(LINKED_MS, () => ({ do: "bringUp" }));
   }
 
+  /** Puts a slow line between the directory and all links to come. */
+  async lengthen(roundTripMs: number): Promise<void> {
+    await this.#tell(LINKED_MS, () => ({ do: "lengthen", roundTripMs }));
+  }
+
   /** Ends all links. */
   async standDown(): Promise<void> {
     await this.#tell(LINKED_MS, () => ({ do: "standDown" }));
@@ -107,7 +112,7 @@ function sum(answers: readonly FleetAnswer[]): Required<FleetAnswer> {
   };
 }
 
-/** How many processes are to play so many devices: each has a file open for each, and may have 20,000. */
+/** How many processes are to play so many devices. */
 export function processesFor(devices: number): number {
   return Math.ceil(devices / DEVICES_PER_PROCESS);
 }

@@ -7,16 +7,21 @@ import { Machine, Stack } from "../support/stack.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 import { Fleet, processesFor } from "./fleet.ts";
 import type { Bench } from "./bench.ts";
+import type { FleetAnswer } from "./fleet-commands.ts";
 import { cpuSecondsOf, residentOf } from "./proc.ts";
 import type { Row } from "./table.ts";
 
 const HERD_DEVICES = 15_000;
 const HERD_SECONDS = 20;
+const ROUND_TRIP_MS = 200; // of the slow line
 const ECHO_MS = 50; // between two lines through the live session
 const PROGRESS_MS = 5_000;
 const HEALTH_MS = 50; // between two looks whether the directory answers
 
-/** A directory is killed with all devices linked, and started again at once; a session through it lives all the while. */
+/**
+ * A directory is killed with all devices linked, and started again at once; a session through it lives all the while. Then the
+ * same over a slow line.
+ */
 export async function herd({ signal, devices, log, row }: Bench): Promise<void> {
   await using folder = await temporaryFolder();
   const owner = new Machine(join(folder.path, "owner"));
@@ -36,10 +41,7 @@ export async function herd({ signal, devices, log, row }: Bench): Promise<void> 
   await using session = await LiveSession.start(stack, signal);
 
   log("kill -9 of the directory");
-  const killed = Date.now();
-  await stack.directory.kill("SIGKILL");
-  await stack.startDirectory();
-  const listening = Date.now();
+  const { killed, listening } = await killDirectory(stack);
   const { pid } = stack.directory;
   const cpuBefore = cpuSecondsOf(pid);
   const health = new HealthWatch(stack.address);
@@ -49,8 +51,7 @@ export async function herd({ signal, devices, log, row }: Bench): Promise<void> 
   const echo = await session.end();
   const { rss } = residentOf(pid);
 
-  const times = whole.linkedAt.map((at) => (at - listening) / 1000).sort((a, b) => a - b);
-  const until = (share: number): number => times[Math.ceil(share * times.length) - 1] ?? Number.NaN;
+  const until = (share: number): number => secondsUntil(share, whole, listening);
   const others = { better: "lower", peers: [] } as const;
   const away = `${((listening - killed) / 1000).toFixed(2)} s after the kill it listened again; ${whole.losses - before.losses} links lost and attempts failed; its RSS then: ${Math.round(rss / 1e6)} MB`;
   const rows: Row[] = [
@@ -75,6 +76,34 @@ export async function herd({ signal, devices, log, row }: Bench): Promise<void> 
     },
   ];
   for (const each of rows) row(each);
+
+  log(`linking them over a line of ${ROUND_TRIP_MS} ms`);
+  await fleet.standDown();
+  await fleet.lengthen(ROUND_TRIP_MS);
+  await fleet.bringUp();
+  const beforeSlow = await fleet.report();
+  log("kill -9 of the directory");
+  const slow = await killDirectory(stack);
+  const wholeSlow = await watched(fleet, fleet.whole(slow.killed), log);
+  row({
+    ...{ ...others, name: `herd of ${devices} at ${ROUND_TRIP_MS} ms, all linked again`, unit: "s" },
+    ours: secondsUntil(1, wholeSlow, slow.listening),
+    note: `${wholeSlow.losses - beforeSlow.losses} links lost and attempts failed; the line is made on the same cores`,
+  });
+}
+
+/** Kills the directory and starts it again; when it was killed and when it listened again, ms since 1970. */
+async function killDirectory(stack: Stack): Promise<{ readonly killed: number; readonly listening: number }> {
+  const killed = Date.now();
+  await stack.directory.kill("SIGKILL");
+  await stack.startDirectory();
+  return { killed, listening: Date.now() };
+}
+
+/** How long after `since` (ms since 1970) a share of the devices was linked. */
+function secondsUntil(share: number, { linkedAt }: Required<FleetAnswer>, since: number): number {
+  const times = linkedAt.map((at) => (at - since) / 1000).sort((a, b) => a - b);
+  return times[Math.ceil(share * times.length) - 1] ?? Number.NaN;
 }
 
 /** Says now and then how many are back, until `whole` is settled. */

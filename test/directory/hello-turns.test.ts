@@ -1,24 +1,30 @@
 import { EventEmitter, once } from "node:events";
 import { expect, test } from "vitest";
 import { HelloTurns, type Waiting } from "../../directory/hello-turns.ts";
-import { HELLOS_AT_ONCE, LINK_HELLO_MS } from "../../protocol/limits.ts";
+import { HELLO_TURN_MS, HELLOS_AT_ONCE, LINK_HELLO_MS } from "../../protocol/limits.ts";
+import { connectRaw, helloBytes } from "./raw-link.ts";
 import { patience, TestClock, World } from "./world.ts";
 
 /** A hello whose judging ends when the test says so. */
 class Hello implements Waiting {
   turns = 0;
+  isTerminated = false;
   end: () => void = () => {};
 
   takeTurn(): Promise<void> {
     this.turns += 1;
     return new Promise((resolve) => (this.end = resolve));
   }
+
+  terminate(): void {
+    this.isTerminated = true;
+  }
 }
 
 test("a herd's hellos are judged some at a time, in the order in which they came", async () => {
   const turns = new HelloTurns();
   const hellos = Array.from({ length: 2 * HELLOS_AT_ONCE }, () => new Hello());
-  for (const hello of hellos) turns.add(hello);
+  for (const hello of hellos) turns.add(hello, 0);
   const taken = (): number[] => hellos.flatMap((hello, i) => (hello.turns > 0 ? [i] : []));
   const first = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
   expect(taken()).toEqual(first(HELLOS_AT_ONCE));
@@ -34,11 +40,54 @@ test("whoever has given up loses no turn of the others", async () => {
   const turns = new HelloTurns();
   const before = Array.from({ length: HELLOS_AT_ONCE }, () => new Hello());
   const [gone, patient] = [new Hello(), new Hello()];
-  for (const hello of [...before, gone, patient]) turns.add(hello);
+  for (const hello of [...before, gone, patient]) turns.add(hello, 0);
   turns.remove(gone);
   before[0]?.end();
   await expect.poll(() => patient.turns).toBe(1);
   expect(gone.turns).toBe(0);
+});
+
+test("whoever has waited for longer than any device does is ended, and has no turn", async () => {
+  const turns = new HelloTurns();
+  const before = Array.from({ length: HELLOS_AT_ONCE }, () => new Hello());
+  const [late, patient] = [new Hello(), new Hello()];
+  for (const hello of [...before, late]) turns.add(hello, 0);
+  turns.add(patient, 1);
+  turns.sweep(HELLO_TURN_MS - 1);
+  expect(late.isTerminated).toBe(false);
+  turns.sweep(HELLO_TURN_MS);
+  expect([...before, late, patient].filter(({ isTerminated }) => isTerminated)).toEqual([late]);
+  before[0]?.end();
+  await expect.poll(() => patient.turns).toBe(1);
+  expect(late.turns).toBe(0);
+});
+
+test("a directory that does not get to a hello lets go of its link", async () => {
+  const clock = new TestClock();
+  await using world = await World.start({ clock });
+  const device = await world.activated("@device", "mygateway", "device");
+  const client = world.client();
+  await client.keyList({ signal: patience() });
+  const disk = new EventEmitter().setMaxListeners(0);
+  const { store } = world;
+  const read = store.binding.bind(store);
+  let asked = 0;
+  store.binding = async (party) => {
+    asked += 1;
+    await once(disk, "works");
+    return await read(party);
+  };
+  const links = await Promise.all(Array.from({ length: HELLOS_AT_ONCE }, () => connectRaw(world)));
+  for (const link of links) link.socket.send(await helloBytes(client, device, clock.now()));
+  await expect.poll(() => asked).toBe(HELLOS_AT_ONCE);
+  const late = await connectRaw(world);
+  late.socket.send(await helloBytes(client, device, clock.now()));
+  late.socket.ping();
+  await once(late.socket, "pong", { signal: patience() }); // the hello has been read
+  clock.advance(HELLO_TURN_MS + 1000);
+  expect(await late.closed).toBe(1006);
+  disk.emit("works");
+  for (const { socket } of links) socket.terminate();
 });
 
 test("who has said hello in time is not cut off for the directory's slowness", async () => {

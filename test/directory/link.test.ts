@@ -5,12 +5,11 @@ import { parseMember, parseName } from "../../keys/names.ts";
 import { openLink } from "../../directory/client.ts";
 import { LINK_CLOSE } from "../../directory/link-close.ts";
 import { LINK_MESSAGE_BYTES } from "../../protocol/limits.ts";
-import { encodeLinkHello } from "../../protocol/messages/link.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { sealed } from "./raw.ts";
 import { lose, next, only, rest, send, TestLink } from "./streams.ts";
 import { activate, newPerson, patience, type Person, random, sessionMessage, TestClock, World } from "./world.ts";
-import { connectRaw, type RawLink } from "./raw-link.ts";
+import { connectRaw, helloBytes, type RawLink } from "./raw-link.ts";
 
 const clock = new TestClock();
 let world: World;
@@ -195,7 +194,7 @@ test("whoever connects and says no hello is gone after five seconds", async () =
 test("a hello that was recorded opens no second link, not even after a restart", async () => {
   await using other = await World.start();
   const gateway = await other.activated("@device", "mygateway", "device");
-  const recorded = await helloBytes(other, gateway);
+  const recorded = await helloOf(gateway, other);
   const link = await connectRaw(other);
   link.socket.send(recorded);
   await link.message();
@@ -214,9 +213,9 @@ test("a hello that was recorded opens no second link, not even after a restart",
 
 test("what one link said counts on no other, and not twice", async () => {
   const first = await connectRaw(world);
-  first.socket.send(await helloBytes(world, device));
+  first.socket.send(await helloOf(device));
   const second = await connectRaw(world);
-  const bytes = await helloBytes(world, device);
+  const bytes = await helloOf(device);
   second.socket.send(bytes);
   await second.message();
   second.socket.send(bytes);
@@ -233,7 +232,7 @@ test("a message of an end that is no device's hello opens no link", async () => 
 
 test("a hello to a sealing key that is gone is told so", async () => {
   const link = await connectRaw(world);
-  const bytes = await helloBytes(world, device);
+  const bytes = await helloOf(device);
   bytes.set(random(8), 1);
   link.socket.send(bytes);
   expect(await link.closed).toBe(LINK_CLOSE.unknownSealingKey);
@@ -294,15 +293,12 @@ test("a request that is lost by its client costs its device nothing", async () =
   expect((await link.notified()).prologue.sid).toEqual(second.sid);
 });
 
-async function helloBytes(where: World, person: Person): Promise<Uint8Array> {
-  const { name, member } = person;
-  const body = encodeLinkHello({ name, member, epoch: random(16), version: "0.1.0", names: [] });
-  const freshness = { kind: "time", time: where === world ? clock.now() : Date.now() } as const;
-  return (await sealed(where.client(), person.x25519, { type: LINK.hello, body }, { freshness })).bytes;
+async function helloOf(person: Person, where: World = world): Promise<Uint8Array> {
+  return await helloBytes(where.client(), person, where === world ? clock.now() : Date.now());
 }
 
 async function hello(person: Person, options: Parameters<typeof connectRaw>[1] = {}): Promise<RawLink> {
   const link = await connectRaw(world, options);
-  link.socket.send(await helloBytes(world, person));
+  link.socket.send(await helloOf(person));
   return link;
 }

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { AddressLimiter, MemberLimiter, isLoopback, networkOf, TokenBucket } from "../../directory/rate-limit.ts";
+import { AddressLimiter, NameLimiter, isLoopback, networkOf, TokenBucket } from "../../directory/rate-limit.ts";
+import { parseName } from "../../keys/names.ts";
 import { RATE_ADDRESSES } from "../../protocol/limits.ts";
 
 const RATE = { perSecond: 2, burst: 3 };
@@ -56,12 +57,13 @@ test("addresses beyond the number remembered share one bucket, and the others ke
   expect(limiter.bucket("192.0.2.4", 10_000).take(10_000)).toBe(true);
 });
 
-test("each member has a rate of its own, and those who have asked for nothing are forgotten", () => {
-  const limiter = new MemberLimiter({ perSecond: 1, burst: 2 });
-  expect([0, 0, 0].map((now) => limiter.take("@a/laptop", now))).toEqual([true, true, false]);
-  expect(limiter.take("@b/laptop", 0)).toBe(true);
+test("each name has a rate of its own, and those who have asked for nothing are forgotten", () => {
+  const limiter = new NameLimiter({ perSecond: 1, burst: 2 });
+  const [a, b] = [parseName("@a"), parseName("@b")];
+  expect([0, 0, 0].map((now) => limiter.take(a, now))).toEqual([true, true, false]);
+  expect(limiter.take(b, 0)).toBe(true);
   limiter.sweep(500);
-  expect(limiter.take("@a/laptop", 500)).toBe(false);
+  expect(limiter.take(a, 500)).toBe(false);
   limiter.sweep(10_000);
-  expect([1, 2, 3].map(() => limiter.take("@a/laptop", 10_000))).toEqual([true, true, false]);
+  expect([1, 2, 3].map(() => limiter.take(a, 10_000))).toEqual([true, true, false]);
 });

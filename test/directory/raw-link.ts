@@ -1,6 +1,10 @@
 import { on, once } from "node:events";
 import { type ClientOptions, WebSocket } from "ws";
-import { patience, type World } from "./world.ts";
+import type { DirectoryClient } from "../../directory/client.ts";
+import { encodeLinkHello } from "../../protocol/messages/link.ts";
+import { LINK } from "../../protocol/messages/types.ts";
+import { sealed } from "./raw.ts";
+import { patience, type Person, random, type World } from "./world.ts";
 
 /** A WebSocket to the directory without a client of ours behind it. */
 export interface RawLink {
@@ -30,4 +34,11 @@ export async function connectRaw(
       return value[0];
     },
   };
+}
+
+/** The hello of a device, said at `time`. */
+export async function helloBytes(client: DirectoryClient, device: Person, time: number): Promise<Uint8Array> {
+  const { name, member } = device;
+  const body = encodeLinkHello({ name, member, epoch: random(16), version: "0.1.0", names: [] });
+  return (await sealed(client, device.x25519, { type: LINK.hello, body }, { freshness: { kind: "time", time } })).bytes;
 }

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createServer as createTlsServer } from "node:tls";
+import { BACKLOG } from "../../protocol/limits.ts";
 
 /** A TCP proxy that is as slow as a long line. */
 export interface SlowProxy extends AsyncDisposable {
@@ -38,7 +39,7 @@ export async function startSlowProxy(
       carry(far, near, roundTripMs / 2);
     });
   });
-  server.listen(0, "127.0.0.1");
+  server.listen({ port: 0, host: "127.0.0.1", backlog: BACKLOG });
   await once(server, "listening");
   return {
     port: (server.address() as AddressInfo).port,

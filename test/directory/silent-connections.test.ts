@@ -1,0 +1,83 @@
+import { once } from "node:events";
+import { connect as connectTls } from "node:tls";
+import type { Socket } from "node:net";
+import { expect, test } from "vitest";
+import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import { HEADERS_MS, STRANGERS } from "../../protocol/limits.ts";
+import { SELF_SIGNED } from "./certificate.ts";
+import { dial } from "./raw.ts";
+import { connectRaw, helloBytes } from "./raw-link.ts";
+import { TestLink } from "./streams.ts";
+import { activate, newPerson, patience, TestClock, World } from "./world.ts";
+import { parseMember, parseName } from "../../keys/names.ts";
+
+const UPGRADE =
+  "GET /v1/link HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+/** A WebSocket message of one byte, masked with zeros. */
+const ONE_BYTE = Buffer.of(0x82, 0x81, 0, 0, 0, 0, 7);
+const CONNECTIONS = 40;
+
+test("a herd over a slow line, each of which needs a while from its connection to its hello, gets in whole", async () => {
+  const clock = new TestClock();
+  await using world = await World.start({ clock, maxConnections: 19_000 });
+  const device = await world.activated("@device", "mygateway", "device");
+  const client = world.client();
+  await client.keyList({ signal: patience() });
+  const links = await Promise.all(Array.from({ length: 2 * STRANGERS }, () => connectRaw(world)));
+  clock.leap(300);
+  const welcomes = links.map(async (link) => {
+    link.socket.send(await helloBytes(client, device, clock.now()));
+    return await link.message();
+  });
+  expect(await Promise.all(welcomes)).toHaveLength(links.length);
+  for (const { socket } of links) socket.terminate();
+}, 60_000);
+
+test("who says something else than a device's hello makes room as if he had said nothing", async () => {
+  await using world = await World.start({ clock: new TestClock(), maxConnections: CONNECTIONS });
+  const device = await world.activated("@device", "mygateway", "device");
+  const link = await TestLink.open(world, device);
+  const sockets: Socket[] = [];
+  for (let i = 0; i < CONNECTIONS / 2; i++) {
+    const socket = await dial(world.address.url);
+    sockets.push(socket);
+    socket.write(UPGRADE);
+    await received(socket, "101 Switching Protocols");
+    socket.write(ONE_BYTE);
+    await received(socket, "\x88"); // it is told that this was no hello, and stays all the same
+  }
+  const ended = Promise.all(sockets.slice(0, 5).map((socket) => once(socket, "close", { signal: patience() })));
+  for (let i = 0; i < 5; i++) sockets.push(await dial(world.address.url));
+  await ended;
+  expect(world.directory.presence.get(device)).toBeDefined();
+  link.link.close();
+  for (const socket of sockets) socket.destroy();
+});
+
+test("who does not come to the end of the TLS handshake makes room, too, and who has a link over TLS does not", async () => {
+  await using world = await World.start({ clock: new TestClock(), maxConnections: CONNECTIONS, tls: SELF_SIGNED });
+  const address = parseDirectoryAddress(world.address.text.replace("http:", "https:"));
+  const secret = await world.addName(parseName("@device"));
+  const device = newPerson(parseName("@device"), parseMember("mygateway"), "device");
+  await activate(world.client({ address }), device, secret);
+  const link = await TestLink.open(world, device, { client: world.client({ address }) });
+  const silent: Socket[] = [];
+  const first = await dial(world.address.url);
+  const ended = once(first.resume(), "close", { signal: AbortSignal.timeout(HEADERS_MS / 2) });
+  for (let i = 0; i < CONNECTIONS / 2; i++) silent.push(await dial(world.address.url));
+  await ended;
+  const handshake = connectTls({ port: Number(world.address.url.port), host: "127.0.0.1", rejectUnauthorized: false });
+  await once(handshake, "secureConnect", { signal: patience() });
+  expect(world.directory.presence.get(device)).toBeDefined();
+  link.link.close();
+  for (const socket of [...silent, handshake]) socket.destroy();
+});
+
+/** Resolves when that has come. */
+async function received(socket: Socket, text: string): Promise<void> {
+  const signal = patience();
+  for (;;) {
+    const [bytes] = (await once(socket, "data", { signal })) as [Buffer];
+    if (bytes.toString("latin1").includes(text)) return;
+  }
+}
