@@ -35,9 +35,10 @@ const ANSWERS: readonly Answer[] = [...WRONG_WORDS, ...WITHOUT_A_WORD];
 /** Answers to legs that no rendezvous gives, at both ends of a session. */
 export const hostileRendezvous: Attack = {
   name: "hostile-rendezvous",
+  from: "between",
   surface: "both ends: what a rendezvous answers to a leg and sends on it",
   async run(target, signal) {
-    const member = await AttackingMember.of(target.stack.client, target.stack.address);
+    const member = await AttackingMember.of(target.stack.client.keys, target.stack.address);
     const open = new Set<VictimSession>();
     const heard = new Set<number>();
     let opened = 0;
