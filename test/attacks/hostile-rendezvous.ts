@@ -45,6 +45,7 @@ export const hostileRendezvous: Attack = {
     await takeTurns(2, signal, async (n) => {
       const answer = ANSWERS[n % ANSWERS.length];
       const session = await member.open(target, signal, (leg) => {
+        if (signal.aborted) return void leg.socket.destroy();
         signal.addEventListener("abort", () => leg.socket.destroy());
         leg.socket.resume();
         answer?.(leg);

@@ -128,15 +128,17 @@ export class AttackingMember {
   }
 
   /**
-   * Asks for sessions that nobody will answer, at a cost to whoever asks that is as small as can be: another session id
-   * each time, and always the same msg1. Resolves to the first thing that the directory says.
+   * Asks for a session that will come to nothing, at a cost to whoever asks that is as small as can be: `again` for the
+   * same session, which costs nobody but the directory, or `anew`, with a msg1 that was for another one. Resolves to the
+   * first thing that the directory says.
    */
-  async knock(signal: AbortSignal): Promise<Frame | undefined> {
+  async knock(what: "anew" | "again", signal: AbortSignal): Promise<Frame | undefined> {
     const { name, member } = this.#client.keys;
     this.#worn ??= this.#initiate();
     const { message1, legKey } = this.#worn;
+    const sid = what === "again" ? this.#worn.sid : random(16);
     const prologueBytes = encodePrologue({
-      ...{ service: "ssh", login: "", sid: random(16), legKey: legKey.publicKey },
+      ...{ service: "ssh", login: "", sid, legKey: legKey.publicKey },
       client: { name, member, bindingHash: this.#client.binding.hash },
       device: { ...DEVICE, bindingHash: this.#deviceBinding.hash },
     });

@@ -22,7 +22,7 @@ export const unpairedLegs: Attack = {
     let newest: AskedSession | undefined;
     const bringLeg = async (): Promise<void> => {
       const asked = await member.ask(signal);
-      if ("refused" in asked) return;
+      if ("refused" in asked || signal.aborted) return;
       tickets++;
       newest = asked;
       const leg = sockets.open(site.rendezvousPort);
