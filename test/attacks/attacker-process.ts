@@ -2,6 +2,7 @@
  * The program of {@link Attackers}: a line of JSON on stdin for each thing to do, and for each attack a line
  * `NUMBER {outcome}` on stdout when it has ended.
  */
+import { setMaxListeners } from "node:events";
 import { setPriority } from "node:os";
 import { createInterface } from "node:readline";
 import { ATTACKS } from "./list.ts";
@@ -29,6 +30,7 @@ for await (const line of createInterface({ input: process.stdin })) {
 async function attack(name: string, site: Site): Promise<void> {
   const number = ++attacks;
   over = new AbortController();
+  setMaxListeners(0, over.signal); // each of many requests listens
   let outcome: AttackerOutcome;
   try {
     const found = ATTACKS.find((one) => one.name === name);

@@ -7,8 +7,8 @@ import type { Site } from "./site.ts";
 const ROOT = join(import.meta.dirname, "../..");
 /** To compile the attacks, on a busy machine. */
 const START_MS = 60_000;
-/** To let go of thousands of sockets. */
-const END_MS = 30_000;
+/** As long as an attack may be asked to take, and to let go of thousands of sockets. */
+const LONGEST_MS = 3_600_000 + 30_000;
 
 /** The process from which everybody attacks who needs no place between the others. */
 export class Attackers implements AsyncDisposable {
@@ -40,8 +40,7 @@ export class Attackers implements AsyncDisposable {
     tell({ do: "attack", name: attack.name, site });
     const pattern = new RegExp(`^${number} (.*)$`);
     try {
-      // It may fail long before its time is over; only once that is, it has to hurry.
-      const [, text = ""] = await this.#process.line(pattern, { timeoutMs: ONE_HOUR_MS + END_MS });
+      const [, text = ""] = await this.#process.line(pattern, { timeoutMs: LONGEST_MS });
       const outcome = JSON.parse(text) as AttackerOutcome;
       if ("failure" in outcome) throw new Error(outcome.failure);
       return outcome.done;
@@ -54,5 +53,3 @@ export class Attackers implements AsyncDisposable {
     await this.#process.stop();
   }
 }
-
-const ONE_HOUR_MS = 3_600_000;

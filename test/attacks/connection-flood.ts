@@ -1,4 +1,4 @@
-import { ARRIVING_LEGS, STRANGERS } from "../../protocol/limits.ts";
+import { ARRIVING_LEGS_AT_MOST, STRANGERS } from "../../protocol/limits.ts";
 import type { Attack } from "./attack.ts";
 import { pace, Sockets } from "./traffic.ts";
 
@@ -6,7 +6,7 @@ import { pace, Sockets } from "./traffic.ts";
 const SOCKETS = 8_000;
 const PER_SECOND = 600;
 /** At the start, all at once, and again every so often: more than may stay silent. */
-const BURST = { directory: STRANGERS + 500, rendezvous: ARRIVING_LEGS + 500 };
+const BURST = { directory: STRANGERS + 500, rendezvous: ARRIVING_LEGS_AT_MOST + 200 };
 const BURST_EVERY = 10 * PER_SECOND;
 
 /** Connections that are opened and kept, at once and one after the other, until the services have as many as they may have. */

@@ -87,7 +87,7 @@ export const hostileLink: Attack = {
     const asking = pace(REQUESTS_PER_SECOND, signal, () =>
       begin(async () => {
         const asked = await member.ask(signal, (initiator) => (sid = initiator.sid));
-        if ("refused" in asked) throw new Error(`the directory said ${asked.refused ?? "nothing"}`);
+        if ("refused" in asked) return; // the directory said that it is too much
         const answer = await asked.answer;
         if (answer?.type !== "answer") return; // the device said that it is busy
         asked.initiator.readMessage2(answer.message2, asked.ticket); // throws when it is another one's

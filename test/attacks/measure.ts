@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { readdirSync, readlinkSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
@@ -82,6 +83,7 @@ export async function measure(
   target: Target,
   { seconds, signal }: { readonly seconds: number; readonly signal: AbortSignal },
 ): Promise<Outcome> {
+  setMaxListeners(0, signal); // each of many requests listens
   await attack.prepare?.(target, signal);
   await warmUp(target);
   const processes = processesOf(target);
@@ -93,6 +95,7 @@ export async function measure(
   // A composite of a time-out would be collected as garbage while nobody listens to it (Node 20).
   const time = new AbortController();
   const over = time.signal;
+  setMaxListeners(0, over);
   const timer = setTimeout(() => time.abort(), seconds * 1000);
   signal.addEventListener("abort", () => time.abort(), { once: true });
   const watching = watch(processes, most, over);
