@@ -53,7 +53,11 @@ export const hostileRendezvous: Attack = {
       if (session === undefined) return;
       opened++;
       open.add(session);
-      void session.received.then(() => heard.add(n % ANSWERS.length)).catch(() => {});
+      const onReceived = (): Promise<void> => {
+        heard.add(n % ANSWERS.length);
+        return session.close(); // a device has so many sessions at once, and this one has come about
+      };
+      void session.received.then(onReceived).catch(() => {});
       void session.ended.then(() => open.delete(session)).catch(() => {});
       await delay(PAUSE_MS, undefined, { signal }).catch(() => {});
     });
