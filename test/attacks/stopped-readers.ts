@@ -22,6 +22,11 @@ export const stoppedReaders: Attack = {
   name: "stopped-readers",
   from: "elsewhere",
   surface: "directory: answers and links; rendezvous: legs, and what goes from one to the other",
+  // What the first transfers ever make the processes grow by is no doing of the attack's.
+  async prepare(target) {
+    await carryBulk(target, AbortSignal.abort());
+    await carryBulk(target, AbortSignal.abort());
+  },
   async run(site, signal) {
     const member = await AttackingMember.of(site.strangerKeys, site.address);
     const sockets = new Sockets(512);
