@@ -31,6 +31,8 @@ export const FIRST_FLIGHT_BYTES = 60 * 1024; // records kept by a client until t
 // Rendezvous
 export const RENDEZVOUS_CONNECTIONS = 16_000; // sockets of one process; leaves room below the common 20,000 open files
 export const ARRIVING_LEGS = 384; // whose hello is not there yet, of anybody; then the one that has had longest makes room
+export const ARRIVING_LEAST_MS = 1_500; // that each of them is given for its hello first: two round trips, and a WebSocket's upgrade
+export const ARRIVING_LEGS_AT_MOST = 2_048; // of them, those that have just arrived included; then that first moment counts no more
 export const UNPAIRED_LEGS = 1_024; // with a ticket, that wait for the other leg, of anybody; then the one that waits longest makes room
 export const REFUSED_LEGS = 512; // that are still to read why; then the one refused first is cut
 export const UNPAIRED_LEGS_PER_ADDRESS = 32; // of all these, of one IPv4 address or IPv6 /64; a busy office pairs each within a second

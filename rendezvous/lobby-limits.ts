@@ -1,5 +1,6 @@
 import {
   ARRIVING_LEGS,
+  ARRIVING_LEGS_AT_MOST,
   EARLY_DATA_TOTAL_BYTES,
   REFUSED_LEGS,
   RENDEZVOUS_SESSIONS,
@@ -10,8 +11,10 @@ import {
 export interface LobbyLimits {
   /** Legs not joined, of one origin. */
   readonly waitingPerOrigin: number;
-  /** Legs without a hello, of all. */
+  /** Legs without a hello, of all, not counting those that have just arrived. */
   readonly arriving: number;
+  /** Legs without a hello, of all. */
+  readonly arrivingAtMost: number;
   /** Legs that wait for the other one, of all. */
   readonly unpaired: number;
   /** Legs that were refused and are still there, of all. */
@@ -25,6 +28,7 @@ export interface LobbyLimits {
 export const USUAL_LIMITS: LobbyLimits = {
   waitingPerOrigin: UNPAIRED_LEGS_PER_ADDRESS,
   arriving: ARRIVING_LEGS,
+  arrivingAtMost: ARRIVING_LEGS_AT_MOST,
   unpaired: UNPAIRED_LEGS,
   refused: REFUSED_LEGS,
   sessions: RENDEZVOUS_SESSIONS,
@@ -37,6 +41,7 @@ export function limitsFor(connections: number): LobbyLimits {
   return {
     ...USUAL_LIMITS,
     arriving: Math.min(ARRIVING_LEGS, some),
+    arrivingAtMost: Math.min(ARRIVING_LEGS_AT_MOST, some),
     unpaired: Math.min(UNPAIRED_LEGS, some),
     refused: Math.min(REFUSED_LEGS, some),
   };

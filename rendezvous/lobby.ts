@@ -2,7 +2,7 @@ import { hex } from "../keys/bytes.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
 import type { Role } from "../keys/names.ts";
 import type { LegHello } from "../protocol/leg-hello.ts";
-import { EARLY_DATA_BYTES, HELLO_MS, REFUSED_LEG_MS, UNPAIRED_LEG_MS } from "../protocol/limits.ts";
+import { ARRIVING_LEAST_MS, EARLY_DATA_BYTES, HELLO_MS, REFUSED_LEG_MS, UNPAIRED_LEG_MS } from "../protocol/limits.ts";
 import type { Ticket } from "../protocol/ticket.ts";
 import { judgeHello, type Refusal, type RendezvousSelf } from "./hello-verdict.ts";
 import { type LobbyLimits, USUAL_LIMITS } from "./lobby-limits.ts";
@@ -43,7 +43,8 @@ const OTHER: Readonly<Record<Role, Role>> = { client: "device", device: "client"
  * takes the place of that end's unpaired leg, or ends what was joined, since whoever dials anew has given that up.
  *
  * Where there are too many of a kind, the one that has waited longest makes room for the newest: an honest leg needs a
- * moment and a round trip, so it is those who mean to stay that go, and nobody can shut others out by waiting.
+ * moment and a round trip, so it is those who mean to stay that go, and nobody can shut others out by waiting. Thousands
+ * may arrive at once, so a leg without a hello has ARRIVING_LEAST_MS before it makes room, as long as there is any.
  */
 export class Lobby {
   readonly #self: RendezvousSelf;
@@ -98,8 +99,10 @@ export class Lobby {
     const { arriving, refused } = this.#waits;
     const ofOrigin = (): number => (origin === undefined ? 0 : (this.#waitingByOrigin.get(origin) ?? 0));
     if (ofOrigin() >= this.#limits.waitingPerOrigin) return [{ type: "cut", leg: id }];
+    const hadItsMoment = (until: number): boolean => now.monotonic - (until - WAIT_MS.arriving) >= ARRIVING_LEAST_MS;
     const actions = [
-      ...this.#makeRoom(arriving, this.#limits.arriving),
+      ...this.#makeRoom(arriving, this.#limits.arriving, hadItsMoment),
+      ...this.#makeRoom(arriving, this.#limits.arrivingAtMost),
       ...this.#makeRoom(refused, this.#limits.refused),
     ];
     if (origin !== undefined) this.#waitingByOrigin.set(origin, ofOrigin() + 1);
@@ -108,11 +111,15 @@ export class Lobby {
     return actions;
   }
 
-  /** Cuts the legs that have waited longest, until one more fits. */
-  #makeRoom(waits: ReadonlyMap<LegId, number>, most: number): LobbyAction[] {
+  /** Cuts the legs that have waited longest, until one more fits or none is left that may be cut. */
+  #makeRoom(
+    waits: ReadonlyMap<LegId, number>,
+    most: number,
+    mayBeCut: (until: number) => boolean = () => true,
+  ): LobbyAction[] {
     const actions: LobbyAction[] = [];
-    for (const leg of waits.keys()) {
-      if (waits.size < most) break;
+    for (const [leg, until] of waits) {
+      if (waits.size < most || !mayBeCut(until)) break;
       actions.push({ type: "cut", leg });
       this.#forget(leg);
     }

@@ -1,5 +1,5 @@
 // npm run attack [-- --seconds N] [--only NAME] [--at-once N]: every attack of test/attacks for a minute, each against a
-// whole system of its own. One line for each as it ends, on stdout; exits 1 when one of them was noticed by anybody else.
+// whole system of its own. One line for each as it ends, on stdout; HELP has the rest.
 import "./node-version.mjs";
 import { spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -10,17 +10,26 @@ import { run } from "./run.mjs";
 import { root, SetUpError, setUp } from "./set-up.mjs";
 import { removeLeftovers } from "./test-leftovers.mjs";
 
-const HELP = `Usage: npm run attack -- [--seconds N] [--only NAME]... [--at-once N] [--list]
+const HELP = `Usage: npm run attack -- [--seconds N] [--only NAME]... [--at-once N]
+       npm run attack -- --list | --help
 
-Attacks whole systems on this machine's loopback, each attack for a minute against one of its own, and prints for each
-how much the processes grew, how many of 20 honest connects succeeded and how fast, and when all descriptors were free
-again. docs/limits.md has what is required.
+Attacks whole systems on this machine's loopback, each attack for a minute against one of its own. Prints one line for
+each attack on stdout when it has ended: how much the processes grew, how many of 20 honest connects succeeded and how
+fast, how many descriptors there were before, at the most and after, and what the attack did. What was not as it must be
+stands below it; docs/limits.md has what is required. What begins is told on stderr. Times are judged too, so the machine
+should have nothing else to do; all attacks take about ten minutes. Ctrl-C ends and removes all that was started.
 
   --seconds N    how long each attack takes (60)
   --only NAME    this attack alone; may be repeated
   --at-once N    so many attacks at a time (3)
   --list         print the names of the attacks
   --help         print this
+
+Exit status: 0 when all were withstood, 1 when one was not or could not be made, 2 for wrong words, 130 after Ctrl-C.
+
+Examples:
+  npm run attack -- --only slow-http --seconds 10
+  npm run attack -- --only garbage --only frames --at-once 1
 `;
 const TEST = "test/attacks/attacks.test.ts";
 const VITEST = join(root, "node_modules/vitest/vitest.mjs");
@@ -34,6 +43,7 @@ if (options.help) {
 const interrupted = new AbortController();
 let endedBy;
 const running = new Set();
+let begun = 0;
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.on(name, () => {
     endedBy ??= name;
@@ -45,7 +55,7 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) {
 const folder = mkdtempSync(join(tmpdir(), "sshnp-attack-"));
 chmodSync(folder, 0o711);
 try {
-  process.exitCode = (await main()) ? 0 : 1;
+  process.exitCode = await main();
 } catch (error) {
   process.exitCode = 1;
   if (!interrupted.signal.aborted)
@@ -59,26 +69,30 @@ if (endedBy !== undefined) {
   process.stderr.write("Interrupted. Everything that was started is ended and removed.\n");
 }
 
+/** @returns {Promise<number>} the exit status */
 async function main() {
   const { signal } = interrupted;
   await setUp({ commands: ["ps", "ss", "ssh", "sshd"], signal });
   const names = await listAttacks();
   if (options.list) {
     process.stdout.write(`${names.join("\n")}\n`);
-    return true;
+    return 0;
   }
   const unknown = options.only.filter((name) => !names.includes(name));
-  if (unknown.length > 0)
-    throw new SetUpError(`There is no attack ${unknown.join(", ")}. There are: ${names.join(", ")}`);
+  if (unknown.length > 0) {
+    process.stderr.write(`There is no attack ${unknown.join(", ")}. There are: ${names.join(", ")}\n`);
+    return 2;
+  }
   process.stderr.write("set-up: compiling\n");
   await run(process.execPath, [join(root, "scripts/build.mjs")], { signal });
 
-  const chosen = options.only.length > 0 ? options.only : names;
+  const chosen = options.only.length > 0 ? [...new Set(options.only)] : names;
   process.stderr.write(`${chosen.length} attacks of ${options.seconds} s, ${options.atOnce} at a time\n`);
   const left = [...chosen];
   const failed = [];
   const work = async () => {
     for (let name = left.shift(); name !== undefined && !signal.aborted; name = left.shift()) {
+      process.stderr.write(`${name} begins (${++begun} of ${chosen.length})\n`);
       if (!(await attack(name))) failed.push(name);
     }
   };
@@ -87,7 +101,7 @@ async function main() {
   process.stdout.write(
     `${chosen.length - failed.length} attacks withstood, ${failed.length} not${failed.length > 0 ? `: ${failed.join(", ")}` : ""}\n`,
   );
-  return failed.length === 0;
+  return failed.length === 0 ? 0 : 1;
 }
 
 /** Runs one attack in a process of its own, and prints its line. @returns {Promise<boolean>} whether it was withstood */

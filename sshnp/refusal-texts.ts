@@ -72,9 +72,13 @@ export function directoryRefusal(
         next: "On the directory's machine: sshnp-directory rendezvous ls   then start one: sshnp-rendezvous run",
       });
     case "E_RATE":
-      return new UnavailableError("E_RATE", "The directory gets too many requests from this address.", {
-        next: `Try again ${inWords(refusal.detail)}: ${again}`,
-      });
+      return new UnavailableError(
+        "E_RATE",
+        `The directory gets too many requests from this address, or from ${client}.`,
+        {
+          next: `Try again ${inWords(refusal.detail)}: ${again}`,
+        },
+      );
     case "E_BUSY":
       return new UnavailableError("E_BUSY", "The directory is busy.", {
         next: `Try again ${inWords(refusal.detail)}: ${again}`,

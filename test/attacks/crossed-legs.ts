@@ -37,9 +37,10 @@ const CROSSINGS: Readonly<Record<string, (one: Legs, other: Legs) => void>> = {
  */
 export const crossedLegs: Attack = {
   name: "crossed-legs",
+  from: "between",
   surface: "both ends: legs of a rendezvous that swaps, reflects and cross-splices",
   async run(target, signal) {
-    const member = await AttackingMember.of(target.stack.client, target.stack.address);
+    const member = await AttackingMember.of(target.stack.client.keys, target.stack.address);
     const counts = new Map<string, number>();
     const names = Object.keys(CROSSINGS);
     await takeTurns(4, signal, async (n) => {

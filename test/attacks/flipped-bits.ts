@@ -18,9 +18,10 @@ type Direction = "client to device" | "device to client";
  */
 export const flippedBits: Attack = {
   name: "flipped-bits",
+  from: "between",
   surface: "both ends and rendezvous: every byte of a leg from the hello to the first words of the SSH server",
   async run(target, signal) {
-    const member = await AttackingMember.of(target.stack.client, target.stack.address);
+    const member = await AttackingMember.of(target.stack.client.keys, target.stack.address);
     let flipped = 0;
     let left = 0;
     await takeTurns(6, signal, async (n) => {

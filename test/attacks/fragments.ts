@@ -25,13 +25,14 @@ const FLOODS: readonly Buffer[] = [
 /** What WebSocket lets a client do and no client does, hundreds of frames on each connection. */
 export const fragments: Attack = {
   name: "fragments",
+  from: "elsewhere",
   surface: "directory /v1/link and rendezvous /v1/leg: WebSocket frames",
-  async run(target, signal) {
+  async run(site, signal) {
     const sockets = new Sockets(256);
     const sent = await pace(PER_SECOND, signal, (n) => {
       const flood = FLOODS[(n >> 1) % FLOODS.length] ?? EMPTY;
       const isLink = n % 2 === 0;
-      const socket = sockets.open(isLink ? target.directoryPort : target.rendezvousPort);
+      const socket = sockets.open(isLink ? site.directoryPort : site.rendezvousPort);
       socket?.write(upgradeTo(isLink ? "/v1/link" : "/v1/leg"));
       socket?.write(flood);
     });

@@ -9,13 +9,14 @@ import {
 import type { Attack } from "./attack.ts";
 import { pace, Sockets, upgradeTo, webSocketFrame } from "./traffic.ts";
 
-const PER_SECOND = 100;
+const PER_SECOND = 200;
 
 /** Frames of every kind that are cut off, empty, as long as they may be, a byte longer, or say that they are. */
 export const frames: Attack = {
   name: "frames",
+  from: "elsewhere",
   surface: "every port: leg hellos, HTTP heads and bodies, WebSocket messages of legs and links",
-  async run(target, signal) {
+  async run(site, signal) {
     const sockets = new Sockets(256);
     const heads = (length: number): string => `GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: ${"x".repeat(length)}\r\n\r\n`;
     const post = (said: number | string, sent: number): Buffer =>
@@ -31,12 +32,12 @@ export const frames: Attack = {
       return bytes;
     };
     const toRendezvous = (end: boolean, ...pieces: (Buffer | string)[]): void => {
-      const socket = sockets.open(target.rendezvousPort);
+      const socket = sockets.open(site.rendezvousPort);
       for (const piece of pieces) socket?.write(piece);
       if (end) socket?.end();
     };
     const toDirectory = (end: boolean, ...pieces: (Buffer | string)[]): void => {
-      const socket = sockets.open(target.directoryPort);
+      const socket = sockets.open(site.directoryPort);
       for (const piece of pieces) socket?.write(piece);
       if (end) socket?.end();
     };

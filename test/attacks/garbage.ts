@@ -3,13 +3,14 @@ import { WebSocket } from "ws";
 import type { Attack } from "./attack.ts";
 import { pace, Sockets } from "./traffic.ts";
 
-const PER_SECOND = 100;
+const PER_SECOND = 200;
 
 /** Random bytes, and random bytes behind what makes them look right. */
 export const garbage: Attack = {
   name: "garbage",
+  from: "elsewhere",
   surface: "every port: raw TCP, HTTP requests and bodies, WebSocket messages",
-  async run(target, signal) {
+  async run(site, signal) {
     const sockets = new Sockets(256);
     const webSockets = new Set<WebSocket>();
     const body = (): Buffer => randomBytes(Math.floor(Math.random() * 2_000));
@@ -30,7 +31,7 @@ export const garbage: Attack = {
         });
     };
     const sent = await pace(PER_SECOND, signal, (n) => {
-      const { directoryPort, rendezvousPort } = target;
+      const { directoryPort, rendezvousPort } = site;
       const bytes = body();
       const post = `POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: ${bytes.length}\r\n\r\n`;
       const moves = [

@@ -35,15 +35,17 @@ const ANSWERS: readonly Answer[] = [...WRONG_WORDS, ...WITHOUT_A_WORD];
 /** Answers to legs that no rendezvous gives, at both ends of a session. */
 export const hostileRendezvous: Attack = {
   name: "hostile-rendezvous",
+  from: "between",
   surface: "both ends: what a rendezvous answers to a leg and sends on it",
   async run(target, signal) {
-    const member = await AttackingMember.of(target.stack.client, target.stack.address);
+    const member = await AttackingMember.of(target.stack.client.keys, target.stack.address);
     const open = new Set<VictimSession>();
     const heard = new Set<number>();
     let opened = 0;
     await takeTurns(2, signal, async (n) => {
       const answer = ANSWERS[n % ANSWERS.length];
       const session = await member.open(target, signal, (leg) => {
+        if (signal.aborted) return void leg.socket.destroy();
         signal.addEventListener("abort", () => leg.socket.destroy());
         leg.socket.resume();
         answer?.(leg);
@@ -51,7 +53,11 @@ export const hostileRendezvous: Attack = {
       if (session === undefined) return;
       opened++;
       open.add(session);
-      void session.received.then(() => heard.add(n % ANSWERS.length)).catch(() => {});
+      const onReceived = (): Promise<void> => {
+        heard.add(n % ANSWERS.length);
+        return session.close(); // a device has so many sessions at once, and this one has come about
+      };
+      void session.received.then(onReceived).catch(() => {});
       void session.ended.then(() => open.delete(session)).catch(() => {});
       await delay(PAUSE_MS, undefined, { signal }).catch(() => {});
     });

@@ -5,7 +5,10 @@ import { flippedBits } from "./flipped-bits.ts";
 import { fragments } from "./fragments.ts";
 import { frames } from "./frames.ts";
 import { garbage } from "./garbage.ts";
+import { garbageInSession } from "./garbage-in-session.ts";
+import { hostileLink } from "./hostile-link.ts";
 import { hostileRendezvous } from "./hostile-rendezvous.ts";
+import { idlePairs } from "./idle-pairs.ts";
 import { replayedHellos } from "./replayed-hellos.ts";
 import { replayedMessages } from "./replayed-messages.ts";
 import { requestFlood } from "./request-flood.ts";
@@ -24,10 +27,13 @@ export const ATTACKS: readonly Attack[] = [
   fragments,
   stoppedReaders,
   unpairedLegs,
+  idlePairs,
+  hostileLink,
   requestFlood,
   replayedHellos,
   replayedMessages,
   crossedLegs,
   flippedBits,
+  garbageInSession,
   hostileRendezvous,
 ];

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { readdirSync, readlinkSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
@@ -29,6 +30,8 @@ export interface Outcome {
   readonly failures: readonly string[];
   /** Sockets and files of each process: before; at the most; after the attack, when they were as before or time was up. */
   readonly descriptors: Readonly<Record<ProcessName, readonly [before: number, most: number, after: number]>>;
+  /** How often the device lost its link to the directory. */
+  readonly linksLost: number;
   /** Milliseconds until the descriptors were as before; undefined when they were not. */
   readonly released: number | undefined;
 }
@@ -47,6 +50,7 @@ export function shortcomings(outcome: Outcome, { withTimes }: { readonly withTim
   }
   if (outcome.connects.length < CONNECTS) found.push(`${outcome.connects.length} of ${CONNECTS} connects succeeded`);
   if (withTimes && p99(outcome) > CONNECT_P99_MS) found.push(`a connect took ${p99(outcome).toFixed(0)} ms`);
+  if (outcome.linksLost > 0) found.push(`the device lost its link ${outcome.linksLost} times`);
   if (outcome.released === undefined) found.push(`descriptors were not given back: ${descriptorText(outcome)}`);
   return found;
 }
@@ -79,23 +83,32 @@ export async function measure(
   target: Target,
   { seconds, signal }: { readonly seconds: number; readonly signal: AbortSignal },
 ): Promise<Outcome> {
+  setMaxListeners(0, signal); // each of many requests listens
   await attack.prepare?.(target, signal);
   await warmUp(target);
   const processes = processesOf(target);
   await settled(processes, signal);
   const before = observe(processes);
+  const lostBefore = linksLost(target);
   const most = structuredClone(before);
 
   // A composite of a time-out would be collected as garbage while nobody listens to it (Node 20).
   const time = new AbortController();
   const over = time.signal;
+  setMaxListeners(0, over);
   const timer = setTimeout(() => time.abort(), seconds * 1000);
   signal.addEventListener("abort", () => time.abort(), { once: true });
   const watching = watch(processes, most, over);
-  const attacking = attack.run(target, over);
+  const attacking =
+    attack.from === "elsewhere" ? target.attackers.run(attack, target.site, over) : attack.run(target, over);
   const honest = connectAllAlong(target, seconds, over);
-  const [done, { connects, failures }] = await Promise.all([attacking, honest, watching]);
+  const meanwhile = attack.meanwhile?.(target, over);
+  const all = Promise.all([attacking, honest, meanwhile, watching]);
+  // Nothing of an attack that has failed may go on beside the next one.
+  all.catch(() => time.abort());
+  await Promise.allSettled([attacking, honest, meanwhile, watching]);
   clearTimeout(timer);
+  const [attacked, { connects, failures }, more] = await all;
   signal.throwIfAborted();
 
   const ended = performance.now();
@@ -109,13 +122,19 @@ export async function measure(
   return {
     name: attack.name,
     seconds,
-    done,
+    done: more === undefined ? attacked : `${attacked}; ${more}`,
     growth: forEach((name) => most[name].memory - before[name].memory),
     connects: connects.sort((a, b) => a - b),
     failures,
+    linksLost: linksLost(target) - lostBefore,
     descriptors: forEach((name) => [before[name].descriptors, most[name].descriptors, after[name].descriptors]),
     released: isReleased ? performance.now() - ended : undefined,
   };
+}
+
+/** By the log of the directory that runs now. */
+function linksLost({ stack }: Target): number {
+  return stack.directory.stderr.split('"device":"@device/mygateway","msg":"link down"').length - 1;
 }
 
 interface Observed {

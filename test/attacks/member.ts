@@ -3,12 +3,14 @@ import type { RandomBytes } from "../../keys/cipher-suite.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import type { Role } from "../../keys/names.ts";
 import { encodeLegHello } from "../../protocol/leg-hello.ts";
+import { encodePrologue } from "../../protocol/messages/prologue.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { encodeSessionRequest } from "../../protocol/messages/session-request.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import type { PeerClaim } from "../../protocol/peers.ts";
+import type { RefusalCode } from "../../protocol/refusal-codes.ts";
 import { SessionInitiator } from "../../protocol/session/initiator.ts";
-import { verifyBinding } from "../../protocol/statements.ts";
+import { type Binding, type Verified, verifyBinding } from "../../protocol/statements.ts";
 import { mlKem768 } from "../../protocol/suite/ml-kem.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { type TicketEntry, verifyTicket } from "../../protocol/ticket.ts";
@@ -17,7 +19,6 @@ import { type Client, loadClient } from "../../sshnp/client-keys.ts";
 import { lookUpDevice } from "../../sshnp/device-claim.ts";
 import { DirectoryAccess } from "../../sshnp/directory-access.ts";
 import { openSession } from "../../sshnp/session.ts";
-import type { Machine } from "../support/stack.ts";
 import { Silence } from "./honest-client.ts";
 import type { InterceptedLeg } from "./interceptor.ts";
 import type { Target } from "./target.ts";
@@ -39,6 +40,11 @@ export interface AskedSession {
   readonly hello: (role: Role, dial: number) => Uint8Array;
 }
 
+/** What the directory said instead of giving a ticket. */
+export interface Refused {
+  readonly refused: RefusalCode | undefined;
+}
+
 /** A session of ours that goes through the hands of an attacker. */
 export interface VictimSession {
   /** True, once anything of the device's SSH server has arrived. */
@@ -52,10 +58,11 @@ export interface VictimSession {
 export class AttackingMember {
   readonly #client: Client;
   readonly #access: DirectoryAccess;
-  readonly #device: PeerClaim;
+  readonly #deviceBinding: Verified<Binding>;
+  #worn: SessionInitiator | undefined;
 
-  static async of(machine: Machine, directory: string): Promise<AttackingMember> {
-    const client = await loadClient(suite, machine.keys, undefined, () => Promise.reject(new Error("no passphrase")));
+  static async of(keysFolder: string, directory: string): Promise<AttackingMember> {
+    const client = await loadClient(suite, keysFolder, undefined, () => Promise.reject(new Error("no passphrase")));
     const progress = new Silence();
     const access = await DirectoryAccess.of(suite, random, client, directory, progress);
     const { keys, binding } = client;
@@ -64,45 +71,51 @@ export class AttackingMember {
     const about = { attempt, self, device: DEVICE };
     const signal = AbortSignal.timeout(20_000);
     const device = await lookUpDevice(access.client, keys.x25519, about, { signal, progress });
-    return new AttackingMember(client, access, device);
+    return new AttackingMember(client, access, verifyBinding(suite, device.binding, ownerOf(device)));
   }
 
-  private constructor(client: Client, access: DirectoryAccess, device: PeerClaim) {
+  private constructor(client: Client, access: DirectoryAccess, deviceBinding: Verified<Binding>) {
     this.#client = client;
     this.#access = access;
-    this.#device = device;
+    this.#deviceBinding = deviceBinding;
   }
 
-  /** Asks the device for a session and resolves as soon as there is a ticket; undefined when there is none. */
-  async ask(
-    signal: AbortSignal,
-    onBegin: (initiator: SessionInitiator) => void = () => {},
-  ): Promise<AskedSession | undefined> {
+  #initiate(): SessionInitiator {
     const { keys, binding } = this.#client;
     const { name, member } = keys;
-    const verified = verifyBinding(suite, this.#device.binding, ownerOf(this.#device));
-    const initiator = new SessionInitiator(
+    return new SessionInitiator(
       { suite, kem: mlKem768, random },
-      { client: keys.x25519, device: verified.statement.x25519 },
+      { client: keys.x25519, device: this.#deviceBinding.statement.x25519 },
       {
         client: { name, member, bindingHash: binding.hash },
-        device: { ...DEVICE, bindingHash: verified.hash },
+        device: { ...DEVICE, bindingHash: this.#deviceBinding.hash },
         service: "ssh",
         login: "",
         sshKey: undefined,
       },
     );
+  }
+
+  /** Asks the device for a session and resolves as soon as there is a ticket, or none. */
+  async ask(
+    signal: AbortSignal,
+    onBegin: (initiator: SessionInitiator) => void = () => {},
+  ): Promise<AskedSession | Refused> {
+    const { keys } = this.#client;
+    const initiator = this.#initiate();
     onBegin(initiator);
     const { prologue: prologueBytes, message1 } = initiator;
     const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds: 0 });
     const frames = this.#access.client.send(keys.x25519, { type: REQUEST.session, body }, { signal });
     const first = await frames.next();
-    if (first.done === true || first.value.type !== "ticket") return undefined;
+    if (first.done === true || first.value.type !== "ticket") {
+      return { refused: first.value?.type === "refused" ? first.value.code : undefined };
+    }
     const { ticket } = first.value;
     const list = await this.#access.client.keyList({ signal });
     const { entries } = verifyTicket(suite, list.list.ticket, ticket);
     const [entry] = entries;
-    if (entry === undefined) return undefined;
+    if (entry === undefined) return { refused: undefined };
     const { sid, legKey } = initiator;
     return {
       initiator,
@@ -112,6 +125,28 @@ export class AttackingMember {
       hello: (role, dial) =>
         encodeLegHello(suite, legKey, ticket, { rendezvous: entry.key, boot: entry.boot, sid, role, dial }),
     };
+  }
+
+  /**
+   * Asks for a session that will come to nothing, at a cost to whoever asks that is as small as can be: `again` for the
+   * same session, which costs nobody but the directory, or `anew`, with a msg1 that was for another one. Resolves to the
+   * first thing that the directory says.
+   */
+  async knock(what: "anew" | "again", signal: AbortSignal): Promise<Frame | undefined> {
+    const { name, member } = this.#client.keys;
+    this.#worn ??= this.#initiate();
+    const { message1, legKey } = this.#worn;
+    const sid = what === "again" ? this.#worn.sid : random(16);
+    const prologueBytes = encodePrologue({
+      ...{ service: "ssh", login: "", sid, legKey: legKey.publicKey },
+      client: { name, member, bindingHash: this.#client.binding.hash },
+      device: { ...DEVICE, bindingHash: this.#deviceBinding.hash },
+    });
+    const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds: 0 });
+    const frames = this.#access.client.send(this.#client.keys.x25519, { type: REQUEST.session, body }, { signal });
+    const first = await frames.next();
+    void lastOf(frames);
+    return first.value ?? undefined;
   }
 
   /**
@@ -125,12 +160,13 @@ export class AttackingMember {
   ): Promise<VictimSession | undefined> {
     const release: (() => void)[] = [];
     const asked = await this.ask(signal, ({ sid }) => release.push(target.interceptor.claim(sid, take))).catch(
-      (error: unknown) => {
+      (error: unknown): Refused => {
         if (!signal.aborted) throw error;
+        return { refused: undefined };
       },
     );
-    const answer = await asked?.answer;
-    if (asked === undefined || answer?.type !== "answer") {
+    const answer = "refused" in asked ? asked : await asked.answer;
+    if ("refused" in asked || answer === undefined || "refused" in answer || answer.type !== "answer") {
       for (const end of release) end();
       if (!signal.aborted) throw new Error(`the device did not answer: ${JSON.stringify(answer)}`);
       return undefined;

@@ -18,6 +18,7 @@ const recordings = new WeakMap<Target, Uint8Array[]>();
 /** Hellos of honest sessions, recorded on the network and played again: of this start of the rendezvous and of the one before. */
 export const replayedHellos: Attack = {
   name: "replayed-hellos",
+  from: "between",
   surface: "rendezvous: hellos and tickets that were seen before, also before a restart",
   async prepare(target) {
     const recorded: Uint8Array[] = [];

@@ -14,6 +14,7 @@ const recordings = new WeakMap<Target, readonly Buffer[]>();
 /** Requests of honest clients, recorded on the network and sent again after the directory was killed and started. */
 export const replayedMessages: Attack = {
   name: "replayed-messages",
+  from: "between",
   surface: "directory and device: sealed messages that were seen before, also before a restart",
   async prepare(target) {
     await using tap = await startTcpTap(() => target.directoryPort);

@@ -11,14 +11,15 @@ const UPGRADE = (path: string): string =>
 /** Thousands of legs and links whose hello comes at a byte a second, or never. */
 export const slowHello: Attack = {
   name: "slow-hello",
+  from: "elsewhere",
   surface: "rendezvous: TCP and WebSocket legs; directory: links",
-  async run(target, signal) {
+  async run(site, signal) {
     const sockets = new Sockets(SOCKETS);
     const drip = setInterval(() => {
       for (const socket of sockets) if (socket.writable && socket.writableLength === 0) socket.write("\0");
     }, 1_000);
     const opened = await pace(PER_SECOND, signal, (n) => {
-      const { directoryPort, rendezvousPort } = target;
+      const { directoryPort, rendezvousPort } = site;
       const kind = n % 4;
       if (kind === 0) sockets.open(rendezvousPort);
       else if (kind === 1) sockets.open(rendezvousPort)?.write(Buffer.of(0, 3));

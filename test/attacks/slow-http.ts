@@ -11,14 +11,15 @@ const POST = `POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: ${SEALED_
 /** Heads and bodies that never come to their end, a byte a second; bodies as long as they may be, but for the last bytes. */
 export const slowHttp: Attack = {
   name: "slow-http",
+  from: "elsewhere",
   surface: "directory and rendezvous: HTTP heads and bodies",
-  async run(target, signal) {
+  async run(site, signal) {
     const sockets = new Sockets(SOCKETS);
     const drip = setInterval(() => {
       for (const socket of sockets) if (socket.writable && socket.writableLength === 0) socket.write("x");
     }, 1_000);
     const opened = await pace(PER_SECOND, signal, (n) => {
-      const { directoryPort, rendezvousPort } = target;
+      const { directoryPort, rendezvousPort } = site;
       const kind = n % 8;
       if (kind < 2) sockets.open(directoryPort)?.write("POST /v1/messages HTTP/1.1\r\nX-A: ");
       else if (kind < 4) sockets.open(rendezvousPort)?.write("GET /healthz HTTP/1.1\r\nX-A: ");

@@ -1,12 +1,16 @@
-import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Attack } from "./attack.ts";
 import { AttackingMember } from "./member.ts";
-import type { Target } from "./target.ts";
+import { carryBulk } from "./honest-bulk.ts";
+import { meetOwnLegs } from "./own-legs.ts";
+import type { Site } from "./site.ts";
 import { pace, Sockets, upgradeTo, webSocketFrame } from "./traffic.ts";
 
 const PER_SECOND = 40;
-/** Pairs of legs that one member brings together, of which one only sends and the other never reads. */
+/**
+ * Pairs of legs that one member brings together, of which one only sends and the other never reads. What each holds counts
+ * only when it has been stopped for STALLED_MS, and grows the rendezvous by up to half a MB until then.
+ */
 const PAIRS_PER_SECOND = 3;
 
 const CHUNK = Buffer.alloc(64 * 1024);
@@ -16,21 +20,27 @@ const PINGS = Buffer.concat(Array.from({ length: 100 }, () => webSocketFrame(0x8
 /** Whoever asks and never reads: answers, pongs, and sessions of two legs that one attacker holds. */
 export const stoppedReaders: Attack = {
   name: "stopped-readers",
+  from: "elsewhere",
   surface: "directory: answers and links; rendezvous: legs, and what goes from one to the other",
-  async run(target, signal) {
-    const member = await AttackingMember.of(await target.stranger(), target.stack.address);
+  // What the first transfers ever make the processes grow by is no doing of the attack's.
+  async prepare(target) {
+    await carryBulk(target, AbortSignal.abort());
+    await carryBulk(target, AbortSignal.abort());
+  },
+  async run(site, signal) {
+    const member = await AttackingMember.of(site.strangerKeys, site.address);
     const sockets = new Sockets(512);
     const pairs: Socket[] = [];
     let met = 0;
     const bringing = pace(PAIRS_PER_SECOND, signal, () => {
-      void bringPair(member, target, pairs, signal).then(
+      void fillPair(member, site, pairs, signal).then(
         (hasMet) => (met += hasMet ? 1 : 0),
         () => 0, // refused, or cut off with the attack
       );
     });
     const sent = await pace(PER_SECOND, signal, (n) => {
       const isLink = n % 4 === 0;
-      const socket = sockets.open(n % 2 === 0 ? target.directoryPort : target.rendezvousPort)?.pause();
+      const socket = sockets.open(n % 2 === 0 ? site.directoryPort : site.rendezvousPort)?.pause();
       if (n % 4 === 2) socket?.write(KEYS);
       else {
         socket?.write(upgradeTo(isLink ? "/v1/link" : "/v1/leg"));
@@ -39,28 +49,17 @@ export const stoppedReaders: Attack = {
     });
     await bringing;
     for (const socket of pairs) socket.destroy();
+    if (met === 0) throw new Error("no two legs met");
     await sockets.close();
     return `${sent} connections and ${met} sessions without a reader`;
   },
+  meanwhile: carryBulk,
 };
 
 /** Brings both legs of a session, and sends into it as much as it takes. */
-async function bringPair(
-  member: AttackingMember,
-  { rendezvousPort }: Target,
-  pairs: Socket[],
-  signal: AbortSignal,
-): Promise<boolean> {
-  const asked = await member.ask(signal);
-  if (asked === undefined) return false;
-  const [client, device] = (["client", "device"] as const).map((role) => {
-    const socket = connect({ port: rendezvousPort, host: "127.0.0.1" }).on("error", () => {});
-    pairs.push(socket);
-    socket.write(asked.hello(role, 1000));
-    return socket;
-  });
-  if (client === undefined || device === undefined || signal.aborted) return false;
-  await once(client, "readable", { signal });
+async function fillPair(member: AttackingMember, site: Site, pairs: Socket[], signal: AbortSignal): Promise<boolean> {
+  const [client, device] = (await meetOwnLegs(member, site, pairs, signal)) ?? [];
+  if (client === undefined || device === undefined) return false;
   device.pause();
   client.pause();
   const fill = (): void => {

@@ -2,18 +2,25 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { Machine, Stack } from "../support/stack.ts";
+import { Attackers } from "./attackers.ts";
 import { Interceptor } from "./interceptor.ts";
+import type { Site } from "./site.ts";
 
 /** What attacks are directed at: a whole system of real processes, with an interceptor between everybody and the rendezvous. */
 export class Target implements AsyncDisposable {
   readonly stack: Stack;
   /** Every leg of this system passes here. */
   readonly interceptor: Interceptor;
-  #stranger: Machine | undefined;
+  readonly attackers: Attackers;
+  readonly #stranger: Machine;
+  readonly #otherDevice: Machine;
 
-  private constructor(stack: Stack, interceptor: Interceptor) {
+  private constructor(stack: Stack, interceptor: Interceptor, attackers: Attackers) {
     this.stack = stack;
     this.interceptor = interceptor;
+    this.attackers = attackers;
+    this.#stranger = new Machine(join(stack.client.home, "mallory"));
+    this.#otherDevice = new Machine(join(stack.client.home, "eve"));
   }
 
   static async start(): Promise<Target> {
@@ -23,9 +30,12 @@ export class Target implements AsyncDisposable {
       sshd: { configuration: ["MaxStartups 500", "PerSourceMaxStartups none"] },
     });
     const interceptor = await Interceptor.start(() => stack.rendezvousPort);
-    const target = new Target(stack, interceptor);
+    const attackers = await Attackers.start(stack.client.home);
+    const target = new Target(stack, interceptor, attackers);
     try {
       await target.restartRendezvous();
+      await target.#activate(target.#stranger, "@mallory");
+      await target.#activate(target.#otherDevice, "@eve", "-d", "hostile");
       return target;
     } catch (error) {
       await target[Symbol.asyncDispose]();
@@ -42,6 +52,16 @@ export class Target implements AsyncDisposable {
     return this.stack.rendezvousPort;
   }
 
+  get site(): Site {
+    return {
+      directoryPort: this.directoryPort,
+      rendezvousPort: this.rendezvousPort,
+      address: this.stack.address,
+      strangerKeys: this.#stranger.keys,
+      deviceKeys: this.#otherDevice.keys,
+    };
+  }
+
   /** Kills the rendezvous and starts it with the same data: another boot. */
   async restartRendezvous(): Promise<void> {
     await this.stack.rendezvous.kill("SIGKILL");
@@ -56,20 +76,15 @@ export class Target implements AsyncDisposable {
     await directory.errorLine(/"msg":"link up"/);
   }
 
-  /** The machine of @mallory, an activated name that no device admits. */
-  async stranger(): Promise<Machine> {
-    if (this.#stranger !== undefined) return this.#stranger;
-    const machine = new Machine(join(this.stack.client.home, "mallory"));
-    await mkdir(machine.home, { mode: 0o700 });
-    const secret = await this.stack.addName("@mallory");
-    const words = ["activate", "-a", "@mallory", "-c", secret, "--directory", this.stack.address];
-    await machine.must("sshnp-keys", ...words);
-    this.#stranger = machine;
-    return machine;
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.attackers[Symbol.asyncDispose]();
     await this.stack[Symbol.asyncDispose]();
     await this.interceptor[Symbol.asyncDispose]();
+  }
+
+  async #activate(machine: Machine, name: string, ...words: string[]): Promise<void> {
+    await mkdir(machine.home, { mode: 0o700 });
+    const secret = await this.stack.addName(name);
+    await machine.must("sshnp-keys", "activate", "-a", name, "-c", secret, "--directory", this.stack.address, ...words);
   }
 }

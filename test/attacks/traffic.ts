@@ -27,7 +27,10 @@ export class Sockets {
   readonly #most: number;
   readonly #open = new Set<Socket>();
   readonly #isEvicting: boolean;
+  #isClosing = false;
   opened = 0;
+  /** Those of them that are gone and that this side did not close. */
+  closedByPeer = 0;
 
   /** `whenFull`: what an attacker does that has as many sockets as it wants. */
   constructor(most: number, whenFull: "close the oldest" | "wait" = "close the oldest") {
@@ -58,11 +61,14 @@ export class Sockets {
     this.opened++;
     return socket
       .on("error", () => {})
-      .on("close", () => this.#open.delete(socket))
+      .on("close", () => {
+        if (!this.#isClosing && this.#open.delete(socket)) this.closedByPeer++;
+      })
       .resume();
   }
 
   async close(): Promise<void> {
+    this.#isClosing = true;
     await Promise.all(
       [...this.#open].map(async (socket) => {
         if (!socket.closed) await once(socket.destroy(), "close");

@@ -5,26 +5,27 @@ import { AttackingMember, type AskedSession } from "./member.ts";
 import { pace, Sockets } from "./traffic.ts";
 
 const SOCKETS = 5_000;
-const PER_SECOND = 100;
+const PER_SECOND = 400;
 /** Each costs the device a handshake. */
 const TICKETS_PER_SECOND = 10;
 
 /** Legs to which nobody comes, with all the early data they may send: with tickets of the directory, and with none. */
 export const unpairedLegs: Attack = {
   name: "unpaired-legs",
+  from: "elsewhere",
   surface: "rendezvous: legs that wait, with valid and with invalid tickets",
-  async run(target, signal) {
-    const member = await AttackingMember.of(await target.stranger(), target.stack.address);
+  async run(site, signal) {
+    const member = await AttackingMember.of(site.strangerKeys, site.address);
     const sockets = new Sockets(SOCKETS);
     const early = Buffer.alloc(EARLY_DATA_BYTES - 1024);
     let tickets = 0;
     let newest: AskedSession | undefined;
     const bringLeg = async (): Promise<void> => {
       const asked = await member.ask(signal);
-      if (asked === undefined) return;
+      if ("refused" in asked || signal.aborted) return;
       tickets++;
       newest = asked;
-      const leg = sockets.open(target.rendezvousPort);
+      const leg = sockets.open(site.rendezvousPort);
       leg?.write(asked.hello("client", 1));
       leg?.write(early);
     };
@@ -32,7 +33,7 @@ export const unpairedLegs: Attack = {
       void bringLeg().catch(() => {}); // refused, or cut off with the attack
     });
     const opened = await pace(PER_SECOND, signal, (n) => {
-      const leg = sockets.open(target.rendezvousPort);
+      const leg = sockets.open(site.rendezvousPort);
       const kind = n % 4;
       if (kind === 0 && newest !== undefined) leg?.write(newest.hello("client", n + 2));
       else if (kind === 1 && newest !== undefined) leg?.write(broken(newest.hello("device", n)));

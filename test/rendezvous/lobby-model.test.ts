@@ -2,7 +2,13 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Role } from "../../keys/names.ts";
 import type { LegHello } from "../../protocol/leg-hello.ts";
-import { EARLY_DATA_BYTES, HELLO_MS, REFUSED_LEG_MS, UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
+import {
+  ARRIVING_LEAST_MS,
+  EARLY_DATA_BYTES,
+  HELLO_MS,
+  REFUSED_LEG_MS,
+  UNPAIRED_LEG_MS,
+} from "../../protocol/limits.ts";
 import { Lobby } from "../../rendezvous/lobby.ts";
 import type { Instant, LobbyAction, LobbyEvent } from "../../rendezvous/lobby-events.ts";
 import { newSession, newWorld, parsed } from "./world.ts";
@@ -10,7 +16,10 @@ import { newSession, newWorld, parsed } from "./world.ts";
 const START = 1_767_225_600_000; // 2026-01-01
 const SESSIONS = 3;
 const DIALS = 4;
-const LIMITS = { waitingPerOrigin: 4, arriving: 3, unpaired: 2, refused: 3, sessions: 2, early: 2 * EARLY_DATA_BYTES };
+const LIMITS = {
+  ...{ waitingPerOrigin: 4, arriving: 3, arrivingAtMost: 6, unpaired: 2, refused: 3, sessions: 2 },
+  early: 2 * EARLY_DATA_BYTES,
+};
 const SWEEP_MS = 60_000; // how often the lobby forgets sessions whose ticket has expired
 
 type Step =
@@ -43,6 +52,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("malformed"), pick }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("close"), pick }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("pass"), ms: fc.nat(UNPAIRED_LEG_MS) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("pass"), ms: fc.nat(2 * ARRIVING_LEAST_MS) }) },
 ) as fc.Arbitrary<Step>;
 
 test("whatever arrives, is replayed, cut or expires, the lobby does what a plain list of legs would", () => {
@@ -147,7 +157,7 @@ class Model {
     const waiting = this.#in("arriving", "unpaired", "refused");
     const full =
       origin !== undefined && waiting.filter((leg) => leg.origin === origin).length >= LIMITS.waitingPerOrigin;
-    const cut = full ? [] : [...this.#tooMany("arriving"), ...this.#tooMany("refused")];
+    const cut = full ? [] : [...this.#tooManyArriving(), ...this.#tooMany("refused")];
     for (const leg of cut) leg.state = "gone";
     const state = full ? "gone" : "arriving";
     this.legs.push({
@@ -163,8 +173,16 @@ class Model {
     return full ? [`cut ${id}`] : cut.map((leg) => `cut ${leg.id}`);
   }
 
+  /** Of those who have had their moment, so many that one more fits; at the bound, of those who have not as well. */
+  #tooManyArriving(): ModelLeg[] {
+    const there = inOrder(this.#in("arriving"));
+    const hadTheirMoment = there.filter(({ since }) => this.passed - since >= ARRIVING_LEAST_MS).length;
+    const tooMany = Math.min(there.length - LIMITS.arriving + 1, hadTheirMoment);
+    return there.slice(0, Math.max(0, tooMany, there.length - LIMITS.arrivingAtMost + 1));
+  }
+
   /** Those who have been longest in a state, so many that one more fits. */
-  #tooMany(state: "arriving" | "unpaired" | "refused"): ModelLeg[] {
+  #tooMany(state: "unpaired" | "refused"): ModelLeg[] {
     const there = inOrder(this.#in(state));
     return there.slice(0, Math.max(0, there.length - LIMITS[state] + 1));
   }

@@ -1,7 +1,13 @@
 import { expect, test } from "vitest";
 import type { Role } from "../../keys/names.ts";
 import { type LegHello, parseLegHello } from "../../protocol/leg-hello.ts";
-import { EARLY_DATA_BYTES, HELLO_MS, REFUSED_LEG_MS, UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
+import {
+  ARRIVING_LEAST_MS,
+  EARLY_DATA_BYTES,
+  HELLO_MS,
+  REFUSED_LEG_MS,
+  UNPAIRED_LEG_MS,
+} from "../../protocol/limits.ts";
 import { Lobby } from "../../rendezvous/lobby.ts";
 import type { LobbyLimits } from "../../rendezvous/lobby-limits.ts";
 import type { LobbyAction, LobbyEvent } from "../../rendezvous/lobby-events.ts";
@@ -232,6 +238,7 @@ test("one address has so many legs that wait, refused ones included until they a
 test("whoever has waited longest for nothing makes room for the newest, of each kind", () => {
   const room = newRoom({ limits: { arriving: 2, unpaired: 2, refused: 2 } });
   const legs = [room.arrive(), room.arrive()] as const;
+  room.pass(ARRIVING_LEAST_MS);
   expect(room.tryToArrive(undefined)).toEqual([{ type: "cut", leg: legs[0] }]);
   const sessions = Array.from({ length: 4 }, () => room.session());
   expect(room.hello(legs[1], (sessions[0] ?? room.session()).hello("client", 1))).toEqual([]);
@@ -244,6 +251,22 @@ test("whoever has waited longest for nothing makes room for the newest, of each 
   ]);
   expect(room.handle({ type: "malformed", leg: room.arrive() })).toEqual(refused(5, "malformed"));
   expect(room.tryToArrive(undefined)).toEqual([{ type: "cut", leg: legs[1] }]);
+});
+
+test("a leg has its moment for a hello, however many arrive with it, up to a bound", () => {
+  const room = newRoom({ limits: { arriving: 2, arrivingAtMost: 6 } });
+  const { sid, hello } = room.session();
+  const [client, device] = [room.arrive(), room.arrive()];
+  room.pass(ARRIVING_LEAST_MS - 1);
+  for (let leg = 2; leg < 6; leg++) expect(room.tryToArrive(undefined)).toEqual([]);
+  expect(room.hello(client, hello("client", 1))).toEqual([]);
+  expect(room.hello(device, hello("device", 1))).toEqual([{ type: "join", sid, client, device }]);
+
+  expect([room.tryToArrive(undefined), room.tryToArrive(undefined)]).toEqual([[], []]);
+  expect(room.tryToArrive(undefined)).toEqual([{ type: "cut", leg: 2 }]);
+  room.pass(ARRIVING_LEAST_MS);
+  expect(room.tryToArrive(undefined)).toEqual([3, 4, 5, 6, 7].map((leg) => ({ type: "cut", leg })));
+  expect(room.lobby.legs).toBe(4);
 });
 
 test("at its cap it refuses new sessions and evicts none", () => {
@@ -310,7 +333,10 @@ interface Room {
 function newRoom(options: { world?: World; limits?: Partial<LobbyLimits> } = {}): Room {
   const world = options.world ?? newWorld();
   const self = { suite: world.suite, key: world.rendezvous.publicKey, boot: world.boot };
-  const most = { waitingPerOrigin: 1000, arriving: 1000, unpaired: 1000, refused: 1000, sessions: 1000, early: 1e9 };
+  const most = {
+    ...{ waitingPerOrigin: 1000, arriving: 1000, arrivingAtMost: 1000, unpaired: 1000, refused: 1000 },
+    ...{ sessions: 1000, early: 1e9 },
+  };
   const lobby = new Lobby(self, { ...most, ...options.limits });
   let passed = 0;
   let next = 0;

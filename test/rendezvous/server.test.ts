@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { concat } from "../../keys/bytes.ts";
 import { LEG_STATUS, type LegStatus } from "../../protocol/leg-hello.ts";
-import { EARLY_DATA_BYTES, HELLO_BYTES, HELLO_MS, UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
+import { ARRIVING_LEGS, EARLY_DATA_BYTES, HELLO_BYTES, HELLO_MS, UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
 import { originOf } from "../../rendezvous/origin.ts";
 import { connectTo, dial, pair, readAll, readBytes, type Serving, serve } from "./serving.ts";
 import { newBoot, newKey, newSession, newWorld } from "./world.ts";
@@ -118,6 +118,18 @@ test("a leg that says nothing, too little, or nothing to its peer is let go in t
   expect(await readAll(lonely)).toEqual(Buffer.of(LEG_STATUS.unpaired));
   serving.pass(HELLO_MS);
   await expect.poll(() => serving.server.legs).toBe(0);
+});
+
+test("a leg still meets its other end when hundreds that say nothing arrive between it and its hello", async () => {
+  await using serving = await serve();
+  const session = serving.session();
+  const [client, device] = [await connectTo(serving.port), await connectTo(serving.port)];
+  const silent = await Promise.all(Array.from({ length: ARRIVING_LEGS + 100 }, () => connectTo(serving.port)));
+  await expect.poll(() => serving.server.legs).toBe(2 + silent.length);
+  client.write(session.hello("client", 1));
+  device.write(session.hello("device", 1));
+  for (const leg of [client, device]) expect(await readBytes(leg, 1)).toEqual(Buffer.of(LEG_STATUS.joined));
+  for (const socket of [client, device, ...silent]) socket.destroy();
 });
 
 test("a leg that floods before it is paired is refused, one that stays below 64 KiB is not", async () => {

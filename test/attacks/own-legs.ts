@@ -1,0 +1,27 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import type { AttackingMember } from "./member.ts";
+import type { Site } from "./site.ts";
+
+/**
+ * Asks for a session and brings both of its legs; resolves when they have met. Undefined when there is no ticket. Each socket
+ * is in `sockets` from its first moment on.
+ */
+export async function meetOwnLegs(
+  member: AttackingMember,
+  { rendezvousPort }: Site,
+  sockets: Socket[],
+  signal: AbortSignal,
+): Promise<readonly [client: Socket, device: Socket] | undefined> {
+  const asked = await member.ask(signal);
+  if ("refused" in asked || signal.aborted) return undefined;
+  const bring = (role: "client" | "device"): Socket => {
+    const socket = connect({ port: rendezvousPort, host: "127.0.0.1" }).on("error", () => {});
+    sockets.push(socket);
+    socket.write(asked.hello(role, 1000));
+    return socket;
+  };
+  const [client, device] = [bring("client"), bring("device")];
+  await once(client, "readable", { signal });
+  return [client, device];
+}
