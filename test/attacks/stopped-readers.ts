@@ -7,11 +7,8 @@ import type { Site } from "./site.ts";
 import { pace, Sockets, upgradeTo, webSocketFrame } from "./traffic.ts";
 
 const PER_SECOND = 40;
-/**
- * Pairs of legs that one member brings together, of which one only sends and the other never reads. What each holds counts
- * only when it has been stopped for STALLED_MS, and grows the rendezvous by up to half a MB until then.
- */
-const PAIRS_PER_SECOND = 3;
+/** Pairs of legs that one member brings together, of which one only sends and the other never reads. */
+const PAIRS_PER_SECOND = 5;
 
 const CHUNK = Buffer.alloc(64 * 1024);
 const KEYS = "GET /v1/keys HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20);
