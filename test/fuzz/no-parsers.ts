@@ -61,6 +61,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/data-folder.ts#openStore",
     "sshnp/front-door.ts#openFrontDoor",
   ],
+  "compares 32 bytes with a list": ["keys/ed25519.ts#isOfSmallOrder"],
   "the package itself, the terminal, the environment that our own process set": [
     "keys/version.ts#VERSION",
     "keys/terminal.ts#isTerminal",
