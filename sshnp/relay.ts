@@ -3,6 +3,7 @@ import { createWriteStream } from "node:fs";
 import { connect, Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
+import { SOCKET_BUFFER_BYTES } from "../protocol/limits.ts";
 
 /** Standard input and output; as sockets where they are pipes, for Node's own process.stdout blocks when its reader is slow. */
 export function standardStreams(): { readonly from: Readable; readonly to: Writable } {
@@ -37,7 +38,8 @@ export async function relayToFront(path: string): Promise<boolean> {
 /** Undefined for what is neither pipe nor socket: a terminal, a file. */
 function socketOf(fd: 0 | 1): Socket | undefined {
   try {
-    return new Socket({ fd, readable: fd === 0, writable: fd === 1 });
+    const buffers = { writableHighWaterMark: SOCKET_BUFFER_BYTES }; // Node's types do not know it
+    return new Socket({ fd, readable: fd === 0, writable: fd === 1, ...buffers });
   } catch {
     return undefined;
   }
