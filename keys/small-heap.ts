@@ -1,3 +1,4 @@
+import { constants, type NodeGCPerformanceDetail, type PerformanceEntry, PerformanceObserver } from "node:perf_hooks";
 import { setFlagsFromString } from "node:v8";
 
 /**
@@ -14,9 +15,35 @@ export function keepHeapSmall(): void {
 /**
  * For processes that carry bulk data, whose heap is small. Each chunk of 64 KiB is a small object on the heap and much memory
  * outside of it, and it is gone at the next collection of the young generation. But V8 counts the memory outside against the
- * limit at which it begins to mark the whole heap step by step; so it would do that all the time, twenty times a second,
+ * limit at which it begins to mark the whole heap step by step; so under load it does that all the time, twenty times a second,
  * for a fifth of the processor. Without the steps it collects the whole heap, all at once, when that is really full.
  */
 export function collectWholeHeapAtOnce(): void {
   setFlagsFromString("--no-incremental-marking");
 }
+
+/**
+ * The same for services, but only while V8 does so without end: what is outside of the heap may then come to 64 MB before it
+ * is collected, and nobody but who carries bulk data shall make a service as large as that.
+ */
+export function collectWholeHeapAtOnceInBulk(): void {
+  let began = 0;
+  let collections = 0;
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const { startTime, detail } = entry as PerformanceEntry & { readonly detail: NodeGCPerformanceDetail };
+      if (detail.kind !== constants.NODE_PERFORMANCE_GC_MAJOR) continue;
+      if (startTime - began > 1000) [began, collections] = [startTime, 0];
+      if (++collections === COLLECTIONS_IN_BULK) {
+        collectWholeHeapAtOnce();
+        setTimeout(() => setFlagsFromString("--incremental-marking"), BULK_MS).unref();
+      }
+    }
+  });
+  observer.observe({ entryTypes: ["gc"] });
+}
+
+/** Of the whole heap in one second; 100 MB/s or more cause so many. */
+const COLLECTIONS_IN_BULK = 10;
+/** Then ten of them, a few milliseconds each, tell whether it is still so. */
+const BULK_MS = 10_000;
