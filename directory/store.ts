@@ -63,6 +63,8 @@ interface Party {
  */
 export class Store implements AsyncDisposable {
   readonly #database: Database;
+  /** By subject, until they are written: a device that has just gone is asked for while a busy disk still holds the write up. */
+  readonly #unwrittenSeen = new Map<string, number>();
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(database: Database) {
@@ -175,14 +177,23 @@ export class Store implements AsyncDisposable {
 
   /** When a member's link was last known alive (ms), or undefined when it never had one. */
   async lastSeen(party: Party): Promise<number | undefined> {
-    return await this.#get(SEEN, bindingSubject(party));
+    const subject = bindingSubject(party);
+    return this.#unwrittenSeen.get(subject) ?? (await this.#get(SEEN, subject));
   }
 
   async putLastSeen(parties: Iterable<Party>, time: number): Promise<void> {
-    await this.#database.write(
-      "kept",
-      Array.from(parties, (party) => put(SEEN, bindingSubject(party), time)),
-    );
+    const subjects = Array.from(parties, bindingSubject);
+    for (const subject of subjects) this.#unwrittenSeen.set(subject, time);
+    try {
+      await this.#database.write(
+        "kept",
+        subjects.map((subject) => put(SEEN, subject, time)),
+      );
+    } finally {
+      for (const subject of subjects) {
+        if (this.#unwrittenSeen.get(subject) === time) this.#unwrittenSeen.delete(subject);
+      }
+    }
   }
 
   /** Remembered ids or nonces in hex, with the time (ms) they are remembered until. */
