@@ -65,7 +65,7 @@ interface Services {
  * that, is handed to the device's link with a ticket, and is answered by that device alone. All of it is forgotten after a
  * while: what makes a session safe is between its two ends.
  *
- * What a client keeps here it keeps from itself: one name has a share of all sessions, and a share of that for one device. Names
+ * One name has a share, a fifth, of all sessions, and a share of that for one device. Names
  * count and not members, of which an owner makes as many as he likes.
  */
 export class Sessions {
@@ -223,7 +223,7 @@ export class Sessions {
     );
   }
 
-  /** Whether one more fits; what was answered first of these makes room. */
+  /** Whether one more fits; of these, the one that was begun first of those answered makes room. */
   #hasRoom(sessions: Pick<Map<unknown, Session>, "size" | "values"> | undefined, most: number): boolean {
     if (sessions === undefined || sessions.size < most) return true;
     for (const session of sessions.values()) {

@@ -184,16 +184,10 @@ export class Store implements AsyncDisposable {
   async putLastSeen(parties: Iterable<Party>, time: number): Promise<void> {
     const subjects = Array.from(parties, bindingSubject);
     for (const subject of subjects) this.#unwrittenSeen.set(subject, time);
-    try {
-      await this.#database.write(
-        "kept",
-        subjects.map((subject) => put(SEEN, subject, time)),
-      );
-    } finally {
-      for (const subject of subjects) {
-        if (this.#unwrittenSeen.get(subject) === time) this.#unwrittenSeen.delete(subject);
-      }
-    }
+    const operations = subjects.map((subject) => put(SEEN, subject, time));
+    await this.#database.write("kept", operations).finally(() => {
+      for (const each of subjects) if (this.#unwrittenSeen.get(each) === time) this.#unwrittenSeen.delete(each);
+    });
   }
 
   /** Remembered ids or nonces in hex, with the time (ms) they are remembered until. */

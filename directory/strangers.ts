@@ -29,7 +29,7 @@ interface Crowd {
  * come, so nobody is given up because it is the directory that is slow.
  */
 export class Strangers {
-  /** By their remote ends, since TLS gives those who speak another socket than the one that was accepted. */
+  /** By their ends, since TLS gives those who speak another socket than the one that was accepted. */
   readonly #strangers = new Map<string, Stranger>();
   readonly #all: Crowd;
   readonly #networks = new Map<string, Crowd>();
@@ -45,7 +45,8 @@ export class Strangers {
   }
 
   add(socket: Socket): void {
-    const end = remoteEndOf(socket);
+    const end = endsOf(socket);
+    if (this.#strangers.get(end)?.socket.destroyed === true) this.#forget(end); // its close is yet to be told
     if (socket.destroyed || this.#strangers.has(end)) return;
     const crowds = this.#crowdsOf(socket);
     const stranger = { socket, since: this.#looks, crowds, onClose: () => this.#forget(end) };
@@ -59,7 +60,7 @@ export class Strangers {
 
   /** It has proved who it is. */
   remove(socket: Socket): void {
-    this.#forget(remoteEndOf(socket));
+    this.#forget(endsOf(socket));
   }
 
   /** To be called every STRANGER_LOOK_MS, or later where the directory has too much to do. */
@@ -104,6 +105,6 @@ function crowd(few: number, connections: number): Crowd {
   return { members: new Set(), few: Math.min(few, most), most };
 }
 
-function remoteEndOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
+function endsOf({ localAddress, remoteAddress, remotePort }: Socket): string {
+  return `${localAddress} ${remoteAddress} ${remotePort}`;
 }

@@ -1,6 +1,6 @@
 import { Duplex } from "node:stream";
 import { concat } from "../keys/bytes.ts";
-import { EARLY_DATA_BYTES, SOCKET_BUFFER_BYTES } from "../protocol/limits.ts";
+import { EARLY_DATA_BYTES } from "../protocol/limits.ts";
 
 type Done = (error?: Error | null) => void;
 
@@ -19,7 +19,7 @@ export class LegStream extends Duplex {
   #proceed: (() => void) | undefined;
 
   constructor() {
-    super({ allowHalfOpen: true, writableHighWaterMark: SOCKET_BUFFER_BYTES });
+    super({ allowHalfOpen: true });
     this.on("error", ignore); // Leg.joined rejects, or the close tells
   }
 

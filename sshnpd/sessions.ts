@@ -38,8 +38,8 @@ export class Sessions {
   /**
    * Dials the rendezvous and serves the session there. Returns at once; how it went is logged. Where too many wait for
    * their client's proof, the client of whom most wait makes room, this one counted, with the one that has waited longest:
-   * whoever has stolen the keys of one client and asks without end can neither shut the others out nor push out what they
-   * have begun.
+   * whoever asks without end and proves nothing, such as a directory in a client's name, can neither shut the others out nor
+   * push out what they have begun.
    */
   begin(session: GrantedSession): void {
     const isFull = (): boolean =>

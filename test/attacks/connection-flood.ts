@@ -28,6 +28,7 @@ export const connectionFlood: Attack = {
     const counts = [atDirectory, atRendezvous].map(({ opened, closedByPeer }) => ({ opened, closedByPeer }));
     await Promise.all([atDirectory.close(), atRendezvous.close()]);
     const [directory, rendezvous] = counts;
+    if (directory?.closedByPeer === 0) throw new Error("the directory has kept all who say nothing");
     if (rendezvous?.closedByPeer === 0) throw new Error("the rendezvous has kept all who say nothing");
     return `${directory?.opened} connections to the directory, which closed ${directory?.closedByPeer}, ${rendezvous?.opened} to the rendezvous, which closed ${rendezvous?.closedByPeer}`;
   },

@@ -44,8 +44,8 @@ export const garbageInSession: Attack = {
       const hasSpoken = await Promise.race([session.received, session.ended]);
       const [client] = passing;
       if (!hasSpoken || client === undefined) throw new Error("a session did not come about");
-      if (n % 2 === 0) client.toDevice.write(garbage(client.fromClient));
-      else client.toClient.write(garbage(client.fromDevice));
+      if (n % 2 === 0) client.toDevice.write(garbage(client.fromClient.subarray(1)));
+      else client.toClient.write(garbage(client.fromDevice.subarray(1)));
       const hasEnded = await Promise.race([session.ended.then(() => true), delay(PATIENCE_MS, false, { ref: false })]);
       if (!hasEnded) throw new Error(`${name} to the ${n % 2 === 0 ? "device" : "client"} did not end the session`);
       ended++;
@@ -56,7 +56,7 @@ export const garbageInSession: Attack = {
   },
 };
 
-/** A leg that goes on to the rendezvous, with all that passes. */
+/** A leg that goes on to the rendezvous, with all that passes: one byte, the kind of path or the rendezvous' word, then records. */
 class Passing {
   readonly toClient: Socket;
   readonly toDevice: Socket;

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { WebSocket } from "ws";
 import { DirectoryClient } from "../../directory/client.ts";
 import { LinkOpener, LinkSealer } from "../../directory/link-sealing.ts";
@@ -21,9 +22,10 @@ import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import type { Attack } from "./attack.ts";
 import { AttackingMember } from "./member.ts";
 import type { Site } from "./site.ts";
-import { pace } from "./traffic.ts";
+import { pace, takeTurns } from "./traffic.ts";
 
-const LINKS_PER_SECOND = 10;
+/** From the end of one link to the next. */
+const PAUSE_MS = 50;
 /** Each costs the device that is asked a handshake. */
 const REQUESTS_PER_SECOND = 2;
 /** Above what one link may say at once. */
@@ -94,8 +96,9 @@ export const hostileLink: Attack = {
         answered++;
       }),
     );
-    await pace(LINKS_PER_SECOND, signal, (n) =>
-      begin(async () => {
+    // One after the other: a newer link of the same device would end the one before, whatever that has done.
+    await takeTurns(1, signal, async (n) => {
+      try {
         const link = await dial(() => sid);
         const closed = once(link.socket, "close", { signal: AbortSignal.any([signal, AbortSignal.timeout(CUT_MS)]) });
         try {
@@ -107,10 +110,14 @@ export const hostileLink: Attack = {
         } finally {
           link.socket.terminate();
         }
-      }),
-    );
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
+      await delay(PAUSE_MS, undefined, { signal }).catch(() => {});
+    });
     await Promise.all([asking, ...open]);
     if (failure !== undefined) throw failure;
+    if (cut === 0) throw new Error("no link was cut");
     if (answered === 0) throw new Error("the device that was asked never answered");
     return `${cut} links cut for ${MOVES.length} kinds of breaches, ${answered} answers of the true device`;
   },

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { LEG_STATUS } from "../../protocol/leg-hello.ts";
 import type { AttackingMember } from "./member.ts";
 import type { Site } from "./site.ts";
 
@@ -23,5 +24,7 @@ export async function meetOwnLegs(
   };
   const [client, device] = [bring("client"), bring("device")];
   await once(client, "readable", { signal });
+  const [status] = (client.read(1) as Buffer | null) ?? [];
+  if (status !== LEG_STATUS.joined) throw new Error(`the rendezvous does not join two legs: ${status}`);
   return [client, device];
 }

@@ -9,7 +9,7 @@ import { PARSERS } from "./table.ts";
 const ROOT = join(import.meta.dirname, "../..");
 /** For each parser, but where its row says why it has a smaller share. */
 const INPUTS = 100_000;
-/** The same inputs at every run, so that a failure is of the change at hand; \`npm run fuzz\` draws others. */
+/** The same inputs at every run, so that a failure is of the change at hand; `npm run fuzz` draws others. */
 const SEED = 20_261_124;
 /** A busy machine may take a quarter of an hour for what a quiet one does in one minute. */
 const TIMEOUT_MS = 30 * 60_000;
