@@ -157,6 +157,7 @@ export class LinkServer {
 
   /** The welcome is out. What the device asked for comes first, then it may be notified. */
   #up(link: DeviceLink, hello: LinkHello): void {
+    if (link.party !== undefined) void this.#storeLastSeen([link.party]); // it may be gone again before it is present
     this.#reportNames(link, hello.names)
       .catch((error: unknown) => this.#failed(error))
       .finally(() => {
@@ -175,7 +176,6 @@ export class LinkServer {
       audit.write({ event: "clone", device });
       log.warn({ device }, "this device's link changes hands too often: its key seems to be on two machines");
     }
-    void this.#storeLastSeen([party]);
     sessions.deviceIsBack(party, link);
   }
 

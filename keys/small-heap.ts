@@ -1,4 +1,3 @@
-import { constants, type NodeGCPerformanceDetail, type PerformanceEntry, PerformanceObserver } from "node:perf_hooks";
 import { setFlagsFromString } from "node:v8";
 
 /**
@@ -21,29 +20,3 @@ export function keepHeapSmall(): void {
 export function collectWholeHeapAtOnce(): void {
   setFlagsFromString("--no-incremental-marking");
 }
-
-/**
- * The same for services, but only while V8 does so without end: what is outside of the heap may then come to 64 MB before it
- * is collected, and nobody but who carries bulk data shall make a service as large as that.
- */
-export function collectWholeHeapAtOnceInBulk(): void {
-  let began = 0;
-  let collections = 0;
-  const observer = new PerformanceObserver((list) => {
-    for (const entry of list.getEntries()) {
-      const { startTime, detail } = entry as PerformanceEntry & { readonly detail: NodeGCPerformanceDetail };
-      if (detail.kind !== constants.NODE_PERFORMANCE_GC_MAJOR) continue;
-      if (startTime - began > 1000) [began, collections] = [startTime, 0];
-      if (++collections === COLLECTIONS_IN_BULK) {
-        collectWholeHeapAtOnce();
-        setTimeout(() => setFlagsFromString("--incremental-marking"), BULK_MS).unref();
-      }
-    }
-  });
-  observer.observe({ entryTypes: ["gc"] });
-}
-
-/** Of the whole heap in one second; 100 MB/s or more cause so many. */
-const COLLECTIONS_IN_BULK = 10;
-/** Then ten of them, a few milliseconds each, tell whether it is still so. */
-const BULK_MS = 10_000;

@@ -67,7 +67,6 @@ export const EARLY_WINDOW_BYTES = 48 * 1024; // of a stream ahead of its OPENED;
 export const FIRST_FLIGHT_DATA_BYTES = 56 * 1024; // OPEN and DATA of it; the rest is kept for END, RESET and CLOSE
 export const CREDIT_BYTES = 2 ** 31; // unspent on one stream; keeps every sum of windows a small integer
 export const SMALL_CHUNK_BYTES = 2 * 1024; // what waits or is sealed in smaller pieces is joined, so that it costs bytes, not objects and writes
-export const SOCKET_BUFFER_BYTES = 128 * 1024; // of bulk data waiting for a socket of an end: two records, so that one is sealed or opened while the kernel sends the other
 export const SOCKET_QUEUE_BYTES = 512 * 1024; // waiting for a socket; data stops far below, only answers a peer provokes reach it
 
 // Heartbeat of a path

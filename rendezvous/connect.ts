@@ -2,7 +2,7 @@ import { lookup } from "node:dns";
 import { type EventEmitter, once } from "node:events";
 import { isIP, type LookupFunction, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { DIAL_MS, DIAL_STAGGER_MS, SOCKET_BUFFER_BYTES } from "../protocol/limits.ts";
+import { DIAL_MS, DIAL_STAGGER_MS } from "../protocol/limits.ts";
 import { formatRendezvousAddress, type RendezvousAddress } from "../protocol/rendezvous-address.ts";
 import { isPrivateAddress } from "./ip-address.ts";
 import { WEBSOCKET_LIMITS, WebSocketStream } from "./web-socket-stream.ts";
@@ -91,8 +91,7 @@ async function connectTcp(
   allowPrivate: boolean,
   signal: AbortSignal,
 ): Promise<Duplex> {
-  const options = { allowHalfOpen: true, writableHighWaterMark: SOCKET_BUFFER_BYTES }; // Node's types do not know the second
-  const socket = new Socket(options);
+  const socket = new Socket({ allowHalfOpen: true });
   socket
     .connect({ host, port, lookup: checkedLookup(allowPrivate) })
     .setNoDelay(true)

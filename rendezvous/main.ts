@@ -1,12 +1,11 @@
 #!/usr/bin/env node
 import { Command } from "commander";
 import { runCommandLine } from "../keys/command-line.ts";
-import { collectWholeHeapAtOnceInBulk, keepHeapSmall } from "../keys/small-heap.ts";
+import { keepHeapSmall } from "../keys/small-heap.ts";
 import { VERSION } from "../keys/version.ts";
 import { addRunCommand } from "./cli/run.ts";
 
 keepHeapSmall();
-collectWholeHeapAtOnceInBulk();
 // Nothing that this process makes is for others to read.
 process.umask(0o077);
 

@@ -3,7 +3,6 @@ import { createWriteStream } from "node:fs";
 import { connect, Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
-import { SOCKET_BUFFER_BYTES } from "../protocol/limits.ts";
 
 /** Standard input and output; as sockets where they are pipes, for Node's own process.stdout blocks when its reader is slow. */
 export function standardStreams(): { readonly from: Readable; readonly to: Writable } {
@@ -38,8 +37,7 @@ export async function relayToFront(path: string): Promise<boolean> {
 /** Undefined for what is neither pipe nor socket: a terminal, a file. */
 function socketOf(fd: 0 | 1): Socket | undefined {
   try {
-    const buffers = { writableHighWaterMark: SOCKET_BUFFER_BYTES }; // Node's types do not know it
-    return new Socket({ fd, readable: fd === 0, writable: fd === 1, ...buffers });
+    return new Socket({ fd, readable: fd === 0, writable: fd === 1 });
   } catch {
     return undefined;
   }

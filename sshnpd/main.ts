@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 import { runCommandLine } from "../keys/command-line.ts";
-import { collectWholeHeapAtOnceInBulk, keepHeapSmall } from "../keys/small-heap.ts";
+import { collectWholeHeapAtOnce, keepHeapSmall } from "../keys/small-heap.ts";
 import { command } from "./cli.ts";
 
 keepHeapSmall();
-collectWholeHeapAtOnceInBulk();
+collectWholeHeapAtOnce();
 // Nothing that this process makes is for others to read.
 process.umask(0o077);
 

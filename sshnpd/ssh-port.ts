@@ -1,6 +1,5 @@
 import { connect, type Socket } from "node:net";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
-import { SOCKET_BUFFER_BYTES } from "../protocol/limits.ts";
 
 /**
  * Connects a stream that a client asked for with the SSH server on 127.0.0.1, both ways, half-close kept: accepted once
@@ -8,8 +7,7 @@ import { SOCKET_BUFFER_BYTES } from "../protocol/limits.ts";
  * not have happened yet.
  */
 export function connectToSshPort(stream: ChannelStream, port: number): Socket {
-  const buffers = { writableHighWaterMark: SOCKET_BUFFER_BYTES }; // Node's types do not know it
-  const server = connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true, ...buffers });
+  const server = connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true });
   let isConnected = false;
   server.setTimeout(CONNECT_MS, () => server.destroy(new Error("the SSH server does not answer")));
   server.once("connect", () => {
