@@ -65,8 +65,8 @@ interface Services {
  * that, is handed to the device's link with a ticket, and is answered by that device alone. All of it is forgotten after a
  * while: what makes a session safe is between its two ends.
  *
- * One name has a share, a fifth, of all sessions, and a share of that for one device. Names
- * count and not members, of which an owner makes as many as he likes.
+ * One name has a share, a fifth, of all sessions, and a share of that for one device. Names count and not members, of which an
+ * owner makes as many as he likes.
  */
 export class Sessions {
   readonly #services: Services;

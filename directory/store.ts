@@ -63,8 +63,6 @@ interface Party {
  */
 export class Store implements AsyncDisposable {
   readonly #database: Database;
-  /** By subject, until they are written: a device that has just gone is asked for while a busy disk still holds the write up. */
-  readonly #unwrittenSeen = new Map<string, number>();
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(database: Database) {
@@ -177,17 +175,14 @@ export class Store implements AsyncDisposable {
 
   /** When a member's link was last known alive (ms), or undefined when it never had one. */
   async lastSeen(party: Party): Promise<number | undefined> {
-    const subject = bindingSubject(party);
-    return this.#unwrittenSeen.get(subject) ?? (await this.#get(SEEN, subject));
+    return await this.#get(SEEN, bindingSubject(party));
   }
 
   async putLastSeen(parties: Iterable<Party>, time: number): Promise<void> {
-    const subjects = Array.from(parties, bindingSubject);
-    for (const subject of subjects) this.#unwrittenSeen.set(subject, time);
-    const operations = subjects.map((subject) => put(SEEN, subject, time));
-    await this.#database.write("kept", operations).finally(() => {
-      for (const each of subjects) if (this.#unwrittenSeen.get(each) === time) this.#unwrittenSeen.delete(each);
-    });
+    await this.#database.write(
+      "kept",
+      Array.from(parties, (party) => put(SEEN, bindingSubject(party), time)),
+    );
   }
 
   /** Remembered ids or nonces in hex, with the time (ms) they are remembered until. */

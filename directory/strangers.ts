@@ -74,10 +74,10 @@ export class Strangers {
   }
 
   #makeRoom({ members, few, most }: Crowd): void {
-    for (const { socket, since } of members) {
+    for (const { socket, since, onClose } of members) {
       const hasHadItsTime = this.#looks - since >= STRANGER_LOOKS;
       if (members.size <= (hasHadItsTime ? few : most)) return;
-      this.remove(socket);
+      onClose();
       socket.destroy();
     }
   }

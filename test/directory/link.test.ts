@@ -185,6 +185,21 @@ test("a link that is asked for a sign of life lives on when there is one", async
   link.link.close();
 });
 
+test("a device that goes as soon as it is welcome, while what it asked for is looked up, has been seen", async () => {
+  const names = Array.from({ length: 60 }, (_, i) => parseName(`@asked${i}`));
+  const devices = await Promise.all(
+    Array.from({ length: 8 }, (_, i) => world.activated(`@brief${i}`, "mygateway", "device")),
+  );
+  for (const brief of devices) {
+    const link = await connectRaw(world);
+    link.socket.once("message", () => link.socket.terminate());
+    link.socket.send(await helloBytes(world.client(), brief, clock.now(), names));
+    await link.closed;
+    const frame = await only(send(world, client, sessionMessage(client, brief)));
+    expect(frame).toMatchObject({ type: "refused", code: "E_OFFLINE" });
+  }
+});
+
 test("whoever connects and says no hello is gone after five seconds", async () => {
   const mute = await connectRaw(world);
   clock.advance(6000);

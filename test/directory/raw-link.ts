@@ -2,6 +2,7 @@ import { on, once } from "node:events";
 import { type ClientOptions, WebSocket } from "ws";
 import type { DirectoryClient } from "../../directory/client.ts";
 import { encodeLinkHello } from "../../protocol/messages/link.ts";
+import type { Name } from "../../keys/names.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { sealed } from "./raw.ts";
 import { patience, type Person, random, type World } from "./world.ts";
@@ -36,9 +37,14 @@ export async function connectRaw(
   };
 }
 
-/** The hello of a device, said at `time`. */
-export async function helloBytes(client: DirectoryClient, device: Person, time: number): Promise<Uint8Array> {
+/** The hello of a device, said at `time`, that asks for the owners of `names`. */
+export async function helloBytes(
+  client: DirectoryClient,
+  device: Person,
+  time: number,
+  names: readonly Name[] = [],
+): Promise<Uint8Array> {
   const { name, member } = device;
-  const body = encodeLinkHello({ name, member, epoch: random(16), version: "0.1.0", names: [] });
+  const body = encodeLinkHello({ name, member, epoch: random(16), version: "0.1.0", names });
   return (await sealed(client, device.x25519, { type: LINK.hello, body }, { freshness: { kind: "time", time } })).bytes;
 }
