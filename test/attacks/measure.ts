@@ -1,11 +1,19 @@
 import { setMaxListeners } from "node:events";
-import { readdirSync, readlinkSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { setTimeout as delay } from "node:timers/promises";
-import { memoryOf } from "../support/memory.ts";
 import type { RunningProcess } from "../support/processes.ts";
 import type { Attack } from "./attack.ts";
 import { honestConnect } from "./honest-client.ts";
+import {
+  forEach,
+  observe,
+  type Observed,
+  PROCESSES,
+  type ProcessName,
+  processesOf,
+  settled,
+  watch,
+} from "./observe.ts";
 import type { Target } from "./target.ts";
 
 /** The requirement, see docs/limits.md. */
@@ -14,15 +22,12 @@ export const CONNECTS = 20;
 export const CONNECT_P99_MS = 1_000;
 export const RELEASE_MS = 20_000;
 
-export const PROCESSES = ["directory", "rendezvous", "sshnpd"] as const;
-export type ProcessName = (typeof PROCESSES)[number];
-
 export interface Outcome {
   readonly name: string;
   readonly seconds: number;
   /** What the attack says it did. */
   readonly done: string;
-  /** Bytes by which each process was larger than before, at its largest. */
+  /** Bytes by which each process was larger than before, at its largest; than with the same honest transfers alone, if there are any. */
   readonly growth: Readonly<Record<ProcessName, number>>;
   /** Milliseconds of each honest connect that succeeded, from the fastest to the slowest. */
   readonly connects: readonly number[];
@@ -77,6 +82,33 @@ async function warmUp(target: Target): Promise<void> {
 
 const warm = new WeakSet<RunningProcess>();
 
+/**
+ * Lets the attack prepare. Resolves to the most that the processes took meanwhile, if there will be honest transfers beside the
+ * attack: they take memory without it, too, and give some of it back when they have ended.
+ */
+async function prepare(
+  attack: Attack,
+  target: Target,
+  signal: AbortSignal,
+): Promise<Record<ProcessName, Observed> | undefined> {
+  const preparing = attack.prepare?.(target, signal);
+  if (attack.meanwhile === undefined) {
+    await preparing;
+    return undefined;
+  }
+  const processes = processesOf(target);
+  const most = observe(processes);
+  const ready = new AbortController();
+  const watching = watch(processes, most, ready.signal);
+  try {
+    await preparing;
+  } finally {
+    ready.abort();
+    await watching;
+  }
+  return most;
+}
+
 /** Runs one attack for `seconds`, and CONNECTS honest connects spread over it. */
 export async function measure(
   attack: Attack,
@@ -84,11 +116,12 @@ export async function measure(
   { seconds, signal }: { readonly seconds: number; readonly signal: AbortSignal },
 ): Promise<Outcome> {
   setMaxListeners(0, signal); // each of many requests listens
-  await attack.prepare?.(target, signal);
+  const prepared = await prepare(attack, target, signal);
   await warmUp(target);
   const processes = processesOf(target);
   await settled(processes, signal);
   const before = observe(processes);
+  for (const name of PROCESSES) before[name].memory = Math.max(before[name].memory, prepared?.[name].memory ?? 0);
   const lostBefore = linksLost(target);
   const most = structuredClone(before);
 
@@ -137,58 +170,6 @@ function linksLost({ stack }: Target): number {
   return stack.directory.stderr.split('"device":"@device/mygateway","msg":"link down"').length - 1;
 }
 
-interface Observed {
-  memory: number;
-  descriptors: number;
-}
-
-type Processes = Readonly<Record<ProcessName, RunningProcess>>;
-
-function processesOf({ stack }: Target): Processes {
-  return { directory: stack.directory, rendezvous: stack.rendezvous, sshnpd: stack.daemon };
-}
-
-function observe(processes: Processes): Record<ProcessName, Observed> {
-  return forEach((name) => {
-    const { pid } = processes[name];
-    return { memory: memoryOf(pid).now, descriptors: descriptorsOf(pid) };
-  });
-}
-
-/** Open sockets, pipes and files; those of a store come and go with its tables. */
-function descriptorsOf(pid: number): number {
-  const folder = `/proc/${pid}/fd`;
-  return readdirSync(folder).filter((fd) => {
-    try {
-      return !readlinkSync(`${folder}/${fd}`).includes("/store/");
-    } catch {
-      return false; // closed meanwhile
-    }
-  }).length;
-}
-
-/** Waits until descriptors do not become fewer any more, so that what the warm-up left behind is gone. */
-async function settled(processes: Processes, signal: AbortSignal): Promise<void> {
-  let known = observe(processes);
-  for (let quiet = 0; quiet < 5; quiet++) {
-    await delay(200, undefined, { signal });
-    const now = observe(processes);
-    if (PROCESSES.some((name) => now[name].descriptors < known[name].descriptors)) quiet = 0;
-    known = now;
-  }
-}
-
-async function watch(processes: Processes, most: Record<ProcessName, Observed>, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    const now = observe(processes);
-    for (const name of PROCESSES) {
-      most[name].memory = Math.max(most[name].memory, now[name].memory);
-      most[name].descriptors = Math.max(most[name].descriptors, now[name].descriptors);
-    }
-    await delay(200, undefined, { signal }).catch(() => {});
-  }
-}
-
 /** The first connect comes when the attack has had a part of its time, the last one well before its end. */
 async function connectAllAlong(
   { stack }: Target,
@@ -208,10 +189,6 @@ async function connectAllAlong(
     }
   }
   return { connects, failures };
-}
-
-function forEach<T>(value: (name: ProcessName) => T): Record<ProcessName, T> {
-  return { directory: value("directory"), rendezvous: value("rendezvous"), sshnpd: value("sshnpd") };
 }
 
 function megabytes(bytes: number): string {
