@@ -6,6 +6,7 @@ import { openLink } from "../../directory/client.ts";
 import { LINK_CLOSE } from "../../directory/link-close.ts";
 import { LINK_MESSAGE_BYTES } from "../../protocol/limits.ts";
 import { LINK } from "../../protocol/messages/types.ts";
+import { startTcpTap } from "../support/tcp-tap.ts";
 import { sealed } from "./raw.ts";
 import { lose, next, only, rest, send, TestLink } from "./streams.ts";
 import { activate, newPerson, patience, type Person, random, sessionMessage, TestClock, World } from "./world.ts";
@@ -173,16 +174,24 @@ test("a link tells the address of this machine that it goes from", async () => {
   link.close();
 });
 
-test("a link that is asked for a sign of life lives on when there is one", async () => {
-  const link = await TestLink.open(world, device);
-  link.link.probe();
+test("a link that is asked for a sign of life ends in time without one, and lives on with one", async () => {
+  await using tap = await startTcpTap(() => Number(world.address.url.port));
+  const dead = await TestLink.open(world, await world.activated(`@dead${count}`, "mygateway", "device"), {
+    client: world.client({ address: { ...world.address, url: new URL(`http://127.0.0.1:${tap.port}`) } }),
+  });
+  const alive = await TestLink.open(world, device);
+  tap.silence();
+  alive.link.probe();
+  dead.link.probe();
+  // The other one was asked before it, so its time is up as well.
+  expect(await dead.end()).toMatchObject({ code: "E_DIRECTORY", message: expect.stringContaining("is silent") });
   const message = sessionMessage(client, device);
   const frames = send(world, client, message);
   await next(frames, "ticket");
-  expect((await link.notified()).prologue.sid).toEqual(message.sid);
-  link.link.answer({ sid: message.sid, code: "E_BUSY", labels: [] });
+  expect((await alive.notified()).prologue.sid).toEqual(message.sid);
+  alive.link.answer({ sid: message.sid, code: "E_BUSY", labels: [] });
   expect((await rest(frames)).at(-1)).toMatchObject({ type: "deviceCode", code: "E_BUSY" });
-  link.link.close();
+  alive.link.close();
 });
 
 test("a device that goes as soon as it is welcome, while what it asked for is looked up, has been seen", async () => {

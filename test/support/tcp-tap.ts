@@ -8,6 +8,8 @@ export interface TcpTap extends AsyncDisposable {
   readonly recorded: Buffer;
   /** Breaks all connections, as a network does that loses them. */
   cut(): void;
+  /** Lets nothing more through, as a network does that has forgotten its connections. */
+  silence(): void;
 }
 
 /** `target` is asked for at each connection. */
@@ -37,12 +39,16 @@ export async function startTcpTap(target: () => number): Promise<TcpTap> {
   const cut = (): void => {
     for (const socket of sockets) socket.resetAndDestroy();
   };
+  const silence = (): void => {
+    for (const socket of sockets) socket.unpipe().pause();
+  };
   return {
     port: (server.address() as AddressInfo).port,
     get recorded(): Buffer {
       return Buffer.concat(pieces.flat());
     },
     cut,
+    silence,
     async [Symbol.asyncDispose]() {
       cut();
       server.close();
