@@ -3,11 +3,13 @@
  * Start-up is what a person waits for, so each path loads what it needs and no more: a proxy that finds its front process
  * loads a socket; a session starts ssh, and loads the rest while ssh starts too.
  */
+import { endEvenWhileCompiling } from "../keys/exit.ts";
 import { collectWholeHeapAtOnce, keepHeapSmall } from "../keys/small-heap.ts";
 import type { CommandEnd } from "./ssh-process.ts";
 
 keepHeapSmall();
 collectWholeHeapAtOnce();
+endEvenWhileCompiling();
 process.exit(await main(process.argv.slice(2)));
 
 async function main(words: readonly string[]): Promise<number> {

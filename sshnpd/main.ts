@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { runCommandLine } from "../keys/command-line.ts";
+import { endEvenWhileCompiling } from "../keys/exit.ts";
 import { collectWholeHeapAtOnce, keepHeapSmall } from "../keys/small-heap.ts";
 import { command } from "./cli.ts";
 
 keepHeapSmall();
 collectWholeHeapAtOnce();
+endEvenWhileCompiling();
 // Nothing that this process makes is for others to read.
 process.umask(0o077);
 
