@@ -17,23 +17,23 @@ import { slowHttp } from "./slow-http.ts";
 import { stoppedReaders } from "./stopped-readers.ts";
 import { unpairedLegs } from "./unpaired-legs.ts";
 
-/** All attacks. */
+/** All attacks, in an order in which those that take much of the processor have others beside them when three are made at a time. */
 export const ATTACKS: readonly Attack[] = [
   garbage,
-  frames,
-  slowHello,
-  slowHttp,
-  connectionFlood,
-  fragments,
   stoppedReaders,
-  unpairedLegs,
-  idlePairs,
-  hostileLink,
-  requestFlood,
   replayedHellos,
-  replayedMessages,
+  frames,
+  unpairedLegs,
   crossedLegs,
+  slowHello,
+  idlePairs,
   flippedBits,
-  garbageInSession,
+  slowHttp,
+  replayedMessages,
   hostileRendezvous,
+  connectionFlood,
+  requestFlood,
+  garbageInSession,
+  fragments,
+  hostileLink,
 ];
