@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SecurityError, UnavailableError } from "../keys/errors.ts";
 import type { SignedText } from "../keys/signed-text.ts";
@@ -9,6 +10,7 @@ import { parseSignedText } from "../protocol/messages/link.ts";
 import { type Frame, parseFrame } from "../protocol/messages/response-frames.ts";
 import { ResponseOpener } from "../protocol/response.ts";
 import { type Freshness, sealMessage } from "../protocol/sealed-message.ts";
+import { dialAhead } from "./client/dial-ahead.ts";
 import { exchange, notADirectory, unreachable } from "./client/http-exchange.ts";
 import type { Link, LinkOptions } from "./client/link.ts";
 import { refusalError } from "./client/refusal-error.ts";
@@ -51,6 +53,7 @@ export class DirectoryClient {
   #refreshing = false;
   #clockOffset: number | undefined;
   #remoteAddress: string | undefined;
+  #ahead: Promise<Socket> | undefined;
 
   constructor(options: DirectoryClientOptions) {
     this.address = options.address;
@@ -77,6 +80,12 @@ export class DirectoryClient {
   /** The time (ms) that the directory is likely to accept as now. */
   get directoryTime(): number {
     return Date.now() + (this.#clockOffset ?? 0);
+  }
+
+  /** Connects already, for the message that is sent next. What goes wrong, that message tells. */
+  dialAhead({ signal }: { readonly signal: AbortSignal }): void {
+    this.#ahead = dialAhead(this.address.url, signal, this.warn);
+    this.#ahead.catch(ignore);
   }
 
   /** Notes what the directory says the time is. */
@@ -208,7 +217,9 @@ export class DirectoryClient {
     const onConnected = (address: string | undefined): void => void (remoteAddress = address);
     const { url: base } = this.address;
     const post = { base, route: "/v1/messages", body: bytes, signal, onConnected, warn: this.warn } as const;
-    for await (const chunk of exchange(post)) {
+    const connection = this.#ahead;
+    this.#ahead = undefined;
+    for await (const chunk of exchange({ ...post, connection })) {
       for (const item of opener.push(chunk)) {
         if ("keyList" in item) {
           this.acceptKeyList(item.keyList);

@@ -1,6 +1,3 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-
 /**
  * Makes sure that this process ends when it exits. In Node 24, V8's threads may be compiling then, find the heap full and wait for
  * the main thread to collect garbage; but that waits for them to end, for ever (nodejs/node issue 54918). So the garbage is
@@ -9,7 +6,7 @@ import { runInNewContext } from "node:vm";
 export function endEvenWhileCompiling(): void {
   if (Number.parseInt(process.versions.node, 10) < 24) return;
   process.once("exit", () => {
-    setFlagsFromString("--expose-gc");
-    runInNewContext("gc")();
+    process.getBuiltinModule("node:v8").setFlagsFromString("--expose-gc");
+    process.getBuiltinModule("node:vm").runInNewContext("gc")();
   });
 }

@@ -17,8 +17,16 @@ try {
   process.exit(1); // tsc has said why
 }
 // The client's plain files go: nobody reads them. Those of the daemon stay beside the bundle, for the program that it starts.
-await bundle("sshnp", { external: ["age-encryption", "commander", "ws"], emptyOutDir: true });
-await bundle("sshnpd", { external: ["age-encryption"], emptyOutDir: false });
+await bundle("sshnp", {
+  external: ["age-encryption", "commander", "ws"],
+  emptyOutDir: true,
+  // Each with all that it imports: what is loaded until ssh is started, and what the session takes meanwhile.
+  groups: [
+    { name: "front", test: /sshnp\/run-session\.ts$/, priority: 2 },
+    { name: "session", test: /sshnp\/connect\.ts$|protocol\/suite\/(native|ml-kem)\.ts$/, priority: 1 },
+  ],
+});
+await bundle("sshnpd", { external: ["age-encryption"], emptyOutDir: false, groups: [] });
 for (const command of Object.values(bin)) {
   const file = join(root, command);
   if (existsSync(file)) chmodSync(file, 0o755);
@@ -28,7 +36,7 @@ for (const command of Object.values(bin)) {
  * The client, because a person waits for its start-up, and the daemon, because it is held to 60 MB of memory
  * (docs/decisions/0012-client-and-daemon-are-bundled.md). What is seldom needed stays outside, in `external`.
  */
-async function bundle(room, { external, emptyOutDir }) {
+async function bundle(room, { external, emptyOutDir, groups }) {
   await build({
     root,
     configFile: false,
@@ -41,7 +49,9 @@ async function bundle(room, { external, emptyOutDir }) {
       minify: false,
       target: "node20",
       license: { fileName: "licenses.md" },
-      rolldownOptions: { output: { entryFileNames: "main.js", chunkFileNames: "[name]-[hash].js" } },
+      rolldownOptions: {
+        output: { entryFileNames: "main.js", chunkFileNames: "[name]-[hash].js", codeSplitting: { groups } },
+      },
     },
   });
 }

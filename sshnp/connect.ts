@@ -44,6 +44,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
   const client = await loadClient(suite, path, destination.client, (file) => askPassphrase(file, { signal }));
   const { folder, keys, binding } = client;
   const directory = await DirectoryAccess.of(suite, random, client, destination.directory, progress);
+  directory.client.dialAhead({ signal });
   const attempt: Attempt = { client: keys.name, device, directory: directory.client.address.url.origin };
   const known = await readPins(folder, device);
   const self = { name: keys.name, member: keys.member, bindingHash: binding.hash };

@@ -4,11 +4,8 @@
  * loads a socket; a session starts ssh, and loads the rest while ssh starts too.
  */
 import { endEvenWhileCompiling } from "../keys/exit.ts";
-import { collectWholeHeapAtOnce, keepHeapSmall } from "../keys/small-heap.ts";
 import type { CommandEnd } from "./ssh-process.ts";
 
-keepHeapSmall();
-collectWholeHeapAtOnce();
 endEvenWhileCompiling();
 process.exit(await main(process.argv.slice(2)));
 

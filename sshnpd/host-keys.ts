@@ -19,6 +19,7 @@ export class HostKeys {
     | { readonly blobs: readonly Uint8Array[]; readonly sockets: string | undefined; readonly at: number }
     | undefined;
   #scanning: Promise<readonly Uint8Array[]> | undefined;
+  #looking: Promise<string | undefined> | undefined;
 
   /** `now` in milliseconds of a clock that does not run backwards. The scans end with `signal`. */
   constructor(port: number, now: () => number, signal: AbortSignal) {
@@ -33,7 +34,8 @@ export class HostKeys {
    * ssh-keyscan is missing.
    */
   async current(): Promise<readonly Uint8Array[]> {
-    const sockets = await listeningSockets(this.#port);
+    this.#looking ??= listeningSockets(this.#port).finally(() => (this.#looking = undefined));
+    const sockets = await this.#looking;
     const newest = this.#newest;
     const maxAge = sockets === undefined ? UNWATCHED_MS : WATCHED_MS;
     if (newest !== undefined && newest.sockets === sockets && this.#now() - newest.at < maxAge) return newest.blobs;

@@ -25,7 +25,8 @@ async function readListening(path: string): Promise<string> {
     for (;;) {
       const { bytesRead } = await file.read(piece, 0, piece.length);
       table += piece.toString("latin1", 0, bytesRead);
-      if (bytesRead === 0 || CONNECTED.test(table)) return table;
+      // Less than there was room for is the end. To be told so by one more read, the kernel would search all connections again.
+      if (bytesRead < piece.length - LINE_BYTES || CONNECTED.test(table)) return table;
     }
   } finally {
     await file.close();
@@ -34,6 +35,8 @@ async function readListening(path: string): Promise<string> {
 
 const TABLES: readonly string[] = ["/proc/net/tcp", "/proc/net/tcp6"];
 const PIECE_BYTES = 4096;
+/** More than any line has. */
+const LINE_BYTES = 512;
 /** A line, whole, with another state than LISTEN: a piece may end in the middle of one, which may be one that listens. */
 const CONNECTED = /^ *\d+: \S+ \S+ (?!0A )\S+ .*\n/m;
 

@@ -1,8 +1,9 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { SshnpError, UnavailableError } from "../../keys/errors.ts";
-import { quoted } from "../../keys/names.ts";
 import { DIRECTORY_CONNECT_MS, DIRECTORY_SILENCE_MS } from "../../protocol/limits.ts";
+import { reportCertificate } from "./certificate.ts";
 
 export interface HttpExchange {
   /** Where the directory is; a path in it is kept ahead of the route. */
@@ -10,6 +11,8 @@ export interface HttpExchange {
   readonly route: `/${string}`;
   /** What to POST; without it the exchange is a GET. */
   readonly body?: Uint8Array;
+  /** A connection that was begun already (dialAhead); another one is made when it is gone. */
+  readonly connection?: Promise<Socket> | undefined;
   readonly signal: AbortSignal;
   /** Whether the process may end while this goes on. */
   readonly isBackground?: boolean;
@@ -70,38 +73,31 @@ export function notADirectory(base: URL, how: string, cause?: unknown): Unavaila
   });
 }
 
-/** Tells once per connection when a TLS certificate does not verify. */
-export function reportCertificate(socket: TLSSocket, base: URL, warn: (text: string) => void): void {
-  if (socket.authorized) return;
-  const reason: unknown = socket.authorizationError;
-  const why = quoted(reason instanceof Error ? reason.message : String(reason));
-  warn(`The TLS certificate of ${base.host} does not verify (${why}). Nothing rests on it: going on.`);
-}
-
 async function startRequest(options: HttpExchange): Promise<ClientRequest> {
   const { base, route, body, warn, isBackground, onConnected } = options;
   const headers =
     body === undefined ? {} : { "content-type": "application/octet-stream", "content-length": body.length };
   const method = body === undefined ? "GET" : "POST";
   const url = routeUrl(base, route);
-  const settings = { method, headers, agent: false, timeout: DIRECTORY_CONNECT_MS } as const;
-  let request: ClientRequest;
-  if (base.protocol === "https:") {
-    const https = await import("node:https");
-    request = https.request(url, { ...settings, rejectUnauthorized: false });
-    request.once("socket", (socket) => {
-      socket.once("secureConnect", () => reportCertificate(socket as TLSSocket, base, warn));
-    });
-  } else {
-    const http = await import("node:http");
-    request = http.request(url, settings);
-  }
+  const isSecure = base.protocol === "https:";
+  const http = isSecure ? await import("node:https") : await import("node:http");
+  const ahead = await options.connection;
+  const settings = { method, headers, timeout: DIRECTORY_CONNECT_MS } as const;
+  const request =
+    ahead === undefined || ahead.destroyed
+      ? http.request(url, { ...settings, agent: false, rejectUnauthorized: false })
+      : http.request(url, { ...settings, createConnection: () => ahead.ref() });
   request.setNoDelay(true);
   request.once("socket", (socket) => {
-    socket.once("connect", () => {
+    const connected = (): void => {
       socket.setTimeout(DIRECTORY_SILENCE_MS);
       onConnected?.(socket.remoteAddress);
-    });
+    };
+    if (socket.connecting) socket.once("connect", connected);
+    else connected();
+    if (isSecure && socket !== ahead) {
+      socket.once("secureConnect", () => reportCertificate(socket as TLSSocket, base, warn));
+    }
     if (isBackground === true) socket.unref();
   });
   request.once("timeout", () => {

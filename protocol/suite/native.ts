@@ -97,13 +97,23 @@ function privateKeyObject(curve: Curve, own: Uint8Array): KeyObject {
 }
 
 function importPrivateKey(curve: Curve, bytes: Uint8Array): KeyObject {
-  const key = createPrivateKey(DECODES_DER_FAST ? pkcs8(curve, bytes) : jwk(curve, bytes));
+  takesJwk ??= isJwkTaken();
+  const key = createPrivateKey(takesJwk ? jwk(curve, bytes) : pkcs8(curve, bytes));
   privateKeys[curve].set(bytes, key);
   return key;
 }
 
-/** In Node 20's OpenSSL 3.0 a key as DER costs ten DHs; and Node 24 takes no JWK whose public half is missing. */
-const DECODES_DER_FAST = Number.parseInt(process.versions.node, 10) >= 22;
+let takesJwk: boolean | undefined;
+
+/** Node 24 takes no JWK without its public half; and in Node 20's OpenSSL 3.0 a key as DER costs ten DHs. */
+function isJwkTaken(): boolean {
+  try {
+    createPrivateKey(jwk("X25519", new Uint8Array(32)));
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** RFC 8410 section 7: a PrivateKeyInfo around the 32 bytes. */
 function pkcs8(curve: Curve, bytes: Uint8Array): PrivateKeyInput {
@@ -112,7 +122,7 @@ function pkcs8(curve: Curve, bytes: Uint8Array): PrivateKeyInput {
   return { key: Buffer.from([...header, ...bytes]), format: "der", type: "pkcs8" };
 }
 
-/** A JWK must have an x; Node 20 and 22 take the public half from d alone. */
+/** A JWK must have an x; where that may be empty, the public half is taken from d alone. */
 function jwk(curve: Curve, bytes: Uint8Array): JsonWebKeyInput {
   return { key: { kty: "OKP", crv: curve, d: base64Url(bytes), x: "" }, format: "jwk" };
 }

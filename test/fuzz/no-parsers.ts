@@ -6,6 +6,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
     "keys/bytes.ts#equalBytes",
     "keys/bytes.ts#ByteWriter",
+    "keys/exit.ts#endEvenWhileCompiling",
     "keys/json-file.ts#printJsonFile",
     "keys/names.ts#RESERVED_MEMBERS",
     "keys/sshsig.ts#armor",

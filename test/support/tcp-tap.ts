@@ -6,6 +6,10 @@ export interface TcpTap extends AsyncDisposable {
   readonly port: number;
   /** Everything that passed so far: each direction of each connection in one piece, one after the other. */
   readonly recorded: Buffer;
+  /** How many have come so far. */
+  readonly connections: number;
+  /** How many sockets are open, of both sides. */
+  readonly open: number;
   /** Breaks all connections, as a network does that loses them. */
   cut(): void;
   /** Lets nothing more through, as a network does that has forgotten its connections. */
@@ -46,6 +50,12 @@ export async function startTcpTap(target: () => number): Promise<TcpTap> {
     port: (server.address() as AddressInfo).port,
     get recorded(): Buffer {
       return Buffer.concat(pieces.flat());
+    },
+    get connections(): number {
+      return pieces.length / 2;
+    },
+    get open(): number {
+      return sockets.size;
     },
     cut,
     silence,
