@@ -27,6 +27,30 @@ import { ENROL_MS, type FleetAnswer, type FleetCommand } from "./fleet-commands.
 /** First acts of devices that are under way together; what comes back by itself later is as many as the product lets be. */
 const AT_ONCE = 64;
 
+/**
+ * Devices that are between their dial and their hello. A device has a processor of its own and says hello a moment after it is
+ * connected. Here thousands share one: if all of them began together, none would say hello before all were connected.
+ */
+const DIALS_AT_ONCE = 16;
+let dials = 0;
+const waitingToDial: (() => void)[] = [];
+
+/** Says when the hello of its link is made, which is when the directory's time is read for the second time. */
+class DeviceClient extends DirectoryClient {
+  onHello: () => void = () => {};
+  #readings = 0;
+
+  override get directoryTime(): number {
+    if (++this.#readings === 2) this.onHello();
+    return super.directoryTime;
+  }
+
+  begin(onHello: () => void): void {
+    this.#readings = 0;
+    this.onHello = onHello;
+  }
+}
+
 interface Device {
   readonly name: Name;
   readonly member: MemberName;
@@ -137,13 +161,13 @@ async function lengthen(roundTripMs: number): Promise<void> {
 async function bringUp(device: Device): Promise<void> {
   const { name, member, x25519: sender } = device;
   if (address === undefined) throw new Error("no device is enrolled");
-  const client = new DirectoryClient({ address, suite, random, keyList });
+  const client = new DeviceClient({ address, suite, random, keyList });
   const { signal } = up;
   await new Promise<void>((resolve, reject) => {
     const kept = keepLinked({
       signal,
       random: Math.random,
-      open: () => openLink({ client, sender, hello: { name, member, version: VERSION, names: [] }, signal }),
+      open: () => dialInTurn(client, { client, sender, hello: { name, member, version: VERSION, names: [] }, signal }),
       onLinked: () => {
         linked.set(device, Date.now());
         links.emit("change");
@@ -157,6 +181,21 @@ async function bringUp(device: Device): Promise<void> {
     });
     kept.catch(reject);
   });
+}
+
+async function dialInTurn(client: DeviceClient, options: Parameters<typeof openLink>[0]): ReturnType<typeof openLink> {
+  if (dials >= DIALS_AT_ONCE) await new Promise<void>((resolve) => waitingToDial.push(resolve));
+  dials += 1;
+  client.begin(() => {
+    client.onHello = () => {};
+    dials -= 1;
+    waitingToDial.shift()?.();
+  });
+  try {
+    return await openLink(options);
+  } finally {
+    client.onHello();
+  }
 }
 
 /** Does `act` for all items, AT_ONCE of them at a time. */
