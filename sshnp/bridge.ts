@@ -15,7 +15,6 @@ export async function bridge(
   stream.on("data", (chunk: Uint8Array) => watch.fromServer(chunk));
   ssh.from.on("data", (chunk: Uint8Array) => watch.fromClient(chunk));
   const ends = [finished(stream), finished(ssh.from, { writable: false }), finished(ssh.to, { readable: false })];
-  void tuneHeap();
   stream.pipe(ssh.to);
   ssh.from.pipe(stream);
   try {
@@ -26,11 +25,4 @@ export async function bridge(
     stream.destroy();
     for (const end of ends) end.catch(() => {});
   }
-}
-
-/** What bulk data needs, and a start-up would wait for: node:v8 brings much with it. */
-async function tuneHeap(): Promise<void> {
-  const { collectWholeHeapAtOnce, keepHeapSmall } = await import("../keys/small-heap.ts");
-  keepHeapSmall();
-  collectWholeHeapAtOnce();
 }

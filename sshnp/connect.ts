@@ -19,6 +19,7 @@ import type { UserKey } from "./public-key.ts";
 import { type Attempt, deviceRefusal, keyNotTaken, noSshServer } from "./refusal-texts.ts";
 import { requestSession } from "./request-session.ts";
 import { openSession, type Session } from "./session.ts";
+import { tuneHeap } from "./tune-heap.ts";
 
 /** What a session begins with, beside the destination. */
 export interface Surroundings {
@@ -45,6 +46,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
   const { folder, keys, binding } = client;
   const directory = await DirectoryAccess.of(suite, random, client, destination.directory, progress);
   directory.client.dialAhead({ signal });
+  tuneHeap();
   const attempt: Attempt = { client: keys.name, device, directory: directory.client.address.url.origin };
   const known = await readPins(folder, device);
   const self = { name: keys.name, member: keys.member, bindingHash: binding.hash };

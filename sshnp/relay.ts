@@ -3,6 +3,7 @@ import { createWriteStream } from "node:fs";
 import { connect, Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
+import { tuneHeap } from "./tune-heap.ts";
 
 /** Standard input and output; as sockets where they are pipes, for Node's own process.stdout blocks when its reader is slow. */
 export function standardStreams(): { readonly from: Readable; readonly to: Writable } {
@@ -24,6 +25,7 @@ export async function relayToFront(path: string): Promise<boolean> {
   } catch {
     return false;
   }
+  tuneHeap();
   const { from, to } = standardStreams();
   from.pipe(front);
   front.pipe(to);

@@ -1,6 +1,7 @@
 import { connect, isIP, type Socket } from "node:net";
 import { DIRECTORY_CONNECT_MS, DIRECTORY_SILENCE_MS } from "../../protocol/limits.ts";
 import { reportCertificate } from "./certificate.ts";
+import { silent } from "./silent.ts";
 
 /**
  * Begins the connection of one exchange before there is anything to say on it, so that its round trips pass while the message is
@@ -15,7 +16,8 @@ export async function dialAhead(base: URL, signal: AbortSignal, warn: (text: str
   const abort = (): void => void socket.destroy();
   signal.addEventListener("abort", abort, { once: true });
   socket.once("connect", () => socket.setTimeout(DIRECTORY_SILENCE_MS));
-  socket.once("timeout", abort).once("close", () => signal.removeEventListener("abort", abort));
+  socket.once("timeout", () => socket.destroy(silent()));
+  socket.once("close", () => signal.removeEventListener("abort", abort));
   socket.on("error", ignore).unref();
   if (signal.aborted) abort();
   return socket;

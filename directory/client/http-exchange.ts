@@ -4,6 +4,7 @@ import type { TLSSocket } from "node:tls";
 import { SshnpError, UnavailableError } from "../../keys/errors.ts";
 import { DIRECTORY_CONNECT_MS, DIRECTORY_SILENCE_MS } from "../../protocol/limits.ts";
 import { reportCertificate } from "./certificate.ts";
+import { silent } from "./silent.ts";
 
 export interface HttpExchange {
   /** Where the directory is; a path in it is kept ahead of the route. */
@@ -74,19 +75,20 @@ export function notADirectory(base: URL, how: string, cause?: unknown): Unavaila
 }
 
 async function startRequest(options: HttpExchange): Promise<ClientRequest> {
-  const { base, route, body, warn, isBackground, onConnected } = options;
+  const { base, route, body, signal, warn, isBackground, onConnected } = options;
   const headers =
     body === undefined ? {} : { "content-type": "application/octet-stream", "content-length": body.length };
   const method = body === undefined ? "GET" : "POST";
   const url = routeUrl(base, route);
   const isSecure = base.protocol === "https:";
   const http = isSecure ? await import("node:https") : await import("node:http");
-  const ahead = await options.connection;
+  const ahead = await options.connection?.catch(() => undefined);
+  signal.throwIfAborted();
   const settings = { method, headers, timeout: DIRECTORY_CONNECT_MS } as const;
   const request =
     ahead === undefined || ahead.destroyed
       ? http.request(url, { ...settings, agent: false, rejectUnauthorized: false })
-      : http.request(url, { ...settings, createConnection: () => ahead.ref() });
+      : http.request(url, { ...settings, defaultPort: isSecure ? 443 : 80, createConnection: () => ahead.ref() });
   request.setNoDelay(true);
   request.once("socket", (socket) => {
     const connected = (): void => {
@@ -100,9 +102,7 @@ async function startRequest(options: HttpExchange): Promise<ClientRequest> {
     }
     if (isBackground === true) socket.unref();
   });
-  request.once("timeout", () => {
-    request.destroy(Object.assign(new Error("the directory is silent"), { code: "ETIMEDOUT" }));
-  });
+  request.once("timeout", () => void request.destroy(silent()));
   return request;
 }
 

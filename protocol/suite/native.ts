@@ -9,7 +9,6 @@ import {
   diffieHellman,
   type JsonWebKeyInput,
   type KeyObject,
-  type PrivateKeyInput,
   sign as signWith,
   verify as verifyWith,
 } from "node:crypto";
@@ -98,7 +97,7 @@ function privateKeyObject(curve: Curve, own: Uint8Array): KeyObject {
 
 function importPrivateKey(curve: Curve, bytes: Uint8Array): KeyObject {
   takesJwk ??= isJwkTaken();
-  const key = createPrivateKey(takesJwk ? jwk(curve, bytes) : pkcs8(curve, bytes));
+  const key = takesJwk ? createPrivateKey(jwk(curve, bytes)) : importPkcs8(curve, bytes);
   privateKeys[curve].set(bytes, key);
   return key;
 }
@@ -116,10 +115,17 @@ function isJwkTaken(): boolean {
 }
 
 /** RFC 8410 section 7: a PrivateKeyInfo around the 32 bytes. */
-function pkcs8(curve: Curve, bytes: Uint8Array): PrivateKeyInput {
+function importPkcs8(curve: Curve, bytes: Uint8Array): KeyObject {
   const identifier = curve === "X25519" ? 0x6e : 0x70; // 1.3.101.110 and 1.3.101.112
   const header = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, identifier, 0x04, 0x22, 0x04, 0x20];
-  return { key: Buffer.from([...header, ...bytes]), format: "der", type: "pkcs8" };
+  const key = Buffer.alloc(header.length + bytes.length); // not of the memory that Buffers share
+  key.set(header);
+  key.set(bytes, header.length);
+  try {
+    return createPrivateKey({ key, format: "der", type: "pkcs8" });
+  } finally {
+    key.fill(0);
+  }
 }
 
 /** A JWK must have an x; where that may be empty, the public half is taken from d alone. */

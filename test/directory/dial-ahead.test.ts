@@ -1,7 +1,11 @@
 import { once } from "node:events";
-import { createServer, type Socket } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import type { DirectoryClient } from "../../directory/client.ts";
+import { dialAhead } from "../../directory/client/dial-ahead.ts";
+import { exchange } from "../../directory/client/http-exchange.ts";
+import type { VerifiedKeyList } from "../../protocol/key-list.ts";
+import { freePort } from "../support/free-port.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { parseName } from "../../keys/names.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
@@ -18,61 +22,105 @@ test.each([undefined, SELF_SIGNED])("a connection that was begun ahead carries t
   await using world = await World.start(tls === undefined ? {} : { tls });
   await using tap = await startTcpTap(() => Number(world.address.url.port));
   const warnings: string[] = [];
-  const client = clientThrough(world, tap.port, {
-    isSecure: tls !== undefined,
-    warn: (text) => warnings.push(text),
-  });
-  await client.keyList({ signal: patience() });
+  const isSecure = tls !== undefined;
+  const keyList = await clientThrough(world, tap.port, { isSecure }).keyList({ signal: patience() });
+  const client = clientThrough(world, tap.port, { isSecure, keyList, warn: (text) => warnings.push(text) });
   const before = tap.connections;
   client.dialAhead({ signal: patience() });
   await connected(tap, before + 1);
   await ask(client);
+  expect(warnings).toHaveLength(isSecure ? 1 : 0);
   expect(client.remoteAddress).toBe("127.0.0.1");
   expect(tap.connections).toBe(before + 1);
   await ask(client);
   expect(tap.connections).toBe(before + 2);
-  expect(warnings).toHaveLength(tls === undefined ? 0 : 1);
 });
 
-test("one that has gone meanwhile, or never came about, stops nothing", async () => {
+test("one that has gone meanwhile stops nothing, and one that never came about says why", async () => {
   await using world = await World.start();
   await using tap = await startTcpTap(() => Number(world.address.url.port));
-  const through = clientThrough(world, tap.port);
-  await through.keyList({ signal: patience() });
-  through.dialAhead({ signal: patience() });
+  const client = clientThrough(world, tap.port);
+  const keyList = await client.keyList({ signal: patience() });
+  client.dialAhead({ signal: patience() });
   await connected(tap, 2);
   tap.cut();
   await expect.poll(() => tap.open).toBe(0);
-  await ask(through);
+  await ask(client);
   expect(tap.connections).toBe(3);
+
+  const away = clientThrough(world, await freePort(), { keyList });
+  away.dialAhead({ signal: patience() });
+  await expect(away.request(sender, question, { signal: patience() })).rejects.toThrow(/ECONNREFUSED/);
 });
 
 test("one that nobody needs any more is given up", async () => {
-  await using world = await World.start();
-  const sockets: Socket[] = [];
-  const server = createServer((socket) => void sockets.push(socket.on("error", () => {}).resume())).listen(
-    0,
-    "127.0.0.1",
-  );
-  await once(server, "listening");
-  const address = server.address();
-  const client = clientThrough(world, typeof address === "object" ? (address?.port ?? 0) : 0);
+  await using server = await startMute();
   const stop = new AbortController();
-  client.dialAhead({ signal: stop.signal });
-  await once(server, "connection");
+  await dialAhead(new URL(`http://127.0.0.1:${server.port}`), stop.signal, () => {});
+  const [socket] = await server.connection;
   stop.abort();
-  await expect.poll(() => sockets[0]?.closed).toBe(true);
-  server.close();
+  await expect.poll(() => socket.closed).toBe(true);
 });
+
+test("one on which nothing comes ends as a silence", async () => {
+  await using server = await startMute();
+  const base = new URL(`http://127.0.0.1:${server.port}`);
+  const connection = dialAhead(base, patience(), () => {});
+  const attempt = exchange({ base, route: "/v1/keys", signal: patience(), connection, warn: () => {} }).next();
+  attempt.catch(() => {});
+  const [socket] = await server.connection;
+  await once(socket, "data");
+  (await connection).emit("timeout"); // which is when Node's own timer, of half a minute, has run out
+  await expect(attempt).rejects.toThrow(/ETIMEDOUT/);
+});
+
+test.each(["http", "https"])("the host is named as always: without the port that %s has anyway", async (scheme) => {
+  await using server = await startMute();
+  const connection = dialAhead(new URL(`http://127.0.0.1:${server.port}`), patience(), () => {});
+  const base = new URL(`${scheme}://directory.example`);
+  const stop = new AbortController();
+  const { signal } = stop;
+  const attempt = exchange({ base, route: "/v1/keys", signal, connection, warn: () => {} }).next();
+  attempt.catch(() => {});
+  const [socket] = await server.connection;
+  const [request] = (await once(socket, "data")) as [Buffer];
+  expect(request.toString("latin1")).toMatch(/^host: directory\.example\r$/im);
+  stop.abort(new Error("enough"));
+  await expect(attempt).rejects.toThrow("enough");
+});
+
+/** A server that says nothing. */
+async function startMute(): Promise<
+  AsyncDisposable & { readonly port: number; readonly connection: Promise<[Socket]> }
+> {
+  const server = createServer((socket) => socket.on("error", () => {}).resume()).listen(0, "127.0.0.1");
+  const connection = once(server, "connection") as Promise<[Socket]>;
+  await once(server, "listening");
+  return {
+    ...{ port: (server.address() as AddressInfo).port, connection },
+    async [Symbol.asyncDispose]() {
+      const [socket] = await connection;
+      socket.destroy();
+      server.close();
+    },
+  };
+}
 
 function clientThrough(
   world: World,
   port: number,
-  { isSecure = false, warn }: { readonly isSecure?: boolean; readonly warn?: (text: string) => void } = {},
+  { isSecure = false, ...options }: ClientOptions = {},
 ): DirectoryClient {
   const [, fingerprint = ""] = world.address.text.split("#");
   const scheme = isSecure ? "https" : "http";
-  return world.client({ address: parseDirectoryAddress(`${scheme}://127.0.0.1:${port}#${fingerprint}`), warn });
+  const address = parseDirectoryAddress(`${scheme}://127.0.0.1:${port}#${fingerprint}`);
+  return world.client({ ...options, address });
+}
+
+interface ClientOptions {
+  readonly isSecure?: boolean;
+  readonly keyList?: VerifiedKeyList;
+  readonly warn?: (text: string) => void;
 }
 
 async function ask(client: DirectoryClient): Promise<void> {

@@ -7,6 +7,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/bytes.ts#equalBytes",
     "keys/bytes.ts#ByteWriter",
     "keys/exit.ts#endEvenWhileCompiling",
+    "keys/small-heap.ts#keepHeapSmall",
     "keys/json-file.ts#printJsonFile",
     "keys/names.ts#RESERVED_MEMBERS",
     "keys/sshsig.ts#armor",

@@ -23,7 +23,8 @@ const TURNS = Array.from({ length: 16 }, (_, i) => 10 + i);
 
 test("a process ends when it exits, whatever V8 is compiling then", { timeout: 180_000 }, async () => {
   await using folder = await temporaryFolder();
-  for (const turns of [...TURNS, ...TURNS, ...TURNS]) {
+  const isConcerned = Number.parseInt(process.versions.node, 10) >= 24;
+  for (const turns of isConcerned ? [...TURNS, ...TURNS, ...TURNS] : TURNS.slice(0, 2)) {
     await using child = startBuilt(folder, PROGRAM, String(turns));
     expect(await child.exit({ timeoutMs: 30_000 })).toMatchObject({ code: 7, stderr: "" });
   }

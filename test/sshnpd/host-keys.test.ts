@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -116,6 +116,15 @@ test("the sockets that listen on a port are told apart from all others", async (
   server.close();
   await once(server, "close");
   expect(await listeningSockets(port)).toBe("");
+});
+
+test("of more servers than one piece of the kernel's table has room for, each is found", async () => {
+  const servers = Array.from({ length: 100 }, () => createServer().listen(0, "127.0.0.1"));
+  await Promise.all(servers.map((server) => once(server, "listening")));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  const inodes = await Promise.all(ports.map((port) => listeningSockets(port)));
+  for (const server of servers) server.close();
+  expect(new Set(inodes.filter((inode) => /^\d+$/.test(inode ?? ""))).size).toBe(ports.length);
 });
 
 test("a table of proc_net_tcp(5) is read by port and state, whatever else stands in it", () => {
