@@ -1,4 +1,4 @@
-import { connect, isIP, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { DIRECTORY_CONNECT_MS, DIRECTORY_SILENCE_MS } from "../../protocol/limits.ts";
 import { reportCertificate } from "./certificate.ts";
 import { silent } from "./silent.ts";
@@ -12,7 +12,7 @@ export async function dialAhead(base: URL, signal: AbortSignal, warn: (text: str
   const host = base.hostname.replace(/^\[(.*)\]$/, "$1");
   const port = Number(base.port) || (isSecure ? 443 : 80);
   const options = { host, port, noDelay: true, timeout: DIRECTORY_CONNECT_MS };
-  const socket = isSecure ? await connectSecurely(options, base, warn) : connect(options);
+  const socket = isSecure ? await connectSecurely(options, base, warn) : (await import("node:net")).connect(options);
   const abort = (): void => void socket.destroy();
   signal.addEventListener("abort", abort, { once: true });
   socket.once("connect", () => socket.setTimeout(DIRECTORY_SILENCE_MS));
@@ -28,7 +28,7 @@ async function connectSecurely(
   base: URL,
   warn: (text: string) => void,
 ): Promise<Socket> {
-  const tls = await import("node:tls");
+  const [tls, { isIP }] = await Promise.all([import("node:tls"), import("node:net")]);
   const servername = isIP(options.host) === 0 ? options.host : "";
   const socket = tls.connect({ ...options, servername, ALPNProtocols: ["http/1.1"], rejectUnauthorized: false });
   socket.once("secureConnect", () => reportCertificate(socket, base, warn));
