@@ -10,7 +10,7 @@ import { parseSignedText } from "../protocol/messages/link.ts";
 import { type Frame, parseFrame } from "../protocol/messages/response-frames.ts";
 import { ResponseOpener } from "../protocol/response.ts";
 import { type Freshness, sealMessage } from "../protocol/sealed-message.ts";
-import { dialAhead } from "./client/dial-ahead.ts";
+import { dial } from "./client/dial.ts";
 import { exchange, notADirectory, unreachable } from "./client/http-exchange.ts";
 import type { Link, LinkOptions } from "./client/link.ts";
 import { refusalError } from "./client/refusal-error.ts";
@@ -84,7 +84,7 @@ export class DirectoryClient {
 
   /** Connects already, for the message that is sent next. What goes wrong, that message tells. */
   dialAhead({ signal }: { readonly signal: AbortSignal }): void {
-    this.#ahead = dialAhead(this.address.url, signal, this.warn);
+    this.#ahead = dial(this.address.url, signal, this.warn);
     this.#ahead.catch(ignore);
   }
 
@@ -214,12 +214,12 @@ export class DirectoryClient {
     const opener = new ResponseOpener(this.suite, responseSecret);
     let nonce: Uint8Array | undefined;
     let remoteAddress: string | undefined;
-    const onConnected = (address: string | undefined): void => void (remoteAddress = address);
+    const onAnswered = (address: string | undefined): void => void (remoteAddress = address);
     const { url: base } = this.address;
-    const post = { base, route: "/v1/messages", body: bytes, signal, onConnected, warn: this.warn } as const;
     const connection = this.#ahead;
     this.#ahead = undefined;
-    for await (const chunk of exchange({ ...post, connection })) {
+    const post = { base, route: "/v1/messages", body: bytes, connection, signal, onAnswered, warn: this.warn } as const;
+    for await (const chunk of exchange(post)) {
       for (const item of opener.push(chunk)) {
         if ("keyList" in item) {
           this.acceptKeyList(item.keyList);

@@ -9,7 +9,7 @@ export function parseIpAddress(text: string): Uint8Array | undefined {
   if (isIP(address) === 4) return Uint8Array.from(address.split("."), Number);
   if (isIP(address) !== 6) return undefined;
   const bytes = ipv6Bytes(address);
-  const holdsIpv4 = ipv4InIpv6().some((prefix) => startsWith(bytes, prefix, 96));
+  const holdsIpv4 = IPV4_IN_IPV6.some((prefix) => startsWith(bytes, prefix, 96));
   return holdsIpv4 && !isUnspecifiedOrLoopback(bytes) ? bytes.subarray(12) : bytes;
 }
 
@@ -20,7 +20,7 @@ export function parseIpAddress(text: string): Uint8Array | undefined {
 export function isPrivateAddress(text: string): boolean {
   const bytes = parseIpAddress(text);
   if (bytes === undefined) return true;
-  return privateRanges().some(({ prefix, bits }) => prefix.length === bytes.length && startsWith(bytes, prefix, bits));
+  return PRIVATE.some(({ prefix, bits }) => prefix.length === bytes.length && startsWith(bytes, prefix, bits));
 }
 
 /** Whether an address is of this machine alone. */
@@ -29,10 +29,10 @@ export function isLoopbackAddress(text: string): boolean {
   return bytes?.length === 4 ? bytes[0] === 127 : bytes !== undefined && isUnspecifiedOrLoopback(bytes);
 }
 
-const ipv4InIpv6 = onFirstUse(() => ["::", "::ffff:0:0", "64:ff9b::"].map((prefix) => ipv6Bytes(prefix)));
+const IPV4_IN_IPV6 = ["::", "::ffff:0:0", "64:ff9b::"].map((prefix) => ipv6Bytes(prefix));
 
 /** From the IANA special-purpose address registries (RFC 6890 and its successors). */
-const PRIVATE: readonly string[] = [
+const PRIVATE = [
   "0.0.0.0/8",
   "10.0.0.0/8",
   "100.64.0.0/10",
@@ -51,21 +51,12 @@ const PRIVATE: readonly string[] = [
   "fe80::/10",
   "fec0::/10",
   "ff00::/8",
-];
-
-const privateRanges = onFirstUse(() =>
-  PRIVATE.map((range) => {
-    const [address = "", bits] = range.split("/");
-    const prefix = isIP(address) === 4 ? Uint8Array.from(address.split("."), Number) : ipv6Bytes(address);
-    return { prefix, bits: Number(bits) };
-  }),
-);
-
-/** A start-up has no use for them yet, and Node's pattern for IPv6 alone takes 5 ms to compile. */
-function onFirstUse<Value>(make: () => Value): () => Value {
-  let made: Value | undefined;
-  return () => (made ??= make());
-}
+].map((range) => {
+  const [address = "", bits] = range.split("/");
+  // Not isIP: a start-up would wait 5 ms for Node's pattern of IPv6 to be compiled.
+  const prefix = address.includes(":") ? ipv6Bytes(address) : Uint8Array.from(address.split("."), Number);
+  return { prefix, bits: Number(bits) };
+});
 
 function isUnspecifiedOrLoopback(ipv6: Uint8Array): boolean {
   return ipv6.subarray(0, 15).every((byte) => byte === 0) && (ipv6[15] ?? 0) <= 1;

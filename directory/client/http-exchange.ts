@@ -1,10 +1,7 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
 import { SshnpError, UnavailableError } from "../../keys/errors.ts";
-import { DIRECTORY_CONNECT_MS, DIRECTORY_SILENCE_MS } from "../../protocol/limits.ts";
-import { reportCertificate } from "./certificate.ts";
-import { silent } from "./silent.ts";
+import { dial } from "./dial.ts";
 
 export interface HttpExchange {
   /** Where the directory is; a path in it is kept ahead of the route. */
@@ -12,13 +9,13 @@ export interface HttpExchange {
   readonly route: `/${string}`;
   /** What to POST; without it the exchange is a GET. */
   readonly body?: Uint8Array;
-  /** A connection that was begun already (dialAhead); another one is made when it is gone. */
+  /** A connection that was dialled already; another one is when it is gone. */
   readonly connection?: Promise<Socket> | undefined;
   readonly signal: AbortSignal;
   /** Whether the process may end while this goes on. */
   readonly isBackground?: boolean;
-  /** Told the IP address that the connection is made to. */
-  readonly onConnected?: (address: string | undefined) => void;
+  /** Told the IP address that the answer comes from. */
+  readonly onAnswered?: (address: string | undefined) => void;
   /** Told when the TLS certificate does not verify, which stops nothing. */
   readonly warn: (text: string) => void;
 }
@@ -36,7 +33,11 @@ export async function* exchange(options: HttpExchange): AsyncGenerator<Uint8Arra
   signal.addEventListener("abort", abort, { once: true });
   try {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      request.once("response", resolve).once("error", reject);
+      request.once("response", (answer) => {
+        options.onAnswered?.(answer.socket.remoteAddress);
+        resolve(answer);
+      });
+      request.once("error", reject);
       request.end(options.body);
     });
     if (response.statusCode !== 200) throw statusError(base, response);
@@ -75,35 +76,19 @@ export function notADirectory(base: URL, how: string, cause?: unknown): Unavaila
 }
 
 async function startRequest(options: HttpExchange): Promise<ClientRequest> {
-  const { base, route, body, signal, warn, isBackground, onConnected } = options;
+  const { base, route, body, signal, warn, isBackground } = options;
   const headers =
     body === undefined ? {} : { "content-type": "application/octet-stream", "content-length": body.length };
-  const method = body === undefined ? "GET" : "POST";
-  const url = routeUrl(base, route);
   const isSecure = base.protocol === "https:";
   const http = isSecure ? await import("node:https") : await import("node:http");
   const ahead = await options.connection?.catch(() => undefined);
   signal.throwIfAborted();
-  const settings = { method, headers, timeout: DIRECTORY_CONNECT_MS } as const;
-  const request =
-    ahead === undefined || ahead.destroyed
-      ? http.request(url, { ...settings, agent: false, rejectUnauthorized: false })
-      : http.request(url, { ...settings, defaultPort: isSecure ? 443 : 80, createConnection: () => ahead.ref() });
-  request.setNoDelay(true);
-  request.once("socket", (socket) => {
-    const connected = (): void => {
-      socket.setTimeout(DIRECTORY_SILENCE_MS);
-      onConnected?.(socket.remoteAddress);
-    };
-    if (socket.connecting) socket.once("connect", connected);
-    else connected();
-    if (isSecure && socket !== ahead) {
-      socket.once("secureConnect", () => reportCertificate(socket as TLSSocket, base, warn));
-    }
-    if (isBackground === true) socket.unref();
+  const socket = ahead === undefined || ahead.destroyed ? await dial(base, signal, warn) : ahead;
+  return http.request(routeUrl(base, route), {
+    ...{ method: body === undefined ? "GET" : "POST", headers },
+    defaultPort: isSecure ? 443 : 80, // else the Host header has a port
+    createConnection: () => (isBackground === true ? socket : socket.ref()),
   });
-  request.once("timeout", () => void request.destroy(silent()));
-  return request;
 }
 
 function statusError(base: URL, { statusCode, headers }: IncomingMessage): UnavailableError {

@@ -8,6 +8,7 @@ import {
 } from "../../protocol/limits.ts";
 import { routeUrl, unreachable } from "./http-exchange.ts";
 import { connectPersistently } from "./persistent-connect.ts";
+import { placeOf } from "./place.ts";
 
 /**
  * Begins a link's WebSocket: it is connected, from the address that `onConnected` is told, and about to ask for the upgrade.
@@ -20,8 +21,7 @@ export async function openLinkSocket(
 ): Promise<WebSocket> {
   const { WebSocket: ClientSocket } = await import("ws");
   const url = routeUrl(base, "/v1/link");
-  const isSecure = url.protocol === "https:";
-  const place = { host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port: Number(url.port) || (isSecure ? 443 : 80) };
+  const { isSecure, ...place } = placeOf(url);
   const connected = await connectPersistently(place, signal).catch((cause: unknown) => {
     throw signal.aborted ? signal.reason : unreachable(base, cause);
   });

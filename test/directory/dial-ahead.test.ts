@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import type { DirectoryClient } from "../../directory/client.ts";
-import { dialAhead } from "../../directory/client/dial-ahead.ts";
+import { dial } from "../../directory/client/dial.ts";
 import { exchange } from "../../directory/client/http-exchange.ts";
 import type { VerifiedKeyList } from "../../protocol/key-list.ts";
 import { freePort } from "../support/free-port.ts";
@@ -56,7 +56,7 @@ test("one that has gone meanwhile stops nothing, and one that never came about s
 test("one that nobody needs any more is given up", async () => {
   await using server = await startMute();
   const stop = new AbortController();
-  await dialAhead(new URL(`http://127.0.0.1:${server.port}`), stop.signal, () => {});
+  await dial(new URL(`http://127.0.0.1:${server.port}`), stop.signal, () => {});
   const [socket] = await server.connection;
   stop.abort();
   await expect.poll(() => socket.closed).toBe(true);
@@ -65,7 +65,7 @@ test("one that nobody needs any more is given up", async () => {
 test("one on which nothing comes ends as a silence", async () => {
   await using server = await startMute();
   const base = new URL(`http://127.0.0.1:${server.port}`);
-  const connection = dialAhead(base, patience(), () => {});
+  const connection = dial(base, patience(), () => {});
   const attempt = exchange({ base, route: "/v1/keys", signal: patience(), connection, warn: () => {} }).next();
   attempt.catch(() => {});
   const [socket] = await server.connection;
@@ -76,7 +76,7 @@ test("one on which nothing comes ends as a silence", async () => {
 
 test.each(["http", "https"])("the host is named as always: without the port that %s has anyway", async (scheme) => {
   await using server = await startMute();
-  const connection = dialAhead(new URL(`http://127.0.0.1:${server.port}`), patience(), () => {});
+  const connection = dial(new URL(`http://127.0.0.1:${server.port}`), patience(), () => {});
   const base = new URL(`${scheme}://directory.example`);
   const stop = new AbortController();
   const { signal } = stop;
