@@ -155,7 +155,6 @@ export class RendezvousRegistry {
       const { boot, legs } = report;
       const signed = this.#known.get(known.name) ?? known;
       this.#known.set(known.name, { ...signed, report: { boot, legs, time: now } });
-      this.#reports.emit(`report ${known.name}`);
       const isNew = answer.isNew || known.report === undefined || !equalBytes(known.report.boot, boot);
       return { ...answer, isNew };
     });
@@ -167,10 +166,14 @@ export class RendezvousRegistry {
    */
   async keepReport(name: string): Promise<void> {
     const report = this.#known.get(name)?.report;
-    if (report !== undefined) await this.#store.putReport(name, report);
+    try {
+      if (report !== undefined) await this.#store.putReport(name, report);
+    } finally {
+      this.#reports.emit(`report ${name}`);
+    }
   }
 
-  /** Waits until that rendezvous reports again. @throws the signal's reason. */
+  /** Waits until that rendezvous has reported again, and its report is kept or cannot be. @throws the signal's reason. */
   async nextReport(name: string, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     await once(this.#reports, `report ${name}`, { signal });
   }
