@@ -201,6 +201,8 @@ function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, routes:
   const address = request.socket.remoteAddress ?? "";
   const now = clock.monotonic();
   const refuseUpgrade = (status: string): void => {
+    // No timer of HTTP's counts any more: who keeps its own side open would keep the descriptor.
+    socket.once("finish", () => socket.destroy());
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   };
   socket.on("error", () => socket.destroy());

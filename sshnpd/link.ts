@@ -40,7 +40,7 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
     let from: string | undefined;
     let waitsForSomebody = false;
     const forget = network?.onChange(({ addresses, hasNew, hasSlept }) => {
-      const isElsewhere = from !== undefined && !hasAddress(addresses, from);
+      const isElsewhere = from !== undefined && addresses !== undefined && !hasAddress(addresses, from);
       if (isElsewhere || hasSlept) backoff.reset();
       else if (hasNew) backoff.resetAbsences();
       const isOver = isElsewhere || (hasSlept && link === undefined) || (hasNew && waitsForSomebody);

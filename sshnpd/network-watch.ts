@@ -5,8 +5,8 @@ import { NETWORK_POLL_MS, SLEPT_MS } from "../protocol/limits.ts";
 export type Addresses = ReadonlySet<string>;
 
 export interface NetworkChange {
-  /** Those that the machine has now. */
-  readonly addresses: Addresses;
+  /** Those that the machine has now, as far as it tells. */
+  readonly addresses: Addresses | undefined;
   /** Whether there is one that was not there before, so that more may be reached than before. */
   readonly hasNew: boolean;
   /** Whether the machine has slept, so that nothing is known of what it was connected to. */
@@ -21,6 +21,7 @@ export interface NetworkWatch {
 
 /** Where the facts come from; arguments, so that tests can set them. */
 export interface Surroundings {
+  /** @throws when the kernel does not tell. */
   readonly addresses: () => Addresses;
   /** ms that go on while the machine sleeps. */
   readonly now: () => number;
@@ -30,14 +31,15 @@ export interface Surroundings {
 
 /**
  * Node tells of no change, so it looks every NETWORK_POLL_MS, while somebody listens. Link-local addresses come and go without
- * being told: each interface makes its own when it comes up, on a machine with containers one for each of them.
+ * being told: each interface makes its own when it comes up, on a machine with containers one for each of them. The kernel
+ * may not tell, for want of a descriptor or because a sandbox lets nobody ask; then what it told last still counts.
  */
 export function watchNetwork({ addresses, now, every }: Surroundings = THIS_MACHINE): NetworkWatch {
   return {
     onChange(listener) {
-      let [known, lookedAt] = [addresses(), now()];
+      let [known, lookedAt] = [told(addresses), now()];
       return every(NETWORK_POLL_MS, () => {
-        const [current, time] = [addresses(), now()];
+        const [current, time] = [told(addresses) ?? known, now()];
         const hasSlept = time - lookedAt > NETWORK_POLL_MS + SLEPT_MS;
         const hasNew = hasOther(current, known);
         const hasLost = hasOther(known, current);
@@ -53,8 +55,17 @@ export function hasAddress(addresses: Addresses, local: string): boolean {
   return addresses.has(local.replace(/%.*$/, "").replace(/^::ffff:(?=.*\.)/i, ""));
 }
 
-/** Whether `addresses` has one that `others` has not, link-local ones aside. */
-function hasOther(addresses: Addresses, others: Addresses): boolean {
+function told(addresses: () => Addresses): Addresses | undefined {
+  try {
+    return addresses();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether `addresses` has one that `others` has not, link-local ones aside; of what is not known there is none. */
+function hasOther(addresses: Addresses | undefined, others: Addresses | undefined): boolean {
+  if (addresses === undefined || others === undefined) return false;
   return [...addresses].some((address) => !others.has(address) && !LINK_LOCAL.test(address));
 }
 

@@ -32,8 +32,8 @@ const CROSSINGS: Readonly<Record<string, (one: Legs, other: Legs) => void>> = {
 };
 
 /**
- * A rendezvous that brings the wrong legs together, two sessions at a time. Every other time it does what it should, so
- * that it is seen that the sessions would have come about.
+ * A rendezvous that brings the wrong legs together, two sessions at a time, each wrong in its turn. In between it does what
+ * it should, so that it is seen that the sessions would have come about.
  */
 export const crossedLegs: Attack = {
   name: "crossed-legs",
@@ -43,8 +43,8 @@ export const crossedLegs: Attack = {
     const member = await AttackingMember.of(target.stack.client.keys, target.stack.address);
     const counts = new Map<string, number>();
     const names = Object.keys(CROSSINGS);
-    await takeTurns(4, signal, async (n) => {
-      const name = n % 2 === 0 ? "straight" : (names[1 + ((n >> 1) % (names.length - 1))] ?? "");
+    await takeTurns(names.length, signal, async (n) => {
+      const name = names[n % names.length] ?? "";
       const sessions = await twoSessions(member, target, CROSSINGS[name] ?? meetNobody, signal);
       if (sessions === undefined) return;
       for (const { received, ended } of sessions) {
@@ -57,6 +57,7 @@ export const crossedLegs: Attack = {
       counts.set(name, (counts.get(name) ?? 0) + 1);
       await delay(PAUSE_MS, undefined, { signal }).catch(() => {});
     });
+    if (counts.size < names.length) throw new Error(`not all was tried: ${[...counts.keys()].join(", ")}`);
     return `pairs of sessions: ${[...counts].map(([what, count]) => `${count} ${what}`).join(", ")}`;
   },
 };

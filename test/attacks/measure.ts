@@ -109,7 +109,7 @@ async function prepare(
   return most;
 }
 
-/** Runs one attack for `seconds`, and CONNECTS honest connects spread over it. */
+/** Runs one attack for `seconds`, and CONNECTS honest connects spread over it; it goes on until the last of them was made. */
 export async function measure(
   attack: Attack,
   target: Target,
@@ -129,18 +129,18 @@ export async function measure(
   const time = new AbortController();
   const over = time.signal;
   setMaxListeners(0, over);
-  const timer = setTimeout(() => time.abort(), seconds * 1000);
   signal.addEventListener("abort", () => time.abort(), { once: true });
   const watching = watch(processes, most, over);
   const attacking =
     attack.from === "elsewhere" ? target.attackers.run(attack, target.site, over) : attack.run(target, over);
   const honest = connectAllAlong(target, seconds, over);
+  const lasts = Promise.all([delay(seconds * 1000, undefined, { signal: over }).catch(() => {}), honest]);
+  void lasts.finally(() => time.abort()).catch(() => {});
   const meanwhile = attack.meanwhile?.(target, over);
   const all = Promise.all([attacking, honest, meanwhile, watching]);
   // Nothing of an attack that has failed may go on beside the next one.
   all.catch(() => time.abort());
   await Promise.allSettled([attacking, honest, meanwhile, watching]);
-  clearTimeout(timer);
   const [attacked, { connects, failures }, more] = await all;
   signal.throwIfAborted();
 
@@ -170,7 +170,7 @@ function linksLost({ stack }: Target): number {
   return stack.directory.stderr.split('"device":"@device/mygateway","msg":"link down"').length - 1;
 }
 
-/** The first connect comes when the attack has had a part of its time, the last one well before its end. */
+/** The first connect comes when the attack has had a part of its time. None is made any more when `signal` is aborted. */
 async function connectAllAlong(
   { stack }: Target,
   seconds: number,
@@ -182,6 +182,7 @@ async function connectAllAlong(
   for (let i = 1; i <= CONNECTS; i++) {
     const due = began + (seconds * 1000 * i) / (CONNECTS + 2);
     await delay(Math.max(0, due - performance.now()), undefined, { signal }).catch(() => {});
+    if (signal.aborted) break;
     try {
       connects.push(await honestConnect(stack));
     } catch (error) {

@@ -42,6 +42,7 @@ export const unpairedLegs: Attack = {
     });
     await asking;
     await sockets.close();
+    if (tickets === 0) throw new Error("no leg had a valid ticket");
     return `${opened} legs alone, ${tickets} tickets`;
   },
 };

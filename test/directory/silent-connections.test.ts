@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect as connectTls } from "node:tls";
-import type { Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { HEADERS_MS, STRANGERS } from "../../protocol/limits.ts";
@@ -72,6 +72,24 @@ test("who does not come to the end of the TLS handshake makes room, too, and who
   link.link.close();
   for (const socket of [...silent, handshake]) socket.destroy();
 });
+
+test.each([
+  ["/elsewhere", "", "404"],
+  ["/v1/link", "Origin: https://example.org\r\n", "403"],
+])(
+  "a refused upgrade to %s is closed, however long its client keeps its own side open",
+  async (path, header, status) => {
+    await using world = await World.start();
+    const options = { port: Number(world.address.url.port), host: "127.0.0.1", allowHalfOpen: true };
+    const socket = connect(options).on("error", () => {});
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    socket.write(UPGRADE.replace("/v1/link", path).replace("Host: x\r\n", `Host: x\r\n${header}`));
+    await received(socket, status);
+    // Only a connection that the directory has let go of answers more bytes with a reset.
+    const writing = setInterval(() => socket.write("x"), 10);
+    await closed.finally(() => clearInterval(writing));
+  },
+);
 
 /** Resolves when that has come. */
 async function received(socket: Socket, text: string): Promise<void> {

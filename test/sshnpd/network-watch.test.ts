@@ -69,6 +69,45 @@ test("it tells of other addresses and of sleep, of nothing else, and looks only 
   expect(look).toBeUndefined();
 });
 
+test("a kernel that does not tell is no change, at the first look or later, and sleep is told all the same", () => {
+  let addresses: Addresses | undefined;
+  let now = 0;
+  let look = (): void => {};
+  const network = watchNetwork({
+    addresses: () => {
+      if (addresses === undefined) throw new Error("A system error occurred: uv_interface_addresses returned 24");
+      return addresses;
+    },
+    now: () => now,
+    every: (_ms, action) => {
+      look = action;
+      return () => {};
+    },
+  });
+  const told: NetworkChange[] = [];
+  const tick = (late = 0): void => {
+    now += NETWORK_POLL_MS + late;
+    look();
+  };
+  network.onChange((change) => told.push(change));
+  tick();
+  expect(told).toEqual([]);
+  tick(SLEPT_MS + 1);
+  expect(told.splice(0)).toEqual([{ addresses: undefined, hasNew: false, hasSlept: true }]);
+
+  const first = new Set(["192.0.2.1"]);
+  addresses = first;
+  tick();
+  addresses = undefined;
+  tick();
+  expect(told).toEqual([]);
+  tick(SLEPT_MS + 1);
+  expect(told.splice(0)).toEqual([{ addresses: first, hasNew: false, hasSlept: true }]);
+  addresses = new Set(["192.0.2.2"]);
+  tick();
+  expect(told).toEqual([{ addresses, hasNew: true, hasSlept: false }]);
+});
+
 test.each([
   ["192.0.2.1", true],
   ["192.0.2.10", false],
