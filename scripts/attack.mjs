@@ -1,4 +1,4 @@
-// npm run attack [-- --seconds N] [--only NAME] [--at-once N]: every attack of test/attacks for a minute, each against a
+// npm run attack [-- --seconds N] [--only NAME] [--at-once N] [--without-times]: every attack of test/attacks for a minute, each against a
 // whole system of its own. One line for each as it ends, on stdout; HELP has the rest.
 import "./node-version.mjs";
 import { spawn } from "node:child_process";
@@ -10,7 +10,7 @@ import { run } from "./run.mjs";
 import { root, SetUpError, setUp } from "./set-up.mjs";
 import { removeLeftovers } from "./test-leftovers.mjs";
 
-const HELP = `Usage: npm run attack -- [--seconds N] [--only NAME]... [--at-once N]
+const HELP = `Usage: npm run attack -- [--seconds N] [--only NAME]... [--at-once N] [--without-times]
        npm run attack -- --list | --help
 
 Attacks whole systems on this machine's loopback, each attack for a minute against one of its own. Prints one line for
@@ -19,11 +19,12 @@ fast, how many descriptors there were before, at the most and after, and what th
 stands below it; docs/limits.md has what is required. What begins is told on stderr. Times are judged too, so the machine
 should have nothing else to do; all attacks take about ten minutes. Ctrl-C ends and removes all that was started.
 
-  --seconds N    how long each attack takes (60)
-  --only NAME    this attack alone; may be repeated
-  --at-once N    so many attacks at a time (3)
-  --list         print the names of the attacks
-  --help         print this
+  --seconds N      how long each attack takes (60)
+  --only NAME      this attack alone; may be repeated
+  --at-once N      so many attacks at a time (3)
+  --without-times  print how long connects took, but do not judge it: for a machine that does other work, too
+  --list           print the names of the attacks
+  --help           print this
 
 Exit status: 0 when all were withstood, 1 when one was not or could not be made, 2 for wrong words, 130 after Ctrl-C.
 
@@ -107,7 +108,8 @@ async function main() {
 /** Runs one attack in a process of its own, and prints its line. @returns {Promise<boolean>} whether it was withstood */
 async function attack(name) {
   const outcome = join(folder, `${name}.json`);
-  const order = JSON.stringify({ only: name, seconds: options.seconds, outcome });
+  const { seconds, "without-times": withoutTimes } = options;
+  const order = JSON.stringify({ only: name, seconds, withTimes: !withoutTimes, outcome });
   const { status, output } = await vitest(["run", TEST], { SSHNP_ATTACK: order });
   if (interrupted.signal.aborted) return false;
   let found;
@@ -158,6 +160,7 @@ function readOptions() {
         seconds: { type: "string", default: "60" },
         only: { type: "string", multiple: true, default: [] },
         "at-once": { type: "string", default: "3" },
+        "without-times": { type: "boolean", default: false },
         list: { type: "boolean", default: false },
         help: { type: "boolean", default: false },
       },

@@ -3,7 +3,7 @@ import { LEG_STATUS } from "../../protocol/leg-hello.ts";
 import type { Attack } from "./attack.ts";
 import type { InterceptedLeg } from "./interceptor.ts";
 import { AttackingMember, type VictimSession } from "./member.ts";
-import { takeTurns } from "./traffic.ts";
+import { flood, takeTurns } from "./traffic.ts";
 import { setTimeout as delay } from "node:timers/promises";
 
 const PAUSE_MS = 300;
@@ -28,7 +28,7 @@ const WRONG_WORDS: readonly Answer[] = [
   ({ socket }) => void socket.write(Buffer.concat([JOINED, Buffer.of(0, 1, 0, 0x40), randomBytes(512)])), // L at its limit, never whole
   ({ socket }) => void socket.write(Buffer.concat([JOINED, Buffer.alloc(100_000)])), // records of no length
   ({ socket }) => void socket.write(JOINED), // and no more
-  (leg) => flood(leg),
+  ({ socket }) => flood(socket, JOINED, Buffer.alloc(16 * 1024, 1)),
 ];
 const ANSWERS: readonly Answer[] = [...WRONG_WORDS, ...WITHOUT_A_WORD];
 
@@ -67,14 +67,3 @@ export const hostileRendezvous: Attack = {
     return `${opened} sessions with ${ANSWERS.length} kinds of answers`;
   },
 };
-
-/** Sends without end, as fast as it is read, for as long as the leg is there. */
-function flood({ socket }: InterceptedLeg): void {
-  const chunk = Buffer.alloc(16 * 1024, 1);
-  socket.write(JOINED);
-  const fill = (): void => {
-    while (!socket.destroyed && socket.write(chunk));
-  };
-  socket.on("drain", fill);
-  fill();
-}

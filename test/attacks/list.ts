@@ -6,6 +6,7 @@ import { fragments } from "./fragments.ts";
 import { frames } from "./frames.ts";
 import { garbage } from "./garbage.ts";
 import { garbageInSession } from "./garbage-in-session.ts";
+import { hostileDirectory } from "./hostile-directory.ts";
 import { hostileLink } from "./hostile-link.ts";
 import { hostileRendezvous } from "./hostile-rendezvous.ts";
 import { idlePairs } from "./idle-pairs.ts";
@@ -36,4 +37,5 @@ export const ATTACKS: readonly Attack[] = [
   garbageInSession,
   fragments,
   hostileLink,
+  hostileDirectory,
 ];

@@ -26,7 +26,7 @@ export function observe(processes: Processes): Record<ProcessName, Observed> {
 }
 
 /** Open sockets, pipes and files; those of a store come and go with its tables. */
-function descriptorsOf(pid: number): number {
+export function descriptorsOf(pid: number): number {
   const folder = `/proc/${pid}/fd`;
   return readdirSync(folder).filter((fd) => {
     try {

@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import type { RunningProcess } from "../support/processes.ts";
 import { Machine, Stack } from "../support/stack.ts";
 import { Attackers } from "./attackers.ts";
 import { Interceptor } from "./interceptor.ts";
@@ -60,6 +61,12 @@ export class Target implements AsyncDisposable {
       strangerKeys: this.#stranger.keys,
       deviceKeys: this.#otherDevice.keys,
     };
+  }
+
+  /** sshnpd of the other device, whose directory is at `address`. */
+  startOtherDevice(address: string): RunningProcess {
+    const words = ["-a", "@eve", "-m", "@client", "-d", "hostile", "--ssh-port", String(this.stack.sshd.port)];
+    return this.#otherDevice.start("sshnpd", ...words, "--directory", address);
   }
 
   /** Kills the rendezvous and starts it with the same data: another boot. */

@@ -100,6 +100,16 @@ export function webSocketFrame(first: number, payload: Buffer, said: number = pa
   return Buffer.concat([Buffer.of(first), length, Buffer.alloc(4), payload]);
 }
 
+/** Sends `first` and then `again` without end, as fast as it is read, for as long as the socket is there. */
+export function flood(socket: Socket, first: Buffer, again: Buffer): void {
+  const fill = (): void => {
+    while (!socket.destroyed && socket.write(again));
+  };
+  socket.on("drain", fill);
+  socket.write(first);
+  fill();
+}
+
 /** Does `act` again and again until `signal` is aborted, so many at a time; rejects when one does. */
 export async function takeTurns(atOnce: number, signal: AbortSignal, act: (n: number) => Promise<void>): Promise<void> {
   let n = 0;

@@ -19,13 +19,17 @@ export interface RawLink {
 /** Opens one; rejects with the status when the directory refuses. */
 export async function connectRaw(
   world: World,
-  { path = "/v1/link", ...options }: ClientOptions & { readonly path?: string } = {},
+  {
+    path = "/v1/link",
+    signal = patience(),
+    ...options
+  }: ClientOptions & { readonly path?: string; readonly signal?: AbortSignal } = {},
 ): Promise<RawLink> {
   const url = new URL(path, world.address.url);
   const socket = new WebSocket(url.href.replace("http", "ws"), { perMessageDeflate: false, ...options });
-  const messages = on(socket, "message", { signal: patience() });
+  const messages = on(socket, "message", { signal });
   const closed = new Promise<number>((resolve) => socket.once("close", resolve));
-  await once(socket, "open", { signal: patience() });
+  await once(socket, "open", { signal });
   socket.on("error", () => {}); // what was being sent when it was cut off
   return {
     socket,

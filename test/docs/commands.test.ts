@@ -38,6 +38,7 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     "npm run bench -- --only carrying --seconds 10": [".ci/run", "npm run bench -- --only carrying"],
     "npm run bench -- --only idle-devices --only herd --only idle-daemon --devices 5000": "not run",
     "npm run faults": "not run",
+    "npm run attack": [".ci/run", "npm run attack --"],
   },
 };
 
