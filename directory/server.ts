@@ -154,7 +154,10 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
       const fact = `Cannot listen on ${at.host}:${at.port} (${cause.code}).`;
       reject(
         new SetupError("E_USAGE", fact, {
-          next: "Choose another --listen HOST:PORT, or stop what has that port.",
+          next:
+            cause.code === "EADDRINUSE"
+              ? "Choose another --listen HOST:PORT, or stop what has that port."
+              : "Give an address of this machine with --listen HOST:PORT, and a port that this user may use (above 1023).",
           cause,
         }),
       );

@@ -237,7 +237,7 @@ function listenError(where: string, cause: Error): SetupError {
   const code = "code" in cause ? String(cause.code) : cause.message;
   if (code === "EADDRINUSE") {
     return new SetupError("E_RUNNING", `Something listens on ${where} already.`, {
-      next: "If it is a rendezvous, it goes on; else give this one another port with --listen.",
+      next: "If it is a rendezvous, it goes on; else give this one another port: --listen, or --rendezvous of the sshnp-directory that runs it.",
       cause,
     });
   }

@@ -59,7 +59,11 @@ async function chooseClient(folder: PrivateFolder, client: Name | undefined): Pr
   );
   const sure = clients.filter((entry) => entry.role === "client");
   const [entry, ...others] = sure.length > 0 ? sure : clients;
-  if (entry === undefined) throw noClientKeys(client, folder.path);
+  if (entry === undefined) {
+    const all = client === undefined ? [] : await listKeyFiles(folder);
+    const names = all.flatMap((other) => (other.kind === "member" && other.role === "client" ? [other.name] : []));
+    throw noClientKeys(client, folder.path, [...new Set(names)]);
+  }
   if (others.length > 0)
     throw severalClients(
       [entry, ...others].map(({ name }) => name),

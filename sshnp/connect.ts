@@ -47,7 +47,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
   const directory = await DirectoryAccess.of(suite, random, client, destination.directory, progress);
   directory.client.dialAhead({ signal });
   tuneHeap();
-  const attempt: Attempt = { client: keys.name, device, directory: directory.client.address.url.origin };
+  const attempt: Attempt = { client: keys.name, device, login, directory: directory.client.address.url.origin };
   const known = await readPins(folder, device);
   const self = { name: keys.name, member: keys.member, bindingHash: binding.hash };
   progress.step(`asking ${attempt.directory} as ${keys.member} of ${keys.name}`);

@@ -55,8 +55,8 @@ class Front {
 
   /** A signal for us is one for ssh; while there is no SSH yet, it ends the attempt as well. */
   interrupt(signal: NodeJS.Signals): void {
+    this.#interruptedBy ??= signal;
     if (!this.#watch.serverSpoke) {
-      this.#interruptedBy ??= signal;
       this.#attempt.abort(new SetupError("E_INTERRUPTED", "Interrupted."));
     }
     this.#ssh.child.kill(signal);
@@ -105,12 +105,12 @@ class Front {
     if (failure !== undefined && !this.#watch.serverSpoke) return await this.#giveUp(failure);
     this.#door.close();
     const end = await this.#ssh.ended;
-    if (end.status !== 255 || end.error !== undefined) return end;
+    if (end.status !== 255 || end.error !== undefined || this.#interruptedBy !== undefined) return end;
     if (failure !== undefined) return { status: 255, error: failure };
     if (hungUp) return { status: 255, error: noSshServer(session.attempt, "its SSH server hung up without a word.") };
     if (!this.#watch.mayHaveBeenRefused) return end;
-    const { login, pushKey } = this.#command.destination;
-    return { status: 255, error: sshRefused(session.attempt, login, pushKey !== undefined) };
+    const pushed = this.#command.destination.pushKey !== undefined;
+    return { status: 255, error: sshRefused(session.attempt, pushed) };
   }
 
   #join({ stream }: Session, visitor: Socket): Promise<void> {

@@ -18,6 +18,8 @@ import type { RefusalCode } from "../protocol/refusal-codes.ts";
 export interface Attempt {
   readonly client: Name;
   readonly device: { readonly name: Name; readonly member: MemberName };
+  /** The user on the device; empty when none was named. */
+  readonly login: string;
   /** The directory, as people write it: `http://host:port`. */
   readonly directory: string;
 }
@@ -33,11 +35,11 @@ export function directoryRefusal(
 ): SshnpError | undefined {
   const { client, directory } = attempt;
   const { name, member } = attempt.device;
-  const again = `sshnp ${client} ${name} ${member}`;
+  const again = commandFor(attempt);
   switch (refusal.code) {
     case "E_UNKNOWN_NAME":
       return new DeniedError("E_UNKNOWN_NAME", `There is no device ${member} of ${name} that ${client} may see.`, {
-        next: `Check the spelling of both. New? It must be activated at ${directory}, on the device: sshnp-keys activate -a ${name} -d ${member}`,
+        next: `Check the spelling of both. New? Its daemon makes it, with the owner key of ${name} in its keys folder: sshnpd -a ${name} -m ${client} -d ${member}`,
       });
     case "E_NEVER_SEEN":
       return new UnavailableError(
@@ -49,11 +51,11 @@ export function directoryRefusal(
       );
     case "E_OFFLINE":
       return new UnavailableError("E_OFFLINE", `${member} of ${name} is offline: ${lastSeen(refusal.detail, now)}.`, {
-        next: `Wait for it: sshnp --wait ${client} ${name} ${member}   On the device, see whether sshnpd runs.`,
+        next: `Wait for it: ${commandFor(attempt, "--wait")}   On the device, see whether sshnpd runs.`,
       });
     case "E_WAIT_EXPIRED":
       return new UnavailableError("E_WAIT_EXPIRED", `${member} of ${name} did not come back in the time given.`, {
-        next: `Give it longer: sshnp --wait=2h ${client} ${name} ${member}   On the device, see whether sshnpd runs.`,
+        next: `Give it longer: ${commandFor(attempt, "--wait=2h")}   On the device, see whether sshnpd runs.`,
       });
     case "E_NOT_AUTHORIZED":
       return new DeniedError(
@@ -112,7 +114,7 @@ export function deviceRefusal(
       return noSshServer(attempt, `its SSH server cannot be used.${reason}`);
     case "E_BUSY":
       return new UnavailableError("E_BUSY", `${member} of ${name} has too much to do.${reason}`, {
-        next: `Try again in a minute: sshnp ${attempt.client} ${name} ${member}`,
+        next: `Try again in a minute: ${commandFor(attempt)}`,
       });
     default:
       return new DeniedError(
@@ -160,7 +162,7 @@ export function unsealedRefusal(
       });
     case "E_BUSY":
       return new UnavailableError(code, `${said} has too much to do.`, {
-        next: `Try again in a minute: sshnp ${client} ${name} ${member}`,
+        next: `Try again in a minute: ${commandFor(attempt)}`,
       });
     case "E_STORAGE":
       return new UnavailableError(code, `${said} cannot read or write its own files.`, {
@@ -193,14 +195,14 @@ export function keyNotTaken({ client, device: { name, member } }: Attempt): stri
 }
 
 /** ssh ended with 255 although host key and tunnel were good. `pushed`: a key was sent along, to be added. */
-export function sshRefused(attempt: Attempt, login: string, pushed: boolean): DeniedError {
+export function sshRefused(attempt: Attempt, pushed: boolean): DeniedError {
+  const { login } = attempt;
   const { member, name } = attempt.device;
   const user = login === "" ? "the user that you log in as" : `user ${login}`;
-  const target = `${login === "" ? "" : `${login}@`}${member}`;
   const byHand = `add your public key for ${user} on the device (~/.ssh/authorized_keys)`;
   const next = pushed
     ? `Then sshnpd did not add your key: it must run with -s, as root or as ${user}; its log on the device says why. Or ${byHand}`
-    : `Then ${byHand}, or, if its sshnpd runs with -s: sshnp -s ${attempt.client} ${name} ${target}`;
+    : `Then ${byHand}, or, if its sshnpd runs with -s: ${commandFor(attempt, "-s")}`;
   return new DeniedError("E_SSH_AUTH", `The tunnel to ${member} of ${name} was up; ssh itself ended with status 255.`, {
     next: `Did it say "Permission denied"? ${next}`,
   });
@@ -213,7 +215,7 @@ export function truncated(attempt: Attempt, cause: unknown): UnavailableError {
     "E_TRUNCATED",
     `The session with ${member} of ${name} broke off: the path ended without a farewell.`,
     {
-      next: `What was shown may be incomplete. Connect again: sshnp ${attempt.client} ${name} ${member}`,
+      next: `What was shown may be incomplete. Connect again: ${commandFor(attempt)}`,
       cause,
     },
   );
@@ -227,8 +229,27 @@ export function timedOut(attempt: Attempt, what: string, seconds: number): Unava
   });
 }
 
-/** No client keys in the folder; `client` when one was named. */
-export function noClientKeys(client: Name | undefined, folder: string): SetupError {
+/** The command line that asks for the same again, with one more option. */
+function commandFor({ client, device: { name, member }, login }: Attempt, option?: string): string {
+  return [
+    "sshnp",
+    ...(option === undefined ? [] : [option]),
+    client,
+    name,
+    login === "" ? member : `${login}@${member}`,
+  ]
+    .map((word) => shellWord(word))
+    .join(" ");
+}
+
+/** No client keys in the folder; `client` when one was named, `others`: whose keys are there. */
+export function noClientKeys(client: Name | undefined, folder: string, others: readonly Name[] = []): SetupError {
+  const [other] = others;
+  if (client !== undefined && other !== undefined) {
+    return new SetupError("E_NO_KEYS", `The client keys in ${shellWord(folder)} are those of ${others.join(", ")}.`, {
+      next: `Were the names swapped? First the client, then the device: sshnp ${other} ${client} mygateway   Elsewhere are those of ${client}? Say where: sshnp --keys DIR`,
+    });
+  }
   return new SetupError(
     "E_NO_KEYS",
     `No client keys${client === undefined ? "" : ` of ${client}`} on this machine (looked in ${shellWord(folder)}).`,

@@ -140,7 +140,7 @@ async function refuseWhatIsNotDone(
     if (entry.member === member && isReadable && entry.role !== role)
       throw anotherRole(request, entry.path, entry.role);
   }
-  if (role === "client" || request.secret === undefined || done.some((entry) => entry.member === member)) return;
+  if (role === "client" || done.some((entry) => entry.member === member)) return;
   const members = done.map((entry) => entry.member).join(", ");
   throw new SetupError("E_KEY_EXISTS", `${name} is activated on this machine already, as ${members}.`, {
     next: `With the owner key in the same folder, the daemon makes the member itself: sshnpd -a ${name} -m @client -d ${member}`,

@@ -22,7 +22,9 @@ export async function trust(words: readonly string[]): Promise<CommandEnd> {
   const folder = (verb: Command): Command =>
     verb.option("--keys <folder>", "the keys folder (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)");
   folder(command.command("ls"))
-    .description("list the pins, one a line: what, kind of key, fingerprint, since when and why, separated by tabs")
+    .description(
+      "list the pins, one a line: what, kind of key, fingerprint, and for owner keys since when and why, separated by tabs",
+    )
     .action(async ({ keys }: { readonly keys?: string }) => list(await openFolder(keys)));
   folder(command.command("accept <host-or-name> <fingerprint>"))
     .description("let this one new key in at the next connect")

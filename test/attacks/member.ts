@@ -67,7 +67,7 @@ export class AttackingMember {
     const access = await DirectoryAccess.of(suite, random, client, directory, progress);
     const { keys, binding } = client;
     const self = { name: keys.name, member: keys.member, bindingHash: binding.hash };
-    const attempt = { client: keys.name, device: DEVICE, directory };
+    const attempt = { client: keys.name, device: DEVICE, login: "", directory };
     const about = { attempt, self, device: DEVICE };
     const signal = AbortSignal.timeout(20_000);
     const device = await lookUpDevice(access.client, keys.x25519, about, { signal, progress });
@@ -182,7 +182,7 @@ export class AttackingMember {
       allowPrivate: true,
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
-    const attempt = { client: this.#client.keys.name, device: DEVICE, directory: target.stack.address };
+    const attempt = { client: this.#client.keys.name, device: DEVICE, login: "", directory: target.stack.address };
     const session = openSession(suite, attempt, { keys, limits: payload.limits }, leg, new Silence());
     session.stream.on("error", () => {});
     return {

@@ -25,13 +25,16 @@ test("a herd over a slow line, each of which needs a while from its connection t
   await client.keyList({ signal: patience() });
   const signal = AbortSignal.timeout(110_000); // a thousand handshakes, on a busy machine
   setMaxListeners(0, signal);
-  const links = await Promise.all(Array.from({ length: 2 * STRANGERS }, () => connectRaw(world, { signal })));
+  const links = await Promise.all(Array.from({ length: STRANGERS + 100 }, () => connectRaw(world, { signal })));
   clock.leap(300);
-  const welcomes = links.map(async (link) => {
-    link.socket.send(await helloBytes(client, device, clock.now()));
-    return await link.message();
-  });
-  expect(await Promise.all(welcomes)).toHaveLength(links.length);
+  const silent = [...links];
+  const takeTurns = async (): Promise<void> => {
+    for (let link = silent.pop(); link !== undefined; link = silent.pop()) {
+      link.socket.send(await helloBytes(client, device, clock.now()));
+      await link.message(); // a welcome, or the test's time is up
+    }
+  };
+  await Promise.all(Array.from({ length: 32 }, takeTurns));
   for (const { socket } of links) socket.terminate();
 }, 120_000);
 

@@ -15,6 +15,10 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
   "sshnp @client @device mygateway": ["test/support/stack.ts", '["@client", "@device", `${this.login}@mygateway`'],
   "sshnp @device=SHA256:... mygateway": ["test/e2e/wrong-state.test.ts", "`@device=${OTHER_FINGERPRINT}`"],
   "sshnpd -m @client=SHA256:...": ["scripts/demo/cast.mjs", '"-m", `@client=${'],
+  "sshnpd -a @device -m @client -d othergateway --directory ADDRESS": [
+    "test/e2e/daemon.test.ts",
+    '(word === "mygateway" ? "second" : word)',
+  ],
   "sshnp proxy": ["test/e2e/transcript.test.ts", "writeSshConfig(laptop)"],
   "sshnp trust accept mygateway.device.np SHA256:...": [
     "test/e2e/wrong-state.test.ts",

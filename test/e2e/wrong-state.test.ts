@@ -116,7 +116,9 @@ describe("keys", () => {
   });
 
   test("of another name than the one asked for", async () => {
-    await refused("E_NO_KEYS", /No client keys of @somebody/, "@somebody", "@device", "mygateway", "true");
+    const fact = /The client keys in \S+ are those of @client\.$/;
+    const exit = await refused("E_NO_KEYS", fact, "@somebody", "@device", "mygateway", "true");
+    expect(exit.stderr).toContain("Were the names swapped? First the client, then the device: sshnp @client @somebody");
   });
 
   test.each([

@@ -34,7 +34,6 @@ describe("a name that is activated on this machine", () => {
     ["the same secret and no -d", () => ["-c", secret]],
     ["an empty secret", () => ["-c", "", "-d", "gw"]],
     ["an empty secret and no -d", () => ["-c", ""]],
-    ["an empty secret for a device that sshnpd would make", () => ["-c", "", "-d", "other"]],
     ["no secret", () => []],
   ])("is found so with %s, without a word to the directory", async (_, words) => {
     const exit = await machine.activate(["-a", name, ...words()], { directory: null });
@@ -54,8 +53,12 @@ describe("a name that is activated on this machine", () => {
     renameSync(join(machine.home, "safe"), owner);
   });
 
-  test("is not activated a second time as another device", async () => {
-    const exit = await machine.activate(["-a", name, "-c", secret, "-d", "other"]);
+  test.each([
+    ["with the same secret", () => ["-c", secret]],
+    ["with an empty secret", () => ["-c", ""]],
+    ["without a secret", () => []],
+  ])("is not activated as another device %s, which its daemon makes", async (_, words) => {
+    const exit = await machine.activate(["-a", name, "-d", "other", ...words()]);
     expect(told(exit)).toMatchObject({
       code: "E_KEY_EXISTS",
       next: expect.stringContaining(`sshnpd -a ${name} -m @client -d other`),

@@ -23,6 +23,7 @@ import { temporaryFolder } from "../support/temp-folder.ts";
 const ATTEMPT: Attempt = {
   client: parseName("@client"),
   device: { name: parseName("@device"), member: parseMember("mygateway") },
+  login: "",
   directory: "http://np.example.org:7800",
 };
 const NOW = Date.UTC(2026, 10, 22, 10, 55);
@@ -49,13 +50,14 @@ const ALL = [
   deviceRefusal(ATTEMPT, { code: "E_DEVICE_REFUSED", reason: "it does not list @client" }),
   ...UNSEALED_CODES.map((code) => unsealedRefusal(ATTEMPT, { code, labels: "sshnp/1" })),
   noSshServer(ATTEMPT, "nothing answers on its SSH port."),
-  sshRefused(ATTEMPT, "pi", false),
-  sshRefused(ATTEMPT, "", false),
-  sshRefused(ATTEMPT, "pi", true),
+  sshRefused({ ...ATTEMPT, login: "pi" }, false),
+  sshRefused(ATTEMPT, false),
+  sshRefused({ ...ATTEMPT, login: "pi" }, true),
   truncated(ATTEMPT, undefined),
   timedOut(ATTEMPT, "The device did not come", 20),
   noClientKeys(undefined, "/home/me/keys"),
   noClientKeys(ATTEMPT.client, "/home/me/keys"),
+  noClientKeys(ATTEMPT.device.name, "/home/me/keys", [ATTEMPT.client]),
   severalClients(["@alice", "@bob"], "/home/me/keys"),
   noSshBinary(undefined),
 ].filter((error) => error !== undefined);

@@ -27,6 +27,7 @@ const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length
 const ATTEMPT = {
   client: client.name,
   device: { name: device.name, member: device.member },
+  login: "",
   directory: "http://np.example.org:7800",
 };
 const TICKET: Frame = { type: "ticket", ticket: Uint8Array.of(1, 2, 3), rendezvous: [client.binding] };

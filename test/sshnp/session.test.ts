@@ -15,6 +15,7 @@ import { newSession, newWorld } from "../rendezvous/world.ts";
 const ATTEMPT = {
   client: parseName("@client"),
   device: { name: parseName("@device"), member: parseMember("mygateway") },
+  login: "",
   directory: "http://np.example.org:7800",
 };
 const AGREED = {
