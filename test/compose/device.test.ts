@@ -81,6 +81,11 @@ describe.skipIf(ENGINE === undefined)("docker-compose.yml", { timeout: 5 * MINUT
       await device.must("up", "-d");
       await device.untilHealthy("sshnpd");
       expect(await device.inspect("activate", "{{.State.ExitCode}}")).toBe("0");
+      expect(await device.must("logs", "--no-color", "activate")).toContain(
+        "This machine is device mygateway of @device.",
+      );
+      const files = readdirSync(keys()).filter((name) => name.endsWith(".npkeys"));
+      expect(files.toSorted()).toEqual(["@device.mygateway.npkeys", "@device.owner.npkeys"]);
       expect(statSync(keys())).toMatchObject({ uid: 1000, gid: 1000, mode: 0o040700 });
       for (const file of readdirSync(keys(), { recursive: true, encoding: "utf8" })) {
         const stats = statSync(keys(file));

@@ -46,9 +46,10 @@ function checksIn(yaml: string): Record<string, string> {
   const [, services = ""] = /^services:\n((?: .*\n?)+)/m.exec(yaml) ?? [];
   const found: Record<string, string> = {};
   for (const [, name = "", own = ""] of services.matchAll(/^ {2}(\S+):\n((?: {4}.*\n?)+)/gm)) {
-    const [, test] = /^ {4}healthcheck:\n(?: {6}[^t].*\n)* {6}test:\n {6,8}- CMD\n((?: {6,8}- .*\n)+)/m.exec(own) ?? [];
-    if (test === undefined) continue;
-    found[name] = [...test.matchAll(/- '?(.*?)'?\n/g)].map(([, word]) => word).join(" ");
+    const [, check] =
+      /^ {4}healthcheck:\n(?: {6}[^t].*\n)* {6}test:\n {6,8}- CMD\n((?: {6,8}- .*\n)+)/m.exec(own) ?? [];
+    if (check === undefined) continue;
+    found[name] = [...check.matchAll(/- '?(.*?)'?\n/g)].map(([, word]) => word).join(" ");
   }
   return found;
 }
