@@ -39,7 +39,7 @@ export function directoryRefusal(
   switch (refusal.code) {
     case "E_UNKNOWN_NAME":
       return new DeniedError("E_UNKNOWN_NAME", `There is no device ${member} of ${name} that ${client} may see.`, {
-        next: `Check the spelling of both. New? Its daemon makes it, with the owner key of ${name} in its keys folder: sshnpd -a ${name} -m ${client} -d ${member}`,
+        next: `Check the spelling of both. New? Its daemon makes it, with the owner key of ${name} in its keys folder: sshnpd -a ${name} -m ${client} -d ${member} --directory ADDRESS`,
       });
     case "E_NEVER_SEEN":
       return new UnavailableError(

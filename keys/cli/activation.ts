@@ -15,7 +15,7 @@ import { signFirstBinding, signFirstNameStatement } from "../../protocol/stateme
 import { activationKey } from "../activation-key.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { Ed25519PrivateKey } from "../ed25519.ts";
-import { type AskPassphrase, type MemberKeys, type OwnerKeys, readMemberFile } from "../end-key-files.ts";
+import { type AskPassphrase, listKeyFiles, type MemberKeys, type OwnerKeys, readMemberFile } from "../end-key-files.ts";
 import { DeniedError, PeerError, SetupError, type SshnpError, UnavailableError } from "../errors.ts";
 import type { Name } from "../names.ts";
 import { ed25519Line } from "../openssh.ts";
@@ -140,7 +140,10 @@ async function refuseWhatIsNotDone(
     if (entry.member === member && isReadable && entry.role !== role)
       throw anotherRole(request, entry.path, entry.role);
   }
-  if (role === "client" || done.some((entry) => entry.member === member)) return;
+  if (role === "client") return;
+  // One that its daemon has begun to make is its daemon's to finish.
+  const files = await listKeyFiles(folder, name);
+  if (files.some((file) => file.kind === "member" && file.member === member)) return;
   const members = done.map((entry) => entry.member).join(", ");
   throw new SetupError("E_KEY_EXISTS", `${name} is activated on this machine already, as ${members}.`, {
     next: `With the owner key in the same folder, the daemon makes the member itself: sshnpd -a ${name} -m @client -d ${member}`,

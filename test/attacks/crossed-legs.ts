@@ -49,6 +49,7 @@ export const crossedLegs: Attack = {
       if (sessions === undefined) return;
       for (const { received, ended } of sessions) {
         const hasSpoken = await Promise.race([received, ended]);
+        if (!hasSpoken && signal.aborted) return; // cut off with the attack
         if (hasSpoken !== (name === "straight")) {
           throw new Error(`legs ${name}: ${hasSpoken ? "something of the device arrived" : "nothing arrived"}`);
         }

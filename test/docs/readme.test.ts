@@ -17,7 +17,7 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
   "sshnpd -m @client=SHA256:...": ["scripts/demo/cast.mjs", '"-m", `@client=${'],
   "sshnpd -a @device -m @client -d othergateway --directory ADDRESS": [
     "test/e2e/daemon.test.ts",
-    '(word === "mygateway" ? "second" : word)',
+    '(word === "mygateway" ? "othergateway" : word)',
   ],
   "sshnp proxy": ["test/e2e/transcript.test.ts", "writeSshConfig(laptop)"],
   "sshnp trust accept mygateway.device.np SHA256:...": [

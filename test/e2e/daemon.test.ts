@@ -216,6 +216,16 @@ describe("one system for several looks", () => {
     expect(again.stderr).not.toContain("move the owner key");
   });
 
+  test("on another machine with the owner key alone it makes a device there", async () => {
+    const other = new Machine(join(stack.device.home, "other-machine"));
+    mkdirSync(other.keys, { recursive: true, mode: 0o700 });
+    const owner = "@device.owner.npkeys";
+    copyFileSync(join(stack.device.keys, owner), join(other.keys, owner));
+    const words = daemonWords(stack).map((word) => (word === "mygateway" ? "othergateway" : word));
+    await using daemon = startCommand("sshnpd", [...words, "--directory", stack.address], other.options);
+    await daemon.line(/^online: othergateway\.device\.np$/);
+  });
+
   test("a member that exists elsewhere is refused, and nothing is left", async () => {
     const other = new Machine(join(stack.device.home, "one-more-machine"));
     mkdirSync(other.keys, { recursive: true, mode: 0o700 });
