@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SetupError } from "../keys/errors.ts";
+import { listenError } from "../keys/listen-error.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import {
   BACKLOG,
@@ -57,7 +58,7 @@ export interface Directory extends AsyncDisposable {
   readonly audit: Audit;
 }
 
-/** Serves until it is disposed of. @throws {SetupError} E_USAGE when the port cannot be had, E_BAD_KEY_FILE, E_STORAGE. */
+/** Serves until it is disposed of. @throws {SetupError} E_RUNNING when the port is taken, E_USAGE when it cannot be had, E_BAD_KEY_FILE, E_STORAGE. */
 export async function startDirectory(options: DirectoryOptions): Promise<Directory> {
   const { suite, random, folder, store, log, clock = SYSTEM_CLOCK } = options;
   const primitives = { suite, random };
@@ -149,17 +150,10 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
   server.on("upgrade", (request, socket, head) => upgrade(request, socket, head, routes));
   server.on("clientError", (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
-    server.on("error", (cause: NodeJS.ErrnoException) => {
+    server.on("error", (cause) => {
       if (server.listening) return routes.log.error({ err: cause }, "server failed");
-      const fact = `Cannot listen on ${at.host}:${at.port} (${cause.code}).`;
       reject(
-        new SetupError("E_USAGE", fact, {
-          next:
-            cause.code === "EADDRINUSE"
-              ? "Choose another --listen HOST:PORT, or stop what has that port."
-              : "Give an address of this machine with --listen HOST:PORT, and a port that this user may use (above 1023).",
-          cause,
-        }),
+        listenError(`${at.host}:${at.port}`, cause, "Choose another --listen HOST:PORT, or stop what has that port."),
       );
     });
     server.listen({ port: at.port, host: at.host, backlog: BACKLOG }, resolve);

@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Logger } from "pino";
 import { concat, equalBytes, hex, utf8 } from "../keys/bytes.ts";
-import { assert, SetupError } from "../keys/errors.ts";
+import { assert } from "../keys/errors.ts";
+import { listenError } from "../keys/listen-error.ts";
 import { openFilesAtMost } from "../keys/open-files.ts";
 import type { KeyList } from "../protocol/key-list.ts";
 import { LEG_PREFIX, LEG_STATUS } from "../protocol/leg-hello.ts";
@@ -114,7 +115,7 @@ export class RendezvousServer implements AsyncDisposable {
 
   #listen({ host, port }: { readonly host: string; readonly port: number }): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#listener.once("error", (cause) => reject(listenError(`${host}:${port}`, cause)));
+      this.#listener.once("error", (cause) => reject(listenError(`${host}:${port}`, cause, WHEN_TAKEN)));
       this.#listener.listen({ host, port, backlog: BACKLOG }, resolve);
     });
   }
@@ -233,18 +234,7 @@ function summary({ fromClient, fromDevice }: SpliceReport): object {
   return { ...bytes, clientExcerpt: hex(fromClient.excerpt), deviceExcerpt: hex(fromDevice.excerpt) };
 }
 
-function listenError(where: string, cause: Error): SetupError {
-  const code = "code" in cause ? String(cause.code) : cause.message;
-  if (code === "EADDRINUSE") {
-    return new SetupError("E_RUNNING", `Something listens on ${where} already.`, {
-      next: "If it is a rendezvous, it goes on; else give this one another port: --listen, or --rendezvous of the sshnp-directory that runs it.",
-      cause,
-    });
-  }
-  return new SetupError("E_USAGE", `Cannot listen on ${where} (${code}).`, {
-    next: "Give an address of this machine with --listen, and a port that this user may use (above 1023).",
-    cause,
-  });
-}
+const WHEN_TAKEN =
+  "If it is a rendezvous, it goes on; else give this one another port: --listen, or --rendezvous of the sshnp-directory that runs it.";
 
 function ignore(): void {}

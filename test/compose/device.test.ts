@@ -35,10 +35,10 @@ describe.skipIf(ENGINE === undefined)("docker-compose.yml", { timeout: 5 * MINUT
   let device: Project;
   const env = { TO: "@device", TO_CRAM: "", DEVICE: "mygateway", FROM: "@client", SSHNP_DIRECTORY: "" };
   const keys = (...path: string[]): string => join(folder.path, ".keys", ...path);
-  const writeEnv = (): void =>
+  const writeEnv = (settings = env): void =>
     folder.write(
       ".env",
-      Object.entries(env)
+      Object.entries(settings)
         .map(([name, value]) => `${name}=${name === "SSHNP_DIRECTORY" ? `'${value}'` : value}\n`)
         .join(""),
     );
@@ -189,6 +189,19 @@ describe.skipIf(ENGINE === undefined)("docker-compose.yml", { timeout: 5 * MINUT
       await device.untilHealthy("sshnpd");
       expect(await device.inspect("activate", "{{.State.ExitCode}}")).toBe("0");
       expect(await laptop.mustExec("laptop", ...HOSTNAME)).toBe("mygateway");
+    },
+    5 * MINUTES,
+  );
+
+  test(
+    "with another DEVICE the daemon makes that one, and activate stands in nobody's way",
+    async () => {
+      writeEnv({ ...env, DEVICE: "othergateway" });
+      await device.must("up", "-d");
+      await device.untilHealthy("sshnpd");
+      expect(await device.inspect("activate", "{{.State.ExitCode}}")).toBe("0");
+      expect(readdirSync(keys())).toContain("@device.othergateway.npkeys");
+      writeEnv();
     },
     5 * MINUTES,
   );

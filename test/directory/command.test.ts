@@ -124,7 +124,7 @@ test("a port that is taken is told, and changes nothing", async () => {
     ["run", "--data", other, "--listen", `127.0.0.1:${port}`],
     options(),
   );
-  expect(taken).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("EADDRINUSE") });
+  expect(taken).toMatchObject({ code: 75, stdout: "", stderr: expect.stringContaining("[E_RUNNING]") });
 });
 
 test("what was acknowledged before a kill -9 is there afterwards", async () => {

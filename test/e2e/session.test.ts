@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
@@ -202,6 +202,14 @@ describe("when it goes wrong", () => {
 
   test("a command that itself ends with 255 is not taken for a refused key", async () => {
     expect(await stack.ssh("exit 255")).toMatchObject({ code: 255, stdout: "", stderr: "" });
+  });
+
+  test("Ctrl-C after the login is no refused key, however little the server has said", async () => {
+    const loggedIn = join(stack.client.home, "logged-in");
+    const told = ["-N", "-o", "PermitLocalCommand=yes", "-o", `LocalCommand=touch ${loggedIn}`];
+    const running = stack.client.start("sshnp", ...stack.words(), ...told);
+    await expect.poll(() => existsSync(loggedIn), { timeout: 20_000 }).toBe(true);
+    expect(await running.kill("SIGINT")).toMatchObject({ code: 255, stderr: expect.not.stringContaining("[E_") });
   });
 
   test("Ctrl-C while a device is waited for withdraws the request, and leaves nothing to come", async () => {
