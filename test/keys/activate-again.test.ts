@@ -1,4 +1,4 @@
-import { renameSync, writeFileSync } from "node:fs";
+import { copyFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AnswerFate, type AnswerRelay, startAnswerRelay } from "../support/answer-relay.ts";
@@ -64,6 +64,14 @@ describe("a name that is activated on this machine", () => {
       next: expect.stringContaining(`sshnpd -a ${name} -m @client -d other`),
     });
     expect(exit.code).toBe(78);
+    expect(machine.snapshot()).toEqual(before);
+  });
+
+  test("leaves another device that its daemon has begun to make to the daemon", async () => {
+    const begun = join(machine.keys, `${name}.begun.npkeys`);
+    copyFileSync(join(machine.keys, `${name}.gw.npkeys`), begun);
+    expect((await machine.activate(["-a", name, "-c", "", "-d", "begun"])).code).toBe(0);
+    rmSync(begun);
     expect(machine.snapshot()).toEqual(before);
   });
 
