@@ -12,10 +12,10 @@ import {
   rendezvousActivationProof,
 } from "../protocol/messages/activation.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
+import type { Verified } from "../protocol/statement-fields.ts";
 import {
   type RendezvousStatement,
   signRendezvousStatement,
-  type Verified,
   verifyRendezvousStatement,
 } from "../protocol/statements.ts";
 import { entriesLength, type TicketEntry } from "../protocol/ticket.ts";

@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { isExpired } from "../protocol/statements.ts";
+import { isExpired } from "../protocol/statement-fields.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { PeerError } from "../keys/errors.ts";
 import { equalBytes, utf8 } from "../keys/bytes.ts";

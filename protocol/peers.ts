@@ -5,14 +5,8 @@ import type { MemberName, Name, Role } from "../keys/names.ts";
 import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../keys/openssh.ts";
 import type { MemberPin, OwnerPin, PeerPins } from "../keys/peer.ts";
 import { type SignedText, signedTextFromJson, signedTextToJson } from "../keys/signed-text.ts";
-import {
-  type Binding,
-  isExpired,
-  type NameStatement,
-  type Verified,
-  verifyBinding,
-  verifyNameStatement,
-} from "./statements.ts";
+import { isExpired, type Verified } from "./statement-fields.ts";
+import { type Binding, type NameStatement, verifyBinding, verifyNameStatement } from "./statements.ts";
 
 /** What somebody, believed by nobody, says of a peer. */
 export interface PeerClaim {

@@ -11,7 +11,8 @@ import { SetupError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
-import { type Binding, type Verified, verifyBinding } from "../protocol/statements.ts";
+import type { Verified } from "../protocol/statement-fields.ts";
+import { type Binding, verifyBinding } from "../protocol/statements.ts";
 import { noClientKeys, severalClients } from "./refusal-texts.ts";
 
 /** Who asks for a session. */

@@ -23,13 +23,8 @@ import { type DirectoryAddress, parseDirectoryAddress } from "../protocol/direct
 import { encodeActivationStart } from "../protocol/messages/activation.ts";
 import { encodeSignedText } from "../protocol/messages/link.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
-import {
-  type Binding,
-  bindingSubject,
-  signFirstBinding,
-  type Verified,
-  verifyBinding,
-} from "../protocol/statements.ts";
+import type { Verified } from "../protocol/statement-fields.ts";
+import { type Binding, bindingSubject, signFirstBinding, verifyBinding } from "../protocol/statements.ts";
 
 /** The device that a daemon is. */
 export interface OwnMember {

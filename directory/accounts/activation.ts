@@ -7,14 +7,8 @@ import type { X25519PublicKey } from "../../keys/x25519.ts";
 import { FRESHNESS_MS } from "../../protocol/limits.ts";
 import { ACTIVATION_NAMESPACE, type Activation, activationProof } from "../../protocol/messages/activation.ts";
 import type { RefusalCode } from "../../protocol/refusal-codes.ts";
-import {
-  type Binding,
-  isExpired,
-  type NameStatement,
-  type Verified,
-  verifyBinding,
-  verifyNameStatement,
-} from "../../protocol/statements.ts";
+import { isExpired, type Verified } from "../../protocol/statement-fields.ts";
+import { type Binding, type NameStatement, verifyBinding, verifyNameStatement } from "../../protocol/statements.ts";
 import type { BindingRecord, NameRecord } from "../store.ts";
 
 /** An activation whose statements and owner signature hold. Whether the secret does, {@link decideActivation} says. */

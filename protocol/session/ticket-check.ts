@@ -4,7 +4,8 @@ import type { Ed25519PublicKey } from "../../keys/ed25519.ts";
 import { SecurityError } from "../../keys/errors.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import type { VerifiedKeyList } from "../key-list.ts";
-import { isExpired, verifyRendezvousStatement } from "../statements.ts";
+import { isExpired } from "../statement-fields.ts";
+import { verifyRendezvousStatement } from "../statements.ts";
 import { type Ticket, verifyTicket } from "../ticket.ts";
 
 /**
