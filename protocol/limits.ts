@@ -6,6 +6,12 @@ export const KEM_CIPHERTEXT_BYTES = 1088; // ML-KEM-768, FIPS 203 table 3
 // Statements and key list
 export const STATEMENT_BYTES = 8 * 1024; // text of one statement; a policy of a few hundred lines fits
 export const SIGNATURE_BYTES = 1024; // an SSHSIG blob; Ed25519 needs 166, FIDO keys below 400
+export const OWNER_CHAIN = 8; // statements of one name that travel together; who has missed more rotations compares fingerprints
+export const POLICY_BYTES = 7 * 1024; // YAML of a policy; with its line ends escaped it still has to fit in a statement
+export const REVOCATION_REASON_BYTES = 256; // a line for people
+export const DELEGATION_USES = 1_000_000; // members that one fleet token may make
+export const CHECKPOINT_BYTES = 4 * 1024; // a signed note with the cosignatures of a dozen witnesses
+export const LOG_PROOF_BYTES = 24 * 1024; // all proofs of one message; with 2^32 leaves and 2^32 subjects seven of them take 9 KB
 export const KEY_LIST_BYTES = 4 * 1024; // text of a directory key list
 export const MAX_RENDEZVOUS_ADDRESSES = 4; // of one rendezvous: TCP and WebSocket, IPv4 and IPv6
 
@@ -84,6 +90,7 @@ export const SESSION_CACHE = 4096; // answers a device remembers, by session id
 export const SESSION_CACHE_SHARE = 1024; // of these, for one client name
 
 // Links
+export const LINK_NAMES_AT_ONCE = 8; // of them, in one message, so that it fits
 export const LINK_NAMES = 64; // names whose owners a device asks for at once
 
 // Device
