@@ -18,7 +18,7 @@ import { type Ed25519PrivateKey, Ed25519PublicKey } from "../keys/ed25519.ts";
 import { PeerError, SecurityError } from "../keys/errors.ts";
 import { isMember, isName, type MemberName, type Name, type Role } from "../keys/names.ts";
 import { parsePublicKeyLine } from "../keys/openssh.ts";
-import type { SignedText } from "../keys/signed-text.ts";
+import type { SignedText, TextToSign } from "../keys/signed-text.ts";
 import { signSshsig, verifySshsig } from "../keys/sshsig.ts";
 import { X25519PublicKey } from "../keys/x25519.ts";
 import { parseCanonicalJson } from "./canonical-json.ts";
@@ -113,33 +113,41 @@ export function verifyRendezvousStatement(
   return { statement: { ...fields, rendezvous, ...publicKeys(x25519, ed25519) }, hash, signed };
 }
 
-/** The first statement of a name: its owner key, signed by itself. `issued` in ms. */
+/** The first statement of a name: its owner key, which is to sign it. `issued` in ms. */
+export function firstNameStatement(
+  random: RandomBytes,
+  { name, owner, issued }: { readonly name: Name; readonly owner: string; readonly issued: number },
+): TextToSign {
+  const opening = opener("name", name, { seq: 1, prev: null, issued, expires: null }, random);
+  return toSign("name", { ...opening, owner });
+}
+
+/** The same, signed. */
 export function signFirstNameStatement(
   suite: CipherSuite,
   random: RandomBytes,
   ownerKey: Ed25519PrivateKey,
   statement: { readonly name: Name; readonly owner: string; readonly issued: number },
 ): SignedText {
-  const opening = opener(
-    "name",
-    statement.name,
-    { seq: 1, prev: null, issued: statement.issued, expires: null },
-    random,
-  );
-  return sign(suite, "name", ownerKey, { ...opening, owner: statement.owner });
+  return sign(suite, ownerKey, firstNameStatement(random, statement));
 }
 
-/** A member's first binding. `issued` and `expires` in ms. */
+/** A member's first binding, which the owner key is to sign. `issued` and `expires` in ms. */
+export function firstBinding(random: RandomBytes, binding: Omit<Binding, "seq" | "prev">): TextToSign {
+  const subject = bindingSubject(binding);
+  const opening = opener("binding", subject, { ...binding, seq: 1, prev: null }, random);
+  const { role, x25519, ed25519 } = binding;
+  return toSign("binding", { ...opening, role, x25519: x25519.toJSON(), ed25519: ed25519.toJSON() });
+}
+
+/** The same, signed. */
 export function signFirstBinding(
   suite: CipherSuite,
   random: RandomBytes,
   ownerKey: Ed25519PrivateKey,
   binding: Omit<Binding, "seq" | "prev">,
 ): SignedText {
-  const subject = bindingSubject(binding);
-  const opening = opener("binding", subject, { ...binding, seq: 1, prev: null }, random);
-  const { role, x25519, ed25519 } = binding;
-  return sign(suite, "binding", ownerKey, { ...opening, role, x25519: x25519.toJSON(), ed25519: ed25519.toJSON() });
+  return sign(suite, ownerKey, firstBinding(random, binding));
 }
 
 /** A rendezvous statement; `prev` and `seq` continue those of the one it replaces. */
@@ -151,12 +159,8 @@ export function signRendezvousStatement(
 ): SignedText {
   const opening = opener("rendezvous", `${RENDEZVOUS_PREFIX}${statement.rendezvous}`, statement, random);
   const { x25519, ed25519, addresses } = statement;
-  return sign(suite, "rendezvous", rootKey, {
-    ...opening,
-    x25519: x25519.toJSON(),
-    ed25519: ed25519.toJSON(),
-    addresses,
-  });
+  const fields = { x25519: x25519.toJSON(), ed25519: ed25519.toJSON(), addresses };
+  return sign(suite, rootKey, toSign("rendezvous", { ...opening, ...fields }));
 }
 
 /** `@acme/MEMBER` */
@@ -241,9 +245,12 @@ function opener(kind: StatementKind, subject: string, fields: StatementFields, r
   return { v: 1, kind, subject, seq, prev, salt: hex(random(16)), issued, expires };
 }
 
-function sign(suite: CipherSuite, kind: StatementKind, key: Ed25519PrivateKey, statement: object): SignedText {
-  const text = JSON.stringify(statement);
-  return { text, signature: signSshsig(suite, key, namespaceOf(kind), utf8(text)) };
+function toSign(kind: StatementKind, statement: object): TextToSign {
+  return { namespace: namespaceOf(kind), text: JSON.stringify(statement) };
+}
+
+function sign(suite: CipherSuite, key: Ed25519PrivateKey, { namespace, text }: TextToSign): SignedText {
+  return { text, signature: signSshsig(suite, key, namespace, utf8(text)) };
 }
 
 function verifySignature(suite: CipherSuite, kind: StatementKind, signed: SignedText) {
