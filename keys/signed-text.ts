@@ -1,6 +1,12 @@
 import * as v from "valibot";
 import { armor, dearmor } from "./sshsig.ts";
 
+/** A text that is still to be signed, and the SSHSIG namespace that says as what. */
+export interface TextToSign {
+  readonly text: string;
+  readonly namespace: string;
+}
+
 /** A text and its signature. That they belong together is not known until somebody verifies it. */
 export interface SignedText {
   /** Kept verbatim, for the signature is over these bytes. */

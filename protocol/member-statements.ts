@@ -16,7 +16,13 @@ import { ed25519Line } from "../keys/openssh.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import { OWNER_CHAIN } from "./limits.ts";
 import type { OwnerChain } from "./owner-chain.ts";
-import { type Delegation, delegationSubject, isOfPattern, verifyDelegation, verifyRevocation } from "./owner-statements.ts";
+import {
+  type Delegation,
+  delegationSubject,
+  isOfPattern,
+  verifyDelegation,
+  verifyRevocation,
+} from "./owner-statements.ts";
 import { readSignedText, writeSignedText } from "./signed-text-wire.ts";
 import { kindOf, type Verified } from "./statement-fields.ts";
 import { type Binding, bindingSubject, verifyBinding } from "./statements.ts";

@@ -11,7 +11,7 @@ import { hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SecurityError } from "../keys/errors.ts";
 import { isName, type Name } from "../keys/names.ts";
-import type { SignedText } from "../keys/signed-text.ts";
+import type { SignedText, TextToSign } from "../keys/signed-text.ts";
 import { parseCanonicalJson } from "./canonical-json.ts";
 import {
   kindOf,
@@ -19,7 +19,6 @@ import {
   publicKeyLine,
   type StatementFields,
   statementText,
-  type UnsignedStatement,
   type Verified,
   verifySignature,
 } from "./statement-fields.ts";
@@ -55,7 +54,7 @@ export function verifyRotation(
 }
 
 /** A rotation, to be signed by the owner key until now. */
-export function rotationText(random: RandomBytes, rotation: Rotation): UnsignedStatement {
+export function rotationText(random: RandomBytes, rotation: Rotation): TextToSign {
   return statementText("rotation", rotation.name, rotation, random, { owner: rotation.owner });
 }
 

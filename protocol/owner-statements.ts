@@ -15,7 +15,7 @@ import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { Ed25519PublicKey } from "../keys/ed25519.ts";
 import { SecurityError } from "../keys/errors.ts";
 import { isMember, isName, type MemberName, type Name, type Role } from "../keys/names.ts";
-import type { SignedText } from "../keys/signed-text.ts";
+import type { SignedText, TextToSign } from "../keys/signed-text.ts";
 import { parseCanonicalJson } from "./canonical-json.ts";
 import { DELEGATION_USES, POLICY_BYTES, REVOCATION_REASON_BYTES } from "./limits.ts";
 import {
@@ -25,7 +25,6 @@ import {
   type StatementFields,
   type StatementKind,
   statementText,
-  type UnsignedStatement,
   type Verified,
   verifySignature,
 } from "./statement-fields.ts";
@@ -90,17 +89,17 @@ export function verifyPolicyStatement(
   return { statement: { ...rest, name: subject.slice(0, -POLICY_SUFFIX.length) as Name }, hash, signed };
 }
 
-export function revocationText(random: RandomBytes, revocation: Revocation): UnsignedStatement {
+export function revocationText(random: RandomBytes, revocation: Revocation): TextToSign {
   return statementText("revocation", revocation.subject, revocation, random, { reason: revocation.reason });
 }
 
-export function delegationText(random: RandomBytes, delegation: Delegation): UnsignedStatement {
+export function delegationText(random: RandomBytes, delegation: Delegation): TextToSign {
   const { key, role, pattern, uses } = delegation;
   const rest = { key: key.toJSON(), role, pattern, uses };
   return statementText("delegation", delegationSubject(delegation), delegation, random, rest);
 }
 
-export function policyText(random: RandomBytes, statement: PolicyStatement): UnsignedStatement {
+export function policyText(random: RandomBytes, statement: PolicyStatement): TextToSign {
   return statementText("policy", policySubject(statement.name), statement, random, { policy: statement.policy });
 }
 

@@ -110,7 +110,13 @@ export function judgeOwner(
     accepted: [],
   };
   const judged = (owner: OwnerPin, rotatedFrom?: Fingerprint): JudgedOwner => {
-    return { ownerFingerprint, firstContact: owner.origin === "first contact" && known === undefined, rotatedFrom, owner, chain };
+    return {
+      ownerFingerprint,
+      firstContact: owner.origin === "first contact" && known === undefined,
+      rotatedFrom,
+      owner,
+      chain,
+    };
   };
   const rotated = (from: string): JudgedOwner => judged({ ...fresh, origin: "rotation" }, fingerprintOf(suite, from));
   const pinned = known?.owner === chain.owner ? { ...known, statement: fresh.statement } : undefined;

@@ -15,7 +15,7 @@ import { type Ed25519PrivateKey, Ed25519PublicKey } from "../keys/ed25519.ts";
 import { PeerError } from "../keys/errors.ts";
 import { isMember, isName } from "../keys/names.ts";
 import { parsePublicKeyLine } from "../keys/openssh.ts";
-import type { SignedText } from "../keys/signed-text.ts";
+import type { SignedText, TextToSign } from "../keys/signed-text.ts";
 import { signSshsig, verifySshsig } from "../keys/sshsig.ts";
 import { X25519PublicKey } from "../keys/x25519.ts";
 import { STATEMENT_BYTES } from "./limits.ts";
@@ -54,12 +54,6 @@ export interface Verified<Statement> {
   readonly signed: SignedText;
 }
 
-/** A statement that is still to be signed. */
-export interface UnsignedStatement {
-  readonly kind: StatementKind;
-  readonly text: string;
-}
-
 /** What the statement after `before` on the same subject begins with. */
 export function after(before: Verified<StatementFields> | undefined): Succession {
   return before === undefined ? { seq: 1, prev: null } : { seq: before.statement.seq + 1, prev: hex(before.hash) };
@@ -77,9 +71,8 @@ export function namespaceOf(kind: StatementKind): string {
 }
 
 /** Signs with a key that is at hand. */
-export function signStatement(suite: CipherSuite, key: Ed25519PrivateKey, unsigned: UnsignedStatement): SignedText {
-  const { kind, text } = unsigned;
-  return { text, signature: signSshsig(suite, key, namespaceOf(kind), utf8(text)) };
+export function signText(suite: CipherSuite, key: Ed25519PrivateKey, { text, namespace }: TextToSign): SignedText {
+  return { text, signature: signSshsig(suite, key, namespace, utf8(text)) };
 }
 
 /** The text of a statement: the common fields, a new salt, then those of its kind. */
@@ -89,10 +82,13 @@ export function statementText(
   fields: StatementFields,
   random: RandomBytes,
   rest: object,
-): UnsignedStatement {
+): TextToSign {
   const { seq, prev, issued, expires } = fields;
   const salt = hex(random(16));
-  return { kind, text: JSON.stringify({ v: 1, kind, subject, seq, prev, salt, issued, expires, ...rest }) };
+  return {
+    namespace: namespaceOf(kind),
+    text: JSON.stringify({ v: 1, kind, subject, seq, prev, salt, issued, expires, ...rest }),
+  };
 }
 
 /** Who signed, as an OpenSSH public key line. @throws {SecurityError} E_STATEMENT; {PeerError} E_PROTOCOL when it is too long. */

@@ -12,7 +12,7 @@ import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { Ed25519PrivateKey, Ed25519PublicKey } from "../keys/ed25519.ts";
 import { SecurityError } from "../keys/errors.ts";
 import { isName, type MemberName, type Name, type Role } from "../keys/names.ts";
-import type { SignedText } from "../keys/signed-text.ts";
+import type { SignedText, TextToSign } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
 import { parseCanonicalJson } from "./canonical-json.ts";
 import { MAX_RENDEZVOUS_ADDRESSES } from "./limits.ts";
@@ -23,10 +23,9 @@ import {
   openingEntries,
   publicKeyLine,
   publicKeys,
-  signStatement,
+  signText,
   type StatementFields,
   statementText,
-  type UnsignedStatement,
   type Verified,
   verifySignature,
 } from "./statement-fields.ts";
@@ -107,14 +106,14 @@ export function signFirstNameStatement(
   ownerKey: Ed25519PrivateKey,
   statement: { readonly name: Name; readonly owner: string; readonly issued: number },
 ): SignedText {
-  return signStatement(suite, ownerKey, firstNameStatement(random, statement));
+  return signText(suite, ownerKey, firstNameStatement(random, statement));
 }
 
 /** The same, to be signed by the owner key that it names. */
 export function firstNameStatement(
   random: RandomBytes,
   { name, owner, issued }: { readonly name: Name; readonly owner: string; readonly issued: number },
-): UnsignedStatement {
+): TextToSign {
   return statementText("name", name, { seq: 1, prev: null, issued, expires: null }, random, { owner });
 }
 
@@ -125,11 +124,16 @@ export function signFirstBinding(
   ownerKey: Ed25519PrivateKey,
   binding: Omit<Binding, "seq" | "prev">,
 ): SignedText {
-  return signStatement(suite, ownerKey, bindingText(random, { ...binding, seq: 1, prev: null }));
+  return signText(suite, ownerKey, firstBinding(random, binding));
+}
+
+/** The same, still to be signed. */
+export function firstBinding(random: RandomBytes, binding: Omit<Binding, "seq" | "prev">): TextToSign {
+  return bindingText(random, { ...binding, seq: 1, prev: null });
 }
 
 /** A binding, to be signed by the name's owner; or by a delegation of his, which may make first ones. */
-export function bindingText(random: RandomBytes, binding: Binding): UnsignedStatement {
+export function bindingText(random: RandomBytes, binding: Binding): TextToSign {
   const { role, x25519, ed25519 } = binding;
   const rest = { role, x25519: x25519.toJSON(), ed25519: ed25519.toJSON() };
   return statementText("binding", bindingSubject(binding), binding, random, rest);
@@ -145,7 +149,7 @@ export function signRendezvousStatement(
   const { x25519, ed25519, addresses } = statement;
   const rest = { x25519: x25519.toJSON(), ed25519: ed25519.toJSON(), addresses };
   const subject = rendezvousSubject(statement.rendezvous);
-  return signStatement(suite, rootKey, statementText("rendezvous", subject, statement, random, rest));
+  return signText(suite, rootKey, statementText("rendezvous", subject, statement, random, rest));
 }
 
 /** `@acme/MEMBER` */

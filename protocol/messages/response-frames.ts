@@ -30,7 +30,12 @@ export type Frame =
   | { readonly type: "welcome"; readonly time: number; readonly nonce: Uint8Array; readonly keyListSeq: number }
   | { readonly type: "keepAlive" }
   | { readonly type: "refused"; readonly code: RefusalCode; readonly detail: number }
-  | { readonly type: "ticket"; readonly ticket: Uint8Array; readonly rendezvous: readonly SignedText[]; readonly proof: Uint8Array }
+  | {
+      readonly type: "ticket";
+      readonly ticket: Uint8Array;
+      readonly rendezvous: readonly SignedText[];
+      readonly proof: Uint8Array;
+    }
   | { readonly type: "waiting"; readonly lastSeen: number }
   | { readonly type: "answer"; readonly message2: Uint8Array }
   | { readonly type: "deviceCode"; readonly code: RefusalCode; readonly labels: string }
