@@ -27,7 +27,6 @@ export const LINK = {
   own: 37,
   /** A client that the device watches: its newest statements. */
   changed: 38,
-  changed: 38,
 } as const;
 
 /** Type bytes of the frames of a response. */
