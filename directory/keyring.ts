@@ -1,3 +1,4 @@
+import { hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { Ed25519PrivateKey } from "../keys/ed25519.ts";
 import { type Fingerprint, fingerprint, ed25519Line, parsePublicKeyLine } from "../keys/openssh.ts";
@@ -81,6 +82,11 @@ export class Keyring {
     return current?.ed25519 ?? unreachable();
   }
 
+  /** The key that signs the log's checkpoints, and what the log calls itself. */
+  get log(): { readonly privateKey: Ed25519PrivateKey; readonly origin: string } {
+    return { privateKey: this.#keys.log, origin: originOf(this.#primitives.suite, this.#keys) };
+  }
+
   get keyList(): SignedText {
     return this.#list.signed;
   }
@@ -106,6 +112,12 @@ export class Keyring {
 
 function rootFingerprint(suite: CipherSuite, { root }: DirectoryKeys): Fingerprint {
   return fingerprint(suite, parsePublicKeyLine(ed25519Line(root.publicKey)).blob);
+}
+
+/** What the log calls itself: C2SP allows no plus there, which base64 has. */
+function originOf(suite: CipherSuite, { root }: DirectoryKeys): string {
+  const { blob } = parsePublicKeyLine(ed25519Line(root.publicKey));
+  return `sshnp-directory/${hex(suite.sha256(blob))}`;
 }
 
 /** The list as it is while it is of these keys and not halfway through its life, else a new one. */
@@ -136,7 +148,7 @@ async function newList(
     issued: now,
     expires: now + KEY_LIST_MS,
     ...publicKeys(keys, now),
-    origin: `sshnp-directory/${rootFingerprint(primitives.suite, keys)}`,
+    origin: originOf(primitives.suite, keys),
   };
   const signed = signKeyList(primitives.suite, keys.root, list);
   await store.putKeyList(signed);

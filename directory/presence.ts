@@ -1,5 +1,6 @@
 import type { MemberName, Name } from "../keys/names.ts";
 import { TAKEOVERS_PER_MINUTE } from "../protocol/limits.ts";
+import type { Notify } from "../protocol/messages/session-request.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 
 export interface Party {
@@ -7,10 +8,13 @@ export interface Party {
   readonly member: MemberName;
 }
 
+/** A Notify that still lacks its log proof. */
+export type UnprovedNotify = Omit<Notify, "prologue" | "proof">;
+
 /** A device's living link, as the rest of the directory sees it. */
 export interface PresentDevice {
-  /** Seals and sends a Notify. */
-  notify(body: Uint8Array): void;
+  /** Seals and sends a Notify, with a log proof of `subjects` from what this device has seen. */
+  notify(notify: UnprovedNotify, subjects: readonly string[]): void;
   /** Tells it that a newer link took its place, and closes. */
   replace(): void;
 }

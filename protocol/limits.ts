@@ -10,7 +10,6 @@ export const OWNER_CHAIN = 8; // statements of one name that travel together; wh
 export const POLICY_BYTES = 7 * 1024; // YAML of a policy; with its line ends escaped it still has to fit in a statement
 export const REVOCATION_REASON_BYTES = 256; // a line for people
 export const DELEGATION_USES = 1_000_000; // members that one fleet token may make
-export const CHECKPOINT_BYTES = 4 * 1024; // a signed note with the cosignatures of a dozen witnesses
 export const LOG_PROOF_BYTES = 24 * 1024; // all proofs of one message; with 2^32 leaves and 2^32 subjects seven of them take 9 KB
 export const KEY_LIST_BYTES = 4 * 1024; // text of a directory key list
 export const MAX_RENDEZVOUS_ADDRESSES = 4; // of one rendezvous: TCP and WebSocket, IPv4 and IPv6
@@ -21,7 +20,6 @@ export const NOTE_SIGNATURES = 16; // signature lines of a note; C2SP signed-not
 export const TREE_PROOF_HASHES = 63; // of one proof of the tree; 2^53 leaves need 53, a proof of consistency one more
 export const MAP_DEPTH = 256; // bits of a key
 export const LOG_PROOF_SUBJECTS = 16; // of one proof bundle; a connect needs 6
-export const LOG_PROOF_BYTES = 24 * 1024; // a whole proof bundle; 6 subjects among a million take 6 KB
 
 // Sealed messages and their answers
 export const SEALED_MESSAGE_BYTES = 60 * 1024; // below the smallest common limit of a transport (64 KiB frames)

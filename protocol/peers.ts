@@ -3,10 +3,10 @@ import { SecurityError } from "../keys/errors.ts";
 import type { MemberName, Name, Role } from "../keys/names.ts";
 import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../keys/openssh.ts";
 import type { MemberPin, OwnerPin, PeerPins } from "../keys/peer.ts";
-import { type SignedText, type SignedTextJson, signedTextToJson } from "../keys/signed-text.ts";
+import { type SignedText, signedTextToJson } from "../keys/signed-text.ts";
 import { type MemberStatements, newestOf, verifyMemberStatements } from "./member-statements.ts";
 import { type OwnerChain, verifyOwnerChain } from "./owner-chain.ts";
-import { isExpired, type Verified } from "./statement-fields.ts";
+import { isExpired, seqOf, type Verified } from "./statement-fields.ts";
 import type { Binding } from "./statements.ts";
 
 /** What somebody, believed by nobody, says of a peer. */
@@ -163,11 +163,6 @@ function refuseOlderBinding({ statement, signed }: Verified<Binding>, pin: Membe
     `An older or second binding (number ${statement.seq}) of ${pin.member} was given; number ${seen} was seen before.`,
     { next: OLD_STATEMENTS },
   );
-}
-
-/** Of a statement that was verified before it was kept. */
-function seqOf({ text }: SignedTextJson): number {
-  return Number(/^\{"v":1,"kind":"[a-z]+","subject":"[^"]+","seq":([0-9]+),/.exec(text)?.[1] ?? 0);
 }
 
 const OLD_STATEMENTS = "Do not go on: whoever runs the directory gives out statements that its owner has replaced.";

@@ -12,7 +12,7 @@
  */
 import { ByteReader, ByteWriter, utf8Text } from "../../keys/bytes.ts";
 import { PeerError } from "../../keys/errors.ts";
-import { CHECKPOINT_BYTES, HOST_KEYS, REASON_BYTES, SSH_KEY_BYTES } from "../limits.ts";
+import { NOTE_BYTES, HOST_KEYS, REASON_BYTES, SSH_KEY_BYTES } from "../limits.ts";
 import { parseRefusalCode, REFUSAL_NUMBERS, type RefusalCode } from "../refusal-codes.ts";
 
 /** What the device should do with the SSH public key of a request. */
@@ -130,7 +130,7 @@ export function parseAnswerPayload(bytes: Uint8Array): AnswerPayload {
 /** What it says is judged by whoever compares it. */
 function readCheckpoint(reader: ByteReader): string {
   const checkpoint = reader.bytes16();
-  if (checkpoint.length > CHECKPOINT_BYTES) throw new PeerError("E_PROTOCOL", "a checkpoint is too long");
+  if (checkpoint.length > NOTE_BYTES) throw new PeerError("E_PROTOCOL", "a checkpoint is too long");
   return utf8Text(checkpoint);
 }
 
