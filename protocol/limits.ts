@@ -9,6 +9,14 @@ export const SIGNATURE_BYTES = 1024; // an SSHSIG blob; Ed25519 needs 166, FIDO 
 export const KEY_LIST_BYTES = 4 * 1024; // text of a directory key list
 export const MAX_RENDEZVOUS_ADDRESSES = 4; // of one rendezvous: TCP and WebSocket, IPv4 and IPv6
 
+// Log
+export const NOTE_BYTES = 4 * 1024; // a checkpoint with its signatures; NOTE_SIGNATURES cosignatures under names of 100 B fit
+export const NOTE_SIGNATURES = 16; // signature lines of a note; C2SP signed-note demands that so many are taken
+export const TREE_PROOF_HASHES = 63; // of one proof of the tree; 2^53 leaves need 53, a proof of consistency one more
+export const MAP_DEPTH = 256; // bits of a key
+export const LOG_PROOF_SUBJECTS = 16; // of one proof bundle; a connect needs 6
+export const LOG_PROOF_BYTES = 24 * 1024; // a whole proof bundle; 6 subjects among a million take 6 KB
+
 // Sealed messages and their answers
 export const SEALED_MESSAGE_BYTES = 60 * 1024; // below the smallest common limit of a transport (64 KiB frames)
 export const FRESHNESS_MS = 60_000; // how far a sender's clock may be off before it is answered with a nonce
