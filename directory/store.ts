@@ -74,6 +74,11 @@ export class Store implements AsyncDisposable {
     return new Store(await Database.open(path));
   }
 
+  /** Where it lies, for those who keep tables of their own beside its. */
+  get database(): Database {
+    return this.#database;
+  }
+
   async close(): Promise<void> {
     await this.#turn.catch(() => {});
     await this.#database.close();

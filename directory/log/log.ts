@@ -1,27 +1,22 @@
 import { equalBytes } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
-import type { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { assert, SecurityError, SetupError, UnavailableError } from "../../keys/errors.ts";
-import { LOG_MAP_PROOFS_KEPT, LOG_TREE_PROOFS_KEPT } from "../../protocol/limits.ts";
-import { type Checkpoint, openCheckpoint, type SignedCheckpoint, signCheckpoint } from "../../protocol/log/checkpoint.ts";
+import { LOG_TREE_PROOFS_KEPT } from "../../protocol/limits.ts";
+import { type Checkpoint, openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
 import { withCosignatures } from "../../protocol/log/cosignature.ts";
-import { encodeLeaf, type Leaf } from "../../protocol/log/leaf.ts";
+import { encodeLeaf } from "../../protocol/log/leaf.ts";
 import { EMPTY, type MapProof, subjectKey } from "../../protocol/log/map.ts";
 import type { LogProof } from "../../protocol/log/proof.ts";
-import { Frontier, leafHash, type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";
+import { Frontier, type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";
 import type { Operation } from "../database.ts";
 import { RecentValues } from "./recent-values.ts";
-import { damaged, type LogDatabase, LogRows, putCheckpoint, putLeaf, putMapNode, putNode } from "./rows.ts";
-import { type LogState, readState } from "./state.ts";
+import { damaged, type LogDatabase, LogRows, putCheckpoint, putMapNode } from "./rows.ts";
+import { grow, type LogIdentity, type LogState, readState } from "./state.ts";
 import { loadMap } from "./stored-map.ts";
 
-export interface LogOptions {
-  readonly suite: CipherSuite;
+export interface LogOptions extends LogIdentity {
   /** Where its rows are ({@link LogRows}), beside those of others. */
   readonly database: LogDatabase;
-  /** The log key: it signs every checkpoint. */
-  readonly privateKey: Ed25519PrivateKey;
-  readonly origin: string;
   /** Told of each checkpoint that follows another, once it is on disk. */
   readonly grown?: (checkpoint: SignedCheckpoint) => void;
 }
@@ -61,19 +56,17 @@ export class Log {
   static async open(options: LogOptions): Promise<Log> {
     const { suite, database } = options;
     const rows = new LogRows(suite, database);
-    try {
-      const known = await readState(options, rows);
-      if (known !== undefined) return new Log(options, rows, known);
-      const { state, operations } = grow(options, Frontier.EMPTY, [], EMPTY);
-      await database.write("acknowledged", operations);
-      return new Log(options, rows, state);
-    } catch (cause) {
-      if (!(cause instanceof UnavailableError)) throw cause;
-      throw new SetupError("E_STORAGE", cause.message, {
-        next: "Restore the data folder from a backup. The log is never begun anew over what is there.",
-        cause,
-      });
-    }
+    const known = await settingUp(
+      () => readState(options, rows),
+      "Restore the data folder from a backup. The log is never begun anew over what is there.",
+    );
+    if (known !== undefined) return new Log(options, rows, known);
+    const { state, operations } = grow(options, Frontier.EMPTY, [], EMPTY);
+    await settingUp(
+      () => database.write("acknowledged", operations),
+      "Check the free space and whether the disk is writable, then run this again.",
+    );
+    return new Log(options, rows, state);
   }
 
   /** The newest one, with the cosignatures that are known. */
@@ -174,7 +167,8 @@ export class Log {
       const keys = changes.map(({ key }) => key);
       return (await loadMap(this.#suite, this.#rows, headsRoot, keys)).update(changes);
     });
-    const next = grow(this.#options, frontier, entries, root);
+    const hashes = entries.map(({ hash }) => hash);
+    const next = grow(this.#options, frontier, hashes, root);
     const mapRows = Array.from(rows, ([path, node]) => putMapNode(path, node));
     try {
       await database.write("acknowledged", [...operations, ...next.operations, ...mapRows]);
@@ -252,29 +246,13 @@ export class Log {
   }
 }
 
-/** The log with these statements, and a heads leaf after them, as its next state; and the rows that this takes. */
-function grow(
-  { suite, privateKey, origin }: LogOptions,
-  before: Frontier,
-  entries: readonly LogEntry[],
-  headsRoot: Uint8Array,
-): { readonly state: LogState; readonly operations: Operation[] } {
-  const statements = entries.map(({ hash }): Leaf => ({ type: "statement", hash }));
-  const operations: Operation[] = [];
-  let frontier = before;
-  for (const leaf of [...statements, { type: "heads", hash: headsRoot } as const]) {
-    operations.push(putLeaf(frontier.size, leaf));
-    const grown = frontier.append(suite, leafHash(suite, encodeLeaf(leaf)));
-    operations.push(...grown.nodes.flatMap((node) => putNode(node)));
-    frontier = grown.frontier;
+/** What the log cannot do without at its start. @throws {SetupError} E_STORAGE. */
+async function settingUp<T>(action: () => Promise<T>, next: string): Promise<T> {
+  try {
+    return await action();
+  } catch (cause) {
+    throw cause instanceof UnavailableError ? new SetupError("E_STORAGE", cause.message, { next, cause }) : cause;
   }
-  const checkpoint = { origin, size: frontier.size, root: frontier.root(suite) };
-  const text = signCheckpoint(suite, privateKey, checkpoint);
-  operations.push(putCheckpoint("checkpoint", text));
-  return {
-    state: { frontier, headsRoot, checkpoint: { ...checkpoint, text }, mapProofs: new RecentValues(LOG_MAP_PROOFS_KEPT) },
-    operations,
-  };
 }
 
 /** With nobody else at work, rows of the map that do not fit are damaged. */

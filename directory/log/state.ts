@@ -3,12 +3,13 @@ import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import type { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { PeerError, SecurityError } from "../../keys/errors.ts";
 import { LOG_MAP_PROOFS_KEPT } from "../../protocol/limits.ts";
-import { openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
-import { encodeLeaf } from "../../protocol/log/leaf.ts";
+import { openCheckpoint, type SignedCheckpoint, signCheckpoint } from "../../protocol/log/checkpoint.ts";
+import { encodeLeaf, type Leaf } from "../../protocol/log/leaf.ts";
 import { EMPTY, type MapProof } from "../../protocol/log/map.ts";
 import { Frontier, leafHash, planInclusion, verifyInclusion } from "../../protocol/log/tree.ts";
+import type { Operation } from "../database.ts";
 import { RecentValues } from "./recent-values.ts";
-import { damaged, type LogRows } from "./rows.ts";
+import { damaged, type LogRows, putCheckpoint, putLeaf, putNode } from "./rows.ts";
 import { loadMap } from "./stored-map.ts";
 
 /** The log at one checkpoint. */
@@ -23,6 +24,7 @@ export interface LogState {
 
 export interface LogIdentity {
   readonly suite: CipherSuite;
+  /** The log key, which signs every checkpoint. */
   readonly privateKey: Ed25519PrivateKey;
   readonly origin: string;
 }
@@ -63,8 +65,41 @@ export async function readState(identity: LogIdentity, rows: LogRows): Promise<L
   };
 }
 
+/** The log with these statements, and a heads leaf after them, as its next state; and the rows that this takes. */
+export function grow(
+  { suite, privateKey, origin }: LogIdentity,
+  before: Frontier,
+  hashes: readonly Uint8Array[],
+  headsRoot: Uint8Array,
+): { readonly state: LogState; readonly operations: Operation[] } {
+  const statements = hashes.map((hash): Leaf => ({ type: "statement", hash }));
+  const operations: Operation[] = [];
+  let frontier = before;
+  for (const leaf of [...statements, { type: "heads", hash: headsRoot } as const]) {
+    operations.push(putLeaf(frontier.size, leaf));
+    const grown = frontier.append(suite, leafHash(suite, encodeLeaf(leaf)));
+    operations.push(...grown.nodes.flatMap((node) => putNode(node)));
+    frontier = grown.frontier;
+  }
+  const checkpoint = { origin, size: frontier.size, root: frontier.root(suite) };
+  const text = signCheckpoint(suite, privateKey, checkpoint);
+  operations.push(putCheckpoint("checkpoint", text));
+  return {
+    state: {
+      frontier,
+      headsRoot,
+      checkpoint: { ...checkpoint, text },
+      mapProofs: new RecentValues(LOG_MAP_PROOFS_KEPT),
+    },
+    operations,
+  };
+}
+
 /** A checkpoint of this log, or why it is none. */
-function open({ suite, privateKey, origin }: LogIdentity, text: string): SignedCheckpoint | { readonly error: unknown } {
+function open(
+  { suite, privateKey, origin }: LogIdentity,
+  text: string,
+): SignedCheckpoint | { readonly error: unknown } {
   try {
     return openCheckpoint(suite, text, { origin, publicKey: privateKey.publicKey });
   } catch (error) {
