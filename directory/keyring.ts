@@ -1,4 +1,3 @@
-import { hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { Ed25519PrivateKey } from "../keys/ed25519.ts";
 import { type Fingerprint, fingerprint, ed25519Line, parsePublicKeyLine } from "../keys/openssh.ts";
@@ -82,9 +81,14 @@ export class Keyring {
     return current?.ed25519 ?? unreachable();
   }
 
-  /** The key that signs the log's checkpoints, and what the log calls itself. */
-  get log(): { readonly privateKey: Ed25519PrivateKey; readonly origin: string } {
-    return { privateKey: this.#keys.log, origin: originOf(this.#primitives.suite, this.#keys) };
+  /** The key that checkpoints are signed with. */
+  get log(): Ed25519PrivateKey {
+    return this.#keys.log;
+  }
+
+  /** What the log calls itself in them. */
+  get origin(): string {
+    return this.#list.list.origin;
   }
 
   get keyList(): SignedText {
@@ -114,12 +118,6 @@ function rootFingerprint(suite: CipherSuite, { root }: DirectoryKeys): Fingerpri
   return fingerprint(suite, parsePublicKeyLine(ed25519Line(root.publicKey)).blob);
 }
 
-/** What the log calls itself: C2SP allows no plus there, which base64 has. */
-function originOf(suite: CipherSuite, { root }: DirectoryKeys): string {
-  const { blob } = parsePublicKeyLine(ed25519Line(root.publicKey));
-  return `sshnp-directory/${hex(suite.sha256(blob))}`;
-}
-
 /** The list as it is while it is of these keys and not halfway through its life, else a new one. */
 async function currentList(
   primitives: Primitives,
@@ -130,7 +128,9 @@ async function currentList(
 ): Promise<CurrentList> {
   if (known === undefined) return await newList(primitives, store, keys, 0, now);
   const { list } = known;
-  const isOfTheseKeys = JSON.stringify(publicKeys(keys, now)) === JSON.stringify(publicKeysOfList(list));
+  const isOfTheseKeys =
+    list.origin === originOf(primitives.suite, keys) &&
+    JSON.stringify(publicKeys(keys, now)) === JSON.stringify(publicKeysOfList(list));
   const isYoung = now >= list.issued && now < list.issued + KEY_LIST_MS / 2;
   return isOfTheseKeys && isYoung ? known : await newList(primitives, store, keys, list.seq, now);
 }
@@ -153,6 +153,12 @@ async function newList(
   const signed = signKeyList(primitives.suite, keys.root, list);
   await store.putKeyList(signed);
   return { signed, list };
+}
+
+/** The root's fingerprint in base64url: as the name of a key that signs notes it may have no plus (C2SP signed-note). */
+function originOf(suite: CipherSuite, keys: DirectoryKeys): string {
+  const fingerprintText = rootFingerprint(suite, keys).replaceAll("+", "-").replaceAll("/", "_");
+  return `sshnp-directory/${fingerprintText}`;
 }
 
 function publicKeys(

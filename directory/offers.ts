@@ -24,7 +24,7 @@ export interface OfferServices {
   readonly keyring: Keyring;
   readonly registry: RendezvousRegistry;
   readonly store: Store;
-  readonly log: Pick<Log, "proof">;
+  readonly statementLog: Pick<Log, "proof">;
 }
 
 /** What a request is handed over with: to its client, and to its device. */
@@ -48,7 +48,7 @@ export class Offers {
    * @throws {UnavailableError} E_STORAGE.
    */
   async make({ request }: { readonly request: SessionRequest }): Promise<Offer | RefusalCode> {
-    const { suite, clock, keyring, registry, store, log } = this.#services;
+    const { suite, clock, keyring, registry, store, statementLog } = this.#services;
     const { prologue, prologueBytes, message1, checkpointSize } = request;
     const [client, device] = await Promise.all([
       memberStanding(store, prologue.client),
@@ -65,7 +65,9 @@ export class Offers {
     const ticket = signTicket(suite, keyring.ticket, { sid, legKey, entries, issued, expires: issued + TICKET_MS });
     const rendezvous = names.map(rendezvousSubject);
     const [name, member] = client.subjects as [string, string];
-    const proof = encodeLogProof(await log.proof([name, member, ...device.subjects, ...rendezvous], checkpointSize));
+    const proof = encodeLogProof(
+      await statementLog.proof([name, member, ...device.subjects, ...rendezvous], checkpointSize),
+    );
     return {
       ticket: { type: "ticket", ticket, rendezvous: statements, proof },
       notify: { prologueBytes, message1, ticket, client: client.statements, rendezvous: statements },

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import { encodeLogProof } from "../protocol/log/proof.ts";
-import { isExpired } from "../protocol/statement-fields.ts";
+import { isExpired, kindOf } from "../protocol/statement-fields.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { PeerError } from "../keys/errors.ts";
 import { equalBytes, utf8 } from "../keys/bytes.ts";
@@ -25,7 +25,6 @@ import { parseSessionRequest, parseWithdraw, type SessionRequest } from "../prot
 import { REQUEST } from "../protocol/messages/types.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import type { OpenedMessage } from "../protocol/sealed-message.ts";
-import { bindingSubject } from "../protocol/statements.ts";
 import type { AccountAnswer, Accounts } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
@@ -49,9 +48,8 @@ interface Services {
   readonly sessions: Sessions;
   readonly links: LinkServer;
   readonly audit: Audit;
-  /** The transparency log. */
-  readonly log: Pick<Log, "proof">;
-  readonly logger: Logger;
+  readonly statementLog: Pick<Log, "proof">;
+  readonly log: Logger;
 }
 
 /** What the messages that come by POST ask for, each answered on its stream. */
@@ -105,14 +103,14 @@ export class Requests {
     const refuse = (code: RefusalCode): void => stream.end({ type: "refused", code, detail: 0 });
     const asking = await memberStanding(store, client);
     if (asking?.record.role !== "client" || !asking.record.x25519.equals(sender)) return refuse("E_NOT_AUTHORIZED");
-    if (asking.isRevoked) return refuse("E_REVOKED");
+    if (asking.isRevoked) return await this.#showRevoked("client", asking, request, stream);
     if (isExpired(asking.record, clock.now())) return refuse("E_STATEMENT");
     const isBoundBy = ({ record }: MemberStanding, hash: Uint8Array): boolean =>
       equalBytes(suite.sha256(utf8(record.binding.text)), hash);
     if (!isBoundBy(asking, client.bindingHash)) return await this.#show("client", asking, request, stream);
     const asked = await memberStanding(store, device);
     if (asked?.record.role !== "device") return refuse("E_UNKNOWN_NAME");
-    if (asked.isRevoked) return refuse("E_UNKNOWN_NAME");
+    if (asked.isRevoked) return await this.#showRevoked("device", asked, request, stream);
     if (request.message1.length === 0 || !isBoundBy(asked, device.bindingHash)) {
       return await this.#show("device", asked, request, stream);
     }
@@ -129,8 +127,19 @@ export class Requests {
     { checkpointSize }: SessionRequest,
     stream: ResponseStream,
   ): Promise<void> {
-    const proof = encodeLogProof(await this.#services.log.proof(subjects, checkpointSize));
+    const proof = encodeLogProof(await this.#services.statementLog.proof(subjects, checkpointSize));
     stream.end({ type: "binding", of, statements, proof });
+  }
+
+  /** A revocation speaks for itself; who was made by a token that is revoked has none of his own. */
+  async #showRevoked(
+    of: "client" | "device",
+    standing: MemberStanding,
+    request: SessionRequest,
+    stream: ResponseStream,
+  ): Promise<void> {
+    if (kindOf(standing.record.newest) === "revocation") return await this.#show(of, standing, request, stream);
+    stream.end({ type: "refused", code: of === "client" ? "E_REVOKED" : "E_UNKNOWN_NAME", detail: 0 });
   }
 
   #challenge(stream: ResponseStream): void {
@@ -169,11 +178,11 @@ export class Requests {
   }
 
   async #report({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
-    const { registry, clock, logger } = this.#services;
+    const { registry, clock, log } = this.#services;
     const answer = await registry.report(parseRendezvousReport(body), sender, clock.now());
     this.#settleRendezvous(answer, stream);
     if ("refused" in answer) return;
-    await registry.keepReport(answer.name).catch((error: unknown) => logger.error({ err: error }, "store failed"));
+    await registry.keepReport(answer.name).catch((error: unknown) => log.error({ err: error }, "store failed"));
   }
 
   async #settle(
@@ -182,34 +191,34 @@ export class Requests {
     stream: ResponseStream,
     { since, tries }: { readonly since: number; readonly tries?: TokenBucket },
   ): Promise<void> {
-    const { audit, logger, log } = this.#services;
+    const { audit, statementLog, log } = this.#services;
     if ("refused" in answer) return this.#refuse(event, stream, answer.refused, tries);
     tries?.giveBack();
     const { subjects, isNew } = answer;
     const verdict = isNew ? "stored" : "repeated";
     audit.write({ event, verdict, subjects });
-    logger.info({ subjects, verdict }, event);
-    stream.end({ type: "logged", proof: encodeLogProof(await log.proof(subjects, since)) });
+    log.info({ subjects, verdict }, event);
+    stream.end({ type: "logged", proof: encodeLogProof(await statementLog.proof(subjects, since)) });
   }
 
   #settleRendezvous(answer: RendezvousAnswer, stream: ResponseStream, tries?: TokenBucket): void {
-    const { audit, logger } = this.#services;
+    const { audit, log } = this.#services;
     if ("refused" in answer) return this.#refuse("rendezvous", stream, answer.refused, tries);
     tries?.giveBack();
     if (answer.isNew) {
       const { addresses } = answer;
       audit.write({ event: "rendezvous", verdict: "registered", rendezvous: answer.name, addresses });
-      logger.info({ rendezvous: answer.name }, "rendezvous registered");
+      log.info({ rendezvous: answer.name }, "rendezvous registered");
     }
     stream.end({ type: "rendezvous", statement: answer.statement });
   }
 
   #refuse(event: string, stream: ResponseStream, code: RefusalCode, tries?: TokenBucket): void {
-    const { audit, logger } = this.#services;
+    const { audit, log } = this.#services;
     if (PROVES_SECRET.has(code)) tries?.giveBack();
     // Others than those who try secrets, who are few by the limit on them, cannot write here.
     if (tries !== undefined) audit.write({ event, verdict: code });
-    logger.debug({ code }, event);
+    log.debug({ code }, event);
     stream.end({ type: "refused", code, detail: 0 });
   }
 

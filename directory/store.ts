@@ -58,6 +58,11 @@ export class Store implements AsyncDisposable {
     return new Store(await Database.open(path));
   }
 
+  /** Where it lies, for those who keep tables of their own beside its. */
+  get database(): Database {
+    return this.#database;
+  }
+
   async close(): Promise<void> {
     await this.#turn.catch(() => {});
     await this.#database.close();
@@ -65,11 +70,6 @@ export class Store implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  /** The database itself, for the log, which is written together with what it logs. */
-  get database(): Database {
-    return this.#database;
   }
 
   /** Runs what reads, decides and writes; nothing else that is run so comes in between. */

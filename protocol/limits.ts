@@ -183,6 +183,11 @@ export const LINK_MESSAGES_BURST = 200; // of them at once, before any is opened
 export const TAKEOVERS_PER_MINUTE = 3; // of one member's link; more look like a copied key
 export const LAST_SEEN_MS = 5 * 60_000; // how often the last-seen times of living links are stored
 
+// Directory: log
+export const LOG_MAP_PROOFS_KEPT = 512; // of the newest map, of the subjects asked for last; 1 KB each
+export const LOG_TREE_PROOFS_KEPT = 512; // between the sizes asked for last: a fleet's checkpoints are few; 1 KB each
+export const CHECKPOINT_CACHE_SECONDS = 2; // that a proxy may keep the newest checkpoint; C2SP tlog-tiles: a few seconds at most
+
 // Directory: administration
 export const ADMIN_REQUEST_BYTES = 4 * 1024; // one request on the admin socket
 export const ADMIN_ANSWER_BYTES = 64 * 1024 * 1024; // its answer: some hundred thousand names
