@@ -5,19 +5,21 @@ import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PrivateKey } from "../keys/x25519.ts";
 import type { DirectoryAddress } from "../protocol/directory-address.ts";
 import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
-import { DIRECTORY_CONNECT_MS, KEY_LIST_BYTES, SIGNATURE_BYTES } from "../protocol/limits.ts";
-import { parseSignedText } from "../protocol/messages/link.ts";
+import { DIRECTORY_CONNECT_MS } from "../protocol/limits.ts";
 import { type Frame, parseFrame } from "../protocol/messages/response-frames.ts";
 import { ResponseOpener } from "../protocol/response.ts";
 import { type Freshness, sealMessage } from "../protocol/sealed-message.ts";
 import { dial } from "./client/dial.ts";
-import { exchange, notADirectory, unreachable } from "./client/http-exchange.ts";
+import { exchange, unreachable } from "./client/http-exchange.ts";
 import type { Link, LinkOptions } from "./client/link.ts";
 import { LogFollower, type ProvedHeads } from "./client/log-follower.ts";
+import { readKeyList } from "./client/read-key-list.ts";
 import { refusalError } from "./client/refusal-error.ts";
 
 export type { Link, LinkEvent } from "./client/link.ts";
 export { LogFollower, type NewestClaim, type ProvedHeads, type WitnessDemand } from "./client/log-follower.ts";
+export { demandLogged, putStatements } from "./client/put-statements.ts";
+export { openSeenLog, type RememberedLog } from "./client/seen-log.ts";
 export { NobodyThereError } from "./client/nobody-there.ts";
 export { refusalError } from "./client/refusal-error.ts";
 

@@ -64,10 +64,8 @@ export class Offers {
     const { sid, legKey } = prologue;
     const ticket = signTicket(suite, keyring.ticket, { sid, legKey, entries, issued, expires: issued + TICKET_MS });
     const rendezvous = names.map(rendezvousSubject);
-    const [name, member] = client.subjects as [string, string];
-    const proof = encodeLogProof(
-      await statementLog.proof([name, member, ...device.subjects, ...rendezvous], checkpointSize),
-    );
+    const [, member] = client.subjects as [string, string];
+    const proof = encodeLogProof(await statementLog.proof([member, ...device.subjects, ...rendezvous], checkpointSize));
     return {
       ticket: { type: "ticket", ticket, rendezvous: statements, proof },
       notify: { prologueBytes, message1, ticket, client: client.statements, rendezvous: statements },

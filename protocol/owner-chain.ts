@@ -64,13 +64,19 @@ export function rotationText(random: RandomBytes, rotation: Rotation): TextToSig
  * @throws {SecurityError} E_STATEMENT when a link is missing, out of order, of another name, or signed by another key;
  * {PeerError} E_PROTOCOL when one does not parse.
  */
-export function verifyOwnerChain(suite: CipherSuite, name: Name, chain: readonly SignedText[]): OwnerChain {
+export function verifyOwnerChain(suite: CipherSuite, chain: readonly SignedText[]): OwnerChain {
   const [first, ...rest] = chain;
-  if (first === undefined) throw new SecurityError("E_STATEMENT", `No statement of ${name} is given.`);
+  if (first === undefined) throw new SecurityError("E_STATEMENT", "No statement of a name is given.");
   let known = begin(suite, first);
   for (const signed of rest) known = follow(known, verifyRotation(suite, signed));
-  if (known.name !== name) throw new SecurityError("E_STATEMENT", `Another name's statement was given for ${name}.`);
   return known;
+}
+
+/** The same of a chain that must be of `name`. Throws as {@link verifyOwnerChain}. */
+export function verifyChainOf(suite: CipherSuite, name: Name, statements: readonly SignedText[]): OwnerChain {
+  const chain = verifyOwnerChain(suite, statements);
+  if (chain.name !== name) throw new SecurityError("E_STATEMENT", `Another name's statement was given for ${name}.`);
+  return chain;
 }
 
 function begin(suite: CipherSuite, first: SignedText): OwnerChain {

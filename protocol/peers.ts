@@ -5,7 +5,7 @@ import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../keys/opens
 import type { MemberPin, OwnerPin, PeerPins } from "../keys/peer.ts";
 import { type SignedText, signedTextToJson } from "../keys/signed-text.ts";
 import { type MemberStatements, newestOf, verifyMemberStatements } from "./member-statements.ts";
-import { type OwnerChain, verifyOwnerChain } from "./owner-chain.ts";
+import { type OwnerChain, verifyChainOf } from "./owner-chain.ts";
 import { isExpired, seqOf, type Verified } from "./statement-fields.ts";
 import type { Binding } from "./statements.ts";
 
@@ -82,7 +82,7 @@ export function judgePeer(
 
 /**
  * Judges a name's owner key alone; what {@link judgePeer} does first, and what a daemon does for `-m @client`. `names` is a
- * chain as {@link verifyOwnerChain} follows it.
+ * chain as {@link verifyChainOf} follows it.
  * @throws {SecurityError} E_OWNER_KEY when it is another key than the given or pinned one, and that one did not hand the name
  * on to it; or when it is older than the newest seen; E_STATEMENT.
  */
@@ -93,7 +93,7 @@ export function judgeOwner(
   { known, given }: { readonly known: OwnerPin | undefined; readonly given: Fingerprint | undefined },
   now: number,
 ): JudgedOwner {
-  const chain = verifyOwnerChain(suite, name, names);
+  const chain = verifyChainOf(suite, name, names);
   const { newest } = chain;
   if (isExpired(newest.statement, now)) {
     throw new SecurityError("E_STATEMENT", `The statement of ${name} has expired.`);

@@ -65,6 +65,11 @@ export function kindOf({ text }: SignedText): StatementKind | undefined {
   return STATEMENT_KINDS.find((known) => known === kind);
 }
 
+/** The subject of a statement of ours, or of one that was verified. */
+export function subjectOf({ text }: Pick<SignedText, "text">): string {
+  return /^\{"v":1,"kind":"[a-z]+","subject":"([^"]+)"/.exec(text)?.[1] ?? "";
+}
+
 /** The number of a statement that was verified before it was kept. */
 export function seqOf({ text }: Pick<SignedText, "text">): number {
   return Number(/^\{"v":1,"kind":"[a-z]+","subject":"[^"]+","seq":([0-9]+),/.exec(text)?.[1] ?? 0);

@@ -8,7 +8,7 @@ import { parseSshsig } from "../../keys/sshsig.ts";
 import type { X25519PublicKey } from "../../keys/x25519.ts";
 import { FRESHNESS_MS } from "../../protocol/limits.ts";
 import { refuseBeyond } from "../../protocol/member-statements.ts";
-import { verifyOwnerChain, verifyRotation } from "../../protocol/owner-chain.ts";
+import { verifyChainOf, verifyRotation } from "../../protocol/owner-chain.ts";
 import {
   type Delegation,
   delegationSubject,
@@ -72,7 +72,7 @@ export async function takeStatement(
   const record = await draft.name(name);
   // A name that is unknown is answered as one that somebody else owns.
   if (record === undefined || record.statements.length === 0) throw new NotTaken("E_NOT_AUTHORIZED");
-  const { owner } = verifyOwnerChain(suite, name, record.statements);
+  const { owner } = verifyChainOf(suite, name, record.statements);
   return await take({ suite, draft, name, record, owner, signed, sending });
 }
 
@@ -102,7 +102,7 @@ async function takeRotation({ suite, draft, name, record, owner, signed, sending
   if (newest?.text === signed.text) return name;
   const said = verifyRotation(suite, signed);
   if (said.signer !== owner) throw new NotTaken("E_NOT_AUTHORIZED");
-  const { former } = verifyOwnerChain(suite, name, record.statements);
+  const { former } = verifyChainOf(suite, name, record.statements);
   if (former.includes(said.statement.owner)) throw new NotTaken("E_OWNER_KEY");
   demandNext(suite, said, newest, sending.now);
   draft.addToName(name, record, said);

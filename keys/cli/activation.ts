@@ -1,5 +1,5 @@
 import type { DirectoryClient } from "../../directory/client.ts";
-import { refusalError } from "../../directory/client.ts";
+import { demandLogged, refusalError } from "../../directory/client.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { ACTIVATION_MS, CLIENT_BINDING_MS } from "../../protocol/limits.ts";
 import {
@@ -18,7 +18,8 @@ import { Ed25519PrivateKey } from "../ed25519.ts";
 import { type AskPassphrase, listKeyFiles, type MemberKeys, type OwnerKeys, readMemberFile } from "../end-key-files.ts";
 import { DeniedError, PeerError, SetupError, type SshnpError, UnavailableError } from "../errors.ts";
 import type { Name } from "../names.ts";
-import { ed25519Line } from "../openssh.ts";
+import { readSeenLog, writeSeenLog } from "../log-files.ts";
+import { ed25519Line, type Fingerprint } from "../openssh.ts";
 import { PrivateFolder } from "../private-folder.ts";
 import type { Secret } from "../secret.ts";
 import { signSshsig } from "../sshsig.ts";
@@ -108,11 +109,18 @@ export async function activate(
       if (NOT_STORED.includes(answer.code)) await stored.undo();
       throw refusal(request.name, answer);
     }
-    if (answer.type !== "done") throw outOfTurn();
+    demandLogged(client, answer, Object.values(statementsOf(keys.member)));
+    await rememberLog(stored.folder, address.fingerprint, client.checkpoint);
     const { signed } = await client.keyList({ signal: soon });
     const ownerPath = await confirmKeys(stored.folder, keys, signed);
     return { kind: "activated", member: keys.member, ownerPath };
   });
+}
+
+/** What the directory's log was at the activation, unless this machine has seen it before. */
+async function rememberLog(folder: PrivateFolder, directory: Fingerprint, checkpoint: string): Promise<void> {
+  const seen = await readSeenLog(folder, directory);
+  if (seen.checkpoint === null) await writeSeenLog(folder, { ...seen, checkpoint });
 }
 
 /** Refusals that the directory decides on, so that nothing was stored. After any other it may have failed on the way. */

@@ -6,7 +6,7 @@
  * keepAlive 2    (empty)
  * refused 3      u8 refusal code, u64 detail: ms since 1970 for E_OFFLINE (last seen), ms to wait for E_RATE and E_BUSY, else 0
  * ticket 4       u16-prefixed ticket, u8 count (1..3) of rendezvous statements, u16-prefixed log proof: of the client's
- *                name and binding, the device's name, binding and delegation (if there is one), the rendezvous
+ *                binding, the device's name, binding and delegation (if there is one), the rendezvous
  * waiting 5      u64 last seen (ms since 1970, 0 never)
  * answer 6       u16-prefixed msg2
  * deviceCode 7   u8 refusal code, u8-prefixed label list
