@@ -73,14 +73,14 @@ describe("a key of the real ssh-agent", () => {
     await using here = await temporaryFolder();
     await using agent = await RealAgent.start(here.path);
     await agent.add("-q", inFolder("ed25519"), inFolder("rsa"));
-    const line = await publicLine("ed25519");
+    const [line, other] = [await publicLine("ed25519"), await publicLine("rsa")];
     const signer = await signerOf(agent, line);
     await agent.add("-q", "-d", inFolder("ed25519"));
     await expect(signer.sign(NAMESPACE, MESSAGE)).rejects.toMatchObject({
       name: "SetupError",
       code: "E_AGENT",
       message: `The SSH agent does not have the key ${fingerprintOf(line)}.`,
-      next: expect.stringContaining(`${fingerprintOf(await publicLine("rsa"))} (ssh-rsa, "the rsa key")`),
+      next: expect.stringContaining(`${fingerprintOf(other)} (ssh-rsa, "the rsa key")`),
     });
     await agent.add("-q", inFolder("ed25519"));
     await expectAccepted(signer);
@@ -164,18 +164,16 @@ describe("a key of the real ssh-agent", () => {
     await using agent = await RealAgent.start(here.path, { askpass: ASKS });
     await agent.add("-q", "-c", inFolder("ed25519"));
     const signer = await signerOf(agent, await publicLine("ed25519"));
-    const cut = expect(signer.sign(NAMESPACE, MESSAGE)).rejects.toMatchObject({
+    const gone = {
       name: "UnavailableError",
       code: "E_AGENT",
       message: expect.stringMatching(/ended the connection|Cannot reach/),
-    });
+    };
+    const cut = expect(signer.sign(NAMESPACE, MESSAGE)).rejects.toMatchObject(gone);
     await expect.poll(() => existsSync(join(here.path, "asked"))).toBe(true);
     process.kill(agent.process.pid, "SIGKILL");
     await cut;
-    await expect(signer.sign(NAMESPACE, MESSAGE)).rejects.toMatchObject({
-      code: "E_AGENT",
-      message: expect.stringMatching(/Cannot reach the SSH agent at .*ECONNREFUSED/),
-    });
+    await expect(signer.sign(NAMESPACE, MESSAGE)).rejects.toMatchObject(gone);
   });
 });
 
