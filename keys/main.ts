@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from "commander";
 import { activateCommand } from "./cli/activate.ts";
+import { showCommand } from "./cli/show.ts";
 import { runCommandLine } from "./command-line.ts";
 import { VERSION } from "./version.ts";
 
@@ -10,6 +11,7 @@ process.umask(0o077);
 const program = new Command("sshnp-keys")
   .description("Makes and keeps the keys of names.")
   .version(VERSION)
-  .addCommand(activateCommand());
+  .addCommand(activateCommand())
+  .addCommand(showCommand());
 
 process.exit(await runCommandLine(program));

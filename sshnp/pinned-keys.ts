@@ -1,13 +1,13 @@
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { SetupError, SshnpError } from "../keys/errors.ts";
 import { memberFingerprints } from "../keys/member-fingerprints.ts";
-import { hostName, type Name } from "../keys/names.ts";
+import { hostName, type MemberName, type Name } from "../keys/names.ts";
 import { type Fingerprint, fingerprint, parseFingerprint, parsePublicKeyLine } from "../keys/openssh.ts";
 import type { MemberPin, OwnerPin, PinOrigin } from "../keys/peer.ts";
 import { readPins, type Subject } from "../keys/peer-files.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import { signedTextFromJson } from "../keys/signed-text.ts";
-import { verifyBinding } from "../protocol/statements.ts";
+import { readKeptBinding } from "../protocol/kept-binding.ts";
 
 /** One key that this machine holds a peer to, ready to be shown: nothing in it is text that others chose. */
 export interface PinnedKey {
@@ -28,24 +28,28 @@ export interface PinnedKey {
  */
 export async function readPinnedKeys(suite: CipherSuite, keys: PrivateFolder, subject: Subject): Promise<PinnedKey[]> {
   const { owner, member } = await readPins(keys, subject);
+  const own = subject.member === undefined ? owner : member;
+  if (own !== undefined && own.name !== subject.name) throw damaged(subject);
   try {
     if (subject.member === undefined) return owner === undefined ? [] : ownerKeys(suite, subject.name, owner);
-    const host = hostName({ name: subject.name, member: subject.member });
-    return member === undefined ? [] : memberKeys(suite, { name: subject.name, host }, member);
+    return member === undefined ? [] : memberKeys(suite, { name: subject.name, member: subject.member }, member);
   } catch (error) {
     throw error instanceof SshnpError ? damaged(subject) : error;
   }
 }
 
 function ownerKeys(suite: CipherSuite, name: Name, { owner, origin, since, accepted }: OwnerPin): PinnedKey[] {
-  if (since > LAST_MS) throw damaged({ name, member: undefined });
   const who = { name, host: undefined };
   return [{ ...who, what: "owner", fingerprint: ofLine(suite, owner), origin, since }, ...acceptedKeys(who, accepted)];
 }
 
-function memberKeys(suite: CipherSuite, who: Who, { owner, binding, hostKeys, accepted }: MemberPin): PinnedKey[] {
-  const { statement } = verifyBinding(suite, signedTextFromJson(binding), owner);
-  const { noise, signing } = memberFingerprints(suite, statement);
+function memberKeys(
+  suite: CipherSuite,
+  of: { readonly name: Name; readonly member: MemberName },
+  { binding, hostKeys, accepted }: MemberPin,
+): PinnedKey[] {
+  const who = { name: of.name, host: hostName(of) };
+  const { noise, signing } = memberFingerprints(suite, readKeptBinding(suite, of, signedTextFromJson(binding)));
   const own = [
     { what: "noise", fingerprint: noise },
     { what: "signing", fingerprint: signing },
@@ -72,5 +76,3 @@ function damaged({ name, member }: Subject): SetupError {
 }
 
 const UNDATED = { origin: undefined, since: undefined };
-/** The end of the year 9999, the last with a date of ten characters. */
-const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999);

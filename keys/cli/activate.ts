@@ -7,6 +7,7 @@ import { loadSuite } from "../../protocol/suite/load.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { readCramSecret } from "../cram-secret.ts";
 import { SetupError } from "../errors.ts";
+import { fingerprintWords } from "../fingerprint-words.ts";
 import { keysFolderPath } from "../keys-folder.ts";
 import { clientMember, parseMember, parseName } from "../names.ts";
 import { fingerprint, parsePublicKeyLine } from "../openssh.ts";
@@ -70,7 +71,7 @@ async function run(options: ActivateOptions): Promise<void> {
     askPassphrase: (file) => passphraseOf(file, options, signal),
   };
   const connect = (address: DirectoryAddress) => new DirectoryClient({ address, suite, random });
-  tell(suite, wanted, await activate({ suite, random, connect }, request, { signal }));
+  await tell(suite, wanted, await activate({ suite, random, connect }, request, { signal }));
 }
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
@@ -109,7 +110,7 @@ async function passphraseOf(file: string, options: ActivateOptions, signal: Abor
   return await askPassphrase(file, { signal });
 }
 
-function tell(suite: CipherSuite, { name }: Wanted, result: ActivationResult): void {
+async function tell(suite: CipherSuite, { name }: Wanted, result: ActivationResult): Promise<void> {
   const say = (line: string): void => void process.stderr.write(`${line}\n`);
   if (result.kind === "already") {
     const members = result.members.map(({ member, role }) => (role === undefined ? member : `${role} ${member}`));
@@ -117,9 +118,9 @@ function tell(suite: CipherSuite, { name }: Wanted, result: ActivationResult): v
   }
   const { owner, member, role } = result.member;
   say(`${name} is activated. Owner key: ${shellWord(result.ownerPath)}`);
-  say(
-    `  ${fingerprint(suite, parsePublicKeyLine(owner).blob)}   for others to compare, or to give as ${name}=SHA256:...`,
-  );
+  const key = fingerprint(suite, parsePublicKeyLine(owner).blob);
+  say(`  ${key}   for others to compare, or to give as ${name}=SHA256:...`);
+  say(`  ${await fingerprintWords(key)}   the same in words`);
   if (role === "device") {
     say("  Move that file off this machine: whoever has it speaks for the name, and sshnpd does not need it again.");
   } else {

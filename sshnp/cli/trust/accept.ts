@@ -10,10 +10,14 @@ import { say } from "./say.ts";
 import { notPinned, parseSubject, subjectText } from "./subject.ts";
 
 export function acceptCommand(): Command {
-  return withFolderOption(new Command("accept <host-or-name> <fingerprint> [words...]"))
+  return withFolderOption(new Command("accept"))
+    .argument("<host-or-name>")
+    .argument("<fingerprint>")
+    .argument("[words...]", "its words, as you heard them")
+    .summary("let one new key in at the next connect")
     .description(
-      `let this one new key in at the next connect; if its ${FINGERPRINT_WORDS} words are given too, as you heard them, ` +
-        "only if they are those of the fingerprint",
+      `Let this one new key in at the next connect; if its ${FINGERPRINT_WORDS} words are given too, only if they are ` +
+        "those of the fingerprint.",
     )
     .action(async (text: string, key: string, words: readonly string[], options: FolderOption) => {
       const subject = parseSubject(text);

@@ -7,8 +7,11 @@ import { say } from "./say.ts";
 import { notPinned, parseSubject, subjectText } from "./subject.ts";
 
 export function forgetCommand(): Command {
-  return withFolderOption(new Command("forget <host-or-name>"))
-    .description("forget the pin of a host or of a whole name; the next connect is a first contact")
+  return withFolderOption(new Command("forget").argument("<host-or-name>"))
+    .summary("forget what is pinned")
+    .description(
+      "Forget the SSH host keys of a host, or all of a name; the next connect takes the keys that it then has.",
+    )
     .action(async (text: string, options: FolderOption) => {
       const subject = parseSubject(text);
       await forget(await openKeysFolder(options), subject);

@@ -1,6 +1,8 @@
 import { Command } from "commander";
 import { SetupError } from "../../../keys/errors.ts";
+import { isoDay } from "../../../keys/iso-time.ts";
 import { listPins } from "../../../keys/peer-files.ts";
+import { printData } from "../../../keys/print-data.ts";
 import { loadSuite } from "../../../protocol/suite/load.ts";
 import { type PinnedKey, readPinnedKeys } from "../../pinned-keys.ts";
 import { type FolderOption, openKeysFolder, withFolderOption } from "./keys-folder.ts";
@@ -12,15 +14,16 @@ interface LsOptions extends FolderOption {
 
 export function lsCommand(): Command {
   return withFolderOption(new Command("ls"))
+    .summary("list owner keys and SSH host keys")
     .description(
-      "list owner keys and SSH host keys: name or host, what, fingerprint, origin, since; a table on a terminal, " +
-        "lines with tabs anywhere else",
+      "List owner keys and SSH host keys: name or host, what, fingerprint, origin, since; a table on a terminal, " +
+        "lines with tabs anywhere else.",
     )
     .option("--json", "the same as JSON, with the words of each fingerprint")
     .action((options: LsOptions) => list(options));
 }
 
-/** A pin that cannot be read hides no other: it is told of when those that can be are printed. */
+/** A pin that cannot be read hides no other name: it is told of when what can be read is printed. */
 async function list(options: LsOptions): Promise<void> {
   const folder = await openKeysFolder(options);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
@@ -35,7 +38,7 @@ async function list(options: LsOptions): Promise<void> {
     }
   }
   const shown = pins.filter(({ what }) => what !== "noise" && what !== "signing");
-  process.stdout.write(await text(shown, options));
+  await printData(await text(shown, options));
   if (failure !== undefined) throw failure;
 }
 
@@ -52,7 +55,7 @@ const HEADINGS: Row = ["NAME OR HOST", "WHAT", "FINGERPRINT", "ORIGIN", "SINCE"]
 
 function cells({ name, host, what, fingerprint, origin, since }: PinnedKey): Row {
   const why = what === "accepted" ? "for the next connect" : (origin ?? "");
-  return [host ?? name, what, fingerprint, why, since === undefined ? "" : new Date(since).toISOString().slice(0, 10)];
+  return [host ?? name, what, fingerprint, why, since === undefined ? "" : isoDay(since)];
 }
 
 /** In columns; where a screen is too narrow for all of them, each fingerprint has a line of its own. */

@@ -1,4 +1,6 @@
 import { fingerprintWords } from "../../../keys/fingerprint-words.ts";
+import { isoTime } from "../../../keys/iso-time.ts";
+import { printableJson } from "../../../keys/printable-json.ts";
 import type { PinnedKey } from "../../pinned-keys.ts";
 
 /** What `--json` prints: an array with an object for each key, in the order of the lines without it. docs/trust.md has the fields. */
@@ -10,7 +12,7 @@ export async function pinsJson(keys: readonly PinnedKey[]): Promise<string> {
     fingerprint,
     words: await fingerprintWords(fingerprint),
     origin: origin ?? null,
-    since: since === undefined ? null : new Date(since).toISOString(),
+    since: since === undefined ? null : isoTime(since),
   }));
-  return `${JSON.stringify(await Promise.all(rows), undefined, 2)}\n`;
+  return printableJson(await Promise.all(rows));
 }

@@ -1,9 +1,11 @@
 import { Command, Option } from "commander";
 import type { CipherSuite } from "../../../keys/cipher-suite.ts";
 import { fingerprintWords } from "../../../keys/fingerprint-words.ts";
+import { isoDay } from "../../../keys/iso-time.ts";
 import { ownerCard } from "../../../keys/owner-card.ts";
 import { listPins, type Subject } from "../../../keys/peer-files.ts";
 import type { PrivateFolder } from "../../../keys/private-folder.ts";
+import { printData } from "../../../keys/print-data.ts";
 import { loadSuite } from "../../../protocol/suite/load.ts";
 import { type PinnedKey, readPinnedKeys } from "../../pinned-keys.ts";
 import { type FolderOption, openKeysFolder, withFolderOption } from "./keys-folder.ts";
@@ -16,8 +18,9 @@ interface ShowOptions extends FolderOption {
 }
 
 export function showCommand(): Command {
-  return withFolderOption(new Command("show <host-or-name>"))
-    .description("show every key pinned for a name and its members, or for one of them, to compare: fingerprint and words")
+  return withFolderOption(new Command("show").argument("<host-or-name>"))
+    .summary("show keys to compare, as fingerprint, words or QR code")
+    .description("Show every key pinned for a name and its members, or for one of them: fingerprint and words.")
     .addOption(new Option("--json", "the same as JSON").conflicts("qr"))
     .option("--qr", "the owner key alone, with a QR code of @name=SHA256:...")
     .action((subject: string, options: ShowOptions) => show(parseSubject(subject), options));
@@ -27,7 +30,7 @@ async function show(subject: Subject, options: ShowOptions): Promise<void> {
   const folder = await openKeysFolder(options);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const pins = await pinsOf(suite, folder, subject);
-  process.stdout.write(await text(pins, subject, options));
+  await printData(await text(pins, subject, options));
 }
 
 /** The owner key first, then those of the member that was asked for, or of all. */
@@ -55,9 +58,8 @@ async function text(pins: readonly PinnedKey[], subject: Subject, { json, qr }: 
 }
 
 function heading({ name, host, what, origin, since }: PinnedKey): string {
-  const day = since === undefined ? "" : new Date(since).toISOString().slice(0, 10);
   const which: Readonly<Record<string, string>> = {
-    owner: `owner key (${origin ?? ""}, since ${day})`,
+    owner: `owner key (${origin ?? ""}, since ${isoDay(since ?? 0)})`,
     noise: "key for handshakes (X25519)",
     signing: "key for signatures (Ed25519)",
     accepted: "accepted for the next connect",
