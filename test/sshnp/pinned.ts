@@ -5,6 +5,7 @@ import { parseMember, parseName } from "../../keys/names.ts";
 import { ed25519Line, fingerprint, parsePublicKeyLine, sshString } from "../../keys/openssh.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
+import type { PeerClaim } from "../../protocol/peers.ts";
 import { signFirstBinding, signFirstNameStatement } from "../../protocol/statements.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { pinDevice } from "../../sshnp/pins.ts";
@@ -20,11 +21,15 @@ const random = repeatableRandom("pinned");
 /** A keys folder in `path`, in which that device is pinned with two host keys, and scanner of @depot with none. */
 export async function pinnedIn(path: string): Promise<PrivateFolder> {
   const keys = await PrivateFolder.openOrCreate(join(path, "keys"));
-  const { name, member, nameStatement, binding } = device;
-  const claim = { name, member, role: "device" as const, nameStatement, binding };
-  await pinDevice(suite, keys, { claim, given: undefined, hostKeys: HOST_KEYS }, NOW);
-  await pinDevice(suite, keys, { claim: SCANNER, given: undefined, hostKeys: [] }, NOW);
+  await pinDevice(suite, keys, { claim: claimOf(device), given: undefined, hostKeys: HOST_KEYS }, NOW);
+  await pinDevice(suite, keys, { claim: claimOf(SCANNER), given: undefined, hostKeys: [] }, NOW);
   return keys;
+}
+
+type Device = Pick<typeof device, "name" | "member" | "nameStatement" | "binding">;
+
+function claimOf({ name, member, nameStatement, binding }: Device): PeerClaim {
+  return { name, member, role: "device", nameStatement, binding };
 }
 
 const HOST_KEYS = [
@@ -33,15 +38,15 @@ const HOST_KEYS = [
 ];
 const SCANNER = deviceOf("@depot", "scanner");
 
-function deviceOf(nameText: string, memberText: string) {
-  const [name, member, role] = [parseName(nameText), parseMember(memberText), "device" as const];
+function deviceOf(nameText: string, memberText: string): Device {
+  const [name, member] = [parseName(nameText), parseMember(memberText)];
   const owner = Ed25519PrivateKey.generate(suite, random);
   const line = ed25519Line(owner.publicKey);
   const nameStatement = signFirstNameStatement(suite, random, owner, { name, owner: line, issued: NOW });
   const binding = signFirstBinding(suite, random, owner, {
-    ...{ name, member, role, issued: NOW, expires: null },
+    ...{ name, member, role: "device", issued: NOW, expires: null },
     x25519: X25519PrivateKey.generate(suite, random).publicKey,
     ed25519: Ed25519PrivateKey.generate(suite, random).publicKey,
   });
-  return { name, member, role, nameStatement, binding };
+  return { name, member, nameStatement, binding };
 }

@@ -195,7 +195,9 @@ test("nothing that a session loads as it starts has the words or the QR codes in
       .filter((file) => file.endsWith(".js"))
       .map((file) => [file, readFileSync(join(dist, file), "utf8")]),
   );
-  const seldom = [...chunks].filter(([, text]) => text.includes("abandon\nability") || text.includes("function encodeQR"));
+  const seldom = [...chunks].filter(
+    ([, text]) => text.includes("abandon\nability") || text.includes("function encodeQR"),
+  );
   expect(seldom.map(([file]) => file)).toEqual([expect.stringMatching(/^english-/), expect.stringMatching(/^qr-/)]);
   for (const [file, text] of chunks) {
     const loaded = [...text.matchAll(/^import .*?"\.\/(.*?)";$/gm)].map(([, other = ""]) => other);
