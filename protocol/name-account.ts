@@ -119,6 +119,11 @@ export function judgeNameAccount(
   };
 }
 
+/** Where the statement after `newest` on the same subject stands; undefined: the first one. */
+export function successionOf(newest: Pick<Past, "seq" | "hash"> | undefined): Pick<StatementFields, "seq" | "prev"> {
+  return newest === undefined ? { seq: 1, prev: null } : { seq: newest.seq + 1, prev: hex(newest.hash) };
+}
+
 /** When a statement says that it was issued, ms. */
 export function issuedOf({ signed }: Pick<Past, "signed">): number {
   return Number(/,"issued":([0-9]+),/.exec(signed.text)?.[1] ?? 0);

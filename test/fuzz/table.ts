@@ -5,6 +5,7 @@ import { KEY_PARSERS } from "./parsers/keys.ts";
 import { MESSAGE_PARSERS } from "./parsers/messages.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
+import { TRUST_PARSERS } from "./parsers/trust.ts";
 import { WORD_PARSERS } from "./parsers/words.ts";
 import type { Parser } from "./subject.ts";
 
@@ -17,5 +18,6 @@ export const PARSERS: readonly Parser[] = [
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
   ...FILE_PARSERS,
+  ...TRUST_PARSERS,
   ...WORD_PARSERS,
 ];
