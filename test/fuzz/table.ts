@@ -6,6 +6,7 @@ import { MESSAGE_PARSERS } from "./parsers/messages.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
 import { TRUST_PARSERS } from "./parsers/trust.ts";
+import { WITNESS_PARSERS } from "./parsers/witnesses.ts";
 import { WORD_PARSERS } from "./parsers/words.ts";
 import type { Parser } from "./subject.ts";
 
@@ -19,5 +20,6 @@ export const PARSERS: readonly Parser[] = [
   ...STREAM_PARSERS,
   ...FILE_PARSERS,
   ...TRUST_PARSERS,
+  ...WITNESS_PARSERS,
   ...WORD_PARSERS,
 ];
