@@ -1,11 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { utf8 } from "../../../keys/bytes.ts";
 import { Ed25519PrivateKey } from "../../../keys/ed25519.ts";
 import { PeerError, SecurityError } from "../../../keys/errors.ts";
 import { openCheckpoint, type SignedCheckpoint, signCheckpoint } from "../../../protocol/log/checkpoint.ts";
 import { cosign, withCosignatures } from "../../../protocol/log/cosignature.ts";
-import { Frontier, leafHash, planConsistency } from "../../../protocol/log/tree.ts";
 import {
   claimedOrigin,
   judgeAddCheckpoint,
@@ -15,6 +13,7 @@ import {
   takeCosignature,
 } from "../../../protocol/log/witness.ts";
 import { nativeSuite as suite } from "../../../protocol/suite/native.ts";
+import { LogTree } from "../../rendezvous/log-tree.ts";
 
 const ORIGIN = "sshnp-directory/test";
 const logKey = Ed25519PrivateKey.parse(suite, new Uint8Array(32).fill(1));
@@ -22,38 +21,9 @@ const witnessKey = Ed25519PrivateKey.parse(suite, new Uint8Array(32).fill(2));
 const log = { origin: ORIGIN, publicKey: logKey.publicKey };
 const witness = { name: "witness.example/w1", publicKey: witnessKey.publicKey };
 
-/** A log of leaves 0, 1, 2...; one that was forked at a leaf has others from there on. */
-class Tree {
-  readonly #nodes = new Map<string, Uint8Array>();
-  readonly #roots: Uint8Array[] = [];
-
-  constructor(size: number, forkedAt = Number.POSITIVE_INFINITY) {
-    let frontier = Frontier.EMPTY;
-    for (let i = 0; i < size; i++) {
-      const grown = frontier.append(suite, leafHash(suite, utf8(i < forkedAt ? `leaf ${i}` : `other ${i}`)));
-      frontier = grown.frontier;
-      this.#roots.push(frontier.root(suite));
-      for (const { level, index, hash } of grown.nodes) this.#nodes.set(`${level} ${index}`, hash);
-    }
-  }
-
-  checkpoint(size: number): string {
-    return signCheckpoint(suite, logKey, { origin: ORIGIN, size, root: this.#roots[size - 1] ?? suite.sha256() });
-  }
-
-  consistency(oldSize: number, newSize: number): Uint8Array[] {
-    if (oldSize === 0) return [];
-    const plan = planConsistency(oldSize, newSize);
-    return plan.complete(
-      suite,
-      plan.nodes.map(({ level, index }) => this.#nodes.get(`${level} ${index}`) ?? new Uint8Array(32)),
-    );
-  }
-}
-
 const SIZE = 12;
-const HONEST = new Tree(SIZE);
-const FORKS = [0, 3, 7].map((at) => new Tree(SIZE, at));
+const HONEST = new LogTree({ origin: ORIGIN, key: logKey }, SIZE);
+const FORKS = [0, 3, 7].map((at) => new LogTree({ origin: ORIGIN, key: logKey }, SIZE, at));
 
 function opened(text: string): SignedCheckpoint {
   return openCheckpoint(suite, text, log);
