@@ -183,6 +183,15 @@ export const WAIT_UNHEARD_MS = 60_000; // a kept request outlives its lost answe
 export const KEY_LIST_MS = 14 * 24 * 60 * 60_000; // life of a key list: as long as its sealing key is answered to
 export const RENDEZVOUS_SILENCE_MS = 45_000; // three reports missing: no new ticket names it
 
+// Directory: witnesses
+export const WITNESSES = 12; // that a directory asks; with the log's own below NOTE_SIGNATURES, and their lines within NOTE_BYTES
+export const WITNESS_URL_BYTES = 512; // of the URL of one
+export const WITNESS_ANSWER_MS = 5_000; // for the whole answer of a witness
+export const WITNESS_PATIENCE_MS = 2_000; // that proofs wait for the cosignatures of a new checkpoint, of witnesses that answered last time
+export const WITNESS_AGAIN_MS = 10 * 60_000; // until a checkpoint that stays the newest is cosigned anew: far below the age at which ends refuse it
+export const WITNESS_RETRY_MS = 2_000; // until a witness that did not answer is asked again, twice as long each time
+export const WITNESS_RETRY_MOST_MS = 60_000; // at most
+
 // Directory: links
 export const LINK_HELLO_MS = 5_000; // for the hello of a new link to come
 export const LINK_HELLO_BYTES = 4 * 1024; // sealed, of a hello that may have to wait for its turn; with LINK_NAMES of the longest names 2,400 B
