@@ -21,6 +21,7 @@ export const NOTE_SIGNATURES = 16; // signature lines of a note; C2SP signed-not
 export const TREE_PROOF_HASHES = 63; // of one proof of the tree; 2^53 leaves need 53, a proof of consistency one more
 export const MAP_DEPTH = 256; // bits of a key
 export const LOG_PROOF_SUBJECTS = 16; // of one proof bundle; a connect needs 6
+export const CHECKPOINT_AGE_MS = 24 * 60 * 60_000; // since enough witnesses cosigned it, for an end that demands witnesses; a witness that is away for a night stops nobody
 export const ADD_CHECKPOINT_BYTES = 8 * 1024; // what a witness is asked: a note, TREE_PROOF_HASHES lines of 45 B and a size
 
 // Sealed messages and their answers

@@ -44,7 +44,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
   const [suite, kem] = await Promise.all([loadSuite(process.env["SSHNP_CRYPTO"]), loadKem()]);
   const client = await loadClient(suite, path, destination.client, (file) => askPassphrase(file, { signal }));
   const { folder, keys } = client;
-  const directory = await DirectoryAccess.of(suite, random, client, destination.directory, progress);
+  const directory = await DirectoryAccess.of(suite, random, client, destination, progress);
   directory.client.dialAhead({ signal });
   tuneHeap();
   const attempt: Attempt = { client: keys.name, device, login, directory: directory.client.address.url.origin };

@@ -1,4 +1,4 @@
-import { DirectoryClient, openSeenLog, type RememberedLog } from "../directory/client.ts";
+import { DirectoryClient, openSeenLog, readWitnessDemand, type RememberedLog } from "../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
 import { SecurityError } from "../keys/errors.ts";
@@ -8,6 +8,7 @@ import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
 import { CLOCK_TRUST_MS } from "../protocol/limits.ts";
 import { isPrivateAddress } from "../rendezvous/client.ts";
 import type { Client } from "./client-keys.ts";
+import type { Destination } from "./command-line.ts";
 import type { Progress } from "./progress.ts";
 import type { TicketFrame } from "./request-session.ts";
 import { type CheckedTicket, checkTicket } from "../protocol/session/ticket-check.ts";
@@ -27,17 +28,18 @@ export class DirectoryAccess {
     this.#log = log;
   }
 
-  /** `given`: the address of the command line; else SSHNP_DIRECTORY, else the one in the client's key file. */
+  /** The address of the command line, else SSHNP_DIRECTORY, else the one in the client's key file. @throws {SetupError} E_USAGE. */
   static async of(
     suite: CipherSuite,
     random: RandomBytes,
     { folder, keys }: Client,
-    given: string | undefined,
+    { directory: given, witnesses }: Pick<Destination, "directory" | "witnesses">,
     progress: Progress,
   ): Promise<DirectoryAccess> {
     const address = parseDirectoryAddress(given ?? (process.env["SSHNP_DIRECTORY"] || keys.directory));
     const remembered = await readKeyListFile(folder, keys.name);
     const log = await openSeenLog(suite, folder, address.fingerprint, {
+      demand: readWitnessDemand(suite, witnesses, process.env),
       now: Date.now,
       onError: (error) => progress.step(`what was seen of the directory's log was not written: ${String(error)}`),
     });

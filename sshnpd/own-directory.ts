@@ -1,4 +1,10 @@
-import { DirectoryClient, type Link, openSeenLog } from "../directory/client.ts";
+import {
+  DirectoryClient,
+  type Link,
+  openSeenLog,
+  readWitnessDemand,
+  type WitnessOptions,
+} from "../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SshnpError } from "../keys/errors.ts";
 import { readKeyListFile, writeKeyListFile } from "../keys/key-list-files.ts";
@@ -39,6 +45,7 @@ export class OwnDirectory {
       directory: address,
       keys: { name },
     }: { readonly directory: DirectoryAddress; readonly keys: { readonly name: Name } },
+    witnesses: WitnessOptions | undefined,
   ): Promise<OwnDirectory> {
     const stored = await readKeyListFile(folder, name);
     const onKeyList = ({ signed, list }: VerifiedKeyList): void => {
@@ -55,6 +62,7 @@ export class OwnDirectory {
     }
     const warn = (text: string): void => log.debug(text);
     const seen = await openSeenLog(suite, folder, address.fingerprint, {
+      demand: readWitnessDemand(suite, witnesses, process.env),
       now: Date.now,
       onError: (error) => logError(log, error, "what was seen of the directory's log is not stored"),
     });
