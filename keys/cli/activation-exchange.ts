@@ -35,7 +35,10 @@ export async function askChallenge(asking: Asking, name: Name): Promise<Challeng
   return answer;
 }
 
-/** Sends the body of the message that activates, and returns what the directory has against it. Throws as {@link askChallenge}. */
+/**
+ * Sends the body of the message that activates, and returns what the directory has against it.
+ * @throws as {@link askChallenge}; {UnavailableError} E_CLOCK also when the nonce in it is too old.
+ */
 export async function askToActivate(asking: Asking, body: Uint8Array): Promise<Refusal | undefined> {
   const answer = await ask(asking, { type: REQUEST.activate, body });
   if (answer.type === "refused") return answer;

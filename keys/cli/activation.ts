@@ -8,7 +8,7 @@ import { activationKey } from "../activation-key.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { Ed25519PrivateKey } from "../ed25519.ts";
 import { type AskPassphrase, listKeyFiles, type MemberKeys, readMemberFile } from "../end-key-files.ts";
-import { SetupError } from "../errors.ts";
+import { SetupError, UnavailableError } from "../errors.ts";
 import type { Name } from "../names.ts";
 import { fingerprint, parsePublicKeyLine } from "../openssh.ts";
 import { keySigner, type OwnerKeyInAgent, type OwnerSigner, signText } from "../owner-signer.ts";
@@ -115,10 +115,10 @@ export async function activate(
       : await storeKeys(request.path, keys, { isOwnerNew: begun === undefined });
   if (signal.aborted) await stored.undo();
   signal.throwIfAborted();
-  let refused = await askToActivate(asking, proofs);
-  if (refused?.code === "E_CLOCK" && agent !== undefined) {
-    refused = await askToActivate(asking, await prove(await askChallenge(asking, name)));
-  }
+  const refused = await askToActivate(asking, proofs).catch(async (error: unknown) => {
+    if (agent === undefined || !(error instanceof UnavailableError) || error.code !== "E_CLOCK") throw error;
+    return await askToActivate(asking, await prove(await askChallenge(asking, name)));
+  });
   if (refused !== undefined) {
     if (NOT_STORED.includes(refused.code)) await stored.undo();
     throw refusal(name, refused);
