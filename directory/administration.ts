@@ -49,8 +49,8 @@ export function administer(
         const isOnline = presence?.get({ name, member }) !== undefined;
         members.set(name, [...(members.get(name) ?? []), { member, role, isOnline }]);
       }
-      return (await store.names()).map(([name, { added, statement }]) => {
-        return { name, added, isActivated: statement !== undefined, members: members.get(name) ?? [] };
+      return (await store.names()).map(([name, { added, statements }]) => {
+        return { name, added, isActivated: statements.length > 0, members: members.get(name) ?? [] };
       });
     },
     async addRendezvous(name, activationKey) {

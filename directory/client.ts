@@ -1,21 +1,26 @@
 import type { Socket } from "node:net";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
-import { SecurityError, UnavailableError } from "../keys/errors.ts";
+import { assert, SecurityError, UnavailableError } from "../keys/errors.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PrivateKey } from "../keys/x25519.ts";
 import type { DirectoryAddress } from "../protocol/directory-address.ts";
 import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
-import { DIRECTORY_CONNECT_MS, KEY_LIST_BYTES, SIGNATURE_BYTES } from "../protocol/limits.ts";
-import { parseSignedText } from "../protocol/messages/link.ts";
+import { DIRECTORY_CONNECT_MS } from "../protocol/limits.ts";
 import { type Frame, parseFrame } from "../protocol/messages/response-frames.ts";
 import { ResponseOpener } from "../protocol/response.ts";
 import { type Freshness, sealMessage } from "../protocol/sealed-message.ts";
 import { dial } from "./client/dial.ts";
-import { exchange, notADirectory, unreachable } from "./client/http-exchange.ts";
+import { exchange, unreachable } from "./client/http-exchange.ts";
 import type { Link, LinkOptions } from "./client/link.ts";
+import { LogFollower, type ProvedHeads } from "./client/log-follower.ts";
+import { readKeyList } from "./client/read-key-list.ts";
 import { refusalError } from "./client/refusal-error.ts";
 
 export type { Link, LinkEvent } from "./client/link.ts";
+export { LogFollower, type NewestClaim, type ProvedHeads, type WitnessDemand } from "./client/log-follower.ts";
+export { demandLogged, putStatements } from "./client/put-statements.ts";
+export { readStatements, type StatementsQuestion } from "./client/read-statements.ts";
+export { openSeenLog, type RememberedLog } from "./client/seen-log.ts";
 export { NobodyThereError } from "./client/nobody-there.ts";
 export { refusalError } from "./client/refusal-error.ts";
 
@@ -27,6 +32,8 @@ export interface DirectoryClientOptions {
   readonly keyList?: VerifiedKeyList | undefined;
   /** Told of every newer list, to remember it. */
   readonly onKeyList?: ((list: VerifiedKeyList) => void) | undefined;
+  /** What this party has seen of the directory's log; without it, nothing yet, and nothing is remembered. */
+  readonly log?: LogFollower | undefined;
   /** Told what is odd but stops nothing, such as a TLS certificate that does not verify. */
   readonly warn?: ((text: string) => void) | undefined;
 }
@@ -48,6 +55,7 @@ export class DirectoryClient {
   readonly suite: CipherSuite;
   readonly random: RandomBytes;
   readonly warn: (text: string) => void;
+  readonly #log: LogFollower;
   readonly #onKeyList: (list: VerifiedKeyList) => void;
   #keyList: VerifiedKeyList | undefined;
   #refreshing = false;
@@ -60,6 +68,7 @@ export class DirectoryClient {
     this.suite = options.suite;
     this.random = options.random;
     this.#keyList = options.keyList;
+    this.#log = options.log ?? new LogFollower(options.suite);
     this.#onKeyList = options.onKeyList ?? ignore;
     this.warn = once(options.warn ?? ignore);
   }
@@ -80,6 +89,27 @@ export class DirectoryClient {
   /** The time (ms) that the directory is likely to accept as now. */
   get directoryTime(): number {
     return Date.now() + (this.#clockOffset ?? 0);
+  }
+
+  /** The newest checkpoint of the directory's log that this party has seen, a signed note; empty: none. */
+  get checkpoint(): string {
+    return this.#log.checkpoint;
+  }
+
+  /** Its size; 0 none. @throws {SecurityError} E_LOG when what was remembered is no checkpoint of this directory. */
+  get checkpointSize(): number {
+    return this.#keyList === undefined ? 0 : this.#log.size(this.#keyList.list);
+  }
+
+  /** Takes a log proof that the directory sent, in the order in which they come; `now` in ms. As {@link LogFollower.accept}. */
+  acceptProof(proof: Uint8Array, now: number): ProvedHeads {
+    assert(this.#keyList !== undefined, "nothing comes before the key list");
+    return this.#log.accept(this.#keyList.list, proof, now);
+  }
+
+  /** Compares a peer's checkpoint with what this party has seen. @throws {LogEvidenceError} E_LOG. */
+  compareCheckpoint(note: string): void {
+    if (this.#keyList !== undefined) this.#log.compare(this.#keyList.list, note);
   }
 
   /** Connects already, for the message that is sent next. What goes wrong, that message tells. */
@@ -112,27 +142,8 @@ export class DirectoryClient {
     /** Whether the process may end meanwhile. */
     readonly isBackground?: boolean;
   }): Promise<VerifiedKeyList> {
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    const { url: base } = this.address;
-    // A list that drips in keeps every single wait alive; the whole must come in time.
-    const whole = AbortSignal.any([signal, AbortSignal.timeout(DIRECTORY_CONNECT_MS)]);
-    try {
-      for await (const chunk of exchange({ base, route: "/v1/keys", signal: whole, isBackground, warn: this.warn })) {
-        chunks.push(chunk);
-        length += chunk.length;
-        if (length > KEY_LIST_BYTES + SIGNATURE_BYTES + 4) throw notADirectory(base, "too long an answer");
-      }
-    } catch (error) {
-      signal.throwIfAborted();
-      throw whole.aborted ? unreachable(base, Object.assign(new Error("too slow"), { code: "ETIMEDOUT" })) : error;
-    }
-    let signed: SignedText;
-    try {
-      signed = parseSignedText(Buffer.concat(chunks));
-    } catch (cause) {
-      throw notADirectory(base, "no key list", cause);
-    }
+    const { address, warn } = this;
+    const signed = await readKeyList(address.url, { signal, isBackground, warn });
     return this.acceptKeyList(signed);
   }
 

@@ -54,6 +54,11 @@ export class Database {
     return await reading(() => this.#level.get(key));
   }
 
+  /** The texts of these keys, in their order, as they were at one moment. @throws {UnavailableError} E_STORAGE. */
+  async getMany(keys: readonly string[]): Promise<(string | undefined)[]> {
+    return await reading(() => this.#level.getMany([...keys]));
+  }
+
   /** All entries whose keys begin with `prefix`, by key. @throws {UnavailableError} E_STORAGE. */
   async entries(prefix: string): Promise<[string, string][]> {
     return await reading(() => this.#level.iterator({ gte: prefix, lt: `${prefix}\u{10ffff}` }).all());
@@ -65,6 +70,19 @@ export class Database {
    */
   write(durability: Durability, operations: readonly Operation[]): Promise<void> {
     return this.#queues[durability].add(operations);
+  }
+
+  /**
+   * After a write that failed, what is read may lack what is on disk all the same, as nobody knows how far the write came:
+   * from here on it does not. @throws {UnavailableError} E_STORAGE when it cannot be opened again yet.
+   */
+  async settle(): Promise<void> {
+    if (!this.#isStuck) return;
+    try {
+      await this.#reopen();
+    } catch (cause) {
+      throw new UnavailableError("E_STORAGE", "The store cannot be written.", { cause });
+    }
   }
 
   async #write(operations: Operation[], options: { readonly sync: boolean }): Promise<void> {

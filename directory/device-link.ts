@@ -1,7 +1,9 @@
 import type { WebSocket } from "ws";
-import { equalBytes } from "../keys/bytes.ts";
-import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import { type Greeting, openGreeting } from "./link-greeting.ts";
+import type { LinkHost } from "./link-host.ts";
+import { equalBytes, utf8 } from "../keys/bytes.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
+import type { Name } from "../keys/names.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
 import {
@@ -11,54 +13,25 @@ import {
   LINK_UNSENT_BYTES,
 } from "../protocol/limits.ts";
 import {
+  encodeLinkChanged,
   encodeLinkNames,
+  encodeLinkOwn,
   encodeLinkRefused,
   encodeLinkWelcome,
   encodeSignedText,
-  type LinkHello,
-  parseLinkHello,
+  parseLinkWatching,
 } from "../protocol/messages/link.ts";
-import { type Answer, parseAnswer } from "../protocol/messages/session-request.ts";
+import { encodeNotify, parseAnswer } from "../protocol/messages/session-request.ts";
 import { LINK } from "../protocol/messages/types.ts";
+import { policySubject } from "../protocol/owner-statements.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
-import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
-import type { Clock } from "./clock.ts";
-import type { Freshness } from "./freshness.ts";
-import type { Keyring } from "./keyring.ts";
+import { isExpired } from "../protocol/statement-fields.ts";
 import { LINK_CLOSE } from "./link-close.ts";
+import { LinkProofs } from "./link-proofs.ts";
 import { LinkOpener, LinkSealer } from "./link-sealing.ts";
-import type { Party, PresentDevice } from "./presence.ts";
+import type { Party, PresentDevice, UnprovedNotify } from "./presence.ts";
 import { TokenBucket } from "./rate-limit.ts";
-import type { Store } from "./store.ts";
-
-/** What a link needs, and whom it tells. */
-export interface LinkHost {
-  readonly suite: CipherSuite;
-  readonly random: RandomBytes;
-  readonly clock: Clock;
-  readonly keyring: Keyring;
-  readonly freshness: Freshness;
-  readonly store: Store;
-  /** A hello has come; {@link DeviceLink.takeTurn} is to be called when its turn is. */
-  waiting(link: DeviceLink): void;
-  /** It has to say hello, or to be gone, as soon as at the start. */
-  awaited(link: DeviceLink): void;
-  /** The hello holds and the welcome is sent; what is sent from here on follows it. */
-  up(link: DeviceLink, hello: LinkHello): void;
-  /** Returns whether the device was asked for it. */
-  answered(device: Party, answer: Answer): boolean;
-  refused(link: DeviceLink, code: RefusalCode, hello: LinkHello): void;
-  /** The socket is gone, whether the link was up or not. */
-  down(link: DeviceLink): void;
-  failed(error: unknown): void;
-}
-
-/** A hello that could be opened, and what answers to it are sealed with. */
-interface Greeting {
-  readonly message: OpenedMessage;
-  readonly hello: LinkHello;
-  readonly sealer: LinkSealer;
-}
+import { type MemberStanding, memberStanding } from "./standing.ts";
 
 /** The first hello, after E_CLOCK, and the nonce that the second one must say. */
 type Refused = { readonly nonce: Uint8Array; readonly first: Greeting } | undefined;
@@ -73,6 +46,7 @@ type State =
       readonly device: X25519PublicKey;
       readonly opener: LinkOpener;
       readonly sealer: LinkSealer;
+      readonly proofs: LinkProofs;
     }
   | { readonly kind: "closed"; readonly party: Party | undefined };
 
@@ -81,13 +55,15 @@ export class DeviceLink implements PresentDevice {
   /** When something last came from the device, ms since 1970. */
   heard: number;
   readonly #socket: WebSocket;
-  readonly #host: LinkHost;
+  readonly #host: LinkHost<DeviceLink>;
   readonly #bucket: TokenBucket;
   #state: State = { kind: "hello", refused: undefined };
   /** Whether something came since the last ping. */
   #isAlive = true;
+  /** SHA-256 of the policy that the device has; zeros: none. */
+  #policyHash: Uint8Array = new Uint8Array(32);
 
-  constructor(socket: WebSocket, host: LinkHost) {
+  constructor(socket: WebSocket, host: LinkHost<DeviceLink>) {
     this.#socket = socket;
     this.#host = host;
     this.heard = host.clock.now();
@@ -112,16 +88,31 @@ export class DeviceLink implements PresentDevice {
     return this.#state.kind === "up" || this.#state.kind === "closed" ? this.#state.party : undefined;
   }
 
-  notify(body: Uint8Array): void {
-    this.#send(LINK.notify, body);
+  notify(notify: UnprovedNotify, subjects: readonly string[]): void {
+    this.#prove(LINK.notify, subjects, (proof) => encodeNotify({ ...notify, proof }));
   }
 
   replace(): void {
     this.refuse("E_REPLACED");
   }
 
-  sendNames(statements: readonly SignedText[]): void {
-    this.#send(LINK.names, encodeLinkNames(statements));
+  /** The statements on names of which the device has asked for the owner. */
+  sendNames(names: readonly Name[], chains: readonly (readonly SignedText[])[]): void {
+    this.#prove(LINK.names, names, (proof) => encodeLinkNames({ chains, proof }));
+  }
+
+  /** The device's own statements, and its name's policy unless it has that one. */
+  sendOwn({ statements, subjects }: MemberStanding, name: Name, policy: SignedText | undefined): void {
+    const hash = policy && this.#host.suite.sha256(utf8(policy.text));
+    const isKnown = hash === undefined || equalBytes(hash, this.#policyHash);
+    if (hash !== undefined) this.#policyHash = hash;
+    const own = { statements, policy: isKnown ? undefined : policy };
+    this.#prove(LINK.own, [...subjects, policySubject(name)], (proof) => encodeLinkOwn({ ...own, proof }));
+  }
+
+  /** What stands about a client that the device watches. */
+  sendChanged(client: Party, { statements, subjects }: MemberStanding): void {
+    this.#prove(LINK.changed, subjects, (proof) => encodeLinkChanged({ client, statements, proof }));
   }
 
   /** Sends the new key list under the key that the device knows, and goes on with the new one. */
@@ -203,6 +194,7 @@ export class DeviceLink implements PresentDevice {
       return this.#host.waiting(this);
     }
     const { type, body } = state.opener.open(keyring.sealing(clock.now()), [state.device], bytes);
+    if (type === LINK.watching) return this.#host.watching(this, parseLinkWatching(body));
     if (type !== LINK.answer) throw new PeerError("E_PROTOCOL", "a link message of an unknown type");
     // A device that is asked much answers much; whoever asks must not be able to have its link cut for that.
     if (this.#host.answered(state.party, parseAnswer(body))) this.#bucket.giveBack();
@@ -218,7 +210,7 @@ export class DeviceLink implements PresentDevice {
     this.#state = { kind: "judging" };
     let greeting: Greeting | undefined;
     try {
-      greeting = this.#open(hello, refused?.first);
+      greeting = openGreeting(this.#host, hello, refused?.first);
     } catch (error) {
       return this.#broken(error);
     }
@@ -231,31 +223,16 @@ export class DeviceLink implements PresentDevice {
     }
   }
 
-  /** The hello in `bytes`; undefined when it is sealed to a key that is gone. @throws {PeerError} E_PROTOCOL, E_VERSION. */
-  #open(bytes: Uint8Array, first: Greeting | undefined): Greeting | undefined {
-    const { suite, clock, keyring } = this.#host;
-    for (const sender of keyring.sealing(clock.now())) {
-      const message = openMessage(suite, [sender], bytes);
-      if (message === "unknown-recipient") continue;
-      if (message.type !== LINK.hello) throw new PeerError("E_PROTOCOL", "a link does not begin with a hello");
-      const hello = parseLinkHello(message.body);
-      if (first !== undefined && !equalBytes(first.hello.epoch, hello.epoch)) {
-        throw new PeerError("E_PROTOCOL", "a second hello has another epoch");
-      }
-      const parties = { sender, recipient: message.sender };
-      return { message, hello, sealer: first?.sealer ?? new LinkSealer(this.#host, parties, hello.epoch) };
-    }
-    return undefined;
-  }
-
   async #judge(greeting: Greeting, nonce: Uint8Array | undefined): Promise<void> {
     const { clock, freshness, store, keyring, random, suite } = this.#host;
     const { message, hello, sealer } = greeting;
     const refuse = (code: RefusalCode): void => this.#refuseHello(greeting, code);
-    const binding = await store.binding(hello);
+    const standing = await memberStanding(store, hello);
     if (this.#state.kind !== "judging") return;
-    if (binding?.role !== "device" || !binding.x25519.equals(message.sender)) return refuse("E_NOT_AUTHORIZED");
-    if (binding.expires !== null && clock.now() >= binding.expires) return refuse("E_STATEMENT");
+    const record = standing?.record;
+    if (record?.role !== "device" || !record.x25519.equals(message.sender)) return refuse("E_NOT_AUTHORIZED");
+    if (standing?.isRevoked === true) return refuse("E_REVOKED");
+    if (isExpired(record, clock.now())) return refuse("E_STATEMENT");
     const verdict = await freshness.judge(message, clock.now(), nonce);
     // The socket may have closed meanwhile, which `this.#state` tells and the compiler cannot see.
     if ((this.#state as State).kind !== "judging") return;
@@ -265,7 +242,9 @@ export class DeviceLink implements PresentDevice {
     const own = random(16);
     const { name, member } = hello;
     const opener = new LinkOpener(suite, own);
-    this.#state = { kind: "up", party: { name, member }, device: message.sender, opener, sealer };
+    const proofs = new LinkProofs(this.#host.statementLog, hello.checkpointSize);
+    this.#policyHash = hello.policyHash;
+    this.#state = { kind: "up", party: { name, member }, device: message.sender, opener, sealer, proofs };
     const welcome = { time: clock.now(), nonce: own, keyListSeq: keyring.keyListSeq };
     this.#send(LINK.welcome, encodeLinkWelcome(welcome));
     this.#host.up(this, hello);
@@ -284,6 +263,16 @@ export class DeviceLink implements PresentDevice {
     this.#sendBytes(sealer.seal({ type: LINK.refused, body }));
     this.#host.refused(this, code, hello);
     this.close();
+  }
+
+  /** Sends what needs a log proof, when it has one. */
+  #prove(type: number, subjects: readonly string[], encode: (proof: Uint8Array) => Uint8Array): void {
+    if (this.#state.kind !== "up") return;
+    const sent = this.#state.proofs.send(subjects, (proof) => this.#send(type, encode(proof)));
+    sent.catch((error: unknown) => {
+      this.#host.failed(error);
+      this.#socket.terminate(); // what came after it would not hold
+    });
   }
 
   #send(type: number, body: Uint8Array): void {

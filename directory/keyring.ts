@@ -81,6 +81,16 @@ export class Keyring {
     return current?.ed25519 ?? unreachable();
   }
 
+  /** The key that checkpoints are signed with. */
+  get log(): Ed25519PrivateKey {
+    return this.#keys.log;
+  }
+
+  /** What the log calls itself in them. */
+  get origin(): string {
+    return this.#list.list.origin;
+  }
+
   get keyList(): SignedText {
     return this.#list.signed;
   }
@@ -118,7 +128,9 @@ async function currentList(
 ): Promise<CurrentList> {
   if (known === undefined) return await newList(primitives, store, keys, 0, now);
   const { list } = known;
-  const isOfTheseKeys = JSON.stringify(publicKeys(keys, now)) === JSON.stringify(publicKeysOfList(list));
+  const isOfTheseKeys =
+    list.origin === originOf(primitives.suite, keys) &&
+    JSON.stringify(publicKeys(keys, now)) === JSON.stringify(publicKeysOfList(list));
   const isYoung = now >= list.issued && now < list.issued + KEY_LIST_MS / 2;
   return isOfTheseKeys && isYoung ? known : await newList(primitives, store, keys, list.seq, now);
 }
@@ -136,11 +148,17 @@ async function newList(
     issued: now,
     expires: now + KEY_LIST_MS,
     ...publicKeys(keys, now),
-    origin: `sshnp-directory/${rootFingerprint(primitives.suite, keys)}`,
+    origin: originOf(primitives.suite, keys),
   };
   const signed = signKeyList(primitives.suite, keys.root, list);
   await store.putKeyList(signed);
   return { signed, list };
+}
+
+/** The root's fingerprint in base64url: as the name of a key that signs notes it may have no plus (C2SP signed-note). */
+function originOf(suite: CipherSuite, keys: DirectoryKeys): string {
+  const fingerprintText = rootFingerprint(suite, keys).replaceAll("+", "-").replaceAll("/", "_");
+  return `sshnp-directory/${fingerprintText}`;
 }
 
 function publicKeys(

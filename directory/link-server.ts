@@ -4,8 +4,6 @@ import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { WebSocketServer } from "ws";
-import type { Name } from "../keys/names.ts";
-import type { SignedText } from "../keys/signed-text.ts";
 import {
   LAST_SEEN_MS,
   LEG_PONGS,
@@ -21,13 +19,18 @@ import type { Answer } from "../protocol/messages/session-request.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
-import { DeviceLink, type LinkHost } from "./device-link.ts";
+import { DeviceLink } from "./device-link.ts";
 import { HelloTurns } from "./hello-turns.ts";
+import type { LinkHost } from "./link-host.ts";
+import { LinkNews } from "./link-news.ts";
 import type { Party, Presence } from "./presence.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Strangers } from "./strangers.ts";
 
-type Services = Pick<LinkHost, "suite" | "random" | "clock" | "keyring" | "freshness" | "store"> & {
+type Services = Pick<
+  LinkHost<DeviceLink>,
+  "suite" | "random" | "clock" | "keyring" | "freshness" | "store" | "statementLog"
+> & {
   readonly presence: Presence;
   readonly sessions: Sessions;
   readonly strangers: Strangers;
@@ -48,7 +51,7 @@ const CLOSING_MS = 1000;
 /** The devices' WebSockets. One wheel of a slot a second serves the heartbeats of all of them. */
 export class LinkServer {
   readonly #services: Services;
-  readonly #host: LinkHost;
+  readonly #host: LinkHost<DeviceLink>;
   readonly #server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -64,21 +67,21 @@ export class LinkServer {
   /** Links whose hello, or whose end, is awaited, with the time (monotonic ms) by which it must come. */
   readonly #deadlines = new Map<DeviceLink, number>();
   readonly #turns = new HelloTurns();
-  /** Who is to be told when a name is activated. */
-  readonly #watchers = new Map<Name, Set<DeviceLink>>();
   readonly #sockets = new WeakMap<DeviceLink, Socket>();
-  readonly #asked = new WeakMap<DeviceLink, readonly Name[]>();
+  readonly #news: LinkNews;
   #ticks = 0;
 
   constructor(services: Services) {
     this.#services = services;
-    const { suite, random, clock, keyring, freshness, store, log } = services;
+    const { suite, random, clock, keyring, freshness, store, statementLog, presence, log } = services;
+    this.#news = new LinkNews(store, presence);
     this.#host = {
-      ...{ suite, random, clock, keyring, freshness, store },
+      ...{ suite, random, clock, keyring, freshness, store, statementLog },
       waiting: (link) => this.#waiting(link),
       awaited: (link) => this.#awaited(link),
       up: (link, hello) => this.#up(link, hello),
       down: (link) => this.#down(link),
+      watching: (link, clients) => void this.#news.watch(link, clients).catch((error: unknown) => this.#failed(error)),
       answered: (device, answer) => this.#answered(device, answer),
       refused: (_link, code, hello) => this.#refused(code, hello),
       failed: (error) => log.error({ err: error }, "link failed"),
@@ -112,10 +115,12 @@ export class LinkServer {
     this.#turns.sweep(now);
   }
 
-  /** Reports a name's owner to those who asked for it. To be called before its owner is answered. */
-  nameActivated(name: Name, statement: SignedText): void {
-    for (const link of this.#watchers.get(name) ?? []) link.sendNames([statement]);
-    this.#watchers.delete(name);
+  /**
+   * Tells the devices that new statements concern. To be called before whoever sent them is answered, so that he who knows
+   * that they are taken knows them told. What cannot be told now, the next request or link tells.
+   */
+  async changed(subjects: readonly string[]): Promise<void> {
+    await this.#news.changed(subjects).catch((error: unknown) => this.#failed(error));
   }
 
   /** Sends the newest key list to all. */
@@ -158,10 +163,13 @@ export class LinkServer {
   /** The welcome is out. What the device asked for comes first, then it may be notified. */
   #up(link: DeviceLink, hello: LinkHello): void {
     if (link.party !== undefined) void this.#storeLastSeen([link.party]); // it may be gone again before it is present
-    this.#reportNames(link, hello.names)
+    const { party } = link;
+    if (party === undefined) return;
+    this.#news
+      .greet(link, party, hello.names)
       .catch((error: unknown) => this.#failed(error))
       .finally(() => {
-        if (link.isUp && link.party !== undefined) this.#present(link, link.party, hello.version);
+        if (link.isUp) this.#present(link, party, hello.version);
       });
   }
 
@@ -179,29 +187,12 @@ export class LinkServer {
     sessions.deviceIsBack(party, link);
   }
 
-  /** Sends the statements of those names that are activated, and remembers who asked for the others. */
-  async #reportNames(link: DeviceLink, names: readonly Name[]): Promise<void> {
-    if (names.length === 0) return;
-    this.#asked.set(link, names);
-    for (const name of names) this.#watchers.set(name, (this.#watchers.get(name) ?? new Set()).add(link));
-    const records = await Promise.all(names.map((name) => this.#services.store.name(name)));
-    const statements = records.flatMap((record) => (record?.statement === undefined ? [] : [record.statement]));
-    if (statements.length > 0) link.sendNames(statements);
-    for (const [i, name] of names.entries()) if (records[i]?.statement !== undefined) this.#unwatch(link, name);
-  }
-
-  #unwatch(link: DeviceLink, name: Name): void {
-    const watchers = this.#watchers.get(name);
-    watchers?.delete(link);
-    if (watchers?.size === 0) this.#watchers.delete(name);
-  }
-
   #down(link: DeviceLink): void {
     const { presence, audit, log } = this.#services;
     this.#slots.get(link)?.delete(link);
     this.#deadlines.delete(link);
     this.#turns.remove(link);
-    for (const name of this.#asked.get(link) ?? []) this.#unwatch(link, name);
+    this.#news.end(link);
     const { party } = link;
     if (party === undefined || !presence.disconnect(party, link)) return;
     const device = bindingSubject(party);

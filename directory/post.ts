@@ -132,7 +132,8 @@ export class PostServer {
 const OF_STRANGERS: ReadonlySet<number> = new Set([
   REQUEST.activationStart,
   REQUEST.activate,
-  REQUEST.putStatement,
+  REQUEST.putStatements,
+  REQUEST.readStatements,
   REQUEST.rendezvousActivationStart,
   REQUEST.rendezvousActivate,
 ]);

@@ -12,15 +12,24 @@ import {
   rendezvousActivationProof,
 } from "../protocol/messages/activation.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
+import type { Verified } from "../protocol/statement-fields.ts";
 import {
+  rendezvousSubject,
   type RendezvousStatement,
   signRendezvousStatement,
-  type Verified,
   verifyRendezvousStatement,
 } from "../protocol/statements.ts";
 import { entriesLength, type TicketEntry } from "../protocol/ticket.ts";
 import type { Keyring } from "./keyring.ts";
-import type { RendezvousRecord, ReportRecord, Store } from "./store.ts";
+import type { Log } from "./log/log.ts";
+import {
+  keyOperation,
+  rendezvousOperation,
+  type RendezvousRecord,
+  type ReportRecord,
+  statementOperation,
+} from "./records.ts";
+import type { Store } from "./store.ts";
 
 interface Rendezvous {
   readonly name: string;
@@ -56,6 +65,7 @@ export class RendezvousRegistry {
   readonly #random: RandomBytes;
   readonly #store: Store;
   readonly #keyring: Keyring;
+  readonly #log: Pick<Log, "append">;
   readonly #known: Map<string, Rendezvous>;
   readonly #reports = new EventEmitter();
 
@@ -63,12 +73,14 @@ export class RendezvousRegistry {
     primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
     store: Store,
     keyring: Keyring,
+    log: Pick<Log, "append">,
     known: Map<string, Rendezvous>,
   ) {
     this.#suite = primitives.suite;
     this.#random = primitives.random;
     this.#store = store;
     this.#keyring = keyring;
+    this.#log = log;
     this.#known = known;
   }
 
@@ -77,6 +89,7 @@ export class RendezvousRegistry {
     primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
     store: Store,
     keyring: Keyring,
+    log: Pick<Log, "append">,
   ): Promise<RendezvousRegistry> {
     const reports = new Map(await store.reports());
     const known = new Map<string, Rendezvous>();
@@ -85,7 +98,7 @@ export class RendezvousRegistry {
       const statement = signed && verifyRendezvousStatement(primitives.suite, signed, keyring.rootLine);
       known.set(name, { name, record, statement, report: reports.get(name) });
     }
-    return new RendezvousRegistry(primitives, store, keyring, known);
+    return new RendezvousRegistry(primitives, store, keyring, log, known);
   }
 
   /**
@@ -179,9 +192,14 @@ export class RendezvousRegistry {
   }
 
   /** What a new ticket offers: those that are up, the least busy first, as many as fit. Empty when none is up. */
-  offer(now: number): { readonly entries: TicketEntry[]; readonly statements: SignedText[] } {
+  offer(now: number): {
+    readonly entries: TicketEntry[];
+    readonly names: string[];
+    readonly statements: SignedText[];
+  } {
     const up = [...this.#known.values()].filter((rendezvous) => isUp(rendezvous, now));
     const entries: TicketEntry[] = [];
+    const names: string[] = [];
     const statements: SignedText[] = [];
     for (const { statement, report } of up.sort((a, b) => (a.report?.legs ?? 0) - (b.report?.legs ?? 0))) {
       if (statement === undefined || report === undefined) continue;
@@ -189,9 +207,10 @@ export class RendezvousRegistry {
       const entry = { key: ed25519, boot: report.boot, addresses };
       if (entries.length >= TICKET_ENTRIES || entriesLength([...entries, entry]) > TICKET_ENTRIES_BYTES) break;
       entries.push(entry);
+      names.push(statement.statement.rendezvous);
       statements.push(statement.signed);
     }
-    return { entries, statements };
+    return { entries, names, statements };
   }
 
   list(now: number): RendezvousSummary[] {
@@ -221,7 +240,7 @@ export class RendezvousRegistry {
     const known = this.#known.get(name);
     const added = known?.record.added ?? now;
     const record = { added, activationKey, isActivated, statement: known?.record.statement };
-    await this.#store.putRendezvous(name, record, []);
+    await this.#store.putRendezvous(name, record);
     this.#known.set(name, { name, record, statement: known?.statement, report: undefined });
   }
 
@@ -250,8 +269,16 @@ export class RendezvousRegistry {
     const next = { ...what, rendezvous: known.name, seq, prev, issued: now, expires: null };
     const signed = signRendezvousStatement(this.#suite, this.#random, this.#keyring.root, next);
     const record = { ...known.record, isActivated: true, statement: signed };
-    await this.#store.putRendezvous(known.name, record, [what.x25519, what.ed25519]);
     const statement = verifyRendezvousStatement(this.#suite, signed, this.#keyring.rootLine);
+    const subject = rendezvousSubject(known.name);
+    await this.#log.append(
+      [{ subject, hash: statement.hash }],
+      [
+        rendezvousOperation(known.name, record),
+        statementOperation(subject, seq, signed),
+        ...[what.x25519, what.ed25519].map((key) => keyOperation(key, subject)),
+      ],
+    );
     this.#known.set(known.name, { ...known, record, statement });
     return { name: known.name, statement: signed, addresses: what.addresses, isNew: true };
   }

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
-import { isExpired } from "../protocol/statements.ts";
+import { encodeLogProof } from "../protocol/log/proof.ts";
+import { isExpired, kindOf } from "../protocol/statement-fields.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { PeerError } from "../keys/errors.ts";
 import { equalBytes, utf8 } from "../keys/bytes.ts";
@@ -19,33 +20,39 @@ import {
   parseRendezvousActivationStart,
   parseRendezvousReport,
 } from "../protocol/messages/activation.ts";
-import { parseSignedText } from "../protocol/messages/link.ts";
-import { parseSessionRequest, parseWithdraw } from "../protocol/messages/session-request.ts";
+import { parsePutStatements } from "../protocol/messages/put-statements.ts";
+import { parseReadStatements } from "../protocol/messages/read-statements.ts";
+import { parseSessionRequest, parseWithdraw, type SessionRequest } from "../protocol/messages/session-request.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import type { OpenedMessage } from "../protocol/sealed-message.ts";
-import { bindingSubject } from "../protocol/statements.ts";
 import type { AccountAnswer, Accounts } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
 import type { Freshness } from "./freshness.ts";
+import type { Keyring } from "./keyring.ts";
 import type { LinkServer } from "./link-server.ts";
+import type { Log } from "./log/log.ts";
+import { mayRead, readStatements } from "./reading.ts";
 import { AddressLimiter, NameLimiter, type TokenBucket } from "./rate-limit.ts";
 import type { RendezvousAnswer, RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import type { Sessions } from "./sessions.ts";
+import { type MemberStanding, memberStanding } from "./standing.ts";
 import type { Store } from "./store.ts";
 
 interface Services {
   readonly suite: CipherSuite;
   readonly clock: Clock;
   readonly store: Store;
+  readonly keyring: Keyring;
   readonly freshness: Freshness;
   readonly accounts: Accounts;
   readonly registry: RendezvousRegistry;
   readonly sessions: Sessions;
   readonly links: LinkServer;
   readonly audit: Audit;
+  readonly statementLog: Pick<Log, "proof">;
   readonly log: Logger;
 }
 
@@ -72,8 +79,10 @@ export class Requests {
         return this.#challenge(stream);
       case REQUEST.activate:
         return await this.#activate(message, stream, address);
-      case REQUEST.putStatement:
-        return await this.#putStatement(message, stream);
+      case REQUEST.putStatements:
+        return await this.#putStatements(message, stream);
+      case REQUEST.readStatements:
+        return await this.#read(message, stream);
       case REQUEST.rendezvousActivationStart:
         parseRendezvousActivationStart(message.body);
         return this.#challenge(stream);
@@ -97,23 +106,46 @@ export class Requests {
     const request = parseSessionRequest(body);
     const { client, device } = request.prologue;
     if (request.message1.length > MESSAGE1_BYTES) throw new PeerError("E_PROTOCOL", "a request is too long");
-    const [clientBinding, clientName] = await Promise.all([store.binding(client), store.name(client.name)]);
     const refuse = (code: RefusalCode): void => stream.end({ type: "refused", code, detail: 0 });
-    if (clientBinding?.role !== "client" || !clientBinding.x25519.equals(sender)) return refuse("E_NOT_AUTHORIZED");
-    if (clientName?.statement === undefined) return refuse("E_NOT_AUTHORIZED");
-    const isCurrent = equalBytes(suite.sha256(utf8(clientBinding.signed.text)), client.bindingHash);
-    if (!isCurrent || isExpired(clientBinding, clock.now())) return refuse("E_STATEMENT");
-    const [binding, name] = await Promise.all([store.binding(device), store.name(device.name)]);
-    if (binding?.role !== "device" || name?.statement === undefined) return refuse("E_UNKNOWN_NAME");
-    if (request.message1.length === 0 || !equalBytes(suite.sha256(utf8(binding.signed.text)), device.bindingHash)) {
-      return stream.end({ type: "binding", name: name.statement, binding: binding.signed });
+    const asking = await memberStanding(store, client);
+    if (asking?.record.role !== "client" || !asking.record.x25519.equals(sender)) return refuse("E_NOT_AUTHORIZED");
+    if (asking.isRevoked) return await this.#showRevoked("client", asking, request, stream);
+    if (isExpired(asking.record, clock.now())) return refuse("E_STATEMENT");
+    const isBoundBy = ({ record }: MemberStanding, hash: Uint8Array): boolean =>
+      equalBytes(suite.sha256(utf8(record.binding.text)), hash);
+    if (!isBoundBy(asking, client.bindingHash)) return await this.#show("client", asking, request, stream);
+    const asked = await memberStanding(store, device);
+    if (asked?.record.role !== "device") return refuse("E_UNKNOWN_NAME");
+    if (asked.isRevoked) return await this.#showRevoked("device", asked, request, stream);
+    if (request.message1.length === 0 || !isBoundBy(asked, device.bindingHash)) {
+      return await this.#show("device", asked, request, stream);
     }
     if (!this.#byClient.take(client.name, clock.monotonic())) {
       return stream.end({ type: "refused", code: "E_RATE", detail: 1000 });
     }
-    const lastSeen = await store.lastSeen(device);
-    const statements = { clientName: clientName.statement, clientBinding: clientBinding.signed };
-    sessions.request({ request, sender, ...statements, lastSeen }, stream);
+    sessions.request({ request, sender, lastSeen: await store.lastSeen(device) }, stream);
+  }
+
+  /** Answers with the newest statements on one of the two, to be asked again with. */
+  async #show(
+    of: "client" | "device",
+    { statements, subjects }: MemberStanding,
+    { checkpointSize }: SessionRequest,
+    stream: ResponseStream,
+  ): Promise<void> {
+    const proof = encodeLogProof(await this.#services.statementLog.proof(subjects, checkpointSize));
+    stream.end({ type: "binding", of, statements, proof });
+  }
+
+  /** A revocation speaks for itself; who was made by a token that is revoked has none of his own. */
+  async #showRevoked(
+    of: "client" | "device",
+    standing: MemberStanding,
+    request: SessionRequest,
+    stream: ResponseStream,
+  ): Promise<void> {
+    if (kindOf(standing.record.newest) === "revocation") return await this.#show(of, standing, request, stream);
+    stream.end({ type: "refused", code: of === "client" ? "E_REVOKED" : "E_UNKNOWN_NAME", detail: 0 });
   }
 
   #challenge(stream: ResponseStream): void {
@@ -129,17 +161,28 @@ export class Requests {
     if (!freshness.isNonce(activation.nonce, clock.now()))
       return stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
     const answer = await accounts.activate(activation, sender, clock.now());
-    if ("stored" in answer) links.nameActivated(answer.stored.statement.name, activation.name);
-    this.#settle("activation", answer, stream, tries);
+    if ("subjects" in answer && answer.isNew) await links.changed(answer.subjects);
+    await this.#settle("activation", answer, stream, { since: 0, tries });
   }
 
-  async #putStatement({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
-    const answer = await this.#services.accounts.putStatement(
-      parseSignedText(body),
-      sender,
-      this.#services.clock.now(),
-    );
-    this.#settle("binding", answer, stream);
+  async #putStatements({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
+    const { accounts, clock, links } = this.#services;
+    const { statements, checkpointSize } = parsePutStatements(body);
+    const answer = await accounts.put(statements, sender, clock.now());
+    if ("subjects" in answer && answer.isNew) await links.changed(answer.subjects);
+    await this.#settle("statements", answer, stream, { since: checkpointSize });
+  }
+
+  async #read({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
+    const { suite, store, statementLog, keyring } = this.#services;
+    const question = parseReadStatements(body);
+    const services = { suite, store, statementLog, fingerprint: keyring.fingerprint };
+    // A name that is unknown is answered as one that is somebody else's.
+    if (!(await mayRead(services, question, sender))) {
+      return stream.end({ type: "refused", code: "E_NOT_AUTHORIZED", detail: 0 });
+    }
+    for await (const frame of readStatements(services, question)) stream.send(frame);
+    stream.end({ type: "done" });
   }
 
   async #activateRendezvous({ body, sender }: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
@@ -160,15 +203,20 @@ export class Requests {
     await registry.keepReport(answer.name).catch((error: unknown) => log.error({ err: error }, "store failed"));
   }
 
-  #settle(event: string, answer: AccountAnswer, stream: ResponseStream, tries?: TokenBucket): void {
-    const { audit, log } = this.#services;
+  async #settle(
+    event: string,
+    answer: AccountAnswer,
+    stream: ResponseStream,
+    { since, tries }: { readonly since: number; readonly tries?: TokenBucket },
+  ): Promise<void> {
+    const { audit, statementLog, log } = this.#services;
     if ("refused" in answer) return this.#refuse(event, stream, answer.refused, tries);
     tries?.giveBack();
-    const { statement } = "stored" in answer ? answer.stored : answer.repeated;
-    const verdict = "stored" in answer ? "stored" : "repeated";
-    audit.write({ event, verdict, member: bindingSubject(statement), role: statement.role });
-    log.info({ member: bindingSubject(statement), role: statement.role, verdict }, event);
-    stream.end({ type: "done" });
+    const { subjects, isNew } = answer;
+    const verdict = isNew ? "stored" : "repeated";
+    audit.write({ event, verdict, subjects });
+    log.info({ subjects, verdict }, event);
+    stream.end({ type: "logged", proof: encodeLogProof(await statementLog.proof(subjects, since)) });
   }
 
   #settleRendezvous(answer: RendezvousAnswer, stream: ResponseStream, tries?: TokenBucket): void {

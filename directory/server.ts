@@ -24,6 +24,9 @@ import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { Freshness } from "./freshness.ts";
 import { Keyring } from "./keyring.ts";
 import { LinkServer } from "./link-server.ts";
+import { openGuardedLog } from "./log/checkpoint-file.ts";
+import type { Log } from "./log/log.ts";
+import { LOG_PREFIX, logFile } from "./log/routes.ts";
 import { PostServer, refuse } from "./post.ts";
 import { Presence } from "./presence.ts";
 import { AddressLimiter, isLoopback, networkOf } from "./rate-limit.ts";
@@ -44,6 +47,8 @@ export interface DirectoryOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** Connections at most, so that files for the rest are left. */
   readonly maxConnections: number;
+  /** Whether to go on from a store whose log is older than the one that was published. */
+  readonly acceptOlderLog?: boolean;
   readonly log: Logger;
   readonly clock?: Clock;
 }
@@ -52,27 +57,35 @@ export interface DirectoryOptions {
 export interface Directory extends AsyncDisposable {
   readonly port: number;
   readonly keyring: Keyring;
+  readonly statementLog: Log;
   readonly registry: RendezvousRegistry;
   readonly presence: Presence;
   readonly posts: Pick<PostServer, "open">;
   readonly audit: Audit;
 }
 
-/** Serves until it is disposed of. @throws {SetupError} E_RUNNING when the port is taken, E_USAGE when it cannot be had, E_BAD_KEY_FILE, E_STORAGE. */
+/** Serves until it is disposed of. @throws {SetupError} E_RUNNING when the port is taken, E_USAGE when it cannot be had, E_BAD_KEY_FILE, E_STORAGE, E_LOG. */
 export async function startDirectory(options: DirectoryOptions): Promise<Directory> {
   const { suite, random, folder, store, log, clock = SYSTEM_CLOCK } = options;
   const primitives = { suite, random };
   const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
   const keyring = await Keyring.open(primitives, folder, store, clock.now());
+  const guarded = await openGuardedLog({
+    ...{ suite, folder, database: store.database, privateKey: keyring.log, origin: keyring.origin },
+    acceptOlder: options.acceptOlderLog ?? false,
+    onError: failed,
+  });
+  if (guarded.isOlder) log.warn({ size: guarded.log.checkpoint.size }, "goes on from an older log, as it was told to");
+  const statementLog = guarded.log;
   const audit = await Audit.open(folder, (error) => log.error({ err: error }, "audit failed"));
   const freshness = await Freshness.load({ store, random, onError: failed });
-  const registry = await RendezvousRegistry.load(primitives, store, keyring);
+  const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
   const presence = new Presence();
-  const sessions = new Sessions({ suite, clock, keyring, registry, presence, audit });
-  const shared = { suite, random, clock, keyring, freshness, store, sessions, audit, log };
+  const sessions = new Sessions({ suite, clock, keyring, registry, presence, audit, store, statementLog, failed });
+  const shared = { suite, random, clock, keyring, freshness, store, statementLog, sessions, audit, log };
   const strangers = new Strangers(options.maxConnections);
   const links = new LinkServer({ ...shared, presence, strangers });
-  const accounts = new Accounts(primitives, store, keyring.fingerprint);
+  const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint);
   const requests = new Requests({ ...shared, accounts, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
   const limiter = new AddressLimiter();
@@ -95,7 +108,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   };
 
   let dropped = 0;
-  const http = await listen(options, { posts, links, keyring, limiter, strangers, clock, log });
+  const http = await listen(options, { posts, links, keyring, statementLog, limiter, strangers, clock, log });
   http.on("drop", () => (dropped += 1));
   const timers = [
     clock.every(1000, everySecond),
@@ -108,6 +121,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   return {
     port: address.port,
     keyring,
+    statementLog,
     registry,
     presence,
     posts,
@@ -120,6 +134,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       http.closeAllConnections();
       await closed;
       await audit.close();
+      await guarded.close();
     },
   };
 }
@@ -128,6 +143,7 @@ interface Routes {
   readonly posts: PostServer;
   readonly links: LinkServer;
   readonly keyring: Keyring;
+  readonly statementLog: Log;
   readonly limiter: AddressLimiter;
   readonly strangers: Strangers;
   readonly clock: Clock;
@@ -188,9 +204,23 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
       if (request.complete) log.error({ err: error }, "request failed");
       response.destroy();
     });
+  } else if (what.startsWith(`GET ${LOG_PREFIX}`)) {
+    serveLog(request.url ?? "", response, routes);
   } else {
     refuse(response, 404);
   }
+}
+
+function serveLog(path: string, response: ServerResponse, { statementLog, log }: Routes): void {
+  const serve = async (): Promise<void> => {
+    const answer = await logFile(statementLog, path);
+    if (answer === undefined) return refuse(response, 404);
+    response.writeHead(answer.status, { ...answer.headers, "content-length": answer.body.length }).end(answer.body);
+  };
+  serve().catch((error: unknown) => {
+    log.error({ err: error }, "request failed");
+    refuse(response, 503);
+  });
 }
 
 function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, routes: Routes): void {

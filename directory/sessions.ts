@@ -1,6 +1,4 @@
 import { equalBytes, hex } from "../keys/bytes.ts";
-import type { CipherSuite } from "../keys/cipher-suite.ts";
-import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
 import {
   DEVICE_ANSWER_MS,
@@ -9,29 +7,23 @@ import {
   SESSIONS,
   SESSIONS_PER_CLIENT,
   SESSIONS_PER_CLIENT_AND_DEVICE,
-  TICKET_MS,
   WAIT_MS,
   WAIT_UNHEARD_MS,
 } from "../protocol/limits.ts";
 import type { Prologue } from "../protocol/messages/prologue.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
-import { type Answer, encodeNotify, type SessionRequest } from "../protocol/messages/session-request.ts";
+import type { Answer, SessionRequest } from "../protocol/messages/session-request.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { bindingSubject } from "../protocol/statements.ts";
-import { signTicket } from "../protocol/ticket.ts";
 import type { Audit } from "./audit.ts";
-import type { Clock } from "./clock.ts";
-import type { Keyring } from "./keyring.ts";
+import { type Offer, Offers, type OfferServices } from "./offers.ts";
 import type { Party, Presence, PresentDevice } from "./presence.ts";
-import type { RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { ResponseStream } from "./response-stream.ts";
 
-/** A request that may be put to its device: the client is who it says, and the device's binding is the current one. */
+/** A request that may be put to its device: the client is who it says, and the device's binding was the current one. */
 export interface CheckedRequest {
   readonly request: SessionRequest;
   readonly sender: X25519PublicKey;
-  readonly clientName: SignedText;
-  readonly clientBinding: SignedText;
   /** When the device was last seen, ms since 1970; undefined when never. */
   readonly lastSeen: number | undefined;
 }
@@ -39,8 +31,13 @@ export interface CheckedRequest {
 /** Where a session stands. Times are monotonic ms. */
 type Phase =
   | { readonly kind: "waiting"; readonly until: number; readonly unheardSince: number | undefined }
-  | { readonly kind: "asked"; readonly ticket: Frame; readonly notify: Uint8Array; readonly until: number }
-  | { readonly kind: "answered"; readonly ticket: Frame; readonly answer: Frame; readonly until: number };
+  | { readonly kind: "asked"; readonly offer: Promise<Offer | undefined>; readonly until: number }
+  | {
+      readonly kind: "answered";
+      readonly offer: Promise<Offer | undefined>;
+      readonly answer: Frame;
+      readonly until: number;
+    };
 
 interface Session extends CheckedRequest {
   /** The session id in hex. */
@@ -51,13 +48,10 @@ interface Session extends CheckedRequest {
   phase: Phase;
 }
 
-interface Services {
-  readonly suite: CipherSuite;
-  readonly clock: Clock;
-  readonly keyring: Keyring;
-  readonly registry: RendezvousRegistry;
+interface Services extends OfferServices {
   readonly presence: Presence;
   readonly audit: Audit;
+  readonly failed: (error: unknown) => void;
 }
 
 /**
@@ -70,12 +64,14 @@ interface Services {
  */
 export class Sessions {
   readonly #services: Services;
+  readonly #offers: Offers;
   readonly #sessions = new Map<string, Session>();
   /** Sessions by {@link groupsOf}. */
   readonly #groups = new Map<string, Set<Session>>();
 
   constructor(services: Services) {
     this.#services = services;
+    this.#offers = new Offers(services);
   }
 
   /** Takes a request whose answer goes to `stream`: a new one, or one that was posted before. */
@@ -119,7 +115,7 @@ export class Sessions {
   deviceIsBack(device: Party, link: PresentDevice): void {
     for (const session of this.#groups.get(bindingSubject(device)) ?? []) {
       if (session.phase.kind === "waiting") this.#handOver(session, link);
-      else if (session.phase.kind === "asked") link.notify(session.phase.notify);
+      else if (session.phase.kind === "asked") void this.#notify(session, session.phase.offer, link);
     }
   }
 
@@ -133,10 +129,11 @@ export class Sessions {
       "message2" in answer
         ? { type: "answer", message2: answer.message2 }
         : { type: "deviceCode", code: answer.code, labels: answer.labels.join(",") };
-    const { ticket } = session.phase;
+    const { offer } = session.phase;
     const until = this.#services.clock.monotonic() + SESSION_MEMORY_MS;
-    session.phase = { kind: "answered", ticket, answer: frame, until };
-    session.stream?.end(frame);
+    session.phase = { kind: "answered", offer, answer: frame, until };
+    const { stream } = session;
+    void offer.then(() => stream?.end(frame)); // behind the ticket
     session.stream = undefined; // it holds a whole connection, and the session is remembered for long
     this.#audit(session, "message2" in answer ? "answered" : answer.code);
     return true;
@@ -157,32 +154,48 @@ export class Sessions {
     }
   }
 
+  /** Hands a request to its device, once: from here on it is asked, whatever it takes to put the question together. */
   #handOver(session: Session, link: PresentDevice): void {
-    const { suite, clock, keyring, registry } = this.#services;
-    const { prologue, prologueBytes, message1 } = session.request;
-    const { clientName, clientBinding } = session;
-    const issued = clock.now();
-    const { entries, statements } = registry.offer(issued);
-    if (entries.length === 0) return this.#end(session, "E_NO_RENDEZVOUS");
-    const { sid, legKey } = prologue;
-    const ticket = signTicket(suite, keyring.ticket, { sid, legKey, entries, issued, expires: issued + TICKET_MS });
-    const notify = encodeNotify({ prologueBytes, message1, ticket, clientName, clientBinding, rendezvous: statements });
-    const frame: Frame = { type: "ticket", ticket, rendezvous: statements };
-    session.phase = { kind: "asked", ticket: frame, notify, until: clock.monotonic() + DEVICE_ANSWER_MS };
-    session.stream?.send(frame);
-    link.notify(notify);
-    this.#audit(session, "asked");
+    const offer = this.#offers.make(session).then(
+      (made) => {
+        if (typeof made !== "string") return made;
+        this.#end(session, made);
+        return undefined;
+      },
+      (error: unknown) => {
+        this.#services.failed(error);
+        this.#end(session, "E_STORAGE");
+        return undefined;
+      },
+    );
+    session.phase = { kind: "asked", offer, until: this.#services.clock.monotonic() + DEVICE_ANSWER_MS };
+    void this.#notify(session, offer, link).then((isAsked) => isAsked && this.#audit(session, "asked"));
+    void this.#sendTicket(session, session.stream);
+  }
+
+  async #notify(session: Session, offer: Promise<Offer | undefined>, link: PresentDevice): Promise<boolean> {
+    const made = await offer;
+    if (made === undefined || session.phase.kind !== "asked") return false;
+    link.notify(made.notify, made.subjects);
+    return true;
+  }
+
+  /** The ticket goes ahead of the answer, which takes the device a while. */
+  async #sendTicket(session: Session, stream: ResponseStream | undefined): Promise<void> {
+    if (session.phase.kind === "waiting") return;
+    const made = await session.phase.offer;
+    if (made !== undefined) stream?.send(made.ticket);
   }
 
   /** The same request came once more: its newest POST is the one that gets the answers, those from before included. */
   #repeat(session: Session, stream: ResponseStream): void {
     const older = session.stream;
     if (session.phase.kind === "answered") {
-      stream.send(session.phase.ticket);
-      stream.end(session.phase.answer);
+      const { answer } = session.phase;
+      void this.#sendTicket(session, stream).then(() => stream.end(answer));
     } else {
       this.#attach(session, stream);
-      if (session.phase.kind === "asked") stream.send(session.phase.ticket);
+      void this.#sendTicket(session, stream);
     }
     older?.end({ type: "refused", code: "E_INTERRUPTED", detail: 0 });
   }

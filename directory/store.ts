@@ -1,46 +1,40 @@
-import * as v from "valibot";
 import { fromBase64, hex } from "../keys/bytes.ts";
-import { Ed25519PublicKey } from "../keys/ed25519.ts";
-import { UnavailableError } from "../keys/errors.ts";
-import type { MemberName, Name, Role } from "../keys/names.ts";
-import { type SignedText, signedTextFromJson, signedTextSchema, signedTextToJson } from "../keys/signed-text.ts";
-import { X25519PublicKey } from "../keys/x25519.ts";
+import type { Ed25519PublicKey } from "../keys/ed25519.ts";
+import type { MemberName, Name } from "../keys/names.ts";
+import { type SignedText, signedTextFromJson, signedTextToJson } from "../keys/signed-text.ts";
+import type { X25519PublicKey } from "../keys/x25519.ts";
 import { bindingSubject } from "../protocol/statements.ts";
-import { Database, type Operation } from "./database.ts";
-
-/** A name as the directory knows it. */
-export interface NameRecord {
-  /** ms since 1970 UTC. */
-  readonly added: number;
-  /** Public half of what the one-time secret derives. */
-  readonly activationKey: Ed25519PublicKey;
-  /** The owner's statement, once there is one. */
-  readonly statement: SignedText | undefined;
-}
-
-/** A member's newest binding, verified when it was stored. */
-export interface BindingRecord {
-  readonly role: Role;
-  readonly x25519: X25519PublicKey;
-  readonly ed25519: Ed25519PublicKey;
-  /** ms since 1970 UTC, or null. */
-  readonly expires: number | null;
-  readonly signed: SignedText;
-}
-
-export interface RendezvousRecord extends NameRecord {
-  /** Whether the secret was used. The root-signed statement of one that is to be replaced stays until then. */
-  readonly isActivated: boolean;
-}
-
-/** What a rendezvous last said of itself. */
-export interface ReportRecord {
-  /** 16 bytes. */
-  readonly boot: Uint8Array;
-  readonly legs: number;
-  /** When it came, ms since 1970 UTC. */
-  readonly time: number;
-}
+import { Database } from "./database.ts";
+import {
+  type DelegationRecord,
+  delegationFromJson,
+  type MemberRecord,
+  memberFromJson,
+  nameFromJson,
+  nameOperation,
+  type NameRecord,
+  rendezvousFromJson,
+  rendezvousOperation,
+  type RendezvousRecord,
+  type ReportRecord,
+} from "./records.ts";
+import {
+  DELEGATIONS,
+  IDS,
+  KEYS,
+  MEMBERS,
+  META,
+  NAMES,
+  NONCES,
+  parseEntry,
+  POLICIES,
+  put,
+  RENDEZVOUS,
+  REPORTS,
+  SEEN,
+  STATEMENTS,
+  type Table,
+} from "./tables.ts";
 
 interface Party {
   readonly name: Name;
@@ -48,18 +42,8 @@ interface Party {
 }
 
 /**
- * Everything public that the directory knows, in LevelDB. One process has it. No private key and no secret is ever in it.
- *
- * ```
- * name:@acme              added, activation key, name statement
- * binding:@acme/MEMBER    role, keys, expiry, the statement itself
- * key:BASE64              whose key that is: @acme/MEMBER or rendezvous:NAME
- * rendezvous:NAME         added, activation key, statement, whether activated
- * report:NAME             boot, legs, time of its last report
- * seen:@acme/MEMBER       when its link was last alive
- * id:HEX, nonce:HEX       until when a message id is remembered, a nonce accepted
- * meta:KEY                a value of the directory's own
- * ```
+ * Everything public that the directory knows, in LevelDB; tables.ts has its entries. One process has it. No private key and
+ * no secret is ever in it. Statements are written together with the log (accounts/draft.ts).
  */
 export class Store implements AsyncDisposable {
   readonly #database: Database;
@@ -72,6 +56,11 @@ export class Store implements AsyncDisposable {
   /** @throws {SetupError} E_RUNNING when another process has it, E_STORAGE when it cannot be read or is damaged. */
   static async open(path: string): Promise<Store> {
     return new Store(await Database.open(path));
+  }
+
+  /** Where it lies, for those who keep tables of their own beside its. */
+  get database(): Database {
+    return this.#database;
   }
 
   async close(): Promise<void> {
@@ -92,74 +81,69 @@ export class Store implements AsyncDisposable {
 
   async name(name: Name): Promise<NameRecord | undefined> {
     const value = await this.#get(NAMES, name);
-    return value && activatable(value);
+    return value && nameFromJson(value);
   }
 
   /** All names with their records, sorted. */
   async names(): Promise<[Name, NameRecord][]> {
     const entries = await this.#entries(NAMES);
-    return entries.map(([name, value]) => [name as Name, activatable(value)]);
+    return entries.map(([name, value]) => [name as Name, nameFromJson(value)]);
   }
 
   async putName(name: Name, record: NameRecord): Promise<void> {
-    await this.#database.write("acknowledged", [put(NAMES, name, activatableToJson(record))]);
+    await this.#database.write("acknowledged", [nameOperation(name, record)]);
   }
 
-  async binding(party: Party): Promise<BindingRecord | undefined> {
-    const value = await this.#get(BINDINGS, bindingSubject(party));
-    return (
-      value && {
-        role: value.role,
-        x25519: X25519PublicKey.parse(fromBase64(value.x25519, 32)),
-        ed25519: Ed25519PublicKey.parse(fromBase64(value.ed25519, 32)),
-        expires: value.expires,
-        signed: signedTextFromJson(value.signed),
-      }
-    );
+  async member(party: Party): Promise<MemberRecord | undefined> {
+    const value = await this.#get(MEMBERS, bindingSubject(party));
+    return value && memberFromJson(value);
   }
 
-  /** All members and their roles, sorted by name. */
-  async members(): Promise<(Party & { readonly role: Role })[]> {
-    const entries = await this.#entries(BINDINGS);
-    return entries.map(([subject, { role }]) => {
-      const [name, member] = subject.split("/") as [Name, MemberName];
-      return { name, member, role };
+  /** All members, or those of one name, sorted by name. */
+  async members(name?: Name): Promise<(Party & MemberRecord)[]> {
+    const entries = await this.#entries(MEMBERS, name === undefined ? "" : `${name}/`);
+    return entries.map(([subject, value]) => {
+      const [of, member] = subject.split("/") as [Name, MemberName];
+      return { name: of, member, ...memberFromJson(value) };
     });
   }
 
-  /** Whose key that is: `@acme/MEMBER`, `rendezvous:NAME`, or nobody's. */
+  async delegation(name: Name, id: string): Promise<DelegationRecord | undefined> {
+    const value = await this.#get(DELEGATIONS, `${name}/${id}`);
+    return value && delegationFromJson(value);
+  }
+
+  /** IDs and delegations of a name, sorted by ID. */
+  async delegations(name: Name): Promise<[string, DelegationRecord][]> {
+    const entries = await this.#entries(DELEGATIONS, `${name}/`);
+    return entries.map(([key, value]) => [key.slice(name.length + 1), delegationFromJson(value)]);
+  }
+
+  /** The newest policy of a name. */
+  async policy(name: Name): Promise<SignedText | undefined> {
+    const value = await this.#get(POLICIES, name);
+    return value && signedTextFromJson(value);
+  }
+
+  /** Every statement that ever stood on a subject, oldest first. */
+  async history(subject: string): Promise<SignedText[]> {
+    const entries = await this.#entries(STATEMENTS, `${subject} `);
+    return entries.map(([, value]) => signedTextFromJson(value));
+  }
+
+  /** Whose key that is: `@acme/MEMBER`, `@acme:delegation:ID`, `rendezvous:NAME`, or nobody's. */
   async keyHolder(key: X25519PublicKey | Ed25519PublicKey): Promise<string | undefined> {
     return await this.#get(KEYS, key.toJSON());
   }
 
-  /** Stores a member's first binding, and with it the name it activates if it does; all or nothing. */
-  async putBinding(party: Party, binding: BindingRecord, activated?: NameRecord): Promise<void> {
-    const { role, x25519, ed25519, expires, signed } = binding;
-    const subject = bindingSubject(party);
-    const keys = { x25519: x25519.toJSON(), ed25519: ed25519.toJSON() };
-    await this.#database.write("acknowledged", [
-      ...(activated === undefined ? [] : [put(NAMES, party.name, activatableToJson(activated))]),
-      put(BINDINGS, subject, { role, ...keys, expires, signed: signedTextToJson(signed) }),
-      put(KEYS, keys.x25519, subject),
-      put(KEYS, keys.ed25519, subject),
-    ]);
-  }
-
   async rendezvous(): Promise<[string, RendezvousRecord][]> {
     const entries = await this.#entries(RENDEZVOUS);
-    return entries.map(([name, value]) => [name, { ...activatable(value), isActivated: value.isActivated }]);
+    return entries.map(([name, value]) => [name, rendezvousFromJson(value)]);
   }
 
-  /** Stores a rendezvous; `keys` are its own from now on. */
-  async putRendezvous(
-    name: string,
-    record: RendezvousRecord,
-    keys: readonly (X25519PublicKey | Ed25519PublicKey)[],
-  ): Promise<void> {
-    await this.#database.write("acknowledged", [
-      put(RENDEZVOUS, name, { ...activatableToJson(record), isActivated: record.isActivated }),
-      ...keys.map((key) => put(KEYS, key.toJSON(), `rendezvous:${name}`)),
-    ]);
+  /** Stores a rendezvous that has no new statement. */
+  async putRendezvous(name: string, record: RendezvousRecord): Promise<void> {
+    await this.#database.write("acknowledged", [rendezvousOperation(name, record)]);
   }
 
   async reports(): Promise<[string, ReportRecord][]> {
@@ -216,79 +200,9 @@ export class Store implements AsyncDisposable {
     return text === undefined ? undefined : parseEntry(table, text);
   }
 
-  async #entries<T>(table: Table<T>): Promise<[string, T][]> {
-    const entries = await this.#database.entries(table.prefix);
+  /** Entries of a table whose keys begin with `start`. */
+  async #entries<T>(table: Table<T>, start = ""): Promise<[string, T][]> {
+    const entries = await this.#database.entries(table.prefix + start);
     return entries.map(([key, text]) => [key.slice(table.prefix.length), parseEntry(table, text)]);
   }
-}
-
-interface Table<T> {
-  readonly prefix: `${string}:`;
-  readonly schema: v.GenericSchema<T>;
-}
-
-const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const activatableEntries = { added: time, activationKey: v.string(), statement: v.nullable(signedTextSchema) };
-type Activatable = v.InferOutput<v.StrictObjectSchema<typeof activatableEntries, undefined>>;
-
-const NAMES = tableOf("name:", v.strictObject(activatableEntries));
-const BINDINGS = tableOf(
-  "binding:",
-  v.strictObject({
-    role: v.picklist(["client", "device"]),
-    x25519: v.string(),
-    ed25519: v.string(),
-    expires: v.nullable(time),
-    signed: signedTextSchema,
-  }),
-);
-const KEYS = tableOf("key:", v.string());
-const RENDEZVOUS = tableOf("rendezvous:", v.strictObject({ ...activatableEntries, isActivated: v.boolean() }));
-const REPORTS = tableOf("report:", v.strictObject({ boot: v.string(), legs: time, time }));
-const SEEN = tableOf("seen:", time);
-const IDS = tableOf("id:", time);
-const NONCES = tableOf("nonce:", time);
-const META = tableOf("meta:", signedTextSchema);
-/** All of them, for whoever checks what may stand in an entry. */
-export const TABLES: readonly Table<unknown>[] = [NAMES, BINDINGS, KEYS, RENDEZVOUS, REPORTS, SEEN, IDS, NONCES, META];
-
-function tableOf<T>(prefix: `${string}:`, schema: v.GenericSchema<T>): Table<T> {
-  return { prefix, schema };
-}
-
-function put<T>({ prefix }: Table<T>, key: string, value: T): Operation {
-  return { type: "put", key: prefix + key, value: JSON.stringify(value) };
-}
-
-/** The value of an entry. @throws {UnavailableError} E_STORAGE when it is none that was written here. */
-export function parseEntry<T>({ schema, prefix }: Table<T>, text: string): T {
-  const result = v.safeParse(schema, parseJson(text));
-  if (!result.success)
-    throw new UnavailableError("E_STORAGE", `The store is damaged (a ${prefix.slice(0, -1)} entry).`);
-  return result.output;
-}
-
-/** Undefined, which no schema takes, for what is no JSON. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function activatable(value: Activatable): NameRecord {
-  return {
-    added: value.added,
-    activationKey: Ed25519PublicKey.parse(fromBase64(value.activationKey, 32)),
-    statement: value.statement === null ? undefined : signedTextFromJson(value.statement),
-  };
-}
-
-function activatableToJson({ added, activationKey, statement }: NameRecord): Activatable {
-  return {
-    added,
-    activationKey: activationKey.toJSON(),
-    statement: statement === undefined ? null : signedTextToJson(statement),
-  };
 }

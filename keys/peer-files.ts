@@ -110,7 +110,7 @@ export const ownerPinSchema: v.GenericSchema<OwnerPin> = v.strictObject({
   v: v.literal(1),
   name: nameText,
   owner: v.string(),
-  origin: v.picklist(["given", "first contact", "accepted"]),
+  origin: v.picklist(["given", "first contact", "accepted", "rotation"]),
   since: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   statement: signedTextSchema,
   accepted: fingerprints,
@@ -125,6 +125,7 @@ export const memberPinSchema: v.GenericSchema<MemberPin> = v.strictObject({
   ),
   owner: v.string(),
   binding: signedTextSchema,
+  delegation: v.nullable(signedTextSchema),
   hostKeys: v.array(v.string()),
   accepted: fingerprints,
 });

@@ -2,7 +2,7 @@ import type { Fingerprint } from "./openssh.ts";
 import type { SignedTextJson } from "./signed-text.ts";
 
 /** How this machine came to believe a peer's owner key. */
-export type PinOrigin = "given" | "first contact" | "accepted";
+export type PinOrigin = "given" | "first contact" | "accepted" | "rotation";
 
 /** What this machine remembers of a name: the pin of its owner key. */
 export interface OwnerPin {
@@ -27,6 +27,8 @@ export interface MemberPin {
   readonly owner: string;
   /** The newest binding seen; an older one of the same owner is refused. */
   readonly binding: SignedTextJson;
+  /** The delegation by which it was made, if the owner did not sign it himself. */
+  readonly delegation: SignedTextJson | null;
   /** SSH host keys as OpenSSH public key lines; empty for clients. */
   readonly hostKeys: readonly string[];
   /** Fingerprints of new host keys that the user accepted ahead of the next connect. */

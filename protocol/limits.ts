@@ -6,8 +6,21 @@ export const KEM_CIPHERTEXT_BYTES = 1088; // ML-KEM-768, FIPS 203 table 3
 // Statements and key list
 export const STATEMENT_BYTES = 8 * 1024; // text of one statement; a policy of a few hundred lines fits
 export const SIGNATURE_BYTES = 1024; // an SSHSIG blob; Ed25519 needs 166, FIDO keys below 400
+export const STATEMENTS_READ = 200_000; // on one name, read at once: 100,000 members that were revoked once each
+export const OWNER_CHAIN = 8; // statements of one name that travel together; who has missed more rotations compares fingerprints
+export const POLICY_BYTES = 7 * 1024; // YAML of a policy; with its line ends escaped it still has to fit in a statement
+export const REVOCATION_REASON_BYTES = 256; // a line for people
+export const DELEGATION_USES = 1_000_000; // members that one fleet token may make
+export const LOG_PROOF_BYTES = 24 * 1024; // all proofs of one message; with 2^32 leaves and 2^32 subjects seven of them take 9 KB
 export const KEY_LIST_BYTES = 4 * 1024; // text of a directory key list
 export const MAX_RENDEZVOUS_ADDRESSES = 4; // of one rendezvous: TCP and WebSocket, IPv4 and IPv6
+
+// Log
+export const NOTE_BYTES = 4 * 1024; // a checkpoint with its signatures; NOTE_SIGNATURES cosignatures under names of 100 B fit
+export const NOTE_SIGNATURES = 16; // signature lines of a note; C2SP signed-note demands that so many are taken
+export const TREE_PROOF_HASHES = 63; // of one proof of the tree; 2^53 leaves need 53, a proof of consistency one more
+export const MAP_DEPTH = 256; // bits of a key
+export const LOG_PROOF_SUBJECTS = 16; // of one proof bundle; a connect needs 6
 
 // Sealed messages and their answers
 export const SEALED_MESSAGE_BYTES = 60 * 1024; // below the smallest common limit of a transport (64 KiB frames)
@@ -84,6 +97,7 @@ export const SESSION_CACHE = 4096; // answers a device remembers, by session id
 export const SESSION_CACHE_SHARE = 1024; // of these, for one client name
 
 // Links
+export const LINK_NAMES_AT_ONCE = 8; // of them, in one message, so that it fits
 export const LINK_NAMES = 64; // names whose owners a device asks for at once
 
 // Device
@@ -174,6 +188,11 @@ export const LINK_MESSAGES_PER_SECOND = 50; // messages, pings and pongs from on
 export const LINK_MESSAGES_BURST = 200; // of them at once, before any is opened: answers after a herd of clients
 export const TAKEOVERS_PER_MINUTE = 3; // of one member's link; more look like a copied key
 export const LAST_SEEN_MS = 5 * 60_000; // how often the last-seen times of living links are stored
+
+// Directory: log
+export const LOG_MAP_PROOFS_KEPT = 512; // of the newest map, of the subjects asked for last; 1 KB each
+export const LOG_TREE_PROOFS_KEPT = 512; // between the sizes asked for last: a fleet's checkpoints are few; 1 KB each
+export const CHECKPOINT_CACHE_SECONDS = 2; // that a proxy may keep the newest checkpoint; C2SP tlog-tiles: a few seconds at most
 
 // Directory: administration
 export const ADMIN_REQUEST_BYTES = 4 * 1024; // one request on the admin socket

@@ -1,48 +1,48 @@
-import { equalBytes } from "../keys/bytes.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { SecurityError } from "../keys/errors.ts";
 import type { MemberName, Name, Role } from "../keys/names.ts";
 import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../keys/openssh.ts";
 import type { MemberPin, OwnerPin, PeerPins } from "../keys/peer.ts";
-import { type SignedText, signedTextFromJson, signedTextToJson } from "../keys/signed-text.ts";
-import {
-  type Binding,
-  isExpired,
-  type NameStatement,
-  type Verified,
-  verifyBinding,
-  verifyNameStatement,
-} from "./statements.ts";
+import { type SignedText, signedTextToJson } from "../keys/signed-text.ts";
+import { type MemberStatements, newestOf, verifyMemberStatements } from "./member-statements.ts";
+import { type OwnerChain, verifyChainOf } from "./owner-chain.ts";
+import { isExpired, seqOf, type Verified } from "./statement-fields.ts";
+import type { Binding } from "./statements.ts";
 
 /** What somebody, believed by nobody, says of a peer. */
 export interface PeerClaim {
   readonly name: Name;
   readonly member: MemberName;
   readonly role: Role;
-  readonly nameStatement: SignedText;
-  readonly binding: SignedText;
+  readonly statements: MemberStatements;
 }
 
 export interface JudgedOwner {
   readonly ownerFingerprint: Fingerprint;
   /** Whether nothing but the directory's word says that this owner is the right one. */
   readonly firstContact: boolean;
+  /** Fingerprint of the owner key known until now, when that one handed the name on to this one. */
+  readonly rotatedFrom: Fingerprint | undefined;
   /** What to remember of the name. */
   readonly owner: OwnerPin;
+  readonly chain: OwnerChain;
 }
 
-export interface JudgedPeer extends Omit<JudgedOwner, "owner"> {
+export interface JudgedPeer extends Omit<JudgedOwner, "owner" | "chain"> {
   readonly binding: Verified<Binding>;
+  /** What the log must say is the newest on each subject, in the order of the proofs. */
+  readonly newest: ReturnType<typeof newestOf>;
   /** What to remember once the peer has proved itself in a handshake. */
   readonly pins: { readonly owner: OwnerPin; readonly member: MemberPin };
 }
 
 /**
- * Judges who speaks for a peer. The owner key must be the one given, else the pinned one, else it is a first contact;
- * the owner must have signed the binding; and the binding must not be older than the newest one seen of this owner.
+ * Judges who speaks for a peer. The owner key must be the one given, else the pinned one, or handed on by it, else it is a
+ * first contact; the owner, or a delegation of his, must have signed the binding; and the binding must not be older than the
+ * newest one seen. Whether all of it is the newest that there is, the log says, of what `newest` lists.
  *
  * `known` is what this machine remembers of the peer, `given` the fingerprint a person gave; `now` in ms.
- * @throws {SecurityError} E_OWNER_KEY, E_MEMBER_KEY or E_STATEMENT; {PeerError} E_PROTOCOL.
+ * @throws {SecurityError} E_OWNER_KEY, E_MEMBER_KEY or E_STATEMENT; {DeniedError} E_REVOKED; {PeerError} E_PROTOCOL.
  */
 export function judgePeer(
   suite: CipherSuite,
@@ -50,89 +50,122 @@ export function judgePeer(
   { known, given }: { readonly known: PeerPins; readonly given: Fingerprint | undefined },
   now: number,
 ): JudgedPeer {
-  const { owner, ...judged } = judgeOwner(suite, claim.name, claim.nameStatement, { known: known.owner, given }, now);
-  const binding = verifyBinding(suite, claim.binding, owner.owner);
-  const { statement } = binding;
-  if (statement.name !== claim.name || statement.member !== claim.member || statement.role !== claim.role) {
-    throw new SecurityError(
-      "E_STATEMENT",
-      `A binding of another member was given for ${claim.member} of ${claim.name}.`,
-    );
+  const { owner, chain, ...judged } = judgeOwner(
+    suite,
+    claim.name,
+    claim.statements.names,
+    { known: known.owner, given },
+    now,
+  );
+  const answered = verifyMemberStatements(suite, claim, chain, claim.statements);
+  const { binding, delegation } = answered;
+  if (binding.statement.role !== claim.role) {
+    throw new SecurityError("E_STATEMENT", `${claim.member} of ${claim.name} is no ${claim.role}.`);
   }
-  if (isExpired(statement, now)) {
+  if (isExpired(binding.statement, now)) {
     throw new SecurityError("E_STATEMENT", `The binding of ${claim.member} of ${claim.name} has expired.`);
   }
-  if (known.member?.owner === owner.owner) refuseOlderBinding(suite, binding, known.member);
+  if (known.member !== undefined && isOfChain(chain, known.member.owner)) refuseOlderBinding(binding, known.member);
   const member: MemberPin = {
     v: 1,
     name: claim.name,
     member: claim.member,
     owner: owner.owner,
     binding: signedTextToJson(binding.signed),
+    delegation: delegation === undefined ? null : signedTextToJson(delegation.signed),
     // SSH host keys are the machine's own, whoever owns its name.
     hostKeys: known.member?.hostKeys ?? [],
     accepted: known.member?.accepted ?? [],
   };
-  return { ...judged, binding, pins: { owner, member } };
+  return { ...judged, binding, newest: newestOf(claim, chain, answered), pins: { owner, member } };
 }
 
 /**
- * Judges a name's owner key alone; what {@link judgePeer} does first, and what a daemon does for `-m @client`.
- * @throws {SecurityError} E_OWNER_KEY when it is another key than the given or pinned one; E_STATEMENT.
+ * Judges a name's owner key alone; what {@link judgePeer} does first, and what a daemon does for `-m @client`. `names` is a
+ * chain as {@link verifyChainOf} follows it.
+ * @throws {SecurityError} E_OWNER_KEY when it is another key than the given or pinned one, and that one did not hand the name
+ * on to it; or when it is older than the newest seen; E_STATEMENT.
  */
 export function judgeOwner(
   suite: CipherSuite,
   name: Name,
-  nameStatement: SignedText,
+  names: readonly SignedText[],
   { known, given }: { readonly known: OwnerPin | undefined; readonly given: Fingerprint | undefined },
   now: number,
 ): JudgedOwner {
-  const verified = verifyNameStatement(suite, nameStatement);
-  const { statement, signed } = verified;
-  if (statement.name !== name)
-    throw new SecurityError("E_STATEMENT", `Another name's statement was given for ${name}.`);
-  if (isExpired(statement, now)) throw new SecurityError("E_STATEMENT", `The statement of ${name} has expired.`);
-  const ownerFingerprint = fingerprint(suite, parsePublicKeyLine(statement.owner).blob);
+  const chain = verifyChainOf(suite, name, names);
+  const { newest } = chain;
+  if (isExpired(newest.statement, now)) {
+    throw new SecurityError("E_STATEMENT", `The statement of ${name} has expired.`);
+  }
+  const ownerFingerprint = fingerprintOf(suite, chain.owner);
+  if (known !== undefined) refuseOlderOwner(known, chain);
   const fresh: OwnerPin = {
     v: 1,
     name,
-    owner: statement.owner,
+    owner: chain.owner,
     origin: given === undefined ? "first contact" : "given",
     since: now,
-    statement: signedTextToJson(signed),
+    statement: signedTextToJson(newest.signed),
     accepted: [],
   };
-  const pinned = known?.owner === statement.owner ? withNewest(suite, known, verified) : undefined;
+  const judged = (owner: OwnerPin, rotatedFrom?: Fingerprint): JudgedOwner => {
+    return {
+      ownerFingerprint,
+      firstContact: owner.origin === "first contact" && known === undefined,
+      rotatedFrom,
+      owner,
+      chain,
+    };
+  };
+  const rotated = (from: string): JudgedOwner => judged({ ...fresh, origin: "rotation" }, fingerprintOf(suite, from));
+  const pinned = known?.owner === chain.owner ? { ...known, statement: fresh.statement } : undefined;
   if (given !== undefined) {
-    if (given !== ownerFingerprint) throw changedOwner(name, given, ownerFingerprint, "given");
-    const owner = pinned === undefined ? fresh : { ...pinned, origin: fresh.origin };
-    return { ownerFingerprint, firstContact: false, owner };
+    if (given === ownerFingerprint) return judged(pinned === undefined ? fresh : { ...pinned, origin: "given" });
+    const from = chain.former.find((line) => fingerprintOf(suite, line) === given);
+    if (from === undefined) throw changedOwner(name, given, ownerFingerprint, "given");
+    return rotated(from);
   }
-  if (known === undefined) return { ownerFingerprint, firstContact: true, owner: fresh };
-  if (pinned !== undefined) return { ownerFingerprint, firstContact: false, owner: pinned };
-  if (known.accepted.includes(ownerFingerprint)) {
-    return { ownerFingerprint, firstContact: false, owner: { ...fresh, origin: "accepted" } };
-  }
-  throw changedOwner(name, fingerprint(suite, parsePublicKeyLine(known.owner).blob), ownerFingerprint, "pinned");
+  if (known === undefined) return judged(fresh);
+  if (pinned !== undefined) return judged(pinned);
+  if (chain.former.includes(known.owner)) return rotated(known.owner);
+  if (known.accepted.includes(ownerFingerprint)) return judged({ ...fresh, origin: "accepted" });
+  throw changedOwner(name, fingerprintOf(suite, known.owner), ownerFingerprint, "pinned");
 }
 
-/** The pin with the newer of two statements of its owner. */
-function withNewest(suite: CipherSuite, pin: OwnerPin, { statement, signed }: Verified<NameStatement>): OwnerPin {
-  if (pin.statement.text === signed.text) return pin;
-  const { seq } = verifyNameStatement(suite, signedTextFromJson(pin.statement)).statement;
-  return statement.seq > seq ? { ...pin, statement: signedTextToJson(signed) } : pin;
+function fingerprintOf(suite: CipherSuite, line: string): Fingerprint {
+  return fingerprint(suite, parsePublicKeyLine(line).blob);
 }
 
-function refuseOlderBinding(suite: CipherSuite, binding: Verified<Binding>, pin: MemberPin): void {
-  const newest = verifyBinding(suite, signedTextFromJson(pin.binding), pin.owner);
-  const { seq } = binding.statement;
-  if (seq > newest.statement.seq || equalBytes(binding.hash, newest.hash)) return;
+/** Whether a key speaks or spoke for the name by this chain. */
+function isOfChain({ owner, former }: OwnerChain, line: string): boolean {
+  return owner === line || former.includes(line);
+}
+
+/** Nothing goes back to a statement that its owner has replaced. */
+function refuseOlderOwner(pin: OwnerPin, chain: OwnerChain): void {
+  if (!isOfChain(chain, pin.owner)) return; // another beginning altogether: another key, which is judged as such
+  const { seq } = chain.newest.statement;
+  const seen = seqOf(pin.statement);
+  if (seq > seen || chain.newest.signed.text === pin.statement.text) return;
   throw new SecurityError(
-    "E_MEMBER_KEY",
-    `An older or second binding (number ${seq}) of ${pin.member} was given; number ${newest.statement.seq} was seen before.`,
-    { next: "Do not go on: whoever runs the directory gives out statements that its owner has replaced." },
+    "E_OWNER_KEY",
+    `An older or second statement (number ${seq}) of ${pin.name} was given; number ${seen} was seen before.`,
+    { next: OLD_STATEMENTS },
   );
 }
+
+function refuseOlderBinding({ statement, signed }: Verified<Binding>, pin: MemberPin): void {
+  const seen = seqOf(pin.binding);
+  if (statement.seq > seen || signed.text === pin.binding.text) return;
+  throw new SecurityError(
+    "E_MEMBER_KEY",
+    `An older or second binding (number ${statement.seq}) of ${pin.member} was given; number ${seen} was seen before.`,
+    { next: OLD_STATEMENTS },
+  );
+}
+
+const OLD_STATEMENTS = "Do not go on: whoever runs the directory gives out statements that its owner has replaced.";
 
 function changedOwner(name: Name, before: Fingerprint, now: Fingerprint, how: "given" | "pinned"): SecurityError {
   const next =

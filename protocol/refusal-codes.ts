@@ -30,6 +30,12 @@ export const REFUSAL_NUMBERS = {
   E_REPLACED: 23,
   E_INTERRUPTED: 24,
   E_NO_SSHD: 25,
+  E_LOG: 26,
+  E_WITNESS: 27,
+  E_REVOKED: 28,
+  E_POLICY: 29,
+  E_PENDING: 30,
+  E_TOKEN: 31,
 } as const satisfies Partial<Record<ErrorCode, number>>;
 
 export type RefusalCode = keyof typeof REFUSAL_NUMBERS;

@@ -1,40 +1,34 @@
 /**
- * A statement is JSON text signed as SSHSIG (the format of `ssh-keygen -Y sign`), kept verbatim.
- * Its hash, which `prev`, prologues and log leaves hold, is SHA-256 of the text, without the signature.
+ * The statements that say who is who. statement-fields.ts has what all kinds have in common.
  *
  * ```
- * namespace       sshnp-KIND@v1
- * all kinds       v, kind, subject, seq, prev, salt, issued, expires; then:
  * name            owner                         subject @acme
  * binding         role, x25519, ed25519         subject @acme/MEMBER
  * rendezvous      x25519, ed25519, addresses    subject rendezvous:NAME, signed by the directory's root key
  * ```
- * Fields stand in this order, printed as JSON.stringify prints; times are milliseconds since 1970 UTC.
  */
 import * as v from "valibot";
-import { base64, fromBase64, hex, utf8 } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
-import { type Ed25519PrivateKey, Ed25519PublicKey } from "../keys/ed25519.ts";
-import { PeerError, SecurityError } from "../keys/errors.ts";
-import { isMember, isName, type MemberName, type Name, type Role } from "../keys/names.ts";
-import { parsePublicKeyLine } from "../keys/openssh.ts";
+import type { Ed25519PrivateKey, Ed25519PublicKey } from "../keys/ed25519.ts";
+import { SecurityError } from "../keys/errors.ts";
+import { isName, type MemberName, type Name, type Role } from "../keys/names.ts";
 import type { SignedText, TextToSign } from "../keys/signed-text.ts";
-import { signSshsig, verifySshsig } from "../keys/sshsig.ts";
-import { X25519PublicKey } from "../keys/x25519.ts";
+import type { X25519PublicKey } from "../keys/x25519.ts";
 import { parseCanonicalJson } from "./canonical-json.ts";
-import { MAX_RENDEZVOUS_ADDRESSES, STATEMENT_BYTES } from "./limits.ts";
+import { MAX_RENDEZVOUS_ADDRESSES } from "./limits.ts";
 import { isRendezvousAddress } from "./rendezvous-address.ts";
-
-export type StatementKind = "name" | "binding" | "rendezvous";
-
-interface StatementFields {
-  /** From 1, rising by one with each statement on the subject. */
-  readonly seq: number;
-  /** Hash (hex) of the statement before on this subject; null at seq 1. */
-  readonly prev: string | null;
-  readonly issued: number;
-  readonly expires: number | null;
-}
+import {
+  isMemberSubject,
+  key32,
+  openingEntries,
+  publicKeyLine,
+  publicKeys,
+  signWith,
+  type StatementFields,
+  statementText,
+  type Verified,
+  verifySignature,
+} from "./statement-fields.ts";
 
 /** "This owner key speaks for this name", signed by that key. */
 export interface NameStatement extends StatementFields {
@@ -59,14 +53,6 @@ export interface RendezvousStatement extends StatementFields {
   readonly ed25519: Ed25519PublicKey;
   /** `tcp://`, `ws://` or `wss://` host:port. */
   readonly addresses: readonly string[];
-}
-
-/** A statement whose signature was verified over the received bytes, which were parsed afterwards. */
-export interface Verified<Statement> {
-  readonly statement: Statement;
-  /** SHA-256 of the text, 32 bytes. */
-  readonly hash: Uint8Array;
-  readonly signed: SignedText;
 }
 
 /**
@@ -113,41 +99,44 @@ export function verifyRendezvousStatement(
   return { statement: { ...fields, rendezvous, ...publicKeys(x25519, ed25519) }, hash, signed };
 }
 
-/** The first statement of a name: its owner key, which is to sign it. `issued` in ms. */
-export function firstNameStatement(
-  random: RandomBytes,
-  { name, owner, issued }: { readonly name: Name; readonly owner: string; readonly issued: number },
-): TextToSign {
-  const opening = opener("name", name, { seq: 1, prev: null, issued, expires: null }, random);
-  return toSign("name", { ...opening, owner });
-}
-
-/** The same, signed. */
+/** The first statement of a name: its owner key, signed by itself. `issued` in ms. */
 export function signFirstNameStatement(
   suite: CipherSuite,
   random: RandomBytes,
   ownerKey: Ed25519PrivateKey,
   statement: { readonly name: Name; readonly owner: string; readonly issued: number },
 ): SignedText {
-  return sign(suite, ownerKey, firstNameStatement(random, statement));
+  return signWith(suite, ownerKey, firstNameStatement(random, statement));
 }
 
-/** A member's first binding, which the owner key is to sign. `issued` and `expires` in ms. */
-export function firstBinding(random: RandomBytes, binding: Omit<Binding, "seq" | "prev">): TextToSign {
-  const subject = bindingSubject(binding);
-  const opening = opener("binding", subject, { ...binding, seq: 1, prev: null }, random);
-  const { role, x25519, ed25519 } = binding;
-  return toSign("binding", { ...opening, role, x25519: x25519.toJSON(), ed25519: ed25519.toJSON() });
+/** The same, to be signed by the owner key that it names. */
+export function firstNameStatement(
+  random: RandomBytes,
+  { name, owner, issued }: { readonly name: Name; readonly owner: string; readonly issued: number },
+): TextToSign {
+  return statementText("name", name, { seq: 1, prev: null, issued, expires: null }, random, { owner });
 }
 
-/** The same, signed. */
+/** A member's first binding. `issued` and `expires` in ms. */
 export function signFirstBinding(
   suite: CipherSuite,
   random: RandomBytes,
   ownerKey: Ed25519PrivateKey,
   binding: Omit<Binding, "seq" | "prev">,
 ): SignedText {
-  return sign(suite, ownerKey, firstBinding(random, binding));
+  return signWith(suite, ownerKey, firstBinding(random, binding));
+}
+
+/** The same, still to be signed. */
+export function firstBinding(random: RandomBytes, binding: Omit<Binding, "seq" | "prev">): TextToSign {
+  return bindingText(random, { ...binding, seq: 1, prev: null });
+}
+
+/** A binding, to be signed by the name's owner; or by a delegation of his, which may make first ones. */
+export function bindingText(random: RandomBytes, binding: Binding): TextToSign {
+  const { role, x25519, ed25519 } = binding;
+  const rest = { role, x25519: x25519.toJSON(), ed25519: ed25519.toJSON() };
+  return statementText("binding", bindingSubject(binding), binding, random, rest);
 }
 
 /** A rendezvous statement; `prev` and `seq` continue those of the one it replaces. */
@@ -157,10 +146,10 @@ export function signRendezvousStatement(
   rootKey: Ed25519PrivateKey,
   statement: RendezvousStatement,
 ): SignedText {
-  const opening = opener("rendezvous", `${RENDEZVOUS_PREFIX}${statement.rendezvous}`, statement, random);
   const { x25519, ed25519, addresses } = statement;
-  const fields = { x25519: x25519.toJSON(), ed25519: ed25519.toJSON(), addresses };
-  return sign(suite, rootKey, toSign("rendezvous", { ...opening, ...fields }));
+  const rest = { x25519: x25519.toJSON(), ed25519: ed25519.toJSON(), addresses };
+  const subject = rendezvousSubject(statement.rendezvous);
+  return signWith(suite, rootKey, statementText("rendezvous", subject, statement, random, rest));
 }
 
 /** `@acme/MEMBER` */
@@ -173,33 +162,20 @@ export function isRendezvousName(text: string): boolean {
   return /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/.test(text);
 }
 
-/** Whether a statement is past its own end at `now` (ms). */
-export function isExpired(statement: { readonly expires: number | null }, now: number): boolean {
-  return statement.expires !== null && now >= statement.expires;
+/** `rendezvous:NAME` */
+export function rendezvousSubject(rendezvous: string): string {
+  return `${RENDEZVOUS_PREFIX}${rendezvous}`;
 }
 
 const RENDEZVOUS_PREFIX = "rendezvous:";
 
-const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const lowerHex = (bytes: number) => v.pipe(v.string(), v.regex(new RegExp(`^[0-9a-f]{${2 * bytes}}$`)));
-const key32 = v.pipe(
-  v.string(),
-  v.check((text) => isBase64Of32(text)),
-);
-
 const nameSchema = v.strictObject({
   ...openingEntries("name", (subject) => isName(subject)),
-  owner: v.pipe(
-    v.string(),
-    v.check((line) => isPublicKeyLine(line)),
-  ),
+  owner: publicKeyLine,
 });
 
 const bindingSchema = v.strictObject({
-  ...openingEntries("binding", (subject) => {
-    const [name, member, ...others] = subject.split("/");
-    return isName(name ?? "") && isMember(member ?? "") && others.length === 0;
-  }),
+  ...openingEntries("binding", isMemberSubject),
   role: v.picklist(["client", "device"]),
   x25519: key32,
   ed25519: key32,
@@ -223,65 +199,3 @@ const rendezvousSchema = v.strictObject({
     v.maxLength(MAX_RENDEZVOUS_ADDRESSES),
   ),
 });
-
-function openingEntries(kind: StatementKind, isSubject: (text: string) => boolean) {
-  return {
-    v: v.literal(1),
-    kind: v.literal(kind),
-    subject: v.pipe(
-      v.string(),
-      v.check((subject) => isSubject(subject)),
-    ),
-    seq: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
-    prev: v.nullable(lowerHex(32)),
-    salt: lowerHex(16),
-    issued: time,
-    expires: v.nullable(time),
-  };
-}
-
-function opener(kind: StatementKind, subject: string, fields: StatementFields, random: RandomBytes): object {
-  const { seq, prev, issued, expires } = fields;
-  return { v: 1, kind, subject, seq, prev, salt: hex(random(16)), issued, expires };
-}
-
-function toSign(kind: StatementKind, statement: object): TextToSign {
-  return { namespace: namespaceOf(kind), text: JSON.stringify(statement) };
-}
-
-function sign(suite: CipherSuite, key: Ed25519PrivateKey, { namespace, text }: TextToSign): SignedText {
-  return { text, signature: signSshsig(suite, key, namespace, utf8(text)) };
-}
-
-function verifySignature(suite: CipherSuite, kind: StatementKind, signed: SignedText) {
-  const bytes = utf8(signed.text);
-  if (bytes.length > STATEMENT_BYTES) throw new PeerError("E_PROTOCOL", "a statement is too long");
-  return { signer: verifySshsig(suite, signed.signature, namespaceOf(kind), bytes), hash: suite.sha256(bytes) };
-}
-
-function publicKeys(x25519: string, ed25519: string): { x25519: X25519PublicKey; ed25519: Ed25519PublicKey } {
-  return {
-    x25519: X25519PublicKey.parse(fromBase64(x25519, 32)),
-    ed25519: Ed25519PublicKey.parse(fromBase64(ed25519, 32)),
-  };
-}
-
-function namespaceOf(kind: StatementKind): string {
-  return `sshnp-${kind}@v1`;
-}
-
-function isBase64Of32(text: string): boolean {
-  try {
-    return base64(fromBase64(text, 32)) === text;
-  } catch {
-    return false;
-  }
-}
-
-function isPublicKeyLine(line: string): boolean {
-  try {
-    return parsePublicKeyLine(line).line === line;
-  } catch {
-    return false;
-  }
-}

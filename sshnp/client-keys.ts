@@ -9,16 +9,17 @@ import {
 } from "../keys/end-key-files.ts";
 import { SetupError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
+import { readOwnStatements } from "../keys/own-statement-files.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
-import { shellWord } from "../keys/shell-word.ts";
-import { type Binding, type Verified, verifyBinding } from "../protocol/statements.ts";
+import { judgeOwn, type OwnKeys, type OwnStanding, statementsIn } from "../protocol/own-standing.ts";
 import { noClientKeys, severalClients } from "./refusal-texts.ts";
 
 /** Who asks for a session. */
 export interface Client {
   readonly folder: PrivateFolder;
   readonly keys: MemberKeys;
-  readonly binding: Verified<Binding>;
+  /** By the newest statements that this machine has. */
+  readonly standing: OwnStanding;
 }
 
 /**
@@ -41,13 +42,8 @@ export async function loadClient(
       next: `Finish it with the same secret: sshnp-keys activate -a ${keys.name} -c SECRET`,
     });
   }
-  const signed = keys.statements.find(({ text }) => text.includes('"kind":"binding"'));
-  if (signed === undefined) {
-    throw new SetupError("E_BAD_KEY_FILE", `${shellWord(entry.path)} holds no binding.`, {
-      next: "Restore it from a backup.",
-    });
-  }
-  return { folder, keys, binding: verifyBinding(suite, signed, keys.owner) };
+  const statements = (await readOwnStatements(folder, keys)) ?? statementsIn(keys);
+  return { folder, keys, standing: judgeOwn(suite, ownKeys(keys), statements, undefined) };
 }
 
 type MemberEntry = Extract<KeyFileEntry, { readonly kind: "member" }>;
@@ -70,4 +66,9 @@ async function chooseClient(folder: PrivateFolder, client: Name | undefined): Pr
       folder.path,
     );
   return entry;
+}
+
+/** The public side of a member's key file. */
+export function ownKeys({ name, member, x25519, ed25519, owner }: MemberKeys): OwnKeys {
+  return { name, member, x25519: x25519.publicKey, ed25519: ed25519.publicKey, owner };
 }

@@ -5,7 +5,6 @@ import type { RandomBytes } from "../keys/cipher-suite.ts";
 import { askPassphrase } from "../keys/passphrase.ts";
 import { readPins } from "../keys/peer-files.ts";
 import { REPOST_MS } from "../protocol/limits.ts";
-import { judgePeer } from "../protocol/peers.ts";
 import { SessionInitiator } from "../protocol/session/initiator.ts";
 import { loadKem, loadSuite } from "../protocol/suite/load.ts";
 import { dialLeg, type Leg } from "../rendezvous/client.ts";
@@ -17,7 +16,8 @@ import { pinDevice } from "./pins.ts";
 import type { Progress } from "./progress.ts";
 import type { UserKey } from "./public-key.ts";
 import { type Attempt, deviceRefusal, keyNotTaken, noSshServer } from "./refusal-texts.ts";
-import { requestSession } from "./request-session.ts";
+import { Parties } from "./parties.ts";
+import { requestSession, type StatementsOutcome } from "./request-session.ts";
 import { openSession, type Session } from "./session.ts";
 import { tuneHeap } from "./tune-heap.ts";
 
@@ -43,22 +43,30 @@ export async function connect(destination: Destination, surroundings: Surroundin
   const { device, owner: given, login, waitSeconds } = destination;
   const [suite, kem] = await Promise.all([loadSuite(process.env["SSHNP_CRYPTO"]), loadKem()]);
   const client = await loadClient(suite, path, destination.client, (file) => askPassphrase(file, { signal }));
-  const { folder, keys, binding } = client;
+  const { folder, keys } = client;
   const directory = await DirectoryAccess.of(suite, random, client, destination.directory, progress);
   directory.client.dialAhead({ signal });
   tuneHeap();
   const attempt: Attempt = { client: keys.name, device, login, directory: directory.client.address.url.origin };
-  const known = await readPins(folder, device);
-  const self = { name: keys.name, member: keys.member, bindingHash: binding.hash };
+  const pins = await readPins(folder, device);
+  const remembered = rememberedDevice(suite, pins, device, given, directory.now());
+  const parties = new Parties(suite, client, { pins, given }, remembered);
+  const take = async ({ of, statements, proof }: StatementsOutcome): Promise<void> => {
+    const proved = directory.client.acceptProof(proof, directory.now());
+    if (of === "client") await parties.takeOwn(statements, proved);
+    else parties.takeDevice(device, statements, proved, directory.now());
+  };
   progress.step(`asking ${attempt.directory} as ${keys.member} of ${keys.name}`);
 
-  let claim =
-    rememberedDevice(suite, known, device, given, directory.now()) ??
-    (await lookUpDevice(directory.client, keys.x25519, { attempt, self, device }, { signal, progress }));
   const waitUntil = performance.now() + waitSeconds * 1000;
-  let hasNewBinding = false;
   for (;;) {
-    const judged = judgePeer(suite, claim, { known, given }, directory.now());
+    const { self, claim } = parties;
+    if (claim === undefined) {
+      const asked = { attempt, self, device };
+      await take(await lookUpDevice(directory.client, keys.x25519, asked, { signal, progress }));
+      continue;
+    }
+    const judged = parties.judge(claim, directory.now());
     const initiator = new SessionInitiator(
       { suite, kem, random },
       { client: keys.x25519, device: judged.binding.statement.x25519 },
@@ -68,6 +76,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
         service: "ssh",
         login,
         sshKey: userKey === undefined ? undefined : { use: "push", blob: userKey.key.blob },
+        checkpoint: directory.client.checkpoint,
       },
     );
     const { sid, legKey, prologue, message1 } = initiator;
@@ -88,10 +97,14 @@ export async function connect(destination: Destination, surroundings: Surroundin
           signal,
           progress,
           onTicket: async (frame) => {
-            const ticket = await directory.checkTicket(frame, { sid, legKey: legKey.publicKey }, signal);
+            const checked = await directory.checkTicket(frame, { sid, legKey: legKey.publicKey }, signal);
+            const { entries } = checked.ticket;
+            directory.client
+              .acceptProof(frame.proof, directory.now())
+              .demand([parties.ownBinding, ...judged.newest, ...checked.newest]);
             dial = () =>
               dialLeg({
-                ...{ suite, sid, legKey, ticket: frame.ticket, entries: ticket.entries, role: "client" },
+                ...{ suite, sid, legKey, ticket: frame.ticket, entries, role: "client" },
                 nextDial: () => ++dials,
                 allowPrivate: directory.isPrivate,
                 signal: AbortSignal.any([signal, failed.signal]),
@@ -102,14 +115,13 @@ export async function connect(destination: Destination, surroundings: Surroundin
         },
       );
       if (outcome.kind === "statements") {
-        if (hasNewBinding) throw new SecurityError("E_STATEMENT", "The directory does not take its own statements.");
-        hasNewBinding = true;
-        progress.step("the device has a newer binding; asking again");
+        progress.step(`the directory has newer statements on the ${outcome.of}; asking again`);
         giveUp(undefined);
-        claim = { ...claim, nameStatement: outcome.name, binding: outcome.binding };
+        await take(outcome);
         continue;
       }
       const { payload, keys: sessionKeys } = initiator.readMessage2(outcome.message2, outcome.ticket);
+      directory.client.compareCheckpoint(payload.checkpoint);
       if (payload.refusal !== undefined) throw deviceRefusal(attempt, payload.refusal);
       const { hostKeys } = payload;
       if (hostKeys.length === 0) throw noSshServer(attempt, "no SSH server answers on it.");
@@ -129,9 +141,11 @@ export async function connect(destination: Destination, surroundings: Surroundin
         leg = dial();
       }
       const dialled = await leg;
+      await directory.remembered();
       return openSession(suite, attempt, { keys: sessionKeys, limits: payload.limits }, dialled, progress);
     } catch (error) {
       giveUp(error);
+      await directory.remembered();
       const hasGone = error instanceof UnavailableError && error.code === "E_OFFLINE";
       if (!hasGone || secondsUntil(waitUntil) === 0) throw error;
       // The directory took it for present and asked it in vain; by now it knows, and keeps the next request.

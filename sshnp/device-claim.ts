@@ -1,7 +1,7 @@
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import type { DirectoryClient } from "../directory/client.ts";
 import { Ed25519PrivateKey } from "../keys/ed25519.ts";
-import { PeerError } from "../keys/errors.ts";
+import { PeerError, SshnpError } from "../keys/errors.ts";
 import type { MemberName, Name } from "../keys/names.ts";
 import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../keys/openssh.ts";
 import type { PeerPins } from "../keys/peer.ts";
@@ -9,10 +9,12 @@ import { signedTextFromJson } from "../keys/signed-text.ts";
 import type { X25519PrivateKey } from "../keys/x25519.ts";
 import { encodePrologue, type Party } from "../protocol/messages/prologue.ts";
 import type { PeerClaim } from "../protocol/peers.ts";
-import { isExpired, verifyBinding } from "../protocol/statements.ts";
+import { verifyMemberStatements } from "../protocol/member-statements.ts";
+import { verifyChainOf } from "../protocol/owner-chain.ts";
+import { isExpired } from "../protocol/statement-fields.ts";
 import type { Progress } from "./progress.ts";
 import type { Attempt } from "./refusal-texts.ts";
-import { requestSession } from "./request-session.ts";
+import { requestSession, type StatementsOutcome } from "./request-session.ts";
 
 interface Device {
   readonly name: Name;
@@ -33,9 +35,20 @@ export function rememberedDevice(
 ): PeerClaim | undefined {
   if (owner === undefined || member?.owner !== owner.owner) return undefined;
   if (given !== undefined && given !== fingerprint(suite, parsePublicKeyLine(owner.owner).blob)) return undefined;
-  const binding = signedTextFromJson(member.binding);
-  if (isExpired(verifyBinding(suite, binding, owner.owner).statement, now)) return undefined;
-  return { ...device, role: "device", nameStatement: signedTextFromJson(owner.statement), binding };
+  const delegation = member.delegation === null ? undefined : signedTextFromJson(member.delegation);
+  const statements = {
+    names: [signedTextFromJson(owner.statement)],
+    member: signedTextFromJson(member.binding),
+    delegation,
+  };
+  try {
+    const chain = verifyChainOf(suite, device.name, statements.names);
+    if (isExpired(verifyMemberStatements(suite, device, chain, statements).binding.statement, now)) return undefined;
+  } catch (error) {
+    if (error instanceof SshnpError) return undefined; // its owner has changed since; the directory has the newest
+    throw error;
+  }
+  return { ...device, role: "device", statements };
 }
 
 /** What the directory says of a device. @throws as {@link requestSession}. */
@@ -44,7 +57,7 @@ export async function lookUpDevice(
   sender: X25519PrivateKey,
   { attempt, self, device }: { readonly attempt: Attempt; readonly self: Party; readonly device: Device },
   { signal, progress }: { readonly signal: AbortSignal; readonly progress: Progress },
-): Promise<PeerClaim> {
+): Promise<StatementsOutcome> {
   const { suite, random } = directory;
   const sid = random(16);
   const prologue = encodePrologue({
@@ -67,5 +80,5 @@ export async function lookUpDevice(
   );
   if (outcome.kind !== "statements") throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
   progress.step("the directory gave the device's statements");
-  return { ...device, role: "device", nameStatement: outcome.name, binding: outcome.binding };
+  return outcome;
 }

@@ -1,4 +1,4 @@
-import { DirectoryClient } from "../directory/client.ts";
+import { DirectoryClient, openSeenLog, type RememberedLog } from "../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
 import { SecurityError } from "../keys/errors.ts";
@@ -6,24 +6,25 @@ import { readKeyListFile, writeKeyListFile } from "../keys/key-list-files.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
 import { CLOCK_TRUST_MS } from "../protocol/limits.ts";
-import type { Ticket } from "../protocol/ticket.ts";
 import { isPrivateAddress } from "../rendezvous/client.ts";
 import type { Client } from "./client-keys.ts";
 import type { Progress } from "./progress.ts";
 import type { TicketFrame } from "./request-session.ts";
-import { checkTicket } from "../protocol/session/ticket-check.ts";
+import { type CheckedTicket, checkTicket } from "../protocol/session/ticket-check.ts";
 
 /** The directory of one client: its keys as remembered, and the time by it. */
 export class DirectoryAccess {
   readonly client: DirectoryClient;
   readonly #suite: CipherSuite;
   readonly #progress: Progress;
+  readonly #log: RememberedLog;
   #reportedClock = false;
 
-  private constructor(client: DirectoryClient, suite: CipherSuite, progress: Progress) {
+  private constructor(client: DirectoryClient, suite: CipherSuite, progress: Progress, log: RememberedLog) {
     this.client = client;
     this.#suite = suite;
     this.#progress = progress;
+    this.#log = log;
   }
 
   /** `given`: the address of the command line; else SSHNP_DIRECTORY, else the one in the client's key file. */
@@ -36,8 +37,13 @@ export class DirectoryAccess {
   ): Promise<DirectoryAccess> {
     const address = parseDirectoryAddress(given ?? (process.env["SSHNP_DIRECTORY"] || keys.directory));
     const remembered = await readKeyListFile(folder, keys.name);
+    const log = await openSeenLog(suite, folder, address.fingerprint, {
+      now: Date.now,
+      onError: (error) => progress.step(`what was seen of the directory's log was not written: ${String(error)}`),
+    });
     const client = new DirectoryClient({
       address,
+      log: log.follower,
       suite,
       random,
       keyList: remembered === undefined ? undefined : keyListOf(suite, remembered, address),
@@ -48,7 +54,7 @@ export class DirectoryAccess {
       },
       warn: (text) => progress.step(text),
     });
-    return new DirectoryAccess(client, suite, progress);
+    return new DirectoryAccess(client, suite, progress, log);
   }
 
   /**
@@ -74,12 +80,17 @@ export class DirectoryAccess {
     return Date.now() + offset;
   }
 
+  /** Waits until what was seen of the log is on disk. */
+  async remembered(): Promise<void> {
+    await this.#log.settled();
+  }
+
   /** As {@link checkTicket}; a key that signs tickets may be newer than the list remembered. */
   async checkTicket(
     frame: TicketFrame,
     session: { readonly sid: Uint8Array; readonly legKey: Ed25519PublicKey },
     signal: AbortSignal,
-  ): Promise<Ticket> {
+  ): Promise<CheckedTicket> {
     try {
       return checkTicket(this.#suite, await this.client.keyList({ signal }), session, frame, this.now());
     } catch (error) {

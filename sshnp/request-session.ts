@@ -5,6 +5,7 @@ import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PrivateKey } from "../keys/x25519.ts";
 import { type DirectoryClient, refusalError } from "../directory/client.ts";
 import { ANSWER_MS, REPOST_MS, WITHDRAW_MS } from "../protocol/limits.ts";
+import type { MemberStatements } from "../protocol/member-statements.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import { encodeSessionRequest, encodeWithdraw } from "../protocol/messages/session-request.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
@@ -23,12 +24,22 @@ export interface RequestedSession {
 
 export type RequestOutcome =
   | { readonly kind: "answered"; readonly message2: Uint8Array; readonly ticket: Uint8Array }
-  /** The device's current statements, to be asked with again. */
-  | { readonly kind: "statements"; readonly name: SignedText; readonly binding: SignedText };
+  | StatementsOutcome;
+
+/** The newest statements on the device or on the client itself, to be asked with again. */
+export interface StatementsOutcome {
+  readonly kind: "statements";
+  readonly of: "device" | "client";
+  readonly statements: MemberStatements;
+  /** A log proof of them, encoded. */
+  readonly proof: Uint8Array;
+}
 
 export interface TicketFrame {
   readonly ticket: Uint8Array;
   readonly rendezvous: readonly SignedText[];
+  /** A log proof, encoded. */
+  readonly proof: Uint8Array;
 }
 
 /**
@@ -95,7 +106,10 @@ class SessionRequestExchange {
 
   async #post(waitSeconds: number): Promise<RequestOutcome> {
     const { prologue: prologueBytes, message1 } = this.#session;
-    const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds });
+    const { signal: patience } = this.#surroundings;
+    await this.#directory.keyList({ signal: patience }); // the checkpoint seen before is signed with a key in it
+    const { checkpointSize } = this.#directory;
+    const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds, checkpointSize });
     // However often the directory says that it is still there, an answer has its time.
     const deadline = new Deadline(waitSeconds * 1000 + ANSWER_MS);
     const signal = AbortSignal.any([this.#surroundings.signal, deadline.signal]);
@@ -128,7 +142,7 @@ class SessionRequestExchange {
         progress.step("the device answered");
         return { kind: "answered", message2: frame.message2, ticket: this.#ticket };
       case "binding":
-        return { kind: "statements", name: frame.name, binding: frame.binding };
+        return { kind: "statements", of: frame.of, statements: frame.statements, proof: frame.proof };
       case "deviceCode":
         throw unsealedRefusal(attempt, frame);
       case "refused":

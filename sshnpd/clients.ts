@@ -8,7 +8,7 @@ import type { PrivateFolder } from "../keys/private-folder.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import { LINK_NAMES } from "../protocol/limits.ts";
 import { type JudgedOwner, type JudgedPeer, judgeOwner, judgePeer, type PeerClaim } from "../protocol/peers.ts";
-import { verifyNameStatement } from "../protocol/statements.ts";
+import { verifyOwnerChain } from "../protocol/owner-chain.ts";
 import type { Standing } from "./access.ts";
 
 /** The names of -m, with the owner fingerprints that came with them. */
@@ -124,22 +124,30 @@ export class Clients {
   }
 
   /**
-   * Takes a name statement that the directory sent because this daemon asked for it, and pins its owner key if the name
+   * Takes the statements on a name that the directory sent because this daemon asked for it, and pins its owner key if the name
    * is listed and still unresolved. What it says of other names is ignored.
    * @throws {SecurityError} E_OWNER_KEY when the name is pinned to another key; E_STATEMENT.
    */
-  async learn(statement: SignedText, now: number): Promise<void> {
-    const { name } = verifyNameStatement(this.#suite, statement).statement;
+  async learn(chain: readonly SignedText[], now: number): Promise<void> {
+    const { name } = verifyOwnerChain(this.#suite, chain);
     const given = this.#listed.get(name);
     if (!this.#listed.has(name) || given !== undefined) return;
     const judge = (known: OwnerPin | undefined): JudgedOwner =>
-      judgeOwner(this.#suite, name, statement, { known, given }, now);
+      judgeOwner(this.#suite, name, chain, { known, given }, now);
     if (!judge(await this.#ownerOf(name)).firstContact) return;
     await lockPins(this.#keys, async () => {
       const { owner, ownerFingerprint, firstContact } = judge(await this.#ownerOf(name));
       if (!firstContact) return;
       await writePins(this.#keys, NOTHING, { ...NOTHING, owner });
       this.#tell(pinLine(name, ownerFingerprint, owner.origin));
+    });
+  }
+
+  /** What the log must say of the names that these chains are of. @throws {SecurityError} E_STATEMENT; {PeerError}. */
+  newestOf(chains: readonly (readonly SignedText[])[]): { readonly subject: string; readonly newest: Uint8Array }[] {
+    return chains.map((chain) => {
+      const { name, newest } = verifyOwnerChain(this.#suite, chain);
+      return { subject: name, newest: newest.hash };
     });
   }
 
@@ -164,6 +172,7 @@ function pinLine(name: Name, owner: Fingerprint, origin: PinOrigin): string {
     given: "given",
     "first contact": `first contact: not compared with anybody; give -m ${name}=SHA256:... to compare`,
     accepted: "accepted",
+    rotation: "the owner key before handed the name on to it",
   }[origin];
   return `${name} is pinned to ${owner} (${why})`;
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type Link, type LinkEvent, openLink } from "../directory/client.ts";
+import { type Link, openLink } from "../directory/client.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
 import { SetupError, SshnpError } from "../keys/errors.ts";
 import { hostName, type MemberName, type Name } from "../keys/names.ts";
@@ -7,6 +7,7 @@ import { printable } from "../keys/print-error.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
 import { VERSION } from "../keys/version.ts";
+import type { LinkParty } from "../protocol/messages/link.ts";
 import type { DirectoryAddress } from "../protocol/directory-address.ts";
 import { loadKem, loadSuite } from "../protocol/suite/load.ts";
 import { accountFor } from "./accounts.ts";
@@ -19,6 +20,8 @@ import { createLog, type Log, logError } from "./log.ts";
 import { announceMember, findMember, noKeysIn, type OwnMember } from "./member.ts";
 import { watchNetwork } from "./network-watch.ts";
 import { OwnDirectory } from "./own-directory.ts";
+import { LinkEvents } from "./link-events.ts";
+import { OwnStatements } from "./own-statements.ts";
 import { Requests } from "./requests.ts";
 import { takeRunningLock } from "./running-lock.ts";
 import { Sessions } from "./sessions.ts";
@@ -58,7 +61,8 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     await tellAboutClients(clients);
     if (options.acceptsKeys && process.geteuid?.() === 0) tell(ROOT_ADMITS_KEYS);
 
-    const { keys, binding } = own;
+    const { keys } = own;
+    const statements = await OwnStatements.open(suite, folder, keys);
     const now = (): number => directory.now();
     const { sshPort, acceptsKeys } = options;
     const hostKeys = new HostKeys(sshPort, () => CLOCK.now(), signal);
@@ -67,12 +71,15 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       else logError(log, error, "the SSH server is not looked for any more");
     });
     const allowPrivate = (): boolean => directory.isPrivate;
-    const sessions = new Sessions({ suite, clients, sshPort, accountFor, now, log, allowPrivate });
+    const line: { current: Link | undefined } = { current: undefined };
+    const onClients = (list: readonly LinkParty[]): void => line.current?.watch(list);
+    const sessions = new Sessions({ suite, clients, sshPort, accountFor, now, log, allowPrivate, onClients });
     const requests = new Requests({
       suite,
       random,
       loadKem,
-      device: { name: keys.name, member: keys.member, bindingHash: binding.hash },
+      own: statements,
+      checkpoint: () => directory.client.checkpoint,
       deviceKey: keys.x25519,
       clients,
       hostKeys,
@@ -96,7 +103,10 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       }
     };
     try {
-      await keepOnline({ own, folder, directory, clients, requests, log, signal, announce });
+      const events = new LinkEvents({ directory, own: statements, clients, requests, sessions, log });
+      await keepOnline({
+        ...{ own, statements, folder, directory, clients, sessions, events, line, log, signal, announce },
+      });
     } finally {
       status?.remove();
       await sessions.close();
@@ -111,19 +121,21 @@ interface Parts {
   readonly folder: PrivateFolder;
   readonly directory: OwnDirectory;
   readonly clients: Clients;
-  readonly requests: Requests;
+  readonly statements: OwnStatements;
+  readonly sessions: Sessions;
+  readonly events: LinkEvents;
+  /** The link that is up. */
+  readonly line: { current: Link | undefined };
   readonly log: Log;
   readonly signal: AbortSignal;
   readonly announce: (word: "online" | "offline") => void;
 }
 
 async function keepOnline(parts: Parts): Promise<void> {
-  const { own, folder, directory, clients, requests, log, signal, announce } = parts;
+  const { own, statements, folder, directory, clients, sessions, events, line, log, signal, announce } = parts;
   const { client } = directory;
   const { name, member, x25519: sender } = own.keys;
   let { isPending } = own;
-  let current: Link | undefined;
-  let learning: Promise<void> = Promise.resolve();
   let wasTold = false;
 
   await keepLinked({
@@ -136,51 +148,36 @@ async function keepOnline(parts: Parts): Promise<void> {
         isPending = false;
         tellMade(own);
       }
-      const hello = { name, member, version: VERSION, names: await clients.unresolved() };
+      const { policyHash } = statements;
+      const hello = { name, member, version: VERSION, names: await clients.unresolved(), policyHash };
       return await openLink({ client, sender, hello, onConnected, signal: attempt });
     },
     onLinked: (link) => {
-      current = link;
+      line.current = link;
       directory.noteLink(link);
+      if (sessions.clients.length > 0) link.watch(sessions.clients);
       announce("online");
       log.info({ clockError: directory.clockError }, "online");
       tellAboutClock(directory.clockError);
     },
     onLost: (error, wait) => {
-      if (current !== undefined) announce("offline");
+      if (line.current !== undefined) announce("offline");
       else if (!wasTold && error instanceof SshnpError) tell(`${error.message} Trying again.`);
       wasTold = true;
-      current = undefined;
+      line.current = undefined;
       logError(log, error, "offline", { wait });
     },
-    onEvent: (event) => {
-      switch (event.type) {
-        case "notify":
-          // What the directory said of owners ahead of a request counts for it. The answer goes by whichever link is there
-          // by then: the directory knows it by its session id.
-          void learning.then(() => requests.answer(event.notify)).then((answer) => current?.answer(answer));
-          return;
-        case "names":
-          learning = learning.then(() => learn(event, { clients, directory, log }));
-          return;
-        case "keyList":
-          log.debug({ seq: event.keyList.list.seq }, "new key list");
-      }
-    },
+    onEvent: (event, link) =>
+      events.handle(
+        event,
+        link,
+        () => line.current,
+        (error) => {
+          logError(log, error, "what the directory says of this device and its clients does not hold");
+          link.close();
+        },
+      ),
   });
-}
-
-async function learn(
-  { statements }: Extract<LinkEvent, { readonly type: "names" }>,
-  { clients, directory, log }: Pick<Parts, "clients" | "directory" | "log">,
-): Promise<void> {
-  for (const statement of statements) {
-    try {
-      await clients.learn(statement, directory.now());
-    } catch (error) {
-      logError(log, error, "the directory's word on an owner key is not believed");
-    }
-  }
 }
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));

@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { DirectoryClient } from "../directory/client.ts";
+import { DirectoryClient, putStatements } from "../directory/client.ts";
 import { readAcknowledged, removeAcknowledged, writeAcknowledged } from "../keys/activation-files.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { Ed25519PrivateKey } from "../keys/ed25519.ts";
@@ -21,15 +21,9 @@ import { shellWord } from "../keys/shell-word.ts";
 import { X25519PrivateKey } from "../keys/x25519.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { encodeActivationStart } from "../protocol/messages/activation.ts";
-import { encodeSignedText } from "../protocol/messages/link.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
-import {
-  type Binding,
-  bindingSubject,
-  signFirstBinding,
-  type Verified,
-  verifyBinding,
-} from "../protocol/statements.ts";
+import type { Verified } from "../protocol/statement-fields.ts";
+import { type Binding, bindingSubject, signFirstBinding, verifyBinding } from "../protocol/statements.ts";
 
 /** The device that a daemon is. */
 export interface OwnMember {
@@ -92,9 +86,8 @@ export async function announceMember(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
   const { keys, binding, made } = own;
-  const message = { type: REQUEST.putStatement, body: encodeSignedText(binding.signed) };
   try {
-    await client.request(keys.x25519, message, { signal });
+    await putStatements(client, keys.x25519, [binding.signed], { signal });
   } catch (error) {
     if (error instanceof DeniedError && error.code === "E_NOT_AUTHORIZED") throw notActivated(keys, error);
     if (!(error instanceof DeniedError) || error.code !== "E_MEMBER_TAKEN") throw error;

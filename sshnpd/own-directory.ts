@@ -1,4 +1,4 @@
-import { DirectoryClient, type Link } from "../directory/client.ts";
+import { DirectoryClient, type Link, openSeenLog } from "../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SshnpError } from "../keys/errors.ts";
 import { readKeyListFile, writeKeyListFile } from "../keys/key-list-files.ts";
@@ -54,7 +54,11 @@ export class OwnDirectory {
       logError(log, error, "stored key list passed over");
     }
     const warn = (text: string): void => log.debug(text);
-    const client = new DirectoryClient({ address, suite, random, keyList, onKeyList, warn });
+    const seen = await openSeenLog(suite, folder, address.fingerprint, {
+      now: Date.now,
+      onError: (error) => logError(log, error, "what was seen of the directory's log is not stored"),
+    });
+    const client = new DirectoryClient({ address, suite, random, keyList, log: seen.follower, onKeyList, warn });
     return new OwnDirectory(client, suite, signal);
   }
 

@@ -1,9 +1,10 @@
+import type { ProvedHeads } from "../directory/client.ts";
 import { hex } from "../keys/bytes.ts";
 import type { CipherSuite, Kem, RandomBytes } from "../keys/cipher-suite.ts";
 import { PeerError, SshnpError, UnavailableError } from "../keys/errors.ts";
 import type { MemberName, Name } from "../keys/names.ts";
 import { type PublicKeyLine, parsePublicKeyBlob } from "../keys/openssh.ts";
-import type { X25519PrivateKey } from "../keys/x25519.ts";
+import type { X25519PrivateKey, X25519PublicKey } from "../keys/x25519.ts";
 import type { VerifiedKeyList } from "../protocol/key-list.ts";
 import { LABEL } from "../protocol/label.ts";
 import {
@@ -14,10 +15,9 @@ import {
   STREAMS,
   UNLISTED_REQUESTS_PER_SECOND,
 } from "../protocol/limits.ts";
-import type { Party } from "../protocol/messages/prologue.ts";
 import type { Answer, Notify } from "../protocol/messages/session-request.ts";
 import type { HandshakeResult } from "../protocol/noise/handshake-result.ts";
-import type { PeerClaim } from "../protocol/peers.ts";
+import type { JudgedPeer, PeerClaim } from "../protocol/peers.ts";
 import { REFUSAL_NUMBERS, type RefusalCode } from "../protocol/refusal-codes.ts";
 import { AnswerCache } from "../protocol/session/answer-cache.ts";
 import type { AnswerPayload, ChannelLimits } from "../protocol/session/payloads.ts";
@@ -27,6 +27,7 @@ import { decideAccess, type Standing } from "./access.ts";
 import type { Clients } from "./clients.ts";
 import type { HostKeys } from "./host-keys.ts";
 import { type Log, logError } from "./log.ts";
+import type { OwnStatements } from "./own-statements.ts";
 import { verifyNotify } from "./verify-notify.ts";
 
 /** A session that was granted. Nothing of it happens before its client's CONFIRM. */
@@ -34,6 +35,8 @@ export interface GrantedSession {
   readonly sid: Uint8Array;
   /** Who it was granted to, to be pinned once proved. */
   readonly claim: PeerClaim;
+  /** The static key that its binding names. */
+  readonly clientKey: X25519PublicKey;
   readonly ticket: Ticket;
   /** The ticket as the directory signed it. */
   readonly ticketBytes: Uint8Array;
@@ -47,7 +50,9 @@ export interface RequestsOptions {
   readonly suite: CipherSuite;
   readonly random: RandomBytes;
   readonly loadKem: () => Promise<Kem>;
-  readonly device: Party;
+  readonly own: Pick<OwnStatements, "party" | "policyClaim">;
+  /** The newest checkpoint seen of the directory's log, a signed note; empty: none. */
+  readonly checkpoint: () => string;
   readonly deviceKey: X25519PrivateKey;
   readonly clients: Clients;
   readonly hostKeys: Pick<HostKeys, "current">;
@@ -92,14 +97,14 @@ export class Requests {
     this.#options = options;
   }
 
-  /** The answer to a request; never rejects. */
-  async answer(notify: Notify): Promise<Answer> {
+  /** The answer to a request that came with `proved`; never rejects. */
+  async answer(notify: Notify, proved: Pick<ProvedHeads, "demand">): Promise<Answer> {
     const { sid, client } = notify.prologue;
     const about = { sid: hex(sid), client: client.name, member: client.member };
     this.#unanswered++;
     try {
       if (this.#unanswered > REQUESTS_AT_ONCE) throw new UnavailableError("E_BUSY", "Too many requests at once.");
-      return await this.#answer(notify, about);
+      return await this.#answer(notify, proved, about);
     } catch (error) {
       const code = codeOf(error);
       logError(this.#options.log, error, "request refused by a code alone", about);
@@ -109,25 +114,28 @@ export class Requests {
     }
   }
 
-  async #answer(notify: Notify, about: About): Promise<Answer> {
-    const { suite, device, now } = this.#options;
+  async #answer(notify: Notify, proved: Pick<ProvedHeads, "demand">, about: About): Promise<Answer> {
+    const { suite, own, now } = this.#options;
     const { sid, client } = notify.prologue;
     const request = suite.sha256(notify.prologueBytes, notify.message1);
     const repeated = this.#answers.recall(sid, request);
     if (repeated !== undefined) return await repeated;
 
     const keyList = await this.#options.keyListFor(notify.ticket);
-    const ticket = verifyNotify(suite, { device, keyList, now: now() }, notify);
-    const { clientName: nameStatement, clientBinding: binding } = notify;
-    const claim: PeerClaim = { name: client.name, member: client.member, role: "client", nameStatement, binding };
-    const { standing, responder } = await this.#open(notify, claim);
+    const { ticket, newest } = verifyNotify(suite, { device: own.party, keyList, now: now() }, notify);
+    const { name, member } = client;
+    const claim: PeerClaim = { name, member, role: "client", statements: notify.client };
+    const { standing, clientKey, responder } = await this.#open(notify, claim, (client) =>
+      proved.demand([...client, own.policyClaim, ...newest]),
+    );
+    const opened = { notify, claim, clientKey, ticket, standing, responder, about };
 
     // A stranger's request is answered each time it comes: remembered ones would let anybody fill the cache.
-    if (standing === "unlisted") return await this.#decide({ notify, claim, ticket, standing, responder, about });
+    if (standing === "unlisted") return await this.#decide(opened);
     const meanwhile = this.#answers.recall(sid, request);
     if (meanwhile !== undefined) return await meanwhile;
     this.#answers.admit(client.name, now());
-    const answer = this.#decide({ notify, claim, ticket, standing, responder, about });
+    const answer = this.#decide(opened);
     this.#answers.remember(sid, request, client.name, answer, ticket.expires);
     return await answer;
   }
@@ -136,10 +144,12 @@ export class Requests {
   async #open(
     notify: Notify,
     claim: PeerClaim,
-  ): Promise<{ readonly standing: Standing; readonly responder: SessionResponder }> {
+    demandNewest: (client: JudgedPeer["newest"]) => void,
+  ): Promise<Pick<OpenedRequest, "standing" | "clientKey" | "responder">> {
     const { suite, random, loadKem, clients, deviceKey, now } = this.#options;
     const { prologue, prologueBytes, message1 } = notify;
-    const { binding, standing } = await clients.judge(claim, now());
+    const { binding, standing, newest } = await clients.judge(claim, now());
+    demandNewest(newest);
     if (hex(binding.hash) !== hex(prologue.client.bindingHash)) {
       throw new PeerError("E_STATEMENT", "A request names another binding of its client than it brings.");
     }
@@ -147,7 +157,8 @@ export class Requests {
     const primitives = { suite, random, kem: await loadKem() };
     try {
       const request = { prologue, prologueBytes, message1, clientBinding: binding.statement };
-      return { standing, responder: new SessionResponder(primitives, deviceKey, request) };
+      const { x25519: clientKey } = binding.statement;
+      return { standing, clientKey, responder: new SessionResponder(primitives, deviceKey, request) };
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       throw new PeerError("E_DEVICE_UNREADABLE", "A request cannot be opened.", { cause: error });
@@ -163,7 +174,7 @@ export class Requests {
 
   async #decide(request: OpenedRequest): Promise<Answer> {
     const { suite, log } = this.#options;
-    const { notify, claim, ticket, responder, about } = request;
+    const { notify, claim, clientKey, ticket, responder, about } = request;
     const verdict = await this.#verdict(request);
     const pushedKey = "hostKeys" in verdict ? this.#pushedKey(responder, notify.prologue.login) : undefined;
     const refusal = "hostKeys" in verdict ? this.#refusalForWantOfRoom() : verdict;
@@ -172,6 +183,7 @@ export class Requests {
       ticketHash: ticketHash(suite, notify.ticket),
       hostKeys: "hostKeys" in verdict && refusal === undefined ? verdict.hostKeys : [],
       keyTaken: refusal === undefined && pushedKey !== undefined,
+      checkpoint: this.#options.checkpoint(),
       limits: CHANNEL_LIMITS,
     };
     const { message2, keys } = responder.answer(payload);
@@ -179,7 +191,7 @@ export class Requests {
     if (refusal === undefined) {
       log.info({ ...about, login: notify.prologue.login }, "request granted");
       const { legKey } = responder;
-      this.#options.begin({ sid, claim, ticket, ticketBytes: notify.ticket, legKey, keys, pushedKey });
+      this.#options.begin({ sid, claim, clientKey, ticket, ticketBytes: notify.ticket, legKey, keys, pushedKey });
     } else {
       log.warn({ ...about, ...refusal }, "request refused");
     }
@@ -231,6 +243,7 @@ interface Refusal {
 interface OpenedRequest {
   readonly notify: Notify;
   readonly claim: PeerClaim;
+  readonly clientKey: X25519PublicKey;
   readonly ticket: Ticket;
   readonly standing: Standing;
   readonly responder: SessionResponder;

@@ -36,7 +36,7 @@ export interface SessionCounts {
  * client's CONFIRM verifies is waiting for it; then, in this order, the client is pinned, its key is written, and
  * each stream it asks for is judged and connected.
  *
- * `onConfirmed` is called at CONFIRM. Aborting `signal` closes the session as going away.
+ * `onConfirmed` is called at CONFIRM. Aborting `signal` closes the session as going away, aborting `revoked` as revoked.
  * @throws {PeerError} E_PROTOCOL when the path does not begin as a new session's does; {UnavailableError} E_TRUNCATED when
  * it ends before; the signal's reason.
  */
@@ -44,7 +44,11 @@ export async function serveSession(
   socket: Duplex,
   session: GrantedSession,
   services: SessionServices,
-  { signal, onConfirmed }: { readonly signal: AbortSignal; readonly onConfirmed: () => void },
+  {
+    signal,
+    revoked,
+    onConfirmed,
+  }: { readonly signal: AbortSignal; readonly revoked: AbortSignal; readonly onConfirmed: () => void },
 ): Promise<{ readonly end: ChannelEnd; readonly counts: SessionCounts }> {
   if ((await readByte(socket, signal)) !== FIRST_HANDSHAKE) {
     throw new PeerError("E_PROTOCOL", "A path begins with something else than a new session.");
@@ -79,6 +83,9 @@ export async function serveSession(
         });
     },
   });
+  const revoke = (): void => binding.close("revoked");
+  revoked.addEventListener("abort", revoke, { once: true });
+  if (revoked.aborted) revoke();
   socket.resume();
   return { end: await binding.closed, counts };
 }

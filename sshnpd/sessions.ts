@@ -6,17 +6,29 @@ import { logError } from "./log.ts";
 import type { GrantedSession } from "./requests.ts";
 import { serveSession, type SessionServices } from "./session.ts";
 import type { ChannelEnd } from "../protocol/channel/bind-channel.ts";
+import type { X25519PublicKey } from "../keys/x25519.ts";
+import type { LinkParty } from "../protocol/messages/link.ts";
 import type { PeerClaim } from "../protocol/peers.ts";
+import { bindingSubject } from "../protocol/statements.ts";
 
 export interface SessionsOptions extends SessionServices {
   /** Whether rendezvous at private addresses are dialled: only a directory that is at one itself may name them. */
   readonly allowPrivate: () => boolean;
+  /** Told of the clients that have proved themselves and have sessions, all of them, when they become others. */
+  readonly onClients: (clients: readonly LinkParty[]) => void;
+}
+
+/** A session from its grant to its end. */
+interface Running {
+  readonly granted: GrantedSession;
+  readonly revoked: AbortController;
+  isConfirmed: boolean;
 }
 
 /** The sessions of this daemon. They live on their own legs, whatever becomes of the link to the directory. */
 export class Sessions {
   readonly #options: SessionsOptions;
-  readonly #running = new Set<Promise<void>>();
+  readonly #running = new Map<Running, Promise<void>>();
   readonly #stop = new AbortController();
   /** Those whose client has not proved itself yet, the oldest first. */
   readonly #unconfirmed = new Set<Unconfirmed>();
@@ -45,25 +57,59 @@ export class Sessions {
     const isFull = (): boolean =>
       this.#unconfirmed.size >= UNCONFIRMED_SESSIONS || this.#confirmed + this.#unconfirmed.size >= SESSIONS_AT_ONCE;
     while (this.#unconfirmed.size > 0 && isFull()) whoMakesRoom(this.#unconfirmed, session)?.giveUp();
-    const running = this.#run(session).finally(() => this.#running.delete(running));
-    this.#running.add(running);
+    const running: Running = { granted: session, revoked: new AbortController(), isConfirmed: false };
+    const ended = this.#run(running).finally(() => this.#running.delete(running));
+    this.#running.set(running, ended);
+  }
+
+  /** Clients that have proved themselves and have sessions. */
+  get clients(): LinkParty[] {
+    const clients = new Map<string, LinkParty>();
+    for (const { granted, isConfirmed } of this.#running.keys()) {
+      const { name, member } = granted.claim;
+      if (isConfirmed) clients.set(bindingSubject({ name, member }), { name, member });
+    }
+    return [...clients.values()];
+  }
+
+  /** Ends all sessions of a client. */
+  revoke({ name, member }: LinkParty): void {
+    this.#revokeWhere(({ claim }) => claim.name === name && claim.member === member);
+  }
+
+  /** Ends the sessions of a client that were begun with another key than its own of now. */
+  keepOf({ name, member }: LinkParty, key: X25519PublicKey): void {
+    this.#revokeWhere(
+      ({ claim, clientKey }) => claim.name === name && claim.member === member && !clientKey.equals(key),
+    );
+  }
+
+  /** Ends all sessions, because the device itself is revoked. */
+  revokeAll(): void {
+    this.#revokeWhere(() => true);
+  }
+
+  #revokeWhere(matches: (granted: GrantedSession) => boolean): void {
+    for (const { granted, revoked } of this.#running.keys()) if (matches(granted)) revoked.abort();
   }
 
   /** Tells all clients that the device is going away, and resolves when they are gone. */
   async close(): Promise<void> {
     this.#stop.abort();
-    await Promise.all(this.#running);
+    await Promise.all(this.#running.values());
   }
 
-  async #run(session: GrantedSession): Promise<void> {
+  async #run(running: Running): Promise<void> {
+    const { granted: session, revoked } = running;
     const { claim } = session;
     const about = { sid: hex(session.sid), client: claim.name, member: claim.member };
     const log = this.#options.log.child(about);
     const began = performance.now();
     const unconfirmed: Unconfirmed = new Unconfirmed(claim, () => this.#unconfirmed.delete(unconfirmed));
     this.#unconfirmed.add(unconfirmed);
-    let isConfirmed = false;
     const signal = AbortSignal.any([this.#stop.signal, unconfirmed.signal]);
+    const giveUp = (): void => unconfirmed.giveUp();
+    revoked.signal.addEventListener("abort", giveUp, { once: true });
     try {
       const leg = await this.#dial(session, signal);
       try {
@@ -72,11 +118,15 @@ export class Sessions {
         const services = { ...this.#options, log };
         const onConfirmed = (): void => {
           unconfirmed.end();
-          isConfirmed = true;
+          running.isConfirmed = true;
           this.#confirmed++;
+          this.#options.onClients(this.clients);
           log.info("session confirmed");
         };
-        const { end, counts } = await serveSession(leg.socket, session, services, { signal, onConfirmed });
+        const { end, counts } = await serveSession(leg.socket, session, services, {
+          ...{ signal, onConfirmed },
+          revoked: revoked.signal,
+        });
         unconfirmed.signal.throwIfAborted();
         const seconds = Math.round(performance.now() - began) / 1000;
         log.info({ ...counts, seconds, ...endFields(end) }, "session ended");
@@ -87,7 +137,11 @@ export class Sessions {
       if (!this.#stop.signal.aborted) logError(log, error, "session given up");
     } finally {
       unconfirmed.end();
-      if (isConfirmed) this.#confirmed--;
+      if (running.isConfirmed) {
+        running.isConfirmed = false;
+        this.#confirmed--;
+        this.#options.onClients(this.clients);
+      }
     }
   }
 

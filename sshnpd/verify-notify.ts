@@ -4,8 +4,7 @@ import { PeerError } from "../keys/errors.ts";
 import type { VerifiedKeyList } from "../protocol/key-list.ts";
 import type { Party } from "../protocol/messages/prologue.ts";
 import type { Notify } from "../protocol/messages/session-request.ts";
-import { checkTicket } from "../protocol/session/ticket-check.ts";
-import type { Ticket } from "../protocol/ticket.ts";
+import { type CheckedTicket, checkTicket } from "../protocol/session/ticket-check.ts";
 
 /**
  * Verifies all of a request that needs no knowledge of the client: that it is for this device as it is now, and its ticket.
@@ -18,7 +17,7 @@ export function verifyNotify(
   suite: CipherSuite,
   grounds: { readonly device: Party; readonly keyList: VerifiedKeyList; readonly now: number },
   notify: Notify,
-): Ticket {
+): CheckedTicket {
   const { device, keyList, now } = grounds;
   const { prologue } = notify;
   if (

@@ -1,27 +1,33 @@
 import type { CipherSuite, RandomBytes } from "../../keys/cipher-suite.ts";
 import { Ed25519PrivateKey, type Ed25519PublicKey } from "../../keys/ed25519.ts";
-import { SetupError } from "../../keys/errors.ts";
+import { SetupError, SshnpError, UnavailableError } from "../../keys/errors.ts";
 import type { Name } from "../../keys/names.ts";
 import type { Fingerprint } from "../../keys/openssh.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import type { X25519PublicKey } from "../../keys/x25519.ts";
 import type { Activation } from "../../protocol/messages/activation.ts";
 import type { RefusalCode } from "../../protocol/refusal-codes.ts";
-import type { Binding, Verified } from "../../protocol/statements.ts";
-import type { BindingRecord, Store } from "../store.ts";
+import { bindingSubject } from "../../protocol/statements.ts";
+import type { Log } from "../log/log.ts";
+import type { Store } from "../store.ts";
 import { decideActivation, proveActivation } from "./activation.ts";
-import { decideBinding, nameOfBinding, proveBinding } from "./put-statement.ts";
+import { NotTaken, takeStatement } from "./decide.ts";
+import { Draft } from "./draft.ts";
 
 export type AccountAnswer =
-  | { readonly stored: Verified<Binding> }
-  /** The same texts were stored before. */
-  | { readonly repeated: Verified<Binding> }
+  | {
+      /** What the statements are about, in their order. */
+      readonly subjects: readonly string[];
+      /** Whether something was stored; false when the same texts were there before. */
+      readonly isNew: boolean;
+    }
   | { readonly refused: RefusalCode };
 
-/** Names and their members: what comes from the wire is proved, decided and stored, one at a time. */
+/** Names and their members: what comes from the wire is proved, decided, and stored with the log, one at a time. */
 export class Accounts {
   readonly #suite: CipherSuite;
   readonly #store: Store;
+  readonly #log: Pick<Log, "append">;
   readonly #fingerprint: Fingerprint;
   /** Of a key pair that is gone. */
   readonly #decoy: Ed25519PublicKey;
@@ -29,10 +35,12 @@ export class Accounts {
   constructor(
     primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
     store: Store,
+    log: Pick<Log, "append">,
     fingerprint: Fingerprint,
   ) {
     this.#suite = primitives.suite;
     this.#store = store;
+    this.#log = log;
     this.#fingerprint = fingerprint;
     this.#decoy = Ed25519PrivateKey.generate(primitives.suite, primitives.random).publicKey;
   }
@@ -42,38 +50,49 @@ export class Accounts {
     const proved = proveActivation(this.#suite, activation, { sender, fingerprint: this.#fingerprint, now });
     if ("refused" in proved) return proved;
     const { name, binding } = proved;
+    const { statement } = binding;
     return await this.#store.exclusively(async () => {
-      const known = await this.#store.name(name.statement.name);
-      const state = { name: known, ...(await this.#stateOf(binding)) };
+      const draft = new Draft(this.#store);
+      const known = await draft.name(name.statement.name);
+      const holders = [await draft.keyHolder(statement.x25519), await draft.keyHolder(statement.ed25519)];
+      const isKeyTaken = holders.some((holder) => holder !== undefined);
+      const state = { name: known, member: await draft.member(statement), isKeyTaken };
       const decision = decideActivation(this.#suite, proved, state, this.#decoy);
       if (typeof decision !== "string") return decision;
-      if (decision === "done" || known === undefined) return { repeated: binding };
-      await this.#store.putBinding(binding.statement, recordOf(binding), { ...known, statement: name.signed });
-      return { stored: binding };
+      if (decision === "store" && known !== undefined) {
+        draft.addToName(statement.name, known, name);
+        const { role, x25519, ed25519, expires } = statement;
+        const keys = { role, x25519, ed25519, expires, binding: binding.signed, newest: binding.signed };
+        draft.putMember(statement, { ...keys, delegation: undefined }, binding);
+      }
+      return await this.#commit(draft, [statement.name, bindingSubject(statement)]);
     });
   }
 
-  /** @throws {UnavailableError} E_STORAGE. */
-  async putStatement(signed: SignedText, sender: X25519PublicKey, now: number): Promise<AccountAnswer> {
-    const claimed = nameOfBinding(signed);
-    if (claimed === undefined) return { refused: "E_PROTOCOL" };
+  /**
+   * Takes owner-signed statements, all of them or none, in their order.
+   * @throws {UnavailableError} E_STORAGE.
+   */
+  async put(statements: readonly SignedText[], sender: X25519PublicKey, now: number): Promise<AccountAnswer> {
     return await this.#store.exclusively(async () => {
-      const binding = proveBinding(this.#suite, signed, { sender, name: await this.#store.name(claimed), now });
-      if ("refused" in binding) return binding;
-      const decision = decideBinding(binding, await this.#stateOf(binding));
-      if (typeof decision !== "string") return decision;
-      if (decision === "done") return { repeated: binding };
-      await this.#store.putBinding(binding.statement, recordOf(binding));
-      return { stored: binding };
+      const draft = new Draft(this.#store);
+      const sending = { sender, hasAsked: () => Promise.resolve(false), now };
+      try {
+        const subjects: string[] = [];
+        for (const signed of statements) subjects.push(await takeStatement(this.#suite, draft, signed, sending));
+        return await this.#commit(draft, subjects);
+      } catch (error) {
+        if (error instanceof NotTaken) return { refused: error.code };
+        if (error instanceof UnavailableError || !(error instanceof SshnpError)) throw error;
+        return { refused: error.code === "E_PROTOCOL" ? "E_PROTOCOL" : "E_NOT_AUTHORIZED" };
+      }
     });
   }
 
-  async #stateOf({ statement }: Verified<Binding>) {
-    const holders = [await this.#store.keyHolder(statement.x25519), await this.#store.keyHolder(statement.ed25519)];
-    return {
-      binding: await this.#store.binding(statement),
-      isKeyTaken: holders.some((holder) => holder !== undefined),
-    };
+  async #commit(draft: Draft, subjects: readonly string[]): Promise<AccountAnswer> {
+    if (draft.isEmpty) return { subjects, isNew: false };
+    await this.#log.append(draft.entries, draft.operations);
+    return { subjects, isNew: true };
   }
 }
 
@@ -90,17 +109,12 @@ export async function addName(
 ): Promise<"new" | "again"> {
   return await store.exclusively(async () => {
     const known = await store.name(name);
-    if (known?.statement !== undefined) {
+    if (known !== undefined && known.statements.length > 0) {
       throw new SetupError("E_NAME_TAKEN", `${name} is activated already.`, {
         next: "Its owner makes further members; a name is never activated twice.",
       });
     }
-    await store.putName(name, { added: known?.added ?? now, activationKey, statement: undefined });
+    await store.putName(name, { added: known?.added ?? now, activationKey, statements: [] });
     return known === undefined ? "new" : "again";
   });
-}
-
-function recordOf({ statement, signed }: Verified<Binding>): BindingRecord {
-  const { role, x25519, ed25519, expires } = statement;
-  return { role, x25519, ed25519, expires, signed };
 }

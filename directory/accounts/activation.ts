@@ -7,15 +7,9 @@ import type { X25519PublicKey } from "../../keys/x25519.ts";
 import { FRESHNESS_MS } from "../../protocol/limits.ts";
 import { ACTIVATION_NAMESPACE, type Activation, activationProof } from "../../protocol/messages/activation.ts";
 import type { RefusalCode } from "../../protocol/refusal-codes.ts";
-import {
-  type Binding,
-  isExpired,
-  type NameStatement,
-  type Verified,
-  verifyBinding,
-  verifyNameStatement,
-} from "../../protocol/statements.ts";
-import type { BindingRecord, NameRecord } from "../store.ts";
+import { isExpired, type Verified } from "../../protocol/statement-fields.ts";
+import { type Binding, type NameStatement, verifyBinding, verifyNameStatement } from "../../protocol/statements.ts";
+import type { MemberRecord, NameRecord } from "../records.ts";
 
 /** An activation whose statements and owner signature hold. Whether the secret does, {@link decideActivation} says. */
 export interface ProvedActivation {
@@ -29,7 +23,7 @@ export interface ProvedActivation {
 /** What the store has on the name and keys of an activation. */
 export interface ActivationState {
   readonly name: NameRecord | undefined;
-  readonly binding: BindingRecord | undefined;
+  readonly member: MemberRecord | undefined;
   /** Whether one of the member's keys is bound already, to whomever. */
   readonly isKeyTaken: boolean;
 }
@@ -71,10 +65,9 @@ export function decideActivation(
   const key = state.name?.activationKey ?? decoy;
   const holdsSecret = suite.verify(key, proved.proof, proved.activationSignature) === true;
   if (!holdsSecret || state.name === undefined) return { refused: "E_CRAM_WRONG" };
-  if (state.name.statement !== undefined) {
-    const isSame =
-      state.name.statement.text === proved.name.signed.text &&
-      state.binding?.signed.text === proved.binding.signed.text;
+  const [first] = state.name.statements;
+  if (first !== undefined) {
+    const isSame = first.text === proved.name.signed.text && state.member?.newest.text === proved.binding.signed.text;
     return isSame ? "done" : { refused: "E_CRAM_USED" };
   }
   return state.isKeyTaken ? { refused: "E_MEMBER_KEY" } : "store";

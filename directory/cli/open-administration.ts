@@ -6,6 +6,7 @@ import { administer, type Administration } from "../administration.ts";
 import { Audit } from "../audit.ts";
 import { openDataFolder, openStore } from "../data-folder.ts";
 import { Keyring } from "../keyring.ts";
+import { Log } from "../log/log.ts";
 import { RendezvousRegistry } from "../rendezvous-registry.ts";
 import { random } from "./random.ts";
 
@@ -24,7 +25,10 @@ export async function withAdministration<T>(
   const primitives = { suite: await loadSuite(process.env["SSHNP_CRYPTO"]), random };
   await using store = await openStore(folder, { signal: interruption() });
   const keyring = await Keyring.open(primitives, folder, store, Date.now());
-  const registry = await RendezvousRegistry.load(primitives, store, keyring);
+  const log = await Log.open({
+    ...{ suite: primitives.suite, database: store.database, privateKey: keyring.log, origin: keyring.origin },
+  });
+  const registry = await RendezvousRegistry.load(primitives, store, keyring, log);
   const audit = await Audit.open(folder, () => {});
   try {
     return await action(administer({ store, registry, audit }), folder);

@@ -24,6 +24,7 @@ interface RunOptions {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly rendezvous?: string;
+  readonly acceptOlderLog?: boolean;
   readonly verbose?: boolean;
 }
 
@@ -38,6 +39,7 @@ export function addRunCommand(program: Command): void {
     .option("--tls-cert <file>", "certificate chain (PEM), to serve HTTPS; nothing rests on it")
     .option("--tls-key <file>", "its private key (PEM)")
     .option("--rendezvous <host:port>", "also run a rendezvous, which others reach at this address")
+    .option("--accept-older-log", "go on from an old backup, once; whoever has seen the newer log refuses it then")
     .option("-v, --verbose", "log every decision")
     .addHelpText(
       "after",
@@ -70,7 +72,10 @@ async function run(options: RunOptions): Promise<void> {
   const folder = await PrivateFolder.openOrCreate(options.data);
   await using store = await openStore(folder, { signal: stop.signal });
   const maxConnections = connectionLimit();
-  await using directory = await startDirectory({ suite, random, folder, store, listen: at, tls, maxConnections, log });
+  await using directory = await startDirectory({
+    ...{ suite, random, folder, store, listen: at, tls, maxConnections, log },
+    acceptOlderLog: options.acceptOlderLog ?? false,
+  });
   const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
   const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;
   await writeAddress(folder, address);

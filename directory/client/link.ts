@@ -15,8 +15,15 @@ import {
 } from "../../protocol/limits.ts";
 import {
   encodeLinkHello,
+  encodeLinkWatching,
+  type LinkChanged,
   type LinkHello,
+  type LinkNames,
+  type LinkOwn,
+  type LinkParty,
+  parseLinkChanged,
   parseLinkNames,
+  parseLinkOwn,
   parseLinkRefused,
   parseLinkWelcome,
   parseSignedText,
@@ -30,13 +37,17 @@ import { EventQueue } from "./event-queue.ts";
 import { reportCertificate } from "./certificate.ts";
 import { unreachable } from "./http-exchange.ts";
 import { openLinkSocket } from "./link-socket.ts";
-import { NobodyThereError } from "./nobody-there.ts";
+import { responseError } from "./response-error.ts";
 import { refusalError } from "./refusal-error.ts";
 
 export type LinkEvent =
   | { readonly type: "notify"; readonly notify: Notify }
-  /** Name statements of names that the hello listed, as the directory gives them: not verified. */
-  | { readonly type: "names"; readonly statements: readonly SignedText[] }
+  /** Statements on names that the hello listed, as the directory gives them: not verified. */
+  | { readonly type: "names"; readonly names: LinkNames }
+  /** What stands about the device itself: not verified. */
+  | { readonly type: "own"; readonly own: LinkOwn }
+  /** What stands about a client that the device watches: not verified. */
+  | { readonly type: "changed"; readonly changed: LinkChanged }
   | { readonly type: "keyList"; readonly keyList: VerifiedKeyList };
 
 /** A device's line to its directory, after the welcome. */
@@ -50,6 +61,8 @@ export interface Link {
   /** The IP address at which the directory was reached, as Node prints it; undefined when the socket broke at once. */
   readonly remoteAddress: string | undefined;
   answer(answer: Answer): void;
+  /** The clients that have sessions with the device now, all of them. */
+  watch(clients: readonly LinkParty[]): void;
   /**
    * Asks the directory for a sign of life, and ends the link when none comes within LINK_PROBE_MS: for when this machine's network
    * may be another one, or it has slept.
@@ -65,6 +78,7 @@ interface Directory {
   readonly random: RandomBytes;
   readonly warn: (text: string) => void;
   readonly directoryTime: number;
+  readonly checkpointSize: number;
   noteTime(time: number): void;
   keyList(options: { readonly signal: AbortSignal }): Promise<VerifiedKeyList>;
   fetchKeyList(options: { readonly signal: AbortSignal }): Promise<VerifiedKeyList>;
@@ -75,7 +89,7 @@ export interface LinkOptions {
   readonly client: Directory;
   /** The device's static key, which its binding names. */
   readonly sender: X25519PrivateKey;
-  readonly hello: Omit<LinkHello, "epoch">;
+  readonly hello: Omit<LinkHello, "epoch" | "checkpointSize">;
   /** Told this machine's own address of each connection, as Node prints it, before anything is said there. */
   readonly onConnected?: ((localAddress: string | undefined) => void) | undefined;
   readonly signal: AbortSignal;
@@ -158,9 +172,16 @@ class DeviceLink implements Link {
   }
 
   answer(answer: Answer): void {
-    const { type, body } = { type: LINK.answer, body: encodeAnswer(answer) };
+    this.#send({ type: LINK.answer, body: encodeAnswer(answer) });
+  }
+
+  watch(clients: readonly LinkParty[]): void {
+    this.#send({ type: LINK.watching, body: encodeLinkWatching(clients) });
+  }
+
+  #send(message: LinkMessage): void {
     if (this.#sealer !== undefined && this.#socket.readyState === this.#socket.OPEN) {
-      this.#socket.send(this.#sealer.seal({ type, body }));
+      this.#socket.send(this.#sealer.seal(message));
     }
   }
 
@@ -179,7 +200,7 @@ class DeviceLink implements Link {
     const { client, sender, hello } = this.#options;
     const recipient = this.#recipient();
     const content = { freshness, id: client.random(16), type: LINK.hello };
-    const body = encodeLinkHello({ ...hello, epoch: this.#epoch });
+    const body = encodeLinkHello({ ...hello, epoch: this.#epoch, checkpointSize: client.checkpointSize });
     this.#hellos += 1;
     this.#socket.send(sealMessage(client.suite, client.random, { sender, recipient }, { ...content, body }).bytes);
   }
@@ -202,7 +223,9 @@ class DeviceLink implements Link {
       return this.#welcome(body);
     }
     if (type === LINK.notify) return this.#event({ type: "notify", notify: parseNotify(body) });
-    if (type === LINK.names) return this.#event({ type: "names", statements: parseLinkNames(body) });
+    if (type === LINK.names) return this.#event({ type: "names", names: parseLinkNames(body) });
+    if (type === LINK.own) return this.#event({ type: "own", own: parseLinkOwn(body) });
+    if (type === LINK.changed) return this.#event({ type: "changed", changed: parseLinkChanged(body) });
     if (type === LINK.keyList) return this.#newKeyList(body);
     throw new PeerError("E_PROTOCOL", "the directory sends a message of an unknown type");
   }
@@ -273,14 +296,4 @@ class DeviceLink implements Link {
     this.#queue.fail(error);
     this.#socket.terminate();
   }
-}
-
-function responseError(base: URL, status: number | undefined): UnavailableError {
-  if (status === 429) return new UnavailableError("E_RATE", "Too many connections from this address.");
-  if (status === 503) return new UnavailableError("E_BUSY", "The directory is busy.");
-  const isProxyAlone = status === 502; // 504 says that the directory is there and does not cope
-  return new UnavailableError("E_DIRECTORY", `${base.origin} answers, but takes no link (status ${status}).`, {
-    next: "Check the address; a proxy in between must pass WebSockets to /v1/link on.",
-    ...(isProxyAlone && { cause: new NobodyThereError(`status ${status}`, { saidBy: "proxy" }) }),
-  });
 }

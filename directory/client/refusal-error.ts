@@ -90,6 +90,30 @@ export function refusalError(code: RefusalCode, detail = 0): SshnpError {
       return new UnavailableError(code, "The directory says that nothing answers on the device's SSH port.", {
         next: "On the device: systemctl start ssh",
       });
+    case "E_LOG":
+      return new SecurityError(code, "The directory says that the device does not believe the directory's log.", {
+        next: "The device's log says why. Trust nothing new from this directory until that is clear.",
+      });
+    case "E_WITNESS":
+      return new SecurityError(code, "The directory says that the device misses witnesses of the directory's log.", {
+        next: "Whoever runs the directory should see why its witnesses do not cosign.",
+      });
+    case "E_REVOKED":
+      return new DeniedError(code, "This member, or the token that made it, was revoked by its owner.", {
+        next: "Its owner can take that back: sshnp-keys unrevoke",
+      });
+    case "E_POLICY":
+      return new DeniedError(code, "The policy of the device's owner does not permit that.", {
+        next: "Ask the owner for a rule in the policy.",
+      });
+    case "E_PENDING":
+      return new UnavailableError(code, "The enrolment waits for its owner.", {
+        next: "The owner sees it with: sshnp-keys list",
+      });
+    case "E_TOKEN":
+      return new DeniedError(code, "The token is used up, has expired, or is not for this member.", {
+        next: "Its owner can make another one: sshnp-keys delegate",
+      });
     case "E_INTERRUPTED":
       return new UnavailableError(code, "The request was withdrawn, or replaced by a newer one.", {
         next: "Try again.",

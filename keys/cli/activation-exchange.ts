@@ -1,4 +1,4 @@
-import { type DirectoryClient, refusalError } from "../../directory/client.ts";
+import { demandLogged, type DirectoryClient, refusalError } from "../../directory/client.ts";
 import type { DirectoryAddress } from "../../protocol/directory-address.ts";
 import { ACTIVATION_MS } from "../../protocol/limits.ts";
 import { encodeActivationStart } from "../../protocol/messages/activation.ts";
@@ -36,13 +36,18 @@ export async function askChallenge(asking: Asking, name: Name): Promise<Challeng
 }
 
 /**
- * Sends the body of the message that activates, and returns what the directory has against it.
- * @throws as {@link askChallenge}; {UnavailableError} E_CLOCK also when the nonce in it is too old.
+ * Sends the body of the message that activates, and returns what the directory has against it; when it has nothing, its log
+ * must prove that these statements, the name's and the binding, are the newest. So it cannot have put others in their place.
+ * Throws as {@link askChallenge}; {SecurityError} E_LOG; {UnavailableError} E_CLOCK also when the nonce in it is too old.
  */
-export async function askToActivate(asking: Asking, body: Uint8Array): Promise<Refusal | undefined> {
+export async function askToActivate(
+  asking: Asking,
+  body: Uint8Array,
+  statements: readonly SignedText[],
+): Promise<Refusal | undefined> {
   const answer = await ask(asking, { type: REQUEST.activate, body });
   if (answer.type === "refused") return answer;
-  if (answer.type !== "done") throw outOfTurn();
+  demandLogged(asking.client, answer, statements);
   return undefined;
 }
 

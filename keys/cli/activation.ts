@@ -10,7 +10,8 @@ import { Ed25519PrivateKey } from "../ed25519.ts";
 import { type AskPassphrase, listKeyFiles, type MemberKeys, readMemberFile } from "../end-key-files.ts";
 import { SetupError, UnavailableError } from "../errors.ts";
 import type { Name } from "../names.ts";
-import { fingerprint, parsePublicKeyLine } from "../openssh.ts";
+import { readSeenLog, writeSeenLog } from "../log-files.ts";
+import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../openssh.ts";
 import { keySigner, type OwnerKeyInAgent, type OwnerSigner, signText } from "../owner-signer.ts";
 import { PrivateFolder } from "../private-folder.ts";
 import type { Secret } from "../secret.ts";
@@ -115,16 +116,24 @@ export async function activate(
       : await storeKeys(request.path, keys, { isOwnerNew: begun === undefined });
   if (signal.aborted) await stored.undo();
   signal.throwIfAborted();
-  const refused = await askToActivate(asking, proofs).catch(async (error: unknown) => {
+  const statements = Object.values(statementsOf(keys.member));
+  const refused = await askToActivate(asking, proofs, statements).catch(async (error: unknown) => {
     if (agent === undefined || !(error instanceof UnavailableError) || error.code !== "E_CLOCK") throw error;
-    return await askToActivate(asking, await prove(await askChallenge(asking, name)));
+    return await askToActivate(asking, await prove(await askChallenge(asking, name)), statements);
   });
   if (refused !== undefined) {
     if (NOT_STORED.includes(refused.code)) await stored.undo();
     throw refusal(name, refused);
   }
+  await rememberLog(stored.folder, address.fingerprint, asking.client.checkpoint);
   const ownerPath = await confirmKeys(stored.folder, keys, await askKeyList(asking));
   return { kind: "activated", member: keys.member, ownerPath };
+}
+
+/** What the directory's log was at the activation, unless this machine has seen it before. */
+async function rememberLog(folder: PrivateFolder, directory: Fingerprint, checkpoint: string): Promise<void> {
+  const seen = await readSeenLog(folder, directory);
+  if (seen.checkpoint === null) await writeSeenLog(folder, { ...seen, checkpoint });
 }
 
 /** Refusals that the directory decides on, so that nothing was stored. After any other it may have failed on the way. */

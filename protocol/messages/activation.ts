@@ -4,8 +4,7 @@
  * ```
  * activationStart            u8-prefixed name                 answered by frame activation (nonce, time)
  * activate                   nonce (16), the name statement, the binding, activation signature (64),
- *                            u16-prefixed owner signature (SSHSIG)                     answered by frame done
- * putStatement               the binding (of the sender, its first)                    answered by frame done
+ *                            u16-prefixed owner signature (SSHSIG)                     answered by frame logged
  * rendezvousActivationStart  activation public key (32)       answered by frame activation
  * rendezvousActivate         nonce (16), activation public key (32), X25519 (32), Ed25519 (32), addresses,
  *                            activation signature (64), own signature (64)             answered by frame rendezvous

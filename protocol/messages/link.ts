@@ -3,12 +3,19 @@
  *
  * ```
  * hello 16    u8-prefixed name, u8-prefixed member, epoch (16), u8-prefixed version of sshnpd, u8 count (0..64) of
- *             names to report, each u8-prefixed
+ *             names to report, each u8-prefixed, u64 size of the newest checkpoint seen (0 none), SHA-256 of the policy
+ *             known (32; zeros: none)
+ * watching 18 u8 count (0..64), each: u8-prefixed name, u8-prefixed member: the clients that have sessions now, all of them
  * welcome 32  u64 the directory's time (ms), nonce (16), u64 seq of its key list
- * names 34    u8 count (1..64), each: the name statement of a name that the hello listed and that is activated
+ * names 34    u8 count (1..8), each: the statements on a name that the hello listed and that is activated, u8 count (1..8)
+ *             of them, the newest last; u16-prefixed log proof of these names
  * keyList 35  the root-signed key list
  * refused 36  u8 refusal code, u64 the directory's time (ms), nonce (16); then the link ends, but after E_CLOCK the hello
  *             may be sent once more on it, with this nonce as freshness
+ * own 37      the device's member statements, u8 0 or 1, if 1: the policy of its name (left out when the device knows it,
+ *             or there is none), u16-prefixed log proof of its name, binding, delegation (if there is one) and policy
+ * changed 38  u8-prefixed name, u8-prefixed member: a client that the device watches, whose statements have changed; its
+ *             member statements, u16-prefixed log proof of them
  * ```
  * The hello's freshness is time, or the nonce of a refusal. After it, the device seals with the welcome's nonce and the
  * directory with the hello's epoch, on that socket only, with ids that only rise (u128, from 1).
@@ -17,9 +24,11 @@ import { ByteReader, ByteWriter } from "../../keys/bytes.ts";
 import { PeerError } from "../../keys/errors.ts";
 import { isMember, isName, type MemberName, type Name } from "../../keys/names.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
-import { LINK_NAMES } from "../limits.ts";
+import { LINK_NAMES, LINK_NAMES_AT_ONCE, OWNER_CHAIN, SESSIONS_AT_ONCE } from "../limits.ts";
+import { type MemberStatements, readMemberStatements, writeMemberStatements } from "../member-statements.ts";
 import { parseRefusalCode, REFUSAL_NUMBERS, type RefusalCode } from "../refusal-codes.ts";
 import { readSignedText, writeSignedText } from "../signed-text-wire.ts";
+import { readProof } from "./session-request.ts";
 
 export interface LinkHello {
   readonly name: Name;
@@ -30,6 +39,36 @@ export interface LinkHello {
   readonly version: string;
   /** Names whose owner the device has yet to learn. */
   readonly names: readonly Name[];
+  /** Size of the newest checkpoint that the device has seen; 0 none. */
+  readonly checkpointSize: number;
+  /** SHA-256 of the policy statement that the device has, 32 bytes; zeros: none. */
+  readonly policyHash: Uint8Array;
+}
+
+/** Somebody that a link is about. */
+export interface LinkParty {
+  readonly name: Name;
+  readonly member: MemberName;
+}
+
+export interface LinkNames {
+  /** Of each name its statements, the newest last. */
+  readonly chains: readonly (readonly SignedText[])[];
+  /** A log proof, encoded. */
+  readonly proof: Uint8Array;
+}
+
+export interface LinkOwn {
+  readonly statements: MemberStatements;
+  /** Undefined when the hello named it, or the name has none: the proof tells which. */
+  readonly policy: SignedText | undefined;
+  readonly proof: Uint8Array;
+}
+
+export interface LinkChanged {
+  readonly client: LinkParty;
+  readonly statements: MemberStatements;
+  readonly proof: Uint8Array;
 }
 
 export interface LinkWelcome {
@@ -51,7 +90,7 @@ export function encodeLinkHello(hello: LinkHello): Uint8Array {
   const writer = new ByteWriter().text8(hello.name).text8(hello.member).raw(hello.epoch).text8(hello.version);
   writer.u8(hello.names.length);
   for (const name of hello.names) writer.text8(name);
-  return writer.done();
+  return writer.u64(hello.checkpointSize).raw(hello.policyHash).done();
 }
 
 /** @throws {PeerError} E_PROTOCOL. */
@@ -67,8 +106,10 @@ export function parseLinkHello(body: Uint8Array): LinkHello {
   const count = reader.u8();
   if (count > LINK_NAMES) throw new PeerError("E_PROTOCOL", "a link hello has too many names");
   const names = Array.from({ length: count }, () => readName(reader));
+  const checkpointSize = reader.u64();
+  const policyHash = reader.raw(32).slice();
   reader.end();
-  return { name, member, epoch, version, names };
+  return { name, member, epoch, version, names, checkpointSize, policyHash };
 }
 
 export function encodeLinkWelcome(welcome: LinkWelcome): Uint8Array {
@@ -95,20 +136,74 @@ export function parseLinkRefused(body: Uint8Array): LinkRefused {
   return refused;
 }
 
-export function encodeLinkNames(statements: readonly SignedText[]): Uint8Array {
-  const writer = new ByteWriter().u8(statements.length);
-  for (const statement of statements) writeSignedText(writer, statement);
-  return writer.done();
+export function encodeLinkNames({ chains, proof }: LinkNames): Uint8Array {
+  const writer = new ByteWriter().u8(chains.length);
+  for (const chain of chains) {
+    writer.u8(chain.length);
+    for (const statement of chain) writeSignedText(writer, statement);
+  }
+  return writer.bytes16(proof).done();
 }
 
 /** @throws {PeerError} E_PROTOCOL. No signature is verified here. */
-export function parseLinkNames(body: Uint8Array): SignedText[] {
+export function parseLinkNames(body: Uint8Array): LinkNames {
   const reader = new ByteReader(body);
-  const count = reader.u8();
-  if (count < 1 || count > LINK_NAMES) throw new PeerError("E_PROTOCOL", "wrong number of name statements");
-  const statements = Array.from({ length: count }, () => readSignedText(reader));
+  const chains = readCounted(reader, 1, LINK_NAMES_AT_ONCE, () =>
+    readCounted(reader, 1, OWNER_CHAIN, () => readSignedText(reader)),
+  );
+  const proof = readProof(reader);
   reader.end();
-  return statements;
+  return { chains, proof };
+}
+
+export function encodeLinkOwn({ statements, policy, proof }: LinkOwn): Uint8Array {
+  const writer = new ByteWriter();
+  writeMemberStatements(writer, statements);
+  writer.u8(policy === undefined ? 0 : 1);
+  if (policy !== undefined) writeSignedText(writer, policy);
+  return writer.bytes16(proof).done();
+}
+
+/** @throws {PeerError} E_PROTOCOL. No signature is verified here. */
+export function parseLinkOwn(body: Uint8Array): LinkOwn {
+  const reader = new ByteReader(body);
+  const statements = readMemberStatements(reader);
+  const form = reader.u8();
+  if (form > 1) throw new PeerError("E_PROTOCOL", "a policy is there or not");
+  const policy = form === 1 ? readSignedText(reader) : undefined;
+  const proof = readProof(reader);
+  reader.end();
+  return { statements, policy, proof };
+}
+
+export function encodeLinkChanged({ client, statements, proof }: LinkChanged): Uint8Array {
+  const writer = new ByteWriter().text8(client.name).text8(client.member);
+  writeMemberStatements(writer, statements);
+  return writer.bytes16(proof).done();
+}
+
+/** @throws {PeerError} E_PROTOCOL. No signature is verified here. */
+export function parseLinkChanged(body: Uint8Array): LinkChanged {
+  const reader = new ByteReader(body);
+  const client = readParty(reader);
+  const statements = readMemberStatements(reader);
+  const proof = readProof(reader);
+  reader.end();
+  return { client, statements, proof };
+}
+
+export function encodeLinkWatching(clients: readonly LinkParty[]): Uint8Array {
+  const writer = new ByteWriter().u8(clients.length);
+  for (const { name, member } of clients) writer.text8(name).text8(member);
+  return writer.done();
+}
+
+/** @throws {PeerError} E_PROTOCOL. */
+export function parseLinkWatching(body: Uint8Array): LinkParty[] {
+  const reader = new ByteReader(body);
+  const clients = readCounted(reader, 0, SESSIONS_AT_ONCE, () => readParty(reader));
+  reader.end();
+  return clients;
 }
 
 /** Body of `keyList`, and of every message that is one signed text. */
@@ -130,4 +225,17 @@ function readName(reader: ByteReader): Name {
   const name = reader.text8();
   if (!isName(name)) throw new PeerError("E_PROTOCOL", "a link hello has a malformed name");
   return name;
+}
+
+function readParty(reader: ByteReader): LinkParty {
+  const name = readName(reader);
+  const member = reader.text8();
+  if (!isMember(member)) throw new PeerError("E_PROTOCOL", "a link message has a malformed member");
+  return { name, member };
+}
+
+function readCounted<T>(reader: ByteReader, least: number, most: number, read: () => T): T[] {
+  const count = reader.u8();
+  if (count < least || count > most) throw new PeerError("E_PROTOCOL", "a link message has a wrong number of entries");
+  return Array.from({ length: count }, read);
 }

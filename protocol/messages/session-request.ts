@@ -2,10 +2,12 @@
  * The messages that set up one session, by way of the directory.
  *
  * ```
- * SessionRequest  prologue fields, u16-prefixed msg1 (empty: a look-up), u32 wait seconds, u64 last checkpoint size
+ * SessionRequest  prologue fields, u16-prefixed msg1 (empty: a look-up), u32 wait seconds, u64 size of the newest
+ *                 checkpoint that the client has seen (0 none)
  * Withdraw        sid (16)
- * Notify          u16-prefixed prologue, u16-prefixed msg1, u16-prefixed ticket, the client's name statement and
- *                 binding, u8 count (1..3) of rendezvous statements, u16-prefixed proofs (empty until the log)
+ * Notify          u16-prefixed prologue, u16-prefixed msg1, u16-prefixed ticket, the client's member statements,
+ *                 u8 count (1..3) of rendezvous statements, u16-prefixed log proof: of the client's name, binding and
+ *                 delegation (if there is one), the policy of the device's name, the rendezvous
  * Answer          sid (16), u8 form: 0 msg2, then u16-prefixed msg2;
  *                                    1 code, then u8 refusal code, u8-prefixed label list (comma-separated)
  * ```
@@ -13,7 +15,8 @@
 import { ByteReader, ByteWriter, concat } from "../../keys/bytes.ts";
 import { PeerError } from "../../keys/errors.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
-import { TICKET_ENTRIES } from "../limits.ts";
+import { LOG_PROOF_BYTES, TICKET_ENTRIES } from "../limits.ts";
+import { type MemberStatements, readMemberStatements, writeMemberStatements } from "../member-statements.ts";
 import { parseRefusalCode, REFUSAL_NUMBERS, type RefusalCode } from "../refusal-codes.ts";
 import { type Prologue, parsePrologue, readPrologue } from "./prologue.ts";
 import { readSignedText, writeSignedText } from "../signed-text-wire.ts";
@@ -25,6 +28,8 @@ export interface SessionRequest {
   readonly message1: Uint8Array;
   /** Seconds that the request may be kept for an offline device; 0: not at all. */
   readonly waitSeconds: number;
+  /** Size of the newest checkpoint that the client has seen; 0 none. */
+  readonly checkpointSize: number;
 }
 
 export interface Notify {
@@ -32,10 +37,11 @@ export interface Notify {
   readonly prologueBytes: Uint8Array;
   readonly message1: Uint8Array;
   readonly ticket: Uint8Array;
-  readonly clientName: SignedText;
-  readonly clientBinding: SignedText;
+  readonly client: MemberStatements;
   /** The root-signed statements of the ticket's rendezvous, in the ticket's order. */
   readonly rendezvous: readonly SignedText[];
+  /** A log proof, encoded. */
+  readonly proof: Uint8Array;
 }
 
 export type Answer = { readonly sid: Uint8Array } & (
@@ -43,10 +49,8 @@ export type Answer = { readonly sid: Uint8Array } & (
   | { readonly code: RefusalCode /** labels this device speaks */; readonly labels: readonly string[] }
 );
 
-const EMPTY = new Uint8Array(0);
-
 export function encodeSessionRequest(request: Omit<SessionRequest, "prologue">): Uint8Array {
-  const rest = new ByteWriter().bytes16(request.message1).u32(request.waitSeconds).u64(0);
+  const rest = new ByteWriter().bytes16(request.message1).u32(request.waitSeconds).u64(request.checkpointSize);
   return concat(request.prologueBytes, rest.done());
 }
 
@@ -57,9 +61,9 @@ export function parseSessionRequest(body: Uint8Array): SessionRequest {
   const prologueBytes = body.slice(0, body.length - reader.remaining);
   const message1 = reader.bytes16().slice();
   const waitSeconds = reader.u32();
-  if (reader.u64() !== 0) throw new PeerError("E_PROTOCOL", "a checkpoint of a later version");
+  const checkpointSize = reader.u64();
   reader.end();
-  return { prologue, prologueBytes, message1, waitSeconds };
+  return { prologue, prologueBytes, message1, waitSeconds, checkpointSize };
 }
 
 export function encodeWithdraw(sid: Uint8Array): Uint8Array {
@@ -76,10 +80,9 @@ export function parseWithdraw(body: Uint8Array): Uint8Array {
 
 export function encodeNotify(notify: Omit<Notify, "prologue">): Uint8Array {
   const writer = new ByteWriter().bytes16(notify.prologueBytes).bytes16(notify.message1).bytes16(notify.ticket);
-  writeSignedText(writer, notify.clientName);
-  writeSignedText(writer, notify.clientBinding);
+  writeMemberStatements(writer, notify.client);
   writeSignedTexts(writer, notify.rendezvous);
-  return writer.bytes16(EMPTY).done();
+  return writer.bytes16(notify.proof).done();
 }
 
 /** @throws {PeerError} E_VERSION or E_PROTOCOL. No signature is verified here. */
@@ -89,12 +92,11 @@ export function parseNotify(body: Uint8Array): Notify {
   const prologue = parsePrologue(prologueBytes);
   const message1 = reader.bytes16().slice();
   const ticket = reader.bytes16().slice();
-  const clientName = readSignedText(reader);
-  const clientBinding = readSignedText(reader);
+  const client = readMemberStatements(reader);
   const rendezvous = readSignedTexts(reader);
-  if (reader.bytes16().length !== 0) throw new PeerError("E_PROTOCOL", "proofs of a later version");
+  const proof = readProof(reader);
   reader.end();
-  return { prologue, prologueBytes, message1, ticket, clientName, clientBinding, rendezvous };
+  return { prologue, prologueBytes, message1, ticket, client, rendezvous, proof };
 }
 
 export function encodeAnswer(answer: Answer): Uint8Array {
@@ -129,6 +131,13 @@ export function readSignedTexts(reader: ByteReader): SignedText[] {
   const count = reader.u8();
   if (count < 1 || count > TICKET_ENTRIES) throw new PeerError("E_PROTOCOL", "wrong number of rendezvous statements");
   return Array.from({ length: count }, () => readSignedText(reader));
+}
+
+/** An encoded log proof, not looked into. @throws {PeerError} E_PROTOCOL when it is longer than one may be. */
+export function readProof(reader: ByteReader): Uint8Array {
+  const proof = reader.bytes16().slice();
+  if (proof.length > LOG_PROOF_BYTES) throw new PeerError("E_PROTOCOL", "a log proof is too long");
+  return proof;
 }
 
 function parseLabels(text: string): string[] {

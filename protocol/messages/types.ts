@@ -4,10 +4,11 @@ export const REQUEST = {
   withdraw: 2,
   activationStart: 3,
   activate: 4,
-  putStatement: 5,
+  putStatements: 5,
   rendezvousActivationStart: 6,
   rendezvousActivate: 7,
   rendezvousReport: 8,
+  readStatements: 9,
 } as const;
 
 /** Type bytes of sealed messages on a device's link. */
@@ -15,6 +16,7 @@ export const LINK = {
   /** device -> directory */
   hello: 16,
   answer: 17,
+  watching: 18,
   /** directory -> device */
   welcome: 32,
   notify: 33,
@@ -22,6 +24,10 @@ export const LINK = {
   keyList: 35,
   /** Last message of the directory on this link: u8 refusal code. */
   refused: 36,
+  /** The device's own statements and its name's policy, at the start and when they change. */
+  own: 37,
+  /** A client that the device watches: its newest statements. */
+  changed: 38,
 } as const;
 
 /** Type bytes of the frames of a response. */
@@ -38,4 +44,6 @@ export const FRAME = {
   activation: 9,
   done: 10,
   rendezvous: 11,
+  logged: 12,
+  statements: 13,
 } as const;

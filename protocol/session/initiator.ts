@@ -29,7 +29,7 @@ export class SessionInitiator {
   constructor(
     primitives: { readonly suite: CipherSuite; readonly kem: Kem; readonly random: RandomBytes },
     keys: { readonly client: X25519PrivateKey; readonly device: X25519PublicKey },
-    session: Pick<Prologue, "client" | "device" | "service" | "login"> & Pick<RequestPayload, "sshKey">,
+    session: Pick<Prologue, "client" | "device" | "service" | "login"> & Pick<RequestPayload, "sshKey" | "checkpoint">,
   ) {
     const { suite, kem, random } = primitives;
     this.#suite = suite;
@@ -49,7 +49,11 @@ export class SessionInitiator {
     });
     // -> e, es, e1, s, ss
     this.message1 = this.#noise.writeMessage(
-      encodeRequestPayload({ legSeed: this.legKey.secretBytes(), sshKey: session.sshKey }),
+      encodeRequestPayload({
+        legSeed: this.legKey.secretBytes(),
+        checkpoint: session.checkpoint,
+        sshKey: session.sshKey,
+      }),
     );
   }
 

@@ -2,17 +2,17 @@
  * What the two handshake messages carry inside.
  *
  * ```
- * msg1: leg key seed (32), u16-prefixed checkpoint (empty until the log), u8 key use (0 none, 1 push, 2 certify),
+ * msg1: leg key seed (32), u16-prefixed checkpoint (the newest that the client has seen, or empty), u8 key use (0 none, 1 push, 2 certify),
  *       u16-prefixed SSH public key blob (empty when none)
  * msg2: u8 verdict (0 yes, else a refusal code), u16-prefixed reason, SHA-256 of the ticket (32),
  *       u8 count of host keys, each a u16-prefixed SSH public key blob, u8 key taken (0 no, 1 yes),
- *       u16-prefixed SSH certificate (empty), u16-prefixed checkpoint (empty until the log),
+ *       u16-prefixed SSH certificate (empty), u16-prefixed checkpoint (the newest that the device has seen, or empty),
  *       u32 early window, u32 stream window, u32 session window, u16 streams
  * ```
  */
-import { ByteReader, ByteWriter } from "../../keys/bytes.ts";
+import { ByteReader, ByteWriter, utf8Text } from "../../keys/bytes.ts";
 import { PeerError } from "../../keys/errors.ts";
-import { HOST_KEYS, REASON_BYTES, SSH_KEY_BYTES } from "../limits.ts";
+import { NOTE_BYTES, HOST_KEYS, REASON_BYTES, SSH_KEY_BYTES } from "../limits.ts";
 import { parseRefusalCode, REFUSAL_NUMBERS, type RefusalCode } from "../refusal-codes.ts";
 
 /** What the device should do with the SSH public key of a request. */
@@ -21,6 +21,8 @@ export type KeyUse = "push" | "certify";
 export interface RequestPayload {
   /** Seed of the leg key, 32 bytes, so that the device can sign its own hello with it. */
   readonly legSeed: Uint8Array;
+  /** The newest checkpoint that the client has seen, as a signed note; empty: none. */
+  readonly checkpoint: string;
   readonly sshKey: { readonly use: KeyUse /** SSH public key blob */; readonly blob: Uint8Array } | undefined;
 }
 
@@ -44,6 +46,8 @@ export interface AnswerPayload {
   readonly hostKeys: readonly Uint8Array[];
   /** Whether the key of the request will be put to the use asked for. */
   readonly keyTaken: boolean;
+  /** The newest checkpoint that the device has seen, as a signed note; empty: none. */
+  readonly checkpoint: string;
   readonly limits: ChannelLimits;
 }
 
@@ -53,7 +57,7 @@ const EMPTY = new Uint8Array(0);
 export function encodeRequestPayload(payload: RequestPayload): Uint8Array {
   return new ByteWriter()
     .raw(payload.legSeed)
-    .bytes16(EMPTY)
+    .text16(payload.checkpoint)
     .u8(KEY_USES.indexOf(payload.sshKey?.use))
     .bytes16(payload.sshKey?.blob ?? EMPTY)
     .done();
@@ -63,7 +67,7 @@ export function encodeRequestPayload(payload: RequestPayload): Uint8Array {
 export function parseRequestPayload(bytes: Uint8Array): RequestPayload {
   const reader = new ByteReader(bytes);
   const legSeed = reader.raw(32).slice();
-  readEmpty(reader);
+  const checkpoint = readCheckpoint(reader);
   const number = reader.u8();
   const use = KEY_USES[number];
   const blob = reader.bytes16().slice();
@@ -71,7 +75,7 @@ export function parseRequestPayload(bytes: Uint8Array): RequestPayload {
   if (number >= KEY_USES.length || (use === undefined) !== (blob.length === 0) || blob.length > SSH_KEY_BYTES) {
     throw new PeerError("E_PROTOCOL", "a request has a malformed SSH key");
   }
-  return { legSeed, sshKey: use === undefined ? undefined : { use, blob } };
+  return { legSeed, checkpoint, sshKey: use === undefined ? undefined : { use, blob } };
 }
 
 export function encodeAnswerPayload(payload: AnswerPayload): Uint8Array {
@@ -85,7 +89,7 @@ export function encodeAnswerPayload(payload: AnswerPayload): Uint8Array {
   return writer
     .u8(payload.keyTaken ? 1 : 0)
     .bytes16(EMPTY)
-    .bytes16(EMPTY)
+    .text16(payload.checkpoint)
     .u32(limits.earlyWindow)
     .u32(limits.streamWindow)
     .u32(limits.sessionWindow)
@@ -110,7 +114,7 @@ export function parseAnswerPayload(bytes: Uint8Array): AnswerPayload {
   const taken = reader.u8();
   if (taken > 1) throw new PeerError("E_PROTOCOL", "an answer is malformed");
   readEmpty(reader);
-  readEmpty(reader);
+  const checkpoint = readCheckpoint(reader);
   const limits = {
     earlyWindow: reader.u32(),
     streamWindow: reader.u32(),
@@ -120,7 +124,14 @@ export function parseAnswerPayload(bytes: Uint8Array): AnswerPayload {
   reader.end();
   if (verdict === 0 && reason !== "") throw new PeerError("E_PROTOCOL", "an answer gives a reason for its yes");
   const refusal = verdict === 0 ? undefined : { code: parseRefusalCode(verdict), reason };
-  return { refusal, ticketHash, hostKeys, keyTaken: taken === 1, limits };
+  return { refusal, ticketHash, hostKeys, keyTaken: taken === 1, checkpoint, limits };
+}
+
+/** What it says is judged by whoever compares it. */
+function readCheckpoint(reader: ByteReader): string {
+  const checkpoint = reader.bytes16();
+  if (checkpoint.length > NOTE_BYTES) throw new PeerError("E_PROTOCOL", "a checkpoint is too long");
+  return utf8Text(checkpoint);
 }
 
 function readEmpty(reader: ByteReader): void {

@@ -15,7 +15,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "protocol/channel/record.ts#encodeRecord",
     "protocol/channel/stream-state.ts#isBreak",
     "protocol/sealed-message.ts#sealMessage",
-    "protocol/statements.ts#isExpired",
+    "protocol/statement-fields.ts#isExpired",
     "directory/client/refusal-error.ts#refusalError",
     "directory/client/http-exchange.ts#routeUrl",
     "sshnp/refusal-texts.ts#unsealedRefusal",

@@ -18,8 +18,8 @@ import { encodeNotify, parseNotify } from "../../../protocol/messages/session-re
 import { judgeOwner, judgePeer } from "../../../protocol/peers.ts";
 import { checkTicket } from "../../../protocol/session/ticket-check.ts";
 import { readSignedText, writeSignedText } from "../../../protocol/signed-text-wire.ts";
+import { isExpired } from "../../../protocol/statement-fields.ts";
 import {
-  isExpired,
   isRendezvousName,
   verifyBinding,
   verifyNameStatement,

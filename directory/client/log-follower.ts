@@ -1,0 +1,148 @@
+import type { CipherSuite } from "../../keys/cipher-suite.ts";
+import { SecurityError } from "../../keys/errors.ts";
+import type { KeyList } from "../../protocol/key-list.ts";
+import { type LogKey, openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
+import type { Witness } from "../../protocol/log/cosignature.ts";
+import type { MapProof } from "../../protocol/log/map.ts";
+import {
+  LogEvidenceError,
+  parseLogProof,
+  refuseSplitView,
+  type VerifiedHeads,
+  verifyLogProof,
+  verifySubject,
+} from "../../protocol/log/proof.ts";
+
+/** What must be the newest statement on a subject: SHA-256 of its text; undefined: that there is none. */
+export interface NewestClaim {
+  readonly subject: string;
+  readonly newest: Uint8Array | undefined;
+}
+
+/** Which witnesses an end demands. */
+export interface WitnessDemand {
+  readonly witnesses: readonly Witness[];
+  /** How many of them must have cosigned. */
+  readonly needed: number;
+  /** ms; an older checkpoint is refused. */
+  readonly maxAge: number;
+}
+
+export interface LogFollowerOptions {
+  /** The newest checkpoint seen before, a signed note. */
+  readonly checkpoint?: string | undefined;
+  readonly demand?: WitnessDemand | undefined;
+  /** Told of every newer checkpoint, to remember it. */
+  readonly onCheckpoint?: ((checkpoint: SignedCheckpoint) => void) | undefined;
+  /** Told of two signed notes that show that the log lies, to keep them. */
+  readonly onEvidence?: ((notes: readonly [string, string]) => void) | undefined;
+}
+
+/** A proof whose checkpoint holds; what it proves of which subject is yet to be asked. */
+export class ProvedHeads {
+  readonly #suite: CipherSuite;
+  readonly #heads: VerifiedHeads;
+  readonly #proofs: readonly MapProof[];
+
+  constructor(suite: CipherSuite, heads: VerifiedHeads, proofs: readonly MapProof[]) {
+    this.#suite = suite;
+    this.#heads = heads;
+    this.#proofs = proofs;
+  }
+
+  /** Demands that all of them are the newest; the proofs are of these subjects, in this order. @throws {SecurityError} E_LOG. */
+  demand(claims: readonly NewestClaim[]): void {
+    if (claims.length !== this.#proofs.length) {
+      throw new SecurityError("E_LOG", "The directory proves other statements than it gives.");
+    }
+    for (const [i, { subject, newest }] of claims.entries()) {
+      const proof = this.#proofs[i];
+      if (proof !== undefined) verifySubject(this.#suite, this.#heads, subject, newest, proof);
+    }
+  }
+}
+
+/**
+ * Follows a directory's log as one party sees it, from checkpoint to checkpoint: each must be consistent with the one
+ * before, so that the log cannot go back, or show this party another history.
+ */
+export class LogFollower {
+  readonly #suite: CipherSuite;
+  readonly #options: LogFollowerOptions;
+  readonly #demand: WitnessDemand;
+  /** The note from before, until the log's key is known and it can be verified. */
+  #note: string | undefined;
+  #last: SignedCheckpoint | undefined;
+
+  constructor(suite: CipherSuite, options: LogFollowerOptions = {}) {
+    this.#suite = suite;
+    this.#options = options;
+    this.#demand = options.demand ?? { witnesses: [], needed: 0, maxAge: 0 };
+    this.#note = options.checkpoint;
+  }
+
+  /** Size of the newest checkpoint seen; 0 none. `list` has the log's key. @throws {SecurityError} E_LOG. */
+  size(list: KeyList): number {
+    return this.#lastOf(logOf(list))?.size ?? 0;
+  }
+
+  /** The newest checkpoint seen, a signed note; empty: none. */
+  get checkpoint(): string {
+    return this.#last?.text ?? this.#note ?? "";
+  }
+
+  /**
+   * Takes an encoded proof, to be called in the order in which proofs come. `list` has the log's key; `now` in ms.
+   * @throws {SecurityError} E_LOG, as {LogEvidenceError} where it can be shown to others; E_WITNESS; {PeerError} E_PROTOCOL.
+   */
+  accept(list: KeyList, bytes: Uint8Array, now: number): ProvedHeads {
+    const log = logOf(list);
+    const proof = parseLogProof(bytes);
+    const last = this.#lastOf(log);
+    const heads = this.#watched(() => verifyLogProof(this.#suite, proof, { log, ...this.#demand }, last, now));
+    const { checkpoint } = heads;
+    if (last === undefined || checkpoint.size > last.size) {
+      this.#last = checkpoint;
+      this.#options.onCheckpoint?.(checkpoint);
+    }
+    return new ProvedHeads(this.#suite, heads, proof.subjects);
+  }
+
+  /**
+   * Compares what a peer has seen of the same log with what this party has seen. Of another size it says nothing yet.
+   * @throws {LogEvidenceError} when the log showed both another tree of one size.
+   */
+  compare(list: KeyList, note: string): void {
+    const log = logOf(list);
+    const last = this.#lastOf(log);
+    if (last === undefined || note === "") return;
+    let other: SignedCheckpoint;
+    try {
+      other = openCheckpoint(this.#suite, note, log);
+    } catch {
+      return; // not of this log: nothing that a peer says of another one is ours to judge
+    }
+    this.#watched(() => refuseSplitView(last, other));
+  }
+
+  #lastOf(log: LogKey): SignedCheckpoint | undefined {
+    if (this.#note !== undefined) {
+      this.#last = openCheckpoint(this.#suite, this.#note, log);
+      this.#note = undefined;
+    }
+    return this.#last;
+  }
+
+  #watched<T>(action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      if (error instanceof LogEvidenceError) this.#options.onEvidence?.(error.evidence);
+      throw error;
+    }
+  }
+}
+
+function logOf({ origin, log }: KeyList): LogKey {
+  return { origin, publicKey: log };
+}

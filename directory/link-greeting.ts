@@ -1,0 +1,35 @@
+import { equalBytes } from "../keys/bytes.ts";
+import { PeerError } from "../keys/errors.ts";
+import { type LinkHello, parseLinkHello } from "../protocol/messages/link.ts";
+import { LINK } from "../protocol/messages/types.ts";
+import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
+import type { LinkHost } from "./link-host.ts";
+import { LinkSealer } from "./link-sealing.ts";
+
+/** A hello that could be opened, and what answers to it are sealed with. */
+export interface Greeting {
+  readonly message: OpenedMessage;
+  readonly hello: LinkHello;
+  readonly sealer: LinkSealer;
+}
+
+/** The hello in `bytes`; undefined when it is sealed to a key that is gone. @throws {PeerError} E_PROTOCOL, E_VERSION. */
+export function openGreeting(
+  host: Pick<LinkHost<never>, "suite" | "random" | "clock" | "keyring">,
+  bytes: Uint8Array,
+  first: Greeting | undefined,
+): Greeting | undefined {
+  const { suite, clock, keyring } = host;
+  for (const sender of keyring.sealing(clock.now())) {
+    const message = openMessage(suite, [sender], bytes);
+    if (message === "unknown-recipient") continue;
+    if (message.type !== LINK.hello) throw new PeerError("E_PROTOCOL", "a link does not begin with a hello");
+    const hello = parseLinkHello(message.body);
+    if (first !== undefined && !equalBytes(first.hello.epoch, hello.epoch)) {
+      throw new PeerError("E_PROTOCOL", "a second hello has another epoch");
+    }
+    const parties = { sender, recipient: message.sender };
+    return { message, hello, sealer: first?.sealer ?? new LinkSealer(host, parties, hello.epoch) };
+  }
+  return undefined;
+}

@@ -1,0 +1,265 @@
+import { equalBytes } from "../../keys/bytes.ts";
+import type { CipherSuite } from "../../keys/cipher-suite.ts";
+import { assert, SecurityError, SetupError, UnavailableError } from "../../keys/errors.ts";
+import { LOG_TREE_PROOFS_KEPT } from "../../protocol/limits.ts";
+import { type Checkpoint, openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
+import { withCosignatures } from "../../protocol/log/cosignature.ts";
+import { encodeLeaf } from "../../protocol/log/leaf.ts";
+import { EMPTY, type MapProof, subjectKey } from "../../protocol/log/map.ts";
+import type { LogProof } from "../../protocol/log/proof.ts";
+import { Frontier, type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";
+import type { Operation } from "../database.ts";
+import { RecentValues } from "./recent-values.ts";
+import { damaged, type LogDatabase, LogRows, putCheckpoint, putMapNode } from "./rows.ts";
+import { grow, type LogIdentity, type LogState, readState } from "./state.ts";
+import { loadMap } from "./stored-map.ts";
+
+export interface LogOptions extends LogIdentity {
+  /** Where its rows are ({@link LogRows}), beside those of others. */
+  readonly database: LogDatabase;
+  /** Told of each checkpoint that follows another, once it is on disk. */
+  readonly grown?: (checkpoint: SignedCheckpoint) => void;
+}
+
+/** A statement that is to be the newest of its subject. */
+export interface LogEntry {
+  readonly subject: string;
+  /** SHA-256 of its text, 32 bytes. */
+  readonly hash: Uint8Array;
+}
+
+/**
+ * The directory's transparency log: an RFC 6962 tree of leaves, and a map from every subject to its newest statement, whose
+ * root is the last leaf of every tree that is signed. Checkpoints, leaves, nodes and map lie in the database; in memory is
+ * the tree's right edge alone, and some proofs that were asked for.
+ */
+export class Log {
+  readonly #options: LogOptions;
+  readonly #rows: LogRows;
+  readonly #treeProofs = new RecentValues<readonly Uint8Array[]>(LOG_TREE_PROOFS_KEPT);
+  #state: LogState;
+  #turn: Promise<unknown> = Promise.resolve();
+  #isAppending = false;
+  /** A write has failed, and may be on disk all the same. */
+  #isDoubtful = false;
+
+  private constructor(options: LogOptions, rows: LogRows, state: LogState) {
+    this.#options = options;
+    this.#rows = rows;
+    this.#state = state;
+  }
+
+  /**
+   * Opens the log in `database`; an empty one gets its first leaf, so that there always is a checkpoint.
+   * @throws {SetupError} E_STORAGE when what is there is not a log with this key and origin, or is damaged.
+   */
+  static async open(options: LogOptions): Promise<Log> {
+    const { suite, database } = options;
+    const rows = new LogRows(suite, database);
+    const known = await settingUp(
+      () => readState(options, rows),
+      "Restore the data folder from a backup. The log is never begun anew over what is there.",
+    );
+    if (known !== undefined) return new Log(options, rows, known);
+    const { state, operations } = grow(options, Frontier.EMPTY, [], EMPTY);
+    await settingUp(
+      () => database.write("acknowledged", operations),
+      "Check the free space and whether the disk is writable, then run this again.",
+    );
+    return new Log(options, rows, state);
+  }
+
+  /** The newest one, with the cosignatures that are known. */
+  get checkpoint(): SignedCheckpoint {
+    return this.#state.checkpoint;
+  }
+
+  /**
+   * Logs statements, of which the last one counts for a subject, under one new checkpoint, together with the caller's own
+   * operations: all of it is on disk when this returns, or none. Without entries the operations are written alone. Appends do not
+   * overlap: the caller sees to that.
+   * @throws {UnavailableError} E_STORAGE; the log is as it was then, and the next append may succeed.
+   */
+  async append(entries: readonly LogEntry[], operations: readonly Operation[]): Promise<void> {
+    assert(!this.#isAppending, "appends do not overlap");
+    this.#isAppending = true;
+    try {
+      await this.#exclusively(() => this.#append(entries, operations));
+    } finally {
+      this.#isAppending = false;
+    }
+  }
+
+  /**
+   * What proves the newest statements of `subjects`, or that there are none, under the newest checkpoint, to somebody who
+   * knows the one of size `since` (0: none). A `since` that this log has not reached is answered as 0, which the asker refuses.
+   * @throws {UnavailableError} E_STORAGE.
+   */
+  async proof(subjects: readonly string[], since: number): Promise<LogProof> {
+    try {
+      return await this.#prove(this.#state, subjects, since);
+    } catch (error) {
+      if (!(error instanceof SecurityError)) throw error;
+      // An append has changed the map meanwhile; or it is damaged, which the second attempt tells.
+    }
+    return await this.#exclusively(async () => {
+      const state = await this.#settled();
+      return await orDamaged(() => this.#prove(state, subjects, since));
+    });
+  }
+
+  /**
+   * What proves that the tree of `newSize` begins with the one of `oldSize`; nothing from 0 on.
+   * @throws {RangeError} unless oldSize <= newSize <= the newest; {UnavailableError} E_STORAGE.
+   */
+  async consistency(oldSize: number, newSize: number): Promise<readonly Uint8Array[]> {
+    this.#demandSize(newSize);
+    if (oldSize === 0) return [];
+    const plan = planConsistency(oldSize, newSize);
+    return await this.#treeProof(`${oldSize} ${newSize}`, plan.nodes, (hashes) => plan.complete(this.#suite, hashes));
+  }
+
+  /** The root that the log had at `size`, from 1 to the newest. @throws {RangeError}; {UnavailableError} E_STORAGE. */
+  async rootAt(size: number): Promise<Uint8Array> {
+    this.#demandSize(size);
+    return Frontier.of(size, await this.#rows.hashes(Frontier.idsOf(size))).root(this.#suite);
+  }
+
+  /** Hashes of complete subtrees within the newest size, 32 bytes each. @throws {RangeError}; {UnavailableError} E_STORAGE. */
+  async hashes(ids: readonly NodeId[]): Promise<Uint8Array[]> {
+    for (const { level, index } of ids) this.#demandSize((index + 1) * 2 ** level);
+    return await this.#rows.hashes(ids);
+  }
+
+  /** The bytes of `count` leaves from the one at `first` on. @throws {RangeError}; {UnavailableError} E_STORAGE. */
+  async leaves(first: number, count: number): Promise<Uint8Array[]> {
+    this.#demandSize(first + count);
+    return (await this.#rows.leaves(first, count)).map((leaf) => encodeLeaf(leaf));
+  }
+
+  /**
+   * Adds cosignature lines for `checkpoint`, each in place of an older one of its key, to what {@link checkpoint} gives from
+   * then on; ignored unless it is the newest. They survive the process, and a power cut perhaps not.
+   * @throws {PeerError} E_PROTOCOL when the checkpoint with these lines does not parse; {UnavailableError} E_STORAGE.
+   */
+  async withCosignatures(checkpoint: Checkpoint, lines: readonly string[]): Promise<void> {
+    const { checkpoint: newest } = this.#state;
+    if (checkpoint.size !== newest.size || !equalBytes(checkpoint.root, newest.root)) return;
+    const { suite, origin, privateKey, database } = this.#options;
+    const text = withCosignatures(newest.text, lines);
+    this.#state = {
+      ...this.#state,
+      checkpoint: openCheckpoint(suite, text, { origin, publicKey: privateKey.publicKey }),
+    };
+    await database.write("kept", [putCheckpoint("cosigned", text)]);
+  }
+
+  get #suite(): CipherSuite {
+    return this.#options.suite;
+  }
+
+  async #append(entries: readonly LogEntry[], operations: readonly Operation[]): Promise<void> {
+    const { database } = this.#options;
+    if (entries.length === 0) return await database.write("acknowledged", operations);
+    const { frontier, headsRoot } = await this.#settled();
+    const changes = entries.map(({ subject, hash }) => ({ key: subjectKey(this.#suite, subject), value: hash }));
+    const { root, rows } = await orDamaged(async () => {
+      const keys = changes.map(({ key }) => key);
+      return (await loadMap(this.#suite, this.#rows, headsRoot, keys)).update(changes);
+    });
+    const hashes = entries.map(({ hash }) => hash);
+    const next = grow(this.#options, frontier, hashes, root);
+    const mapRows = Array.from(rows, ([path, node]) => putMapNode(path, node));
+    try {
+      await database.write("acknowledged", [...operations, ...next.operations, ...mapRows]);
+    } catch (error) {
+      this.#isDoubtful = true;
+      throw error;
+    }
+    this.#become(next.state);
+  }
+
+  /** The state on disk: a write that has failed is there all the same when the disk took it and only did not say so. */
+  async #settled(): Promise<LogState> {
+    if (!this.#isDoubtful) return this.#state;
+    await this.#options.database.settle();
+    const state = await readState(this.#options, this.#rows);
+    if (state === undefined) throw damaged("the checkpoint of its log is missing");
+    this.#isDoubtful = false;
+    if (state.frontier.size !== this.#state.frontier.size) this.#become(state);
+    return this.#state;
+  }
+
+  #become(state: LogState): void {
+    this.#state = state;
+    this.#options.grown?.(state.checkpoint);
+  }
+
+  async #prove(state: LogState, subjects: readonly string[], since: number): Promise<LogProof> {
+    const { headsRoot, checkpoint } = state;
+    const { size, text } = checkpoint;
+    const known = since <= size ? since : 0;
+    const plan = planInclusion(size - 1, size);
+    const [inclusion, consistency, proofs] = await Promise.all([
+      this.#treeProof(`${size}`, plan.nodes, (hashes) => plan.complete(this.#suite, hashes)),
+      this.consistency(known, size),
+      this.#mapProofs(state, subjects),
+    ]);
+    return { checkpoint: text, headsRoot, inclusion, since: known, consistency, subjects: proofs };
+  }
+
+  /** @throws {SecurityError} E_LOG when the map is another one by now. */
+  async #mapProofs({ headsRoot, mapProofs }: LogState, subjects: readonly string[]): Promise<MapProof[]> {
+    const known = new Map(subjects.map((subject) => [subject, mapProofs.get(subject)]));
+    const keys = subjects
+      .filter((subject) => known.get(subject) === undefined)
+      .map((subject) => subjectKey(this.#suite, subject));
+    const map = await loadMap(this.#suite, this.#rows, headsRoot, keys);
+    return subjects.map((subject) => {
+      const proof = known.get(subject) ?? map.prove(subjectKey(this.#suite, subject));
+      mapProofs.put(subject, proof);
+      return proof;
+    });
+  }
+
+  /** Proofs within trees stay right for ever, so those of any size are kept. */
+  async #treeProof(
+    name: string,
+    nodes: readonly NodeId[],
+    complete: (hashes: readonly Uint8Array[]) => Uint8Array[],
+  ): Promise<readonly Uint8Array[]> {
+    const known = this.#treeProofs.get(name);
+    if (known !== undefined) return known;
+    const proof = complete(await this.#rows.hashes(nodes));
+    this.#treeProofs.put(name, proof);
+    return proof;
+  }
+
+  #demandSize(size: number): void {
+    if (!(size <= this.#state.frontier.size)) throw new RangeError("the log has not reached that size");
+  }
+
+  #exclusively<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(action);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+}
+
+/** What the log cannot do without at its start. @throws {SetupError} E_STORAGE. */
+async function settingUp<T>(action: () => Promise<T>, next: string): Promise<T> {
+  try {
+    return await action();
+  } catch (cause) {
+    throw cause instanceof UnavailableError ? new SetupError("E_STORAGE", cause.message, { next, cause }) : cause;
+  }
+}
+
+/** With nobody else at work, rows of the map that do not fit are damaged. */
+async function orDamaged<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw error instanceof SecurityError ? damaged("the map of its log", error) : error;
+  }
+}

@@ -1,0 +1,85 @@
+import { equalBytes, utf8 } from "../keys/bytes.ts";
+import type { CipherSuite } from "../keys/cipher-suite.ts";
+import { TICKET_MS } from "../protocol/limits.ts";
+import { encodeLogProof } from "../protocol/log/proof.ts";
+import type { Prologue } from "../protocol/messages/prologue.ts";
+import type { Frame } from "../protocol/messages/response-frames.ts";
+import type { SessionRequest } from "../protocol/messages/session-request.ts";
+import { policySubject } from "../protocol/owner-statements.ts";
+import type { RefusalCode } from "../protocol/refusal-codes.ts";
+import { isExpired } from "../protocol/statement-fields.ts";
+import { rendezvousSubject } from "../protocol/statements.ts";
+import { signTicket } from "../protocol/ticket.ts";
+import type { Clock } from "./clock.ts";
+import type { Keyring } from "./keyring.ts";
+import type { Log } from "./log/log.ts";
+import type { UnprovedNotify } from "./presence.ts";
+import type { RendezvousRegistry } from "./rendezvous-registry.ts";
+import { type MemberStanding, memberStanding } from "./standing.ts";
+import type { Store } from "./store.ts";
+
+export interface OfferServices {
+  readonly suite: CipherSuite;
+  readonly clock: Clock;
+  readonly keyring: Keyring;
+  readonly registry: RendezvousRegistry;
+  readonly store: Store;
+  readonly statementLog: Pick<Log, "proof">;
+}
+
+/** What a request is handed over with: to its client, and to its device. */
+export interface Offer {
+  readonly ticket: Frame;
+  readonly notify: UnprovedNotify;
+  /** What the log must prove to the device. */
+  readonly subjects: readonly string[];
+}
+
+/** Makes the one ticket of a session, with the statements and proofs that both ends need to believe it. */
+export class Offers {
+  readonly #services: OfferServices;
+
+  constructor(services: OfferServices) {
+    this.#services = services;
+  }
+
+  /**
+   * The offer, or why there is none: both members are looked at once more, since a request may have waited for a day.
+   * @throws {UnavailableError} E_STORAGE.
+   */
+  async make({ request }: { readonly request: SessionRequest }): Promise<Offer | RefusalCode> {
+    const { suite, clock, keyring, registry, store, statementLog } = this.#services;
+    const { prologue, prologueBytes, message1, checkpointSize } = request;
+    const [client, device] = await Promise.all([
+      memberStanding(store, prologue.client),
+      memberStanding(store, prologue.device),
+    ]);
+    const issued = clock.now();
+    if (client === undefined || device === undefined) return "E_NOT_AUTHORIZED";
+    const refusal =
+      this.#refusalOf(client, prologue.client, issued) ?? this.#refusalOf(device, prologue.device, issued);
+    if (refusal !== undefined) return refusal;
+    const { entries, names, statements } = registry.offer(issued);
+    if (entries.length === 0) return "E_NO_RENDEZVOUS";
+    const { sid, legKey } = prologue;
+    const ticket = signTicket(suite, keyring.ticket, { sid, legKey, entries, issued, expires: issued + TICKET_MS });
+    const rendezvous = names.map(rendezvousSubject);
+    const [, member] = client.subjects as [string, string];
+    const proof = encodeLogProof(await statementLog.proof([member, ...device.subjects, ...rendezvous], checkpointSize));
+    return {
+      ticket: { type: "ticket", ticket, rendezvous: statements, proof },
+      notify: { prologueBytes, message1, ticket, client: client.statements, rendezvous: statements },
+      subjects: [...client.subjects, policySubject(prologue.device.name), ...rendezvous],
+    };
+  }
+
+  #refusalOf(
+    { record, isRevoked }: MemberStanding,
+    { bindingHash }: Prologue["client"],
+    now: number,
+  ): RefusalCode | undefined {
+    if (isRevoked) return "E_REVOKED";
+    const isCurrent = equalBytes(this.#services.suite.sha256(utf8(record.binding.text)), bindingHash);
+    return isCurrent && !isExpired(record, now) ? undefined : "E_STATEMENT";
+  }
+}

@@ -1,0 +1,41 @@
+import type { MemberName, Name } from "../keys/names.ts";
+import type { SignedText } from "../keys/signed-text.ts";
+import type { MemberStatements } from "../protocol/member-statements.ts";
+import { delegationSubject } from "../protocol/owner-statements.ts";
+import { kindOf } from "../protocol/statement-fields.ts";
+import { bindingSubject } from "../protocol/statements.ts";
+import type { MemberRecord } from "./records.ts";
+import type { Store } from "./store.ts";
+
+/** How a member stands, and what shows it. */
+export interface MemberStanding {
+  readonly record: MemberRecord;
+  readonly statements: MemberStatements;
+  /** What the log must prove of them, in their order. */
+  readonly subjects: readonly string[];
+  /** Whether its owner has revoked it, or the delegation that made it. */
+  readonly isRevoked: boolean;
+}
+
+/** How a member of an activated name stands now; undefined when there is none. @throws {UnavailableError} E_STORAGE. */
+export async function memberStanding(
+  store: Store,
+  party: { readonly name: Name; readonly member: MemberName },
+): Promise<MemberStanding | undefined> {
+  const [record, name] = await Promise.all([store.member(party), store.name(party.name)]);
+  if (record === undefined || name === undefined || name.statements.length === 0) return undefined;
+  const made = record.delegation === undefined ? undefined : await store.delegation(party.name, record.delegation);
+  const isRevoked = isRevocation(record.newest) || (made !== undefined && isRevocation(made.newest));
+  // A revocation is the owner's own word, whoever made the member.
+  const delegation = isRevocation(record.newest) ? undefined : made?.delegation;
+  const subjects = [party.name as string, bindingSubject(party)];
+  if (delegation !== undefined && record.delegation !== undefined) {
+    subjects.push(delegationSubject({ name: party.name, id: record.delegation }));
+  }
+  const statements = { names: name.statements, member: record.newest, delegation };
+  return { record, statements, subjects, isRevoked };
+}
+
+function isRevocation(signed: SignedText): boolean {
+  return kindOf(signed) === "revocation";
+}

@@ -1,0 +1,91 @@
+/**
+ * What the store holds, by the beginnings of its keys; every value is JSON.
+ *
+ * ```
+ * name:@acme               added, activation key, the newest statements on the name
+ * member:@acme/MEMBER      the keys of its newest binding, that binding, the newest statement on it, its delegation
+ * delegation:@acme/ID      the newest statement on it, the delegation itself, how many members it has made
+ * policy:@acme             the newest policy
+ * statement:SUBJECT SEQ    every statement that ever stood on a subject
+ * key:BASE64               whose key that is: @acme/MEMBER, @acme:delegation:ID or rendezvous:NAME
+ * rendezvous:NAME          added, activation key, statement, whether activated
+ * report:NAME              boot, legs, time of its last report
+ * seen:@acme/MEMBER        when its link was last alive
+ * id:HEX, nonce:HEX        until when a message id is remembered, a nonce accepted
+ * meta:KEY                 a value of the directory's own
+ * ```
+ */
+import * as v from "valibot";
+import { UnavailableError } from "../keys/errors.ts";
+import { signedTextSchema } from "../keys/signed-text.ts";
+import type { Operation } from "./database.ts";
+
+export interface Table<T> {
+  readonly prefix: `${string}:`;
+  readonly schema: v.GenericSchema<T>;
+}
+
+const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const activatable = { added: time, activationKey: v.string() };
+
+export const NAMES = tableOf("name:", v.strictObject({ ...activatable, statements: v.array(signedTextSchema) }));
+export const MEMBERS = tableOf(
+  "member:",
+  v.strictObject({
+    role: v.picklist(["client", "device"]),
+    x25519: v.string(),
+    ed25519: v.string(),
+    expires: v.nullable(time),
+    binding: signedTextSchema,
+    newest: signedTextSchema,
+    delegation: v.nullable(v.string()),
+  }),
+);
+export const DELEGATIONS = tableOf(
+  "delegation:",
+  v.strictObject({ delegation: signedTextSchema, newest: signedTextSchema, made: count }),
+);
+export const POLICIES = tableOf("policy:", signedTextSchema);
+export const STATEMENTS = tableOf("statement:", signedTextSchema);
+export const KEYS = tableOf("key:", v.string());
+export const RENDEZVOUS = tableOf(
+  "rendezvous:",
+  v.strictObject({ ...activatable, statement: v.nullable(signedTextSchema), isActivated: v.boolean() }),
+);
+export const REPORTS = tableOf("report:", v.strictObject({ boot: v.string(), legs: time, time }));
+export const SEEN = tableOf("seen:", time);
+export const IDS = tableOf("id:", time);
+export const NONCES = tableOf("nonce:", time);
+export const META = tableOf("meta:", signedTextSchema);
+
+/** All of them, for whoever checks what may stand in an entry. */
+export const TABLES: readonly Table<unknown>[] = [
+  ...[NAMES, MEMBERS, DELEGATIONS, POLICIES, STATEMENTS, KEYS],
+  ...[RENDEZVOUS, REPORTS, SEEN, IDS, NONCES, META],
+];
+
+export function put<T>({ prefix }: Table<T>, key: string, value: T): Operation {
+  return { type: "put", key: prefix + key, value: JSON.stringify(value) };
+}
+
+/** The value of an entry. @throws {UnavailableError} E_STORAGE when it is none that was written here. */
+export function parseEntry<T>({ schema, prefix }: Table<T>, text: string): T {
+  const result = v.safeParse(schema, parseJson(text));
+  if (!result.success)
+    throw new UnavailableError("E_STORAGE", `The store is damaged (a ${prefix.slice(0, -1)} entry).`);
+  return result.output;
+}
+
+function tableOf<T>(prefix: `${string}:`, schema: v.GenericSchema<T>): Table<T> {
+  return { prefix, schema };
+}
+
+/** Undefined, which no schema takes, for what is no JSON. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,76 @@
+import * as v from "valibot";
+import { fromBase64, hex } from "./bytes.ts";
+import type { PrivateFolder } from "./private-folder.ts";
+import { listState, readState, writeState } from "./state-files.ts";
+
+/*
+ * What this machine has seen of the log of a directory, by the fingerprint of the directory's root key: the newest
+ * checkpoint, so that the log cannot go back, and what shows that it has lied. Signed notes, kept as they came; whoever
+ * reads them verifies them.
+ */
+
+/** Two signed checkpoints that no honest log signs, and when they were found, ms since 1970 UTC. */
+export interface LogEvidence {
+  readonly found: number;
+  readonly notes: readonly [string, string];
+}
+
+export interface SeenLog {
+  readonly v: 1;
+  /** Fingerprint of the directory's root key. */
+  readonly directory: string;
+  /** The newest checkpoint; null: none yet. */
+  readonly checkpoint: string | null;
+  /** The oldest first, at most MAX_EVIDENCE. */
+  readonly evidence: readonly LogEvidence[];
+}
+
+const note = v.pipe(v.string(), v.maxBytes(4096));
+
+export const seenLogSchema: v.GenericSchema<SeenLog> = v.strictObject({
+  v: v.literal(1),
+  directory: v.pipe(v.string(), v.regex(/^SHA256:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]$/)),
+  checkpoint: v.nullable(note),
+  evidence: v.array(
+    v.strictObject({
+      found: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+      notes: v.strictTuple([note, note]),
+    }),
+  ),
+});
+
+/** What was seen of that directory's log. @throws {SetupError} as {@link readState}. */
+export async function readSeenLog(keys: PrivateFolder, directory: string): Promise<SeenLog> {
+  const seen = await readState(keys, fileOf(directory), seenLogSchema);
+  return seen?.directory === directory ? seen : { v: 1, directory, checkpoint: null, evidence: [] };
+}
+
+/** @throws {SetupError} as {@link writeState}. */
+export async function writeSeenLog(keys: PrivateFolder, seen: SeenLog): Promise<void> {
+  await writeState(keys, fileOf(seen.directory), seenLogSchema, seen);
+}
+
+/** What was seen of all logs. @throws {SetupError} as {@link readState}. */
+export async function listSeenLogs(keys: PrivateFolder): Promise<SeenLog[]> {
+  const logs: SeenLog[] = [];
+  for (const file of await listState(keys)) {
+    const seen = /^log\.[0-9a-f]{64}\.json$/.test(file) ? await readState(keys, file, seenLogSchema) : undefined;
+    if (seen !== undefined) logs.push(seen);
+  }
+  return logs;
+}
+
+/** The log with one more piece of evidence; the same two notes are kept once, and the oldest are never pushed out. */
+export function withEvidence(seen: SeenLog, evidence: LogEvidence): SeenLog {
+  const isKnown = seen.evidence.some(({ notes }) => notes.join() === evidence.notes.join());
+  if (isKnown || seen.evidence.length >= MAX_EVIDENCE) return seen;
+  return { ...seen, evidence: [...seen.evidence, evidence] };
+}
+
+/** One would do to convict a log. */
+const MAX_EVIDENCE = 16;
+
+/** The fingerprint's 32 bytes in hex, since file names have no upper case. */
+function fileOf(directory: string): string {
+  return `log.${hex(fromBase64(`${directory.slice("SHA256:".length)}=`, 32))}.json`;
+}

@@ -1,0 +1,134 @@
+/**
+ * The statements about one member that travel together, so that whoever gets them can follow them from an owner key to
+ * the member's keys.
+ *
+ * ```
+ * u8 count (1..8), that many signed texts     the name statement and the rotations after it, the newest last
+ * signed text                                 the newest statement on the member: a binding, or the revocation of it
+ * u8 0 or 1, if 1: signed text                the delegation by which the binding was made
+ * ```
+ */
+import type { ByteReader, ByteWriter } from "../keys/bytes.ts";
+import type { CipherSuite } from "../keys/cipher-suite.ts";
+import { DeniedError, PeerError, SecurityError } from "../keys/errors.ts";
+import { type MemberName, type Name, quoted } from "../keys/names.ts";
+import { ed25519Line } from "../keys/openssh.ts";
+import type { SignedText } from "../keys/signed-text.ts";
+import { OWNER_CHAIN } from "./limits.ts";
+import type { OwnerChain } from "./owner-chain.ts";
+import {
+  type Delegation,
+  delegationSubject,
+  isOfPattern,
+  verifyDelegation,
+  verifyRevocation,
+} from "./owner-statements.ts";
+import { readSignedText, writeSignedText } from "./signed-text-wire.ts";
+import { kindOf, type Verified } from "./statement-fields.ts";
+import { type Binding, bindingSubject, verifyBinding } from "./statements.ts";
+
+export interface MemberStatements {
+  /** The name statement and the rotations after it, the newest last: 1 to OWNER_CHAIN. */
+  readonly names: readonly SignedText[];
+  /** The newest statement on the member: its binding, or the revocation of it. */
+  readonly member: SignedText;
+  /** The delegation by which the binding was made; undefined where the owner signed it himself. */
+  readonly delegation: SignedText | undefined;
+}
+
+/** A binding that its name's owner answers for, and the delegation of his that made it, if one did. */
+export interface AnsweredBinding {
+  readonly binding: Verified<Binding>;
+  readonly delegation: Verified<Delegation> | undefined;
+}
+
+export function writeMemberStatements(writer: ByteWriter, { names, member, delegation }: MemberStatements): void {
+  writer.u8(names.length);
+  for (const name of names) writeSignedText(writer, name);
+  writeSignedText(writer, member);
+  writer.u8(delegation === undefined ? 0 : 1);
+  if (delegation !== undefined) writeSignedText(writer, delegation);
+}
+
+/** @throws {PeerError} E_PROTOCOL. No signature is verified here. */
+export function readMemberStatements(reader: ByteReader): MemberStatements {
+  const count = reader.u8();
+  if (count < 1 || count > OWNER_CHAIN) throw new PeerError("E_PROTOCOL", "wrong number of statements on a name");
+  const names = Array.from({ length: count }, () => readSignedText(reader));
+  const member = readSignedText(reader);
+  const form = reader.u8();
+  if (form > 1) throw new PeerError("E_PROTOCOL", "a delegation is there or not");
+  return { names, member, delegation: form === 1 ? readSignedText(reader) : undefined };
+}
+
+/**
+ * The binding in them, which `owner` (of the chain in them) signed, or a delegation that he signed. A delegation makes first
+ * bindings only, of its role and pattern, issued while it was good; it makes no delegation, and no binding makes anything.
+ * @throws {DeniedError} E_REVOKED when the owner has revoked the member; {SecurityError} E_STATEMENT when somebody else signed,
+ * or it is of another member; {PeerError} E_PROTOCOL when one does not parse.
+ */
+export function verifyMemberStatements(
+  suite: CipherSuite,
+  member: { readonly name: Name; readonly member: MemberName },
+  owner: OwnerChain,
+  { member: newest, delegation: signedDelegation }: MemberStatements,
+): AnsweredBinding {
+  if (kindOf(newest) === "revocation") {
+    const { statement } = verifyRevocation(suite, newest, owner.owner);
+    if (statement.subject !== bindingSubject(member)) throw another(member);
+    throw revoked(member, statement.reason);
+  }
+  const delegation =
+    signedDelegation === undefined ? undefined : verifyDelegation(suite, signedDelegation, owner.owner);
+  const binding = verifyBinding(suite, newest, delegation === undefined ? owner.owner : lineOf(delegation));
+  const { statement } = binding;
+  if (statement.name !== member.name || statement.member !== member.member) throw another(member);
+  if (delegation !== undefined) refuseBeyond(delegation.statement, statement);
+  return { binding, delegation };
+}
+
+/** What the log must say is the newest on each subject for these statements to count, in the order of their proofs. */
+export function newestOf(
+  member: { readonly name: Name; readonly member: MemberName },
+  owner: OwnerChain,
+  { binding, delegation }: AnsweredBinding,
+): readonly { readonly subject: string; readonly newest: Uint8Array }[] {
+  return [
+    { subject: member.name, newest: owner.newest.hash },
+    { subject: bindingSubject(member), newest: binding.hash },
+    ...(delegation === undefined
+      ? []
+      : [{ subject: delegationSubject(delegation.statement), newest: delegation.hash }]),
+  ];
+}
+
+function lineOf({ statement }: Verified<Delegation>): string {
+  return ed25519Line(statement.key);
+}
+
+/** @throws {SecurityError} E_STATEMENT when a delegation may not make that binding. */
+export function refuseBeyond(delegation: Delegation, binding: Binding): void {
+  const isIts =
+    delegation.name === binding.name &&
+    delegation.role === binding.role &&
+    isOfPattern(binding.member, delegation.pattern) &&
+    binding.seq === 1 &&
+    binding.prev === null &&
+    (delegation.expires === null || binding.issued < delegation.expires);
+  if (isIts) return;
+  throw new SecurityError(
+    "E_STATEMENT",
+    `A fleet token made a binding of ${binding.member} of ${binding.name} that it was not given for.`,
+  );
+}
+
+function another({ name, member }: { readonly name: Name; readonly member: MemberName }): SecurityError {
+  return new SecurityError("E_STATEMENT", `A statement on another member was given for ${member} of ${name}.`);
+}
+
+function revoked({ name, member }: { readonly name: Name; readonly member: MemberName }, reason: string): DeniedError {
+  const why = reason === "" ? "" : ` The owner says: ${quoted(reason)}.`;
+  return new DeniedError("E_REVOKED", `${member} of ${name} is revoked by its owner.${why}`, {
+    next: `The owner of ${name} can take that back: sshnp-keys unrevoke ${name} ${member}`,
+  });
+}
