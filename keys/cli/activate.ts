@@ -3,7 +3,6 @@ import { hostname } from "node:os";
 import { Command } from "commander";
 import { DirectoryClient } from "../../directory/client.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
-import { AGENT_KEYS_MS, AGENT_NOTICE_MS, AGENT_SIGN_MS } from "../../protocol/limits.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { readCramSecret } from "../cram-secret.ts";
@@ -11,19 +10,13 @@ import { SetupError } from "../errors.ts";
 import { keysFolderPath } from "../keys-folder.ts";
 import { clientMember, parseMember, parseName } from "../names.ts";
 import { fingerprint, type PublicKeyLine, parsePublicKeyLine } from "../openssh.ts";
-import {
-  agentSigner,
-  type OwnerKeyInAgent,
-  type OwnerSigner,
-  parseOwnerKey,
-  type SigningWait,
-} from "../owner-signer.ts";
+import { type OwnerKeyInAgent, parseOwnerKey } from "../owner-signer.ts";
 import { askNewPassphrase, askPassphrase, passphraseFromFile } from "../passphrase.ts";
 import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
-import { SshAgent } from "../ssh-agent.ts";
 import { activate, type ActivationRequest, type ActivationResult } from "./activation.ts";
 import type { Wanted } from "./activation-keys.ts";
+import { ownerInAgent } from "./owner-in-agent.ts";
 
 interface ActivateOptions {
   readonly atsign: string;
@@ -84,7 +77,7 @@ async function run(options: ActivateOptions): Promise<void> {
     secret: await readCramSecret(options, process.env, { signal }),
     directory,
     path,
-    ownerKey: ownerKey && { ...ownerKey, signer: () => signerOf(suite, ownerKey, signal) },
+    ownerKey: ownerKey && { ...ownerKey, signer: () => ownerInAgent(suite, ownerKey, { signal }) },
     newPassphrase: () => newPassphrase(options, signal),
     askPassphrase: (file) => passphraseOf(file, options, signal),
   };
@@ -112,19 +105,6 @@ function givenOwnerKey({ ownerKey, passphrase, passphraseFile }: ActivateOptions
   throw new SetupError("E_USAGE", "A passphrase guards the file of an owner key, and with --owner-key there is none.", {
     next: "Give one of the two.",
   });
-}
-
-async function signerOf(suite: CipherSuite, key: OwnerKeyInAgent, signal: AbortSignal): Promise<OwnerSigner> {
-  const agent = SshAgent.fromEnvironment(suite, process.env, { keysMs: AGENT_KEYS_MS, signMs: AGENT_SIGN_MS });
-  return await agentSigner(suite, agent, key, { onWait: tellWait, noticeMs: AGENT_NOTICE_MS, signal });
-}
-
-function tellWait(wait: SigningWait): void {
-  say(
-    wait === "touch"
-      ? "Touch the token, please: it is to sign."
-      : "The SSH agent is silent; perhaps it asks you something.",
-  );
 }
 
 /** Ctrl-C and SIGTERM; a second one ends the process at once. */
