@@ -105,7 +105,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/read-ahead.ts#readAhead",
   ],
   "judges in which order parsed messages come; its tests send wrong ones over real sockets": [
-    "keys/cli/activation.ts#activate",
+    "keys/cli/activation-exchange.ts#askChallenge",
+    "keys/cli/activation-exchange.ts#askToActivate",
     "keys/owner-signer.ts#agentSigner",
     "keys/ssh-agent.ts#SshAgent",
     "protocol/channel/bind-channel.ts#bindChannel",
