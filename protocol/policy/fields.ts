@@ -16,9 +16,11 @@ export type Fields = ReadonlyMap<string, Tree>;
 /** The fields of a map that has `known` ones alone. @throws {SetupError} E_POLICY naming the nearest known one. */
 export function fieldsOf(tree: Tree, what: string, known: readonly string[]): Fields {
   if (tree.kind !== "map") throw wrongKind(tree, { what, form: `It has the fields ${known.join(", ")}.` });
-  for (const { key } of tree.entries) {
+  for (const { key, value } of tree.entries) {
     if (known.includes(key.text)) continue;
-    throw problem(key.at, `${what} has no field ${quoted(key.text)}.`, meant(key.text, known, "Its fields are"));
+    const isRest = value.kind === "nothing" && key.text.includes(" ");
+    const next = isRest ? "A text with a comma in it needs quotes." : meant(key.text, known, "Its fields are");
+    throw problem(key.at, `${what} has no field ${quoted(key.text)}.`, next);
   }
   return new Map(tree.entries.map(({ key, value }) => [key.text, value]));
 }

@@ -156,6 +156,10 @@ export const REFUSED: readonly (readonly [what: string, text: string])[] = [
   ["hours that begin when they end", grant("hours: 07:00-07:00 UTC")],
   ["hours without a comma", grant("hours: mon 07:00-19:00 tue 07:00-19:00 UTC")],
   ["hours with a comma at the end", grant("hours: mon 07:00-19:00, UTC")],
+  [
+    "hours with a comma, in braces and without quotes",
+    'version: 1\ngrants: [{from: ["@a"], to: [b], services: [ssh], hours: sat,sun 07:00-19:00 UTC}]\n',
+  ],
   ["hours of an unknown zone", grant("hours: 07:00-19:00 Europe/Berlim")],
   ["hours of an abbreviation", grant("hours: 07:00-19:00 CET")],
   ["hours of an offset", grant("hours: 07:00-19:00 +01:00")],
