@@ -3,7 +3,7 @@ import type { SetupError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
 import { nearest } from "./nearest.ts";
 import { problem } from "./problem.ts";
-import type { MapNode, TextNode, Tree } from "./yaml-tree.ts";
+import type { MapNode, TextNode, Tree } from "./tree.ts";
 
 /** What is parsed, as it is called in a sentence, and how it is to be written. */
 export interface Expected {

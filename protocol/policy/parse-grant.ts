@@ -7,7 +7,7 @@ import { parseServicePattern } from "./parse-services.ts";
 import { parseFrom, parseTo } from "./parse-sets.ts";
 import type { Grant, Policy } from "./policy.ts";
 import { problem } from "./problem.ts";
-import type { Tree } from "./yaml-tree.ts";
+import type { Tree } from "./tree.ts";
 
 const FIELDS = ["name", "from", "to", "services", "logins", "hours", "expires"];
 const NAME_LENGTH = 80;

@@ -5,7 +5,7 @@ import { parseOneService } from "./parse-services.ts";
 import { parseOneClient, parseOneDevice } from "./parse-sets.ts";
 import type { PolicyTest } from "./policy.ts";
 import { problem } from "./problem.ts";
-import type { TextNode, Tree } from "./yaml-tree.ts";
+import type { TextNode, Tree } from "./tree.ts";
 
 const FIELDS = ["from", "to", "service", "login", "at", "expect"];
 

@@ -2,7 +2,7 @@ import { quoted } from "../../keys/names.ts";
 import { parseService, type Service } from "../service.ts";
 import type { ServicePattern } from "./policy.ts";
 import { problem } from "./problem.ts";
-import type { TextNode } from "./yaml-tree.ts";
+import type { TextNode } from "./tree.ts";
 
 /** `ssh`, `tcp:HOST:PORT`, `tcp:HOST:*`, `tcp:*:PORT`, `tcp:*:*`. @throws {SetupError} E_POLICY. */
 export function parseServicePattern(node: TextNode): ServicePattern {

@@ -2,7 +2,7 @@ import { isMember, isName, type MemberName, quoted } from "../../keys/names.ts";
 import { entriesOf, type Expected, itemsOf, meant, someTexts, textOf } from "./fields.ts";
 import type { ClientSet, DeviceSet, Policy, PolicyClient } from "./policy.ts";
 import { problem } from "./problem.ts";
-import type { TextNode, Tree } from "./yaml-tree.ts";
+import type { TextNode, Tree } from "./tree.ts";
 
 const GROUP = "group:";
 const TAG = "tag:";

@@ -13,7 +13,8 @@ import { parsePolicyTest } from "./parse-policy-test.ts";
 import { parseGroups, parseTags } from "./parse-sets.ts";
 import type { Grant, Policy } from "./policy.ts";
 import { problem } from "./problem.ts";
-import { readYamlTree, type Tree } from "./yaml-tree.ts";
+import type { Tree } from "./tree.ts";
+import { readYamlTree } from "./yaml-tree.ts";
 
 const FIELDS = ["version", "owners", "groups", "tags", "grants", "tests"];
 const VERSION: Expected = { what: "the version", form: 'Write "version: 1", the only one there is.' };

@@ -14,15 +14,11 @@ export function timesOf(grants: readonly Pick<Grant, "hours" | "expires">[]): st
   const parts = always === 0 ? [] : [`always${until(always)}`];
   const limited = grants.filter(({ hours, expires }) => hours !== undefined && (expires ?? Infinity) > always);
   for (const zone of new Set(limited.map(({ hours }) => hours?.zone ?? ""))) {
-    const ends = new Float64Array(WEEK_MINUTES);
-    for (const grant of limited) {
-      if (grant.hours?.zone !== zone) continue;
-      for (const [start, end] of grant.hours.week) {
-        for (let minute = start; minute < end; minute++) ends[minute] = Math.max(ends[minute] ?? 0, expiryOf(grant));
-      }
-    }
-    for (const expiry of [...new Set(ends)].filter((end) => end > 0).sort((a, b) => b - a)) {
-      parts.push(`${printHours({ zone, week: spansOf(ends, expiry) })}${until(expiry)}`);
+    const ofZone = limited.filter(({ hours }) => hours?.zone === zone);
+    const ends = endsOfMinutes(ofZone);
+    for (const expiry of [...new Set(ofZone.map(expiryOf))].sort((a, b) => b - a)) {
+      const week = spansOf(ends, expiry);
+      if (week.length > 0) parts.push(`${printHours({ zone, week })}${until(expiry)}`);
     }
   }
   return parts.sort().join("; ");
@@ -36,13 +32,24 @@ function isWholeWeek({ week }: Hours): boolean {
   return week.length === 1 && week[0]?.[0] === 0 && week[0][1] === WEEK_MINUTES;
 }
 
-function spansOf(ends: Float64Array, wanted: number): [number, number][] {
+/** For each minute of the week, the latest expiry of those that hold in it; 0: none does. */
+function endsOfMinutes(grants: readonly Pick<Grant, "hours" | "expires">[]): Float64Array {
+  const ends = new Float64Array(WEEK_MINUTES);
+  for (const grant of grants) {
+    for (const [start, end] of grant.hours?.week ?? []) {
+      for (let minute = start; minute < end; minute++) ends[minute] = Math.max(ends[minute] ?? 0, expiryOf(grant));
+    }
+  }
+  return ends;
+}
+
+function spansOf(ends: Float64Array, expiry: number): [number, number][] {
   const spans: [number, number][] = [];
-  for (const [minute, end] of ends.entries()) {
-    if (end !== wanted) continue;
-    const last = spans.at(-1);
-    if (last !== undefined && last[1] === minute) last[1] = minute + 1;
-    else spans.push([minute, minute + 1]);
+  for (let minute = 0; minute < WEEK_MINUTES; minute++) {
+    if (ends[minute] !== expiry) continue;
+    const start = minute;
+    while (minute < WEEK_MINUTES && ends[minute] === expiry) minute++;
+    spans.push([start, minute]);
   }
   return spans;
 }

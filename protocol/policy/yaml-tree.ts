@@ -13,33 +13,7 @@ import { assert, SetupError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
 import { POLICY_BYTES, POLICY_DEPTH } from "../limits.ts";
 import { type Position, problem } from "./problem.ts";
-
-export type Tree = TextNode | ListNode | MapNode | NothingNode;
-
-export interface TextNode {
-  readonly kind: "text";
-  readonly text: string;
-  readonly at: Position;
-}
-
-export interface ListNode {
-  readonly kind: "list";
-  readonly items: readonly Tree[];
-  readonly at: Position;
-}
-
-/** No two entries have the same key. */
-export interface MapNode {
-  readonly kind: "map";
-  readonly entries: readonly { readonly key: TextNode; readonly value: Tree }[];
-  readonly at: Position;
-}
-
-/** A field or an item behind which nothing stands. */
-export interface NothingNode {
-  readonly kind: "nothing";
-  readonly at: Position;
-}
+import type { NothingNode, TextNode, Tree } from "./tree.ts";
 
 /**
  * @param text at most POLICY_BYTES, counted as JSON prints it, which is how it stands in the statement.
@@ -73,9 +47,15 @@ function refuseLength(text: string): void {
   throw new SetupError("E_POLICY", `The policy is too long: ${bytes} bytes.`, { next: most });
 }
 
-/** Whatever is neither printable nor the end of a line: controls, bidirectional and invisible marks, lone surrogates. */
-const STRANGE = /(?!\r\n)[^\t\n\p{L}\p{M}\p{N}\p{P}\p{S}\p{Zs}]/u;
-const STRANGE_IN_VALUE = /[^\p{L}\p{M}\p{N}\p{P}\p{S}\p{Zs}]/u;
+/**
+ * What cannot be seen, or changes how the rest is seen: controls, bidirectional marks, what has no width, tags, lone
+ * surrogates. Listed one by one, because Unicode's own classes grow, and two platforms must agree on a signed policy.
+ */
+const UNSEEN =
+  "\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u200b-\\u200f" +
+  "\\u2028-\\u202e\\u2060-\\u206f\\u3164\\ud800-\\udfff\\ufeff\\uffa0\\ufff0-\\ufffb\\ufffe\\uffff\\u{e0000}-\\u{e0fff}";
+const STRANGE = new RegExp(`[${UNSEEN}]|\\r(?!\\n)`, "u");
+const STRANGE_IN_VALUE = new RegExp(`[\\t\\n\\r${UNSEEN}]`, "u");
 
 function refuseCharacters(text: string): void {
   const found = STRANGE.exec(text);

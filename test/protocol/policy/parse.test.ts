@@ -1,9 +1,12 @@
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { stringify } from "yaml";
 import { SetupError } from "../../../keys/errors.ts";
 import { POLICY_BYTES } from "../../../protocol/limits.ts";
 import { decide } from "../../../protocol/policy/decide.ts";
 import { parsePolicy } from "../../../protocol/policy/parse.ts";
 import { EXAMPLE, policyOf, requestOf } from "./examples.ts";
+import { plainPolicy, printPlain } from "./reference.ts";
 import { REFUSED } from "./refused.ts";
 
 function refusalOf(text: string): SetupError {
@@ -239,4 +242,48 @@ test("a zone must have the form of one even for whoever must obey it", () => {
     const text = `version: 1\ngrants: [{from: ["@a"], to: [b], services: [ssh], hours: "07:00-19:00 ${zone}"}]`;
     expect(() => parsePolicy(text, { unknownZones: "never hold" }), zone).toThrow(/is no time zone|are no hours/);
   }
+});
+
+test("a policy means the same in block style, in flow style, and with other quotes and indentation", () => {
+  fc.assert(
+    fc.property(plainPolicy, (plain) => {
+      const meaning = (text: string): unknown => {
+        const { grants, ...rest } = policyOf(text);
+        return { ...rest, grants: grants.map((grant) => ({ ...grant, line: 0 })) };
+      };
+      const flow = meaning(printPlain(plain));
+      expect(meaning(stringify(plain))).toEqual(flow);
+      expect(
+        meaning(stringify(plain, { indent: 4, defaultStringType: "QUOTE_SINGLE", defaultKeyType: "PLAIN" })),
+      ).toEqual(flow);
+      expect(meaning(stringify(plain, { indentSeq: false, lineWidth: 0 }))).toEqual(flow);
+      expect(meaning(stringify(plain).replaceAll("\n", "\r\n"))).toEqual(flow);
+    }),
+  );
+});
+
+test("whatever is put into a policy is parsed, or refused with E_POLICY in plain characters", () => {
+  const pieces = fc.constantFrom(
+    ..."version: 1|\n|grants:|  - |- |from|: |[|]|{|}|,|\"|'|@acme|group:a|#|&a|*a|!!x|---|...|%|?|\u0000|\u001f|\u0002|\ufeff|\u202e|\ud800|ssh|  |\t|\r|>|\\|\\u0000".split(
+      "|",
+    ),
+    "|",
+  );
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string({ unit: "binary" }),
+        fc.array(pieces, { maxLength: 40 }).map((list) => list.join("")),
+      ),
+      (text) => {
+        try {
+          policyOf(text);
+        } catch (error) {
+          if (!(error instanceof SetupError) || !/^[ -~]+$/.test(`${error.message}${error.next ?? ""}`)) throw error;
+          expect(error.code).toBe("E_POLICY");
+        }
+      },
+    ),
+    { numRuns: 2000 },
+  );
 });
