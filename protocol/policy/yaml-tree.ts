@@ -31,7 +31,7 @@ export function readYamlTree(text: string): Tree {
   const documents = [...composer.compose(permittedTokens(text, lines, at), true, text.length)];
   const [document, another] = documents;
   assert(document !== undefined, "there is a document, if an empty one");
-  const [first] = [...document.errors, ...document.warnings];
+  const [first] = document.errors; // it warns of directives and tags alone
   if (first !== undefined) throw syntaxProblem(first, text, at);
   if (another !== undefined) {
     throw problem(at(another.range[0]), "a second document begins.", "A policy is one document: take this one out.");

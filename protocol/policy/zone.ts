@@ -1,4 +1,4 @@
-/** Minutes and more that a zone is ahead of UTC at a moment: ms since 1970 UTC in, ms out; undefined for no such moment. */
+/** How far the wall clock of a zone is ahead of UTC, in ms, at a moment in ms since 1970 UTC; undefined for no moment. */
 export type ZoneOffset = (time: number) => number | undefined;
 
 /** Most formatters that are kept; each holds some 20 KB in the engine. */

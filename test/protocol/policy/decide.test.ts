@@ -44,6 +44,10 @@ grants:
   - from: ["@acme/carol"]                      # 7
     to: [tag:nothing]
     services: [ssh, "tcp:*:*"]
+  - from: ["@contract/x"]                      # 8
+    to: [gw1]
+    services: [ssh]
+    expires: 2026-12-01
 `);
 
 // Who asks for what and when; then the grant that allows it and until when, or what is missing.
@@ -95,6 +99,8 @@ const DECISIONS = `
 @night/shift gw1     ssh               pi    2026-12-01T11:00Z     5 2026-12-01T13:00Z
 @night/shift gw1     ssh               pi    2026-11-30T11:00Z     4 2026-12-01T11:00Z
 @night/shift gw1     ssh               pi    2026-12-01T13:00Z     time
+@contract/x  gw1     ssh               pi    2026-11-30T23:59:59.999Z 8 2026-12-01T00:00Z
+@contract/x  gw1     ssh               pi    2026-12-01T00:00Z     time
 @night/other gw1     ssh               pi    2026-12-01T11:00Z     device
 `;
 
