@@ -3,6 +3,7 @@ import { FILE_PARSERS } from "./parsers/files.ts";
 import { HANDSHAKE_PARSERS } from "./parsers/handshakes.ts";
 import { KEY_PARSERS } from "./parsers/keys.ts";
 import { MESSAGE_PARSERS } from "./parsers/messages.ts";
+import { POLICY_PARSERS } from "./parsers/policy.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
 import { TRUST_PARSERS } from "./parsers/trust.ts";
@@ -17,6 +18,7 @@ export const PARSERS: readonly Parser[] = [
   ...STATEMENT_PARSERS,
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
+  ...POLICY_PARSERS,
   ...FILE_PARSERS,
   ...TRUST_PARSERS,
   ...WORD_PARSERS,
