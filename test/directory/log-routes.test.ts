@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { hex } from "../../keys/bytes.ts";
 import type { Log } from "../../directory/log/log.ts";
 import { LOG_PREFIX, logFile } from "../../directory/log/routes.ts";
+import { signKeyList, verifyKeyList } from "../../protocol/key-list.ts";
 import { parseLeaf } from "../../protocol/log/leaf.ts";
 import { printVerifierKey } from "../../protocol/log/note.ts";
 import { startProcess } from "../support/processes.ts";
@@ -65,6 +66,19 @@ test("the checkpoint may be kept for a moment, and a tile for ever, also one tha
   expect(before.map(({ body }) => body.length)).toEqual([8192, 44 * 32, 32, 256 * 35, 44 * 35]);
   await growTo(log, 800);
   expect(await Promise.all(paths.map(get))).toEqual(before);
+});
+
+test("the log is called by a name that a note can have, also after a list with another one", async () => {
+  await using world = await World.start();
+  const { keyring } = world.directory;
+  expect(keyring.origin).toMatch(/^sshnp-directory\/SHA256:[A-Za-z0-9_-]{43}$/);
+  const { list } = verifyKeyList(suite, keyring.keyList, keyring.fingerprint);
+  const before = signKeyList(suite, keyring.root, { ...list, seq: list.seq + 1, origin: "sshnp-directory/SHA256:a+b" });
+  await world.store.putKeyList(before);
+  await world.pause();
+  await world.resume();
+  const now = verifyKeyList(suite, world.directory.keyring.keyList, keyring.fingerprint).list;
+  expect(now).toMatchObject({ origin: keyring.origin, seq: list.seq + 2 });
 });
 
 test("a tile that the log has not reached is not there yet, and nobody may keep that", async () => {
