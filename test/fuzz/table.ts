@@ -1,6 +1,7 @@
 import { FILE_PARSERS } from "./parsers/files.ts";
 import { HANDSHAKE_PARSERS } from "./parsers/handshakes.ts";
 import { KEY_PARSERS } from "./parsers/keys.ts";
+import { LOG_PARSERS } from "./parsers/log.ts";
 import { MESSAGE_PARSERS } from "./parsers/messages.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
@@ -12,6 +13,7 @@ export const PARSERS: readonly Parser[] = [
   ...KEY_PARSERS,
   ...MESSAGE_PARSERS,
   ...STATEMENT_PARSERS,
+  ...LOG_PARSERS,
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
   ...FILE_PARSERS,
