@@ -42,6 +42,15 @@ test("a stranger's reader that knows the public layouts alone reads the whole lo
   }
 }, 180_000);
 
+test("such a reader refuses a log in which one entry is another one than was logged", async () => {
+  await using world = await World.start();
+  await growTo(world.directory.statementLog, 300);
+  const entry = Buffer.from(Uint8Array.of(1, ...textHash("never logged"))).toString("base64");
+  const row = { type: "put", key: `log-leaf:${(200).toString(16).padStart(14, "0")}`, value: entry } as const;
+  await world.store.database.write("acknowledged", [row]);
+  await expect(read(world)).rejects.toThrow("a wrong hash 0 of level 1");
+});
+
 test("the checkpoint may be kept for a moment, and a tile for ever, also one that was partial and is full by now", async () => {
   await using world = await World.start();
   const log = world.directory.statementLog;
