@@ -15,7 +15,7 @@ export const NOTE_SIGNATURES = 16; // signature lines of a note; C2SP signed-not
 export const TREE_PROOF_HASHES = 63; // of one proof of the tree; 2^53 leaves need 53, a proof of consistency one more
 export const MAP_DEPTH = 256; // bits of a key
 export const LOG_PROOF_SUBJECTS = 16; // of one proof bundle; a connect needs 6
-export const LOG_PROOF_BYTES = 24 * 1024; // a whole proof bundle; 6 subjects among a million take 6 KB
+export const LOG_PROOF_BYTES = 24 * 1024; // a whole proof bundle; 6 subjects of 100,000 in a million leaves take 5 KB
 
 // Sealed messages and their answers
 export const SEALED_MESSAGE_BYTES = 60 * 1024; // below the smallest common limit of a transport (64 KiB frames)
