@@ -96,7 +96,8 @@ function withKeyId(suite: CipherSuite, text: string): string {
   const border = text.indexOf("+");
   if (border < 0) return text;
   const [name, encoded] = [text.slice(0, border), text.slice(border + 1)];
-  const id = suite.sha256(utf8(name), Uint8Array.of(10), new Uint8Array(Buffer.from(encoded, "base64"))).subarray(0, 4);
+  const [type = 0, ...key] = Buffer.from(encoded, "base64");
+  const id = suite.sha256(utf8(name), Uint8Array.of(10, type), Uint8Array.from(key)).subarray(0, 4);
   return `${name}+${hex(id)}+${encoded}`;
 }
 
@@ -293,7 +294,9 @@ export const LOG_PARSERS: readonly Parser[] = [
       const { origin } = log.log;
       const keyId = note.keyIdOf(suite, { name: origin, type: "ed25519", publicKey: logKey.publicKey });
       return textParser({
-        samples: fc.tuple(fc.maxSafeNat(), hash).map(([size, root]) => `${origin}\n${size + 1}\n${base64(root)}\n`),
+        samples: fc
+          .tuple(fc.integer({ min: 1, max: 2 ** 53 - 1 }), hash)
+          .map(([size, root]) => `${origin}\n${size}\n${base64(root)}\n`),
         parse: (text) => {
           const line = note.printSignatureLine({ name: origin, keyId, signature: suite.sign(logKey, utf8(text)) });
           return openCheckpoint(suite, `${text}\n${line}`, log.log);
