@@ -89,7 +89,7 @@ export class World implements AsyncDisposable {
   }
 
   /** Starts it again, on another port if none is given. */
-  async resume(port = 0): Promise<void> {
+  async resume(port = 0, options: Partial<DirectoryOptions> = {}): Promise<void> {
     this.#store = await Store.open(join(this.data.path, "store"));
     this.#directory = await startDirectory({
       suite,
@@ -100,6 +100,7 @@ export class World implements AsyncDisposable {
       maxConnections: 1000,
       log: pino({ level: "fatal" }),
       ...this.#options,
+      ...options,
     });
   }
 

@@ -15,9 +15,12 @@ import { Secret } from "../../../keys/secret.ts";
 import { directoryKeysSchema, rendezvousKeysSchema } from "../../../keys/service-key-files.ts";
 import { signedTextFromJson, signedTextSchema, signedTextToJson } from "../../../keys/signed-text.ts";
 import { parseAdminAnswer, parseAdminRequest } from "../../../directory/admin-socket.ts";
+import { LOG_TABLES, parseLogEntry } from "../../../directory/log/rows.ts";
 import { parseEntry, TABLES } from "../../../directory/store.ts";
 import { statementFileSchema } from "../../../rendezvous/data-folder.ts";
 import { childAnswerSchema, childOrderSchema } from "../../../sshnpd/authorized-keys-order.ts";
+import { encodeLeaf, type Leaf } from "../../../protocol/log/leaf.ts";
+import { encodeMapNode, type MapNode } from "../../../protocol/log/map.ts";
 import { cast } from "../../protocol/fixtures.ts";
 import * as of from "../arbitraries.ts";
 import { TEXT_WORDS, words } from "../mutation.ts";
@@ -37,6 +40,12 @@ const FIELDS = [
 ];
 
 const key = of.bytesOf(32).map(base64);
+/** In the order of the log's tables. */
+const PRINT_LOG_ENTRY: readonly ((value: unknown) => Uint8Array)[] = [
+  (value) => encodeLeaf(value as Leaf),
+  (value) => value as Uint8Array,
+  (value) => encodeMapNode(value as MapNode),
+];
 const signedJson = of.signedText.filter(({ signature }) => signature.length > 0).map(signedTextToJson);
 const statementFile = signedJson.map((statement) => ({ v: 1 as const, statement }));
 const ownerJson: fc.Arbitrary<OwnerJson> = fc.record({
@@ -282,6 +291,28 @@ export const FILE_PARSERS: readonly Parser[] = [
           return table && { table, value: parseEntry(table, text.slice(1)) };
         },
         holds: ({ table, value }) => JSON.stringify(parseEntry(table, JSON.stringify(value))) === JSON.stringify(value),
+      });
+    },
+  },
+  {
+    name: "entry of the log",
+    covers: ["directory/log/rows.ts#parseLogEntry"],
+    make: () => {
+      const hash = of.bytesOf(32);
+      return textParser({
+        samples: fc.oneof(
+          fc.tuple(fc.constantFrom(1, 2), hash).map(([type, bytes]) => `0${base64(Uint8Array.of(type, ...bytes))}`),
+          hash.map((bytes) => `1${base64(bytes)}`),
+          fc
+            .tuple(fc.constantFrom(2, 3), hash, hash)
+            .map(([kind, first, second]) => `2${base64(Uint8Array.of(kind, ...first, ...second))}`),
+        ),
+        parse: (text) => {
+          const print = PRINT_LOG_ENTRY[Number(text[0])];
+          const table = LOG_TABLES[Number(text[0])];
+          return table && print && { text, printed: base64(print(parseLogEntry(table, text.slice(1)))) };
+        },
+        holds: ({ text, printed }) => text.slice(1) === printed,
       });
     },
   },
