@@ -81,7 +81,7 @@ export function namespaceOf(kind: StatementKind): string {
 }
 
 /** Signs with a key that is at hand. */
-export function signText(suite: CipherSuite, key: Ed25519PrivateKey, { text, namespace }: TextToSign): SignedText {
+export function signWith(suite: CipherSuite, key: Ed25519PrivateKey, { text, namespace }: TextToSign): SignedText {
   return { text, signature: signSshsig(suite, key, namespace, utf8(text)) };
 }
 

@@ -3,16 +3,25 @@ import { hostname } from "node:os";
 import { Command } from "commander";
 import { DirectoryClient } from "../../directory/client.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import { AGENT_KEYS_MS, AGENT_NOTICE_MS, AGENT_SIGN_MS } from "../../protocol/limits.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { readCramSecret } from "../cram-secret.ts";
 import { SetupError } from "../errors.ts";
 import { keysFolderPath } from "../keys-folder.ts";
 import { clientMember, parseMember, parseName } from "../names.ts";
-import { fingerprint, parsePublicKeyLine } from "../openssh.ts";
+import { fingerprint, type PublicKeyLine, parsePublicKeyLine } from "../openssh.ts";
+import {
+  agentSigner,
+  type OwnerKeyInAgent,
+  type OwnerSigner,
+  parseOwnerKey,
+  type SigningWait,
+} from "../owner-signer.ts";
 import { askNewPassphrase, askPassphrase, passphraseFromFile } from "../passphrase.ts";
 import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
+import { SshAgent } from "../ssh-agent.ts";
 import { activate, type ActivationRequest, type ActivationResult } from "./activation.ts";
 import type { Wanted } from "./activation-keys.ts";
 
@@ -23,6 +32,7 @@ interface ActivateOptions {
   readonly directory?: string;
   readonly device?: string;
   readonly keys?: string;
+  readonly ownerKey?: string;
   readonly passphrase?: boolean;
   readonly passphraseFile?: string;
 }
@@ -37,6 +47,10 @@ export function activateCommand(): Command {
     .option("-d, --device <member>", "make this machine a device of that name; without it, a client")
     .option("--directory <address>", "http(s)://HOST:PORT#SHA256:... (else SSHNP_DIRECTORY)")
     .option("--keys <folder>", "where the keys go (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)")
+    .option(
+      "--owner-key <key>",
+      "agent:SHA256:..., a key in ssh-agent, also one on a FIDO2 token; without it, a new file",
+    )
     .option("--passphrase", "ask for a passphrase that guards the owner key")
     .option("--passphrase-file <file>", "the first line of a file is that passphrase")
     .addHelpText(
@@ -45,18 +59,22 @@ export function activateCommand(): Command {
 The secret comes from whoever runs the directory: sshnp-directory name add @acme --data DIR
 It is never sent: it proves, over a nonce of the directory's, that these keys may become @acme's.
 Running it again is harmless; an answer that was lost is asked for again.
+An owner key in ssh-agent (SSH_AUTH_SOCK; ssh-add -l lists them) is Ed25519: ssh-keygen -t ed25519, or -t ed25519-sk for
+one on a FIDO2 token, which is touched three times. It stays where it is; keep it safe, for no copy of it is made.
 
 Exit status: 0 activated, now or before; 2 usage; 77 the secret is wrong; 78 not activated; others with a message.
 
 Examples:
   sshnp-keys activate -a @device -c SECRET --directory 'http://np.example.org:7800#SHA256:...' -d mygateway
-  sshnp-keys activate -a @client --cram-file secret.txt --directory 'http://np.example.org:7800#SHA256:...'`,
+  sshnp-keys activate -a @client --cram-file secret.txt --directory 'http://np.example.org:7800#SHA256:...'
+  sshnp-keys activate -a @client -c SECRET --directory 'http://np.example.org:7800#SHA256:...' --owner-key agent:SHA256:...`,
     )
     .action((options: ActivateOptions) => run(options));
 }
 
 async function run(options: ActivateOptions): Promise<void> {
   const wanted = whoIsWanted(options);
+  const ownerKey = givenOwnerKey(options);
   const directory = givenDirectory(options);
   const path = keysFolderPath(options.keys, process.env);
   const { signal } = interruption();
@@ -66,6 +84,7 @@ async function run(options: ActivateOptions): Promise<void> {
     secret: await readCramSecret(options, process.env, { signal }),
     directory,
     path,
+    ownerKey: ownerKey && { ...ownerKey, signer: () => signerOf(suite, ownerKey, signal) },
     newPassphrase: () => newPassphrase(options, signal),
     askPassphrase: (file) => passphraseOf(file, options, signal),
   };
@@ -84,6 +103,28 @@ function whoIsWanted({ atsign, device }: ActivateOptions): Wanted {
 function givenDirectory(options: ActivateOptions): DirectoryAddress | undefined {
   const given = options.directory ?? (process.env["SSHNP_DIRECTORY"] || undefined);
   return given === undefined ? undefined : parseDirectoryAddress(given);
+}
+
+function givenOwnerKey({ ownerKey, passphrase, passphraseFile }: ActivateOptions): OwnerKeyInAgent | undefined {
+  if (ownerKey === undefined) return undefined;
+  const key = parseOwnerKey(ownerKey);
+  if (passphrase !== true && passphraseFile === undefined) return key;
+  throw new SetupError("E_USAGE", "A passphrase guards the file of an owner key, and with --owner-key there is none.", {
+    next: "Give one of the two.",
+  });
+}
+
+async function signerOf(suite: CipherSuite, key: OwnerKeyInAgent, signal: AbortSignal): Promise<OwnerSigner> {
+  const agent = SshAgent.fromEnvironment(suite, process.env, { keysMs: AGENT_KEYS_MS, signMs: AGENT_SIGN_MS });
+  return await agentSigner(suite, agent, key, { onWait: tellWait, noticeMs: AGENT_NOTICE_MS, signal });
+}
+
+function tellWait(wait: SigningWait): void {
+  say(
+    wait === "touch"
+      ? "Touch the token, please: it is to sign."
+      : "The SSH agent is silent; perhaps it asks you something.",
+  );
 }
 
 /** Ctrl-C and SIGTERM; a second one ends the process at once. */
@@ -110,23 +151,35 @@ async function passphraseOf(file: string, options: ActivateOptions, signal: Abor
 }
 
 function tell(suite: CipherSuite, { name }: Wanted, result: ActivationResult): void {
-  const say = (line: string): void => void process.stderr.write(`${line}\n`);
   if (result.kind === "already") {
     const members = result.members.map(({ member, role }) => (role === undefined ? member : `${role} ${member}`));
     return say(`${name} is activated on this machine already: ${members.join(", ")}.`);
   }
   const { owner, member, role } = result.member;
-  say(`${name} is activated. Owner key: ${shellWord(result.ownerPath)}`);
+  const key = parsePublicKeyLine(owner);
+  const owned = fingerprint(suite, key.blob);
   say(
-    `  ${fingerprint(suite, parsePublicKeyLine(owner).blob)}   for others to compare, or to give as ${name}=SHA256:...`,
+    `${name} is activated. Owner key: ${result.ownerPath === undefined ? `agent:${owned}` : shellWord(result.ownerPath)}`,
   );
-  if (role === "device") {
-    say("  Move that file off this machine: whoever has it speaks for the name, and sshnpd does not need it again.");
-  } else {
-    say(
-      "  Keep that file safe, best off this machine: whoever has it speaks for the name, and sshnp does not need it.",
-    );
-  }
+  say(`  ${owned}   for others to compare, or to give as ${name}=SHA256:...`);
+  say(`  ${keepingSafe(key, result)}`);
   say(`This machine is ${role} ${member} of ${name}.`);
   say(role === "device" ? `Next: sshnpd -a ${name} -m @client -d ${member}` : `Next: sshnp ${name} @device mygateway`);
 }
+
+function keepingSafe({ type }: PublicKeyLine, { ownerPath, member }: Activated): string {
+  if (ownerPath !== undefined) {
+    return member.role === "device"
+      ? "Move that file off this machine: whoever has it speaks for the name, and sshnpd does not need it again."
+      : "Keep that file safe, best off this machine: whoever has it speaks for the name, and sshnp does not need it.";
+  }
+  return type === "ssh-ed25519"
+    ? "No copy of it was made: keep its file safe, for whoever has it speaks for the name, and without it nobody does."
+    : "It is on the token alone: whoever can use that speaks for the name, and without it nobody does.";
+}
+
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+type Activated = Extract<ActivationResult, { readonly kind: "activated" }>;

@@ -1,3 +1,4 @@
+import { AGENT_PARSERS } from "./parsers/agents.ts";
 import { FILE_PARSERS } from "./parsers/files.ts";
 import { HANDSHAKE_PARSERS } from "./parsers/handshakes.ts";
 import { KEY_PARSERS } from "./parsers/keys.ts";
@@ -10,6 +11,7 @@ import type { Parser } from "./subject.ts";
 /** Every parser of untrusted input. exported-parsers.test.ts finds those that are not here. */
 export const PARSERS: readonly Parser[] = [
   ...KEY_PARSERS,
+  ...AGENT_PARSERS,
   ...MESSAGE_PARSERS,
   ...STATEMENT_PARSERS,
   ...HANDSHAKE_PARSERS,
