@@ -15,7 +15,7 @@ import * as of from "../arbitraries.ts";
 import { words } from "../mutation.ts";
 import { bytesParser, type Parser, type Subject } from "../subject.ts";
 
-const MESSAGE_WORDS = words("sshnp/0", "sshnp/1", "new", "again", "ssh", "tcp:", "@", "/", "tcp://a:1", "[::1]");
+const MESSAGE_WORDS = words("sshnp/1", "sshnp/0", "new", "again", "ssh", "tcp:", "@", "/", "tcp://a:1", "[::1]");
 
 /** A parser with its encoder: `FILE` and the name of the parser. */
 function message<T>(

@@ -37,7 +37,7 @@ const FIELDS = words(
   ...'"v":1 "kind":"name" "kind":"binding" "kind":"rendezvous" "seq":1 "seq":0 "prev":null "expires":null "role":"client"'.split(
     " ",
   ),
-  ..."sshnp/0 rendezvous:eu1 @client @client/laptop-client @device/mygateway tcp://a:1 wss://[::1]:443".split(" "),
+  ..."sshnp/1 rendezvous:eu1 @client @client/laptop-client @device/mygateway tcp://a:1 wss://[::1]:443".split(" "),
 );
 const SIGNATURE_BYTES = 64;
 
@@ -574,7 +574,7 @@ const heads = new WeakMap<Ed25519PrivateKey, Map<string, Uint8Array>>();
 /** A ticket with these fields, whatever they are, signed. */
 function signedTicket(suite: CipherSuite, key: Ed25519PrivateKey, fields: Uint8Array): Uint8Array {
   const message = new ByteWriter()
-    .raw(prefixed16(utf8("sshnp/0 ticket")))
+    .raw(prefixed16(utf8("sshnp/1 ticket")))
     .raw(fields)
     .done();
   return new ByteWriter().raw(fields).raw(suite.sign(key, message)).done();
