@@ -246,6 +246,8 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
   const statements = [logged.rotation, logged.rebinding];
   bytes("put statements", encodePutStatements({ checkpointSize: seen.size, statements }));
   layouts["checkpoint"] = checkpoint;
+  bytes("log proof", proofs.notify.bytes);
+  bytes("log proof for who has seen nothing", proofs.binding.bytes);
 
   const challenge = { nonce, directoryFingerprint: "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" };
   const proof = bytes(
