@@ -3,6 +3,7 @@ import { FILE_PARSERS } from "./parsers/files.ts";
 import { HANDSHAKE_PARSERS } from "./parsers/handshakes.ts";
 import { KEY_PARSERS } from "./parsers/keys.ts";
 import { MESSAGE_PARSERS } from "./parsers/messages.ts";
+import { OWNER_PARSERS } from "./parsers/owners.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
 import { WORD_PARSERS } from "./parsers/words.ts";
@@ -14,6 +15,7 @@ export const PARSERS: readonly Parser[] = [
   ...AGENT_PARSERS,
   ...MESSAGE_PARSERS,
   ...STATEMENT_PARSERS,
+  ...OWNER_PARSERS,
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
   ...FILE_PARSERS,
