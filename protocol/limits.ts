@@ -6,6 +6,7 @@ export const KEM_CIPHERTEXT_BYTES = 1088; // ML-KEM-768, FIPS 203 table 3
 // Statements and key list
 export const STATEMENT_BYTES = 8 * 1024; // text of one statement; a policy of a few hundred lines fits
 export const SIGNATURE_BYTES = 1024; // an SSHSIG blob; Ed25519 needs 166, FIDO keys below 400
+export const STATEMENTS_READ = 200_000; // on one name, read at once: 100,000 members that were revoked once each
 export const OWNER_CHAIN = 8; // statements of one name that travel together; who has missed more rotations compares fingerprints
 export const POLICY_BYTES = 7 * 1024; // YAML of a policy; with its line ends escaped it still has to fit in a statement
 export const REVOCATION_REASON_BYTES = 256; // a line for people

@@ -3,27 +3,22 @@ import { hostname } from "node:os";
 import { Command } from "commander";
 import { DirectoryClient } from "../../directory/client.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
-import { AGENT_KEYS_MS, AGENT_NOTICE_MS, AGENT_SIGN_MS } from "../../protocol/limits.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { readCramSecret } from "../cram-secret.ts";
 import { SetupError } from "../errors.ts";
+import { fingerprintWords } from "../fingerprint-words.ts";
 import { keysFolderPath } from "../keys-folder.ts";
 import { clientMember, parseMember, parseName } from "../names.ts";
 import { fingerprint, type PublicKeyLine, parsePublicKeyLine } from "../openssh.ts";
-import {
-  agentSigner,
-  type OwnerKeyInAgent,
-  type OwnerSigner,
-  parseOwnerKey,
-  type SigningWait,
-} from "../owner-signer.ts";
+import { type OwnerKeyInAgent, parseOwnerKey } from "../owner-signer.ts";
 import { askNewPassphrase, askPassphrase, passphraseFromFile } from "../passphrase.ts";
 import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
-import { SshAgent } from "../ssh-agent.ts";
 import { activate, type ActivationRequest, type ActivationResult } from "./activation.ts";
 import type { Wanted } from "./activation-keys.ts";
+import { ownerInAgent } from "./agent-owner.ts";
+import { interruption } from "./interruption.ts";
 
 interface ActivateOptions {
   readonly atsign: string;
@@ -77,19 +72,19 @@ async function run(options: ActivateOptions): Promise<void> {
   const ownerKey = givenOwnerKey(options);
   const directory = givenDirectory(options);
   const path = keysFolderPath(options.keys, process.env);
-  const { signal } = interruption();
+  const signal = interruption();
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const request: ActivationRequest = {
     ...wanted,
     secret: await readCramSecret(options, process.env, { signal }),
     directory,
     path,
-    ownerKey: ownerKey && { ...ownerKey, signer: () => signerOf(suite, ownerKey, signal) },
+    ownerKey: ownerKey && { ...ownerKey, signer: () => ownerInAgent(suite, ownerKey, signal) },
     newPassphrase: () => newPassphrase(options, signal),
     askPassphrase: (file) => passphraseOf(file, options, signal),
   };
   const connect = (address: DirectoryAddress) => new DirectoryClient({ address, suite, random });
-  tell(suite, wanted, await activate({ suite, random, connect }, request, { signal }));
+  await tell(suite, wanted, await activate({ suite, random, connect }, request, { signal }));
 }
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
@@ -114,31 +109,6 @@ function givenOwnerKey({ ownerKey, passphrase, passphraseFile }: ActivateOptions
   });
 }
 
-async function signerOf(suite: CipherSuite, key: OwnerKeyInAgent, signal: AbortSignal): Promise<OwnerSigner> {
-  const agent = SshAgent.fromEnvironment(suite, process.env, { keysMs: AGENT_KEYS_MS, signMs: AGENT_SIGN_MS });
-  return await agentSigner(suite, agent, key, { onWait: tellWait, noticeMs: AGENT_NOTICE_MS, signal });
-}
-
-function tellWait(wait: SigningWait): void {
-  say(
-    wait === "touch"
-      ? "Touch the token, please: it is to sign."
-      : "The SSH agent is silent; perhaps it asks you something.",
-  );
-}
-
-/** Ctrl-C and SIGTERM; a second one ends the process at once. */
-function interruption(): AbortController {
-  const controller = new AbortController();
-  const interrupt = (): void => {
-    controller.abort(
-      new SetupError("E_INTERRUPTED", "Interrupted.", { next: "The same command goes on where this one stopped." }),
-    );
-  };
-  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
-  return controller;
-}
-
 async function newPassphrase(options: ActivateOptions, signal: AbortSignal): Promise<Secret | undefined> {
   if (options.passphraseFile !== undefined) return await passphraseFromFile(options.passphraseFile, { signal });
   if (options.passphrase !== true) return undefined;
@@ -150,7 +120,7 @@ async function passphraseOf(file: string, options: ActivateOptions, signal: Abor
   return await askPassphrase(file, { signal });
 }
 
-function tell(suite: CipherSuite, { name }: Wanted, result: ActivationResult): void {
+async function tell(suite: CipherSuite, { name }: Wanted, result: ActivationResult): Promise<void> {
   if (result.kind === "already") {
     const members = result.members.map(({ member, role }) => (role === undefined ? member : `${role} ${member}`));
     return say(`${name} is activated on this machine already: ${members.join(", ")}.`);
@@ -162,6 +132,7 @@ function tell(suite: CipherSuite, { name }: Wanted, result: ActivationResult): v
     `${name} is activated. Owner key: ${result.ownerPath === undefined ? `agent:${owned}` : shellWord(result.ownerPath)}`,
   );
   say(`  ${owned}   for others to compare, or to give as ${name}=SHA256:...`);
+  say(`  ${await fingerprintWords(owned)}   the same in words`);
   say(`  ${keepingSafe(key, result)}`);
   say(`This machine is ${role} ${member} of ${name}.`);
   say(role === "device" ? `Next: sshnpd -a ${name} -m @client -d ${member}` : `Next: sshnp ${name} @device mygateway`);

@@ -43,8 +43,8 @@ test("a request reaches the device with the client's ticket, and its answer come
   expect(notify.ticket).toEqual(ticket.ticket);
   expect(notify.rendezvous).toEqual(ticket.rendezvous);
   expect(notify.message1).toEqual(message.message1);
-  expect(notify.clientName.text).toBe(client.statement.text);
-  expect(notify.clientBinding.text).toBe(client.binding.text);
+  expect(notify.client.names.map(({ text }) => text)).toEqual([client.statement.text]);
+  expect(notify.client.member.text).toBe(client.binding.text);
   const { list } = await world.client().keyList({ signal: patience() });
   expect(verifyTicket(suite, list.ticket, ticket.ticket)).toMatchObject({
     sid: message.sid,

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseAdminAnswer, parseAdminRequest } from "../../directory/admin-socket.ts";
 import { LOG_TABLES, parseLogEntry } from "../../directory/log/rows.ts";
-import { parseEntry, TABLES } from "../../directory/store.ts";
+import { parseEntry, TABLES } from "../../directory/tables.ts";
 
 test.each(["", "{", '{"added":1}', "null", "\u0000", '{"__proto__":{}}'])(
   "a store with %j in it is damaged, no bug",

@@ -9,6 +9,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/exit.ts#endEvenWhileCompiling",
     "keys/small-heap.ts#keepHeapSmall",
     "keys/json-file.ts#printJsonFile",
+    "keys/qr-code.ts#drawQrCode",
     "keys/names.ts#RESERVED_MEMBERS",
     "keys/ssh-signature.ts#isSigningType",
     "keys/sshsig.ts#armor",
@@ -39,6 +40,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "reads a file and gives its bytes to a parser of the table": [
     "keys/activation-files.ts#readAcknowledged",
+    "keys/cli/own-keys.ts#readOwnKeys",
     "keys/cram-secret.ts#readCramSecret",
     "keys/end-key-files.ts#readOwnerFile",
     "keys/end-key-files.ts#readMemberFile",
@@ -59,6 +61,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/log/rows.ts#LOG_TABLES",
     "directory/log/state.ts#readState",
     "sshnpd/listening-sockets.ts#listeningSockets",
+    "sshnp/pinned-keys.ts#readPinnedKeys",
     "rendezvous/data-folder.ts#DataFolder",
   ],
   "picks files out of a folder of ours by grammars of the table; test/keys/ has strange ones": [
@@ -71,6 +74,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/client/seen-log.ts#openSeenLog",
     "directory/data-folder.ts#openDataFolder",
     "directory/data-folder.ts#openStore",
+    "sshnp/cli/trust/keys-folder.ts#openKeysFolder",
     "sshnp/front-door.ts#openFrontDoor",
   ],
   "compares 32 bytes with a list": ["keys/ed25519.ts#isOfSmallOrder"],
@@ -86,6 +90,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "rendezvous/cli/run.ts#addRunCommand",
     "sshnpd/cli.ts#command",
     "sshnp/cli/trust.ts#trust",
+    "sshnp/cli/trust/accept.ts#acceptCommand",
   ],
   "runs a program of the system and gives its output to a parser of the table, or matches one word in it": [
     "sshnpd/accounts.ts#accountFor",

@@ -6,6 +6,7 @@ import { MESSAGE_PARSERS } from "./parsers/messages.ts";
 import { OWNER_PARSERS } from "./parsers/owners.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
+import { TRUST_PARSERS } from "./parsers/trust.ts";
 import { WORD_PARSERS } from "./parsers/words.ts";
 import type { Parser } from "./subject.ts";
 
@@ -19,5 +20,6 @@ export const PARSERS: readonly Parser[] = [
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
   ...FILE_PARSERS,
+  ...TRUST_PARSERS,
   ...WORD_PARSERS,
 ];
