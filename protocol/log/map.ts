@@ -226,9 +226,15 @@ export function verifyMapProof(
   if (!equalBytes(hash, root)) throw new SecurityError("E_LOG", "a proof of the map does not hold");
 }
 
-/** u16 depth, a bitmap (first sibling first, high bit first) of those that are not empty, these, u8 0 or 1, the other entry. */
+/**
+ * u16 depth, a bitmap (first sibling first, high bit first) of those that are not empty, these, u8 0 or 1, the other entry.
+ * @throws {RangeError} when {@link readMapProof} would not take it.
+ */
 export function writeMapProof(writer: ByteWriter, { siblings, other }: MapProof): void {
-  if (siblings.length > MAP_DEPTH) throw new RangeError("a proof of the map is too long");
+  const parts = other === undefined ? siblings : [...siblings, other.key, other.value];
+  if (siblings.length > MAP_DEPTH || parts.some((part) => part.length !== 32)) {
+    throw new RangeError("not a proof of the map");
+  }
   const bitmap = new Uint8Array(Math.ceil(siblings.length / 8));
   const present = siblings.filter((sibling, at) => {
     if (isEmpty(sibling)) return false;

@@ -2,6 +2,7 @@ import { AGENT_PARSERS } from "./parsers/agents.ts";
 import { FILE_PARSERS } from "./parsers/files.ts";
 import { HANDSHAKE_PARSERS } from "./parsers/handshakes.ts";
 import { KEY_PARSERS } from "./parsers/keys.ts";
+import { LOG_PARSERS } from "./parsers/log.ts";
 import { MESSAGE_PARSERS } from "./parsers/messages.ts";
 import { OWNER_PARSERS } from "./parsers/owners.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
@@ -17,6 +18,7 @@ export const PARSERS: readonly Parser[] = [
   ...MESSAGE_PARSERS,
   ...STATEMENT_PARSERS,
   ...OWNER_PARSERS,
+  ...LOG_PARSERS,
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
   ...FILE_PARSERS,
