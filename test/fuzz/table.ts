@@ -5,6 +5,7 @@ import { KEY_PARSERS } from "./parsers/keys.ts";
 import { LOG_PARSERS } from "./parsers/log.ts";
 import { MESSAGE_PARSERS } from "./parsers/messages.ts";
 import { POLICY_PARSERS } from "./parsers/policy.ts";
+import { OWNER_PARSERS } from "./parsers/owners.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
 import { TRUST_PARSERS } from "./parsers/trust.ts";
@@ -17,6 +18,7 @@ export const PARSERS: readonly Parser[] = [
   ...AGENT_PARSERS,
   ...MESSAGE_PARSERS,
   ...STATEMENT_PARSERS,
+  ...OWNER_PARSERS,
   ...LOG_PARSERS,
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
