@@ -19,6 +19,7 @@ import { refusalError } from "./client/refusal-error.ts";
 export type { Link, LinkEvent } from "./client/link.ts";
 export { LogFollower, type NewestClaim, type ProvedHeads, type WitnessDemand } from "./client/log-follower.ts";
 export { demandLogged, putStatements } from "./client/put-statements.ts";
+export { readStatements, type StatementsQuestion } from "./client/read-statements.ts";
 export { openSeenLog, type RememberedLog } from "./client/seen-log.ts";
 export { NobodyThereError } from "./client/nobody-there.ts";
 export { refusalError } from "./client/refusal-error.ts";

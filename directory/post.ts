@@ -133,6 +133,7 @@ const OF_STRANGERS: ReadonlySet<number> = new Set([
   REQUEST.activationStart,
   REQUEST.activate,
   REQUEST.putStatements,
+  REQUEST.readStatements,
   REQUEST.rendezvousActivationStart,
   REQUEST.rendezvousActivate,
 ]);

@@ -21,6 +21,7 @@ import {
   parseRendezvousReport,
 } from "../protocol/messages/activation.ts";
 import { parsePutStatements } from "../protocol/messages/put-statements.ts";
+import { parseReadStatements } from "../protocol/messages/read-statements.ts";
 import { parseSessionRequest, parseWithdraw, type SessionRequest } from "../protocol/messages/session-request.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
@@ -29,8 +30,10 @@ import type { AccountAnswer, Accounts } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
 import type { Freshness } from "./freshness.ts";
+import type { Keyring } from "./keyring.ts";
 import type { LinkServer } from "./link-server.ts";
 import type { Log } from "./log/log.ts";
+import { mayRead, readStatements } from "./reading.ts";
 import { AddressLimiter, NameLimiter, type TokenBucket } from "./rate-limit.ts";
 import type { RendezvousAnswer, RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { ResponseStream } from "./response-stream.ts";
@@ -42,6 +45,7 @@ interface Services {
   readonly suite: CipherSuite;
   readonly clock: Clock;
   readonly store: Store;
+  readonly keyring: Keyring;
   readonly freshness: Freshness;
   readonly accounts: Accounts;
   readonly registry: RendezvousRegistry;
@@ -77,6 +81,8 @@ export class Requests {
         return await this.#activate(message, stream, address);
       case REQUEST.putStatements:
         return await this.#putStatements(message, stream);
+      case REQUEST.readStatements:
+        return await this.#read(message, stream);
       case REQUEST.rendezvousActivationStart:
         parseRendezvousActivationStart(message.body);
         return this.#challenge(stream);
@@ -165,6 +171,18 @@ export class Requests {
     const answer = await accounts.put(statements, sender, clock.now());
     if ("subjects" in answer && answer.isNew) await links.changed(answer.subjects);
     await this.#settle("statements", answer, stream, { since: checkpointSize });
+  }
+
+  async #read({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
+    const { suite, store, statementLog, keyring } = this.#services;
+    const question = parseReadStatements(body);
+    const services = { suite, store, statementLog, fingerprint: keyring.fingerprint };
+    // A name that is unknown is answered as one that is somebody else's.
+    if (!(await mayRead(services, question, sender))) {
+      return stream.end({ type: "refused", code: "E_NOT_AUTHORIZED", detail: 0 });
+    }
+    for await (const frame of readStatements(services, question)) stream.send(frame);
+    stream.end({ type: "done" });
   }
 
   async #activateRendezvous({ body, sender }: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { fromBase64, hex } from "./bytes.ts";
 import type { PrivateFolder } from "./private-folder.ts";
 import { listState, readState, writeState } from "./state-files.ts";
 
@@ -28,7 +29,7 @@ const note = v.pipe(v.string(), v.maxBytes(4096));
 
 export const seenLogSchema: v.GenericSchema<SeenLog> = v.strictObject({
   v: v.literal(1),
-  directory: v.pipe(v.string(), v.regex(/^SHA256:[A-Za-z0-9+/]{43}$/)),
+  directory: v.pipe(v.string(), v.regex(/^SHA256:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]$/)),
   checkpoint: v.nullable(note),
   evidence: v.array(
     v.strictObject({
@@ -53,7 +54,7 @@ export async function writeSeenLog(keys: PrivateFolder, seen: SeenLog): Promise<
 export async function listSeenLogs(keys: PrivateFolder): Promise<SeenLog[]> {
   const logs: SeenLog[] = [];
   for (const file of await listState(keys)) {
-    const seen = /^log\.[A-Za-z0-9_-]{43}\.json$/.test(file) ? await readState(keys, file, seenLogSchema) : undefined;
+    const seen = /^log\.[0-9a-f]{64}\.json$/.test(file) ? await readState(keys, file, seenLogSchema) : undefined;
     if (seen !== undefined) logs.push(seen);
   }
   return logs;
@@ -69,7 +70,7 @@ export function withEvidence(seen: SeenLog, evidence: LogEvidence): SeenLog {
 /** One would do to convict a log. */
 const MAX_EVIDENCE = 16;
 
-/** Base64 with the characters of file names. */
+/** The fingerprint's 32 bytes in hex, since file names have no upper case. */
 function fileOf(directory: string): string {
-  return `log.${directory.slice("SHA256:".length).replaceAll("+", "-").replaceAll("/", "_")}.json`;
+  return `log.${hex(fromBase64(`${directory.slice("SHA256:".length)}=`, 32))}.json`;
 }

@@ -92,6 +92,20 @@ export function ed25519FromBlob(blob: Uint8Array): Ed25519PublicKey {
   return Ed25519PublicKey.parse(key);
 }
 
+/**
+ * The key in the blob of an `sk-ssh-ed25519@openssh.com` key, and the application that it was made for.
+ * @throws {PeerError} E_PROTOCOL on any other blob; {SecurityError} E_PROTOCOL on an unsafe key.
+ */
+export function skEd25519FromBlob(blob: Uint8Array): { readonly key: Ed25519PublicKey; readonly application: string } {
+  if (parsePublicKeyBlob(blob).type !== "sk-ssh-ed25519@openssh.com") {
+    throw new PeerError("E_PROTOCOL", "not an sk-ssh-ed25519@openssh.com key");
+  }
+  const reader = new ByteReader(blob);
+  reader.bytes32();
+  const key = Ed25519PublicKey.parse(reader.bytes32());
+  return { key, application: utf8Text(reader.bytes32()) };
+}
+
 /** Fingerprint of a public key blob, exactly as `ssh-keygen -l` prints it. */
 export function fingerprint(suite: Pick<CipherSuite, "sha256">, blob: Uint8Array): Fingerprint {
   const text = `SHA256:${base64(suite.sha256(blob)).slice(0, -1)}`;

@@ -6,20 +6,14 @@
  *          || string hash algorithm || string signature
  * signed   "SSHSIG" || string namespace || string reserved (empty) || string hash algorithm || string H(message)
  * ```
- * The signature of an ssh-ed25519 key is string "ssh-ed25519" || string (64 B).
+ * The layout of the signature in it, which the type of the key decides, stands in ssh-signature.ts.
  */
 import { ByteReader, ByteWriter, base64, concat, equalBytes, fromBase64, utf8, utf8Text } from "./bytes.ts";
 import type { CipherSuite } from "./cipher-suite.ts";
 import type { Ed25519PrivateKey } from "./ed25519.ts";
 import { PeerError, SecurityError } from "./errors.ts";
-import {
-  ed25519FromBlob,
-  ed25519Line,
-  type PublicKeyLine,
-  parsePublicKeyBlob,
-  parsePublicKeyLine,
-  sshString,
-} from "./openssh.ts";
+import { ed25519Line, type PublicKeyLine, parsePublicKeyBlob, parsePublicKeyLine, sshString } from "./openssh.ts";
+import { ed25519Signature, signatureRefusal as refusal, verifySignature } from "./ssh-signature.ts";
 
 /** A signature as parsed, not yet verified. */
 export interface Sshsig {
@@ -39,16 +33,30 @@ export function signSshsig(
   namespace: string,
   message: Uint8Array,
 ): Uint8Array {
-  const { blob } = parsePublicKeyLine(ed25519Line(privateKey.publicKey));
-  const signature = suite.sign(privateKey, signedBytes(suite, { namespace, hashAlgorithm: "sha512" }, message));
+  const publicKey = parsePublicKeyLine(ed25519Line(privateKey.publicKey));
+  const raw = suite.sign(privateKey, bytesToSign(suite, namespace, message));
+  return assembleSshsig(publicKey, namespace, ed25519Signature(raw));
+}
+
+/** What a key signs for {@link assembleSshsig} to make an SSHSIG of `message` of it. */
+export function bytesToSign(suite: CipherSuite, namespace: string, message: Uint8Array): Uint8Array {
+  return signedBytes(suite, { namespace, hashAlgorithm: HASH }, message);
+}
+
+/** The SSHSIG blob around a signature, in SSH's encoding, over {@link bytesToSign}. Nothing is verified here. */
+export function assembleSshsig(
+  { blob }: Pick<PublicKeyLine, "blob">,
+  namespace: string,
+  signature: Uint8Array,
+): Uint8Array {
   return new ByteWriter()
     .raw(MAGIC)
     .u32(VERSION)
     .bytes32(blob)
     .bytes32(utf8(namespace))
     .bytes32(NOTHING)
-    .bytes32(utf8("sha512"))
-    .bytes32(concat(sshString("ssh-ed25519"), sshString(signature)))
+    .bytes32(utf8(HASH))
+    .bytes32(signature)
     .done();
 }
 
@@ -60,9 +68,10 @@ export function signSshsig(
 export function verifySshsig(suite: CipherSuite, blob: Uint8Array, namespace: string, message: Uint8Array): string {
   const sshsig = parseSshsig(blob);
   if (sshsig.namespace !== namespace) throw refusal("is for another purpose");
-  const signed = signedBytes(suite, sshsig, message);
-  if (!verifyByKeyType(suite, sshsig, signed)) throw refusal("does not verify");
-  return sshsig.publicKey.line;
+  const { publicKey, signature } = sshsig;
+  const isGood = orRefusal(() => verifySignature(suite, publicKey, signature, signedBytes(suite, sshsig, message)));
+  if (isGood !== true) throw refusal("does not verify");
+  return publicKey.line;
 }
 
 /** @throws {SecurityError} E_STATEMENT on anything but one whole SSHSIG of version 1. */
@@ -103,6 +112,8 @@ export function dearmor(text: string): Uint8Array {
 
 const MAGIC = utf8("SSHSIG");
 const VERSION = 1;
+/** What ssh-keygen uses, too, unless it is told otherwise. */
+const HASH = "sha512";
 const NOTHING = new Uint8Array(0);
 const BEGIN = "-----BEGIN SSH SIGNATURE-----";
 const END = "-----END SSH SIGNATURE-----";
@@ -122,27 +133,12 @@ function signedBytes(
   return concat(MAGIC, sshString(namespace), sshString(NOTHING), sshString(hashAlgorithm), sshString(hash));
 }
 
-function verifyByKeyType(suite: CipherSuite, { publicKey, signature }: Sshsig, signed: Uint8Array): boolean {
-  if (publicKey.type !== "ssh-ed25519") throw refusal(`is by a key of type ${publicKey.type}, which may not sign here`);
-  return orRefusal(() => {
-    const reader = new ByteReader(signature);
-    if (utf8Text(reader.bytes32()) !== "ssh-ed25519") throw refusal("is of another algorithm than its key");
-    const raw = reader.bytes32();
-    reader.end();
-    return suite.verify(ed25519FromBlob(publicKey.blob), signed, raw);
-  });
-}
-
-/** Whatever does not parse is a signature that does not hold. */
+/** Whatever does not parse, or cannot be verified for any other reason, is a signature that does not hold. */
 function orRefusal<T>(parse: () => T): T {
   try {
     return parse();
   } catch (cause) {
     if (cause instanceof SecurityError && cause.code === "E_STATEMENT") throw cause;
-    throw refusal("does not parse", cause);
+    throw refusal(cause instanceof PeerError ? "does not parse" : "cannot be verified", cause);
   }
-}
-
-function refusal(what: string, cause?: unknown): SecurityError {
-  return new SecurityError("E_STATEMENT", `a signature ${what}`, { cause });
 }

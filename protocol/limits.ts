@@ -6,6 +6,7 @@ export const KEM_CIPHERTEXT_BYTES = 1088; // ML-KEM-768, FIPS 203 table 3
 // Statements and key list
 export const STATEMENT_BYTES = 8 * 1024; // text of one statement; a policy of a few hundred lines fits
 export const SIGNATURE_BYTES = 1024; // an SSHSIG blob; Ed25519 needs 166, FIDO keys below 400
+export const STATEMENTS_READ = 200_000; // on one name, read at once: 100,000 members that were revoked once each
 export const OWNER_CHAIN = 8; // statements of one name that travel together; who has missed more rotations compares fingerprints
 export const POLICY_BYTES = 7 * 1024; // YAML of a policy; with its line ends escaped it still has to fit in a statement
 export const REVOCATION_REASON_BYTES = 256; // a line for people
@@ -116,8 +117,13 @@ export const NETWORK_POLL_MS = 2_000; // between two looks at this machine's own
 export const SLEPT_MS = 5_000; // a look that comes so much late means that the machine was asleep
 
 // Members
-export const ACTIVATION_MS = 2 * 60_000; // for the directory's part: two requests on a bad line, and a nonce's life
+export const ACTIVATION_MS = 2 * 60_000; // for each answer of the directory's: a bad line, and a nonce's life
 export const CLIENT_BINDING_MS = 365 * 24 * 60 * 60_000; // a client's binding lasts a year; a device's does not expire
+
+// An owner key in an SSH agent
+export const AGENT_KEYS_MS = 10_000; // for the agent to list its keys; one that is started by the first question takes seconds
+export const AGENT_SIGN_MS = 60_000; // for it to sign: somebody has to find the token, or to type its PIN
+export const AGENT_NOTICE_MS = 2_000; // without its signature until a person is told that it may be asking something
 
 // Directory: its users' side
 export const DIRECTORY_CONNECT_MS = 10_000; // TCP, TLS and the WebSocket upgrade on a bad mobile link

@@ -40,23 +40,12 @@ export interface StatementFields {
   readonly expires: number | null;
 }
 
-/** Where a statement on a subject stands: after none, or after the one given. */
-export interface Succession {
-  readonly seq: number;
-  readonly prev: string | null;
-}
-
 /** A statement whose signature was verified over the received bytes, which were parsed afterwards. */
 export interface Verified<Statement> {
   readonly statement: Statement;
   /** SHA-256 of the text, 32 bytes. */
   readonly hash: Uint8Array;
   readonly signed: SignedText;
-}
-
-/** What the statement after `before` on the same subject begins with. */
-export function after(before: Verified<StatementFields> | undefined): Succession {
-  return before === undefined ? { seq: 1, prev: null } : { seq: before.statement.seq + 1, prev: hex(before.hash) };
 }
 
 /** The kind that a statement says it is of, before anything is verified; undefined when it does not begin like one. */
@@ -81,7 +70,7 @@ export function namespaceOf(kind: StatementKind): string {
 }
 
 /** Signs with a key that is at hand. */
-export function signText(suite: CipherSuite, key: Ed25519PrivateKey, { text, namespace }: TextToSign): SignedText {
+export function signWith(suite: CipherSuite, key: Ed25519PrivateKey, { text, namespace }: TextToSign): SignedText {
   return { text, signature: signSshsig(suite, key, namespace, utf8(text)) };
 }
 

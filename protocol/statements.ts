@@ -23,7 +23,7 @@ import {
   openingEntries,
   publicKeyLine,
   publicKeys,
-  signText,
+  signWith,
   type StatementFields,
   statementText,
   type Verified,
@@ -106,7 +106,7 @@ export function signFirstNameStatement(
   ownerKey: Ed25519PrivateKey,
   statement: { readonly name: Name; readonly owner: string; readonly issued: number },
 ): SignedText {
-  return signText(suite, ownerKey, firstNameStatement(random, statement));
+  return signWith(suite, ownerKey, firstNameStatement(random, statement));
 }
 
 /** The same, to be signed by the owner key that it names. */
@@ -124,7 +124,7 @@ export function signFirstBinding(
   ownerKey: Ed25519PrivateKey,
   binding: Omit<Binding, "seq" | "prev">,
 ): SignedText {
-  return signText(suite, ownerKey, firstBinding(random, binding));
+  return signWith(suite, ownerKey, firstBinding(random, binding));
 }
 
 /** The same, still to be signed. */
@@ -149,7 +149,7 @@ export function signRendezvousStatement(
   const { x25519, ed25519, addresses } = statement;
   const rest = { x25519: x25519.toJSON(), ed25519: ed25519.toJSON(), addresses };
   const subject = rendezvousSubject(statement.rendezvous);
-  return signText(suite, rootKey, statementText("rendezvous", subject, statement, random, rest));
+  return signWith(suite, rootKey, statementText("rendezvous", subject, statement, random, rest));
 }
 
 /** `@acme/MEMBER` */

@@ -131,6 +131,10 @@ export async function connect(destination: Destination, surroundings: Surroundin
         progress.note(
           `${device.name} is new here: ${owner} (not compared with anybody; sshnp ${device.name}=SHA256:... compares)`,
         );
+        const { fingerprintWords } = await import("../keys/fingerprint-words.ts");
+        progress.note(
+          `In words, as sshnp-keys show ${device.name} has them: ${await fingerprintWords(judged.ownerFingerprint)}`,
+        );
       }
       if (userKey !== undefined) reportKey(progress, userKey, payload.keyTaken, attempt);
       if (leg === undefined || dial === undefined) {

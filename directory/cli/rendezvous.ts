@@ -10,7 +10,7 @@ import { loadSuite } from "../../protocol/suite/load.ts";
 import { readAddress } from "../data-folder.ts";
 import { withAdministration } from "./open-administration.ts";
 import { random } from "./random.ts";
-import { minute, table } from "./table.ts";
+import { minute, table } from "../../keys/table.ts";
 
 interface Options {
   readonly data: string;

@@ -17,23 +17,32 @@ import {
 import { SetupError, SshnpError, UnavailableError } from "../errors.ts";
 import { writeKeyListFile } from "../key-list-files.ts";
 import type { MemberName, Name, Role } from "../names.ts";
-import { ed25519Line } from "../openssh.ts";
+import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../openssh.ts";
+import { keySigner, type OwnerSigner } from "../owner-signer.ts";
 import { PrivateFolder } from "../private-folder.ts";
 import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
 import type { SignedText } from "../signed-text.ts";
 import { removeEmptyState } from "../state-files.ts";
 
+/** Who signs for the name. */
+export interface ActivationOwner {
+  readonly signer: OwnerSigner;
+  /** What the owner's file holds, and what guards it; undefined for a key in an agent, of which there is no file. */
+  readonly file: { readonly keys: OwnerKeys; readonly passphrase: Secret | undefined } | undefined;
+}
+
 /** What an activation sends and keeps. */
 export interface ActivationKeys {
-  readonly owner: OwnerKeys;
-  /** What guards the owner's file. */
-  readonly passphrase: Secret | undefined;
+  readonly owner: ActivationOwner;
   readonly member: MemberKeys;
 }
 
 /** What an earlier run has left: all of its keys, or the owner's alone if it was cut off in between. */
-export type Begun = Omit<ActivationKeys, "member"> & { readonly member: MemberKeys | undefined };
+export interface Begun {
+  readonly owner: ActivationOwner;
+  readonly member: MemberKeys | undefined;
+}
 
 /** Who is to become what. */
 export interface Wanted {
@@ -55,13 +64,15 @@ export async function acknowledgedMembers(folder: PrivateFolder, name: Name): Pr
 
 /**
  * The keys of an activation that was begun in this folder and never acknowledged; undefined when there are no keys of the
- * name. A client is called after its host, whose name may have changed since; a device must be the same one.
+ * name. A client is called after its host, whose name may have changed since; a device must be the same one. `agent` is
+ * given when the owner key is in an agent.
  * @throws {SetupError} E_KEY_EXISTS when the keys there are others than those wanted; those of key files.
  */
 export async function findBegun(
   suite: CipherSuite,
   folder: PrivateFolder,
   wanted: Wanted,
+  agent: OwnerSigner | undefined,
   ask: AskPassphrase,
 ): Promise<Begun | undefined> {
   const { name, role } = wanted;
@@ -71,23 +82,22 @@ export async function findBegun(
   const own =
     members.find(({ member }) => member === wanted.member) ??
     members.find((entry) => role === "client" && entry.role === "client");
-  if (entries.length === members.length || (own === undefined && members.length > 0)) {
-    throw otherKeys(folder, wanted, entries);
-  }
-  const given: { passphrase?: Secret } = {};
-  const owner = await readOwnerFile(suite, folder, name, async (path) => (given.passphrase = await ask(path)));
-  if (owner === undefined) throw busy(folder, name);
-  const { passphrase } = given;
-  if (own === undefined) return { owner, passphrase, member: undefined };
+  const ownerFile = entries.find(({ kind }) => kind === "owner");
+  if (agent !== undefined && ownerFile !== undefined) throw ownerInFile(name, ownerFile.path);
+  if (agent === undefined && ownerFile === undefined) throw await withoutOwner(suite, folder, name, members);
+  if (own === undefined && members.length > 0) throw otherMember(wanted, members, entries);
+  const owner = agent === undefined ? await readOwner(suite, folder, name, ask) : { signer: agent, file: undefined };
+  if (own === undefined) return { owner, member: undefined };
   const member = await readMemberFile(suite, folder, own, ask);
   if (member === undefined) throw busy(folder, name);
   if (member.role !== role) throw anotherRole(wanted, own.path, member.role);
+  if (agent !== undefined && member.owner !== agent.line) throw anotherOwner(suite, member);
   if (!belongTogether(suite, owner, member)) {
-    throw new SetupError("E_BAD_KEY_FILE", `${shellWord(own.path)} and the owner key beside it do not fit together.`, {
+    throw new SetupError("E_BAD_KEY_FILE", `${shellWord(own.path)} and its owner key do not fit together.`, {
       next: "Restore both from one backup. Without one, move both away and activate anew: sshnp-keys activate",
     });
   }
-  return { owner, passphrase, member };
+  return { owner, member };
 }
 
 /** The two statements of an activation, as its member file holds them. */
@@ -114,7 +124,7 @@ export async function storeKeys(
   keys: ActivationKeys,
   { isOwnerNew }: { readonly isOwnerNew: boolean },
 ): Promise<StoredKeys> {
-  const { owner, passphrase, member } = keys;
+  const { owner, member } = keys;
   const folder = await PrivateFolder.openOrCreate(path);
   const steps: (() => Promise<void>)[] = [() => folder.removeMade()];
   const undo = async (): Promise<void> => {
@@ -123,9 +133,9 @@ export async function storeKeys(
     if ((await readAcknowledged(folder, member)) === true) await writeMissing(folder, keys);
   };
   try {
-    if (isOwnerNew) {
-      await writeOwnerFile(folder, owner, { passphrase });
-      steps.push(() => removeOwnerFile(folder, owner.name));
+    if (isOwnerNew && owner.file !== undefined) {
+      await writeOwnerFile(folder, owner.file.keys, owner.file);
+      steps.push(() => removeOwnerFile(folder, member.name));
     }
     // Ahead of the member's file: whoever finds that one may have it acknowledged, which must stay on record.
     steps.push(() => forgetUnlessAcknowledged(folder, member));
@@ -134,34 +144,82 @@ export async function storeKeys(
     steps.push(() => removeMemberFile(folder, member));
   } catch (error) {
     await undo();
-    throw error instanceof SetupError && error.code === "E_KEY_EXISTS" ? busy(folder, owner.name) : error;
+    throw error instanceof SetupError && error.code === "E_KEY_EXISTS" ? busy(folder, member.name) : error;
   }
   return { folder, undo };
 }
 
-/** Notes that the directory has acknowledged these keys; returns the path of the owner's. @throws {SetupError} E_STORAGE. */
-export async function confirmKeys(folder: PrivateFolder, keys: ActivationKeys, keyList: SignedText): Promise<string> {
+/**
+ * Notes that the directory has acknowledged these keys; returns the path of the owner's file, if it has one.
+ * @throws {SetupError} E_STORAGE.
+ */
+export async function confirmKeys(
+  folder: PrivateFolder,
+  keys: ActivationKeys,
+  keyList: SignedText,
+): Promise<string | undefined> {
   await writeKeyListFile(folder, keys.member.name, keyList);
   await writeAcknowledged(folder, keys.member, true);
   // Another process, refused with these keys, may have removed them meanwhile; see undo().
   return await writeMissing(folder, keys);
 }
 
-/** That keys of the name are there, but not those of an activation that can go on as wanted. */
-function otherKeys(folder: PrivateFolder, { name }: Wanted, entries: readonly KeyFileEntry[]): SetupError {
-  const begun = entries.find((entry) => entry.kind === "member");
+async function readOwner(
+  suite: CipherSuite,
+  folder: PrivateFolder,
+  name: Name,
+  ask: AskPassphrase,
+): Promise<ActivationOwner> {
+  const given: { passphrase?: Secret } = {};
+  const keys = await readOwnerFile(suite, folder, name, async (path) => (given.passphrase = await ask(path)));
+  if (keys === undefined) throw busy(folder, name);
+  return { signer: keySigner(suite, keys.privateKey), file: { keys, passphrase: given.passphrase } };
+}
+
+function ownerInFile(name: Name, path: string): SetupError {
+  return new SetupError("E_KEY_EXISTS", `The owner key of ${name} is in a file here: ${shellWord(path)}`, {
+    next: `Run this again without --owner-key, or move the keys of ${name} away.`,
+  });
+}
+
+async function withoutOwner(
+  suite: CipherSuite,
+  folder: PrivateFolder,
+  name: Name,
+  members: readonly MemberEntry[],
+): Promise<SetupError> {
+  const readable = members.find(({ role }) => role !== undefined);
+  const member = readable === undefined ? undefined : await readMemberFile(suite, folder, readable);
+  const agent =
+    member === undefined ? "" : `If it is in an SSH agent: --owner-key agent:${ownerOf(suite, member)}. Else `;
+  const paths = members.map(({ path }) => shellWord(path)).join(" ");
+  return new SetupError(
+    "E_KEY_EXISTS",
+    `There are keys of ${name} in ${shellWord(folder.path)} without their owner's.`,
+    { next: `${agent}${agent === "" ? "U" : "u"}se another folder (--keys DIR), or move them away: ${paths}` },
+  );
+}
+
+function anotherOwner(suite: CipherSuite, member: MemberKeys): SetupError {
+  const known = ownerOf(suite, member);
+  return new SetupError(
+    "E_KEY_EXISTS",
+    `The activation of ${member.name} was begun here with the owner key ${known}.`,
+    {
+      next: `Go on with that: --owner-key agent:${known}`,
+    },
+  );
+}
+
+function ownerOf(suite: CipherSuite, { owner }: MemberKeys): Fingerprint {
+  return fingerprint(suite, parsePublicKeyLine(owner).blob);
+}
+
+function otherMember({ name }: Wanted, members: readonly MemberEntry[], entries: readonly KeyFileEntry[]): SetupError {
+  const [begun] = members;
+  const option = begun === undefined || begun.role === "client" ? "without -d" : `with -d ${begun.member}`;
   const paths = entries.map(({ path }) => shellWord(path)).join(" ");
-  if (begun === undefined || !entries.some(({ kind }) => kind === "owner")) {
-    return new SetupError(
-      "E_KEY_EXISTS",
-      `There are keys of ${name} in ${shellWord(folder.path)} without their owner's.`,
-      {
-        next: `Use another folder (--keys DIR), or move them away: ${paths}`,
-      },
-    );
-  }
-  const option = begun.role === "client" ? "without -d" : `with -d ${begun.member}`;
-  return new SetupError("E_KEY_EXISTS", `The activation of ${name} was begun here as ${begun.member}.`, {
+  return new SetupError("E_KEY_EXISTS", `The activation of ${name} was begun here as ${begun?.member}.`, {
     next: `Go on with that (run this again ${option}), or move its keys away: ${paths}`,
   });
 }
@@ -179,15 +237,15 @@ export function anotherRole({ name, member, role }: Wanted, path: string, found:
   });
 }
 
-/** Writes those of the two files that are not there, and returns the path of the owner's. */
-async function writeMissing(folder: PrivateFolder, keys: ActivationKeys): Promise<string> {
-  const { owner, passphrase, member } = keys;
-  const there = await listKeyFiles(folder, owner.name);
+/** Writes those of the files that are not there, and returns the path of the owner's, if it has one. */
+async function writeMissing(folder: PrivateFolder, { owner, member }: ActivationKeys): Promise<string | undefined> {
+  const there = await listKeyFiles(folder, member.name);
   if (!there.some((entry) => entry.kind === "member" && entry.member === member.member)) {
     await writeMemberFile(folder, member);
   }
+  if (owner.file === undefined) return undefined;
   const ownerPath = there.find(({ kind }) => kind === "owner")?.path;
-  return ownerPath ?? (await writeOwnerFile(folder, owner, { passphrase }));
+  return ownerPath ?? (await writeOwnerFile(folder, owner.file.keys, owner.file));
 }
 
 async function forgetUnlessAcknowledged(folder: PrivateFolder, member: MemberKeys): Promise<void> {
@@ -196,15 +254,15 @@ async function forgetUnlessAcknowledged(folder: PrivateFolder, member: MemberKey
   await removeEmptyState(folder);
 }
 
-function belongTogether(suite: CipherSuite, owner: OwnerKeys, member: MemberKeys): boolean {
+function belongTogether(suite: CipherSuite, { signer, file }: ActivationOwner, member: MemberKeys): boolean {
   try {
     const { name, binding } = statementsOf(member);
-    const line = ed25519Line(owner.privateKey.publicKey);
     const named = verifyNameStatement(suite, name).statement;
-    const bound = verifyBinding(suite, binding, line).statement;
-    const isName = named.owner === line && named.name === owner.name && name.text === owner.statement.text;
-    const isMember = bound.name === owner.name && bound.member === member.member && bound.role === member.role;
-    return isName && isMember && bound.x25519.equals(member.x25519.publicKey);
+    const bound = verifyBinding(suite, binding, signer.line).statement;
+    const isName = named.owner === signer.line && named.name === member.name;
+    const isSame = file === undefined || name.text === file.keys.statement.text;
+    const isMember = bound.name === member.name && bound.member === member.member && bound.role === member.role;
+    return isName && isSame && isMember && bound.x25519.equals(member.x25519.publicKey);
   } catch (error) {
     if (error instanceof SshnpError) return false;
     throw error;

@@ -1,32 +1,33 @@
 import type { DirectoryClient } from "../../directory/client.ts";
-import { demandLogged, refusalError } from "../../directory/client.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
-import { ACTIVATION_MS, CLIENT_BINDING_MS } from "../../protocol/limits.ts";
-import {
-  ACTIVATION_NAMESPACE,
-  activationProof,
-  encodeActivation,
-  encodeActivationStart,
-} from "../../protocol/messages/activation.ts";
-import type { Frame } from "../../protocol/messages/response-frames.ts";
-import { REQUEST } from "../../protocol/messages/types.ts";
+import { CLIENT_BINDING_MS } from "../../protocol/limits.ts";
+import { ACTIVATION_NAMESPACE, activationProof, encodeActivation } from "../../protocol/messages/activation.ts";
 import type { RefusalCode } from "../../protocol/refusal-codes.ts";
-import { signFirstBinding, signFirstNameStatement } from "../../protocol/statements.ts";
+import { firstBinding, firstNameStatement } from "../../protocol/statements.ts";
 import { activationKey } from "../activation-key.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { Ed25519PrivateKey } from "../ed25519.ts";
-import { type AskPassphrase, listKeyFiles, type MemberKeys, type OwnerKeys, readMemberFile } from "../end-key-files.ts";
-import { DeniedError, PeerError, SetupError, type SshnpError, UnavailableError } from "../errors.ts";
+import { type AskPassphrase, listKeyFiles, type MemberKeys, readMemberFile } from "../end-key-files.ts";
+import { SetupError } from "../errors.ts";
 import type { Name } from "../names.ts";
 import { readSeenLog, writeSeenLog } from "../log-files.ts";
-import { ed25519Line, type Fingerprint } from "../openssh.ts";
+import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../openssh.ts";
+import { keySigner, type OwnerKeyInAgent, type OwnerSigner, signText } from "../owner-signer.ts";
 import { PrivateFolder } from "../private-folder.ts";
 import type { Secret } from "../secret.ts";
-import { signSshsig } from "../sshsig.ts";
 import { X25519PrivateKey } from "../x25519.ts";
+import {
+  type Asking,
+  askChallenge,
+  askKeyList,
+  askToActivate,
+  type Challenge,
+  refusal,
+} from "./activation-exchange.ts";
 import {
   acknowledgedMembers,
   type ActivationKeys,
+  type ActivationOwner,
   anotherRole,
   type Begun,
   confirmKeys,
@@ -44,6 +45,8 @@ export interface ActivationRequest extends Wanted {
   readonly directory: DirectoryAddress | undefined;
   /** The keys folder. */
   readonly path: string;
+  /** An owner key that is in an agent, and how to reach it; undefined for one in a file. */
+  readonly ownerKey: (OwnerKeyInAgent & { readonly signer: () => Promise<OwnerSigner> }) | undefined;
   /** What is to guard a new owner key; called only when one is made. */
   readonly newPassphrase: () => Promise<Secret | undefined>;
   /** For the files of an activation that was begun before. */
@@ -52,7 +55,12 @@ export interface ActivationRequest extends Wanted {
 
 export type ActivationResult =
   | { readonly kind: "already"; readonly members: readonly MemberEntry[] }
-  | { readonly kind: "activated"; readonly member: MemberKeys; readonly ownerPath: string };
+  | {
+      readonly kind: "activated";
+      readonly member: MemberKeys;
+      /** Of the owner's file; undefined when its key is in an agent. */
+      readonly ownerPath: string | undefined;
+    };
 
 export interface Surroundings {
   readonly suite: CipherSuite;
@@ -66,7 +74,8 @@ export interface Surroundings {
  * Key files are written before anything that needs them is sent, so that a lost answer loses no key. When it is certain
  * that the directory did not take them, those that this call made are removed again, and all is as it was.
  * @throws {SetupError} E_USAGE, E_NOT_ACTIVATED, E_KEY_EXISTS, those of key files; {DeniedError} E_CRAM_WRONG, E_CRAM_USED;
- * {UnavailableError} E_DIRECTORY, E_BUSY, E_RATE; {SecurityError} E_DIRECTORY_KEY. The signal's reason when it is aborted.
+ * {UnavailableError} E_DIRECTORY, E_BUSY, E_RATE; {SecurityError} E_DIRECTORY_KEY; E_AGENT in all classes. The signal's
+ * reason when it is aborted.
  */
 export async function activate(
   surroundings: Surroundings,
@@ -80,41 +89,45 @@ export async function activate(
     await refuseWhatIsNotDone(suite, folder, request, done);
     return { kind: "already", members: done };
   }
-  const { secret } = request;
-  if (secret === undefined) throw notActivated(request.name);
-  const begun = folder === undefined ? undefined : await findBegun(suite, folder, request, request.askPassphrase);
+  const { secret, name } = request;
+  if (secret === undefined) throw notActivated(name);
+  const agent = await request.ownerKey?.signer();
+  const begun =
+    folder === undefined ? undefined : await findBegun(suite, folder, request, agent, request.askPassphrase);
   const address = directoryOf(request, begun);
-  const passphrase = begun === undefined ? await request.newPassphrase() : begun.passphrase;
-  const client = surroundings.connect(address);
+  const owner = begun?.owner ?? (agent === undefined ? undefined : { signer: agent, file: undefined });
+  const passphrase = owner === undefined ? await request.newPassphrase() : undefined;
 
-  return await withDeadline(address, signal, async (soon) => {
-    const sender = begun?.member?.x25519 ?? X25519PrivateKey.generate(suite, surroundings.random);
-    const start = { type: REQUEST.activationStart, body: encodeActivationStart(request.name) };
-    const challenge = await ask(client, sender, start, soon);
-    if (challenge.type === "refused") throw refusal(request.name, challenge);
-    if (challenge.type !== "activation") throw outOfTurn();
-
-    const made = { sender, issued: challenge.time, directory: address.text, passphrase };
-    const keys =
-      begun?.member === undefined ? makeKeys(surroundings, request, begun, made) : { ...begun, member: begun.member };
-    const stored: StoredKeys =
-      folder !== undefined && begun?.member !== undefined
-        ? { folder, undo: async () => {} }
-        : await storeKeys(request.path, keys, { isOwnerNew: begun === undefined });
-    if (soon.aborted) await stored.undo();
-    soon.throwIfAborted();
-    const body = signActivation(suite, secret, keys, { nonce: challenge.nonce, address });
-    const answer = await ask(client, sender, { type: REQUEST.activate, body }, soon);
-    if (answer.type === "refused") {
-      if (NOT_STORED.includes(answer.code)) await stored.undo();
-      throw refusal(request.name, answer);
-    }
-    demandLogged(client, answer, Object.values(statementsOf(keys.member)));
-    await rememberLog(stored.folder, address.fingerprint, client.checkpoint);
-    const { signed } = await client.keyList({ signal: soon });
-    const ownerPath = await confirmKeys(stored.folder, keys, signed);
-    return { kind: "activated", member: keys.member, ownerPath };
-  });
+  const sender = begun?.member?.x25519 ?? X25519PrivateKey.generate(suite, surroundings.random);
+  const asking: Asking = { client: surroundings.connect(address), address, sender, signal };
+  const challenge = await askChallenge(asking, name);
+  const keys =
+    begun?.member === undefined
+      ? await makeKeys(surroundings, request, owner, { sender, address, issued: challenge.time, passphrase })
+      : { owner: begun.owner, member: begun.member };
+  const prove = ({ nonce }: Challenge): Promise<Uint8Array> => signActivation(suite, secret, keys, { nonce, address });
+  // Whoever has to touch a token to sign may take longer than a nonce lives.
+  const isSlow = agent !== undefined && begun === undefined;
+  const proofs = await prove(isSlow ? await askChallenge(asking, name) : challenge);
+  signal.throwIfAborted();
+  const stored: StoredKeys =
+    folder !== undefined && begun?.member !== undefined
+      ? { folder, undo: async () => {} }
+      : await storeKeys(request.path, keys, { isOwnerNew: begun === undefined });
+  if (signal.aborted) await stored.undo();
+  signal.throwIfAborted();
+  const statements = Object.values(statementsOf(keys.member));
+  let refused = await askToActivate(asking, proofs, statements);
+  if (refused?.code === "E_CLOCK" && agent !== undefined) {
+    refused = await askToActivate(asking, await prove(await askChallenge(asking, name)), statements);
+  }
+  if (refused !== undefined) {
+    if (NOT_STORED.includes(refused.code)) await stored.undo();
+    throw refusal(name, refused);
+  }
+  await rememberLog(stored.folder, address.fingerprint, asking.client.checkpoint);
+  const ownerPath = await confirmKeys(stored.folder, keys, await askKeyList(asking));
+  return { kind: "activated", member: keys.member, ownerPath };
 }
 
 /** What the directory's log was at the activation, unless this machine has seen it before. */
@@ -140,11 +153,14 @@ async function refuseWhatIsNotDone(
   request: ActivationRequest,
   done: readonly MemberEntry[],
 ): Promise<void> {
-  const { name, member, role, directory } = request;
+  const { name, member, role, directory, ownerKey } = request;
   for (const entry of done) {
     const isReadable = entry.role !== undefined; // else a passphrase guards it
     const keys = isReadable ? await readMemberFile(suite, folder, entry) : undefined;
-    if (keys !== undefined) refuseAnotherDirectory(name, keys.directory, directory);
+    if (keys !== undefined) {
+      refuseAnotherDirectory(name, keys.directory, directory);
+      refuseAnotherOwner(suite, keys, ownerKey);
+    }
     if (entry.member === member && isReadable && entry.role !== role)
       throw anotherRole(request, entry.path, entry.role);
   }
@@ -165,6 +181,14 @@ function refuseAnotherDirectory(name: Name, known: string, given: DirectoryAddre
   });
 }
 
+function refuseAnotherOwner(suite: CipherSuite, { name, owner }: MemberKeys, given: OwnerKeyInAgent | undefined): void {
+  const known = fingerprint(suite, parsePublicKeyLine(owner).blob);
+  if (given === undefined || given.fingerprint === known) return;
+  throw new SetupError("E_KEY_EXISTS", `${name} is activated on this machine with another owner key: ${known}`, {
+    next: "Give that one, or none; a name has one owner key at a time.",
+  });
+}
+
 function directoryOf({ name, directory }: ActivationRequest, begun: Begun | undefined): DirectoryAddress {
   if (begun?.member !== undefined) refuseAnotherDirectory(name, begun.member.directory, directory);
   const address = directory ?? (begun?.member && parseDirectoryAddress(begun.member.directory));
@@ -180,49 +204,55 @@ function notActivated(name: Name): SetupError {
   });
 }
 
-/** New keys and what the owner signs about them; with the owner key of an earlier run if there is one. */
-function makeKeys(
-  { suite, random }: Surroundings,
+/** New keys of a member and what the owner signs about them; with a new owner key, too, unless there is one. */
+async function makeKeys(
+  surroundings: Surroundings,
   { name, member, role }: Wanted,
-  begun: Begun | undefined,
+  known: ActivationOwner | undefined,
   made: {
     readonly sender: X25519PrivateKey;
     readonly issued: number;
-    readonly directory: string;
+    readonly address: DirectoryAddress;
     readonly passphrase: Secret | undefined;
   },
-): ActivationKeys {
-  const { sender: x25519, issued, directory, passphrase } = made;
-  const owner = begun?.owner ?? makeOwner({ suite, random }, name, issued);
+): Promise<ActivationKeys> {
+  const { suite, random } = surroundings;
+  const { sender: x25519, issued, address } = made;
+  const owner = known ?? (await makeOwner(surroundings, name, made));
+  const { signer, file } = owner;
   const ed25519 = Ed25519PrivateKey.generate(suite, random);
-  const binding = signFirstBinding(suite, random, owner.privateKey, {
+  const binding = firstBinding(random, {
     ...{ name, member, role, issued },
     x25519: x25519.publicKey,
     ed25519: ed25519.publicKey,
     expires: role === "client" ? issued + CLIENT_BINDING_MS : null,
   });
-  const line = ed25519Line(owner.privateKey.publicKey);
-  const statements = [owner.statement, binding];
-  return {
-    owner,
-    passphrase,
-    member: { name, member, role, x25519, ed25519, owner: line, directory, statements },
-  };
+  const statements = [
+    file?.keys.statement ?? (await signText(signer, firstNameStatement(random, { name, owner: signer.line, issued }))),
+    await signText(signer, binding),
+  ];
+  const directory = address.text;
+  return { owner, member: { name, member, role, x25519, ed25519, owner: signer.line, directory, statements } };
 }
 
-function makeOwner({ suite, random }: Pick<Surroundings, "suite" | "random">, name: Name, issued: number): OwnerKeys {
+async function makeOwner(
+  { suite, random }: Surroundings,
+  name: Name,
+  { issued, passphrase }: { readonly issued: number; readonly passphrase: Secret | undefined },
+): Promise<ActivationOwner> {
   const privateKey = Ed25519PrivateKey.generate(suite, random);
-  const owner = ed25519Line(privateKey.publicKey);
-  return { name, privateKey, statement: signFirstNameStatement(suite, random, privateKey, { name, owner, issued }) };
+  const signer = keySigner(suite, privateKey);
+  const statement = await signText(signer, firstNameStatement(random, { name, owner: signer.line, issued }));
+  return { signer, file: { keys: { name, privateKey, statement }, passphrase } };
 }
 
 /** The body of the message that activates: both statements, and the two proofs over the directory's nonce. */
-function signActivation(
+async function signActivation(
   suite: CipherSuite,
   secret: Secret,
   { owner, member }: ActivationKeys,
   { nonce, address }: { readonly nonce: Uint8Array; readonly address: DirectoryAddress },
-): Uint8Array {
+): Promise<Uint8Array> {
   const proof = activationProof({ nonce, directoryFingerprint: address.fingerprint }, member.owner, {
     name: member.name,
     member: member.member,
@@ -234,59 +264,6 @@ function signActivation(
     nonce,
     ...statementsOf(member),
     activationSignature: suite.sign(activationKey(suite, secret, member.name), proof),
-    ownerSignature: signSshsig(suite, owner.privateKey, ACTIVATION_NAMESPACE, proof),
-  });
-}
-
-/** Sends one message and returns the last frame of its answer, a refusal included. */
-async function ask(
-  client: DirectoryClient,
-  sender: X25519PrivateKey,
-  message: { readonly type: number; readonly body: Uint8Array },
-  signal: AbortSignal,
-): Promise<Frame> {
-  let last: Frame | undefined;
-  for await (const frame of client.send(sender, message, { signal })) last = frame;
-  if (last === undefined) throw outOfTurn();
-  return last;
-}
-
-/** A slow drip of bytes keeps every single wait alive; so all of them together have an end too. */
-async function withDeadline<T>(
-  { url }: DirectoryAddress,
-  signal: AbortSignal,
-  action: (soon: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const late = new AbortController();
-  const timer = setTimeout(() => {
-    const next = "Try again; if it stays so, look for a proxy in between.";
-    late.abort(new UnavailableError("E_DIRECTORY", `The directory at ${url.origin} is too slow.`, { next }));
-  }, ACTIVATION_MS);
-  try {
-    return await action(AbortSignal.any([signal, late.signal]));
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** The directory's refusals, said of this name. */
-function refusal(name: Name, { code, detail }: Extract<Frame, { readonly type: "refused" }>): SshnpError {
-  switch (code) {
-    case "E_CRAM_WRONG":
-      return new DeniedError(code, `The activation secret for ${name} was not accepted.`, {
-        next: `It is good for one name at one directory. Lost it? There, sshnp-directory name add ${name} --data DIR makes a new one.`,
-      });
-    case "E_CRAM_USED":
-      return new DeniedError(code, `${name} is activated already, with other keys, and its secret is used up.`, {
-        next: "If that was you, use those keys. If not, tell whoever runs the directory at once.",
-      });
-    default:
-      return refusalError(code, detail);
-  }
-}
-
-function outOfTurn(): PeerError {
-  return new PeerError("E_PROTOCOL", "The directory answers out of turn.", {
-    next: "Bring sshnp to the same version here and at the directory.",
+    ownerSignature: await owner.signer.sign(ACTIVATION_NAMESPACE, proof),
   });
 }

@@ -15,6 +15,7 @@
  * done 10        (empty)
  * rendezvous 11  the rendezvous' root-signed statement
  * logged 12      u16-prefixed log proof: of the subjects of the statements sent, in their order
+ * statements 13  some of the statements asked for (read-statements.ts)
  * ```
  */
 import { ByteReader, ByteWriter } from "../../keys/bytes.ts";
@@ -23,6 +24,7 @@ import type { SignedText } from "../../keys/signed-text.ts";
 import { type MemberStatements, readMemberStatements, writeMemberStatements } from "../member-statements.ts";
 import { parseRefusalCode, REFUSAL_NUMBERS, type RefusalCode } from "../refusal-codes.ts";
 import { readSignedText, writeSignedText } from "../signed-text-wire.ts";
+import { readStatementsPage, type StatementsPage, writeStatementsPage } from "./read-statements.ts";
 import { readProof, readSignedTexts, writeSignedTexts } from "./session-request.ts";
 import { FRAME } from "./types.ts";
 
@@ -50,7 +52,8 @@ export type Frame =
   | { readonly type: "activation"; readonly nonce: Uint8Array; readonly time: number }
   | { readonly type: "done" }
   | { readonly type: "rendezvous"; readonly statement: SignedText }
-  | { readonly type: "logged"; readonly proof: Uint8Array };
+  | { readonly type: "logged"; readonly proof: Uint8Array }
+  | ({ readonly type: "statements" } & StatementsPage);
 
 /** Type byte and body of a frame. */
 export function encodeFrame(frame: Frame): { readonly type: number; readonly body: Uint8Array } {
@@ -89,6 +92,9 @@ export function encodeFrame(frame: Frame): { readonly type: number; readonly bod
       break;
     case "logged":
       writer.bytes16(frame.proof);
+      break;
+    case "statements":
+      writeStatementsPage(writer, frame);
       break;
     case "keepAlive":
     case "done":
@@ -141,6 +147,8 @@ function readFrame(type: number, reader: ByteReader): Frame {
       return { type: "rendezvous", statement: readSignedText(reader) };
     case FRAME.logged:
       return { type: "logged", proof: readProof(reader) };
+    case FRAME.statements:
+      return { type: "statements", ...readStatementsPage(reader) };
     default:
       throw new PeerError("E_PROTOCOL", "the directory answers with an unknown frame");
   }

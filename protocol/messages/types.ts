@@ -8,6 +8,7 @@ export const REQUEST = {
   rendezvousActivationStart: 6,
   rendezvousActivate: 7,
   rendezvousReport: 8,
+  readStatements: 9,
 } as const;
 
 /** Type bytes of sealed messages on a device's link. */
@@ -44,4 +45,5 @@ export const FRAME = {
   done: 10,
   rendezvous: 11,
   logged: 12,
+  statements: 13,
 } as const;

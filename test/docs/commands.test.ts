@@ -33,6 +33,34 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     ],
     "docker compose -f demo.yml down -v": ["test/support/containers.ts", '"down"'],
   },
+  "docs/trust.md": {
+    "sshnp-keys show @device": ["test/e2e/first-contact.test.ts", '"sshnp-keys", "show", "@device"'],
+    "sshnp-keys show @device --qr": ["test/e2e/first-contact.test.ts", '"sshnp-keys", "show", "@device", "--qr"'],
+    "sshnp trust ls": ["test/e2e/first-contact.test.ts", '"sshnp", "trust", "ls"'],
+    "sshnp trust show @device": ["test/e2e/first-contact.test.ts", '"sshnp", "trust", "show", "@device"'],
+    "sshnp trust show mygateway.device.np": [
+      "test/e2e/first-contact.test.ts",
+      '"trust", "show", "mygateway.device.np"',
+    ],
+    "sshnp trust show @device --qr": ["test/e2e/first-contact.test.ts", '"trust", "show", "@device", "--qr"'],
+    "sshnp trust accept mygateway.device.np SHA256:...": [
+      "test/e2e/wrong-state.test.ts",
+      '"trust", "accept", "mygateway.device.np"',
+    ],
+    "sshnp trust accept @device SHA256:...": [
+      "test/sshnp/pins.test.ts",
+      'trust(keys, "accept", "@device", other.fingerprint)',
+    ],
+    "sshnp trust accept @device SHA256:... WORD WORD WORD WORD WORD WORD WORD WORD WORD WORD": [
+      "test/sshnp/trust.test.ts",
+      'trust(keys, "accept", "@device", text, ...heard)',
+    ],
+    "sshnp trust forget mygateway.device.np": [
+      "test/e2e/wrong-state.test.ts",
+      '"trust", "forget", "mygateway.device.np"',
+    ],
+    "sshnp trust forget @device": ["test/sshnp/trust.test.ts", 'trust(keys, "forget", "@device")'],
+  },
   "docs/benchmarks.md": {
     "npm run bench": "not run",
     "npm run bench -- --only carrying --seconds 10": [".ci/run", "npm run bench -- --only carrying"],

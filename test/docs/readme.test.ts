@@ -24,6 +24,8 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
     "test/e2e/wrong-state.test.ts",
     '"trust", "accept", "mygateway.device.np"',
   ],
+  "sshnp-keys show @device": ["test/e2e/first-contact.test.ts", '"sshnp-keys", "show", "@device"'],
+  "sshnp trust show @device": ["test/e2e/first-contact.test.ts", '"sshnp", "trust", "show", "@device"'],
   "sshnp trust ls": ["test/e2e/wrong-state.test.ts", '"trust", "ls"'],
   "sshnp trust forget mygateway.device.np": [
     "test/e2e/wrong-state.test.ts",

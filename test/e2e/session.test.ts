@@ -23,7 +23,9 @@ describe("sshnp runs ssh, and", () => {
     expect(await stack.ssh("echo out; echo err >&2; exit 7")).toMatchObject({
       code: 7,
       stdout: "out\n",
-      stderr: expect.stringMatching(/^(sshnp: @device is new here: owner SHA256:\S+ \(not compared .*\)\n)?err\n$/),
+      stderr: expect.stringMatching(
+        /^(sshnp: @device is new here: owner SHA256:\S+ \(not compared .*\)\nsshnp: In words, .*\n)?err\n$/,
+      ),
     });
     expect(await stack.ssh("true")).toMatchObject({ code: 0, stdout: "", stderr: "" });
   });

@@ -1,19 +1,23 @@
+import { AGENT_PARSERS } from "./parsers/agents.ts";
 import { FILE_PARSERS } from "./parsers/files.ts";
 import { HANDSHAKE_PARSERS } from "./parsers/handshakes.ts";
 import { KEY_PARSERS } from "./parsers/keys.ts";
 import { MESSAGE_PARSERS } from "./parsers/messages.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
+import { TRUST_PARSERS } from "./parsers/trust.ts";
 import { WORD_PARSERS } from "./parsers/words.ts";
 import type { Parser } from "./subject.ts";
 
 /** Every parser of untrusted input. exported-parsers.test.ts finds those that are not here. */
 export const PARSERS: readonly Parser[] = [
   ...KEY_PARSERS,
+  ...AGENT_PARSERS,
   ...MESSAGE_PARSERS,
   ...STATEMENT_PARSERS,
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
   ...FILE_PARSERS,
+  ...TRUST_PARSERS,
   ...WORD_PARSERS,
 ];

@@ -2,6 +2,8 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { fingerprintWords } from "../../keys/fingerprint-words.ts";
+import { parseFingerprint } from "../../keys/openssh.ts";
 import { runCommand, runProcess } from "../support/processes.ts";
 import { type Terminal, Terminals } from "../support/terminals.ts";
 import { Activations, clientHere, type KeyFile, type Machine, must } from "./activation.ts";
@@ -28,6 +30,9 @@ test("a device is activated with the line that the directory prints, and told wh
   const owner = join(machine.keys, "@device.owner.npkeys");
   expect(exit).toMatchObject({ code: 0, stdout: "" });
   expect(exit.stderr).toContain(`@device is activated. Owner key: ${owner}\n`);
+  const [, key = "", inWords] =
+    /^ {2}(SHA256:\S{43}) {3}for others.*\n {2}([a-z ]+) {3}the same in words$/m.exec(exit.stderr) ?? [];
+  expect(inWords).toBe(await fingerprintWords(parseFingerprint(key)));
   expect(exit.stderr).toMatch(/Move that file off this machine: whoever has it speaks for the name/);
   expect(exit.stderr).toMatch(
     /^This machine is device mygateway of @device\.\nNext: sshnpd -a @device -m @client -d mygateway\n$/m,

@@ -177,6 +177,7 @@ export async function activateHere(
       secret: secret === undefined ? undefined : parseCramSecret(secret),
       directory: parseDirectoryAddress(system.address),
       path: machine.keys,
+      ownerKey: undefined,
       newPassphrase: async () => undefined,
       askPassphrase: () => Promise.reject(new Error("there is no passphrase")),
     },

@@ -194,12 +194,12 @@ test("sshnp trust shows, accepts and forgets", async () => {
   expect(await trust(keys, "ls")).toMatchObject({ code: 0, stdout: "", stderr: "" });
   await pin(keys, [old.blob]);
   const owner = fingerprint(suite, parsePublicKeyLine(ed25519Line(device.owner.publicKey)).blob);
-  const pins = `@device\towner\t${owner}\t2026-01-01, first contact\n${HOST}\tssh-ed25519\t${old.fingerprint}\t\n`;
+  const pins = `@device\towner\t${owner}\tfirst contact\t2026-01-01\n${HOST}\tssh-ed25519\t${old.fingerprint}\t\t\n`;
   expect((await trust(keys, "ls")).stdout).toBe(pins);
 
   expect(await trust(keys, "accept", HOST, changed.fingerprint)).toMatchObject({ code: 0, stdout: "" });
   expect((await trust(keys, "ls")).stdout).toBe(
-    `${pins}${HOST}\taccepted\t${changed.fingerprint}\tfor the next connect\n`,
+    `${pins}${HOST}\taccepted\t${changed.fingerprint}\tfor the next connect\t\n`,
   );
   await expect(pin(keys, [third.blob])).rejects.toThrow(expect.objectContaining({ code: "E_HOST_KEY" }));
   await pin(keys, [changed.blob]);
@@ -207,7 +207,7 @@ test("sshnp trust shows, accepts and forgets", async () => {
   await expect(pin(keys, [old.blob])).rejects.toThrow(expect.objectContaining({ code: "E_HOST_KEY" }));
 
   expect((await trust(keys, "forget", HOST)).code).toBe(0);
-  expect((await trust(keys, "ls")).stdout).toBe(`@device\towner\t${owner}\t2026-01-01, first contact\n`);
+  expect((await trust(keys, "ls")).stdout).toBe(`@device\towner\t${owner}\tfirst contact\t2026-01-01\n`);
   await expect(stat(join(keys.path, "state", `known_hosts.${HOST}`))).rejects.toThrow("ENOENT");
   await pin(keys, [third.blob]);
 

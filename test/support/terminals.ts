@@ -8,8 +8,7 @@ import { type TemporaryFolder, temporaryFolder } from "./temp-folder.ts";
 
 const execute = promisify(execFile);
 const WAIT_MS = 30_000; // a whole command that talks to others, on a busy machine
-const COLUMNS = 160;
-const ROWS = 50;
+const SIZE = { columns: 160, rows: 50 };
 
 export interface TerminalOptions {
   /** The whole environment of the shell. HOME must be said; PATH and TERM are there in any case. */
@@ -29,14 +28,15 @@ export class Terminals implements AsyncDisposable {
     this.#bell.setMaxListeners(0);
   }
 
-  static async start(): Promise<Terminals> {
+  /** With windows of this many characters and lines. */
+  static async start(size: { readonly columns: number; readonly rows: number } = SIZE): Promise<Terminals> {
     const folder = await temporaryFolder();
     // In the foreground, so that it ends with the tests.
     const server = startProcess("tmux", ["-S", join(folder.path, "tmux"), "-f", "/dev/null", "-D"], {
       env: { HOME: folder.path },
     });
     const terminals = new Terminals(folder, server);
-    await terminals.#listen();
+    await terminals.#listen(size);
     return terminals;
   }
 
@@ -65,8 +65,8 @@ export class Terminals implements AsyncDisposable {
   }
 
   /** A client in control mode, which hears of everything that any window prints. */
-  async #listen(): Promise<void> {
-    const size = ["-x", String(COLUMNS), "-y", String(ROWS)];
+  async #listen({ columns, rows }: typeof SIZE): Promise<void> {
+    const size = ["-x", String(columns), "-y", String(rows)];
     const words = ["-N", "-S", join(this.#folder.path, "tmux"), "-C", "new-session", ...size, "-s", "test", "cat"];
     const start = performance.now();
     while (performance.now() - start < WAIT_MS) {
@@ -128,6 +128,11 @@ export class Terminal {
   /** All that the window has shown so far, wrapped lines joined. */
   async text(): Promise<string> {
     return await this.#tmux("capture-pane", "-p", "-J", "-S", "-", "-t", this.#name);
+  }
+
+  /** The lines that stand on the screen now, with the colours that they set, each as far as something is in it. */
+  async screen(): Promise<string[]> {
+    return (await this.#tmux("capture-pane", "-p", "-e", "-t", this.#name)).split("\n").slice(0, -1);
   }
 
   /** Waits until the window shows it anywhere. @throws {Error} with the whole text when it does not come in time */

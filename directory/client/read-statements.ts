@@ -1,0 +1,66 @@
+import { utf8 } from "../../keys/bytes.ts";
+import type { CipherSuite } from "../../keys/cipher-suite.ts";
+import { PeerError } from "../../keys/errors.ts";
+import type { Name } from "../../keys/names.ts";
+import type { SignedText } from "../../keys/signed-text.ts";
+import type { X25519PrivateKey } from "../../keys/x25519.ts";
+import { STATEMENTS_READ } from "../../protocol/limits.ts";
+import { encodeReadStatements, type Reading } from "../../protocol/messages/read-statements.ts";
+import type { Frame } from "../../protocol/messages/response-frames.ts";
+import { REQUEST } from "../../protocol/messages/types.ts";
+import { subjectOf } from "../../protocol/statement-fields.ts";
+import type { ProvedHeads } from "./log-follower.ts";
+import { refusalError } from "./refusal-error.ts";
+
+/** What reading statements needs of a DirectoryClient. */
+interface Directory {
+  readonly suite: CipherSuite;
+  readonly checkpointSize: number;
+  readonly directoryTime: number;
+  keyList(options: { readonly signal: AbortSignal }): Promise<unknown>;
+  send(
+    sender: X25519PrivateKey,
+    message: { readonly type: number; readonly body: Uint8Array },
+    options: { readonly signal: AbortSignal },
+  ): AsyncGenerator<Frame, void, void>;
+  acceptProof(proof: Uint8Array, now: number): ProvedHeads;
+}
+
+/** What is asked for, and by which right: as a member of the name, or with its owner's signature. */
+export interface StatementsQuestion {
+  readonly name: Name;
+  readonly what: Reading;
+  /** Empty when the sender is a member. */
+  readonly ownerSignature: Uint8Array;
+}
+
+/**
+ * The statements on a name. Those that are to be the newest are proved to be; those of the past are for their reader to
+ * hold against each other. Who signed them is not verified here.
+ * @throws what the directory refused with; {SecurityError} E_LOG, E_WITNESS; {PeerError} E_PROTOCOL, also for too many.
+ */
+export async function readStatements(
+  directory: Directory,
+  sender: X25519PrivateKey,
+  question: StatementsQuestion,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<SignedText[]> {
+  await directory.keyList({ signal }); // the checkpoint seen before is signed with a key in it
+  const body = encodeReadStatements({ ...question, checkpointSize: directory.checkpointSize });
+  const all: SignedText[] = [];
+  for await (const frame of directory.send(sender, { type: REQUEST.readStatements, body }, { signal })) {
+    if (frame.type === "refused") throw refusalError(frame.code, frame.detail);
+    if (frame.type === "done") return all;
+    if (frame.type !== "statements" || all.length + frame.statements.length > STATEMENTS_READ) break;
+    const { statements, proof } = frame;
+    if (question.what === "newest" && statements.length > 0) {
+      const claims = statements.map((one) => ({
+        subject: subjectOf(one),
+        newest: directory.suite.sha256(utf8(one.text)),
+      }));
+      directory.acceptProof(proof, directory.directoryTime).demand(claims);
+    }
+    all.push(...statements);
+  }
+  throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
+}

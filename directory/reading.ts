@@ -1,0 +1,104 @@
+import type { CipherSuite } from "../keys/cipher-suite.ts";
+import { SshnpError } from "../keys/errors.ts";
+import { isMember, type Name } from "../keys/names.ts";
+import type { Fingerprint } from "../keys/openssh.ts";
+import type { SignedText } from "../keys/signed-text.ts";
+import { verifySshsig } from "../keys/sshsig.ts";
+import type { X25519PublicKey } from "../keys/x25519.ts";
+import { LOG_PROOF_SUBJECTS, RESPONSE_FRAME_BYTES } from "../protocol/limits.ts";
+import { type ReadStatements, READING_NAMESPACE, readingProof } from "../protocol/messages/read-statements.ts";
+import type { Frame } from "../protocol/messages/response-frames.ts";
+import { verifyChainOf } from "../protocol/owner-chain.ts";
+import { delegationSubject, policySubject } from "../protocol/owner-statements.ts";
+import { subjectOf } from "../protocol/statement-fields.ts";
+import { bindingSubject } from "../protocol/statements.ts";
+import { LinkProofs } from "./link-proofs.ts";
+import type { Log } from "./log/log.ts";
+import { memberStanding } from "./standing.ts";
+import type { Store } from "./store.ts";
+
+interface Services {
+  readonly suite: CipherSuite;
+  readonly store: Store;
+  readonly statementLog: Pick<Log, "proof">;
+  /** Of the directory's root key. */
+  readonly fingerprint: Fingerprint;
+}
+
+/** Whether the sender may read what stands about a name: a member of it that is not revoked, or its owner. @throws {UnavailableError} E_STORAGE. */
+export async function mayRead(
+  { suite, store, fingerprint }: Services,
+  { name, ownerSignature }: ReadStatements,
+  sender: X25519PublicKey,
+): Promise<boolean> {
+  if (ownerSignature.length === 0) {
+    const [of, member = ""] = (await store.keyHolder(sender))?.split("/") ?? [];
+    const standing = of === name && isMember(member) ? await memberStanding(store, { name, member }) : undefined;
+    return standing?.record.x25519.equals(sender) === true && !standing.isRevoked;
+  }
+  const record = await store.name(name);
+  if (record === undefined || record.statements.length === 0) return false;
+  try {
+    const { owner } = verifyChainOf(suite, name, record.statements);
+    const message = readingProof(fingerprint, name, sender);
+    return verifySshsig(suite, ownerSignature, READING_NAMESPACE, message) === owner;
+  } catch (error) {
+    if (error instanceof SshnpError) return false;
+    throw error;
+  }
+}
+
+/** The statements that were asked for, some in each frame. @throws {UnavailableError} E_STORAGE. */
+export async function* readStatements(
+  { store, statementLog }: Services,
+  { name, what, checkpointSize }: ReadStatements,
+): AsyncGenerator<Frame, void, void> {
+  const proofs = new LinkProofs(statementLog, checkpointSize);
+  const subjects = await subjectsOf(store, name);
+  for (const page of pages(await statementsOn(store, subjects, what))) {
+    let proof: Uint8Array = new Uint8Array(0);
+    if (what === "newest") await proofs.send(page.map(subjectOf), (bytes) => void (proof = bytes));
+    yield { type: "statements", statements: page, proof };
+  }
+}
+
+/** Every subject of a name, in the order in which people look for them. */
+async function subjectsOf(store: Store, name: Name): Promise<string[]> {
+  const [members, delegations, policy] = await Promise.all([
+    store.members(name),
+    store.delegations(name),
+    store.policy(name),
+  ]);
+  return [
+    name,
+    ...members.map((party) => bindingSubject(party)),
+    ...delegations.map(([id]) => delegationSubject({ name, id })),
+    ...(policy === undefined ? [] : [policySubject(name)]),
+  ];
+}
+
+async function statementsOn(
+  store: Store,
+  subjects: readonly string[],
+  what: ReadStatements["what"],
+): Promise<SignedText[]> {
+  const histories = await Promise.all(subjects.map((subject) => store.history(subject)));
+  return histories.flatMap((history) => (what === "newest" ? history.slice(-1) : history));
+}
+
+/** As many together as a frame and a proof hold. */
+function* pages(statements: readonly SignedText[]): Iterable<SignedText[]> {
+  let page: SignedText[] = [];
+  let bytes = 0;
+  for (const statement of statements) {
+    const length = Buffer.byteLength(statement.text) + statement.signature.length;
+    if (page.length === LOG_PROOF_SUBJECTS || bytes + length > RESPONSE_FRAME_BYTES / 2) {
+      yield page;
+      page = [];
+      bytes = 0;
+    }
+    page.push(statement);
+    bytes += length;
+  }
+  yield page;
+}

@@ -1,0 +1,187 @@
+import { randomBytes } from "node:crypto";
+import type { Command } from "commander";
+import {
+  DirectoryClient,
+  openSeenLog,
+  putStatements,
+  readStatements,
+  type RememberedLog,
+} from "../../directory/client.ts";
+import { parseDirectoryAddress, type DirectoryAddress } from "../../protocol/directory-address.ts";
+import { LOG_PROOF_SUBJECTS } from "../../protocol/limits.ts";
+import { READING_NAMESPACE, readingProof } from "../../protocol/messages/read-statements.ts";
+import { judgeNameAccount, type NameAccount } from "../../protocol/name-account.ts";
+import { loadSuite } from "../../protocol/suite/load.ts";
+import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
+import { listKeyFiles, readMemberFile, readOwnerFile } from "../end-key-files.ts";
+import { SecurityError, SetupError, SshnpError } from "../errors.ts";
+import { keysFolderPath } from "../keys-folder.ts";
+import { type Name, parseName } from "../names.ts";
+import { fingerprint, parsePublicKeyLine } from "../openssh.ts";
+import { keySigner, type OwnerSigner, parseOwnerKey } from "../owner-signer.ts";
+import { askPassphrase } from "../passphrase.ts";
+import { PrivateFolder } from "../private-folder.ts";
+import { shellWord } from "../shell-word.ts";
+import type { SignedText } from "../signed-text.ts";
+import { X25519PrivateKey } from "../x25519.ts";
+import { ownerInAgent } from "./agent-owner.ts";
+import { interruption } from "./interruption.ts";
+
+export interface OwnerOptions {
+  readonly keys?: string;
+  readonly directory?: string;
+  readonly ownerKey?: string;
+}
+
+/** The options of every command that works for the owner of a name. */
+export function ownerOptions(command: Command): Command {
+  return command
+    .option("--keys <folder>", "where the keys are (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)")
+    .option("--directory <address>", "http(s)://HOST:PORT#SHA256:... (else SSHNP_DIRECTORY, else as at activation)")
+    .option("--owner-key <key>", "agent:SHA256:..., if the owner key is in ssh-agent and not in a file");
+}
+
+/** A name, with what it takes to read what stands about it and to say more in its owner's place. */
+export class OwnerWork {
+  readonly suite: CipherSuite;
+  readonly random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
+  readonly folder: PrivateFolder;
+  readonly name: Name;
+  readonly directory: DirectoryClient;
+  readonly signal: AbortSignal;
+  readonly #options: OwnerOptions;
+  /** The member that asks; undefined when the owner himself does. */
+  readonly #member: X25519PrivateKey | undefined;
+  readonly #sender: X25519PrivateKey;
+  readonly #seen: RememberedLog;
+  #signer: Promise<OwnerSigner> | undefined;
+
+  private constructor(
+    parts: Pick<OwnerWork, "suite" | "folder" | "name" | "directory" | "signal">,
+    options: OwnerOptions,
+    member: X25519PrivateKey | undefined,
+    seen: RememberedLog,
+  ) {
+    this.suite = parts.suite;
+    this.folder = parts.folder;
+    this.name = parts.name;
+    this.directory = parts.directory;
+    this.signal = parts.signal;
+    this.#options = options;
+    this.#member = member;
+    this.#sender = member ?? X25519PrivateKey.generate(parts.suite, this.random);
+    this.#seen = seen;
+  }
+
+  /** @throws {SetupError} E_NO_KEYS when the folder has nothing of the name; E_USAGE; those of key files. */
+  static async open(nameText: string, options: OwnerOptions): Promise<OwnerWork> {
+    const name = parseName(nameText);
+    const path = keysFolderPath(options.keys, process.env);
+    const signal = interruption();
+    const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
+    const folder = await PrivateFolder.open(path);
+    const files = folder === undefined ? [] : await listKeyFiles(folder, name);
+    if (folder === undefined || (files.length === 0 && options.ownerKey === undefined)) throw noKeys(name, path);
+    const entry = files.find((file) => file.kind === "member" && file.role !== undefined);
+    const member =
+      entry?.kind === "member"
+        ? await readMemberFile(suite, folder, entry, (file) => askPassphrase(file, { signal }))
+        : undefined;
+    const address = directoryAddress(options, member?.directory);
+    const seen = await openSeenLog(suite, folder, address.fingerprint, { now: Date.now, onError: tellNotWritten });
+    const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
+    const directory = new DirectoryClient({ address, suite, random, log: seen.follower });
+    return new OwnerWork({ suite, folder, name, directory, signal }, options, member?.x25519, seen);
+  }
+
+  /** What signs for the owner; opened at the first use, as it may take a passphrase or a touch. */
+  signer(): Promise<OwnerSigner> {
+    this.#signer ??= this.#openSigner();
+    return this.#signer;
+  }
+
+  /** All that stands about the name. @throws as readStatements, judgeNameAccount. */
+  async account(): Promise<NameAccount> {
+    const { suite, directory, name, signal } = this;
+    const ownerSignature = await this.#right();
+    const read = (what: "newest" | "history"): Promise<SignedText[]> =>
+      readStatements(directory, this.#sender, { name, what, ownerSignature }, { signal });
+    // What was newest is read after what there ever was, lest something came in between.
+    const history = await read("history");
+    const account = judgeNameAccount(suite, name, { newest: await read("newest"), history }, directory.directoryTime);
+    await this.#seen.settled();
+    return account;
+  }
+
+  /** Gives the directory new statements, at most 16 at once; a part of them may be taken when this throws. */
+  async put(statements: readonly SignedText[]): Promise<void> {
+    for (let i = 0; i < statements.length; i += LOG_PROOF_SUBJECTS) {
+      const some = statements.slice(i, i + LOG_PROOF_SUBJECTS);
+      await putStatements(this.directory, this.#sender, some, { signal: this.signal });
+    }
+    await this.#seen.settled();
+  }
+
+  /** Demands that the owner key at hand is the one that speaks for the name now. @throws {SecurityError} E_OWNER_KEY. */
+  demandOwner(account: NameAccount, { line }: OwnerSigner): void {
+    if (line === account.chain.owner) return;
+    const now = fingerprint(this.suite, parsePublicKeyLine(account.chain.owner).blob);
+    const had = fingerprint(this.suite, parsePublicKeyLine(line).blob);
+    throw new SecurityError(
+      "E_OWNER_KEY",
+      `The owner key here, ${had}, does not speak for ${this.name}; ${now} does.`,
+      {
+        next: account.chain.former.includes(line)
+          ? "It was rotated away: use the key that took its place."
+          : "Use the folder or the agent that has that key.",
+      },
+    );
+  }
+
+  async #openSigner(): Promise<OwnerSigner> {
+    const { suite, folder, name, signal } = this;
+    const { ownerKey } = this.#options;
+    if (ownerKey !== undefined) return await ownerInAgent(suite, parseOwnerKey(ownerKey), signal);
+    const owner = await readOwnerFile(suite, folder, name, (file) => askPassphrase(file, { signal }));
+    if (owner !== undefined) return keySigner(suite, owner.privateKey);
+    throw new SetupError("E_NO_KEYS", `The owner key of ${name} is not in ${shellWord(folder.path)}.`, {
+      next: `Put its file there (${name}.owner.npkeys), or give --keys FOLDER, or --owner-key agent:SHA256:...`,
+    });
+  }
+
+  /** A member may read as such; the owner without a member here signs that he may. */
+  async #right(): Promise<Uint8Array> {
+    if (this.#member !== undefined) return new Uint8Array(0);
+    const { fingerprint: directory } = this.directory.address;
+    const signer = await this.signer();
+    return await signer.sign(READING_NAMESPACE, readingProof(directory, this.name, this.#sender.publicKey));
+  }
+}
+
+/** Runs the work of a command on a name. */
+export async function withOwner(
+  name: string,
+  options: OwnerOptions,
+  action: (work: OwnerWork) => Promise<void>,
+): Promise<void> {
+  await action(await OwnerWork.open(name, options));
+}
+
+function directoryAddress(options: OwnerOptions, remembered: string | undefined): DirectoryAddress {
+  const given = options.directory ?? (process.env["SSHNP_DIRECTORY"] || remembered);
+  if (given !== undefined) return parseDirectoryAddress(given);
+  throw new SetupError("E_USAGE", "No directory is given.", {
+    next: "Give --directory or SSHNP_DIRECTORY; on the directory's machine `sshnp-directory address --data DIR` prints it.",
+  });
+}
+
+function noKeys(name: Name, path: string): SetupError {
+  return new SetupError("E_NO_KEYS", `No keys of ${name} on this machine (looked in ${shellWord(path)}).`, {
+    next: `Elsewhere? Say where: --keys FOLDER. In ssh-agent? --owner-key agent:SHA256:...`,
+  });
+}
+
+function tellNotWritten(error: unknown): void {
+  const why = error instanceof SshnpError ? error.message : String(error);
+  process.stderr.write(`What was seen of the directory's log is not stored: ${why}\n`);
+}

@@ -1,0 +1,98 @@
+import { Command } from "commander";
+import { revocationText } from "../../protocol/owner-statements.ts";
+import { type MemberAccount, type NameAccount, successionOf } from "../../protocol/name-account.ts";
+import { bindingText } from "../../protocol/statements.ts";
+import { SetupError } from "../errors.ts";
+import { parseMember } from "../names.ts";
+import { signText } from "../owner-signer.ts";
+import { type OwnerOptions, ownerOptions, type OwnerWork, withOwner } from "./owner-work.ts";
+import { say } from "./say.ts";
+import { minute } from "../table.ts";
+
+interface RevokeOptions extends OwnerOptions {
+  readonly reason?: string;
+}
+
+/** `sshnp-keys revoke` */
+export function revokeCommand(): Command {
+  return ownerOptions(new Command("revoke"))
+    .description("Say, as the owner of a name, that a member of it counts no more.")
+    .argument("<name>", "the name, such as @acme")
+    .argument("<member>", "the member, such as laptop-client")
+    .option("--reason <text>", "why, for whoever is refused and whoever reads the log", "")
+    .addHelpText(
+      "after",
+      `
+The member's sessions end within seconds, and it begins no new ones, whatever the directory wants: every device and client
+demands proof from the log that nothing newer was said about whom it talks to. unrevoke takes it back.
+
+Examples:
+  sshnp-keys revoke @acme laptop-client --reason 'stolen on 29 November'
+  sshnp-keys revoke @device gw7 --owner-key agent:SHA256:...`,
+    )
+    .action((name: string, member: string, options: RevokeOptions) =>
+      withOwner(name, options, (work) => revoke(work, member, options.reason ?? "")),
+    );
+}
+
+/** `sshnp-keys unrevoke` */
+export function unrevokeCommand(): Command {
+  return ownerOptions(new Command("unrevoke"))
+    .description("Take back a revocation: the member counts again, with the keys that it had.")
+    .argument("<name>", "the name, such as @acme")
+    .argument("<member>", "the member, such as laptop-client")
+    .action((name: string, member: string, options: OwnerOptions) =>
+      withOwner(name, options, (work) => unrevoke(work, member)),
+    );
+}
+
+async function revoke(work: OwnerWork, memberText: string, reason: string): Promise<void> {
+  const { account, member } = await memberOf(work, memberText);
+  const { name } = work;
+  if (member.condition === "revoked") {
+    return say(
+      `${member.member} of ${name} is revoked already, since ${minute(member.revocation?.statement.issued ?? 0)}.`,
+    );
+  }
+  const signer = await work.signer();
+  work.demandOwner(account, signer);
+  const text = revocationText(work.random, {
+    ...{ subject: member.newest.subject, ...successionOf(member.newest) },
+    ...{ issued: work.directory.directoryTime, expires: null, reason },
+  });
+  await work.put([await signText(signer, text)]);
+  say(
+    `${member.member} of ${name} is revoked. Its sessions end now; to take that back: sshnp-keys unrevoke ${name} ${member.member}`,
+  );
+}
+
+async function unrevoke(work: OwnerWork, memberText: string): Promise<void> {
+  const { account, member } = await memberOf(work, memberText);
+  const { name } = work;
+  if (member.condition === "active") return say(`${member.member} of ${name} is not revoked.`);
+  const signer = await work.signer();
+  work.demandOwner(account, signer);
+  const { statement } = member.binding;
+  const issued = work.directory.directoryTime;
+  const lasts = statement.expires === null ? null : issued + (statement.expires - statement.issued);
+  const text = bindingText(work.random, {
+    ...statement,
+    ...successionOf(member.newest),
+    ...{ issued, expires: lasts },
+  });
+  await work.put([await signText(signer, text)]);
+  say(`${member.member} of ${name} counts again.`);
+}
+
+async function memberOf(
+  work: OwnerWork,
+  memberText: string,
+): Promise<{ readonly account: NameAccount; readonly member: MemberAccount }> {
+  const wanted = parseMember(memberText);
+  const account = await work.account();
+  const member = account.members.find((one) => one.member === wanted);
+  if (member !== undefined) return { account, member };
+  throw new SetupError("E_USAGE", `${work.name} has no member ${wanted}.`, {
+    next: `Its members: sshnp-keys list ${work.name}`,
+  });
+}

@@ -1,0 +1,194 @@
+import { hex, utf8 } from "../keys/bytes.ts";
+import type { CipherSuite } from "../keys/cipher-suite.ts";
+import { SecurityError } from "../keys/errors.ts";
+import type { MemberName, Name } from "../keys/names.ts";
+import { ed25519Line } from "../keys/openssh.ts";
+import type { SignedText } from "../keys/signed-text.ts";
+import { verifySshsig } from "../keys/sshsig.ts";
+import { type OwnerChain, verifyChainOf } from "./owner-chain.ts";
+import {
+  type Delegation,
+  type PolicyStatement,
+  policySubject,
+  type Revocation,
+  verifyDelegation,
+  verifyPolicyStatement,
+  verifyRevocation,
+} from "./owner-statements.ts";
+import {
+  isExpired,
+  kindOf,
+  namespaceOf,
+  seqOf,
+  type StatementFields,
+  type StatementKind,
+  subjectOf,
+  type Verified,
+} from "./statement-fields.ts";
+import { type Binding, bindingSubject, verifyBinding } from "./statements.ts";
+
+/** One statement of the past, which its signer has made. */
+export interface Past {
+  readonly subject: string;
+  readonly kind: StatementKind;
+  readonly seq: number;
+  /** Who signed, as an OpenSSH public key line. */
+  readonly signer: string;
+  readonly signed: SignedText;
+  /** SHA-256 of the text. */
+  readonly hash: Uint8Array;
+}
+
+/**
+ * `active`: counts. `revoked`: its owner said so. `expired`: past its own end. `orphaned`: neither the owner of now nor a
+ * delegation of his that counts answers for it.
+ */
+export type Condition = "active" | "revoked" | "expired" | "orphaned";
+
+export interface MemberAccount {
+  readonly member: MemberName;
+  readonly condition: Condition;
+  /** The newest binding. */
+  readonly binding: Verified<Binding>;
+  /** The newest statement: the binding, or the revocation after it. */
+  readonly newest: Past;
+  readonly revocation: Verified<Revocation> | undefined;
+  /** ID of the delegation that made the binding. */
+  readonly delegation: string | undefined;
+}
+
+export interface DelegationAccount {
+  readonly delegation: Verified<Delegation>;
+  readonly condition: Condition;
+  readonly newest: Past;
+}
+
+/** All that stands about a name, verified from its first statement to the newest of each subject. */
+export interface NameAccount {
+  readonly name: Name;
+  readonly chain: OwnerChain;
+  readonly members: readonly MemberAccount[];
+  readonly delegations: readonly DelegationAccount[];
+  readonly policy: Verified<PolicyStatement> | undefined;
+  /** In the order in which they were issued. */
+  readonly history: readonly Past[];
+}
+
+/**
+ * Puts together what the directory gave: `newest`, which the log has proved to be the newest of their subjects, and
+ * `history`. Each subject's statements must follow each other up to the newest, and each must be signed by one who spoke for
+ * the name, or by a delegation of it. `now` in ms.
+ * @throws {SecurityError} E_STATEMENT when they do not; {PeerError} E_PROTOCOL when one does not parse.
+ */
+export function judgeNameAccount(
+  suite: CipherSuite,
+  name: Name,
+  given: { readonly newest: readonly SignedText[]; readonly history: readonly SignedText[] },
+  now: number,
+): NameAccount {
+  const subjects = new Map<string, Past[]>();
+  for (const signed of given.history) {
+    const past = pastOf(suite, signed);
+    const before = subjects.get(past.subject);
+    demandNext(before?.at(-1), past);
+    if (before === undefined) subjects.set(past.subject, [past]);
+    else before.push(past);
+  }
+  for (const { text } of given.newest) {
+    const last = subjects.get(subjectOf({ text }))?.at(-1);
+    if (last?.signed.text !== text) throw incomplete(subjectOf({ text }));
+  }
+  if (subjects.size !== given.newest.length) throw incomplete(name);
+  const chain = verifyChainOf(
+    suite,
+    name,
+    (subjects.get(name) ?? []).map(({ signed }) => signed),
+  );
+  const delegations = [...subjects.values()].flatMap((pasts) => delegationOf(suite, chain, pasts, now));
+  demandSigners(
+    chain,
+    delegations,
+    given.history.map((signed) => pastOf(suite, signed)),
+  );
+  const members = [...subjects.values()].flatMap((pasts) => memberOf(suite, { name, chain, delegations }, pasts, now));
+  const policy = subjects.get(policySubject(name))?.at(-1);
+  return {
+    ...{ name, chain, members, delegations },
+    policy: policy && verifyPolicyStatement(suite, policy.signed, policy.signer),
+    history: [...subjects.values()].flat().sort((a, b) => issuedOf(a) - issuedOf(b)),
+  };
+}
+
+/** Where the statement after `newest` on the same subject stands; undefined: the first one. */
+export function successionOf(newest: Pick<Past, "seq" | "hash"> | undefined): Pick<StatementFields, "seq" | "prev"> {
+  return newest === undefined ? { seq: 1, prev: null } : { seq: newest.seq + 1, prev: hex(newest.hash) };
+}
+
+/** When a statement says that it was issued, ms. */
+export function issuedOf({ signed }: Pick<Past, "signed">): number {
+  return Number(/,"issued":([0-9]+),/.exec(signed.text)?.[1] ?? 0);
+}
+
+function pastOf(suite: CipherSuite, signed: SignedText): Past {
+  const kind = kindOf(signed);
+  if (kind === undefined) throw new SecurityError("E_STATEMENT", "The directory gives something that is no statement.");
+  const bytes = utf8(signed.text);
+  const signer = verifySshsig(suite, signed.signature, namespaceOf(kind), bytes);
+  return { subject: subjectOf(signed), kind, seq: seqOf(signed), signer, signed, hash: suite.sha256(bytes) };
+}
+
+function demandNext(before: Past | undefined, { subject, seq, signed }: Past): void {
+  const prev = before === undefined ? null : hex(before.hash);
+  const isNext = seq === (before?.seq ?? 0) + 1 && signed.text.includes(`"prev":${JSON.stringify(prev)},`);
+  if (!isNext) throw new SecurityError("E_STATEMENT", `The statements on ${subject} do not follow each other.`);
+}
+
+function incomplete(subject: string): SecurityError {
+  return new SecurityError("E_STATEMENT", `The directory does not give all statements on ${subject}.`);
+}
+
+/** Whoever signed was an owner of the name, or was delegated to. */
+function demandSigners(chain: OwnerChain, delegations: readonly DelegationAccount[], pasts: readonly Past[]): void {
+  const owners = new Set([chain.owner, ...chain.former]);
+  const keys = new Set(delegations.map(({ delegation }) => ed25519Line(delegation.statement.key)));
+  for (const { kind, signer, subject } of pasts) {
+    if (owners.has(signer) || (kind === "binding" && keys.has(signer))) continue;
+    throw new SecurityError("E_STATEMENT", `A statement on ${subject} is signed by a stranger.`, {
+      next: "The directory has taken what it must not take. Trust nothing new from it until that is clear.",
+    });
+  }
+}
+
+function delegationOf(suite: CipherSuite, chain: OwnerChain, pasts: readonly Past[], now: number): DelegationAccount[] {
+  const newest = pasts.at(-1);
+  const last = pasts.findLast(({ kind }) => kind === "delegation");
+  if (newest === undefined || last === undefined) return [];
+  const delegation = verifyDelegation(suite, last.signed, last.signer);
+  const condition = conditionOf(newest, delegation.statement, newest.signer === chain.owner, now);
+  return [{ delegation, condition, newest }];
+}
+
+function memberOf(
+  suite: CipherSuite,
+  { name, chain, delegations }: Pick<NameAccount, "name" | "chain" | "delegations">,
+  pasts: readonly Past[],
+  now: number,
+): MemberAccount[] {
+  const newest = pasts.at(-1);
+  const last = pasts.findLast(({ kind }) => kind === "binding");
+  if (newest === undefined || last === undefined) return [];
+  const binding = verifyBinding(suite, last.signed, last.signer);
+  const { member } = binding.statement;
+  if (newest.subject !== bindingSubject({ name, member })) throw incomplete(newest.subject);
+  const made = delegations.find(({ delegation }) => ed25519Line(delegation.statement.key) === last.signer);
+  const isAnsweredFor = newest.signer === chain.owner || made?.condition === "active" || made?.condition === "expired";
+  const revocation = newest.kind === "revocation" ? verifyRevocation(suite, newest.signed, newest.signer) : undefined;
+  const condition = conditionOf(newest, binding.statement, isAnsweredFor, now);
+  return [{ member, condition, binding, newest, revocation, delegation: made?.delegation.statement.id }];
+}
+
+function conditionOf(newest: Past, statement: StatementFields, isAnsweredFor: boolean, now: number): Condition {
+  if (newest.kind === "revocation") return "revoked";
+  if (!isAnsweredFor) return "orphaned";
+  return isExpired(statement, now) ? "expired" : "active";
+}
