@@ -5,6 +5,7 @@ import { KEY_PARSERS } from "./parsers/keys.ts";
 import { LOG_PARSERS } from "./parsers/log.ts";
 import { MESSAGE_PARSERS } from "./parsers/messages.ts";
 import { OWNER_PARSERS } from "./parsers/owners.ts";
+import { POLICY_PARSERS } from "./parsers/policy.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
 import { TRUST_PARSERS } from "./parsers/trust.ts";
@@ -21,6 +22,7 @@ export const PARSERS: readonly Parser[] = [
   ...LOG_PARSERS,
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
+  ...POLICY_PARSERS,
   ...FILE_PARSERS,
   ...TRUST_PARSERS,
   ...WORD_PARSERS,

@@ -1,7 +1,7 @@
 // Reads a log through the Go checksum database's own libraries, which know nothing of sshnp: go run . VERIFIER-KEY
 //
 // What it wants of the log it asks for on stdout, and is given on stdin as a line of hex. It verifies
-// the checkpoint's signature, every tile up to the root, every entry's inclusion, and the consistency of each smaller size;
+// the checkpoint's signature, every tile up to the root, every entry's inclusion, and the consistency of smaller sizes;
 // then it says which size it has read.
 package main
 
@@ -94,7 +94,7 @@ func main() {
 	if entry != size {
 		fail("%d entries of %d", entry, size)
 	}
-	for older := int64(1); older < size; older++ {
+	for older := int64(1); older < size; older += 1 + size/100 {
 		hash, err := tlog.TreeHash(older, hashes)
 		check(err)
 		proof, err := tlog.ProveTree(size, older, hashes)

@@ -47,7 +47,10 @@ export async function readLog(base: URL, origin: string, publicKey: Uint8Array):
     }
   }
   if (!tree.root(0, size).equals(root)) throw new Error("the entries are not those of the checkpoint");
+  // Every entry is under the root by now; of a large log some are also found by the proof that belongs to them.
+  const step = Math.ceil(size / 1500);
   for (const [index, leaf] of leaves.entries()) {
+    if (index % step > 0 && index !== size - 1) continue;
     if (!isIncluded(sha256(Buffer.of(0), leaf), index, size, tree.path(index, 0, size), root)) {
       throw new Error(`entry ${index} is not in the tree`);
     }
