@@ -115,6 +115,7 @@ export async function setStage(
     loadKem: () => Promise.resolve(mlKem768),
     own,
     checkpoint: () => follower.checkpoint,
+    compareCheckpoint: (note) => follower.compare(keyList.list, note),
     deviceKey: device.x25519,
     clients,
     hostKeys,
