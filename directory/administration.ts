@@ -113,7 +113,7 @@ export function administer(
 
 function refuseWitness(all: readonly (readonly [string, WitnessRecord])[], name: string, verifierKey: string): void {
   // Its name is not signed by a witness, so one key under two names is one witness.
-  const keyOf = (text: string): string => text.slice(text.lastIndexOf("+"));
+  const keyOf = (text: string): string => text.split("+").slice(2).join("+");
   const same = all.find(([other, record]) => other === name || keyOf(record.verifierKey) === keyOf(verifierKey));
   if (same !== undefined) {
     const what =

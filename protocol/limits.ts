@@ -24,6 +24,8 @@ export const TREE_PROOF_HASHES = 63; // of one proof of the tree; 2^53 leaves ne
 export const MAP_DEPTH = 256; // bits of a key
 export const LOG_PROOF_SUBJECTS = 16; // of one proof bundle; a connect needs 6
 export const CHECKPOINT_AGE_MS = 24 * 60 * 60_000; // since enough witnesses cosigned it, for an end that demands witnesses; a witness that is away for a night stops nobody
+export const PENDING_CHECKPOINT_MS = 24 * 60 * 60_000; // for a peer's checkpoint to be proved; an honest directory is down for less
+export const LOG_TILE_MS = 10_000; // for the tiles that one proof of consistency takes
 export const ADD_CHECKPOINT_BYTES = 8 * 1024; // what a witness is asked: a note, TREE_PROOF_HASHES lines of 45 B and a size
 
 // Sealed messages and their answers

@@ -21,7 +21,7 @@ export interface Destination {
   /** The keys folder as given; undefined: SSHNP_KEYS or the default. */
   readonly keys: string | undefined;
   /** Which witnesses of the directory's log are demanded; undefined: those of SSHNP_WITNESSES, if it has any. */
-  readonly witnesses: WitnessOptions | undefined;
+  readonly witnesses?: WitnessOptions | undefined;
   /** How long to wait for an offline device; 0: not at all. */
   readonly waitSeconds: number;
   /** Send the user's public key, of this identity file if one is given, for the device to admit. */

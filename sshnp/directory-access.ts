@@ -1,4 +1,10 @@
-import { DirectoryClient, openSeenLog, readWitnessDemand, type RememberedLog } from "../directory/client.ts";
+import {
+  DirectoryClient,
+  openSeenLog,
+  readWitnessDemand,
+  type RememberedLog,
+  type WitnessOptions,
+} from "../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
 import { SecurityError } from "../keys/errors.ts";
@@ -8,7 +14,6 @@ import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
 import { CLOCK_TRUST_MS } from "../protocol/limits.ts";
 import { isPrivateAddress } from "../rendezvous/client.ts";
 import type { Client } from "./client-keys.ts";
-import type { Destination } from "./command-line.ts";
 import type { Progress } from "./progress.ts";
 import type { TicketFrame } from "./request-session.ts";
 import { type CheckedTicket, checkTicket } from "../protocol/session/ticket-check.ts";
@@ -28,13 +33,14 @@ export class DirectoryAccess {
     this.#log = log;
   }
 
-  /** The address of the command line, else SSHNP_DIRECTORY, else the one in the client's key file. @throws {SetupError} E_USAGE. */
+  /** `given`: the address of the command line, else SSHNP_DIRECTORY, else the one in the client's key file. @throws {SetupError} E_USAGE. */
   static async of(
     suite: CipherSuite,
     random: RandomBytes,
     { folder, keys }: Client,
-    { directory: given, witnesses }: Pick<Destination, "directory" | "witnesses">,
+    given: string | undefined,
     progress: Progress,
+    witnesses?: WitnessOptions,
   ): Promise<DirectoryAccess> {
     const address = parseDirectoryAddress(given ?? (process.env["SSHNP_DIRECTORY"] || keys.directory));
     const remembered = await readKeyListFile(folder, keys.name);
@@ -85,6 +91,16 @@ export class DirectoryAccess {
   /** Waits until what was seen of the log is on disk. */
   async remembered(): Promise<void> {
     await this.#log.settled();
+  }
+
+  /** Has what the peer has seen of the log proved to be of the same one, in the background; no process waits for it. */
+  proveSeen(signal: AbortSignal): void {
+    const work = async (): Promise<void> => {
+      const { list } = await this.client.keyList({ signal });
+      const at = { base: this.client.address.url, signal, warn: (text: string) => this.#progress.step(text) };
+      await this.#log.provePending(list, at, (text) => this.#progress.note(text));
+    };
+    work().catch((error: unknown) => this.#progress.step(`the device's checkpoint is not proved: ${String(error)}`));
   }
 
   /** As {@link checkTicket}; a key that signs tickets may be newer than the list remembered. */

@@ -92,13 +92,13 @@ test("many proofs while the log grows all hold, and each has its cosignature", a
   const witness = await startWitness("busy", `http://127.0.0.1:${port}#${keyring.fingerprint}`);
   await world.administration.addWitness("w", { url: witness.url, verifierKey: witness.key });
   await until(() => cosigners(world, [witness], statementLog.checkpoint.text) === 1);
-  let isGrowing = true;
+  const grown = new AbortController();
   const growing = (async () => {
     for (let i = 0; i < 30; i++) await statementLog.append([{ subject: "@acme", hash: textHash(`${i}`) }], []);
-    isGrowing = false;
+    grown.abort();
   })();
   let proofs = 0;
-  while (isGrowing) {
+  while (!grown.signal.aborted) {
     const proof = await statementLog.proof(["@acme", "@other"], 0);
     expect(cosigners(world, [witness], proof.checkpoint)).toBe(1);
     proofs++;
