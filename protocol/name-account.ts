@@ -5,6 +5,7 @@ import type { MemberName, Name } from "../keys/names.ts";
 import { ed25519Line } from "../keys/openssh.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import { verifySshsig } from "../keys/sshsig.ts";
+import { mayMake } from "./member-statements.ts";
 import { type OwnerChain, verifyChainOf } from "./owner-chain.ts";
 import {
   type Delegation,
@@ -16,6 +17,7 @@ import {
   verifyRevocation,
 } from "./owner-statements.ts";
 import {
+  after,
   isExpired,
   kindOf,
   namespaceOf,
@@ -119,9 +121,9 @@ export function judgeNameAccount(
   };
 }
 
-/** Where the statement after `newest` on the same subject stands; undefined: the first one. */
-export function successionOf(newest: Pick<Past, "seq" | "hash"> | undefined): Pick<StatementFields, "seq" | "prev"> {
-  return newest === undefined ? { seq: 1, prev: null } : { seq: newest.seq + 1, prev: hex(newest.hash) };
+/** Where the statement after `newest` on the same subject stands. */
+export function successionOf({ seq, hash }: Pick<Past, "seq" | "hash">): Pick<StatementFields, "seq" | "prev"> {
+  return after({ statement: { seq }, hash });
 }
 
 /** When a statement says that it was issued, ms. */
@@ -181,10 +183,16 @@ function memberOf(
   const { member } = binding.statement;
   if (newest.subject !== bindingSubject({ name, member })) throw incomplete(newest.subject);
   const made = delegations.find(({ delegation }) => ed25519Line(delegation.statement.key) === last.signer);
-  const isAnsweredFor = newest.signer === chain.owner || made?.condition === "active" || made?.condition === "expired";
+  const isMade = (made?.condition === "active" || made?.condition === "expired") && isIts(made, binding);
+  const isAnsweredFor = newest.signer === chain.owner || isMade;
   const revocation = newest.kind === "revocation" ? verifyRevocation(suite, newest.signed, newest.signer) : undefined;
   const condition = conditionOf(newest, binding.statement, isAnsweredFor, now);
   return [{ member, condition, binding, newest, revocation, delegation: made?.delegation.statement.id }];
+}
+
+/** What a fleet token made beyond what it was given for counts at no end, whatever the directory has taken. */
+function isIts({ delegation }: DelegationAccount, { statement }: Verified<Binding>): boolean {
+  return mayMake(delegation.statement, statement);
 }
 
 function conditionOf(newest: Past, statement: StatementFields, isAnsweredFor: boolean, now: number): Condition {
