@@ -69,11 +69,7 @@ export class EnrolmentRequests {
    * `takeTry`: a try at a secret from the sender's address, or undefined when there is none left and it was told so.
    * @throws {PeerError} on what does not parse, {UnavailableError} E_STORAGE.
    */
-  async handle(
-    message: OpenedMessage,
-    stream: ResponseStream,
-    takeTry: () => TokenBucket | undefined,
-  ): Promise<void> {
+  async handle(message: OpenedMessage, stream: ResponseStream, takeTry: () => TokenBucket | undefined): Promise<void> {
     switch (message.type) {
       case REQUEST.putPassword:
         return await this.#putPassword(message, stream);

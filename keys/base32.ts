@@ -22,7 +22,7 @@ export function base32(bytes: Uint8Array, characters: number): string {
  */
 export function asBase32(text: string, characters: number): string {
   const letters = text.toLowerCase().replace(/[- ]/g, "").replace(/o/g, "0").replace(/[il]/g, "1");
-  if (letters.length !== characters || [...letters].some((letter) => !ALPHABET.includes(letter))) {
+  if (letters.length !== characters || Array.from(letters).some((letter) => !ALPHABET.includes(letter))) {
     throw new PeerError("E_PROTOCOL", "not base32 of the expected length");
   }
   return letters.replace(/(.{4})(?=.)/g, "$1-");

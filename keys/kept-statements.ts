@@ -48,7 +48,12 @@ function readKept(suite: CipherSuite, { text, signature }: SignedText): Kept {
   const { namespace } = parseSshsig(signature);
   const signer = verifySshsig(suite, signature, namespace, utf8(text));
   const fields = v.safeParse(handedOn, parseJson(text));
-  return { namespace, signer, owner: fields.success ? fields.output.owner : undefined, key: fields.success ? fields.output.key : undefined };
+  return {
+    namespace,
+    signer,
+    owner: fields.success ? fields.output.owner : undefined,
+    key: fields.success ? fields.output.key : undefined,
+  };
 }
 
 function parseJson(text: string): unknown {

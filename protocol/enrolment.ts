@@ -68,7 +68,17 @@ export interface PendingEnrolment extends Applicant {
 /** A one-time password, to be signed by the name's owner. */
 export function oneTimePasswordText(random: RandomBytes, password: OneTimePassword): TextToSign {
   const { name, key, role, pattern, issued, expires } = password;
-  const fields = { v: 1, kind: "password", name, key: key.toJSON(), role, pattern, salt: hex(random(16)), issued, expires };
+  const fields = {
+    v: 1,
+    kind: "password",
+    name,
+    key: key.toJSON(),
+    role,
+    pattern,
+    salt: hex(random(16)),
+    issued,
+    expires,
+  };
   return { namespace: PASSWORD_NAMESPACE, text: JSON.stringify(fields) };
 }
 
@@ -85,7 +95,15 @@ export function verifyOneTimePassword(
     signed.text,
     "a one-time password",
   );
-  return { name: name as Name, key: Ed25519PublicKey.parse(fromBase64(key, 32)), role, pattern, issued, expires, signer };
+  return {
+    name: name as Name,
+    key: Ed25519PublicKey.parse(fromBase64(key, 32)),
+    role,
+    pattern,
+    issued,
+    expires,
+    signer,
+  };
 }
 
 /** Whether a one-time password is for such a member. */

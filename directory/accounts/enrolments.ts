@@ -35,10 +35,7 @@ interface Refused {
 }
 
 /** Who is bound already by the very keys that ask, or waits for the owner; `isNew`: since now. */
-export type EnrolmentAnswer =
-  | "bound"
-  | { readonly pending: PendingEnrolment; readonly isNew: boolean }
-  | Refused;
+export type EnrolmentAnswer = "bound" | { readonly pending: PendingEnrolment; readonly isNew: boolean } | Refused;
 
 /** One-time passwords and who has asked with them; whether he becomes a member, his owner says. */
 export class Enrolments {
@@ -53,7 +50,10 @@ export class Enrolments {
   }
 
   /** Takes a one-time password that the owner of now has signed; the same again changes nothing. @throws {UnavailableError} E_STORAGE. */
-  async putPassword(signed: SignedText, now: number): Promise<{ readonly name: Name; readonly isNew: boolean } | Refused> {
+  async putPassword(
+    signed: SignedText,
+    now: number,
+  ): Promise<{ readonly name: Name; readonly isNew: boolean } | Refused> {
     const password = this.#verified(signed);
     if (password === undefined) return { refused: "E_STATEMENT" };
     const { name, key, issued, expires, signer } = password;
@@ -62,7 +62,8 @@ export class Enrolments {
       const known = await this.#store.password(name, key);
       if (known?.password.text === signed.text) return { name, isNew: false };
       if (known !== undefined) return { refused: "E_TOKEN" };
-      const isGood = issued <= now + FRESHNESS_MS && !isExpired(password, now) && expires <= now + PASSWORD_MS + FRESHNESS_MS;
+      const isGood =
+        issued <= now + FRESHNESS_MS && !isExpired(password, now) && expires <= now + PASSWORD_MS + FRESHNESS_MS;
       if (!isGood) return { refused: "E_STATEMENT" };
       if ((await this.#store.passwords(name)).length >= PASSWORDS_PER_NAME) return { refused: "E_BUSY" };
       await this.#store.writeEnrolments([passwordOperation(name, key, { password: signed, isUsed: false })]);
@@ -171,7 +172,9 @@ export class Enrolments {
 /** Whether the holder of both keys of a binding waits to become that very member. @throws {UnavailableError} E_STORAGE. */
 export async function hasAsked(store: Store, binding: Binding, now: number): Promise<boolean> {
   const pending = await store.enrolment(binding);
-  return pending !== undefined && isAlive(pending, now) && pending.role === binding.role && haveSameKeys(pending, binding);
+  return (
+    pending !== undefined && isAlive(pending, now) && pending.role === binding.role && haveSameKeys(pending, binding)
+  );
 }
 
 /** Until when an enrolment waits, ms since 1970 UTC. */
