@@ -126,7 +126,7 @@ class WriteQueue {
   }
 
   add(operations: readonly Operation[]): Promise<void> {
-    this.#waiting.push(...operations);
+    for (const operation of operations) this.#waiting.push(operation);
     this.#next ??= this.#afterCurrent();
     return this.#next;
   }

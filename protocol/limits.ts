@@ -5,10 +5,12 @@ export const KEM_CIPHERTEXT_BYTES = 1088; // ML-KEM-768, FIPS 203 table 3
 
 // Statements and key list
 export const STATEMENT_BYTES = 8 * 1024; // text of one statement; a policy of a few hundred lines fits
+export const POLICY_BYTES = 7 * 1024; // a policy as JSON prints it, quotes included; leaves room for the other fields of its statement
+export const POLICY_DEPTH = 8; // lists and maps within each other in a policy; its language needs four
+export const POLICY_ZONES = 16; // time zones of one policy; each holds some 20 KB in the engine of whoever judges by it
 export const SIGNATURE_BYTES = 1024; // an SSHSIG blob; Ed25519 needs 166, FIDO keys below 400
 export const STATEMENTS_READ = 200_000; // on one name, read at once: 100,000 members that were revoked once each
 export const OWNER_CHAIN = 8; // statements of one name that travel together; who has missed more rotations compares fingerprints
-export const POLICY_BYTES = 7 * 1024; // YAML of a policy; with its line ends escaped it still has to fit in a statement
 export const REVOCATION_REASON_BYTES = 256; // a line for people
 export const DELEGATION_USES = 1_000_000; // members that one fleet token may make
 export const LOG_PROOF_BYTES = 24 * 1024; // all proofs of one message; with 2^32 leaves and 2^32 subjects seven of them take 9 KB

@@ -16,6 +16,7 @@ import {
   verifyRevocation,
 } from "./owner-statements.ts";
 import {
+  after,
   isExpired,
   kindOf,
   namespaceOf,
@@ -119,9 +120,9 @@ export function judgeNameAccount(
   };
 }
 
-/** Where the statement after `newest` on the same subject stands; undefined: the first one. */
-export function successionOf(newest: Pick<Past, "seq" | "hash"> | undefined): Pick<StatementFields, "seq" | "prev"> {
-  return newest === undefined ? { seq: 1, prev: null } : { seq: newest.seq + 1, prev: hex(newest.hash) };
+/** Where the statement after `newest` on the same subject stands. */
+export function successionOf({ seq, hash }: Pick<Past, "seq" | "hash">): Pick<StatementFields, "seq" | "prev"> {
+  return after({ statement: { seq }, hash });
 }
 
 /** When a statement says that it was issued, ms. */

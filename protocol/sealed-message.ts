@@ -3,7 +3,7 @@
  *
  * ```
  * offset  bytes  field
- * 0       1      version (0)
+ * 0       1      version (1)
  * 1       8      first 8 bytes of SHA-256(recipient's X25519 key)
  * 9       96+n   Noise_X message (e, es, s, ss), prologue = u16-prefixed LABEL, "sealed"; its payload:
  *         1      freshness kind: 0 time, 1 nonce

@@ -48,6 +48,13 @@ export interface Verified<Statement> {
   readonly signed: SignedText;
 }
 
+/** Where the statement after `before` on the same subject stands; undefined: the first one. */
+export function after(
+  before: { readonly statement: { readonly seq: number }; readonly hash: Uint8Array } | undefined,
+): Pick<StatementFields, "seq" | "prev"> {
+  return before === undefined ? { seq: 1, prev: null } : { seq: before.statement.seq + 1, prev: hex(before.hash) };
+}
+
 /** The kind that a statement says it is of, before anything is verified; undefined when it does not begin like one. */
 export function kindOf({ text }: SignedText): StatementKind | undefined {
   const [, kind] = /^\{"v":1,"kind":"([a-z]{4,10})","subject":"/.exec(text) ?? [];

@@ -4,7 +4,7 @@
  *
  * ```
  * u16-prefixed fields, in this order:
- * version (1 B, 0), directory key id (first 8 B of SHA-256 of its ticket key), sid (16), leg public key (32),
+ * version (1 B, 1), directory key id (first 8 B of SHA-256 of its ticket key), sid (16), leg public key (32),
  * entries (at most 800 B), issued (u64 ms), expires (u64 ms)
  * then 64 B Ed25519 signature over u16-prefixed "LABEL ticket" || those fields
  *
@@ -15,7 +15,7 @@ import { ByteReader, ByteWriter, concat, equalBytes, prefixed16, utf8 } from "..
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { type Ed25519PrivateKey, Ed25519PublicKey } from "../keys/ed25519.ts";
 import { PeerError, SecurityError } from "../keys/errors.ts";
-import { LABEL } from "./label.ts";
+import { LABEL, LABEL_VERSION } from "./label.ts";
 import { MAX_RENDEZVOUS_ADDRESSES, MAX_TICKET_MS, TICKET_ENTRIES, TICKET_ENTRIES_BYTES } from "./limits.ts";
 import { parseRendezvousAddress } from "./rendezvous-address.ts";
 
@@ -46,7 +46,7 @@ export function signTicket(suite: CipherSuite, ticketKey: Ed25519PrivateKey, tic
   const entries = encodeEntries(ticket.entries);
   if (entries.length > TICKET_ENTRIES_BYTES) throw new RangeError("a ticket's entries are too long");
   const fields = prefixed16(
-    Uint8Array.of(0),
+    Uint8Array.of(LABEL_VERSION),
     keyId(suite, ticketKey.publicKey),
     ticket.sid,
     ticket.legKey.bytes,
@@ -65,7 +65,7 @@ export function verifyTicket(suite: CipherSuite, ticketKeys: readonly Ed25519Pub
   if (bytes.length < SIGNATURE_BYTES) throw new PeerError("E_PROTOCOL", "a ticket is too short");
   const fields = bytes.subarray(0, -SIGNATURE_BYTES);
   const reader = new ByteReader(fields);
-  if (reader.exactly16(1)[0] !== 0) throw new PeerError("E_VERSION", "a ticket is of another version");
+  if (reader.exactly16(1)[0] !== LABEL_VERSION) throw new PeerError("E_VERSION", "a ticket is of another version");
   const id = reader.exactly16(8);
   const key = ticketKeys.find((candidate) => equalBytes(id, keyId(suite, candidate)));
   const signed = concat(SIGNED_LABEL, fields);

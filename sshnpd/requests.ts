@@ -125,8 +125,8 @@ export class Requests {
     const { ticket, newest } = verifyNotify(suite, { device: own.party, keyList, now: now() }, notify);
     const { name, member } = client;
     const claim: PeerClaim = { name, member, role: "client", statements: notify.client };
-    const { standing, clientKey, responder } = await this.#open(notify, claim, (client) =>
-      proved.demand([...client, own.policyClaim, ...newest]),
+    const { standing, clientKey, responder } = await this.#open(notify, claim, (statements) =>
+      proved.demand([...statements, own.policyClaim, ...newest]),
     );
     const opened = { notify, claim, clientKey, ticket, standing, responder, about };
 

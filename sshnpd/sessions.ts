@@ -1,5 +1,5 @@
 import { hex } from "../keys/bytes.ts";
-import { SshnpError, UnavailableError } from "../keys/errors.ts";
+import { DeniedError, SshnpError, UnavailableError } from "../keys/errors.ts";
 import { SESSIONS_AT_ONCE, UNCONFIRMED_MS, UNCONFIRMED_SESSIONS } from "../protocol/limits.ts";
 import { dialLeg } from "../rendezvous/client.ts";
 import { logError } from "./log.ts";
@@ -56,7 +56,7 @@ export class Sessions {
   begin(session: GrantedSession): void {
     const isFull = (): boolean =>
       this.#unconfirmed.size >= UNCONFIRMED_SESSIONS || this.#confirmed + this.#unconfirmed.size >= SESSIONS_AT_ONCE;
-    while (this.#unconfirmed.size > 0 && isFull()) whoMakesRoom(this.#unconfirmed, session)?.giveUp();
+    while (this.#unconfirmed.size > 0 && isFull()) whoMakesRoom(this.#unconfirmed, session)?.giveUp(madeRoom());
     const running: Running = { granted: session, revoked: new AbortController(), isConfirmed: false };
     const ended = this.#run(running).finally(() => this.#running.delete(running));
     this.#running.set(running, ended);
@@ -108,7 +108,7 @@ export class Sessions {
     const unconfirmed: Unconfirmed = new Unconfirmed(claim, () => this.#unconfirmed.delete(unconfirmed));
     this.#unconfirmed.add(unconfirmed);
     const signal = AbortSignal.any([this.#stop.signal, unconfirmed.signal]);
-    const giveUp = (): void => unconfirmed.giveUp();
+    const giveUp = (): void => unconfirmed.giveUp(notAnyMore());
     revoked.signal.addEventListener("abort", giveUp, { once: true });
     try {
       const leg = await this.#dial(session, signal);
@@ -208,9 +208,10 @@ class Unconfirmed implements Claimed {
     return this.#controller.signal;
   }
 
-  /** Ends it for the sake of a newer one. */
-  giveUp(): void {
-    this.#controller.abort(madeRoom());
+  /** Ends the wait, and so the session; of one whose client has proved itself there is nothing to give up. */
+  giveUp(reason: SshnpError): void {
+    if (this.#timer === undefined) return;
+    this.#controller.abort(reason);
     this.end();
   }
 
@@ -225,6 +226,13 @@ class Unconfirmed implements Claimed {
 
 function madeRoom(): UnavailableError {
   return new UnavailableError("E_BUSY", "The client had not proved itself when too many others came.");
+}
+
+function notAnyMore(): DeniedError {
+  return new DeniedError(
+    "E_REVOKED",
+    "The client or the device was revoked, or has other keys, before the proof came.",
+  );
 }
 
 function notInTime(): UnavailableError {

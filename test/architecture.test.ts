@@ -44,7 +44,14 @@ const PROTOCOL_BUILTINS = new Map([
   ["protocol/suite/native.ts", "node:crypto"],
   ["protocol/channel/stream-adapter.ts", "node:stream"],
 ]);
-const PROTOCOL_PACKAGES = ["@noble/ciphers", "@noble/curves", "@noble/hashes", "@noble/post-quantum", "valibot"];
+const PROTOCOL_PACKAGES = [
+  "@noble/ciphers",
+  "@noble/curves",
+  "@noble/hashes",
+  "@noble/post-quantum",
+  "valibot",
+  "yaml",
+];
 const IMPURE_GLOBALS = new Set(
   (
     "process Buffer setTimeout setInterval setImmediate queueMicrotask performance crypto console fetch WebSocket " +

@@ -43,7 +43,8 @@ export async function openGuardedLog(options: GuardedLogOptions): Promise<Guarde
     }
   }
   file.keep(log.checkpoint);
-  return { log, isOlder, close: () => file.close() };
+  await file.settle();
+  return { log, isOlder, close: () => file.settle() };
 }
 
 const FILE = "log-checkpoint";
@@ -69,7 +70,8 @@ class CheckpointFile {
     this.#writing ??= this.#write();
   }
 
-  async close(): Promise<void> {
+  /** Waits until the newest is written; one that could not be is tried once more. */
+  async settle(): Promise<void> {
     await this.#writing;
     if (this.#waiting !== undefined) await this.#write();
   }

@@ -1,4 +1,4 @@
-import { base64, fromBase64 } from "../../keys/bytes.ts";
+import { fromBase64 } from "../../keys/bytes.ts";
 import { SshnpError, UnavailableError } from "../../keys/errors.ts";
 import { encodeLeaf, type Leaf, parseLeaf } from "../../protocol/log/leaf.ts";
 import { encodeMapNode, type MapNode, parseMapNode } from "../../protocol/log/map.ts";
@@ -31,7 +31,7 @@ export class LogRows {
 
   /** The text of a checkpoint, or undefined when none was stored. @throws {UnavailableError} E_STORAGE. */
   async checkpoint(which: "checkpoint" | "cosigned"): Promise<string | undefined> {
-    return await this.#database.get(CHECKPOINTS.prefix + which);
+    return await this.#database.get(CHECKPOINT + which);
   }
 
   /** Whether there is a first leaf. @throws {UnavailableError} E_STORAGE. */
@@ -58,7 +58,7 @@ export class LogRows {
 
   /** Those of these nodes of the map that are there, as they were at one moment. @throws {UnavailableError} E_STORAGE. */
   async mapNodes(paths: readonly string[]): Promise<[string, MapNode][]> {
-    const texts = await this.#database.getMany(paths.map((path) => MAP.prefix + path));
+    const texts = await this.#database.getMany(paths.map((path) => MAP_NODE + path));
     return paths.flatMap((path, at) => {
       const text = texts[at];
       return text === undefined ? [] : [[path, parseLogEntry(MAP, text)]];
@@ -67,20 +67,20 @@ export class LogRows {
 }
 
 export function putLeaf(index: number, leaf: Leaf): Operation {
-  return { type: "put", key: leafKey(index), value: base64(encodeLeaf(leaf)) };
+  return { type: "put", key: leafKey(index), value: base64Of(encodeLeaf(leaf)) };
 }
 
 /** Nothing for a leaf's own hash. */
 export function putNode(node: TreeNode): Operation[] {
-  return node.level === 0 ? [] : [{ type: "put", key: hashKey(node), value: base64(node.hash) }];
+  return node.level === 0 ? [] : [{ type: "put", key: hashKey(node), value: base64Of(node.hash) }];
 }
 
 export function putMapNode(path: string, node: MapNode): Operation {
-  return { type: "put", key: MAP.prefix + path, value: base64(encodeMapNode(node)) };
+  return { type: "put", key: MAP_NODE + path, value: base64Of(encodeMapNode(node)) };
 }
 
 export function putCheckpoint(which: "checkpoint" | "cosigned", text: string): Operation {
-  return { type: "put", key: CHECKPOINTS.prefix + which, value: text };
+  return { type: "put", key: CHECKPOINT + which, value: text };
 }
 
 interface LogTable<T> {
@@ -89,10 +89,14 @@ interface LogTable<T> {
   readonly parse: (text: string) => T;
 }
 
-const LEAVES: LogTable<Leaf> = { prefix: "log-leaf:", parse: (text) => parseLeaf(fromBase64(text, 33)) };
-const NODES: LogTable<Uint8Array> = { prefix: "log-node:", parse: (text) => fromBase64(text, 32) };
-const MAP: LogTable<MapNode> = { prefix: "log-map:", parse: (text) => parseMapNode(fromBase64(text, 65)) };
-const CHECKPOINTS = { prefix: "log:" } as const;
+const LEAF = "log-leaf:";
+const NODE = "log-node:";
+const MAP_NODE = "log-map:";
+const CHECKPOINT = "log:";
+
+const LEAVES: LogTable<Leaf> = { prefix: LEAF, parse: (text) => parseLeaf(fromBase64(text, 33)) };
+const NODES: LogTable<Uint8Array> = { prefix: NODE, parse: (text) => fromBase64(text, 32) };
+const MAP: LogTable<MapNode> = { prefix: MAP_NODE, parse: (text) => parseMapNode(fromBase64(text, 65)) };
 
 /** Those whose entries are taken apart here, for whoever checks what may stand in one; checkpoints are notes. */
 export const LOG_TABLES: readonly LogTable<unknown>[] = [LEAVES, NODES, MAP];
@@ -114,11 +118,16 @@ export function damaged(what: string, cause?: unknown): UnavailableError {
 }
 
 function leafKey(index: number): string {
-  return LEAVES.prefix + index.toString(16).padStart(14, "0");
+  return LEAF + index.toString(16).padStart(14, "0");
+}
+
+/** By Buffer, as a statement of a large directory takes some twenty rows. */
+function base64Of(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString("base64");
 }
 
 /** Where the hash of a node is read, or for a leaf's what it is made from. */
 function hashKey({ level, index }: NodeId): string {
   if (level === 0) return leafKey(index);
-  return `${NODES.prefix}${String(level).padStart(2, "0")}:${index.toString(16).padStart(14, "0")}`;
+  return `${NODE}${String(level).padStart(2, "0")}:${index.toString(16).padStart(14, "0")}`;
 }

@@ -17,7 +17,7 @@ import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
 import { activate, type ActivationRequest, type ActivationResult } from "./activation.ts";
 import type { Wanted } from "./activation-keys.ts";
-import { ownerInAgent } from "./agent-owner.ts";
+import { ownerInAgent } from "./owner-in-agent.ts";
 import { interruption } from "./interruption.ts";
 
 interface ActivateOptions {
@@ -79,7 +79,7 @@ async function run(options: ActivateOptions): Promise<void> {
     secret: await readCramSecret(options, process.env, { signal }),
     directory,
     path,
-    ownerKey: ownerKey && { ...ownerKey, signer: () => ownerInAgent(suite, ownerKey, signal) },
+    ownerKey: ownerKey && { ...ownerKey, signer: () => ownerInAgent(suite, ownerKey, { signal }) },
     newPassphrase: () => newPassphrase(options, signal),
     askPassphrase: (file) => passphraseOf(file, options, signal),
   };

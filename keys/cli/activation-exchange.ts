@@ -38,7 +38,7 @@ export async function askChallenge(asking: Asking, name: Name): Promise<Challeng
 /**
  * Sends the body of the message that activates, and returns what the directory has against it; when it has nothing, its log
  * must prove that these statements, the name's and the binding, are the newest. So it cannot have put others in their place.
- * Throws as {@link askChallenge}; {SecurityError} E_LOG.
+ * Throws as {@link askChallenge}; {SecurityError} E_LOG; {UnavailableError} E_CLOCK also when the nonce in it is too old.
  */
 export async function askToActivate(
   asking: Asking,

@@ -8,7 +8,7 @@ import { activationKey } from "../activation-key.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { Ed25519PrivateKey } from "../ed25519.ts";
 import { type AskPassphrase, listKeyFiles, type MemberKeys, readMemberFile } from "../end-key-files.ts";
-import { SetupError } from "../errors.ts";
+import { SetupError, UnavailableError } from "../errors.ts";
 import type { Name } from "../names.ts";
 import { readSeenLog, writeSeenLog } from "../log-files.ts";
 import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../openssh.ts";
@@ -117,10 +117,10 @@ export async function activate(
   if (signal.aborted) await stored.undo();
   signal.throwIfAborted();
   const statements = Object.values(statementsOf(keys.member));
-  let refused = await askToActivate(asking, proofs, statements);
-  if (refused?.code === "E_CLOCK" && agent !== undefined) {
-    refused = await askToActivate(asking, await prove(await askChallenge(asking, name)), statements);
-  }
+  const refused = await askToActivate(asking, proofs, statements).catch(async (error: unknown) => {
+    if (agent === undefined || !(error instanceof UnavailableError) || error.code !== "E_CLOCK") throw error;
+    return await askToActivate(asking, await prove(await askChallenge(asking, name)), statements);
+  });
   if (refused !== undefined) {
     if (NOT_STORED.includes(refused.code)) await stored.undo();
     throw refusal(name, refused);

@@ -28,7 +28,7 @@ import { PrivateFolder } from "../private-folder.ts";
 import { shellWord } from "../shell-word.ts";
 import type { SignedText } from "../signed-text.ts";
 import { X25519PrivateKey } from "../x25519.ts";
-import { ownerInAgent } from "./agent-owner.ts";
+import { ownerInAgent } from "./owner-in-agent.ts";
 import { interruption } from "./interruption.ts";
 
 export interface OwnerOptions {
@@ -168,7 +168,7 @@ export class OwnerWork {
   async #openSigner(): Promise<OwnerSigner> {
     const { suite, folder, name, signal } = this;
     const { ownerKey } = this.#options;
-    if (ownerKey !== undefined) return await ownerInAgent(suite, parseOwnerKey(ownerKey), signal);
+    if (ownerKey !== undefined) return await ownerInAgent(suite, parseOwnerKey(ownerKey), { signal });
     const owner = await readOwnerFile(suite, folder, name, (file) => askPassphrase(file, { signal }));
     if (owner !== undefined) return keySigner(suite, owner.privateKey);
     throw new SetupError("E_NO_KEYS", `The owner key of ${name} is not in ${shellWord(folder.path)}.`, {

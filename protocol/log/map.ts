@@ -67,17 +67,24 @@ export function pathOf(key: Uint8Array, depth: number): string {
   return depth.toString(16).padStart(3, "0") + hex(bits).slice(0, Math.ceil(depth / 4));
 }
 
+interface Walk {
+  readonly siblings: Uint8Array[];
+  /** Of the subtree that is reached. */
+  hash: Uint8Array;
+  entry: MapEntry | undefined;
+  missing: string | undefined;
+}
+
 /**
- * That part of a map which lies on the ways of the keys in question. `rows` is read as it is at each call, so a shell may
- * put rows into it until none is missing. Each row must have the hash that its parent says, up to the root; every method
+ * That part of a map which lies on the ways of the keys in question. `rows` may grow: a shell puts rows into it until none
+ * is missing. Each row must have the hash that its parent says, up to the root; every method
  * throws {SecurityError} E_LOG when one has not.
  */
 export class MapRows {
   readonly #suite: Hashing;
   readonly #root: Uint8Array;
   readonly #rows: ReadonlyMap<string, MapNode>;
-  /** A way is walked once for each row that is loaded, so hashes are kept. */
-  readonly #hashes = new WeakMap<MapNode, Uint8Array>();
+  readonly #walks = new Map<string, Walk>();
 
   constructor(suite: Hashing, root: Uint8Array, rows: ReadonlyMap<string, MapNode>) {
     this.#suite = suite;
@@ -94,7 +101,7 @@ export class MapRows {
   prove(key: Uint8Array): MapProof {
     const { siblings, entry, missing } = this.#walk(key);
     if (missing !== undefined) throw notLoaded(missing);
-    return { siblings, other: entry === undefined || equalBytes(entry.key, key) ? undefined : entry };
+    return { siblings: [...siblings], other: entry === undefined || equalBytes(entry.key, key) ? undefined : entry };
   }
 
   /**
@@ -147,21 +154,32 @@ export class MapRows {
     return hash;
   }
 
-  #walk(key: Uint8Array): { siblings: Uint8Array[]; entry?: MapEntry; missing?: string } {
+  /** As far as rows are there; from where it ended before, as a way is asked for once for each row that is loaded. */
+  #walk(key: Uint8Array): Walk {
     if (key.length !== 32) throw new RangeError("a key of the map is 32 bytes");
-    const siblings: Uint8Array[] = [];
-    for (let hash = this.#root; !isEmpty(hash); ) {
-      const depth = siblings.length;
+    const name = hex(key);
+    const walk = this.#walks.get(name) ?? { siblings: [], hash: this.#root, entry: undefined, missing: undefined };
+    this.#walks.set(name, walk);
+    walk.missing = undefined;
+    while (walk.entry === undefined && !isEmpty(walk.hash)) {
+      const depth = walk.siblings.length;
       const path = pathOf(key, depth);
       const node = this.#rows.get(path);
-      if (node === undefined) return { siblings, missing: path };
-      this.#demandHash(node, hash);
-      if (node.kind === "entry") return { siblings, entry: { key: node.key, value: node.value } };
-      if (depth === MAP_DEPTH) throw new SecurityError("E_LOG", "a way in the map does not end");
-      siblings.push(isRight(key, depth) ? node.left : node.right);
-      hash = isRight(key, depth) ? node.right : node.left;
+      if (node === undefined) {
+        walk.missing = path;
+        return walk;
+      }
+      this.#demandHash(node, walk.hash);
+      if (node.kind === "entry") {
+        walk.entry = { key: node.key, value: node.value };
+      } else {
+        if (depth === MAP_DEPTH) throw new SecurityError("E_LOG", "a way in the map does not end");
+        const { left, right } = node;
+        walk.siblings.push(isRight(key, depth) ? left : right);
+        walk.hash = isRight(key, depth) ? right : left;
+      }
     }
-    return { siblings };
+    return walk;
   }
 
   #demandHash(node: MapNode, hash: Uint8Array): void {
@@ -169,11 +187,7 @@ export class MapRows {
   }
 
   #hashOf(node: MapNode): Uint8Array {
-    const known = this.#hashes.get(node);
-    if (known !== undefined) return known;
-    const hash = this.#suite.sha256(encodeMapNode(node));
-    this.#hashes.set(node, hash);
-    return hash;
+    return this.#suite.sha256(encodeMapNode(node));
   }
 }
 
@@ -212,9 +226,15 @@ export function verifyMapProof(
   if (!equalBytes(hash, root)) throw new SecurityError("E_LOG", "a proof of the map does not hold");
 }
 
-/** u16 depth, a bitmap (first sibling first, high bit first) of those that are not empty, these, u8 0 or 1, the other entry. */
+/**
+ * u16 depth, a bitmap (first sibling first, high bit first) of those that are not empty, these, u8 0 or 1, the other entry.
+ * @throws {RangeError} when {@link readMapProof} would not take it.
+ */
 export function writeMapProof(writer: ByteWriter, { siblings, other }: MapProof): void {
-  if (siblings.length > MAP_DEPTH) throw new RangeError("a proof of the map is too long");
+  const parts = other === undefined ? siblings : [...siblings, other.key, other.value];
+  if (siblings.length > MAP_DEPTH || parts.some((part) => part.length !== 32)) {
+    throw new RangeError("not a proof of the map");
+  }
   const bitmap = new Uint8Array(Math.ceil(siblings.length / 8));
   const present = siblings.filter((sibling, at) => {
     if (isEmpty(sibling)) return false;

@@ -7,7 +7,7 @@
  * u64 since; u8 count, hashes of the consistency from that size; u8 count, proofs of the map (map.ts)
  * ```
  */
-import { ByteReader, ByteWriter, equalBytes, utf8Text } from "../../keys/bytes.ts";
+import { ByteReader, ByteWriter, equalBytes, utf8, utf8Text } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { PeerError, SecurityError } from "../../keys/errors.ts";
 import { LOG_PROOF_BYTES, LOG_PROOF_SUBJECTS, NOTE_BYTES, TREE_PROOF_HASHES } from "../limits.ts";
@@ -71,9 +71,14 @@ export class VerifiedHeads {
   }
 }
 
-/** @throws {RangeError} when it exceeds a limit of {@link parseLogProof}. */
+/** @throws {RangeError} when {@link parseLogProof} would not take it. */
 export function encodeLogProof(proof: LogProof): Uint8Array {
-  const writer = new ByteWriter().text16(proof.checkpoint).raw(proof.headsRoot);
+  const checkpoint = utf8(proof.checkpoint);
+  if (checkpoint.length > NOTE_BYTES) throw new RangeError("a checkpoint is too long");
+  if ([proof.headsRoot, ...proof.inclusion, ...proof.consistency].some((hash) => hash.length !== 32)) {
+    throw new RangeError("a hash of the log is not 32 bytes");
+  }
+  const writer = new ByteWriter().bytes16(checkpoint).raw(proof.headsRoot);
   writeHashes(writer, proof.inclusion);
   writer.u64(proof.since);
   writeHashes(writer, proof.consistency);

@@ -193,12 +193,12 @@ export function verifyConsistency(
   if (!isCount(oldSize) || !isCount(newSize) || oldSize === 0 || oldSize > newSize) {
     throw new SecurityError("E_LOG", "two sizes are not those of a growing tree");
   }
-  demandHashes([oldRoot, newRoot], proof);
   if (oldSize === newSize) {
     if (proof.length > 0) throw new SecurityError("E_LOG", "a proof of consistency is too long");
     if (!equalBytes(oldRoot, newRoot)) throw new SecurityError("E_LOG", "two trees of one size have different roots");
     return;
   }
+  demandHashes([oldRoot, newRoot], proof);
   const [first, ...others] = isPowerOfTwo(oldSize) ? [oldRoot, ...proof] : proof;
   if (first === undefined || proof.length === 0) throw new SecurityError("E_LOG", "a proof of consistency is empty");
   let [node, last] = [oldSize - 1, newSize - 1];

@@ -25,7 +25,7 @@ export interface HandshakeOptions {
   /** 32 bytes, for patterns with `psk`. */
   readonly psk?: Uint8Array;
   readonly random: RandomBytes;
-  /** What exports are bound to: the protocol's version, such as `sshnp/0`. */
+  /** What exports are bound to: the protocol's version, such as `sshnp/1`. */
   readonly label: string;
 }
 

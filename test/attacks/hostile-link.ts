@@ -138,7 +138,15 @@ async function dialerOf(site: Site, signal: AbortSignal): Promise<(sid: () => Ui
     socket.on("close", () => signal.removeEventListener("abort", leave));
     await once(socket, "open", { signal });
     const epoch = random(16);
-    const hello = { name: keys.name, member: keys.member, version: "0", names: [], epoch };
+    const hello = {
+      name: keys.name,
+      member: keys.member,
+      version: "0",
+      names: [],
+      epoch,
+      checkpointSize: 0,
+      policyHash: new Uint8Array(32),
+    };
     const freshness = { kind: "time", time: Date.now() } as const;
     const content = { freshness, id: random(16), type: LINK.hello, body: encodeLinkHello(hello) };
     socket.send(sealMessage(suite, random, parties, content).bytes);

@@ -7,7 +7,6 @@ import { encodePrologue } from "../../protocol/messages/prologue.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { encodeSessionRequest } from "../../protocol/messages/session-request.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
-import type { PeerClaim } from "../../protocol/peers.ts";
 import type { RefusalCode } from "../../protocol/refusal-codes.ts";
 import { SessionInitiator } from "../../protocol/session/initiator.ts";
 import type { Verified } from "../../protocol/statement-fields.ts";
@@ -19,6 +18,7 @@ import { dialLeg } from "../../rendezvous/client.ts";
 import { type Client, loadClient } from "../../sshnp/client-keys.ts";
 import { lookUpDevice } from "../../sshnp/device-claim.ts";
 import { DirectoryAccess } from "../../sshnp/directory-access.ts";
+import type { StatementsOutcome } from "../../sshnp/request-session.ts";
 import { openSession } from "../../sshnp/session.ts";
 import { Silence } from "./honest-client.ts";
 import type { InterceptedLeg } from "./interceptor.ts";
@@ -66,13 +66,13 @@ export class AttackingMember {
     const client = await loadClient(suite, keysFolder, undefined, () => Promise.reject(new Error("no passphrase")));
     const progress = new Silence();
     const access = await DirectoryAccess.of(suite, random, client, directory, progress);
-    const { keys, binding } = client;
-    const self = { name: keys.name, member: keys.member, bindingHash: binding.hash };
+    const { keys, standing } = client;
+    const self = { name: keys.name, member: keys.member, bindingHash: standing.binding.hash };
     const attempt = { client: keys.name, device: DEVICE, login: "", directory };
     const about = { attempt, self, device: DEVICE };
     const signal = AbortSignal.timeout(20_000);
     const device = await lookUpDevice(access.client, keys.x25519, about, { signal, progress });
-    return new AttackingMember(client, access, verifyBinding(suite, device.binding, ownerOf(device)));
+    return new AttackingMember(client, access, verifyBinding(suite, device.statements.member, ownerOf(device)));
   }
 
   private constructor(client: Client, access: DirectoryAccess, deviceBinding: Verified<Binding>) {
@@ -82,17 +82,18 @@ export class AttackingMember {
   }
 
   #initiate(): SessionInitiator {
-    const { keys, binding } = this.#client;
+    const { keys, standing } = this.#client;
     const { name, member } = keys;
     return new SessionInitiator(
       { suite, kem: mlKem768, random },
       { client: keys.x25519, device: this.#deviceBinding.statement.x25519 },
       {
-        client: { name, member, bindingHash: binding.hash },
+        client: { name, member, bindingHash: standing.binding.hash },
         device: { ...DEVICE, bindingHash: this.#deviceBinding.hash },
         service: "ssh",
         login: "",
         sshKey: undefined,
+        checkpoint: "",
       },
     );
   }
@@ -106,7 +107,7 @@ export class AttackingMember {
     const initiator = this.#initiate();
     onBegin(initiator);
     const { prologue: prologueBytes, message1 } = initiator;
-    const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds: 0 });
+    const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds: 0, checkpointSize: 0 });
     const frames = this.#access.client.send(keys.x25519, { type: REQUEST.session, body }, { signal });
     const first = await frames.next();
     if (first.done === true || first.value.type !== "ticket") {
@@ -140,10 +141,10 @@ export class AttackingMember {
     const sid = what === "again" ? this.#worn.sid : random(16);
     const prologueBytes = encodePrologue({
       ...{ service: "ssh", login: "", sid, legKey: legKey.publicKey },
-      client: { name, member, bindingHash: this.#client.binding.hash },
+      client: { name, member, bindingHash: this.#client.standing.binding.hash },
       device: { ...DEVICE, bindingHash: this.#deviceBinding.hash },
     });
-    const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds: 0 });
+    const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds: 0, checkpointSize: 0 });
     const frames = this.#access.client.send(this.#client.keys.x25519, { type: REQUEST.session, body }, { signal });
     const first = await frames.next();
     void lastOf(frames);
@@ -197,8 +198,8 @@ export class AttackingMember {
   }
 }
 
-function ownerOf({ nameStatement }: PeerClaim): string {
-  return (JSON.parse(nameStatement.text) as { readonly owner: string }).owner;
+function ownerOf({ statements }: StatementsOutcome): string {
+  return (JSON.parse(statements.names[0]?.text ?? "") as { readonly owner: string }).owner;
 }
 
 async function lastOf(frames: AsyncGenerator<Frame, void, void>): Promise<Frame | undefined> {

@@ -16,7 +16,7 @@ import { VERSION } from "../../keys/version.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import type { VerifiedKeyList } from "../../protocol/key-list.ts";
-import { encodeSignedText } from "../../protocol/messages/link.ts";
+import { encodePutStatements } from "../../protocol/messages/put-statements.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { signFirstBinding } from "../../protocol/statements.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
@@ -143,7 +143,10 @@ async function enrol(command: Extract<FleetCommand, { do: "enrol" }>): Promise<v
     const times = { issued: client.directoryTime, expires: null };
     const content = { name, member: device.member, role: "device", ...keys, ...times } as const;
     const binding = signFirstBinding(suite, random, owner.privateKey, content);
-    const message = { type: REQUEST.putStatement, body: encodeSignedText(binding) };
+    const message = {
+      type: REQUEST.putStatements,
+      body: encodePutStatements({ checkpointSize: 0, statements: [binding] }),
+    };
     await client.request(device.x25519, message, { signal });
     devices.push(device);
   });
@@ -167,7 +170,13 @@ async function bringUp(device: Device): Promise<void> {
     const kept = keepLinked({
       signal,
       random: Math.random,
-      open: () => dialInTurn(client, { client, sender, hello: { name, member, version: VERSION, names: [] }, signal }),
+      open: () =>
+        dialInTurn(client, {
+          client,
+          sender,
+          hello: { name, member, version: VERSION, names: [], policyHash: new Uint8Array(32) },
+          signal,
+        }),
       onLinked: () => {
         linked.set(device, Date.now());
         links.emit("change");

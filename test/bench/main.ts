@@ -7,6 +7,7 @@ import { endToEnd } from "./end-to-end.ts";
 import { herd } from "./herd.ts";
 import { idleDaemon } from "./idle-daemon.ts";
 import { idleDevices } from "./idle-devices.ts";
+import { log } from "./log.ts";
 import { longLine } from "./long-line.ts";
 import { startUp } from "./start-up.ts";
 import { meetsTarget } from "./table.ts";
@@ -21,6 +22,7 @@ export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
   "idle-daemon": idleDaemon,
   "idle-devices": idleDevices,
   herd,
+  log,
 };
 
 export interface BenchOptions {

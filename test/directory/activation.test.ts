@@ -4,11 +4,19 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { base64 } from "../../keys/bytes.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { Secret } from "../../keys/secret.ts";
-import { encodeSignedText } from "../../protocol/messages/link.ts";
 import { SYSTEM_CLOCK } from "../../directory/clock.ts";
-import { REQUEST } from "../../protocol/messages/types.ts";
 import { filesBelow } from "../support/import-graph.ts";
-import { activate, activateMessage, challenge, newPerson, patience, type Person, random, World } from "./world.ts";
+import {
+  activate,
+  activateMessage,
+  challenge,
+  newPerson,
+  patience,
+  type Person,
+  random,
+  World,
+  putMessage,
+} from "./world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -26,14 +34,14 @@ beforeEach(async () => {
 });
 
 test("a secret activates its name once, with the name statement and the first binding", async () => {
-  expect(await activate(world.client(), person, secret)).toEqual({ type: "done" });
-  expect((await world.store.name(person.name))?.statement?.text).toBe(person.statement.text);
-  expect((await world.store.binding(person))?.signed.text).toBe(person.binding.text);
+  expect(await activate(world.client(), person, secret)).toMatchObject({ type: "logged" });
+  expect((await world.store.name(person.name))?.statements[0]?.text).toBe(person.statement.text);
+  expect((await world.store.member(person))?.newest.text).toBe(person.binding.text);
 });
 
 test("the same texts again are a success, whatever was stored before", async () => {
   await activate(world.client(), person, secret);
-  expect(await activate(world.client(), person, secret)).toEqual({ type: "done" });
+  expect(await activate(world.client(), person, secret)).toMatchObject({ type: "logged" });
 });
 
 test("other keys with a used secret are refused, and nothing changes", async () => {
@@ -42,7 +50,7 @@ test("other keys with a used secret are refused, and nothing changes", async () 
   await expect(activate(world.client(), other, secret)).rejects.toMatchObject({ code: "E_CRAM_USED" });
   const sameOwner = newPerson(person.name, parseMember("second"), "client", person);
   await expect(activate(world.client(), sameOwner, secret)).rejects.toMatchObject({ code: "E_CRAM_USED" });
-  expect((await world.store.name(person.name))?.statement?.text).toBe(person.statement.text);
+  expect((await world.store.name(person.name))?.statements[0]?.text).toBe(person.statement.text);
 });
 
 test("of 100 parallel activations with one secret exactly one wins", async () => {
@@ -53,7 +61,7 @@ test("of 100 parallel activations with one secret exactly one wins", async () =>
   for (const result of results) {
     if (result.status === "rejected") expect(result.reason).toMatchObject({ code: "E_CRAM_USED" });
   }
-  expect((await world.store.name(person.name))?.statement?.text).toBe(winners[0]?.statement.text);
+  expect((await world.store.name(person.name))?.statements[0]?.text).toBe(winners[0]?.statement.text);
   const members = (await world.administration.names()).find(({ name }) => name === person.name)?.members;
   expect(members?.map(({ member }) => member)).toEqual([winners[0]?.member]);
 });
@@ -69,7 +77,7 @@ test("a wrong secret, a secret of another name and a name that is not there are 
   ]) {
     await expect(attempt()).rejects.toMatchObject({ code: "E_CRAM_WRONG" });
   }
-  expect((await world.store.name(person.name))?.statement).toBeUndefined();
+  expect((await world.store.name(person.name))?.statements).toEqual([]);
   expect(await world.store.name(nobody.name)).toBeUndefined();
 });
 
@@ -134,11 +142,11 @@ test("a key that is bound already is not bound again, whatever role and name it 
 test("a further member comes by its owner's signature, once", async () => {
   await activate(world.client(), person, secret);
   const device = newPerson(person.name, parseMember("mygateway"), "device", { owner: person.owner });
-  expect(await put(device)).toEqual({ type: "done" });
-  expect(await put(device)).toEqual({ type: "done" });
+  expect(await put(device)).toMatchObject({ type: "logged" });
+  expect(await put(device)).toMatchObject({ type: "logged" });
   const second = newPerson(person.name, parseMember("mygateway"), "device", { owner: person.owner });
   await expect(put(second)).rejects.toMatchObject({ code: "E_MEMBER_TAKEN" });
-  expect((await world.store.binding(device))?.signed.text).toBe(device.binding.text);
+  expect((await world.store.member(device))?.newest.text).toBe(device.binding.text);
 });
 
 test("a member that its owner did not sign is refused, and so is one of a name that is not there or not activated", async () => {
@@ -152,7 +160,7 @@ test("a member that its owner did not sign is refused, and so is one of a name t
     newPerson(waiting, parseMember("evil"), "device"),
   ]) {
     await expect(put(evil)).rejects.toMatchObject({ code: "E_NOT_AUTHORIZED" });
-    expect(await world.store.binding(evil)).toBeUndefined();
+    expect(await world.store.member(evil)).toBeUndefined();
   }
 });
 
@@ -192,6 +200,5 @@ test("no secret is in the data folder, in whatever form", async () => {
 });
 
 async function put(member: Person, sender: Person = member) {
-  const message = { type: REQUEST.putStatement, body: encodeSignedText(member.binding) };
-  return await world.client().request(sender.x25519, message, { signal: patience() });
+  return await world.client().request(sender.x25519, putMessage(member.binding), { signal: patience() });
 }

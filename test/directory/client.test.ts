@@ -19,7 +19,7 @@ import { openMessage } from "../../protocol/sealed-message.ts";
 import { freePort } from "../support/free-port.ts";
 import { SELF_SIGNED } from "./certificate.ts";
 import { rest, send, TestLink } from "./streams.ts";
-import { activate, newPerson, patience, random, sessionMessage, suite, World } from "./world.ts";
+import { activate, newPerson, patience, random, sessionMessage, suite, World, NO_POLICY } from "./world.ts";
 
 const sender = X25519PrivateKey.generate(suite, random);
 const question = { type: REQUEST.activationStart, body: encodeActivationStart(parseName("@acme")) };
@@ -264,6 +264,12 @@ function newClient(port: number, options: Partial<ConstructorParameters<typeof D
 }
 
 async function link(client: DirectoryClient) {
-  const hello = { name: parseName("@device"), member: parseMember("gw"), version: "0.1.0", names: [] };
+  const hello = {
+    name: parseName("@device"),
+    member: parseMember("gw"),
+    version: "0.1.0",
+    names: [],
+    policyHash: NO_POLICY,
+  };
   return await openLink({ client, sender, hello, signal: patience() });
 }

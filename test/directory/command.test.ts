@@ -7,15 +7,13 @@ import { parseMember, parseName } from "../../keys/names.ts";
 import { parseCramSecret } from "../../keys/secret.ts";
 import { DirectoryClient } from "../../directory/client.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
-import { encodeSignedText } from "../../protocol/messages/link.ts";
-import { REQUEST } from "../../protocol/messages/types.ts";
 import { freePort } from "../support/free-port.ts";
 import { filesBelow } from "../support/import-graph.ts";
 import { type RunningProcess, runCommand, startCommand } from "../support/processes.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 import { SELF_SIGNED } from "./certificate.ts";
 import { http } from "./raw.ts";
-import { activate, newPerson, patience, type Person, random, suite } from "./world.ts";
+import { activate, newPerson, patience, type Person, random, suite, putMessage } from "./world.ts";
 
 let home: TemporaryFolder;
 let data: string;
@@ -138,8 +136,7 @@ test("what was acknowledged before a kill -9 is there afterwards", async () => {
     const enough = new Promise<void>((resolve) => {
       const writes = Array.from({ length: 200 }, async (_, i) => {
         const member = newPerson(owner.name, parseMember(`m${round}-${i}`), "device", { owner: owner.owner });
-        const message = { type: REQUEST.putStatement, body: encodeSignedText(member.binding) };
-        await client.request(member.x25519, message, { signal: patience() });
+        await client.request(member.x25519, putMessage(member.binding), { signal: patience() });
         acknowledged.push(member);
         if (acknowledged.length === before + 40 * (round + 1)) resolve();
       });

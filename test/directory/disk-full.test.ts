@@ -6,11 +6,19 @@ import { parseMember, parseName } from "../../keys/names.ts";
 import { parseCramSecret } from "../../keys/secret.ts";
 import { DirectoryClient } from "../../directory/client.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
-import { encodeSignedText } from "../../protocol/messages/link.ts";
-import { REQUEST } from "../../protocol/messages/types.ts";
 import { runCommand, startProcess } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
-import { activate, newPerson, openDeviceLink, patience, type Person, random, sessionMessage, suite } from "./world.ts";
+import {
+  activate,
+  newPerson,
+  openDeviceLink,
+  patience,
+  type Person,
+  random,
+  sessionMessage,
+  suite,
+  putMessage,
+} from "./world.ts";
 
 const DIRECTORY = join(import.meta.dirname, "../../dist/directory/main.js");
 
@@ -45,8 +53,7 @@ test.runIf(CAN_MOUNT)(
       return newPerson(device.name, parseMember(`m${count}`), "device", { owner: device.owner });
     };
     const put = ({ x25519, binding }: Person) => {
-      const message = { type: REQUEST.putStatement, body: encodeSignedText(binding) };
-      return client().request(x25519, message, { signal: patience() });
+      return client().request(x25519, putMessage(binding), { signal: patience() });
     };
     let count = 0;
 

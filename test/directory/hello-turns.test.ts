@@ -70,9 +70,9 @@ test("a directory that does not get to a hello lets go of its link", async () =>
   await client.keyList({ signal: patience() });
   const disk = new EventEmitter().setMaxListeners(0);
   const { store } = world;
-  const read = store.binding.bind(store);
+  const read = store.member.bind(store);
   let asked = 0;
-  store.binding = async (party) => {
+  store.member = async (party) => {
     asked += 1;
     await once(disk, "works");
     return await read(party);
@@ -96,8 +96,8 @@ test("who has said hello in time is not cut off for the directory's slowness", a
   const device = await world.activated("@device", "mygateway", "device");
   const disk = new EventEmitter();
   const { store } = world;
-  const read = store.binding.bind(store);
-  store.binding = async (party) => {
+  const read = store.member.bind(store);
+  store.member = async (party) => {
     disk.emit("asked");
     await once(disk, "works");
     return await read(party);

@@ -7,11 +7,20 @@ import { parseName } from "../../keys/names.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { BODIES_BYTES, BODY_PIECES, SEALED_MESSAGE_BYTES } from "../../protocol/limits.ts";
 import { encodeActivationStart } from "../../protocol/messages/activation.ts";
-import { encodeSignedText } from "../../protocol/messages/link.ts";
 import { parseSessionRequest } from "../../protocol/messages/session-request.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { dial, http, post, sealed } from "./raw.ts";
-import { activateMessage, newPerson, patience, type Person, random, sessionMessage, suite, World } from "./world.ts";
+import {
+  activateMessage,
+  newPerson,
+  patience,
+  type Person,
+  random,
+  sessionMessage,
+  suite,
+  World,
+  putMessage,
+} from "./world.ts";
 import { parseMember } from "../../keys/names.ts";
 import { Secret } from "../../keys/secret.ts";
 
@@ -157,7 +166,7 @@ test("any body inside an authentic message is answered with a frame, whatever th
   const wellFormed = [
     sessionMessage(client, device),
     question,
-    { type: REQUEST.putStatement, body: encodeSignedText(device.binding) },
+    putMessage(device.binding),
     activateMessage(
       directory,
       newPerson(parseName("@acme"), parseMember("laptop"), "client"),
@@ -210,11 +219,11 @@ test("statements that are not in canonical form are refused, whatever they would
   ];
   for (const variant of variants) {
     const signature = device.binding.signature;
-    const message = { type: REQUEST.putStatement, body: encodeSignedText({ text: variant, signature }) };
+    const message = putMessage({ text: variant, signature });
     const { frames } = await post(world.client(), await sealed(world.client(), device.x25519, message));
     expect(frames.at(-1)?.type).toBe("refused");
   }
-  expect((await world.store.binding(device))?.signed.text).toBe(text);
+  expect((await world.store.member(device))?.newest.text).toBe(text);
 });
 
 test("names of any other form than the grammar's reach nothing", async () => {

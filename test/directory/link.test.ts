@@ -9,7 +9,17 @@ import { LINK } from "../../protocol/messages/types.ts";
 import { startTcpTap } from "../support/tcp-tap.ts";
 import { sealed } from "./raw.ts";
 import { lose, next, only, rest, send, TestLink } from "./streams.ts";
-import { activate, newPerson, patience, type Person, random, sessionMessage, TestClock, World } from "./world.ts";
+import {
+  activate,
+  newPerson,
+  patience,
+  type Person,
+  random,
+  sessionMessage,
+  TestClock,
+  World,
+  NO_POLICY,
+} from "./world.ts";
 import { connectRaw, helloBytes, type RawLink } from "./raw-link.ts";
 
 const clock = new TestClock();
@@ -88,7 +98,7 @@ test("names are reported at once when they are activated, else when they are", a
   const never = parseName(`@never${count}`);
   const secret = await world.addName(later);
   const link = await TestLink.open(world, device, { names: [client.name, later, never] });
-  const texts = async () => (await link.event("names")).statements.map(({ text }) => text);
+  const texts = async () => (await link.event("names")).names.chains.flat().map(({ text }) => text);
   expect(await texts()).toEqual([client.statement.text]);
   const person = newPerson(later, parseMember("laptop"), "client");
   await activate(world.client(), person, secret);
@@ -166,7 +176,7 @@ test("a link tells the address of this machine that it goes from", async () => {
   const link = await openLink({
     client: world.client(),
     sender,
-    hello: { name, member, version: "0.1.0", names: [] },
+    hello: { name, member, version: "0.1.0", names: [], policyHash: NO_POLICY },
     onConnected: (address) => told.push(address),
     signal: patience(),
   });

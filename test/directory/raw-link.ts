@@ -5,7 +5,7 @@ import { encodeLinkHello } from "../../protocol/messages/link.ts";
 import type { Name } from "../../keys/names.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { sealed } from "./raw.ts";
-import { patience, type Person, random, type World } from "./world.ts";
+import { patience, type Person, random, type World, NO_POLICY } from "./world.ts";
 
 /** A WebSocket to the directory without a client of ours behind it. */
 export interface RawLink {
@@ -49,6 +49,14 @@ export async function helloBytes(
   names: readonly Name[] = [],
 ): Promise<Uint8Array> {
   const { name, member } = device;
-  const body = encodeLinkHello({ name, member, epoch: random(16), version: "0.1.0", names });
+  const body = encodeLinkHello({
+    name,
+    member,
+    epoch: random(16),
+    version: "0.1.0",
+    names,
+    checkpointSize: 0,
+    policyHash: NO_POLICY,
+  });
   return (await sealed(client, device.x25519, { type: LINK.hello, body }, { freshness: { kind: "time", time } })).bytes;
 }

@@ -1,3 +1,5 @@
+import { LogFollower, type ProvedHeads } from "../../directory/client.ts";
+import type { SignedText } from "../../keys/signed-text.ts";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { LINK_MESSAGES_BURST } from "../../protocol/limits.ts";
@@ -43,8 +45,8 @@ test("a request reaches the device with the client's ticket, and its answer come
   expect(notify.ticket).toEqual(ticket.ticket);
   expect(notify.rendezvous).toEqual(ticket.rendezvous);
   expect(notify.message1).toEqual(message.message1);
-  expect(notify.clientName.text).toBe(client.statement.text);
-  expect(notify.clientBinding.text).toBe(client.binding.text);
+  expect(notify.client.names.map(({ text }) => text)).toEqual([client.statement.text]);
+  expect(notify.client.member.text).toBe(client.binding.text);
   const { list } = await world.client().keyList({ signal: patience() });
   expect(verifyTicket(suite, list.ticket, ticket.ticket)).toMatchObject({
     sid: message.sid,
@@ -79,13 +81,17 @@ test("a device that could not read the request answers with a code and its label
 
 test("a look-up, and a request that knows another binding, is answered with the device's statements", async () => {
   const current = {
-    type: "binding",
-    name: { text: device.statement.text, signature: device.statement.signature },
-    binding: { text: device.binding.text, signature: device.binding.signature },
+    ...{ type: "binding", of: "device" },
+    statements: { names: [device.statement], member: device.binding, delegation: undefined },
   };
   const other = newPerson(device.name, device.member, "device", device);
-  expect(await verdict(sessionMessage(client, device, { message1: new Uint8Array(0) }))).toEqual(current);
-  expect(await verdict(sessionMessage(client, device, { deviceBinding: other.binding }))).toEqual(current);
+  const lookUp = await verdict(sessionMessage(client, device, { message1: new Uint8Array(0) }));
+  expect(lookUp).toMatchObject(current);
+  expect(await verdict(sessionMessage(client, device, { deviceBinding: other.binding }))).toMatchObject(current);
+  if (lookUp.type !== "binding") throw new Error(lookUp.type);
+  const proved = await proof(lookUp.proof);
+  proved.demand(newestOf(device));
+  expect(() => proved.demand(newestOf(other))).toThrow(expect.objectContaining({ code: "E_LOG" }));
 });
 
 test("a device that never connected and one that is offline are told apart, the latter with when it was last seen", async () => {
@@ -127,10 +133,11 @@ test("a request counts only from the client that it names, whatever device it is
   }
 });
 
-test("a client whose binding is another one or has expired is refused", async () => {
+test("a client whose binding is another one is shown its own, and one whose binding has expired is refused", async () => {
   const other = newPerson(client.name, client.member, "client", client);
   expect(await verdict(sessionMessage(client, device, { clientBinding: other.binding }))).toMatchObject({
-    code: "E_STATEMENT",
+    ...{ type: "binding", of: "client" },
+    statements: { names: [client.statement], member: client.binding, delegation: undefined },
   });
   const name = parseName(`@short${count}`);
   const secret = await world.addName(name);
@@ -260,4 +267,18 @@ function send(message: { type: number; body: Uint8Array }, sender: Person = clie
 
 async function verdict(message: { type: number; body: Uint8Array }, sender: Person = client): Promise<Frame> {
   return await only(post(world, sender, message));
+}
+
+/** What the log of this directory proves, to somebody who has seen nothing of it. */
+async function proof(bytes: Uint8Array): Promise<ProvedHeads> {
+  const { list } = await world.client().keyList({ signal: patience() });
+  return new LogFollower(suite).accept(list, bytes, clock.now());
+}
+
+function newestOf(person: Person): { readonly subject: string; readonly newest: Uint8Array }[] {
+  const hashOf = ({ text }: SignedText): Uint8Array => suite.sha256(new TextEncoder().encode(text));
+  return [
+    { subject: person.name, newest: hashOf(person.statement) },
+    { subject: `${person.name}/${person.member}`, newest: hashOf(person.binding) },
+  ];
 }

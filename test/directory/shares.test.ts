@@ -7,11 +7,9 @@ import {
   SESSIONS_PER_CLIENT,
   SESSIONS_PER_CLIENT_AND_DEVICE,
 } from "../../protocol/limits.ts";
-import { encodeSignedText } from "../../protocol/messages/link.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
-import { REQUEST } from "../../protocol/messages/types.ts";
 import { TestLink } from "./streams.ts";
-import { newPerson, patience, type Person, random, sessionMessage, TestClock, World } from "./world.ts";
+import { newPerson, patience, type Person, random, sessionMessage, TestClock, World, putMessage } from "./world.ts";
 
 const AT_ONCE = 50;
 
@@ -93,8 +91,9 @@ async function first(from: Person, message: { type: number; body: Uint8Array }):
 /** Another member of a person's name. */
 async function memberOf({ name, role, owner, statement }: Person, text: string): Promise<Person> {
   const person = newPerson(name, parseMember(text), role, { owner, statement, issued: clock.now() });
-  const message = { type: REQUEST.putStatement, body: encodeSignedText(person.binding) };
-  expect(await directory.request(person.x25519, message, { signal: patience() })).toMatchObject({ type: "done" });
+  expect(await directory.request(person.x25519, putMessage(person.binding), { signal: patience() })).toMatchObject({
+    type: "logged",
+  });
   return person;
 }
 

@@ -29,6 +29,7 @@ import {
   rendezvousActivationProof,
 } from "../../protocol/messages/activation.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
+import { encodePutStatements } from "../../protocol/messages/put-statements.ts";
 import { encodeSessionRequest } from "../../protocol/messages/session-request.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { encodePrologue } from "../../protocol/messages/prologue.ts";
@@ -89,7 +90,7 @@ export class World implements AsyncDisposable {
   }
 
   /** Starts it again, on another port if none is given. */
-  async resume(port = 0): Promise<void> {
+  async resume(port = 0, options: Partial<DirectoryOptions> = {}): Promise<void> {
     this.#store = await Store.open(join(this.data.path, "store"));
     this.#directory = await startDirectory({
       suite,
@@ -100,6 +101,7 @@ export class World implements AsyncDisposable {
       maxConnections: 1000,
       log: pino({ level: "fatal" }),
       ...this.#options,
+      ...options,
     });
   }
 
@@ -311,7 +313,12 @@ export async function openDeviceLink(
   signal: AbortSignal = patience(),
 ): Promise<Link> {
   const { name, member, x25519: sender } = device;
-  return await openLink({ client, sender, hello: { name, member, version: "0.1.0", names }, signal });
+  return await openLink({
+    client,
+    sender,
+    hello: { name, member, version: "0.1.0", names, policyHash: NO_POLICY },
+    signal,
+  });
 }
 
 /** The message of a session request. msg1 is noise here: the directory cannot read it anyway. */
@@ -336,8 +343,16 @@ export function sessionMessage(
     client: party(client, clientBinding),
     device: party(device, deviceBinding),
   });
-  const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds });
+  const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds, checkpointSize: 0 });
   return { type: REQUEST.session, body, sid, message1 };
+}
+
+/** The hash of a policy that a device does not have. */
+export const NO_POLICY: Uint8Array = new Uint8Array(32);
+
+/** The message that gives the directory statements, from somebody who has seen nothing of its log. */
+export function putMessage(...statements: readonly SignedText[]) {
+  return { type: REQUEST.putStatements, body: encodePutStatements({ checkpointSize: 0, statements }) };
 }
 
 export function subject(person: Person): string {

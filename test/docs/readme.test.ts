@@ -19,6 +19,10 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
     "test/e2e/daemon.test.ts",
     '(word === "mygateway" ? "othergateway" : word)',
   ],
+  "sshnp-keys activate ... --owner-key agent:SHA256:...": [
+    "test/keys/activate-agent.test.ts",
+    'words: ["--owner-key", `agent:${',
+  ],
   "sshnp proxy": ["test/e2e/transcript.test.ts", "writeSshConfig(laptop)"],
   "sshnp trust accept mygateway.device.np SHA256:...": [
     "test/e2e/wrong-state.test.ts",

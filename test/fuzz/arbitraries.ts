@@ -7,6 +7,7 @@ import { ed25519Line, type Fingerprint, parsePublicKeyBlob, sshString } from "..
 import type { SignedText } from "../../keys/signed-text.ts";
 import { X25519PublicKey } from "../../keys/x25519.ts";
 import type { KeyList } from "../../protocol/key-list.ts";
+import type { MemberStatements } from "../../protocol/member-statements.ts";
 import type { Party, Prologue } from "../../protocol/messages/prologue.ts";
 import { REFUSAL_NUMBERS, type RefusalCode } from "../../protocol/refusal-codes.ts";
 import { formatRendezvousAddress } from "../../protocol/rendezvous-address.ts";
@@ -76,6 +77,20 @@ export const signedText: fc.Arbitrary<SignedText> = fc.record({
   signature: fc.oneof({ arbitrary: someBytes(180), weight: 40 }, bytesOf(1024)),
 });
 
+export const signedTexts = (maxLength: number): fc.Arbitrary<SignedText[]> =>
+  fc.array(signedText, { minLength: 1, maxLength });
+/** Encoded; nobody looks into it before the statements that it is of are known. */
+export const logProof: fc.Arbitrary<Uint8Array> = fc.oneof(
+  { arbitrary: someBytes(300), weight: 40 },
+  bytesOf(24 * 1024),
+);
+export const memberStatements: fc.Arbitrary<MemberStatements> = fc.record({
+  names: signedTexts(8),
+  member: signedText,
+  delegation: fc.option(signedText, { nil: undefined }),
+});
+export const linkParty = fc.record({ name, member });
+
 const party: fc.Arbitrary<Party> = fc.record({ name, member, bindingHash: bytesOf(32) });
 export const prologue: fc.Arbitrary<Prologue> = fc.record({
   sid: nonce,
@@ -139,6 +154,50 @@ export const rendezvousText: fc.Arbitrary<string> = fc
     x25519: x25519.map((key) => key.toJSON()),
     ed25519: ed25519.map((key) => key.toJSON()),
     addresses,
+  })
+  .map(json);
+
+export const rotationText: fc.Arbitrary<string> = fc
+  .record({
+    ...{ v: fc.constant(1), kind: fc.constant("rotation"), subject: name },
+    ...opening,
+    owner: fc.oneof(
+      ed25519.map((key) => ed25519Line(key)),
+      fc.constant(
+        `sk-ssh-ed25519@openssh.com ${base64(concat(sshString("sk-ssh-ed25519@openssh.com"), sshString(utf8("a key of thirty-two bytes, or so.")), sshString("ssh:")))}`,
+      ),
+    ),
+  })
+  .map(json);
+export const delegationSubject = fc.tuple(name, nonce).map(([of, id]) => `${of}:delegation:${hex(id).slice(0, 16)}`);
+export const pattern = fc.oneof(
+  member,
+  fc.stringMatching(/^[a-z0-9][a-z0-9_-]{0,34}\*$/),
+  fc.constantFrom("*", "sensor-*"),
+);
+export const revocationText: fc.Arbitrary<string> = fc
+  .record({
+    ...{ v: fc.constant(1), kind: fc.constant("revocation") },
+    subject: fc.oneof(
+      fc.tuple(name, member).map(([of, one]) => `${of}/${one}`),
+      delegationSubject,
+    ),
+    ...opening,
+    reason: fc.string({ maxLength: 60 }),
+  })
+  .map(json);
+export const delegationText: fc.Arbitrary<string> = fc
+  .record({
+    ...{ v: fc.constant(1), kind: fc.constant("delegation"), subject: delegationSubject },
+    ...opening,
+    ...{ key: ed25519.map((key) => key.toJSON()), role, pattern, uses: fc.integer({ min: 1, max: 1_000_000 }) },
+  })
+  .map(json);
+export const policyText: fc.Arbitrary<string> = fc
+  .record({
+    ...{ v: fc.constant(1), kind: fc.constant("policy"), subject: name.map((of) => `${of}:policy`) },
+    ...opening,
+    policy: fc.oneof(fc.string({ maxLength: 200 }), fc.constant("grants: []\n"), fc.constant("#".repeat(7168))),
   })
   .map(json);
 

@@ -2,7 +2,10 @@ import { AGENT_PARSERS } from "./parsers/agents.ts";
 import { FILE_PARSERS } from "./parsers/files.ts";
 import { HANDSHAKE_PARSERS } from "./parsers/handshakes.ts";
 import { KEY_PARSERS } from "./parsers/keys.ts";
+import { LOG_PARSERS } from "./parsers/log.ts";
 import { MESSAGE_PARSERS } from "./parsers/messages.ts";
+import { POLICY_PARSERS } from "./parsers/policy.ts";
+import { OWNER_PARSERS } from "./parsers/owners.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
 import { TRUST_PARSERS } from "./parsers/trust.ts";
@@ -15,8 +18,11 @@ export const PARSERS: readonly Parser[] = [
   ...AGENT_PARSERS,
   ...MESSAGE_PARSERS,
   ...STATEMENT_PARSERS,
+  ...OWNER_PARSERS,
+  ...LOG_PARSERS,
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
+  ...POLICY_PARSERS,
   ...FILE_PARSERS,
   ...TRUST_PARSERS,
   ...WORD_PARSERS,

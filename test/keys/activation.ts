@@ -29,10 +29,11 @@ export class Activations implements AsyncDisposable {
     this.#address = address;
   }
 
-  static async start(): Promise<Activations> {
+  /** `env` is more of the directory's environment. */
+  static async start(env: Readonly<Record<string, string>> = {}): Promise<Activations> {
     const folder = await temporaryFolder();
     const data = join(folder.path, "np");
-    const { directory, address } = await serve(folder.path, data, "127.0.0.1:0");
+    const { directory, address } = await serve(folder.path, data, "127.0.0.1:0", env);
     return new Activations(folder, data, directory, address);
   }
 
@@ -231,9 +232,10 @@ async function serve(
   home: string,
   data: string,
   listen: string,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<{ directory: RunningProcess; address: string }> {
   const words = ["run", "--data", data, "--listen", listen, "-v"];
-  const directory = startCommand("sshnp-directory", words, { env: { HOME: home } });
+  const directory = startCommand("sshnp-directory", words, { env: { HOME: home, ...env } });
   const [address] = await directory.line(/^http:\/\/127\.0\.0\.1:\d+#SHA256:\S{43}$/);
   return { directory, address };
 }

@@ -55,7 +55,7 @@ export function goldenFile(): GoldenFile {
   };
 }
 
-const label = "sshnp/0";
+const label = "sshnp/1";
 const exportName = "resume";
 
 type Shape = {

@@ -18,7 +18,7 @@ export type HandshakeInput = {
   readonly payload2: Uint8Array;
   /** Without it the handshake is plain `Noise_IKpsk2_25519_ChaChaPoly_SHA256`. */
   readonly hfs: boolean;
-  /** The protocol label that exports are bound to, for example `sshnp/0`. */
+  /** The protocol label that exports are bound to, for example `sshnp/1`. */
   readonly label: string;
 };
 

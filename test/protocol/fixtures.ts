@@ -5,6 +5,7 @@ import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { ed25519Line } from "../../keys/openssh.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
+import type { MemberStatements } from "../../protocol/member-statements.ts";
 import { signFirstBinding, signFirstNameStatement, signRendezvousStatement } from "../../protocol/statements.ts";
 
 /** A source of bytes that gives the same ones in every run. */
@@ -73,4 +74,12 @@ export function cast(suite: CipherSuite) {
     }),
   };
   return { client, device, directory, rendezvous, random };
+}
+
+/** The statements of somebody of the cast, as they travel. */
+export function statementsOf({
+  nameStatement,
+  binding,
+}: Pick<ReturnType<typeof cast>["client"], "nameStatement" | "binding">): MemberStatements {
+  return { names: [nameStatement], member: binding, delegation: undefined };
 }

@@ -18,11 +18,15 @@ import {
   rendezvousActivationProof,
 } from "../../protocol/messages/activation.ts";
 import {
+  encodeLinkChanged,
   encodeLinkHello,
   encodeLinkNames,
+  encodeLinkOwn,
   encodeLinkRefused,
+  encodeLinkWatching,
   encodeLinkWelcome,
 } from "../../protocol/messages/link.ts";
+import { encodePutStatements } from "../../protocol/messages/put-statements.ts";
 import { encodeFrame, type Frame } from "../../protocol/messages/response-frames.ts";
 import { encodeAnswer, encodeNotify, encodeSessionRequest } from "../../protocol/messages/session-request.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
@@ -35,7 +39,8 @@ import { SessionResponder } from "../../protocol/session/responder.ts";
 import { verifyBinding } from "../../protocol/statements.ts";
 import { loadKem, loadSuite } from "../../protocol/suite/load.ts";
 import { signTicket, ticketHash } from "../../protocol/ticket.ts";
-import { cast, NOW, repeatableRandom } from "./fixtures.ts";
+import { cast, NOW, repeatableRandom, statementsOf } from "./fixtures.ts";
+import { goldenLog, ORIGIN } from "./golden-log.ts";
 
 const LIMITS = { earlyWindow: 32_768, streamWindow: 4_194_304, sessionWindow: 16_777_216, streams: 64 };
 
@@ -63,6 +68,22 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
   bytes("binding, SSHSIG", device.binding.signature);
   layouts["rendezvous statement"] = rendezvous.statement.text;
   bytes("rendezvous statement, SSHSIG", rendezvous.statement.signature);
+  const logged = goldenLog(suite);
+  const { proofs, seen } = logged;
+  const { checkpoint } = seen;
+  for (const [kind, signed] of Object.entries({
+    rotation: logged.rotation,
+    "binding by the next owner": logged.rebinding,
+    delegation: logged.delegation,
+    "binding by a delegation": logged.delegated,
+    policy: logged.policy,
+    "next policy": logged.nextPolicy,
+    "revocation of a member": logged.revocation,
+    "revocation of a delegation": logged.delegationRevocation,
+  })) {
+    layouts[kind] = signed.text;
+    bytes(`${kind}, SSHSIG`, signed.signature);
+  }
 
   const keyList = signKeyList(suite, directory.root, {
     seq: 7,
@@ -71,7 +92,7 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
     sealing: [directory.sealing.publicKey],
     ticket: [directory.ticket.publicKey],
     log: directory.log.publicKey,
-    origin: "np.example.org:7800",
+    origin: ORIGIN,
   });
   layouts["key list"] = keyList.text;
   bytes("key list, SSHSIG", keyList.signature);
@@ -92,15 +113,18 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
       service: "ssh",
       login: "pi",
       sshKey: undefined,
+      checkpoint: "",
     },
   );
   bytes("prologue", session.prologue);
   bytes("msg1", session.message1);
   const legSeed = session.legKey.secretBytes();
   const sshKey = { use: "push", blob: utf8("blob") } as const;
-  bytes("msg1 payload", encodeRequestPayload({ legSeed, sshKey: undefined }));
-  bytes("msg1 payload with a key to push", encodeRequestPayload({ legSeed, sshKey }));
-  const request = { prologueBytes: session.prologue, message1: session.message1, waitSeconds: 600 };
+  bytes("msg1 payload", encodeRequestPayload({ legSeed, checkpoint: "", sshKey: undefined }));
+  bytes("msg1 payload with a checkpoint", encodeRequestPayload({ legSeed, checkpoint, sshKey: undefined }));
+  bytes("msg1 payload with a key to push", encodeRequestPayload({ legSeed, checkpoint: "", sshKey }));
+  const { prologue: prologueBytes, message1 } = session;
+  const request = { prologueBytes, message1, waitSeconds: 600, checkpointSize: seen.size };
   const requestBody = bytes("session request", encodeSessionRequest(request));
 
   const ticket = bytes(
@@ -123,9 +147,9 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
       prologueBytes: session.prologue,
       message1: session.message1,
       ticket,
-      clientName: client.nameStatement,
-      clientBinding: client.binding,
+      client: statementsOf(client),
       rendezvous: [rendezvous.statement],
+      proof: proofs.notify.bytes,
     }),
   );
 
@@ -140,9 +164,11 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
     ticketHash: ticketHash(suite, ticket),
     hostKeys: [utf8("blob")],
     keyTaken: false,
+    checkpoint: "",
     limits: LIMITS,
   };
   bytes("msg2 payload", encodeAnswerPayload(yes));
+  bytes("msg2 payload with a checkpoint", encodeAnswerPayload({ ...yes, checkpoint }));
   bytes(
     "msg2 payload of a refusal",
     encodeAnswerPayload({
@@ -155,7 +181,7 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
   bytes("msg2", message2);
   expect(session.readMessage2(message2, ticket).keys.handshakeHash).toEqual(keys.handshakeHash);
   bytes("answer", encodeAnswer({ sid: session.sid, message2 }));
-  bytes("answer with a code", encodeAnswer({ sid: session.sid, code: "E_VERSION", labels: ["sshnp/0"] }));
+  bytes("answer with a code", encodeAnswer({ sid: session.sid, code: "E_VERSION", labels: ["sshnp/1"] }));
 
   const nonce = random(16);
   const sealed = sealMessage(
@@ -182,12 +208,13 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
     { type: "welcome", time: NOW, nonce, keyListSeq: 7 },
     { type: "keepAlive" },
     { type: "waiting", lastSeen: NOW - 840_000 },
-    { type: "ticket", ticket, rendezvous: [rendezvous.statement] },
+    { type: "ticket", ticket, rendezvous: [rendezvous.statement], proof: proofs.ticket.bytes },
     { type: "answer", message2 },
-    { type: "deviceCode", code: "E_DEVICE_UNREADABLE", labels: "sshnp/0" },
-    { type: "binding", name: device.nameStatement, binding: device.binding },
+    { type: "deviceCode", code: "E_DEVICE_UNREADABLE", labels: "sshnp/1" },
+    { type: "binding", of: "device", statements: statementsOf(device), proof: proofs.binding.bytes },
     { type: "activation", nonce, time: NOW },
     { type: "rendezvous", statement: rendezvous.statement },
+    { type: "logged", proof: proofs.logged.bytes },
     { type: "refused", code: "E_OFFLINE", detail: NOW - 840_000 },
     { type: "done" },
   ];
@@ -201,11 +228,26 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
   const epoch = random(16);
   bytes(
     "link hello",
-    encodeLinkHello({ name: device.name, member: device.member, epoch, version, names: [client.name] }),
+    encodeLinkHello({
+      ...{ name: device.name, member: device.member, epoch, version, names: [client.name] },
+      ...{ checkpointSize: seen.size, policyHash: suite.sha256(utf8(logged.policy.text)) },
+    }),
   );
   bytes("link welcome", encodeLinkWelcome({ time: NOW, nonce, keyListSeq: 7 }));
   bytes("link refused", encodeLinkRefused({ code: "E_REPLACED", time: NOW, nonce }));
-  bytes("link names", encodeLinkNames([client.nameStatement]));
+  const chains = [logged.rotated.names, logged.bySensor.names];
+  bytes("link names", encodeLinkNames({ chains, proof: proofs.names.bytes }));
+  const own = { statements: logged.bySensor, policy: logged.policy, proof: proofs.own.bytes };
+  bytes("link own", encodeLinkOwn(own));
+  bytes("link own without a policy", encodeLinkOwn({ ...own, policy: undefined }));
+  const changed = { client: { name: client.name, member: client.member }, statements: logged.rotated };
+  bytes("link changed", encodeLinkChanged({ ...changed, proof: proofs.changed.bytes }));
+  bytes("link watching", encodeLinkWatching([changed.client]));
+  const statements = [logged.rotation, logged.rebinding];
+  bytes("put statements", encodePutStatements({ checkpointSize: seen.size, statements }));
+  layouts["checkpoint"] = checkpoint;
+  bytes("log proof", proofs.notify.bytes);
+  bytes("log proof for who has seen nothing", proofs.binding.bytes);
 
   const challenge = { nonce, directoryFingerprint: "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" };
   const proof = bytes(

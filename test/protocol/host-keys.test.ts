@@ -6,7 +6,7 @@ import { type MemberPin, withAccepted } from "../../keys/peer.ts";
 import { judgeHostKeys } from "../../protocol/host-keys.ts";
 import { judgePeer } from "../../protocol/peers.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
-import { cast, NOW, repeatableRandom } from "./fixtures.ts";
+import { cast, NOW, repeatableRandom, statementsOf } from "./fixtures.ts";
 
 const HOST = "mygateway.device.np";
 const { device } = cast(suite);
@@ -17,8 +17,7 @@ const { member: met } = judgePeer(
     name: device.name,
     member: device.member,
     role: "device",
-    nameStatement: device.nameStatement,
-    binding: device.binding,
+    statements: statementsOf(device),
   },
   { known: { owner: undefined, member: undefined }, given: undefined },
   NOW,

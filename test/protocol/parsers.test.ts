@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ByteReader, fromHex, utf8 } from "../../keys/bytes.ts";
+import { ByteReader, concat, fromHex, utf8 } from "../../keys/bytes.ts";
 import { SshnpError } from "../../keys/errors.ts";
 import { ed25519Line } from "../../keys/openssh.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
@@ -10,6 +10,8 @@ import { verifyKeyList } from "../../protocol/key-list.ts";
 import { parseLegHello } from "../../protocol/leg-hello.ts";
 import * as activation from "../../protocol/messages/activation.ts";
 import * as link from "../../protocol/messages/link.ts";
+import { encodeLogProof, parseLogProof } from "../../protocol/log/proof.ts";
+import { encodePutStatements, parsePutStatements } from "../../protocol/messages/put-statements.ts";
 import { encodeFrame, parseFrame } from "../../protocol/messages/response-frames.ts";
 import * as session from "../../protocol/messages/session-request.ts";
 import { FRAME } from "../../protocol/messages/types.ts";
@@ -17,10 +19,14 @@ import { ResponseOpener } from "../../protocol/response.ts";
 import { openMessage } from "../../protocol/sealed-message.ts";
 import * as payloads from "../../protocol/session/payloads.ts";
 import { encodePrologue, parsePrologue } from "../../protocol/messages/prologue.ts";
+import { verifyRotation } from "../../protocol/owner-chain.ts";
+import { verifyDelegation, verifyPolicyStatement, verifyRevocation } from "../../protocol/owner-statements.ts";
+import { kindOf, type StatementKind } from "../../protocol/statement-fields.ts";
 import { verifyBinding, verifyNameStatement, verifyRendezvousStatement } from "../../protocol/statements.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { verifyTicket } from "../../protocol/ticket.ts";
 import { cast } from "./fixtures.ts";
+import { goldenLog } from "./golden-log.ts";
 
 const golden = JSON.parse(readFileSync(join(import.meta.dirname, "../vectors/golden.json"), "utf8")) as Record<
   string,
@@ -50,6 +56,12 @@ const LAYOUTS: readonly Layout[] = [
     print: payloads.encodeRequestPayload,
   },
   { golden: "msg2 payload", parse: payloads.parseAnswerPayload, print: payloads.encodeAnswerPayload },
+  {
+    golden: "msg1 payload with a checkpoint",
+    parse: payloads.parseRequestPayload,
+    print: payloads.encodeRequestPayload,
+  },
+  { golden: "msg2 payload with a checkpoint", parse: payloads.parseAnswerPayload, print: payloads.encodeAnswerPayload },
   { golden: "msg2 payload of a refusal", parse: payloads.parseAnswerPayload, print: payloads.encodeAnswerPayload },
   { golden: "session request", parse: session.parseSessionRequest, print: session.encodeSessionRequest },
   { golden: "notify", parse: session.parseNotify, print: session.encodeNotify },
@@ -59,6 +71,13 @@ const LAYOUTS: readonly Layout[] = [
   { golden: "link welcome", parse: link.parseLinkWelcome, print: link.encodeLinkWelcome },
   { golden: "link refused", parse: link.parseLinkRefused, print: link.encodeLinkRefused },
   { golden: "link names", parse: link.parseLinkNames, print: link.encodeLinkNames },
+  { golden: "link own", parse: link.parseLinkOwn, print: link.encodeLinkOwn },
+  { golden: "link own without a policy", parse: link.parseLinkOwn, print: link.encodeLinkOwn },
+  { golden: "link changed", parse: link.parseLinkChanged, print: link.encodeLinkChanged },
+  { golden: "link watching", parse: link.parseLinkWatching, print: link.encodeLinkWatching },
+  { golden: "put statements", parse: parsePutStatements, print: encodePutStatements },
+  { golden: "log proof", parse: parseLogProof, print: encodeLogProof },
+  { golden: "log proof for who has seen nothing", parse: parseLogProof, print: encodeLogProof },
   { golden: "activation start", parse: activation.parseActivationStart, print: activation.encodeActivationStart },
   { golden: "activation", parse: activation.parseActivation, print: activation.encodeActivation },
   {
@@ -128,10 +147,20 @@ describe.each(LAYOUTS)("$golden", ({ golden: name, parse, print }) => {
 describe("signed texts", () => {
   const owner = ed25519Line(device.owner.publicKey);
   const root = ed25519Line(directory.root.publicKey);
+  const { nextOwner, fleet } = goldenLog(suite);
+  const nextLine = ed25519Line(nextOwner.publicKey);
+  const fleetLine = ed25519Line(fleet.publicKey);
   const texts: readonly [string, (signed: SignedText) => unknown, string][] = [
     ["name statement", (signed) => verifyNameStatement(suite, signed), "name statement"],
     ["binding", (signed) => verifyBinding(suite, signed, owner), "binding"],
     ["rendezvous statement", (signed) => verifyRendezvousStatement(suite, signed, root), "rendezvous statement"],
+    ["rotation", (signed) => verifyRotation(suite, signed), "rotation"],
+    ["binding by the next owner", (signed) => verifyBinding(suite, signed, nextLine), "binding by the next owner"],
+    ["delegation", (signed) => verifyDelegation(suite, signed, owner), "delegation"],
+    ["binding by a delegation", (signed) => verifyBinding(suite, signed, fleetLine), "binding by a delegation"],
+    ["policy", (signed) => verifyPolicyStatement(suite, signed, owner), "policy"],
+    ["revocation of a member", (signed) => verifyRevocation(suite, signed, owner), "revocation of a member"],
+    ["revocation of a delegation", (signed) => verifyRevocation(suite, signed, owner), "revocation of a delegation"],
   ];
 
   test.each(texts)("a %s with any bit of its signature flipped is refused", (_name, verify, name) => {
@@ -153,10 +182,23 @@ describe("signed texts", () => {
     }
   });
 
-  test("a statement of one kind is refused as another", () => {
-    const signed = { text: golden["binding"] ?? "", signature: fromHex(golden["binding, SSHSIG"] ?? "") };
-    expect(() => verifyNameStatement(suite, signed)).toThrow(SshnpError);
-    expect(() => verifyRendezvousStatement(suite, signed, owner)).toThrow(SshnpError);
+  test.each(texts)("a %s is refused as a statement of every other kind, and by every other key", (_name, _, name) => {
+    const signed = { text: golden[name] ?? "", signature: fromHex(golden[`${name}, SSHSIG`] ?? "") };
+    const lines = [owner, root, nextLine, fleetLine, ed25519Line(client.owner.publicKey)];
+    const verifiers: Readonly<Record<StatementKind, (line: string) => unknown>> = {
+      name: () => verifyNameStatement(suite, signed),
+      rotation: () => verifyRotation(suite, signed),
+      binding: (line) => verifyBinding(suite, signed, line),
+      revocation: (line) => verifyRevocation(suite, signed, line),
+      delegation: (line) => verifyDelegation(suite, signed, line),
+      policy: (line) => verifyPolicyStatement(suite, signed, line),
+      rendezvous: (line) => verifyRendezvousStatement(suite, signed, line),
+    };
+    for (const [kind, verify] of Object.entries(verifiers)) {
+      const accepting = lines.filter((line) => !refuses(() => verify(line)));
+      const whoever = kind === "name" || kind === "rotation" ? lines.length : 1;
+      expect([kind, accepting.length]).toEqual([kind, kind === kindOf(signed) ? whoever : 0]);
+    }
   });
 
   test("a binding signed by another owner is refused", () => {
@@ -223,13 +265,14 @@ describe("a response", () => {
 });
 
 describe("what has no meaning yet, and so no second form,", () => {
-  test("is refused in a session request: the size of a checkpoint", () => {
-    const bytes = fromHex(golden["session request"] ?? "");
-    for (let at = bytes.length - 8; at < bytes.length; at++) {
-      const changed = bytes.slice();
-      changed[at] = 1;
-      expect(() => session.parseSessionRequest(changed)).toThrow(SshnpError);
-    }
+  test("is refused in the payload of msg2: an SSH certificate", () => {
+    const answer = payloads.parseAnswerPayload(fromHex(golden["msg2 payload"] ?? ""));
+    const bytes = payloads.encodeAnswerPayload(answer);
+    const rest = 2 + answer.checkpoint.length + 4 + 4 + 4 + 2;
+    const at = bytes.length - rest - 2;
+    expect([...bytes.subarray(at, at + 2)]).toEqual([0, 0]);
+    const changed = concat(bytes.subarray(0, at), Uint8Array.of(0, 1, 0xff), bytes.subarray(at + 2));
+    expect(() => payloads.parseAnswerPayload(changed)).toThrow("a field of a later version");
   });
 
   test("is refused in the payload of msg2: a reason for a yes", () => {
@@ -238,6 +281,26 @@ describe("what has no meaning yet, and so no second form,", () => {
     refusal[0] = 0;
     expect(answer.refusal?.reason).not.toBe("");
     expect(() => payloads.parseAnswerPayload(refusal)).toThrow("a reason for its yes");
+  });
+});
+
+describe("the size of a checkpoint", () => {
+  test.each([
+    ["session request", session.parseSessionRequest, (bytes: Uint8Array) => bytes.length - 8],
+    ["link hello", link.parseLinkHello, (bytes: Uint8Array) => bytes.length - 32 - 8],
+    ["put statements", parsePutStatements, () => 0],
+  ] as const)("in a %s is a number that JavaScript counts to", (layout, parse, at) => {
+    const bytes = fromHex(golden[layout] ?? "");
+    const from = at(bytes);
+    const sized = (size: bigint): Uint8Array => {
+      const changed = bytes.slice();
+      new DataView(changed.buffer).setBigUint64(from, size);
+      return changed;
+    };
+    const most = BigInt(Number.MAX_SAFE_INTEGER);
+    expect(parse(sized(most))).toMatchObject({ checkpointSize: Number.MAX_SAFE_INTEGER });
+    expect(parse(sized(0n))).toMatchObject({ checkpointSize: 0 });
+    for (const size of [most + 1n, 2n ** 63n, 2n ** 64n - 1n]) expect(refuses(() => parse(sized(size)))).toBe(true);
   });
 });
 

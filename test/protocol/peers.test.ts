@@ -4,10 +4,11 @@ import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { ed25519Line, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
 import { type PeerPins, withAccepted } from "../../keys/peer.ts";
 import { signSshsig } from "../../keys/sshsig.ts";
+import type { MemberStatements } from "../../protocol/member-statements.ts";
 import { judgeOwner, judgePeer, type PeerClaim } from "../../protocol/peers.ts";
 import { signFirstBinding, signFirstNameStatement } from "../../protocol/statements.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
-import { cast, NOW, repeatableRandom } from "./fixtures.ts";
+import { cast, NOW, repeatableRandom, statementsOf } from "./fixtures.ts";
 
 const { device, client } = cast(suite);
 const random = repeatableRandom("peers");
@@ -15,9 +16,13 @@ const claim: PeerClaim = {
   name: device.name,
   member: device.member,
   role: "device",
-  nameStatement: device.nameStatement,
-  binding: device.binding,
+  statements: statementsOf(device),
 };
+/** The claim with other statements. */
+const saying = (statements: Partial<MemberStatements>): PeerClaim => ({
+  ...claim,
+  statements: { ...claim.statements, ...statements },
+});
 const ownerFingerprint = fingerprint(suite, parsePublicKeyLine(ed25519Line(device.owner.publicKey)).blob);
 const NOBODY: PeerPins = { owner: undefined, member: undefined };
 const nothing = { known: NOBODY, given: undefined };
@@ -28,10 +33,9 @@ function swapped(): { claim: PeerClaim; owner: Ed25519PrivateKey; fingerprint: R
   const line = ed25519Line(owner.publicKey);
   const { name, member, x25519, ed25519 } = device;
   return {
-    claim: {
-      ...claim,
-      nameStatement: signFirstNameStatement(suite, random, owner, { name, owner: line, issued: NOW }),
-      binding: signFirstBinding(suite, random, owner, {
+    claim: saying({
+      names: [signFirstNameStatement(suite, random, owner, { name, owner: line, issued: NOW })],
+      member: signFirstBinding(suite, random, owner, {
         name,
         member,
         role: "device",
@@ -40,7 +44,7 @@ function swapped(): { claim: PeerClaim; owner: Ed25519PrivateKey; fingerprint: R
         issued: NOW,
         expires: null,
       }),
-    },
+    }),
     owner,
     fingerprint: fingerprint(suite, parsePublicKeyLine(line).blob),
   };
@@ -55,7 +59,7 @@ function later(seq: number, x25519 = client.x25519): PeerClaim {
     prev: "0".repeat(64),
   };
   const text = JSON.stringify(fields);
-  return { ...claim, binding: { text, signature: signSshsig(suite, device.owner, "sshnp-binding@v1", utf8(text)) } };
+  return saying({ member: { text, signature: signSshsig(suite, device.owner, "sshnp-binding@v1", utf8(text)) } });
 }
 
 /** A later statement of the same name by the same owner. */
@@ -124,7 +128,7 @@ describe("a peer", () => {
     };
     const { member } = judgePeer(suite, other.claim, { known, given: undefined }, NOW).pins;
     expect(member).toMatchObject({ owner: hostKeys[0], hostKeys, accepted: [ownerFingerprint] });
-    expect(member.binding.text).toBe(other.claim.binding.text);
+    expect(member.binding.text).toBe(other.claim.statements.member.text);
   });
 
   test("goes to its newer binding and never back", () => {
@@ -142,13 +146,16 @@ describe("a peer", () => {
   });
 
   test.each([
-    ["another member's binding", { member: client.member }],
-    ["another role", { role: "client" as const }],
-    ["another name's statement", { name: client.name }],
-    ["a binding signed by somebody else", { binding: client.binding }],
-    ["another name's owner", { nameStatement: client.nameStatement }],
-  ])("is refused with %s", (_what, change) => {
-    expect(() => judgePeer(suite, { ...claim, ...change }, nothing, NOW)).toThrow();
+    ["another member's binding", { ...claim, member: client.member }],
+    ["another role", { ...claim, role: "client" as const }],
+    ["another name's statement", { ...claim, name: client.name }],
+    ["a binding signed by somebody else", saying({ member: client.binding })],
+    ["another name's owner", saying({ names: [client.nameStatement] })],
+    ["no statement of its name", saying({ names: [] })],
+    ["two statements of its name", saying({ names: [device.nameStatement, device.nameStatement] })],
+  ])("is refused with %s", (_what, refused) => {
+    const judge = () => judgePeer(suite, refused, nothing, NOW);
+    expect(judge).toThrow(expect.objectContaining({ code: "E_STATEMENT" }));
   });
 
   test("is refused when its binding has expired", () => {
@@ -162,12 +169,12 @@ describe("a peer", () => {
       issued: NOW,
       expires: NOW + 10,
     });
-    expect(judgePeer(suite, { ...claim, binding }, nothing, NOW + 9).firstContact).toBe(true);
-    expect(() => judgePeer(suite, { ...claim, binding }, nothing, NOW + 10)).toThrow("expired");
+    expect(judgePeer(suite, saying({ member: binding }), nothing, NOW + 9).firstContact).toBe(true);
+    expect(() => judgePeer(suite, saying({ member: binding }), nothing, NOW + 10)).toThrow("expired");
   });
 
   test("is refused when the statement of its name has expired, however it is known", () => {
-    const expiring = { ...claim, nameStatement: renamed(2, NOW + 10) };
+    const expiring = saying({ names: [renamed(2, NOW + 10)] });
     const { pins, firstContact } = judgePeer(suite, expiring, nothing, NOW + 9);
     expect(firstContact).toBe(true);
     for (const memory of [nothing, { known: pins, given: undefined }, { known: pins, given: ownerFingerprint }]) {
@@ -176,11 +183,12 @@ describe("a peer", () => {
     }
   });
 
-  test("is remembered with the newest statement of its name", () => {
+  test("is remembered with the newest statement of its name, and never goes back to an older one", () => {
     const judge = (seq: number, known: PeerPins["owner"]) =>
-      judgeOwner(suite, device.name, renamed(seq, null), { known, given: undefined }, NOW + seq).owner;
+      judgeOwner(suite, device.name, [renamed(seq, null)], { known, given: undefined }, NOW + seq).owner;
     const second = judge(2, judge(1, undefined));
     expect(second).toMatchObject({ since: NOW + 1, statement: { text: renamed(2, null).text } });
-    expect(judge(1, second)).toEqual(second);
+    expect(judge(2, second)).toEqual(second);
+    expect(() => judge(1, second)).toThrow(expect.objectContaining({ code: "E_OWNER_KEY" }));
   });
 });

@@ -17,6 +17,7 @@ const { client, device } = cast(suite);
 const clientBinding = verifyBinding(suite, client.binding, ed25519Line(client.owner.publicKey));
 const deviceBinding = verifyBinding(suite, device.binding, ed25519Line(device.owner.publicKey));
 const ticket = new Uint8Array(300).fill(7);
+const CHECKPOINT = "what the client has seen";
 
 function begin(keys: { client?: X25519PrivateKey } = {}) {
   const random = repeatableRandom("session");
@@ -30,6 +31,7 @@ function begin(keys: { client?: X25519PrivateKey } = {}) {
       service: "ssh",
       login: "pi",
       sshKey: undefined,
+      checkpoint: CHECKPOINT,
     },
   );
   return { initiator, primitives };
@@ -53,16 +55,18 @@ const yes: AnswerPayload = {
   ticketHash: ticketHash(suite, ticket),
   hostKeys: [],
   keyTaken: false,
+  checkpoint: "what the device has seen",
   limits: { earlyWindow: 1, streamWindow: 2, sessionWindow: 3, streams: 4 },
 };
 
 describe("a session handshake", () => {
-  test("gives both ends the same keys, and the device the client's leg key", () => {
+  test("gives both ends the same keys and each other's checkpoint, and the device the client's leg key", () => {
     const session = begin();
     const responder = respond(session);
     const { message2, keys } = responder.answer(yes);
     const answer = session.initiator.readMessage2(message2, ticket);
     expect(answer.payload).toEqual(yes);
+    expect(responder.payload).toMatchObject({ checkpoint: CHECKPOINT, sshKey: undefined });
     expect(answer.keys.initiatorToResponder).toEqual(keys.initiatorToResponder);
     expect(answer.keys.responderToInitiator).toEqual(keys.responderToInitiator);
     expect(answer.keys.initiatorToResponder).not.toEqual(keys.responderToInitiator);
@@ -124,7 +128,14 @@ describe("a session handshake", () => {
     const other = new SessionInitiator(
       primitives,
       { client: client.x25519, device: device.x25519.publicKey },
-      { client: prologue.client, device: prologue.device, service: "ssh", login: "pi", sshKey: undefined },
+      {
+        client: prologue.client,
+        device: prologue.device,
+        service: "ssh",
+        login: "pi",
+        sshKey: undefined,
+        checkpoint: "",
+      },
     );
     expect(() => other.readMessage2(message2, ticket)).toThrow();
   });
@@ -145,7 +156,14 @@ describe("a session handshake", () => {
     const thief = new SessionInitiator(
       { suite: thiefSuite, kem: mlKem768, random: repeatableRandom("thief") },
       { client: forged, device: device.x25519.publicKey },
-      { client: prologue.client, device: prologue.device, service: "ssh", login: "root", sshKey: undefined },
+      {
+        client: prologue.client,
+        device: prologue.device,
+        service: "ssh",
+        login: "root",
+        sshKey: undefined,
+        checkpoint: "",
+      },
     );
     const primitives = { suite, kem: mlKem768, random: repeatableRandom("device") };
     const { message2 } = respond({ initiator: thief, primitives }).answer(yes);

@@ -43,7 +43,7 @@ function ticket(changes: Partial<Ticket> = {}, key = directory.ticket): Uint8Arr
 }
 
 function check(bytes: Uint8Array, statements = [rendezvous.statement], now = NOW): Ticket {
-  return checkTicket(suite, keyList, session, { ticket: bytes, rendezvous: statements }, now);
+  return checkTicket(suite, keyList, session, { ticket: bytes, rendezvous: statements }, now).ticket;
 }
 
 test("an honest ticket is accepted", () => {

@@ -9,6 +9,8 @@ import { ed25519Line } from "../../keys/openssh.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { Secret } from "../../keys/secret.ts";
 import { DEVICE_ANSWER_MS, UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
+import { encodeLogProof } from "../../protocol/log/proof.ts";
+import { bindingSubject } from "../../protocol/statements.ts";
 import { connect } from "../../sshnp/connect.ts";
 import { Progress } from "../../sshnp/progress.ts";
 import { TestLink } from "../directory/streams.ts";
@@ -64,7 +66,11 @@ test("the leg of an attempt that is made anew is given up first", async () => {
       yield frame;
       if (!isFirst || frame.type !== "ticket") continue;
       await expect.poll(() => legs.length).toBe(1);
-      yield { type: "binding", name: stage.device.statement, binding: stage.device.binding };
+      const { name, member, statement, binding } = stage.client;
+      const subjects = [name, bindingSubject({ name, member })];
+      const proof = encodeLogProof(await stage.world.directory.statementLog.proof(subjects, 0));
+      const statements = { names: [statement], member: binding, delegation: undefined };
+      yield { type: "binding", of: "client", statements, proof };
     }
   });
   const connecting = stage.connect();
@@ -118,6 +124,7 @@ test("a passphrase is waited for until somebody ends it", async () => {
 
 interface Stage extends AsyncDisposable {
   readonly world: World;
+  readonly client: Person;
   readonly device: Person;
   readonly folder: string;
   readonly link: TestLink;
@@ -149,6 +156,7 @@ async function setStage({
   };
   return {
     world,
+    client,
     device,
     folder: folder.path,
     link,

@@ -11,7 +11,7 @@ const { name, member } = cast(suite).device;
 test("a remembered binding counts until it expires; then the directory is asked", () => {
   const device = newPerson(name, member, "device", { issued: NOW, expires: NOW + 1000 });
   const remembered = (now: number) => rememberedDevice(suite, pinsOf(device), device, undefined, now);
-  expect(remembered(NOW + 999)).toMatchObject({ role: "device", binding: device.binding });
+  expect(remembered(NOW + 999)).toMatchObject({ role: "device", statements: { member: device.binding } });
   expect(remembered(NOW + 1000)).toBeUndefined();
 });
 
@@ -27,6 +27,9 @@ function pinsOf({ owner, statement, binding }: Person): PeerPins {
       ...{ v: 1, name, owner: line, origin: "first contact", since: NOW },
       ...{ statement: signedTextToJson(statement), accepted: [] },
     },
-    member: { v: 1, name, member, owner: line, binding: signedTextToJson(binding), hostKeys: [], accepted: [] },
+    member: {
+      ...{ v: 1, name, member, owner: line, binding: signedTextToJson(binding) },
+      ...{ delegation: null, hostKeys: [], accepted: [] },
+    },
   };
 }

@@ -29,7 +29,8 @@ export async function pinnedIn(path: string): Promise<PrivateFolder> {
 type Device = Pick<typeof device, "name" | "member" | "nameStatement" | "binding">;
 
 function claimOf({ name, member, nameStatement, binding }: Device): PeerClaim {
-  return { name, member, role: "device", nameStatement, binding };
+  const statements = { names: [nameStatement], member: binding, delegation: undefined };
+  return { name, member, role: "device", statements };
 }
 
 const HOST_KEYS = [

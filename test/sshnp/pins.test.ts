@@ -23,8 +23,7 @@ const claim: PeerClaim = {
   name: device.name,
   member: device.member,
   role: "device",
-  nameStatement: device.nameStatement,
-  binding: device.binding,
+  statements: { names: [device.nameStatement], member: device.binding, delegation: undefined },
 };
 const HOST = "mygateway.device.np";
 
@@ -151,7 +150,7 @@ describe("many sessions at once, each in a process of its own", () => {
     for (const { claim: whom, key } of devices) {
       expect(await readPins(keys, whom)).toMatchObject({
         owner: { origin: "first contact" },
-        member: { hostKeys: [key.line], binding: { text: whom.binding.text } },
+        member: { hostKeys: [key.line], binding: { text: whom.statements.member.text } },
       });
       const known = join(keys.path, "state", `known_hosts.${whom.member}.device.np`);
       expect(await readFile(known, "utf8")).toBe(`${whom.member}.device.np ${key.line}\n`);
@@ -164,7 +163,7 @@ describe("many sessions at once, each in a process of its own", () => {
     const key = hostKey();
     await Promise.allSettled([1, 2, 3, 4, 5, 6, 7, 8].map((seq) => inProcess(keys, boundAs(seq), key.blob)));
     expect(await readPins(keys, device)).toMatchObject({
-      member: { hostKeys: [key.line], binding: { text: boundAs(8).binding.text } },
+      member: { hostKeys: [key.line], binding: { text: boundAs(8).statements.member.text } },
     });
   });
 
@@ -183,7 +182,7 @@ describe("many sessions at once, each in a process of its own", () => {
     for (const exit of all) if (exit !== undefined) expect(exit.code).toBe(0);
     const { member } = await readPins(keys, device);
     expect(member?.accepted.toSorted()).toEqual(accepted.toSorted());
-    expect(member?.binding.text).toBe(boundAs(4).binding.text);
+    expect(member?.binding.text).toBe(boundAs(4).statements.member.text);
     expect((await readPins(keys, deviceCalled("printer"))).member?.hostKeys).toEqual([]);
   });
 });
@@ -268,7 +267,8 @@ function otherOwner(): { readonly claim: PeerClaim; readonly line: string; reado
     ed25519: ed25519.publicKey,
   });
   const text = fingerprint(suite, parsePublicKeyLine(line).blob);
-  return { claim: { ...claim, nameStatement, binding }, line, fingerprint: text };
+  const statements = { names: [nameStatement], member: binding, delegation: undefined };
+  return { claim: { ...claim, statements }, line, fingerprint: text };
 }
 
 /** Another device of the same owner. */
@@ -280,12 +280,13 @@ function deviceCalled(text: string): PeerClaim {
     x25519: x25519.publicKey,
     ed25519: ed25519.publicKey,
   });
-  return { ...claim, member, binding };
+  return { ...claim, member, statements: { ...claim.statements, member: binding } };
 }
 
 /** The device with its binding of this number. */
 function boundAs(seq: number): PeerClaim {
   const fields = JSON.parse(device.binding.text) as object;
   const text = JSON.stringify({ ...fields, seq, prev: seq === 1 ? null : "0".repeat(64) });
-  return { ...claim, binding: { text, signature: signSshsig(suite, device.owner, "sshnp-binding@v1", utf8(text)) } };
+  const binding = { text, signature: signSshsig(suite, device.owner, "sshnp-binding@v1", utf8(text)) };
+  return { ...claim, statements: { ...claim.statements, member: binding } };
 }

@@ -30,7 +30,10 @@ const ATTEMPT = {
   login: "",
   directory: "http://np.example.org:7800",
 };
-const TICKET: Frame = { type: "ticket", ticket: Uint8Array.of(1, 2, 3), rendezvous: [client.binding] };
+const TICKET: Frame = {
+  ...{ type: "ticket", ticket: Uint8Array.of(1, 2, 3), rendezvous: [client.binding] },
+  proof: Uint8Array.of(4),
+};
 const WAITING: Frame = { type: "waiting", lastSeen: 0 };
 
 /** A message that reached the directory, and the way to answer it. */

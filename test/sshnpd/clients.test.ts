@@ -10,7 +10,7 @@ import type { PeerClaim } from "../../protocol/peers.ts";
 import { signFirstBinding, signFirstNameStatement } from "../../protocol/statements.ts";
 import { parseClients } from "../../sshnpd/clients.ts";
 import { NOW } from "../protocol/fixtures.ts";
-import { clientBinding, clientOwner, people, random, type Stage, setStage, suite } from "./stage.ts";
+import { clientBinding, clientOwner, clientStatements, people, random, type Stage, setStage, suite } from "./stage.ts";
 
 const { client } = people;
 const OTHER = Ed25519PrivateKey.generate(suite, random);
@@ -78,7 +78,7 @@ test("a bare name is resolved by the directory's word once, told and stored, and
   expect(await stage.clients.describe()).toEqual([
     "@client is not pinned yet: asking the directory for its owner key. Until then it is refused.",
   ]);
-  await stage.clients.learn(client.nameStatement, NOW);
+  await stage.clients.learn([client.nameStatement], NOW);
   expect(await stage.clients.unresolved()).toEqual([]);
   expect(await stage.clients.standingOf(client.name)).toBe("known");
   const line = `@client is pinned to ${clientOwner} (first contact: not compared with anybody; give -m @client=SHA256:... to compare)`;
@@ -90,29 +90,29 @@ test("a bare name is resolved by the directory's word once, told and stored, and
 
 test("a second word of the directory changes no pin", async () => {
   await using stage = await bare();
-  await stage.clients.learn(client.nameStatement, NOW);
-  await stage.clients.learn(client.nameStatement, NOW);
-  await expect(stage.clients.learn(statementBy(OTHER), NOW)).rejects.toMatchObject({ code: "E_OWNER_KEY" });
+  await stage.clients.learn([client.nameStatement], NOW);
+  await stage.clients.learn([client.nameStatement], NOW);
+  await expect(stage.clients.learn([statementBy(OTHER)], NOW)).rejects.toMatchObject({ code: "E_OWNER_KEY" });
   expect(stage.told).toHaveLength(1);
   expect((await readPins(stage.keys, OWNER)).owner?.owner).toBe(ed25519Line(client.owner.publicKey));
 });
 
 test("the directory's word counts for nothing that was not asked for", async () => {
   await using stage = await bare();
-  await stage.clients.learn(people.device.nameStatement, NOW);
+  await stage.clients.learn([people.device.nameStatement], NOW);
   expect([stage.told, await stage.clients.standingOf(people.device.name)]).toEqual([[], "unlisted"]);
   const forged = { ...client.nameStatement, text: client.nameStatement.text.replace("@client", "@clienu") };
-  await expect(stage.clients.learn(forged, NOW)).rejects.toMatchObject({ code: "E_STATEMENT" });
+  await expect(stage.clients.learn([forged], NOW)).rejects.toMatchObject({ code: "E_STATEMENT" });
 });
 
 test("a fingerprint that was given is not asked for, and stands above a pin", async () => {
   await using stage = await bare();
-  await stage.clients.learn(statementBy(OTHER), NOW);
+  await stage.clients.learn([statementBy(OTHER)], NOW);
   expect(await stage.clients.describe()).toEqual([expect.stringContaining(OTHER_OWNER)]);
   await using given = await setStage(NOTHING, { listed: new Map([[client.name, clientOwner]]) });
   expect([await given.clients.unresolved(), await given.clients.standingOf(client.name)]).toEqual([[], "known"]);
   expect(await given.clients.describe()).toEqual([`@client is pinned to ${clientOwner} (given)`]);
-  await given.clients.learn(statementBy(OTHER), NOW);
+  await given.clients.learn([statementBy(OTHER)], NOW);
   expect([given.told, await listPins(given.keys)]).toEqual([[], []]);
 });
 
@@ -137,7 +137,7 @@ test("a member that is known already is not written again", async () => {
 test("a request never makes a first contact, also when the pin is forgotten while it is served", async () => {
   await using stage = await bare();
   const claim = claimOf("laptop");
-  await stage.clients.learn(client.nameStatement, NOW);
+  await stage.clients.learn([client.nameStatement], NOW);
   expect((await stage.clients.judge(claim, NOW)).standing).toBe("known");
   await removePin(stage.keys, OWNER);
   expect((await stage.clients.judge(claim, NOW)).standing).toBe("unresolved");
@@ -153,7 +153,7 @@ test("a pin that cannot be read lets nobody in", async () => {
     stage.clients.standingOf(client.name),
     stage.clients.describe(),
     stage.clients.judge(claimOf("laptop"), NOW),
-    stage.clients.learn(client.nameStatement, NOW),
+    stage.clients.learn([client.nameStatement], NOW),
     stage.clients.pin(claimOf("laptop"), NOW),
   ]);
   for (const attempt of attempts) {
@@ -176,5 +176,5 @@ function claimOf(memberText: string): PeerClaim {
   const member = parseMember(memberText);
   const { seq: _seq, prev: _prev, ...fields } = clientBinding.statement;
   const binding = signFirstBinding(suite, random, client.owner, { ...fields, member });
-  return { name: parseName("@client"), member, role: "client", nameStatement: client.nameStatement, binding };
+  return { name: parseName("@client"), member, role: "client", statements: { ...clientStatements, member: binding } };
 }

@@ -222,15 +222,19 @@ class ChangingNetwork {
 }
 
 async function* neverending(signal: AbortSignal): AsyncGenerator<LinkEvent> {
-  yield { type: "names", statements: [] };
+  yield { type: "names", names: { chains: [], proof: new Uint8Array(0) } };
   if (!signal.aborted) await once(signal, "abort");
   signal.throwIfAborted();
 }
 
 function linkThat(ends: Error): Link {
   async function* events(): AsyncGenerator<LinkEvent> {
-    yield { type: "names", statements: [] };
+    yield { type: "names", names: { chains: [], proof: new Uint8Array(0) } };
     throw ends;
   }
-  return { events: events(), remoteAddress: "127.0.0.1", answer: () => {}, probe: () => {}, close: () => {} };
+  const nothing = (): void => {};
+  return {
+    ...{ events: events(), remoteAddress: "127.0.0.1" },
+    ...{ answer: nothing, watch: nothing, probe: nothing, close: nothing },
+  };
 }

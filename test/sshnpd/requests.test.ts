@@ -8,6 +8,7 @@ import { writePins } from "../../keys/peer-files.ts";
 import { signedTextToJson } from "../../keys/signed-text.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
+import type { MemberStatements } from "../../protocol/member-statements.ts";
 import { encodePrologue, parsePrologue, type Prologue } from "../../protocol/messages/prologue.ts";
 import type { Notify } from "../../protocol/messages/session-request.ts";
 import type { SessionInitiator } from "../../protocol/session/initiator.ts";
@@ -26,6 +27,7 @@ import { type SshServer, startSshServer } from "../support/sshd.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 import {
   clientBinding,
+  clientStatements,
   notifyOf,
   people,
   random,
@@ -56,14 +58,14 @@ test("of clients that are not listed few are looked into, and those who are list
   await using stranger = await setStage(hostKeys, { listed });
   const answers = [];
   for (let i = 0; i < UNLISTED_REQUESTS_PER_SECOND + 5; i++) {
-    answers.push(await stranger.requests.answer(notifyOf(startRequest())));
+    answers.push(await stranger.answer(notifyOf(startRequest())));
   }
   expect(answers.filter((answer) => "message2" in answer)).toHaveLength(UNLISTED_REQUESTS_PER_SECOND);
   expect(answers.at(-1)).toMatchObject({ code: "E_BUSY" });
 
   await using stage = await setStage(hostKeys);
   for (let i = 0; i < UNLISTED_REQUESTS_PER_SECOND + 5; i++) {
-    expect(await stage.requests.answer(notifyOf(startRequest()))).toHaveProperty("message2");
+    expect(await stage.answer(notifyOf(startRequest()))).toHaveProperty("message2");
   }
 });
 
@@ -72,7 +74,7 @@ describe("a request as it should be", () => {
     await using stage = await setStage(hostKeys);
     const initiator = startRequest({ login: "pi" });
     const notify = notifyOf(initiator);
-    const { payload, keys } = readAnswer(initiator, await stage.requests.answer(notify), notify.ticket);
+    const { payload, keys } = readAnswer(initiator, await stage.answer(notify), notify.ticket);
     expect(payload.refusal).toBeUndefined();
     expect(payload.hostKeys.map((blob) => parsePublicKeyBlob(blob).line).toSorted()).toEqual(sshd.hostKeys.toSorted());
     expect(payload.keyTaken).toBe(false);
@@ -83,7 +85,7 @@ describe("a request as it should be", () => {
 
   test("pins and writes nothing, for its client has proved nothing yet", async () => {
     await using stage = await setStage(hostKeys, { acceptsKeys: true });
-    await stage.requests.answer(notifyOf(startRequest({ login: "root", sshKey: { use: "push", blob: pushed.blob } })));
+    await stage.answer(notifyOf(startRequest({ login: "root", sshKey: { use: "push", blob: pushed.blob } })));
     expect(stage.granted).toHaveLength(1);
     expect(remembered(stage)).toEqual([]);
     expect(stage.told).toEqual([]);
@@ -92,20 +94,20 @@ describe("a request as it should be", () => {
   test("gets the same bytes when it comes again, and no second session", async () => {
     await using stage = await setStage(hostKeys);
     const notify = notifyOf(startRequest());
-    const [first, ...again] = await Promise.all(Array.from({ length: 5 }, () => stage.requests.answer(notify)));
-    for (const answer of [...again, await stage.requests.answer(notify)]) expect(answer).toEqual(first);
+    const [first, ...again] = await Promise.all(Array.from({ length: 5 }, () => stage.answer(notify)));
+    for (const answer of [...again, await stage.answer(notify)]) expect(answer).toEqual(first);
     expect(stage.granted).toHaveLength(1);
   });
 
   test("is refused when its session id comes with other bytes", async () => {
     await using stage = await setStage(hostKeys);
     const first = startRequest();
-    await stage.requests.answer(notifyOf(first));
+    await stage.answer(notifyOf(first));
     const other = withPrologue(first, { login: "root" });
     const message1 = first.message1.slice();
     message1[100] = (message1[100] ?? 0) ^ 1;
     for (const changes of [{ prologueBytes: other }, { message1 }]) {
-      expect(await stage.requests.answer(notifyOf(first, changes))).toMatchObject({ code: "E_PROTOCOL" });
+      expect(await stage.answer(notifyOf(first, changes))).toMatchObject({ code: "E_PROTOCOL" });
     }
     expect(stage.granted).toHaveLength(1);
   });
@@ -154,7 +156,7 @@ describe("refused for all to know, sealed for the one who asked", () => {
   async function refusalOf(stage: Stage, changes: Parameters<typeof startRequest>[0] = {}) {
     const initiator = startRequest(changes);
     const notify = notifyOf(initiator);
-    const { payload } = readAnswer(initiator, await stage.requests.answer(notify), notify.ticket);
+    const { payload } = readAnswer(initiator, await stage.answer(notify), notify.ticket);
     expect(stage.granted).toEqual([]);
     expect(payload.hostKeys).toEqual([]);
     return payload.refusal;
@@ -174,7 +176,7 @@ describe("a pushed key", () => {
       await using stage = await setStage(hostKeys, { acceptsKeys });
       const initiator = startRequest({ login, sshKey: { use, blob: pushed.blob } });
       const notify = notifyOf(initiator);
-      const { payload } = readAnswer(initiator, await stage.requests.answer(notify), notify.ticket);
+      const { payload } = readAnswer(initiator, await stage.answer(notify), notify.ticket);
       expect(payload.refusal).toBeUndefined();
       expect(payload.keyTaken).toBe(taken);
       expect(stage.granted[0]?.pushedKey?.key.line).toBe(payload.keyTaken ? pushed.line : undefined);
@@ -189,7 +191,7 @@ describe("a pushed key", () => {
     process.env["PATH"] = `${folder.path}:${path}`;
     try {
       await using stage = await setStage(hostKeys, { acceptsKeys: true });
-      await stage.requests.answer(notifyOf(startRequest({ login: "pi", sshKey: { use: "push", blob: pushed.blob } })));
+      await stage.answer(notifyOf(startRequest({ login: "pi", sshKey: { use: "push", blob: pushed.blob } })));
       expect(stage.granted).toHaveLength(1);
       expect(stage.granted[0]?.pushedKey).toMatchObject({ login: "pi" });
       expect(existsSync(asked)).toBe(false);
@@ -206,7 +208,7 @@ describe("a pushed key", () => {
     await using stage = await setStage(hostKeys, { acceptsKeys: true });
     const initiator = startRequest({ login: "root", sshKey: { use: "push", blob } });
     const notify = notifyOf(initiator);
-    const { payload } = readAnswer(initiator, await stage.requests.answer(notify), notify.ticket);
+    const { payload } = readAnswer(initiator, await stage.answer(notify), notify.ticket);
     expect(payload.keyTaken).toBe(false);
     expect(stage.granted[0]?.pushedKey).toBeUndefined();
   });
@@ -251,7 +253,7 @@ describe("refused by a code alone, with nothing begun and nothing remembered", (
       const initiator = startRequest();
       const message1 = initiator.message1.slice();
       message1[position] = (message1[position] ?? 0) ^ 1;
-      expect(await stage.requests.answer(notifyOf(initiator, { message1 }))).toHaveProperty("code");
+      expect(await stage.answer(notifyOf(initiator, { message1 }))).toHaveProperty("code");
     }
     expect(stage.granted).toEqual([]);
     expect(remembered(stage)).toEqual([]);
@@ -305,7 +307,7 @@ describe("refused by a code alone, with nothing begun and nothing remembered", (
     for (let position = 0; position < good.length; position++) {
       const ticket = good.slice();
       ticket[position] = (ticket[position] ?? 0) ^ 1;
-      expect(await stage.requests.answer(notifyOf(initiator, { ticket }))).toHaveProperty("code");
+      expect(await stage.answer(notifyOf(initiator, { ticket }))).toHaveProperty("code");
     }
     expect(stage.granted).toEqual([]);
   });
@@ -324,37 +326,37 @@ describe("refused by a code alone, with nothing begun and nothing remembered", (
   });
 
   const otherClient = X25519PrivateKey.generate(suite, random);
-  const clients: Record<string, Partial<Notify>> = {
-    "a name statement of another owner": { clientName: nameStatement(mallory) },
-    "all statements of another owner": { clientName: nameStatement(mallory), clientBinding: binding({}, mallory) },
-    "a binding by another owner": { clientBinding: binding({}, mallory) },
-    "a binding of another key": { clientBinding: binding({ x25519: otherClient.publicKey }) },
-    "a binding of another member": { clientBinding: binding({ member: parseMember("other") }) },
-    "a binding of a device": { clientBinding: binding({ role: "device" }) },
-    "a binding that has expired": { clientBinding: binding({ expires: NOW }) },
-    "the device's statements": { clientName: device.nameStatement, clientBinding: device.binding },
-    "a name statement where a binding belongs": { clientBinding: client.nameStatement },
-    "a text that was not signed": { clientName: { ...client.nameStatement, text: `${client.nameStatement.text} ` } },
+  const clients: Record<string, Partial<MemberStatements>> = {
+    "a name statement of another owner": { names: [nameStatement(mallory)] },
+    "all statements of another owner": { names: [nameStatement(mallory)], member: binding({}, mallory) },
+    "a binding by another owner": { member: binding({}, mallory) },
+    "a binding of another key": { member: binding({ x25519: otherClient.publicKey }) },
+    "a binding of another member": { member: binding({ member: parseMember("other") }) },
+    "a binding of a device": { member: binding({ role: "device" }) },
+    "a binding that has expired": { member: binding({ expires: NOW }) },
+    "the device's statements": { names: [device.nameStatement], member: device.binding },
+    "a name statement where a binding belongs": { member: client.nameStatement },
+    "a text that was not signed": { names: [{ ...client.nameStatement, text: `${client.nameStatement.text} ` }] },
   };
   test.each(Object.keys(clients))("the client brings %s", async (which) => {
-    await expectCode(notifyOf(startRequest(), clients[which] ?? {}));
+    await expectCode(notifyOf(startRequest(), { client: { ...clientStatements, ...clients[which] } }));
   });
 
   test("another owner key than the one given with -m", async () => {
     const attacker = attack();
     await using stage = await setStage(hostKeys);
-    expect(await stage.requests.answer(attacker)).toMatchObject({ code: "E_OWNER_KEY" });
+    expect(await stage.answer(attacker)).toMatchObject({ code: "E_OWNER_KEY" });
     expect([stage.granted, remembered(stage)]).toEqual([[], []]);
   });
 
   test("another owner key than the one pinned", async () => {
     await using stage = await setStage(hostKeys, { listed: new Map([[client.name, undefined]]) });
-    await stage.clients.learn(client.nameStatement, NOW);
+    await stage.clients.learn([client.nameStatement], NOW);
     const before = remembered(stage);
-    expect(await stage.requests.answer(attack())).toMatchObject({ code: "E_OWNER_KEY" });
+    expect(await stage.answer(attack())).toMatchObject({ code: "E_OWNER_KEY" });
     expect([stage.granted, remembered(stage)]).toEqual([[], before]);
     const initiator = startRequest();
-    expect(await stage.requests.answer(notifyOf(initiator))).toHaveProperty("message2");
+    expect(await stage.answer(notifyOf(initiator))).toHaveProperty("message2");
   });
 
   test("an older binding of the client than one seen before", async () => {
@@ -366,9 +368,12 @@ describe("refused by a code alone, with nothing begun and nothing remembered", (
     const statement = signedTextToJson(client.nameStatement);
     await writePins(stage.keys, nothing, {
       owner: { v: 1, name, owner, origin: "given", since: NOW, statement, accepted: [] },
-      member: { v: 1, name, member, owner, binding: signedTextToJson(newer), hostKeys: [], accepted: [] },
+      member: {
+        ...{ v: 1, name, member, owner, binding: signedTextToJson(newer) },
+        ...{ delegation: null, hostKeys: [], accepted: [] },
+      },
     });
-    expect(await stage.requests.answer(notifyOf(startRequest()))).toMatchObject({ code: "E_MEMBER_KEY" });
+    expect(await stage.answer(notifyOf(startRequest()))).toMatchObject({ code: "E_MEMBER_KEY" });
     expect(stage.granted).toEqual([]);
   });
 
@@ -376,7 +381,7 @@ describe("refused by a code alone, with nothing begun and nothing remembered", (
     let letGo = (): void => {};
     const held = new Promise<readonly Uint8Array[]>((resolve) => (letGo = () => resolve([])));
     await using stage = await setStage({ current: () => held });
-    const answers = Array.from({ length: 70 }, () => stage.requests.answer(notifyOf(startRequest())));
+    const answers = Array.from({ length: 70 }, () => stage.answer(notifyOf(startRequest())));
     expect(await Promise.all(answers.slice(64))).toEqual(
       answers.slice(64).map(() => expect.objectContaining({ code: "E_BUSY" })),
     );
@@ -390,13 +395,15 @@ describe("refused by a code alone, with nothing begun and nothing remembered", (
     const { hash: evilHash } = verifyBinding(suite, evilBinding, ed25519Line(mallory.publicKey));
     const party = { name: client.name, member: client.member, bindingHash: evilHash };
     const initiator = startRequest({ clientKey: otherClient, client: party });
-    return notifyOf(initiator, { clientName: nameStatement(mallory), clientBinding: evilBinding });
+    return notifyOf(initiator, {
+      client: { ...clientStatements, names: [nameStatement(mallory)], member: evilBinding },
+    });
   }
 });
 
 async function expectCode(notify: Notify, code?: string): Promise<string> {
   await using stage = await setStage(hostKeys, { acceptsKeys: true });
-  const answer = await stage.requests.answer(notify);
+  const answer = await stage.answer(notify);
   expect(answer).toEqual({
     sid: notify.prologue.sid,
     code: code === undefined ? expect.stringMatching(/^E_/) : code,

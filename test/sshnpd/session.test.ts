@@ -210,6 +210,33 @@ test("when the daemon stops, the client is told that the device goes away", asyn
   expect(await channel.closed).toEqual({ how: "closed", by: "peer", code: "going-away" });
 });
 
+test("when the client is revoked, it is told so, and what it had open is closed", async () => {
+  await using play = await begin();
+  const channel = play.client();
+  const stream = channel.open("ssh");
+  await stream.opened;
+  const [server] = connections;
+  if (server === undefined) throw new Error("nothing has connected");
+  const closed = once(server.resume(), "close");
+  const broken = expect(readToEnd(stream)).rejects.toMatchObject({ name: "DeniedError", code: "E_NOT_AUTHORIZED" });
+  play.revoked.abort();
+  expect(await channel.closed).toEqual({ how: "closed", by: "peer", code: "revoked" });
+  expect((await play.served).end).toEqual({ how: "closed", by: "us", code: "revoked" });
+  await broken;
+  server.end();
+  await closed;
+});
+
+test("a client that was revoked ahead of its proof reaches nothing with it", async () => {
+  await using play = await begin();
+  play.revoked.abort();
+  const channel = play.client();
+  channel.open("ssh").on("error", () => {});
+  expect((await play.served).end).toEqual({ how: "closed", by: "us", code: "revoked" });
+  expect((await channel.closed).how).toBe("truncated"); // a device seals nothing for whoever has proved nothing
+  expect([connections, play.confirmed, pins(play.stage), play.stage.told]).toEqual([[], 0, [], []]);
+});
+
 test("a path that goes without a farewell is reported as broken off", async () => {
   await using play = await begin();
   await play.client().open("ssh").opened;
@@ -284,7 +311,7 @@ test("whoever has stolen the device's key can ask in anybody's name, and reaches
   const initiator = startRequest({ clientKey: pretended, suite: pretence });
   await using stage = await setStage(hostKeys);
   const notify = notifyOf(initiator);
-  const answer = await stage.requests.answer(notify);
+  const answer = await stage.answer(notify);
   expect(answer).toHaveProperty("message2"); // the device cannot tell yet
   expect(stage.granted).toHaveLength(1);
   expect(() => readAnswer(initiator, answer, notify.ticket)).toThrow(expect.objectContaining({ code: "E_PROTOCOL" }));
@@ -293,7 +320,8 @@ test("whoever has stolen the device's key can ask in anybody's name, and reaches
   if (session === undefined) throw new Error("not granted");
   const [near, far] = await socketPair();
   const services = { sshPort: portNumber, accountFor: () => Promise.resolve(undefined) };
-  const served = serve(near, session, stage, services, new AbortController().signal, () => {});
+  const { signal } = new AbortController();
+  const served = serve(near, session, stage, services, { signal, revoked: signal, onConfirmed: () => {} });
   // What an attacker can still try: the keys that it can compute are not those of the session.
   const guess = new Channel({
     role: "client",
@@ -317,6 +345,7 @@ interface Play extends AsyncDisposable {
   readonly keys: GrantedSession["keys"];
   readonly limits: ConstructorParameters<typeof Channel>[0]["limits"];
   readonly stop: AbortController;
+  readonly revoked: AbortController;
   /** How often the client has proved itself. */
   readonly confirmed: number;
   /** The logins whose account was looked up. */
@@ -332,7 +361,7 @@ async function begin(
   const stage = await setStage(hostKeys);
   const initiator = startRequest();
   const notify = notifyOf(initiator);
-  const { keys, payload } = readAnswer(initiator, await stage.requests.answer(notify), notify.ticket);
+  const { keys, payload } = readAnswer(initiator, await stage.answer(notify), notify.ticket);
   const [granted] = stage.granted;
   if (granted === undefined) throw new Error("not granted");
   const session = { ...granted, pushedKey: changes.pushedKey ?? granted.pushedKey };
@@ -347,7 +376,11 @@ async function begin(
       return Promise.resolve(changes.accounts?.find((account) => account.login === login));
     },
   };
-  const served = serve(near, session, stage, services, stop.signal, () => confirmed++);
+  const revoked = new AbortController();
+  const served = serve(near, session, stage, services, {
+    ...{ signal: stop.signal, revoked: revoked.signal },
+    onConfirmed: () => confirmed++,
+  });
   served.catch(() => {});
   return {
     stage,
@@ -356,6 +389,7 @@ async function begin(
     keys,
     limits: payload.limits,
     stop,
+    revoked,
     lookedUp,
     get confirmed() {
       return confirmed;
@@ -384,11 +418,10 @@ function serve(
   session: GrantedSession,
   { clients }: Stage,
   changes: Pick<SessionServices, "sshPort" | "accountFor">,
-  signal: AbortSignal,
-  onConfirmed: () => void,
+  control: Parameters<typeof serveSession>[3],
 ) {
   const services = { suite, clients, now: () => NOW + 1000, log: SILENT, ...changes };
-  return serveSession(near, session, services, { signal, onConfirmed });
+  return serveSession(near, session, services, control);
 }
 
 function accountAt(home: string): Account {

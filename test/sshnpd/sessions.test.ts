@@ -20,7 +20,7 @@ beforeEach(async () => {
   rendezvous = createServer((socket) => legs.push(socket.on("error", () => {}))).listen(0, "127.0.0.1");
   await once(rendezvous, "listening");
   stage = await setStage({ current: () => Promise.resolve([people.client.x25519.publicKey.bytes]) });
-  await stage.requests.answer(notifyOf(startRequest()));
+  await stage.answer(notifyOf(startRequest()));
   const [session] = stage.granted;
   if (session === undefined) throw new Error("not granted");
   granted = session;
@@ -131,6 +131,7 @@ function newSessions(changes: Partial<SessionsOptions> = {}): Sessions {
     now: () => NOW + 1000,
     log: SILENT,
     allowPrivate: () => true,
+    onClients: () => {},
     ...changes,
   });
 }

@@ -7,24 +7,32 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { pino } from "pino";
+import { LogFollower, type ProvedHeads } from "../../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../../keys/cipher-suite.ts";
+import type { MemberKeys } from "../../keys/end-key-files.ts";
 import type { Name } from "../../keys/names.ts";
 import { type Fingerprint, ed25519Line, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
+import type { SignedText } from "../../keys/signed-text.ts";
 import type { X25519PrivateKey } from "../../keys/x25519.ts";
+import { policySubject } from "../../protocol/owner-statements.ts";
 import { signKeyList, type VerifiedKeyList, verifyKeyList } from "../../protocol/key-list.ts";
+import type { MemberStatements } from "../../protocol/member-statements.ts";
 import { parsePrologue } from "../../protocol/messages/prologue.ts";
 import type { Answer, Notify } from "../../protocol/messages/session-request.ts";
 import { SessionInitiator } from "../../protocol/session/initiator.ts";
-import { verifyBinding } from "../../protocol/statements.ts";
+import { subjectOf } from "../../protocol/statement-fields.ts";
+import { bindingSubject, verifyBinding } from "../../protocol/statements.ts";
 import { mlKem768 } from "../../protocol/suite/ml-kem.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { signTicket } from "../../protocol/ticket.ts";
 import { Clients, type ListedClients } from "../../sshnpd/clients.ts";
 import type { HostKeys } from "../../sshnpd/host-keys.ts";
 import type { Log } from "../../sshnpd/log.ts";
+import { OwnStatements } from "../../sshnpd/own-statements.ts";
 import { type GrantedSession, Requests, type RequestsOptions } from "../../sshnpd/requests.ts";
 import { cast, NOW } from "../protocol/fixtures.ts";
+import { StatementLog } from "../support/statement-log.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 
 export { suite };
@@ -35,10 +43,24 @@ export const SILENT: Log = pino({ level: "silent" });
 const { client, device, directory, rendezvous } = people;
 export const clientBinding = verifyBinding(suite, client.binding, ed25519Line(client.owner.publicKey));
 export const deviceBinding = verifyBinding(suite, device.binding, ed25519Line(device.owner.publicKey));
+export const clientStatements: MemberStatements = {
+  names: [client.nameStatement],
+  member: client.binding,
+  delegation: undefined,
+};
 export const clientOwner: Fingerprint = fingerprint(
   suite,
   parsePublicKeyLine(ed25519Line(client.owner.publicKey)).blob,
 );
+
+export const ORIGIN = "np.example.org/log";
+/** As the device's key file has them. */
+export const deviceKeys: MemberKeys = {
+  ...{ name: device.name, member: device.member, role: "device", x25519: device.x25519, ed25519: device.ed25519 },
+  owner: ed25519Line(device.owner.publicKey),
+  directory: "http://np.example.org:7800#SHA256:of-no-concern-here",
+  statements: [device.nameStatement, device.binding],
+};
 
 export const keyList: VerifiedKeyList = verifyKeyList(
   suite,
@@ -49,7 +71,7 @@ export const keyList: VerifiedKeyList = verifyKeyList(
     sealing: [directory.sealing.publicKey],
     ticket: [directory.ticket.publicKey],
     log: directory.log.publicKey,
-    origin: "np.example.org/log",
+    origin: ORIGIN,
   }),
   fingerprint(suite, parsePublicKeyLine(ed25519Line(directory.root.publicKey)).blob),
 );
@@ -58,6 +80,15 @@ export interface Stage extends AsyncDisposable {
   readonly keys: PrivateFolder;
   readonly clients: Clients;
   readonly requests: Requests;
+  readonly own: OwnStatements;
+  /** The directory's log, and what the device has seen of it. */
+  readonly log: StatementLog;
+  readonly follower: LogFollower;
+  /**
+   * Answers a request whose statements the directory has logged and proves, whatever they are: who has its keys can do that.
+   * Its own proof is put in place of the request's.
+   */
+  answer(notify: Notify): Promise<Answer>;
   /** The sessions that were granted. */
   readonly granted: GrantedSession[];
   /** What was told to people. */
@@ -75,11 +106,15 @@ export async function setStage(
   const granted: GrantedSession[] = [];
   const listed = changes.listed ?? new Map<Name, Fingerprint | undefined>([[client.name, clientOwner]]);
   const clients = new Clients(suite, keys, listed, (text) => told.push(text));
+  const own = await OwnStatements.open(suite, keys, deviceKeys);
+  const log = new StatementLog(suite, directory.log, ORIGIN);
+  const follower = new LogFollower(suite);
   const requests = new Requests({
     suite,
     random,
     loadKem: () => Promise.resolve(mlKem768),
-    device: { name: device.name, member: device.member, bindingHash: deviceBinding.hash },
+    own,
+    checkpoint: () => follower.checkpoint,
     deviceKey: device.x25519,
     clients,
     hostKeys,
@@ -92,7 +127,32 @@ export async function setStage(
     log: SILENT,
     ...changes,
   });
-  return { keys, clients, requests, granted, told, [Symbol.asyncDispose]: () => folder.remove() };
+  const answer = (notify: Notify): Promise<Answer> => {
+    log.hold(...statementsOf(notify));
+    const proof = log.prove(subjectsOf(notify), follower.size(keyList.list));
+    const proved: ProvedHeads = follower.accept(keyList.list, proof, NOW);
+    return requests.answer({ ...notify, proof }, proved);
+  };
+  return {
+    ...{ keys, clients, requests, own, log, follower, answer, granted, told },
+    [Symbol.asyncDispose]: () => folder.remove(),
+  };
+}
+
+/** What a request brings, in the order of {@link subjectsOf}. */
+export function statementsOf({ client: { names, member, delegation }, rendezvous: brought }: Notify): SignedText[] {
+  return [...names.slice(-1), member, ...(delegation === undefined ? [] : [delegation]), ...brought];
+}
+
+/** What a device demands proof of with a request. */
+export function subjectsOf({ prologue, client: { delegation }, rendezvous: brought }: Notify): string[] {
+  return [
+    prologue.client.name,
+    bindingSubject(prologue.client),
+    ...(delegation === undefined ? [] : [subjectOf(delegation)]),
+    policySubject(device.name),
+    ...brought.map(subjectOf),
+  ];
 }
 
 export type RequestChanges = Partial<ConstructorParameters<typeof SessionInitiator>[2]> & {
@@ -112,12 +172,13 @@ export function startRequest(changes: RequestChanges = {}): SessionInitiator {
       service: "ssh",
       login: "",
       sshKey: undefined,
+      checkpoint: "",
       ...session,
     },
   );
 }
 
-/** A request as an honest directory hands it on, with some of it changed. */
+/** A request as an honest directory hands it on, with some of it changed, and no proof yet. */
 export function notifyOf(initiator: SessionInitiator, changes: Partial<Notify> = {}): Notify {
   const prologueBytes = changes.prologueBytes ?? initiator.prologue;
   return {
@@ -125,9 +186,9 @@ export function notifyOf(initiator: SessionInitiator, changes: Partial<Notify> =
     prologue: parsePrologue(prologueBytes),
     message1: initiator.message1,
     ticket: ticketFor(initiator),
-    clientName: client.nameStatement,
-    clientBinding: client.binding,
+    client: clientStatements,
     rendezvous: [rendezvous.statement],
+    proof: new Uint8Array(0),
     ...changes,
   };
 }

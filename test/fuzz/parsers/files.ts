@@ -6,18 +6,27 @@ import { acknowledgedSchema } from "../../../keys/activation-files.ts";
 import { isAgeFile, openWithPassphrase, sealWithPassphrase } from "../../../keys/age-file.ts";
 import { parseMemberFile, parseOwnerFile, printMemberFile, printOwnerFile } from "../../../keys/end-key-files.ts";
 import { type MemberJson, memberSchema, type OwnerJson, ownerSchema } from "../../../keys/end-key-json.ts";
+import { SshnpError } from "../../../keys/errors.ts";
 import { parseJsonFile, printJsonFile } from "../../../keys/json-file.ts";
 import { keyListFileSchema } from "../../../keys/key-list-files.ts";
+import { seenLogSchema } from "../../../keys/log-files.ts";
+import type { MemberName, Name } from "../../../keys/names.ts";
 import { ed25519Line } from "../../../keys/openssh.ts";
+import { ownStatementsSchema } from "../../../keys/own-statement-files.ts";
 import type { MemberPin, OwnerPin } from "../../../keys/peer.ts";
 import { memberPinSchema, ownerPinSchema } from "../../../keys/peer-files.ts";
 import { Secret } from "../../../keys/secret.ts";
 import { directoryKeysSchema, rendezvousKeysSchema } from "../../../keys/service-key-files.ts";
 import { signedTextFromJson, signedTextSchema, signedTextToJson } from "../../../keys/signed-text.ts";
 import { parseAdminAnswer, parseAdminRequest } from "../../../directory/admin-socket.ts";
-import { parseEntry, TABLES } from "../../../directory/store.ts";
+import { LOG_TABLES, parseLogEntry } from "../../../directory/log/rows.ts";
+import type { Operation } from "../../../directory/database.ts";
+import * as records from "../../../directory/records.ts";
+import * as tables from "../../../directory/tables.ts";
 import { statementFileSchema } from "../../../rendezvous/data-folder.ts";
 import { childAnswerSchema, childOrderSchema } from "../../../sshnpd/authorized-keys-order.ts";
+import { encodeLeaf, type Leaf } from "../../../protocol/log/leaf.ts";
+import { encodeMapNode, type MapNode } from "../../../protocol/log/map.ts";
 import { cast } from "../../protocol/fixtures.ts";
 import * as of from "../arbitraries.ts";
 import { TEXT_WORDS, words } from "../mutation.ts";
@@ -37,6 +46,12 @@ const FIELDS = [
 ];
 
 const key = of.bytesOf(32).map(base64);
+/** In the order of the log's tables. */
+const PRINT_LOG_ENTRY: readonly ((value: unknown) => Uint8Array)[] = [
+  (value) => encodeLeaf(value as Leaf),
+  (value) => value as Uint8Array,
+  (value) => encodeMapNode(value as MapNode),
+];
 const signedJson = of.signedText.filter(({ signature }) => signature.length > 0).map(signedTextToJson);
 const statementFile = signedJson.map((statement) => ({ v: 1 as const, statement }));
 const ownerJson: fc.Arbitrary<OwnerJson> = fc.record({
@@ -64,7 +79,7 @@ const ownerPin: fc.Arbitrary<OwnerPin> = fc.record({
   v: fc.constant(1 as const),
   name: of.name,
   owner: of.ownerLine,
-  origin: fc.constantFrom("given" as const, "first contact" as const, "accepted" as const),
+  origin: fc.constantFrom("given" as const, "first contact" as const, "accepted" as const, "rotation" as const),
   since: of.milliseconds,
   statement: signedJson,
   accepted: fingerprints,
@@ -75,8 +90,23 @@ const memberPin: fc.Arbitrary<MemberPin> = fc.record({
   member: of.member,
   owner: of.ownerLine,
   binding: signedJson,
+  delegation: fc.option(signedJson),
   hostKeys: fc.array(of.publicKeyLine, { maxLength: 2 }),
   accepted: fingerprints,
+});
+const note = fc.string({ maxLength: 200 });
+const seenLog = fc.record({
+  v: fc.constant(1 as const),
+  directory: of.fingerprintText,
+  checkpoint: fc.option(note),
+  evidence: fc.array(fc.record({ found: of.milliseconds, notes: fc.tuple(note, note) }), { maxLength: 3 }),
+});
+const ownStatements = fc.record({
+  v: fc.constant(1 as const),
+  names: fc.array(signedJson, { minLength: 1, maxLength: 8 }),
+  member: signedJson,
+  delegation: fc.option(signedJson),
+  policy: fc.option(signedJson),
 });
 const dated = <Field extends string>(field: Field) =>
   fc.array(
@@ -99,6 +129,45 @@ const rendezvousKeys = fc.record({
   x25519: key,
   ed25519: key,
 });
+
+const activatable = { added: of.milliseconds, activationKey: key };
+const storeEntries: readonly (readonly [tables.Table<unknown>, fc.Arbitrary<unknown>])[] = [
+  [tables.NAMES, fc.record({ ...activatable, statements: fc.array(signedJson, { maxLength: 3 }) })],
+  [
+    tables.MEMBERS,
+    fc.record({
+      ...{ role: of.role, x25519: key, ed25519: key, expires: fc.option(of.milliseconds) },
+      ...{ binding: signedJson, newest: signedJson, delegation: fc.option(fc.stringMatching(/^[0-9a-f]{16}$/)) },
+    }),
+  ],
+  [tables.DELEGATIONS, fc.record({ delegation: signedJson, newest: signedJson, made: fc.nat() })],
+  [tables.RENDEZVOUS, fc.record({ ...activatable, statement: fc.option(signedJson), isActivated: fc.boolean() })],
+  [tables.REPORTS, fc.record({ boot: key, legs: fc.nat(), time: of.milliseconds })],
+  [tables.KEYS, of.name],
+  ...[tables.POLICIES, tables.STATEMENTS, tables.META].map((table) => [table, signedJson] as const),
+  ...[tables.SEEN, tables.IDS, tables.NONCES].map((table) => [table, of.milliseconds] as const),
+];
+const PARTY = { name: "@acme" as Name, member: "mygateway" as MemberName };
+const PRINT_RECORD: ReadonlyMap<tables.Table<unknown>, (value: never) => Operation> = new Map<
+  tables.Table<unknown>,
+  (value: never) => Operation
+>([
+  [tables.NAMES, (value) => records.nameOperation(PARTY.name, records.nameFromJson(value))],
+  [tables.MEMBERS, (value) => records.memberOperation(PARTY, records.memberFromJson(value))],
+  [tables.DELEGATIONS, (value) => records.delegationOperation(PARTY.name, "id", records.delegationFromJson(value))],
+  [tables.RENDEZVOUS, (value) => records.rendezvousOperation("eu1", records.rendezvousFromJson(value))],
+]);
+
+/** True for what is no record either: its keys are none. */
+function isPrinted(print: (value: never) => Operation, value: unknown): boolean {
+  try {
+    const operation = print(value as never);
+    return operation.type === "put" && operation.value === JSON.stringify(value);
+  } catch (error) {
+    if (error instanceof SshnpError) return true;
+    throw error;
+  }
+}
 
 /** A file of our own with one schema: what is read from it is what was written, byte for byte. */
 function file<T>(name: string, covers: readonly string[], schema: v.GenericSchema<T>, values: fc.Arbitrary<T>): Parser {
@@ -131,6 +200,13 @@ export const FILE_PARSERS: readonly Parser[] = [
     ["keys/key-list-files.ts#keyListFileSchema"],
     keyListFileSchema,
     signedJson.map((keyList) => ({ v: 1 as const, keyList })),
+  ),
+  file("what was seen of a log", ["keys/log-files.ts#seenLogSchema"], seenLogSchema, seenLog),
+  file(
+    "what an owner has said since",
+    ["keys/own-statement-files.ts#ownStatementsSchema"],
+    ownStatementsSchema,
+    ownStatements,
   ),
   file("statement in a file", ["rendezvous/data-folder.ts#statementFileSchema"], statementFileSchema, statementFile),
   file(
@@ -255,33 +331,49 @@ export const FILE_PARSERS: readonly Parser[] = [
   },
   {
     name: "entry of the store",
-    covers: ["directory/store.ts#parseEntry"],
+    covers: [
+      "directory/tables.ts#parseEntry",
+      ...["NAMES", "MEMBERS", "DELEGATIONS", "RENDEZVOUS", "REPORTS"].map((table) => `directory/tables.ts#${table}`),
+      ...["name", "member", "delegation", "rendezvous"].map((what) => `directory/records.ts#${what}FromJson`),
+    ],
     dictionary: FIELDS,
-    make: () => {
-      const record = { added: of.milliseconds, activationKey: key, statement: fc.option(signedJson) };
-      return textParser({
+    make: () =>
+      textParser({
+        // Which table, then the entry.
         samples: fc.oneof(
-          fc.record(record).map((value) => `0${of.json(value)}`),
-          fc
-            .record({
-              role: of.role,
-              x25519: key,
-              ed25519: key,
-              expires: fc.option(of.milliseconds),
-              signed: signedJson,
-            })
-            .map((value) => `1${of.json(value)}`),
-          of.name.map((value) => `2${of.json(value)}`),
-          fc.record({ ...record, isActivated: fc.boolean() }).map((value) => `3${of.json(value)}`),
-          fc.record({ boot: key, legs: fc.nat(), time: of.milliseconds }).map((value) => `4${of.json(value)}`),
-          of.milliseconds.map((value) => `5${of.json(value)}`),
-          signedJson.map((value) => `8${of.json(value)}`),
+          ...storeEntries.map(([{ prefix }, values]) => values.map((value) => `${prefix}${of.json(value)}`)),
         ),
         parse: (text) => {
-          const table = TABLES[Number(text[0])];
-          return table && { table, value: parseEntry(table, text.slice(1)) };
+          const table = tables.TABLES.find(({ prefix }) => text.startsWith(prefix));
+          return table && { table, value: tables.parseEntry(table, text.slice(table.prefix.length)) };
         },
-        holds: ({ table, value }) => JSON.stringify(parseEntry(table, JSON.stringify(value))) === JSON.stringify(value),
+        // What is stored of a record is what was read of it.
+        holds: ({ table, value }) => {
+          const again = JSON.stringify(tables.parseEntry(table, JSON.stringify(value)));
+          const print = PRINT_RECORD.get(table);
+          return again === JSON.stringify(value) && (print === undefined || isPrinted(print, value));
+        },
+      }),
+  },
+  {
+    name: "entry of the log",
+    covers: ["directory/log/rows.ts#parseLogEntry"],
+    make: () => {
+      const hash = of.bytesOf(32);
+      return textParser({
+        samples: fc.oneof(
+          fc.tuple(fc.constantFrom(1, 2), hash).map(([type, bytes]) => `0${base64(Uint8Array.of(type, ...bytes))}`),
+          hash.map((bytes) => `1${base64(bytes)}`),
+          fc
+            .tuple(fc.constantFrom(2, 3), hash, hash)
+            .map(([kind, first, second]) => `2${base64(Uint8Array.of(kind, ...first, ...second))}`),
+        ),
+        parse: (text) => {
+          const print = PRINT_LOG_ENTRY[Number(text[0])];
+          const table = LOG_TABLES[Number(text[0])];
+          return table && print && { text, printed: base64(print(parseLogEntry(table, text.slice(1)))) };
+        },
+        holds: ({ text, printed }) => text.slice(1) === printed,
       });
     },
   },

@@ -3,7 +3,7 @@ import { ByteWriter, concat, equalBytes, prefixed16, utf8 } from "../../../keys/
 import type { CipherSuite } from "../../../keys/cipher-suite.ts";
 import { ed25519Line } from "../../../keys/openssh.ts";
 import { LinkOpener, LinkSealer } from "../../../directory/link-sealing.ts";
-import { LABEL } from "../../../protocol/label.ts";
+import { LABEL, LABEL_VERSION } from "../../../protocol/label.ts";
 import { encodePrologue, parsePrologue } from "../../../protocol/messages/prologue.ts";
 import { HandshakeState } from "../../../protocol/noise/handshake-state.ts";
 import { IKhfsPsk2 } from "../../../protocol/noise/ikhfs-psk2.ts";
@@ -144,7 +144,9 @@ export const HANDSHAKE_PARSERS: readonly Parser[] = [
       return bytesParser({
         samples: fc
           .option(of.publicKeyBlob, { nil: undefined })
-          .map((blob) => encodeRequestPayload({ legSeed: stage.legSeed, sshKey: blob && { use: "push", blob } })),
+          .map((blob) =>
+            encodeRequestPayload({ legSeed: stage.legSeed, checkpoint: "", sshKey: blob && { use: "push", blob } }),
+          ),
         parse: (payload) => stage.respond(stage.initiate(payload)).payload,
         print: encodeRequestPayload,
         holds: ({ legSeed }) => equalBytes(legSeed, stage.legSeed),
@@ -159,7 +161,9 @@ export const HANDSHAKE_PARSERS: readonly Parser[] = [
     nativeEvery: KEM_EVERY,
     make: (primitives) => {
       const stage = sessionOf(primitives);
-      const original = stage.initiate(encodeRequestPayload({ legSeed: stage.legSeed, sshKey: undefined }));
+      const original = stage.initiate(
+        encodeRequestPayload({ legSeed: stage.legSeed, checkpoint: "a note", sshKey: undefined }),
+      );
       return bytesParser({
         samples: fc.constant(original),
         parse: (bytes) => stage.respond(bytes),
@@ -183,6 +187,7 @@ export const HANDSHAKE_PARSERS: readonly Parser[] = [
             ticketHash: hash,
             hostKeys,
             keyTaken: false,
+            checkpoint: "a note",
             limits: { earlyWindow: 1, streamWindow: 2, sessionWindow: 3, streams: 4 },
           }),
         ),
@@ -208,6 +213,7 @@ export const HANDSHAKE_PARSERS: readonly Parser[] = [
         ticketHash: ticketHash(primitives.suite, TICKET),
         hostKeys: [],
         keyTaken: true,
+        checkpoint: "",
         limits: { earlyWindow: 1, streamWindow: 2, sessionWindow: 3, streams: 4 },
       };
       const original = stage.answer(stage.initiator().message1, encodeAnswerPayload(answer));
@@ -235,7 +241,7 @@ function payloadOf({ freshness, id, type, body }: SealedContent): Uint8Array {
 function sealer(suite: CipherSuite): (payload: Uint8Array) => Uint8Array {
   const { client, directory } = cast(suite);
   const random = (length: number): Uint8Array => new Uint8Array(length).fill(0x42);
-  const head = concat(Uint8Array.of(0), suite.sha256(directory.sealing.publicKey.bytes).subarray(0, 8));
+  const head = concat(Uint8Array.of(LABEL_VERSION), suite.sha256(directory.sealing.publicKey.bytes).subarray(0, 8));
   return (payload) => {
     // What is too long for a message is too long for Noise as well, and no parser's business.
     const noise = HandshakeState.initiator({
@@ -265,7 +271,7 @@ function sessionOf({ suite, kem }: Primitives) {
     new SessionInitiator(
       { suite, kem, random: fixed },
       { client: client.x25519, device: device.x25519.publicKey },
-      { ...parties, service: "ssh", login: "pi", sshKey: undefined },
+      { ...parties, service: "ssh", login: "pi", sshKey: undefined, checkpoint: "" },
     );
   const { legKey, prologue: prologueBytes } = initiator();
   const prologue = parsePrologue(prologueBytes);

@@ -4,6 +4,8 @@ import * as activation from "../../../protocol/messages/activation.ts";
 import * as link from "../../../protocol/messages/link.ts";
 import { encodePrologue, parsePrologue, readPrologue } from "../../../protocol/messages/prologue.ts";
 import { encodeFrame, type Frame, parseFrame } from "../../../protocol/messages/response-frames.ts";
+import { encodePutStatements, parsePutStatements } from "../../../protocol/messages/put-statements.ts";
+import { readMemberStatements, writeMemberStatements } from "../../../protocol/member-statements.ts";
 import * as session from "../../../protocol/messages/session-request.ts";
 import { closeNumber, parseCloseCode, parseResetCode, resetNumber } from "../../../protocol/channel/end-codes.ts";
 import { encodeRecord, parseRecord } from "../../../protocol/channel/record.ts";
@@ -15,7 +17,7 @@ import * as of from "../arbitraries.ts";
 import { words } from "../mutation.ts";
 import { bytesParser, type Parser, type Subject } from "../subject.ts";
 
-const MESSAGE_WORDS = words("sshnp/0", "sshnp/1", "new", "again", "ssh", "tcp:", "@", "/", "tcp://a:1", "[::1]");
+const MESSAGE_WORDS = words("sshnp/1", "sshnp/0", "new", "again", "ssh", "tcp:", "@", "/", "tcp://a:1", "[::1]");
 
 /** A parser with its encoder: `FILE` and the name of the parser. */
 function message<T>(
@@ -33,14 +35,19 @@ function message<T>(
 const ACTIVATION = "messages/activation.ts";
 const LINK = "messages/link.ts";
 const SESSION = "messages/session-request.ts";
-const signedTexts = fc.array(of.signedText, { minLength: 1, maxLength: 3 });
+const signedTexts = of.signedTexts(3);
 const labels = fc.array(fc.stringMatching(/^[a-z0-9/]{1,20}$/), { maxLength: 6 });
 
 const frames: Readonly<Record<Frame["type"], fc.Arbitrary<Frame>>> = {
   welcome: fc.record({ type: fc.constant("welcome"), time: of.milliseconds, nonce: of.nonce, keyListSeq: fc.nat() }),
   keepAlive: fc.constant({ type: "keepAlive" }),
   refused: fc.record({ type: fc.constant("refused"), code: of.refusalCode, detail: of.milliseconds }),
-  ticket: fc.record({ type: fc.constant("ticket"), ticket: of.someBytes(400), rendezvous: signedTexts }),
+  ticket: fc.record({
+    type: fc.constant("ticket"),
+    ticket: of.someBytes(400),
+    rendezvous: signedTexts,
+    proof: of.logProof,
+  }),
   waiting: fc.record({ type: fc.constant("waiting"), lastSeen: of.milliseconds }),
   answer: fc.record({ type: fc.constant("answer"), message2: of.someBytes(1400) }),
   deviceCode: fc.record({
@@ -48,10 +55,16 @@ const frames: Readonly<Record<Frame["type"], fc.Arbitrary<Frame>>> = {
     code: of.refusalCode,
     labels: labels.map((all) => all.join(",")),
   }),
-  binding: fc.record({ type: fc.constant("binding"), name: of.signedText, binding: of.signedText }),
+  binding: fc.record({
+    type: fc.constant("binding"),
+    of: fc.constantFrom("device" as const, "client" as const),
+    statements: of.memberStatements,
+    proof: of.logProof,
+  }),
   activation: fc.record({ type: fc.constant("activation"), nonce: of.nonce, time: of.milliseconds }),
   done: fc.constant({ type: "done" }),
   rendezvous: fc.record({ type: fc.constant("rendezvous"), statement: of.signedText }),
+  logged: fc.record({ type: fc.constant("logged"), proof: of.logProof }),
 };
 
 const limits = fc.record({ earlyWindow: of.u32, streamWindow: of.u32, sessionWindow: of.u32, streams: fc.nat(65_535) });
@@ -59,6 +72,8 @@ const sshKey = fc.option(
   fc.record({ use: fc.constantFrom("push" as const, "certify" as const), blob: of.publicKeyBlob }),
   { nil: undefined },
 );
+/** Whatever a peer calls one: the payloads do not look into it. */
+const checkpoint = fc.oneof({ arbitrary: fc.string({ maxLength: 200 }), weight: 40 }, fc.constant("x".repeat(4096)));
 const refusal = fc.option(fc.record({ code: of.refusalCode, reason: fc.string({ maxLength: 100 }) }), {
   nil: undefined,
 });
@@ -168,6 +183,8 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
       epoch: of.nonce,
       version: fc.stringMatching(/^[0-9A-Za-z.+-]{1,64}$/),
       names: fc.array(of.name, { maxLength: 64 }),
+      checkpointSize: fc.maxSafeNat(),
+      policyHash: of.bytesOf(32),
     }),
     link.parseLinkHello,
     link.encodeLinkHello,
@@ -192,9 +209,61 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
     "link names",
     LINK,
     "parseLinkNames",
-    fc.array(of.signedText, { minLength: 1, maxLength: 5 }),
+    fc.record({ chains: fc.array(of.signedTexts(8), { minLength: 1, maxLength: 8 }), proof: of.logProof }),
     link.parseLinkNames,
     link.encodeLinkNames,
+  ),
+  message(
+    "link own",
+    LINK,
+    "parseLinkOwn",
+    fc.record({
+      statements: of.memberStatements,
+      policy: fc.option(of.signedText, { nil: undefined }),
+      proof: of.logProof,
+    }),
+    link.parseLinkOwn,
+    link.encodeLinkOwn,
+  ),
+  message(
+    "link changed",
+    LINK,
+    "parseLinkChanged",
+    fc.record({ client: of.linkParty, statements: of.memberStatements, proof: of.logProof }),
+    link.parseLinkChanged,
+    link.encodeLinkChanged,
+  ),
+  message(
+    "link watching",
+    LINK,
+    "parseLinkWatching",
+    fc.array(of.linkParty, { maxLength: 64 }),
+    link.parseLinkWatching,
+    link.encodeLinkWatching,
+  ),
+  message(
+    "statements to be put",
+    "messages/put-statements.ts",
+    "parsePutStatements",
+    fc.record({ checkpointSize: fc.maxSafeNat(), statements: of.signedTexts(16) }),
+    parsePutStatements,
+    encodePutStatements,
+  ),
+  message(
+    "statements of a member in a message",
+    "member-statements.ts",
+    "readMemberStatements",
+    of.memberStatements,
+    reading(readMemberStatements),
+    writing(writeMemberStatements),
+  ),
+  message(
+    "log proof in a message, not looked into",
+    SESSION,
+    "readProof",
+    of.logProof,
+    reading(session.readProof),
+    writing((writer, proof: Uint8Array) => void writer.bytes16(proof)),
   ),
   message("signed text", LINK, "parseSignedText", of.signedText, link.parseSignedText, link.encodeSignedText),
   message(
@@ -227,7 +296,12 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
     SESSION,
     "parseSessionRequest",
     fc
-      .record({ prologue: of.prologue, message1: of.someBytes(1500), waitSeconds: of.u32 })
+      .record({
+        prologue: of.prologue,
+        message1: of.someBytes(1500),
+        waitSeconds: of.u32,
+        checkpointSize: fc.maxSafeNat(),
+      })
       .map((request) => ({ ...request, prologueBytes: encodePrologue(request.prologue) })),
     session.parseSessionRequest,
     session.encodeSessionRequest,
@@ -242,9 +316,9 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
         prologue: of.prologue,
         message1: of.someBytes(1500),
         ticket: of.someBytes(400),
-        clientName: of.signedText,
-        clientBinding: of.signedText,
+        client: of.memberStatements,
         rendezvous: signedTexts,
+        proof: of.logProof,
       })
       .map((notify) => ({ ...notify, prologueBytes: encodePrologue(notify.prologue) })),
     session.parseNotify,
@@ -276,7 +350,7 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
     "payload of msg1",
     "session/payloads.ts",
     "parseRequestPayload",
-    fc.record({ legSeed: of.bytesOf(32), sshKey }),
+    fc.record({ legSeed: of.bytesOf(32), checkpoint, sshKey }),
     payloads.parseRequestPayload,
     payloads.encodeRequestPayload,
   ),
@@ -289,6 +363,7 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
       ticketHash: of.bytesOf(32),
       hostKeys: fc.array(of.publicKeyBlob, { maxLength: 8 }),
       keyTaken: fc.boolean(),
+      checkpoint,
       limits,
     }),
     payloads.parseAnswerPayload,

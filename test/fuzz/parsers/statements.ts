@@ -1,13 +1,10 @@
 import * as fc from "fast-check";
 import * as v from "valibot";
-import { ByteReader, ByteWriter, concat, prefixed16, utf8, utf8Text } from "../../../keys/bytes.ts";
-import type { CipherSuite } from "../../../keys/cipher-suite.ts";
-import { Ed25519PrivateKey } from "../../../keys/ed25519.ts";
-import { ed25519Line, fingerprint, parsePublicKeyLine, sshString } from "../../../keys/openssh.ts";
+import { ByteReader, ByteWriter, prefixed16, utf8, utf8Text } from "../../../keys/bytes.ts";
+import { ed25519Line, fingerprint, parsePublicKeyLine } from "../../../keys/openssh.ts";
 import type { SignedText } from "../../../keys/signed-text.ts";
 import { signSshsig } from "../../../keys/sshsig.ts";
 import { decideActivation, isFirst, proveActivation } from "../../../directory/accounts/activation.ts";
-import { nameOfBinding, proveBinding } from "../../../directory/accounts/put-statement.ts";
 import { parseCanonicalJson } from "../../../protocol/canonical-json.ts";
 import { judgeHostKeys } from "../../../protocol/host-keys.ts";
 import { signKeyList, verifyKeyList } from "../../../protocol/key-list.ts";
@@ -15,7 +12,6 @@ import { encodeLegHello, parseLegHello } from "../../../protocol/leg-hello.ts";
 import { ACTIVATION_NAMESPACE, activationProof } from "../../../protocol/messages/activation.ts";
 import { encodePrologue } from "../../../protocol/messages/prologue.ts";
 import { encodeNotify, parseNotify } from "../../../protocol/messages/session-request.ts";
-import { judgeOwner, judgePeer } from "../../../protocol/peers.ts";
 import { checkTicket } from "../../../protocol/session/ticket-check.ts";
 import { readSignedText, writeSignedText } from "../../../protocol/signed-text-wire.ts";
 import { isExpired } from "../../../protocol/statement-fields.ts";
@@ -28,18 +24,18 @@ import {
 import { isTicketKeyKnown, signTicket, verifyTicket } from "../../../protocol/ticket.ts";
 import { judgeHello } from "../../../rendezvous/hello-verdict.ts";
 import { verifyNotify } from "../../../sshnpd/verify-notify.ts";
-import { cast, NOW } from "../../protocol/fixtures.ts";
+import { cast, NOW, statementsOf } from "../../protocol/fixtures.ts";
 import * as of from "../arbitraries.ts";
 import { words } from "../mutation.ts";
+import { fits, keyListOf, keyOf, SIGNATURE_BYTES, signed, signedTicket, statementJson } from "../signing.ts";
 import { bytesParser, type Parser, textParser } from "../subject.ts";
 
 const FIELDS = words(
   ...'"v":1 "kind":"name" "kind":"binding" "kind":"rendezvous" "seq":1 "seq":0 "prev":null "expires":null "role":"client"'.split(
     " ",
   ),
-  ..."sshnp/0 rendezvous:eu1 @client @client/laptop-client @device/mygateway tcp://a:1 wss://[::1]:443".split(" "),
+  ..."sshnp/1 rendezvous:eu1 @client @client/laptop-client @device/mygateway tcp://a:1 wss://[::1]:443".split(" "),
 );
-const SIGNATURE_BYTES = 64;
 
 /** Of rows that verify several signatures for each input. */
 const OF_PARTS = "it judges what other rows have parsed: statements, tickets and hellos get their whole share there";
@@ -80,7 +76,7 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
       return textParser({
         samples: of.nameText(owner),
         parse: (text) => verifyNameStatement(suite, signed(suite, key, "name", text)).statement,
-        print: ({ name: subject, owner: line, ...fields }) => statementText({ ...fields, subject }, { owner: line }),
+        print: ({ name: subject, owner: line, ...fields }) => statementJson({ ...fields, subject }, { owner: line }),
         words: FIELDS,
       });
     },
@@ -96,7 +92,7 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
         samples: of.bindingText,
         parse: (text) => verifyBinding(suite, signed(suite, key, "binding", text), owner).statement,
         print: ({ name, member, role, x25519, ed25519, ...fields }) =>
-          statementText({ ...fields, subject: `${name}/${member}` }, { role, x25519, ed25519 }),
+          statementJson({ ...fields, subject: `${name}/${member}` }, { role, x25519, ed25519 }),
         holds: (statement) => !isExpired(statement, (statement.expires ?? 1) - 1),
         words: FIELDS,
       });
@@ -113,7 +109,7 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
         samples: of.rendezvousText,
         parse: (text) => verifyRendezvousStatement(suite, signed(suite, key, "rendezvous", text), root).statement,
         print: ({ rendezvous, x25519, ed25519, addresses, ...fields }) =>
-          statementText({ ...fields, subject: `rendezvous:${rendezvous}` }, { x25519, ed25519, addresses }),
+          statementJson({ ...fields, subject: `rendezvous:${rendezvous}` }, { x25519, ed25519, addresses }),
         words: FIELDS,
       });
     },
@@ -238,7 +234,8 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
           const session = { sid, legKey: legKey.publicKey };
           return checkTicket(suite, keyList, session, { ticket, rendezvous: [rendezvous.statement] }, NOW);
         },
-        holds: ({ entries: found }) =>
+        holds: ({ ticket: { entries: found }, newest }) =>
+          newest.length === found.length &&
           found.every(
             ({ key, addresses }) =>
               key.equals(rendezvous.ed25519.publicKey) && addresses.every((one) => rendezvous.addresses.includes(one)),
@@ -280,72 +277,17 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
             prologueBytes,
             message1,
             ticket,
-            clientName: client.nameStatement,
-            clientBinding: client.binding,
+            client: statementsOf(client),
             rendezvous: [rendezvous.statement],
+            proof: utf8("a proof of the log"),
           }),
         ),
         parse: (bytes) => {
           const notify = parseNotify(bytes);
-          return { notify, ticket: verifyNotify(suite, grounds, notify) };
+          return { notify, ticket: verifyNotify(suite, grounds, notify).ticket };
         },
         print: ({ notify }) => encodeNotify(notify),
         holds: ({ ticket: verified }) => Buffer.compare(verified.sid, sid) === 0,
-      });
-    },
-  },
-  {
-    name: "owner of a peer, signed anew",
-    share: 0.2,
-    because: OF_PARTS,
-    covers: ["protocol/peers.ts#judgeOwner"],
-    make: ({ suite }) => {
-      const { client } = cast(suite);
-      const owner = ed25519Line(client.owner.publicKey);
-      const pinned = judgeOwner(suite, client.name, client.nameStatement, UNKNOWN_OWNER, NOW).owner;
-      return textParser({
-        samples: of
-          .nameText(owner)
-          .map((text) =>
-            text.replace(/"subject":"[^"]*"/, `"subject":"${client.name}"`).replace(/"expires":\d+/, '"expires":null'),
-          ),
-        parse: (text) => {
-          const statement = signed(suite, client.owner, "name", text);
-          return judgeOwner(suite, client.name, statement, { known: pinned, given: undefined }, NOW).owner;
-        },
-        holds: (pin) => pin.owner === owner && pin.name === client.name,
-        words: FIELDS,
-      });
-    },
-  },
-  {
-    name: "peer, its binding signed anew",
-    share: 0.1,
-    because: OF_PARTS,
-    covers: ["protocol/peers.ts#judgePeer"],
-    make: ({ suite }) => {
-      const { client } = cast(suite);
-      const claim = (binding: SignedText) => ({ ...client, nameStatement: client.nameStatement, binding });
-      const unknown = { known: { owner: undefined, member: undefined }, given: undefined };
-      const { pins } = judgePeer(suite, claim(client.binding), unknown, NOW);
-      return textParser({
-        samples: fc.oneof(
-          fc.constant(client.binding.text),
-          of.bindingText.map((text) =>
-            text
-              .replace(/"subject":"[^"]*"/, `"subject":"${client.name}/${client.member}"`)
-              .replace(/"role":"device"/, '"role":"client"')
-              .replace(/"seq":1,/, '"seq":2,') // the first one is pinned, and no other first one is taken
-              .replace(/"expires":\d+/, '"expires":null'),
-          ),
-        ),
-        parse: (text) =>
-          judgePeer(suite, claim(signed(suite, client.owner, "binding", text)), { known: pins, given: undefined }, NOW),
-        holds: ({ binding, pins: { member } }, text) =>
-          binding.statement.member === client.member &&
-          member.binding.text === text &&
-          (binding.statement.seq > 1 || text === client.binding.text),
-        words: FIELDS,
       });
     },
   },
@@ -362,6 +304,7 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
         member: "mygateway",
         owner: "",
         binding: { text: "", signature: "" },
+        delegation: null,
         hostKeys: [pinnedKey.line],
         accepted: [],
       } as const;
@@ -418,36 +361,14 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
           };
           const proved = proveActivation(suite, activation, context);
           if ("refused" in proved) return undefined;
-          const record = { added: NOW, activationKey: secret.publicKey, statement: undefined };
-          const state = { name: record, binding: undefined, isKeyTaken: false };
+          const record = { added: NOW, activationKey: secret.publicKey, statements: [] };
+          const state = { name: record, member: undefined, isKeyTaken: false };
           return { proved, decision: decideActivation(suite, proved, state, device.ed25519.publicKey) };
         },
         holds: ({ proved, decision }) =>
           decision === "store" &&
           isFirst(proved.name.statement, NOW) &&
           proved.binding.statement.x25519.equals(context.sender),
-      });
-    },
-  },
-  {
-    name: "first binding that a directory proves, signed anew",
-    share: 0.2,
-    because: OF_PARTS,
-    covers: ["directory/accounts/put-statement.ts#proveBinding", "directory/accounts/put-statement.ts#nameOfBinding"],
-    make: ({ suite }) => {
-      const { client, device } = cast(suite);
-      const name = { added: NOW, activationKey: device.ed25519.publicKey, statement: client.nameStatement };
-      return textParser({
-        samples: of.member.map((member) => client.binding.text.replace(`/${client.member}"`, `/${member}"`)),
-        parse: (text) => {
-          const binding = signed(suite, client.owner, "binding", text);
-          const said = nameOfBinding(binding);
-          const proved = proveBinding(suite, binding, { sender: client.x25519.publicKey, name, now: NOW });
-          return "refused" in proved ? undefined : { said, proved };
-        },
-        // The record is looked up by the name that the text says ahead of any proof.
-        holds: ({ said, proved }) => said === proved.statement.name && proved.statement.seq === 1,
-        words: FIELDS,
       });
     },
   },
@@ -527,71 +448,3 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
     },
   },
 ];
-
-const UNKNOWN_OWNER = { known: undefined, given: undefined };
-
-function keyOf(suite: CipherSuite, seed: number): Ed25519PrivateKey {
-  return Ed25519PrivateKey.parse(suite, new Uint8Array(32).fill(seed));
-}
-
-function keyListOf(suite: CipherSuite) {
-  const { directory } = cast(suite);
-  const list = {
-    seq: 1,
-    issued: NOW,
-    expires: NOW + 1e9,
-    sealing: [directory.sealing.publicKey],
-    ticket: [directory.ticket.publicKey],
-    log: directory.log.publicKey,
-    origin: "np.example.org:7800",
-  };
-  const root = ed25519Line(directory.root.publicKey);
-  return verifyKeyList(
-    suite,
-    signKeyList(suite, directory.root, list),
-    fingerprint(suite, parsePublicKeyLine(root).blob),
-  );
-}
-
-/** A statement whose signature is made anew. All but the last 64 bytes of an SSHSIG are the same for one key and kind. */
-function signed(
-  suite: CipherSuite,
-  key: Ed25519PrivateKey,
-  kind: "name" | "binding" | "rendezvous" | "keys",
-  text: string,
-): SignedText {
-  const namespace = `sshnp-${kind}@v1`;
-  const known = heads.get(key) ?? new Map<string, Uint8Array>();
-  heads.set(key, known);
-  const head = known.get(kind) ?? signSshsig(suite, key, namespace, new Uint8Array(0)).subarray(0, -SIGNATURE_BYTES);
-  known.set(kind, head);
-  const inside = concat(sshString(namespace), sshString(""), sshString("sha512"), sshString(suite.sha512(utf8(text))));
-  return { text, signature: concat(head, suite.sign(key, concat(utf8("SSHSIG"), inside))) };
-}
-
-const heads = new WeakMap<Ed25519PrivateKey, Map<string, Uint8Array>>();
-
-/** A ticket with these fields, whatever they are, signed. */
-function signedTicket(suite: CipherSuite, key: Ed25519PrivateKey, fields: Uint8Array): Uint8Array {
-  const message = new ByteWriter()
-    .raw(prefixed16(utf8("sshnp/0 ticket")))
-    .raw(fields)
-    .done();
-  return new ByteWriter().raw(fields).raw(suite.sign(key, message)).done();
-}
-
-/** Whether the entries of a ticket are short enough. */
-function fits(suite: CipherSuite): (ticket: Parameters<typeof signTicket>[2]) => boolean {
-  return (ticket) => {
-    try {
-      return signTicket(suite, keyOf(suite, 1), ticket).length > 0;
-    } catch {
-      return false;
-    }
-  };
-}
-
-function statementText(fields: object, last: object): string {
-  const { v: version, kind, subject, seq, prev, salt, issued, expires } = fields as Record<string, unknown>;
-  return JSON.stringify({ v: version, kind, subject, seq, prev, salt, issued, expires, ...last });
-}
