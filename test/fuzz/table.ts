@@ -1,4 +1,5 @@
 import { AGENT_PARSERS } from "./parsers/agents.ts";
+import { ENROLMENT_PARSERS } from "./parsers/enrolments.ts";
 import { FILE_PARSERS } from "./parsers/files.ts";
 import { HANDSHAKE_PARSERS } from "./parsers/handshakes.ts";
 import { KEY_PARSERS } from "./parsers/keys.ts";
@@ -17,6 +18,7 @@ export const PARSERS: readonly Parser[] = [
   ...KEY_PARSERS,
   ...AGENT_PARSERS,
   ...MESSAGE_PARSERS,
+  ...ENROLMENT_PARSERS,
   ...STATEMENT_PARSERS,
   ...OWNER_PARSERS,
   ...LOG_PARSERS,
