@@ -1,8 +1,19 @@
-import { writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { DirectoryClient } from "../../directory/client.ts";
+import { enrol } from "../../keys/cli/enrolment.ts";
+import { parseFleetToken } from "../../keys/enrolment-secrets.ts";
+import { DeniedError, UnavailableError } from "../../keys/errors.ts";
+import { parseMember, parseName } from "../../keys/names.ts";
+import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import { nativeSuite } from "../../protocol/suite/native.ts";
 import { type Exit, type RunningProcess, startCommand } from "../support/processes.ts";
+import { Terminals } from "../support/terminals.ts";
 import { Activations, activateHere, type Machine, snapshotOf, told } from "./activation.ts";
+
+const MAIN = join(import.meta.dirname, "../../dist/keys/main.js");
 
 let system: Activations;
 let name: string;
@@ -45,18 +56,9 @@ describe("a machine with a one-time password", () => {
 
   test("that waits is told over a directory that was killed meanwhile", async () => {
     const machine = system.newMachine();
-    const waiting = start(
-      machine,
-      "enroll",
-      name,
-      "gw-wait",
-      "-d",
-      "--otp",
-      await otp(),
-      "--wait",
-      "--directory",
-      system.address,
-    );
+    const words = ["gw-wait", "-d", "--otp", "-", "--wait"];
+    const waiting = start(machine, "enroll", name, ...words, "--directory", system.address);
+    waiting.stdin.end(await otp());
     const [, code = ""] = await waiting.errorLine(/Code to compare: (\S+)$/);
     await system.restart();
     await must(owner, "approve", name, "gw-wait", "--code", code);
@@ -141,6 +143,62 @@ test("an owner's machine that watches approves what is called as it was told, an
   expect(await must(other.owner, "list", other.name)).toMatch(/^laptop +client +\S+ +0 min$/m);
 });
 
+test("an owner at a terminal is asked for the code that the new machine shows", async () => {
+  const typed = { name, owner };
+  const machine = system.newMachine();
+  const asked = await enroll(machine, "laptop7", "--otp", await otp());
+  const [, code = ""] = /\(code (\S+)\)/.exec(asked.stderr) ?? [];
+  await using terminals = await Terminals.start();
+  const window = await terminals.open("owner", { env: { HOME: owner.home } });
+  const approve = `${process.execPath} ${MAIN} approve ${typed.name} laptop7`;
+  await window.type(approve);
+  await window.shows(/^Type the code that the new machine shows: /m);
+  await window.type("0000-0000-0000");
+  expect(await window.prompt()).toMatch(/\[E_MEMBER_KEY\]$/);
+  await window.type(approve);
+  await window.shows(/(?:^Type the code[^]*){2}/m);
+  await window.type(code);
+  expect(await window.prompt()).toMatch(/laptop7 is a client of @\S+ now\.$/);
+  expect((await enroll(machine, "laptop7")).code).toBe(0);
+});
+
+test("of 100 gateways at once, over a directory that is killed, a token lets in as many as it was given for", async () => {
+  const other = await newOwner();
+  const uses = ["--uses", "7", "--expires", "30d"];
+  const token = await must(other.owner, "delegate", other.name, "--role", "device", "--pattern", "gw-*", ...uses);
+  const gateways = Array.from({ length: 100 }, (_, i) => ({ machine: system.newMachine(), member: `gw-${i}` }));
+  const secret = { kind: "token", secret: parseFleetToken(token) } as const;
+  let decided = 0;
+  let restarted: Promise<void> | undefined;
+  const outcomes = await Promise.all(
+    gateways.map(async ({ machine, member }) => {
+      for (;;) {
+        try {
+          await enrolHere(other.name, member, machine, secret);
+          return "in";
+        } catch (error) {
+          if (error instanceof UnavailableError) continue; // the directory is away, or about to be
+          if (error instanceof DeniedError) return error.code;
+          throw error;
+        } finally {
+          if (++decided === 4) restarted = system.restart();
+        }
+      }
+    }),
+  );
+  await restarted;
+  const made = gateways.filter((_, i) => outcomes[i] === "in").map(({ member }) => member);
+  expect(made).toHaveLength(7);
+  expect(new Set(outcomes)).toEqual(new Set(["in", "E_TOKEN"]));
+  const shown = await must(other.owner, "list", other.name); // whose statements the log has proved
+  expect(shown).toMatch(/ 7 of 7 +active /);
+  for (const { machine, member } of gateways) {
+    const isIn = made.includes(member);
+    expect(shown.includes(`\n${member} `)).toBe(isIn);
+    expect(existsSync(join(machine.keys, `${other.name}.${member}.npkeys`))).toBe(isIn);
+  }
+});
+
 describe("a fleet token", () => {
   test("makes as many members as it was given for, with nobody there, from a file or from stdin", async () => {
     const token = await must(owner, "delegate", name, "--role", "device", "--pattern", "gw-*", "--uses", "2");
@@ -208,6 +266,9 @@ test("a member that is deleted is revoked, and shown with --all alone", async ()
   await must(machine, "enroll", other.name, "old");
   await must(other.owner, "revoke", other.name, "old", "--reason", "lost");
   expect(await must(other.owner, "list", other.name)).toMatch(/^old +client +revoked /m);
+  await must(other.owner, "unrevoke", other.name, "old");
+  expect(await must(other.owner, "list", other.name)).toMatch(/^old +client +active /m);
+  await must(other.owner, "revoke", other.name, "old");
   await must(other.owner, "delete", other.name, "old");
   expect(await must(other.owner, "list", other.name)).not.toMatch(/^old /m);
   expect(await must(other.owner, "list", other.name, "--all")).toMatch(/^old +client +revoked /m);
@@ -225,6 +286,29 @@ const otp = (...words: string[]): Promise<string> => otpOf({ name, owner }, ...w
 
 async function otpOf(of: { readonly name: string; readonly owner: Machine }, ...words: string[]): Promise<string> {
   return (await must(of.owner, "otp", of.name, ...words)).trim();
+}
+
+/** An enrolment in this process, which is faster than one of its own. */
+async function enrolHere(
+  of: string,
+  member: string,
+  machine: Machine,
+  secret: Parameters<typeof enrol>[1]["secret"],
+): Promise<void> {
+  const connect: Parameters<typeof enrol>[0]["connect"] = (address, log) =>
+    new DirectoryClient({ address, suite: nativeSuite, random, log });
+  await enrol(
+    { suite: nativeSuite, random, connect },
+    {
+      ...{ name: parseName(of), owner: undefined, member: parseMember(member), role: "device", secret },
+      ...{ directory: parseDirectoryAddress(system.address), path: machine.keys, isWaiting: false },
+    },
+    { onPending: () => {}, signal: AbortSignal.timeout(60_000) },
+  );
+}
+
+function random(length: number): Uint8Array {
+  return new Uint8Array(randomBytes(length));
 }
 
 function enroll(machine: Machine, member: string, ...words: string[]): Promise<Exit> {

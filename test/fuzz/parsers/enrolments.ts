@@ -49,7 +49,7 @@ function message<T>(
   print: (value: T) => Uint8Array,
 ): Parser {
   const make = (): Subject =>
-    bytesParser<T>({ samples: values.map(print), parse, print: (value) => print(value as T) });
+    bytesParser<T>({ samples: values.map(print), parse, print: (value) => print(value) });
   return { name: parserName, covers: [`protocol/messages/enrolment.ts#${parserName}`], dictionary: WORDS, make };
 }
 
@@ -131,7 +131,7 @@ export const ENROLMENT_PARSERS: readonly Parser[] = [
           const signed = { text, signature: signSshsig(suite, key, PASSWORD_NAMESPACE, utf8(text)) };
           return { text, password: verifyOneTimePassword(suite, signed) };
         },
-        print: ({ text, password: { signer: _, name, key: own, role, pattern, issued, expires } }) => {
+        print: ({ text, password: { name, key: own, role, pattern, issued, expires } }) => {
           const salt = /"salt":"([0-9a-f]{32})"/.exec(text)?.[1];
           return JSON.stringify({
             v: 1,
