@@ -7,7 +7,7 @@
  * delegation:@acme/ID      the newest statement on it, the delegation itself, how many members it has made
  * policy:@acme             the newest policy
  * statement:SUBJECT SEQ    every statement that ever stood on a subject
- * password:@acme/HEX       a one-time password by its public key, and whether it was used
+ * password:@acme/HEX       a one-time password by its public key, its end, whether it was used
  * enrolment:@acme/MEMBER   who waits for the owner, and what shows that it was asked for
  * key:BASE64               whose key that is: @acme/MEMBER, @acme:delegation:ID or rendezvous:NAME
  * rendezvous:NAME          added, activation key, statement, whether activated
@@ -48,7 +48,10 @@ export const DELEGATIONS = tableOf(
   "delegation:",
   v.strictObject({ delegation: signedTextSchema, newest: signedTextSchema, made: count }),
 );
-export const PASSWORDS = tableOf("password:", v.strictObject({ password: signedTextSchema, isUsed: v.boolean() }));
+export const PASSWORDS = tableOf(
+  "password:",
+  v.strictObject({ password: signedTextSchema, expires: time, isUsed: v.boolean() }),
+);
 export const ENROLMENTS = tableOf(
   "enrolment:",
   v.strictObject({

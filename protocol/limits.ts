@@ -129,6 +129,7 @@ export const PASSWORDS_PER_NAME = 512; // one-time passwords of a name that are 
 export const ENROLMENT_MS = 48 * 60 * 60_000; // an enrolment waits for its owner over a weekend day, no longer
 export const ENROLMENTS_PER_NAME = 256; // that wait at once; a larger fleet is for a token
 export const ENROLMENTS_AT_ONCE = 16; // pending enrolments in one frame, below 1 KB each
+export const ENROLMENT_SWEEP_MS = 10 * 60_000; // how often those whose time is over are taken out of the store; until then they are not seen
 export const ENROLMENT_WATCH_MS = 2_000; // between two looks of approve --watch at what is pending
 
 // An owner key in an SSH agent

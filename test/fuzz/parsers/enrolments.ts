@@ -48,8 +48,7 @@ function message<T>(
   parse: (body: Uint8Array) => T,
   print: (value: T) => Uint8Array,
 ): Parser {
-  const make = (): Subject =>
-    bytesParser<T>({ samples: values.map(print), parse, print: (value) => print(value) });
+  const make = (): Subject => bytesParser<T>({ samples: values.map(print), parse, print: (value) => print(value) });
   return { name: parserName, covers: [`protocol/messages/enrolment.ts#${parserName}`], dictionary: WORDS, make };
 }
 

@@ -143,7 +143,7 @@ const storeEntries: readonly (readonly [tables.Table<unknown>, fc.Arbitrary<unkn
     }),
   ],
   [tables.DELEGATIONS, fc.record({ delegation: signedJson, newest: signedJson, made: fc.nat() })],
-  [tables.PASSWORDS, fc.record({ password: signedJson, isUsed: fc.boolean() })],
+  [tables.PASSWORDS, fc.record({ password: signedJson, expires: of.milliseconds, isUsed: fc.boolean() })],
   [
     tables.ENROLMENTS,
     fc.record({
