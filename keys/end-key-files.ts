@@ -6,6 +6,7 @@ import { isAgeFile, openWithPassphrase, sealWithPassphrase } from "./age-file.ts
 import { base64, fromBase64, utf8 } from "./bytes.ts";
 import type { CipherSuite } from "./cipher-suite.ts";
 import { Ed25519PrivateKey } from "./ed25519.ts";
+import { areAnsweredFor } from "./kept-statements.ts";
 import { type MemberJson, memberSchema, type OwnerJson, ownerSchema } from "./end-key-json.ts";
 import { assert, PeerError, SetupError, SshnpError } from "./errors.ts";
 import { parseJsonFile, printJsonFile } from "./json-file.ts";
@@ -36,7 +37,7 @@ export interface MemberKeys {
   readonly owner: string;
   /** The directory's address with its fingerprint. */
   readonly directory: string;
-  /** Name statement and binding, signed by the owner. */
+  /** Name statement and rotations, binding, and the delegation that made it if one did. */
   readonly statements: readonly SignedText[];
 }
 
@@ -138,8 +139,8 @@ export function parseOwnerFile(suite: CipherSuite, bytes: Uint8Array): OwnerKeys
 }
 
 /**
- * The keys of a member, or undefined when they are not in this folder. The statements are signed by the owner named
- * in the file, and one of them names the public halves of both keys.
+ * The keys of a member, or undefined when they are not in this folder. The owner named in the file answers for
+ * each statement, and one of them names the public halves of both keys.
  * @throws {SetupError} E_BAD_KEY_FILE, E_PASSPHRASE, E_KEY_PERMISSIONS, E_STORAGE.
  */
 export async function readMemberFile(
@@ -165,7 +166,7 @@ export function parseMemberFile(suite: CipherSuite, bytes: Uint8Array): MemberKe
   const x25519 = X25519PrivateKey.parse(suite, fromBase64(json.x25519, 32));
   const ed25519 = Ed25519PrivateKey.parse(suite, fromBase64(json.ed25519, 32));
   const statements = json.statements.map(signedTextFromJson);
-  if (!statements.every((statement) => isSignedBy(suite, statement, owner))) return undefined;
+  if (!areAnsweredFor(suite, owner, statements)) return undefined;
   const publicKeys = [x25519, ed25519].map((key) => JSON.stringify(key.publicKey));
   if (!statements.some(({ text }) => publicKeys.every((key) => text.includes(key)))) return undefined;
   return { name, member, role, x25519, ed25519, owner, directory, statements };

@@ -1,8 +1,13 @@
 #!/usr/bin/env node
 import { Command } from "commander";
 import { activateCommand } from "./cli/activate.ts";
+import { approveCommand, denyCommand } from "./cli/approve.ts";
+import { delegateCommand } from "./cli/delegate.ts";
+import { deleteCommand } from "./cli/delete.ts";
+import { enrollCommand } from "./cli/enroll.ts";
 import { listCommand } from "./cli/list.ts";
 import { logCommand } from "./cli/log.ts";
+import { otpCommand } from "./cli/otp.ts";
 import { revokeCommand, unrevokeCommand } from "./cli/revoke.ts";
 import { showCommand } from "./cli/show.ts";
 import { runCommandLine } from "./command-line.ts";
@@ -15,10 +20,16 @@ const program = new Command("sshnp-keys")
   .description("Makes and keeps the keys of names.")
   .version(VERSION)
   .addCommand(activateCommand())
+  .addCommand(otpCommand())
+  .addCommand(enrollCommand())
+  .addCommand(approveCommand())
+  .addCommand(denyCommand())
+  .addCommand(delegateCommand())
   .addCommand(showCommand())
   .addCommand(listCommand())
   .addCommand(logCommand())
   .addCommand(revokeCommand())
-  .addCommand(unrevokeCommand());
+  .addCommand(unrevokeCommand())
+  .addCommand(deleteCommand());
 
 process.exit(await runCommandLine(program));

@@ -5,16 +5,20 @@ import {
   openSeenLog,
   putStatements,
   readStatements,
+  refusalError,
   type RememberedLog,
 } from "../../directory/client.ts";
 import { parseDirectoryAddress, type DirectoryAddress } from "../../protocol/directory-address.ts";
-import { LOG_PROOF_SUBJECTS } from "../../protocol/limits.ts";
+import { type PendingEnrolment, verifyPendingEnrolment } from "../../protocol/enrolment.ts";
+import { ENROLMENTS_PER_NAME, LOG_PROOF_SUBJECTS } from "../../protocol/limits.ts";
+import { encodeEnrolmentsQuestion } from "../../protocol/messages/enrolment.ts";
 import { READING_NAMESPACE, readingProof } from "../../protocol/messages/read-statements.ts";
+import { REQUEST } from "../../protocol/messages/types.ts";
 import { judgeNameAccount, type NameAccount } from "../../protocol/name-account.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { listKeyFiles, readMemberFile, readOwnerFile } from "../end-key-files.ts";
-import { SecurityError, SetupError, SshnpError } from "../errors.ts";
+import { PeerError, SecurityError, SetupError, SshnpError } from "../errors.ts";
 import { keysFolderPath } from "../keys-folder.ts";
 import { type Name, parseName } from "../names.ts";
 import { fingerprint, parsePublicKeyLine } from "../openssh.ts";
@@ -120,6 +124,29 @@ export class OwnerWork {
       await putStatements(this.directory, this.#sender, some, { signal: this.signal });
     }
     await this.#seen.settled();
+  }
+
+  /** Who waits to become a member, as they have asked themselves. @throws as verifyPendingEnrolment; {PeerError} E_PROTOCOL. */
+  async enrolments(account: NameAccount): Promise<PendingEnrolment[]> {
+    const { suite, directory, name, signal } = this;
+    const body = encodeEnrolmentsQuestion({ name, ownerSignature: await this.#right() });
+    const owners = new Set([account.chain.owner, ...account.chain.former]);
+    const all: PendingEnrolment[] = [];
+    for await (const frame of directory.send(this.#sender, { type: REQUEST.readEnrolments, body }, { signal })) {
+      if (frame.type === "refused") throw refusalError(frame.code, frame.detail);
+      if (frame.type === "done") return all;
+      if (frame.type !== "enrolments" || all.length + frame.entries.length > ENROLMENTS_PER_NAME) break;
+      const some = frame.entries.map((entry) => ({ ...entry, name }));
+      for (const one of some) verifyPendingEnrolment(suite, directory.address.fingerprint, owners, one);
+      all.push(...some);
+    }
+    throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
+  }
+
+  /** Sends a message that is signed in itself, to be answered by a mere yes. @throws as DirectoryClient.request. */
+  async tell(type: number, body: Uint8Array): Promise<void> {
+    const frame = await this.directory.request(this.#sender, { type, body }, { signal: this.signal });
+    if (frame.type !== "done") throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
   }
 
   /** Demands that the owner key at hand is the one that speaks for the name now. @throws {SecurityError} E_OWNER_KEY. */
