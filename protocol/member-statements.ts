@@ -106,16 +106,21 @@ function lineOf({ statement }: Verified<Delegation>): string {
   return ed25519Line(statement.key);
 }
 
-/** @throws {SecurityError} E_STATEMENT when a delegation may not make that binding. */
-export function refuseBeyond(delegation: Delegation, binding: Binding): void {
-  const isIts =
+/** Whether a delegation was given for that binding. Who signed either is not looked at. */
+export function mayMake(delegation: Delegation, binding: Binding): boolean {
+  return (
     delegation.name === binding.name &&
     delegation.role === binding.role &&
     isOfPattern(binding.member, delegation.pattern) &&
     binding.seq === 1 &&
     binding.prev === null &&
-    (delegation.expires === null || binding.issued < delegation.expires);
-  if (isIts) return;
+    (delegation.expires === null || binding.issued < delegation.expires)
+  );
+}
+
+/** @throws {SecurityError} E_STATEMENT when a delegation may not make that binding. */
+export function refuseBeyond(delegation: Delegation, binding: Binding): void {
+  if (mayMake(delegation, binding)) return;
   throw new SecurityError(
     "E_STATEMENT",
     `A fleet token made a binding of ${binding.member} of ${binding.name} that it was not given for.`,

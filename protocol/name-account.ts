@@ -5,6 +5,7 @@ import type { MemberName, Name } from "../keys/names.ts";
 import { ed25519Line } from "../keys/openssh.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import { verifySshsig } from "../keys/sshsig.ts";
+import { mayMake } from "./member-statements.ts";
 import { type OwnerChain, verifyChainOf } from "./owner-chain.ts";
 import {
   type Delegation,
@@ -182,10 +183,16 @@ function memberOf(
   const { member } = binding.statement;
   if (newest.subject !== bindingSubject({ name, member })) throw incomplete(newest.subject);
   const made = delegations.find(({ delegation }) => ed25519Line(delegation.statement.key) === last.signer);
-  const isAnsweredFor = newest.signer === chain.owner || made?.condition === "active" || made?.condition === "expired";
+  const isMade = (made?.condition === "active" || made?.condition === "expired") && isIts(made, binding);
+  const isAnsweredFor = newest.signer === chain.owner || isMade;
   const revocation = newest.kind === "revocation" ? verifyRevocation(suite, newest.signed, newest.signer) : undefined;
   const condition = conditionOf(newest, binding.statement, isAnsweredFor, now);
   return [{ member, condition, binding, newest, revocation, delegation: made?.delegation.statement.id }];
+}
+
+/** What a fleet token made beyond what it was given for counts at no end, whatever the directory has taken. */
+function isIts({ delegation }: DelegationAccount, { statement }: Verified<Binding>): boolean {
+  return mayMake(delegation.statement, statement);
 }
 
 function conditionOf(newest: Past, statement: StatementFields, isAnsweredFor: boolean, now: number): Condition {

@@ -1,11 +1,12 @@
 import { sha256 } from "@noble/hashes/sha2.js";
-import { concat, utf8 } from "../../keys/bytes.ts";
+import { concat, hex, utf8 } from "../../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../../keys/cipher-suite.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { ed25519Line } from "../../keys/openssh.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
 import type { MemberStatements } from "../../protocol/member-statements.ts";
+import type { StatementFields, Verified } from "../../protocol/statement-fields.ts";
 import { signFirstBinding, signFirstNameStatement, signRendezvousStatement } from "../../protocol/statements.ts";
 
 /** A source of bytes that gives the same ones in every run. */
@@ -74,6 +75,11 @@ export function cast(suite: CipherSuite) {
     }),
   };
   return { client, device, directory, rendezvous, random };
+}
+
+/** Where a statement stands that follows `before` on its subject; the first one without. */
+export function after(before?: Verified<StatementFields>): Pick<StatementFields, "seq" | "prev"> {
+  return before === undefined ? { seq: 1, prev: null } : { seq: before.statement.seq + 1, prev: hex(before.hash) };
 }
 
 /** The statements of somebody of the cast, as they travel. */

@@ -13,10 +13,10 @@ import {
   verifyDelegation,
   verifyPolicyStatement,
 } from "../../protocol/owner-statements.ts";
-import { after, signWith, subjectOf } from "../../protocol/statement-fields.ts";
+import { signWith, subjectOf } from "../../protocol/statement-fields.ts";
 import { bindingText, verifyBinding, verifyNameStatement } from "../../protocol/statements.ts";
 import { OracleLog } from "../oracle/log.ts";
-import { cast, NOW, repeatableRandom } from "./fixtures.ts";
+import { after, cast, NOW, repeatableRandom } from "./fixtures.ts";
 
 export const ORIGIN = "np.example.org:7800";
 const POLICY = 'grants:\n  - from: ["@client"]\n    to: ["*"]\n    services: [ssh]\n';
@@ -47,7 +47,7 @@ export function goldenLog(suite: CipherSuite) {
   const delegation = sign(
     device.owner,
     delegationText(random, {
-      ...{ ...after(undefined), ...made, expires: NOW + 86_400_000, name: device.name, id: "00112233445566ff" },
+      ...{ ...after(), ...made, expires: NOW + 86_400_000, name: device.name, id: "00112233445566ff" },
       ...{ key: fleet.publicKey, role: "device", pattern: "sensor-*", uses: 1000 },
     }),
   );
@@ -59,15 +59,12 @@ export function goldenLog(suite: CipherSuite) {
   const delegated = sign(
     fleet,
     bindingText(random, {
-      ...{ ...after(undefined), ...made, name: sensor.name, member: sensor.member, role: sensor.role },
+      ...{ ...after(), ...made, name: sensor.name, member: sensor.member, role: sensor.role },
       ...{ x25519: sensor.x25519.publicKey, ed25519: sensor.ed25519.publicKey },
     }),
   );
   const deviceOwner = ed25519Line(device.owner.publicKey);
-  const policy = sign(
-    device.owner,
-    policyText(random, { ...after(undefined), ...made, name: device.name, policy: POLICY }),
-  );
+  const policy = sign(device.owner, policyText(random, { ...after(), ...made, name: device.name, policy: POLICY }));
   const nextPolicy = sign(
     device.owner,
     policyText(random, {

@@ -27,6 +27,7 @@ import {
   encodeLinkWelcome,
 } from "../../protocol/messages/link.ts";
 import { encodePutStatements } from "../../protocol/messages/put-statements.ts";
+import { encodeReadStatements, READING_NAMESPACE, readingProof } from "../../protocol/messages/read-statements.ts";
 import { encodeFrame, type Frame } from "../../protocol/messages/response-frames.ts";
 import { encodeAnswer, encodeNotify, encodeSessionRequest } from "../../protocol/messages/session-request.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
@@ -215,6 +216,7 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
     { type: "activation", nonce, time: NOW },
     { type: "rendezvous", statement: rendezvous.statement },
     { type: "logged", proof: proofs.logged.bytes },
+    { type: "statements", statements: [logged.rotation, logged.rebinding], proof: proofs.logged.bytes },
     { type: "refused", code: "E_OFFLINE", detail: NOW - 840_000 },
     { type: "done" },
   ];
@@ -224,6 +226,7 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
     bytes(`frame ${frame.type}, sealed`, response.seal({ ...encoded, final: frame.type === "done" }));
   }
 
+  const challenge = { nonce, directoryFingerprint: "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" };
   const version = "0.1.0";
   const epoch = random(16);
   bytes(
@@ -245,11 +248,18 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
   bytes("link watching", encodeLinkWatching([changed.client]));
   const statements = [logged.rotation, logged.rebinding];
   bytes("put statements", encodePutStatements({ checkpointSize: seen.size, statements }));
+  const reading = { name: client.name, what: "newest", checkpointSize: seen.size } as const;
+  bytes("read statements", encodeReadStatements({ ...reading, ownerSignature: new Uint8Array(0) }));
+  const readBytes = bytes(
+    "reading, signed bytes",
+    readingProof(challenge.directoryFingerprint, client.name, client.x25519.publicKey),
+  );
+  const ownerSignature = signSshsig(suite, logged.nextOwner, READING_NAMESPACE, readBytes);
+  bytes("read statements as an owner", encodeReadStatements({ ...reading, what: "history", ownerSignature }));
   layouts["checkpoint"] = checkpoint;
   bytes("log proof", proofs.notify.bytes);
   bytes("log proof for who has seen nothing", proofs.binding.bytes);
 
-  const challenge = { nonce, directoryFingerprint: "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" };
   const proof = bytes(
     "activation, signed bytes",
     activationProof(challenge, owner, verifyBinding(suite, client.binding, owner).statement),

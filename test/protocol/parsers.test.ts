@@ -12,6 +12,7 @@ import * as activation from "../../protocol/messages/activation.ts";
 import * as link from "../../protocol/messages/link.ts";
 import { encodeLogProof, parseLogProof } from "../../protocol/log/proof.ts";
 import { encodePutStatements, parsePutStatements } from "../../protocol/messages/put-statements.ts";
+import { encodeReadStatements, parseReadStatements } from "../../protocol/messages/read-statements.ts";
 import { encodeFrame, parseFrame } from "../../protocol/messages/response-frames.ts";
 import * as session from "../../protocol/messages/session-request.ts";
 import { FRAME } from "../../protocol/messages/types.ts";
@@ -76,6 +77,8 @@ const LAYOUTS: readonly Layout[] = [
   { golden: "link changed", parse: link.parseLinkChanged, print: link.encodeLinkChanged },
   { golden: "link watching", parse: link.parseLinkWatching, print: link.encodeLinkWatching },
   { golden: "put statements", parse: parsePutStatements, print: encodePutStatements },
+  { golden: "read statements", parse: parseReadStatements, print: encodeReadStatements },
+  { golden: "read statements as an owner", parse: parseReadStatements, print: encodeReadStatements },
   { golden: "log proof", parse: parseLogProof, print: encodeLogProof },
   { golden: "log proof for who has seen nothing", parse: parseLogProof, print: encodeLogProof },
   { golden: "activation start", parse: activation.parseActivationStart, print: activation.encodeActivationStart },
@@ -289,6 +292,7 @@ describe("the size of a checkpoint", () => {
     ["session request", session.parseSessionRequest, (bytes: Uint8Array) => bytes.length - 8],
     ["link hello", link.parseLinkHello, (bytes: Uint8Array) => bytes.length - 32 - 8],
     ["put statements", parsePutStatements, () => 0],
+    ["read statements", parseReadStatements, (bytes: Uint8Array) => bytes.length - 2 - 8],
   ] as const)("in a %s is a number that JavaScript counts to", (layout, parse, at) => {
     const bytes = fromHex(golden[layout] ?? "");
     const from = at(bytes);

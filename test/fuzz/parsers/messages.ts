@@ -5,6 +5,12 @@ import * as link from "../../../protocol/messages/link.ts";
 import { encodePrologue, parsePrologue, readPrologue } from "../../../protocol/messages/prologue.ts";
 import { encodeFrame, type Frame, parseFrame } from "../../../protocol/messages/response-frames.ts";
 import { encodePutStatements, parsePutStatements } from "../../../protocol/messages/put-statements.ts";
+import {
+  encodeReadStatements,
+  parseReadStatements,
+  readStatementsPage,
+  writeStatementsPage,
+} from "../../../protocol/messages/read-statements.ts";
 import { readMemberStatements, writeMemberStatements } from "../../../protocol/member-statements.ts";
 import * as session from "../../../protocol/messages/session-request.ts";
 import { closeNumber, parseCloseCode, parseResetCode, resetNumber } from "../../../protocol/channel/end-codes.ts";
@@ -64,6 +70,11 @@ const frames: Readonly<Record<Frame["type"], fc.Arbitrary<Frame>>> = {
   activation: fc.record({ type: fc.constant("activation"), nonce: of.nonce, time: of.milliseconds }),
   done: fc.constant({ type: "done" }),
   rendezvous: fc.record({ type: fc.constant("rendezvous"), statement: of.signedText }),
+  statements: fc.record({
+    type: fc.constant("statements"),
+    statements: fc.array(of.signedText, { maxLength: 16 }),
+    proof: of.logProof,
+  }),
   logged: fc.record({ type: fc.constant("logged"), proof: of.logProof }),
 };
 
@@ -248,6 +259,27 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
     fc.record({ checkpointSize: fc.maxSafeNat(), statements: of.signedTexts(16) }),
     parsePutStatements,
     encodePutStatements,
+  ),
+  message(
+    "question for statements",
+    "messages/read-statements.ts",
+    "parseReadStatements",
+    fc.record({
+      name: of.name,
+      what: fc.constantFrom("newest" as const, "history" as const),
+      checkpointSize: fc.maxSafeNat(),
+      ownerSignature: of.someBytes(200),
+    }),
+    parseReadStatements,
+    encodeReadStatements,
+  ),
+  message(
+    "page of statements in a message",
+    "messages/read-statements.ts",
+    "readStatementsPage",
+    fc.record({ statements: fc.array(of.signedText, { maxLength: 16 }), proof: of.logProof }),
+    reading(readStatementsPage),
+    writing(writeStatementsPage),
   ),
   message(
     "statements of a member in a message",

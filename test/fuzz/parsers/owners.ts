@@ -36,7 +36,6 @@ import { judgeOwn } from "../../../protocol/own-standing.ts";
 import { judgeOwner, judgePeer } from "../../../protocol/peers.ts";
 import { readSignedText, writeSignedText } from "../../../protocol/signed-text-wire.ts";
 import {
-  after,
   isMemberSubject,
   kindOf,
   seqOf,
@@ -45,7 +44,7 @@ import {
   verifySignature,
 } from "../../../protocol/statement-fields.ts";
 import { bindingText, verifyBinding, verifyNameStatement } from "../../../protocol/statements.ts";
-import { cast, NOW, repeatableRandom, statementsOf } from "../../protocol/fixtures.ts";
+import { after, cast, NOW, repeatableRandom, statementsOf } from "../../protocol/fixtures.ts";
 import * as of from "../arbitraries.ts";
 import { words } from "../mutation.ts";
 import { keyOf, signed, statementJson } from "../signing.ts";
@@ -459,7 +458,7 @@ function stageOf(suite: CipherSuite) {
   const random = repeatableRandom("owners");
   const made = { issued: NOW, expires: null };
   const line = ed25519Line(owner.publicKey);
-  const first = after(undefined);
+  const first = after();
   const next = after(verifyBinding(suite, device.binding, line));
   const fleet = keyOf(suite, 3);
   const sensor = parseMember("sensor-7");
