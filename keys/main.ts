@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command } from "commander";
 import { activateCommand } from "./cli/activate.ts";
+import { backupCommand } from "./cli/backup.ts";
 import { approveCommand, denyCommand } from "./cli/approve.ts";
 import { delegateCommand } from "./cli/delegate.ts";
 import { deleteCommand } from "./cli/delete.ts";
@@ -10,6 +11,8 @@ import { logCommand } from "./cli/log.ts";
 import { otpCommand } from "./cli/otp.ts";
 import { revokeCommand, unrevokeCommand } from "./cli/revoke.ts";
 import { showCommand } from "./cli/show.ts";
+import { restoreCommand } from "./cli/restore.ts";
+import { rotateCommand } from "./cli/rotate.ts";
 import { runCommandLine } from "./command-line.ts";
 import { VERSION } from "./version.ts";
 
@@ -30,6 +33,9 @@ const program = new Command("sshnp-keys")
   .addCommand(logCommand())
   .addCommand(revokeCommand())
   .addCommand(unrevokeCommand())
-  .addCommand(deleteCommand());
+  .addCommand(deleteCommand())
+  .addCommand(rotateCommand())
+  .addCommand(backupCommand())
+  .addCommand(restoreCommand());
 
 process.exit(await runCommandLine(program));
