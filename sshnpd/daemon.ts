@@ -1,3 +1,4 @@
+import type { WitnessOptions } from "../directory/client.ts";
 import { randomBytes } from "node:crypto";
 import { type Link, openLink } from "../directory/client.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
@@ -34,6 +35,8 @@ export interface DaemonOptions {
   readonly directory: DirectoryAddress | undefined;
   /** Path of the keys folder. */
   readonly keys: string;
+  /** Which witnesses of the directory's log are demanded, beside SSHNP_WITNESSES. */
+  readonly witnesses?: WitnessOptions;
   readonly sshPort: number;
   /** Where the newest line of stdout is kept, if anywhere. */
   readonly statusFile: string | undefined;
@@ -57,7 +60,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const surroundings = { suite, random, folder, log, signal };
     const own = await findMember(surroundings, options);
     const clients = new Clients(suite, folder, options.clients, tell);
-    const directory = await OwnDirectory.open(surroundings, own);
+    const directory = await OwnDirectory.open(surroundings, own, options.witnesses);
     await tellAboutClients(clients);
     if (options.acceptsKeys && process.geteuid?.() === 0) tell(ROOT_ADMITS_KEYS);
 
