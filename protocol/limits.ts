@@ -8,6 +8,7 @@ export const STATEMENT_BYTES = 8 * 1024; // text of one statement; a policy of a
 export const POLICY_BYTES = 7 * 1024; // a policy as JSON prints it, quotes included; leaves room for the other fields of its statement
 export const POLICY_DEPTH = 8; // lists and maps within each other in a policy; its language needs four
 export const POLICY_ZONES = 16; // time zones of one policy; each holds some 20 KB in the engine of whoever judges by it
+export const ACCESS_LOOK_MS = 60_000; // between two looks at a grant that ends, whose end a change of the wall clock may move
 export const POLICIES_KEPT = 256; // policies that a directory keeps parsed; some 20 KB each, parsing one takes milliseconds
 export const SIGNATURE_BYTES = 1024; // an SSHSIG blob; Ed25519 needs 166, FIDO keys below 400
 export const STATEMENTS_READ = 200_000; // on one name, read at once: 100,000 members that were revoked once each

@@ -14,6 +14,7 @@ import { accountFor } from "./accounts.ts";
 import { awaitSshServer } from "./await-ssh-server.ts";
 import { Clients, type ListedClients } from "./clients.ts";
 import { CLOCK } from "./clock.ts";
+import { DeviceAccess } from "./device-access.ts";
 import { HostKeys } from "./host-keys.ts";
 import { keepLinked } from "./link.ts";
 import { createLog, type Log, logError } from "./log.ts";
@@ -21,6 +22,7 @@ import { announceMember, findMember, noKeysIn, type OwnMember } from "./member.t
 import { watchNetwork } from "./network-watch.ts";
 import { OwnDirectory } from "./own-directory.ts";
 import { LinkEvents } from "./link-events.ts";
+import { OwnPolicy, type StatedPolicy } from "./own-policy.ts";
 import { OwnStatements } from "./own-statements.ts";
 import { Requests } from "./requests.ts";
 import { takeRunningLock } from "./running-lock.ts";
@@ -35,6 +37,8 @@ export interface DaemonOptions {
   /** Path of the keys folder. */
   readonly keys: string;
   readonly sshPort: number;
+  /** Services beside ssh that -m grants where there is no policy, as `tcp:HOST:PORT`. */
+  readonly permitOpen: ReadonlySet<string>;
   /** Where the newest line of stdout is kept, if anywhere. */
   readonly statusFile: string | undefined;
   /** Whether public keys that clients push go into authorized_keys. */
@@ -56,14 +60,17 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
   try {
     const surroundings = { suite, random, folder, log, signal };
     const own = await findMember(surroundings, options);
-    const clients = new Clients(suite, folder, options.clients, tell);
-    const directory = await OwnDirectory.open(surroundings, own);
-    await tellAboutClients(clients);
-    if (options.acceptsKeys && process.geteuid?.() === 0) tell(ROOT_ADMITS_KEYS);
-
     const { keys } = own;
     const statements = await OwnStatements.open(suite, folder, keys);
+    const policy = new OwnPolicy(statements, log);
+    const clients = new Clients(suite, folder, options.clients, tell, () => policy.current());
+    const directory = await OwnDirectory.open(surroundings, own);
+    await tellAboutClients(clients, await policy.current(), options);
+    if (options.acceptsKeys && process.geteuid?.() === 0) tell(ROOT_ADMITS_KEYS);
+
     const now = (): number => directory.now();
+    const { permitOpen } = options;
+    const access = new DeviceAccess({ device: keys.member, clients, policy, permitOpen, now });
     const { sshPort, acceptsKeys } = options;
     const hostKeys = new HostKeys(sshPort, () => CLOCK.now(), signal);
     awaitSshServer({ hostKeys, port: sshPort, log, signal }).catch((error: unknown) => {
@@ -73,7 +80,9 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const allowPrivate = (): boolean => directory.isPrivate;
     const line: { current: Link | undefined } = { current: undefined };
     const onClients = (list: readonly LinkParty[]): void => line.current?.watch(list);
-    const sessions = new Sessions({ suite, clients, sshPort, accountFor, now, log, allowPrivate, onClients });
+    const sessions = new Sessions({
+      ...{ suite, clients, access, sshPort, accountFor, now, log, allowPrivate, onClients },
+    });
     const requests = new Requests({
       suite,
       random,
@@ -82,6 +91,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       checkpoint: () => directory.client.checkpoint,
       deviceKey: keys.x25519,
       clients,
+      access,
       hostKeys,
       sshPort,
       acceptsKeys,
@@ -149,7 +159,9 @@ async function keepOnline(parts: Parts): Promise<void> {
         tellMade(own);
       }
       const { policyHash } = statements;
-      const hello = { name, member, version: VERSION, names: await clients.unresolved(), policyHash };
+      const names = await clients.unresolved();
+      events.asks(names);
+      const hello = { name, member, version: VERSION, names, policyHash };
       return await openLink({ client, sender, hello, onConnected, signal: attempt });
     },
     onLinked: (link) => {
@@ -198,9 +210,16 @@ function tellMade({ keys, made }: OwnMember): void {
   );
 }
 
-async function tellAboutClients(clients: Clients): Promise<void> {
-  if (clients.isEmpty)
-    tell("No client is listed, so every request will be refused. To list one: sshnpd -m @client ...");
+async function tellAboutClients(clients: Clients, policy: StatedPolicy, options: DaemonOptions): Promise<void> {
+  if (policy === undefined && !clients.hasList) {
+    tell(
+      `No client is listed, so every request will be refused until the owner of ${options.name} signs a policy. To list one: sshnpd -m @client ...`,
+    );
+  }
+  if (policy === "unreadable") tell("The policy of the owner cannot be read here, so every request will be refused.");
+  if (policy !== undefined && options.permitOpen.size > 0) {
+    tell(`${options.name} has a policy, which alone says what may be reached: --permit-open counts for nothing.`);
+  }
   for (const line of await clients.describe()) tell(line);
 }
 

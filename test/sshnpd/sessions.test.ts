@@ -9,7 +9,17 @@ import type { PeerClaim } from "../../protocol/peers.ts";
 import type { GrantedSession } from "../../sshnpd/requests.ts";
 import { Sessions, type SessionsOptions, whoMakesRoom } from "../../sshnpd/sessions.ts";
 import { NOW } from "../protocol/fixtures.ts";
-import { notifyOf, people, SILENT, type Stage, setStage, startRequest, suite, ticketFor } from "./stage.ts";
+import {
+  clientOwner,
+  notifyOf,
+  people,
+  SILENT,
+  type Stage,
+  setStage,
+  startRequest,
+  suite,
+  ticketFor,
+} from "./stage.ts";
 
 /** In the rendezvous' place: takes legs, and says what the test wants. */
 let rendezvous: Server;
@@ -19,7 +29,8 @@ let granted: GrantedSession;
 beforeEach(async () => {
   rendezvous = createServer((socket) => legs.push(socket.on("error", () => {}))).listen(0, "127.0.0.1");
   await once(rendezvous, "listening");
-  stage = await setStage({ current: () => Promise.resolve([people.client.x25519.publicKey.bytes]) });
+  const listed = new Map(["@client", "@one", "@two"].map((name) => [parseName(name), clientOwner]));
+  stage = await setStage({ current: () => Promise.resolve([people.client.x25519.publicKey.bytes]) }, { listed });
   await stage.answer(notifyOf(startRequest()));
   const [session] = stage.granted;
   if (session === undefined) throw new Error("not granted");
@@ -126,6 +137,7 @@ function newSessions(changes: Partial<SessionsOptions> = {}): Sessions {
   return new Sessions({
     suite,
     clients: stage.clients,
+    access: stage.access,
     sshPort: 1,
     accountFor: () => Promise.resolve(undefined),
     now: () => NOW + 1000,
