@@ -28,7 +28,7 @@ import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { isExpired } from "../protocol/statement-fields.ts";
 import { LINK_CLOSE } from "./link-close.ts";
 import { LinkProofs } from "./link-proofs.ts";
-import { LinkOpener, LinkSealer } from "./link-sealing.ts";
+import { LinkOpener, type LinkSealer } from "./link-sealing.ts";
 import type { Party, PresentDevice, UnprovedNotify } from "./presence.ts";
 import { TokenBucket } from "./rate-limit.ts";
 import { type MemberStanding, memberStanding } from "./standing.ts";

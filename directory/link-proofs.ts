@@ -18,12 +18,14 @@ export class LinkProofs {
 
   /** Gives `send` an encoded proof of `subjects`, when it is its turn. @throws {UnavailableError} E_STORAGE. */
   send(subjects: readonly string[], send: (proof: Uint8Array) => void): Promise<void> {
-    const turn = this.#turn.then(async () => {
-      const proof = await this.#log.proof(subjects, this.#seen);
-      send(encodeLogProof(proof));
-      this.#seen = Number(proof.checkpoint.split("\n")[1]);
-    });
+    const turn = this.#turn.then(() => this.#prove(subjects, send));
     this.#turn = turn.catch(() => {});
     return turn;
+  }
+
+  async #prove(subjects: readonly string[], send: (proof: Uint8Array) => void): Promise<void> {
+    const proof = await this.#log.proof(subjects, this.#seen);
+    send(encodeLogProof(proof));
+    this.#seen = Number(proof.checkpoint.split("\n")[1]);
   }
 }

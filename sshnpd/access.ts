@@ -88,7 +88,7 @@ function notListed(name: Name, policy: StatedPolicy): AccessDecision {
 
 function unresolved({ name }: PolicyClient): AccessDecision {
   return deny(
-    `it has not learnt yet which owner key is the one of ${name}; ` +
+    `it admits ${name} but has not learnt yet which owner key that is; ` +
       `it asks the directory by itself, or on the device: sshnpd -m ${name}=SHA256:...`,
   );
 }

@@ -1,6 +1,6 @@
 import type { Link, LinkEvent, ProvedHeads } from "../directory/client.ts";
 import { equalBytes } from "../keys/bytes.ts";
-import { DeniedError, SshnpError, UnavailableError } from "../keys/errors.ts";
+import { type ErrorCode, SshnpError, UnavailableError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
 import { LABEL } from "../protocol/label.ts";
 import { LINK_NAMES } from "../protocol/limits.ts";
@@ -112,7 +112,7 @@ export class LinkEvents {
     try {
       await statements.take(own, proved);
     } catch (error) {
-      if (error instanceof DeniedError && error.code === "E_REVOKED") sessions.revokeAll();
+      if (error instanceof SshnpError && NOT_ITSELF.has(error.code)) sessions.revokeAll();
       throw error;
     } finally {
       if (!equalBytes(before, statements.policyHash)) await sessions.recheck();
@@ -142,3 +142,6 @@ export class LinkEvents {
     }
   }
 }
+
+/** Why a device is not the one any more that its clients have sessions with. */
+const NOT_ITSELF: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["E_REVOKED", "E_MEMBER_KEY"]);

@@ -145,7 +145,7 @@ export class OwnerWork {
     const owner = await readOwnerFile(suite, folder, name, (file) => askPassphrase(file, { signal }));
     if (owner !== undefined) return keySigner(suite, owner.privateKey);
     throw new SetupError("E_NO_KEYS", `The owner key of ${name} is not in ${shellWord(folder.path)}.`, {
-      next: `Put its file there (${name}.owner.npkeys), or give --keys FOLDER, or --owner-key agent:SHA256:...`,
+      next: "Put its file there, or give --keys FOLDER, or --owner-key agent:SHA256:...",
     });
   }
 

@@ -210,7 +210,7 @@ test("the audit says what was done for whom, and goes on in a new file when the 
   await expect.poll(events).toMatchObject([
     { event: "started", address },
     { event: "name added", name: "@acme", again: false },
-    { event: "activation", verdict: "stored", member: "@acme/laptop", role: "client" },
+    { event: "activation", verdict: "stored", subjects: ["@acme", "@acme/laptop"] },
   ]);
   await rename(join(data, "audit.ndjson"), join(data, "audit.old"));
   await expect.poll(async () => [await command("name", "add", "@other"), await events()][1]).not.toEqual([]);

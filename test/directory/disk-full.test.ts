@@ -70,7 +70,7 @@ test.runIf(CAN_MOUNT)(
     });
 
     await rm(filler);
-    await expect.poll(() => put(second).catch((error: unknown) => error)).toEqual({ type: "done" });
+    await expect.poll(() => put(second).catch((error: unknown) => error)).toMatchObject({ type: "logged" });
     const lookUp = sessionMessage(person, second, { message1: new Uint8Array(0) });
     expect(await client().request(person.x25519, lookUp, { signal: patience() })).toMatchObject({ type: "binding" });
     expect((await directory.kill("SIGTERM")).code).toBe(0);

@@ -89,7 +89,7 @@ test.each([
   [
     "unresolved",
     "ssh",
-    "it has not learnt yet which owner key is the one of @alice; it asks the directory by itself, or on the device: sshnpd -m @alice=SHA256:...",
+    "it admits @alice but has not learnt yet which owner key that is; it asks the directory by itself, or on the device: sshnpd -m @alice=SHA256:...",
   ],
   [
     "known",
