@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { activateCommand } from "./cli/activate.ts";
 import { listCommand } from "./cli/list.ts";
 import { logCommand } from "./cli/log.ts";
+import { policyCommand } from "./cli/policy.ts";
 import { revokeCommand, unrevokeCommand } from "./cli/revoke.ts";
 import { showCommand } from "./cli/show.ts";
 import { runCommandLine } from "./command-line.ts";
@@ -18,6 +19,7 @@ const program = new Command("sshnp-keys")
   .addCommand(showCommand())
   .addCommand(listCommand())
   .addCommand(logCommand())
+  .addCommand(policyCommand())
   .addCommand(revokeCommand())
   .addCommand(unrevokeCommand());
 
