@@ -6,7 +6,7 @@ import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
 import { type MemberStatements, newestOf, verifyMemberStatements } from "./member-statements.ts";
 import { type OwnerChain, verifyChainOf } from "./owner-chain.ts";
-import { kindOf, seqOf, type StatementKind, type Verified } from "./statement-fields.ts";
+import { kindOf, type StatementFields, type StatementKind, type Verified } from "./statement-fields.ts";
 import type { Binding } from "./statements.ts";
 
 /** A member as its own key file has it. */
@@ -27,29 +27,32 @@ export interface OwnStanding {
 }
 
 /**
- * Judges what is said about this very member: the owner of its key file must still speak for the name, or have handed it
- * on, and the binding must be of its own keys, and not older than `known`, the newest statement on it so far.
+ * Judges what is said about this very member: the owner known until now, at first that of its key file, must still speak for
+ * the name, or have handed it on, and the binding must be of its own keys. `known` is how it stood until now: nothing goes
+ * back behind that, neither to an owner key that has handed the name on nor to an older binding.
  * @throws {SecurityError} E_OWNER_KEY, E_MEMBER_KEY, E_STATEMENT; {DeniedError} E_REVOKED; {PeerError} E_PROTOCOL.
  */
 export function judgeOwn(
   suite: CipherSuite,
   keys: OwnKeys,
   statements: MemberStatements,
-  known: SignedText | undefined,
+  known: OwnStanding | undefined,
 ): OwnStanding {
   const chain = verifyChainOf(suite, keys.name, statements.names);
-  if (chain.owner !== keys.owner && !chain.former.includes(keys.owner)) {
+  const owner = known?.chain.owner ?? keys.owner;
+  if (known !== undefined && isOlder(chain.newest, known.chain.newest)) {
+    throw new SecurityError("E_OWNER_KEY", `The directory gives an older statement on ${keys.name}.`, { next: OLDER });
+  }
+  if (chain.owner !== owner && !chain.former.includes(owner)) {
     throw new SecurityError("E_OWNER_KEY", `The directory says that another owner speaks for ${keys.name}.`, {
-      next: `The owner key that this machine was set up with did not hand ${keys.name} on to it. Tell its owner at once.`,
+      next: `The owner key that this machine knows did not hand ${keys.name} on to it. Tell its owner at once.`,
     });
   }
   const answered = verifyMemberStatements(suite, keys, chain, statements);
-  const { statement, signed } = answered.binding;
-  if (known !== undefined && signed.text !== known.text && statement.seq <= seqOf(known)) {
-    throw new SecurityError(
-      "E_MEMBER_KEY",
-      `The directory gives an older statement on ${keys.member} of ${keys.name}.`,
-    );
+  const { statement } = answered.binding;
+  if (known !== undefined && isOlder(answered.binding, known.binding)) {
+    const fact = `The directory gives an older statement on ${keys.member} of ${keys.name}.`;
+    throw new SecurityError("E_MEMBER_KEY", fact, { next: OLDER });
   }
   if (!statement.x25519.equals(keys.x25519) || !statement.ed25519.equals(keys.ed25519)) {
     throw new SecurityError(
@@ -62,6 +65,13 @@ export function judgeOwn(
   }
   return { chain, binding: answered.binding, newest: newestOf(keys, chain, answered) };
 }
+
+/** Whether a statement is older than the newest one of its subject so far, or a second one of the same number. */
+function isOlder(one: Verified<StatementFields>, newest: Verified<StatementFields>): boolean {
+  return one.signed.text !== newest.signed.text && one.statement.seq <= newest.statement.seq;
+}
+
+const OLDER = "Do not go on: whoever runs the directory gives out statements that its owner has replaced.";
 
 /** The statements that a member's key file holds, whose reader has found them to be its own. */
 export function statementsIn({ statements }: { readonly statements: readonly SignedText[] }): MemberStatements {

@@ -59,103 +59,105 @@ export async function connect(destination: Destination, surroundings: Surroundin
   progress.step(`asking ${attempt.directory} as ${keys.member} of ${keys.name}`);
 
   const waitUntil = performance.now() + waitSeconds * 1000;
-  for (;;) {
-    const { self, claim } = parties;
-    if (claim === undefined) {
-      const asked = { attempt, self, device };
-      await take(await lookUpDevice(directory.client, keys.x25519, asked, { signal, progress }));
-      continue;
-    }
-    const judged = parties.judge(claim, directory.now());
-    const initiator = new SessionInitiator(
-      { suite, kem, random },
-      { client: keys.x25519, device: judged.binding.statement.x25519 },
-      {
-        client: self,
-        device: { ...device, bindingHash: judged.binding.hash },
-        service: "ssh",
-        login,
-        sshKey: userKey === undefined ? undefined : { use: "push", blob: userKey.key.blob },
-        checkpoint: directory.client.checkpoint,
-      },
-    );
-    const { sid, legKey, prologue, message1 } = initiator;
-    const failed = new AbortController();
-    let leg: Promise<Leg> | undefined;
-    let dial: (() => Promise<Leg>) | undefined;
-    let dials = 0;
-    const giveUp = (reason: unknown): void => {
-      failed.abort(reason);
-      leg?.then(({ socket }) => socket.destroy()).catch(() => {});
-    };
-    try {
-      const outcome = await requestSession(
-        directory.client,
-        keys.x25519,
-        { attempt, sid, prologue, message1, waitSeconds: secondsUntil(waitUntil) },
-        {
-          signal,
-          progress,
-          onTicket: async (frame) => {
-            const checked = await directory.checkTicket(frame, { sid, legKey: legKey.publicKey }, signal);
-            const { entries } = checked.ticket;
-            directory.client
-              .acceptProof(frame.proof, directory.now())
-              .demand([parties.ownBinding, ...judged.newest, ...checked.newest]);
-            dial = () =>
-              dialLeg({
-                ...{ suite, sid, legKey, ticket: frame.ticket, entries, role: "client" },
-                nextDial: () => ++dials,
-                allowPrivate: directory.isPrivate,
-                signal: AbortSignal.any([signal, failed.signal]),
-              });
-            leg = dial();
-            leg.catch(() => {}); // told when it is needed
-          },
-        },
-      );
-      if (outcome.kind === "statements") {
-        progress.step(`the directory has newer statements on the ${outcome.of}; asking again`);
-        giveUp(undefined);
-        await take(outcome);
+  try {
+    for (;;) {
+      const { self, claim } = parties;
+      if (claim === undefined) {
+        const asked = { attempt, self, device };
+        await take(await lookUpDevice(directory.client, keys.x25519, asked, { signal, progress }));
         continue;
       }
-      const { payload, keys: sessionKeys } = initiator.readMessage2(outcome.message2, outcome.ticket);
-      directory.client.compareCheckpoint(payload.checkpoint);
-      if (payload.refusal !== undefined) throw deviceRefusal(attempt, payload.refusal);
-      const { hostKeys } = payload;
-      if (hostKeys.length === 0) throw noSshServer(attempt, "no SSH server answers on it.");
-      await pinDevice(suite, folder, { claim, given, hostKeys }, directory.now());
-      if (judged.firstContact) {
-        const owner = `owner ${judged.ownerFingerprint}`;
-        progress.note(
-          `${device.name} is new here: ${owner} (not compared with anybody; sshnp ${device.name}=SHA256:... compares)`,
+      const judged = parties.judge(claim, directory.now());
+      const initiator = new SessionInitiator(
+        { suite, kem, random },
+        { client: keys.x25519, device: judged.binding.statement.x25519 },
+        {
+          client: self,
+          device: { ...device, bindingHash: judged.binding.hash },
+          service: "ssh",
+          login,
+          sshKey: userKey === undefined ? undefined : { use: "push", blob: userKey.key.blob },
+          checkpoint: directory.client.checkpoint,
+        },
+      );
+      const { sid, legKey, prologue, message1 } = initiator;
+      const failed = new AbortController();
+      let leg: Promise<Leg> | undefined;
+      let dial: (() => Promise<Leg>) | undefined;
+      let dials = 0;
+      const giveUp = (reason: unknown): void => {
+        failed.abort(reason);
+        leg?.then(({ socket }) => socket.destroy()).catch(() => {});
+      };
+      try {
+        const outcome = await requestSession(
+          directory.client,
+          keys.x25519,
+          { attempt, sid, prologue, message1, waitSeconds: secondsUntil(waitUntil) },
+          {
+            signal,
+            progress,
+            onTicket: async (frame) => {
+              const checked = await directory.checkTicket(frame, { sid, legKey: legKey.publicKey }, signal);
+              const { entries } = checked.ticket;
+              directory.client
+                .acceptProof(frame.proof, directory.now())
+                .demand([parties.ownBinding, ...judged.newest, ...checked.newest]);
+              dial = () =>
+                dialLeg({
+                  ...{ suite, sid, legKey, ticket: frame.ticket, entries, role: "client" },
+                  nextDial: () => ++dials,
+                  allowPrivate: directory.isPrivate,
+                  signal: AbortSignal.any([signal, failed.signal]),
+                });
+              leg = dial();
+              leg.catch(() => {}); // told when it is needed
+            },
+          },
         );
-        const { fingerprintWords } = await import("../keys/fingerprint-words.ts");
-        progress.note(
-          `In words, as sshnp-keys show ${device.name} has them: ${await fingerprintWords(judged.ownerFingerprint)}`,
-        );
+        if (outcome.kind === "statements") {
+          progress.step(`the directory has newer statements on the ${outcome.of}; asking again`);
+          giveUp(undefined);
+          await take(outcome);
+          continue;
+        }
+        const { payload, keys: sessionKeys } = initiator.readMessage2(outcome.message2, outcome.ticket);
+        directory.client.compareCheckpoint(payload.checkpoint);
+        if (payload.refusal !== undefined) throw deviceRefusal(attempt, payload.refusal);
+        const { hostKeys } = payload;
+        if (hostKeys.length === 0) throw noSshServer(attempt, "no SSH server answers on it.");
+        await pinDevice(suite, folder, { claim, given, hostKeys }, directory.now());
+        if (judged.firstContact) {
+          const owner = `owner ${judged.ownerFingerprint}`;
+          progress.note(
+            `${device.name} is new here: ${owner} (not compared with anybody; sshnp ${device.name}=SHA256:... compares)`,
+          );
+          const { fingerprintWords } = await import("../keys/fingerprint-words.ts");
+          progress.note(
+            `In words, as sshnp-keys show ${device.name} has them: ${await fingerprintWords(judged.ownerFingerprint)}`,
+          );
+        }
+        if (userKey !== undefined) reportKey(progress, userKey, payload.keyTaken, attempt);
+        if (leg === undefined || dial === undefined) {
+          throw new SecurityError("E_TICKET", "The directory gave no ticket.");
+        }
+        if (!(await isAlive(leg))) {
+          progress.step("the connection to the rendezvous did not last until the device answered; making it anew");
+          leg = dial();
+        }
+        const dialled = await leg;
+        return openSession(suite, attempt, { keys: sessionKeys, limits: payload.limits }, dialled, progress);
+      } catch (error) {
+        giveUp(error);
+        const hasGone = error instanceof UnavailableError && error.code === "E_OFFLINE";
+        if (!hasGone || secondsUntil(waitUntil) === 0) throw error;
+        // The directory took it for present and asked it in vain; by now it knows, and keeps the next request.
+        progress.step("the device has gone; waiting for it");
+        await delay(REPOST_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
       }
-      if (userKey !== undefined) reportKey(progress, userKey, payload.keyTaken, attempt);
-      if (leg === undefined || dial === undefined) {
-        throw new SecurityError("E_TICKET", "The directory gave no ticket.");
-      }
-      if (!(await isAlive(leg))) {
-        progress.step("the connection to the rendezvous did not last until the device answered; making it anew");
-        leg = dial();
-      }
-      const dialled = await leg;
-      await directory.remembered();
-      return openSession(suite, attempt, { keys: sessionKeys, limits: payload.limits }, dialled, progress);
-    } catch (error) {
-      giveUp(error);
-      await directory.remembered();
-      const hasGone = error instanceof UnavailableError && error.code === "E_OFFLINE";
-      if (!hasGone || secondsUntil(waitUntil) === 0) throw error;
-      // The directory took it for present and asked it in vain; by now it knows, and keeps the next request.
-      progress.step("the device has gone; waiting for it");
-      await delay(REPOST_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
+  } finally {
+    await directory.remembered(); // also what shows that the directory lies
   }
 }
 

@@ -80,7 +80,7 @@ export class Parties {
     if (this.#hasNewOwn) throw new SecurityError("E_STATEMENT", "The directory does not take its own statements.");
     this.#hasNewOwn = true;
     const { folder, keys } = this.#client;
-    const own = judgeOwn(this.#suite, ownKeys(keys), statements, this.#own.binding.signed);
+    const own = judgeOwn(this.#suite, ownKeys(keys), statements, this.#own);
     proved.demand(own.newest);
     await writeOwnStatements(folder, keys, { ...statements, policy: undefined });
     this.#own = own;

@@ -80,6 +80,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       loadKem,
       own: statements,
       checkpoint: () => directory.client.checkpoint,
+      compareCheckpoint: (note) => directory.client.compareCheckpoint(note),
       deviceKey: keys.x25519,
       clients,
       hostKeys,
@@ -110,6 +111,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     } finally {
       status?.remove();
       await sessions.close();
+      await directory.remembered();
     }
   } finally {
     await lock.release();

@@ -1,5 +1,5 @@
 import type { Link, LinkEvent, ProvedHeads } from "../directory/client.ts";
-import { DeniedError, SshnpError, UnavailableError } from "../keys/errors.ts";
+import { type ErrorCode, SshnpError, UnavailableError } from "../keys/errors.ts";
 import { LABEL } from "../protocol/label.ts";
 import type { LinkChanged, LinkNames } from "../protocol/messages/link.ts";
 import type { Clients } from "./clients.ts";
@@ -98,7 +98,7 @@ export class LinkEvents {
     try {
       await statements.take(own, proved);
     } catch (error) {
-      if (error instanceof DeniedError && error.code === "E_REVOKED") sessions.revokeAll();
+      if (error instanceof SshnpError && NOT_ITSELF.has(error.code)) sessions.revokeAll();
       throw error;
     }
   }
@@ -117,3 +117,6 @@ export class LinkEvents {
     }
   }
 }
+
+/** Why a device is not the one any more that its clients have sessions with. */
+const NOT_ITSELF: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["E_REVOKED", "E_MEMBER_KEY"]);

@@ -56,6 +56,7 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
       onLinked(link);
       for await (const event of link.events) onEvent(event, link);
     } catch (error) {
+      link?.close();
       link = undefined;
       if (signal.aborted) return;
       if (isFinal(error, wasLinked)) throw error;

@@ -1,4 +1,4 @@
-import { DirectoryClient, type Link, openSeenLog } from "../directory/client.ts";
+import { DirectoryClient, type Link, openSeenLog, type RememberedLog } from "../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SshnpError } from "../keys/errors.ts";
 import { readKeyListFile, writeKeyListFile } from "../keys/key-list-files.ts";
@@ -23,12 +23,14 @@ interface Surroundings {
 export class OwnDirectory {
   readonly client: DirectoryClient;
   readonly #suite: CipherSuite;
+  readonly #seen: RememberedLog;
   readonly #signal: AbortSignal;
   #remoteAddress: string | undefined;
 
-  private constructor(client: DirectoryClient, suite: CipherSuite, signal: AbortSignal) {
+  private constructor(client: DirectoryClient, suite: CipherSuite, seen: RememberedLog, signal: AbortSignal) {
     this.client = client;
     this.#suite = suite;
+    this.#seen = seen;
     this.#signal = signal;
   }
 
@@ -59,7 +61,12 @@ export class OwnDirectory {
       onError: (error) => logError(log, error, "what was seen of the directory's log is not stored"),
     });
     const client = new DirectoryClient({ address, suite, random, keyList, log: seen.follower, onKeyList, warn });
-    return new OwnDirectory(client, suite, signal);
+    return new OwnDirectory(client, suite, seen, signal);
+  }
+
+  /** Waits until what was seen of the log is on disk, or could not be written. */
+  async remembered(): Promise<void> {
+    await this.#seen.settled();
   }
 
   /** Milliseconds by which this machine's clock is behind, where that is so much that it is not used. */

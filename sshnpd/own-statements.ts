@@ -71,10 +71,12 @@ export class OwnStatements {
    * @throws as judgeOwn: {DeniedError} E_REVOKED, {SecurityError}; E_LOG when it is not the newest; {SetupError} E_STORAGE.
    */
   async take({ statements, policy }: LinkOwn, proved: ProvedHeads): Promise<void> {
-    const standing = judgeOwn(this.#suite, this.#keys, statements, this.#standing.binding.signed);
-    const next = policy === undefined ? this.#policy : this.#judgePolicy(policy, standing.chain.owner);
+    const standing = judgeOwn(this.#suite, this.#keys, statements, this.#standing);
+    // One that a former owner signed is none any more, so the known one is judged anew, too.
+    const said = policy ?? this.#policy?.signed;
+    const next = said === undefined ? undefined : this.#judgePolicy(said, standing.chain.owner);
     proved.demand([...standing.newest, { subject: policySubject(this.#keys.name), newest: next?.hash }]);
-    const isNew = isChanged(this.#standing, standing) || next !== this.#policy;
+    const isNew = isChanged(this.#standing, standing) || next?.signed.text !== this.#policy?.signed.text;
     this.#standing = standing;
     this.#policy = next;
     if (isNew) await this.#write(statements);

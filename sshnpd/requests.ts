@@ -53,6 +53,8 @@ export interface RequestsOptions {
   readonly own: Pick<OwnStatements, "party" | "policyClaim">;
   /** The newest checkpoint seen of the directory's log, a signed note; empty: none. */
   readonly checkpoint: () => string;
+  /** Compares a client's newest checkpoint with what this device has seen. @throws {LogEvidenceError} E_LOG. */
+  readonly compareCheckpoint: (note: string) => void;
   readonly deviceKey: X25519PrivateKey;
   readonly clients: Clients;
   readonly hostKeys: Pick<HostKeys, "current">;
@@ -198,10 +200,20 @@ export class Requests {
     return { sid, message2 };
   }
 
-  async #verdict({ notify, standing }: OpenedRequest): Promise<Refusal | { readonly hostKeys: readonly Uint8Array[] }> {
+  async #verdict({
+    notify,
+    standing,
+    responder,
+  }: OpenedRequest): Promise<Refusal | { readonly hostKeys: readonly Uint8Array[] }> {
     const { client, service } = notify.prologue;
     const access = decideAccess(client.name, standing, service);
     if (!access.allowed) return { code: "E_DEVICE_REFUSED", reason: access.reason };
+    try {
+      this.#options.compareCheckpoint(responder.payload.checkpoint);
+    } catch (error) {
+      if (!(error instanceof SshnpError)) throw error;
+      return { code: "E_LOG", reason: error.message };
+    }
     try {
       return { hostKeys: await this.#options.hostKeys.current() };
     } catch (error) {

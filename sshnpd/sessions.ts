@@ -33,6 +33,8 @@ export class Sessions {
   /** Those whose client has not proved itself yet, the oldest first. */
   readonly #unconfirmed = new Set<Unconfirmed>();
   #confirmed = 0;
+  /** The clients that were told last. */
+  #told = "";
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -120,7 +122,7 @@ export class Sessions {
           unconfirmed.end();
           running.isConfirmed = true;
           this.#confirmed++;
-          this.#options.onClients(this.clients);
+          this.#tellClients();
           log.info("session confirmed");
         };
         const { end, counts } = await serveSession(leg.socket, session, services, {
@@ -140,9 +142,17 @@ export class Sessions {
       if (running.isConfirmed) {
         running.isConfirmed = false;
         this.#confirmed--;
-        this.#options.onClients(this.clients);
+        this.#tellClients();
       }
     }
+  }
+
+  #tellClients(): void {
+    const { clients } = this;
+    const told = clients.map(bindingSubject).toSorted().join();
+    if (told === this.#told) return;
+    this.#told = told;
+    this.#options.onClients(clients);
   }
 
   async #dial(session: GrantedSession, signal: AbortSignal): ReturnType<typeof dialLeg> {

@@ -46,6 +46,29 @@ test("it comes back after each loss, tells of each, and ends when another has ta
   expect(story.join(" ")).toBe("lost linked names lost lost lost linked names lost linked names");
 });
 
+test("a link on which something comes that cannot be borne is closed, and there is another one", async () => {
+  const unbearable = new SecurityError("E_LOG", "the log is smaller than it was");
+  const stop = new AbortController();
+  let open = 0;
+  const lost: unknown[] = [];
+  await keepLinked({
+    signal: stop.signal,
+    random: () => 0,
+    open: async (signal) => {
+      open += 1;
+      return { ...linkThat(offline), events: neverending(signal), close: () => (open -= 1) };
+    },
+    onLinked: () => expect(open).toBe(1),
+    onEvent: () => {
+      throw unbearable;
+    },
+    onLost: (error) => {
+      if (lost.push(error) === 3) stop.abort();
+    },
+  });
+  expect([open, lost]).toEqual([0, [unbearable, unbearable, unbearable]]);
+});
+
 test("it stops at once when told to: linked, and waiting to try again", async () => {
   for (const waiting of [false, true]) {
     const stop = new AbortController();

@@ -1,26 +1,49 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { pino } from "pino";
 import { parseMember, parseName } from "../../keys/names.ts";
+import { X25519PrivateKey } from "../../keys/x25519.ts";
+import { bindChannel, type ChannelBinding } from "../../protocol/channel/bind-channel.ts";
+import { Channel } from "../../protocol/channel/channel.ts";
 import { LEG_STATUS } from "../../protocol/leg-hello.ts";
 import { SESSIONS_AT_ONCE, UNCONFIRMED_MS, UNCONFIRMED_SESSIONS } from "../../protocol/limits.ts";
+import type { LinkParty } from "../../protocol/messages/link.ts";
 import type { PeerClaim } from "../../protocol/peers.ts";
+import { signFirstBinding } from "../../protocol/statements.ts";
+import { CLOCK } from "../../sshnpd/clock.ts";
 import type { GrantedSession } from "../../sshnpd/requests.ts";
 import { Sessions, type SessionsOptions, whoMakesRoom } from "../../sshnpd/sessions.ts";
 import { NOW } from "../protocol/fixtures.ts";
-import { notifyOf, people, SILENT, type Stage, setStage, startRequest, suite, ticketFor } from "./stage.ts";
+import {
+  clientBinding,
+  clientStatements,
+  notifyOf,
+  people,
+  random,
+  readAnswer,
+  SILENT,
+  type Stage,
+  setStage,
+  startRequest,
+  suite,
+  ticketFor,
+} from "./stage.ts";
 
 /** In the rendezvous' place: takes legs, and says what the test wants. */
 let rendezvous: Server;
 const legs: Socket[] = [];
 let stage: Stage;
 let granted: GrantedSession;
+/** What its client has. */
+let agreed: ReturnType<typeof readAnswer>;
 beforeEach(async () => {
   rendezvous = createServer((socket) => legs.push(socket.on("error", () => {}))).listen(0, "127.0.0.1");
   await once(rendezvous, "listening");
   stage = await setStage({ current: () => Promise.resolve([people.client.x25519.publicKey.bytes]) });
-  await stage.answer(notifyOf(startRequest()));
+  const initiator = startRequest();
+  const notify = notifyOf(initiator);
+  agreed = readAnswer(initiator, await stage.answer(notify), notify.ticket);
   const [session] = stage.granted;
   if (session === undefined) throw new Error("not granted");
   granted = session;
@@ -121,6 +144,108 @@ test("a rendezvous at a private address is not dialled for a directory that is a
   await expect.poll(() => sessions.count).toBe(0);
   expect(legs).toEqual([]);
 });
+
+describe("of clients that have proved themselves", () => {
+  const [laptop, phone] = [claimOf("laptop"), claimOf("phone")];
+  const revoked = { how: "closed", by: "peer", code: "revoked" };
+  let told: (readonly LinkParty[])[];
+  let lines: string[];
+  let sessions: Sessions;
+  beforeEach(() => {
+    told = [];
+    lines = [];
+    const log = pino({ level: "info" }, { write: (line) => void lines.push(line) });
+    sessions = newSessions({ log, onClients: (clients) => void told.push(clients) });
+  });
+  afterEach(() => sessions.close());
+
+  test("the list is told as it changes: each once, however many sessions it has", async () => {
+    const first = await begin(laptop);
+    expect(told).toEqual([[party(laptop)]]);
+    const second = await begin(laptop);
+    const third = await begin(phone);
+    expect(told).toEqual([[party(laptop)], [party(laptop), party(phone)]]);
+    expect(sessions.clients).toEqual([party(laptop), party(phone)]);
+    sessions.begin(sessionAt(rendezvous, claimOf("tablet"))); // that has proved nothing
+    first.close("finished");
+    await expect.poll(() => sessions.count).toBe(3);
+    third.close("finished");
+    await expect.poll(() => told.length).toBe(3);
+    second.close("finished");
+    await expect.poll(() => told.length).toBe(4);
+    expect(told.slice(2)).toEqual([[party(laptop)], []]);
+    expect(sessions.clients).toEqual([]);
+  });
+
+  test("those of a revoked one are ended as revoked, others' live on", async () => {
+    const [first, second, other] = [await begin(laptop), await begin(laptop), await begin(phone)];
+    sessions.revoke(party(laptop));
+    expect([await first.closed, await second.closed]).toEqual([revoked, revoked]);
+    await expect.poll(() => sessions.clients).toEqual([party(phone)]);
+    await other.open("tcp:10.0.0.1:1").opened.catch((error: unknown) => {
+      expect(error).toMatchObject({ code: "E_DEVICE_REFUSED" }); // the device's own word: it is alive
+    });
+    expect(told.at(-1)).toEqual([party(phone)]);
+    const ends = lines.filter((line) => line.includes("session ended")).map((line) => JSON.parse(line) as object);
+    expect(ends).toEqual(Array(2).fill(expect.objectContaining({ member: "laptop", by: "us", code: "revoked" })));
+    expect(lines.join()).not.toContain("session given up");
+  });
+
+  test("those that were begun with a key that is not its own any more are ended, the others are kept", async () => {
+    const [before, now] = [X25519PrivateKey.generate(suite, random), X25519PrivateKey.generate(suite, random)];
+    const old = await begin(laptop, before.publicKey);
+    const kept = [await begin(laptop, now.publicKey), await begin(phone, before.publicKey)];
+    sessions.keepOf(party(laptop), now.publicKey);
+    expect(await old.closed).toEqual(revoked);
+    await expect.poll(() => sessions.count).toBe(2);
+    sessions.keepOf(party(laptop), now.publicKey);
+    expect(sessions.clients).toEqual([party(laptop), party(phone)]);
+    for (const one of kept) one.close("finished");
+  });
+
+  test("all are ended when the device itself is revoked, with those that have proved nothing yet", async () => {
+    const all = [await begin(laptop), await begin(phone)];
+    sessions.begin(sessionAt(rendezvous, claimOf("tablet")));
+    sessions.revokeAll();
+    for (const one of all) expect(await one.closed).toEqual(revoked);
+    await expect.poll(() => [sessions.count, sessions.clients]).toEqual([0, []]);
+    expect(lines.filter((line) => line.includes("session given up"))).toEqual([
+      expect.stringMatching(/"member":"tablet".*"code":"E_REVOKED"/),
+    ]);
+  });
+
+  /** A session of that client, which has proved itself on a leg of its own. */
+  async function begin(claim: PeerClaim, clientKey = granted.clientKey): Promise<ChannelBinding> {
+    const connected = once(rendezvous, "connection") as Promise<[Socket]>;
+    sessions.begin({ ...sessionAt(rendezvous, claim), clientKey });
+    const [leg] = await connected;
+    await once(leg, "data"); // the device's hello
+    leg.write(Uint8Array.of(LEG_STATUS.joined, 0));
+    const { keys, payload } = agreed;
+    const channel = new Channel({
+      role: "client",
+      send: suite.aead(keys.initiatorToResponder),
+      receive: suite.aead(keys.responderToInitiator),
+      limits: payload.limits,
+    });
+    const { signal } = new AbortController();
+    return await new Promise((resolve) => {
+      const binding = bindChannel(channel, leg, { signal, clock: CLOCK, onConfirmed: () => resolve(binding) });
+    });
+  }
+});
+
+function claimOf(memberText: string): PeerClaim {
+  const { client } = people;
+  const member = parseMember(memberText);
+  const { seq: _seq, prev: _prev, ...fields } = clientBinding.statement;
+  const binding = signFirstBinding(suite, random, client.owner, { ...fields, member });
+  return { name: client.name, member, role: "client", statements: { ...clientStatements, member: binding } };
+}
+
+function party({ name, member }: PeerClaim): LinkParty {
+  return { name, member };
+}
 
 function newSessions(changes: Partial<SessionsOptions> = {}): Sessions {
   return new Sessions({
