@@ -36,7 +36,7 @@ export const TABLE: readonly Row[] = [
     "a rendezvous has a statement that the root key has not signed": "E_STATEMENT",
     "a rendezvous has a root-signed statement that is not in the log": "E_LOG",
     "the binding from before a revocation comes back, logged, to who has seen the one after it": "E_MEMBER_KEY",
-    "the binding from before a revocation comes back, not logged": "E_LOG",
+    "the binding from before a revocation comes back, not logged": "E_MEMBER_KEY",
   }),
   ...rows("directory-log.test.ts", DIRECTORY, {
     "the log is another one of the same size than before": "E_LOG + evidence",
