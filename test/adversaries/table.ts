@@ -38,6 +38,15 @@ export const TABLE: readonly Row[] = [
     "the binding from before a revocation comes back, logged, to who has seen the one after it": "E_MEMBER_KEY",
     "the binding from before a revocation comes back, not logged": "E_MEMBER_KEY",
   }),
+  ...rows("directory-to-device.test.ts", DIRECTORY, {
+    "a device that was there before is shown another log of the same size": "E_LOG + evidence",
+    "a device that was there before is shown a smaller log": "E_LOG",
+    "a device is shown a log of another key": "E_LOG",
+    "a device is proved other subjects than it is told of": "E_LOG",
+    "a policy of its name is hidden from a device": "E_LOG",
+    "a device that is linked is shown a smaller log with a request": "E_LOG",
+    "a client's revocation is hidden from the device, and its thief let through": "E_LOG",
+  }),
   ...rows("directory-log.test.ts", DIRECTORY, {
     "the log is another one of the same size than before": "E_LOG + evidence",
     "the log has grown from another one than was seen before": "E_LOG",
