@@ -407,7 +407,7 @@ async function expectCode(notify: Notify, code?: string): Promise<string> {
   expect(answer).toEqual({
     sid: notify.prologue.sid,
     code: code === undefined ? expect.stringMatching(/^E_/) : code,
-    labels: ["sshnp/0"],
+    labels: ["sshnp/1"],
   });
   expect([stage.granted, remembered(stage), stage.told]).toEqual([[], [], []]);
   return "code" in answer ? answer.code : "";
