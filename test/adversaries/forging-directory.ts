@@ -149,7 +149,7 @@ export class ForgingDirectory implements AsyncDisposable {
   }
 
   beHonest(): void {
-    for (const undo of this.#undo.reverse()) undo();
+    for (const undo of this.#undo.toReversed()) undo();
     this.#undo = [];
   }
 
