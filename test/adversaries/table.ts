@@ -38,6 +38,14 @@ export const TABLE: readonly Row[] = [
     "the binding from before a revocation comes back, logged, to who has seen the one after it": "E_MEMBER_KEY",
     "the binding from before a revocation comes back, not logged": "E_MEMBER_KEY",
   }),
+  ...rows("members.test.ts", "member", {
+    "a listed client asks for another service": "E_DEVICE_REFUSED",
+    "a client asks with the id of a session that is another's": "E_PROTOCOL",
+    "a client asks in the name of another, with its own key": "E_NOT_AUTHORIZED",
+    "a client that nobody lists asks": "E_DEVICE_REFUSED",
+    "a client asks for a device of another name as one of this": "E_UNKNOWN_NAME",
+    "the thief of a device's key asks it in an administrator's name, and the directory lets him": "E_PROTOCOL",
+  }),
   ...rows("thieves.test.ts", "thief", {
     "a one-time secret is used once more, with keys of the thief's": "E_CRAM_USED",
     "a fleet token replaces the keys of a device that is there": "E_NOT_AUTHORIZED",
