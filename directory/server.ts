@@ -28,6 +28,7 @@ import { LinkServer } from "./link-server.ts";
 import { openGuardedLog } from "./log/checkpoint-file.ts";
 import type { Log } from "./log/log.ts";
 import { LOG_PREFIX, logFile } from "./log/routes.ts";
+import { Policies } from "./policies.ts";
 import { PostServer, refuse } from "./post.ts";
 import { Presence } from "./presence.ts";
 import { AddressLimiter, isLoopback, networkOf } from "./rate-limit.ts";
@@ -90,12 +91,15 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
   const presence = new Presence();
-  const sessions = new Sessions({ suite, clock, keyring, registry, presence, audit, store, statementLog, failed });
+  const policies = new Policies({ suite, store });
+  const sessions = new Sessions({
+    ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, failed },
+  });
   const shared = { suite, random, clock, keyring, freshness, store, statementLog, sessions, audit, log };
   const strangers = new Strangers(options.maxConnections);
   const links = new LinkServer({ ...shared, presence, strangers });
   const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint);
-  const requests = new Requests({ ...shared, accounts, registry, links });
+  const requests = new Requests({ ...shared, accounts, policies, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
   const limiter = new AddressLimiter();
 
@@ -105,7 +109,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   };
   const everyPeriod = async (): Promise<void> => {
     posts.keepAlive();
-    requests.sweep();
+    requests.sweep().catch(failed);
     limiter.sweep(clock.monotonic());
     if (dropped > 0) log.warn({ dropped }, "connections were refused: too many are open");
     dropped = 0;

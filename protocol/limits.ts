@@ -8,6 +8,8 @@ export const STATEMENT_BYTES = 8 * 1024; // text of one statement; a policy of a
 export const POLICY_BYTES = 7 * 1024; // a policy as JSON prints it, quotes included; leaves room for the other fields of its statement
 export const POLICY_DEPTH = 8; // lists and maps within each other in a policy; its language needs four
 export const POLICY_ZONES = 16; // time zones of one policy; each holds some 20 KB in the engine of whoever judges by it
+export const ACCESS_LOOK_MS = 60_000; // between two looks at a grant that ends, whose end a change of the wall clock may move
+export const POLICIES_KEPT = 256; // policies that a directory keeps parsed; some 20 KB each, parsing one takes milliseconds
 export const SIGNATURE_BYTES = 1024; // an SSHSIG blob; Ed25519 needs 166, FIDO keys below 400
 export const STATEMENTS_READ = 200_000; // on one name, read at once: 100,000 members that were revoked once each
 export const OWNER_CHAIN = 8; // statements of one name that travel together; who has missed more rotations compares fingerprints
@@ -135,6 +137,16 @@ export const SLEPT_MS = 5_000; // a look that comes so much late means that the 
 // Members
 export const ACTIVATION_MS = 2 * 60_000; // for each answer of the directory's: a bad line, and a nonce's life
 export const CLIENT_BINDING_MS = 365 * 24 * 60 * 60_000; // a client's binding lasts a year; a device's does not expire
+
+// Enrolment
+export const PASSWORD_TEXT_BYTES = 512; // text of a one-time password: 400 B with the longest name and pattern
+export const PASSWORD_MS = 30 * 24 * 60 * 60_000; // longest life of a one-time password; an hour unless asked
+export const PASSWORDS_PER_NAME = 512; // one-time passwords of a name that are kept, those used included
+export const ENROLMENT_MS = 48 * 60 * 60_000; // an enrolment waits for its owner over a weekend day, no longer
+export const ENROLMENTS_PER_NAME = 256; // that wait at once; a larger fleet is for a token
+export const ENROLMENTS_AT_ONCE = 16; // pending enrolments in one frame, below 1 KB each
+export const ENROLMENT_SWEEP_MS = 10 * 60_000; // how often those whose time is over are taken out of the store; until then they are not seen
+export const ENROLMENT_WATCH_MS = 2_000; // between two looks of approve --watch at what is pending
 
 // An owner key in an SSH agent
 export const AGENT_KEYS_MS = 10_000; // for the agent to list its keys; one that is started by the first question takes seconds

@@ -53,7 +53,7 @@ export class OwnDirectory {
       directory: address,
       keys: { name },
     }: { readonly directory: DirectoryAddress; readonly keys: { readonly name: Name } },
-    witnesses: WitnessOptions | undefined,
+    witnesses?: WitnessOptions,
   ): Promise<OwnDirectory> {
     const stored = await readKeyListFile(folder, name);
     const onKeyList = ({ signed, list }: VerifiedKeyList): void => {

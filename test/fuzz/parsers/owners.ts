@@ -393,7 +393,7 @@ export const OWNER_PARSERS: readonly Parser[] = [
         samples: fc.constantFrom(rebinding.text, device.binding.text),
         parse: (text) => {
           const statements = { ...statementsOf(device), member: signed(suite, owner, "binding", text) };
-          return judgeOwn(suite, keys, statements, device.binding);
+          return judgeOwn(suite, keys, statements, judgeOwn(suite, keys, statementsOf(device), undefined));
         },
         holds: ({ binding: { statement: own } }, text) =>
           own.x25519.equals(x25519.publicKey) &&
@@ -452,7 +452,7 @@ export const OWNER_PARSERS: readonly Parser[] = [
 ];
 
 /** One name with its owner, a member of its own, a delegation and a member made by it, and what may be said next. */
-function stageOf(suite: CipherSuite) {
+export function stageOf(suite: CipherSuite) {
   const { device } = cast(suite);
   const { owner, name } = device;
   const random = repeatableRandom("owners");
