@@ -4,6 +4,7 @@ import type { KeyList } from "../../protocol/key-list.ts";
 import { type LogKey, openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
 import type { Witness } from "../../protocol/log/cosignature.ts";
 import type { MapProof } from "../../protocol/log/map.ts";
+import { inWords } from "./log-words.ts";
 import {
   LogEvidenceError,
   parseLogProof,
@@ -53,11 +54,15 @@ export class ProvedHeads {
   /** Demands that all of them are the newest; the proofs are of these subjects, in this order. @throws {SecurityError} E_LOG. */
   demand(claims: readonly NewestClaim[]): void {
     if (claims.length !== this.#proofs.length) {
-      throw new SecurityError("E_LOG", "The directory proves other statements than it gives.");
+      throw inWords(new SecurityError("E_LOG", "it proves other statements than the directory gives"));
     }
-    for (const [i, { subject, newest }] of claims.entries()) {
-      const proof = this.#proofs[i];
-      if (proof !== undefined) verifySubject(this.#suite, this.#heads, subject, newest, proof);
+    try {
+      for (const [i, { subject, newest }] of claims.entries()) {
+        const proof = this.#proofs[i];
+        if (proof !== undefined) verifySubject(this.#suite, this.#heads, subject, newest, proof);
+      }
+    } catch (error) {
+      throw inWords(error);
     }
   }
 }
@@ -98,7 +103,7 @@ export class LogFollower {
   accept(list: KeyList, bytes: Uint8Array, now: number): ProvedHeads {
     const log = logOf(list);
     const proof = parseLogProof(bytes);
-    const last = this.#lastOf(log);
+    const last = this.#watched(() => this.#lastOf(log));
     const heads = this.#watched(() => verifyLogProof(this.#suite, proof, { log, ...this.#demand }, last, now));
     const { checkpoint } = heads;
     if (last === undefined || checkpoint.size > last.size) {
@@ -138,7 +143,7 @@ export class LogFollower {
       return action();
     } catch (error) {
       if (error instanceof LogEvidenceError) this.#options.onEvidence?.(error.evidence);
-      throw error;
+      throw inWords(error);
     }
   }
 }

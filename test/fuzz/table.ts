@@ -1,4 +1,5 @@
 import { AGENT_PARSERS } from "./parsers/agents.ts";
+import { DIRECTORY_PARSERS } from "./parsers/directory.ts";
 import { FILE_PARSERS } from "./parsers/files.ts";
 import { HANDSHAKE_PARSERS } from "./parsers/handshakes.ts";
 import { KEY_PARSERS } from "./parsers/keys.ts";
@@ -19,6 +20,7 @@ export const PARSERS: readonly Parser[] = [
   ...MESSAGE_PARSERS,
   ...STATEMENT_PARSERS,
   ...OWNER_PARSERS,
+  ...DIRECTORY_PARSERS,
   ...LOG_PARSERS,
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
