@@ -56,13 +56,14 @@ export function timedOut(attempt: Attempt, what: string, seconds: number): Unava
   });
 }
 
-/** The device closed the session as revoked: it may be the client's keys or its own that its owner has revoked or replaced. */
-export function accessWithdrawn({ client, device: { member, name } }: Attempt): DeniedError {
+/** The device closed the session as revoked. Why, it does not say: the next request is told. */
+export function accessWithdrawn(attempt: Attempt): DeniedError {
+  const { client, device } = attempt;
   return new DeniedError(
-    "E_REVOKED",
-    `${member} of ${name} has ended the session: the keys of ${client} here, or its own, are revoked or replaced.`,
+    "E_NOT_AUTHORIZED",
+    `${device.member} of ${device.name} has withdrawn the access of ${client}.`,
     {
-      next: `Whoever owns them sees which, and can take it back: sshnp-keys list ${client}   sshnp-keys list ${name}`,
+      next: `One of the two may be revoked, or the grant over. Connect again to be told which: ${commandFor(attempt)}`,
     },
   );
 }
