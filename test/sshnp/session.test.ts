@@ -92,9 +92,8 @@ test("a session that the device ends as revoked says so, and what was open break
   const session = openSession(world.suite, ATTEMPT, AGREED, leg, new Progress(false));
   const broken = once(session.stream, "error");
   expect(await session.ended).toMatchObject({
-    ...{ name: "DeniedError", code: "E_REVOKED" },
-    message:
-      "mygateway of @device has ended the session: the keys of @client here, or its own, are revoked or replaced.",
+    ...{ name: "DeniedError", code: "E_NOT_AUTHORIZED" },
+    message: "mygateway of @device has withdrawn the access of @client.",
   });
   expect(await broken).toMatchObject([{ name: "DeniedError" }]);
 });
