@@ -96,7 +96,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   };
   const everyPeriod = async (): Promise<void> => {
     posts.keepAlive();
-    requests.sweep();
+    requests.sweep().catch(failed);
     limiter.sweep(clock.monotonic());
     if (dropped > 0) log.warn({ dropped }, "connections were refused: too many are open");
     dropped = 0;

@@ -4,7 +4,9 @@ import type { MemberName, Name } from "../keys/names.ts";
 import { type SignedText, signedTextFromJson, signedTextToJson } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
 import { bindingSubject } from "../protocol/statements.ts";
-import { Database } from "./database.ts";
+import type { PendingEnrolment } from "../protocol/enrolment.ts";
+import { Database, type Operation } from "./database.ts";
+import { enrolmentFromJson, passwordEntry, passwordFromJson, type PasswordRecord } from "./enrolment-records.ts";
 import {
   type DelegationRecord,
   delegationFromJson,
@@ -20,6 +22,7 @@ import {
 } from "./records.ts";
 import {
   DELEGATIONS,
+  ENROLMENTS,
   IDS,
   KEYS,
   MEMBERS,
@@ -27,6 +30,7 @@ import {
   NAMES,
   NONCES,
   parseEntry,
+  PASSWORDS,
   POLICIES,
   put,
   RENDEZVOUS,
@@ -117,6 +121,34 @@ export class Store implements AsyncDisposable {
   async delegations(name: Name): Promise<[string, DelegationRecord][]> {
     const entries = await this.#entries(DELEGATIONS, `${name}/`);
     return entries.map(([key, value]) => [key.slice(name.length + 1), delegationFromJson(value)]);
+  }
+
+  async password(name: Name, key: Ed25519PublicKey): Promise<PasswordRecord | undefined> {
+    const value = await this.#get(PASSWORDS, passwordEntry(name, key));
+    return value && passwordFromJson(value);
+  }
+
+  /** The one-time passwords of a name, or all, each by the key of its row. */
+  async passwords(name?: Name): Promise<[string, PasswordRecord][]> {
+    const entries = await this.#entries(PASSWORDS, name === undefined ? "" : `${name}/`);
+    return entries.map(([key, value]) => [PASSWORDS.prefix + key, passwordFromJson(value)]);
+  }
+
+  async enrolment(party: Party): Promise<PendingEnrolment | undefined> {
+    const subject = bindingSubject(party);
+    const value = await this.#get(ENROLMENTS, subject);
+    return value && enrolmentFromJson(subject, value);
+  }
+
+  /** The enrolments of a name, or all, sorted by member; also those whose time is over. */
+  async enrolments(name?: Name): Promise<PendingEnrolment[]> {
+    const entries = await this.#entries(ENROLMENTS, name === undefined ? "" : `${name}/`);
+    return entries.map(([subject, value]) => enrolmentFromJson(subject, value));
+  }
+
+  /** Writes one-time passwords and enrolments, all or none; on disk when it returns. */
+  async writeEnrolments(operations: readonly Operation[]): Promise<void> {
+    await this.#database.write("acknowledged", operations);
   }
 
   /** The newest policy of a name. */

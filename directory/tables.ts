@@ -7,6 +7,8 @@
  * delegation:@acme/ID      the newest statement on it, the delegation itself, how many members it has made
  * policy:@acme             the newest policy
  * statement:SUBJECT SEQ    every statement that ever stood on a subject
+ * password:@acme/HEX       a one-time password by its public key, its end, whether it was used
+ * enrolment:@acme/MEMBER   who waits for the owner, and what shows that it was asked for
  * key:BASE64               whose key that is: @acme/MEMBER, @acme:delegation:ID or rendezvous:NAME
  * rendezvous:NAME          added, activation key, statement, whether activated
  * report:NAME              boot, legs, time of its last report
@@ -46,6 +48,23 @@ export const DELEGATIONS = tableOf(
   "delegation:",
   v.strictObject({ delegation: signedTextSchema, newest: signedTextSchema, made: count }),
 );
+export const PASSWORDS = tableOf(
+  "password:",
+  v.strictObject({ password: signedTextSchema, expires: time, isUsed: v.boolean() }),
+);
+export const ENROLMENTS = tableOf(
+  "enrolment:",
+  v.strictObject({
+    role: v.picklist(["client", "device"]),
+    x25519: v.string(),
+    ed25519: v.string(),
+    password: signedTextSchema,
+    nonce: v.string(),
+    requested: time,
+    passwordSignature: v.string(),
+    ownSignature: v.string(),
+  }),
+);
 export const POLICIES = tableOf("policy:", signedTextSchema);
 export const STATEMENTS = tableOf("statement:", signedTextSchema);
 export const KEYS = tableOf("key:", v.string());
@@ -61,7 +80,7 @@ export const META = tableOf("meta:", signedTextSchema);
 
 /** All of them, for whoever checks what may stand in an entry. */
 export const TABLES: readonly Table<unknown>[] = [
-  ...[NAMES, MEMBERS, DELEGATIONS, POLICIES, STATEMENTS, KEYS],
+  ...[NAMES, MEMBERS, DELEGATIONS, PASSWORDS, ENROLMENTS, POLICIES, STATEMENTS, KEYS],
   ...[RENDEZVOUS, REPORTS, SEEN, IDS, NONCES, META],
 ];
 

@@ -122,6 +122,16 @@ export const SLEPT_MS = 5_000; // a look that comes so much late means that the 
 export const ACTIVATION_MS = 2 * 60_000; // for each answer of the directory's: a bad line, and a nonce's life
 export const CLIENT_BINDING_MS = 365 * 24 * 60 * 60_000; // a client's binding lasts a year; a device's does not expire
 
+// Enrolment
+export const PASSWORD_TEXT_BYTES = 512; // text of a one-time password: 400 B with the longest name and pattern
+export const PASSWORD_MS = 30 * 24 * 60 * 60_000; // longest life of a one-time password; an hour unless asked
+export const PASSWORDS_PER_NAME = 512; // one-time passwords of a name that are kept, those used included
+export const ENROLMENT_MS = 48 * 60 * 60_000; // an enrolment waits for its owner over a weekend day, no longer
+export const ENROLMENTS_PER_NAME = 256; // that wait at once; a larger fleet is for a token
+export const ENROLMENTS_AT_ONCE = 16; // pending enrolments in one frame, below 1 KB each
+export const ENROLMENT_SWEEP_MS = 10 * 60_000; // how often those whose time is over are taken out of the store; until then they are not seen
+export const ENROLMENT_WATCH_MS = 2_000; // between two looks of approve --watch at what is pending
+
 // An owner key in an SSH agent
 export const AGENT_KEYS_MS = 10_000; // for the agent to list its keys; one that is started by the first question takes seconds
 export const AGENT_SIGN_MS = 60_000; // for it to sign: somebody has to find the token, or to type its PIN

@@ -1,5 +1,6 @@
 import { AGENT_PARSERS } from "./parsers/agents.ts";
 import { DIRECTORY_PARSERS } from "./parsers/directory.ts";
+import { ENROLMENT_PARSERS } from "./parsers/enrolments.ts";
 import { FILE_PARSERS } from "./parsers/files.ts";
 import { HANDSHAKE_PARSERS } from "./parsers/handshakes.ts";
 import { KEY_PARSERS } from "./parsers/keys.ts";
@@ -18,6 +19,7 @@ export const PARSERS: readonly Parser[] = [
   ...KEY_PARSERS,
   ...AGENT_PARSERS,
   ...MESSAGE_PARSERS,
+  ...ENROLMENT_PARSERS,
   ...STATEMENT_PARSERS,
   ...OWNER_PARSERS,
   ...DIRECTORY_PARSERS,

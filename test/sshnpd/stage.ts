@@ -98,7 +98,7 @@ export interface Stage extends AsyncDisposable {
 /** A device of its own folder; the clients listed are by default @client, with its true owner key given. */
 export async function setStage(
   hostKeys: Pick<HostKeys, "current">,
-  changes: Partial<RequestsOptions> & { readonly listed?: ListedClients } = {},
+  changes: Partial<RequestsOptions> & { readonly listed?: ListedClients; readonly statementLog?: StatementLog } = {},
 ): Promise<Stage> {
   const folder: TemporaryFolder = await temporaryFolder();
   const keys = await PrivateFolder.openOrCreate(join(folder.path, "keys"));
@@ -107,7 +107,7 @@ export async function setStage(
   const listed = changes.listed ?? new Map<Name, Fingerprint | undefined>([[client.name, clientOwner]]);
   const clients = new Clients(suite, keys, listed, (text) => told.push(text));
   const own = await OwnStatements.open(suite, keys, deviceKeys);
-  const log = new StatementLog(suite, directory.log, ORIGIN);
+  const log = changes.statementLog ?? new StatementLog(suite, directory.log, ORIGIN);
   const follower = new LogFollower(suite);
   const requests = new Requests({
     suite,
