@@ -14,12 +14,14 @@
  * report:NAME              boot, legs, time of its last report
  * seen:@acme/MEMBER        when its link was last alive
  * id:HEX, nonce:HEX        until when a message id is remembered, a nonce accepted
+ * witness:NAME           added, URL, verifier key
  * meta:KEY                 a value of the directory's own
  * ```
  */
 import * as v from "valibot";
 import { UnavailableError } from "../keys/errors.ts";
 import { signedTextSchema } from "../keys/signed-text.ts";
+import { WITNESS_URL_BYTES } from "../protocol/limits.ts";
 import type { Operation } from "./database.ts";
 
 export interface Table<T> {
@@ -76,12 +78,31 @@ export const REPORTS = tableOf("report:", v.strictObject({ boot: v.string(), leg
 export const SEEN = tableOf("seen:", time);
 export const IDS = tableOf("id:", time);
 export const NONCES = tableOf("nonce:", time);
+export const WITNESSES = tableOf(
+  "witness:",
+  v.strictObject({ added: time, url: v.pipe(v.string(), v.maxLength(WITNESS_URL_BYTES)), verifierKey: v.string() }),
+);
 export const META = tableOf("meta:", signedTextSchema);
 
 /** All of them, for whoever checks what may stand in an entry. */
 export const TABLES: readonly Table<unknown>[] = [
-  ...[NAMES, MEMBERS, DELEGATIONS, PASSWORDS, ENROLMENTS, POLICIES, STATEMENTS, KEYS],
-  ...[RENDEZVOUS, REPORTS, SEEN, IDS, NONCES, META],
+  ...[
+    RENDEZVOUS,
+    REPORTS,
+    WITNESSES,
+    ENROLMENTS,
+    SEEN,
+    IDS,
+    NONCES,
+    META,
+    DELEGATIONS,
+    MEMBERS,
+    POLICIES,
+    NAMES,
+    STATEMENTS,
+    PASSWORDS,
+    KEYS,
+  ],
 ];
 
 export function put<T>({ prefix }: Table<T>, key: string, value: T): Operation {

@@ -1,7 +1,7 @@
 import { hex, utf8 } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { ed25519FromLine } from "../../keys/openssh.ts";
-import { assert, SecurityError } from "../../keys/errors.ts";
+import { assert, SecurityError, SetupError } from "../../keys/errors.ts";
 import { isName, type MemberName, type Name } from "../../keys/names.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { parseSshsig } from "../../keys/sshsig.ts";
@@ -249,9 +249,24 @@ async function takePolicy({ suite, draft, name, owner, signed, sending }: Case):
   const before = await draft.policy(name);
   if (before?.text !== signed.text) {
     demandNext(suite, said, before, sending.now);
+    await demandGoodPolicy(said.statement.policy);
     draft.putPolicy(name, said);
   }
   return policySubject(name);
+}
+
+/** That a policy can be read everywhere and does what its own tests expect. @throws {NotTaken} E_POLICY. */
+async function demandGoodPolicy(text: string): Promise<void> {
+  const [{ parsePolicy }, { refuseFailedTests }] = await Promise.all([
+    import("../../protocol/policy/parse.ts"),
+    import("../../protocol/policy/policy-tests.ts"),
+  ]);
+  try {
+    refuseFailedTests(parsePolicy(text, { unknownZones: "refuse" }));
+  } catch (error) {
+    if (error instanceof SetupError) throw new NotTaken("E_POLICY");
+    throw error;
+  }
 }
 
 /** That a statement stands right after the newest on its subject, and is good now. */

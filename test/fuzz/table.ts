@@ -11,6 +11,7 @@ import { POLICY_PARSERS } from "./parsers/policy.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
 import { TRUST_PARSERS } from "./parsers/trust.ts";
+import { WITNESS_PARSERS } from "./parsers/witnesses.ts";
 import { WORD_PARSERS } from "./parsers/words.ts";
 import type { Parser } from "./subject.ts";
 
@@ -29,5 +30,6 @@ export const PARSERS: readonly Parser[] = [
   ...POLICY_PARSERS,
   ...FILE_PARSERS,
   ...TRUST_PARSERS,
+  ...WITNESS_PARSERS,
   ...WORD_PARSERS,
 ];

@@ -17,7 +17,7 @@ import { ownStatementsSchema } from "../../../keys/own-statement-files.ts";
 import type { MemberPin, OwnerPin } from "../../../keys/peer.ts";
 import { memberPinSchema, ownerPinSchema } from "../../../keys/peer-files.ts";
 import { Secret } from "../../../keys/secret.ts";
-import { directoryKeysSchema, rendezvousKeysSchema } from "../../../keys/service-key-files.ts";
+import { directoryKeysSchema, rendezvousKeysSchema, witnessKeySchema } from "../../../keys/service-key-files.ts";
 import { signedTextFromJson, signedTextSchema, signedTextToJson } from "../../../keys/signed-text.ts";
 import { parseAdminAnswer, parseAdminRequest } from "../../../directory/admin-socket.ts";
 import { LOG_TABLES, parseLogEntry } from "../../../directory/log/rows.ts";
@@ -241,6 +241,12 @@ export const FILE_PARSERS: readonly Parser[] = [
     ["keys/service-key-files.ts#rendezvousKeysSchema"],
     rendezvousKeysSchema,
     rendezvousKeys,
+  ),
+  file(
+    "private key of a witness",
+    ["keys/service-key-files.ts#witnessKeySchema"],
+    witnessKeySchema,
+    of.bytesOf(32).map((key) => ({ v: 1 as const, kind: "witness" as const, ed25519: base64(key) })),
   ),
   {
     ...file(
