@@ -11,12 +11,15 @@ import { ENROLMENTS, PASSWORDS, put, type Table } from "./tables.ts";
 /** A one-time password that an owner has given. It outlives its use, so that it stays used. */
 export interface PasswordRecord {
   readonly password: SignedText;
+  /** As the password says, ms since 1970 UTC. */
+  readonly expires: number;
   readonly isUsed: boolean;
 }
 
 /** By the name and the public key that the password stands for. */
-export function passwordOperation(name: Name, key: Ed25519PublicKey, { password, isUsed }: PasswordRecord): Operation {
-  return put(PASSWORDS, passwordEntry(name, key), { password: signedTextToJson(password), isUsed });
+export function passwordOperation(name: Name, key: Ed25519PublicKey, record: PasswordRecord): Operation {
+  const { password, expires, isUsed } = record;
+  return put(PASSWORDS, passwordEntry(name, key), { password: signedTextToJson(password), expires, isUsed });
 }
 
 export function passwordEntry(name: Name, key: Ed25519PublicKey): string {
@@ -41,8 +44,8 @@ export function enrolmentRemoval(party: { readonly name: Name; readonly member: 
 
 type Json<T> = T extends Table<infer Value> ? Value : never;
 
-export function passwordFromJson({ password, isUsed }: Json<typeof PASSWORDS>): PasswordRecord {
-  return { password: signedTextFromJson(password), isUsed };
+export function passwordFromJson({ password, expires, isUsed }: Json<typeof PASSWORDS>): PasswordRecord {
+  return { password: signedTextFromJson(password), expires, isUsed };
 }
 
 export function enrolmentFromJson(subject: string, value: Json<typeof ENROLMENTS>): PendingEnrolment {

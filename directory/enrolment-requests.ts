@@ -3,7 +3,7 @@ import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { PeerError } from "../keys/errors.ts";
 import type { MemberName, Name } from "../keys/names.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
-import { ENROLMENTS_AT_ONCE } from "../protocol/limits.ts";
+import { ENROLMENT_SWEEP_MS, ENROLMENTS_AT_ONCE } from "../protocol/limits.ts";
 import { encodeLogProof } from "../protocol/log/proof.ts";
 import {
   parseEnrolmentDenial,
@@ -59,6 +59,8 @@ export class EnrolmentRequests {
   readonly #enrolments: Enrolments;
   /** By subject: one answer waits for each enrolment that is pending, the newest. */
   readonly #waiting = new Map<string, Waiting>();
+  /** When what is past its time was last forgotten, ms since 1970 UTC. */
+  #swept = 0;
 
   constructor(services: Services) {
     this.#services = services;
@@ -104,6 +106,8 @@ export class EnrolmentRequests {
       this.#waiting.delete(subject);
       refuse(stream, "E_TOKEN");
     }
+    if (now - this.#swept < ENROLMENT_SWEEP_MS) return;
+    this.#swept = now;
     await this.#enrolments.sweep(now);
   }
 

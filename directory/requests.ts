@@ -34,6 +34,7 @@ import type { Freshness } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
 import type { LinkServer } from "./link-server.ts";
 import type { Log } from "./log/log.ts";
+import { maySee, permits, type Policies } from "./policies.ts";
 import { mayRead, readStatements } from "./reading.ts";
 import { AddressLimiter, NameLimiter, type TokenBucket } from "./rate-limit.ts";
 import type { RendezvousAnswer, RendezvousRegistry } from "./rendezvous-registry.ts";
@@ -49,6 +50,7 @@ interface Services {
   readonly keyring: Keyring;
   readonly freshness: Freshness;
   readonly accounts: Accounts;
+  readonly policies: Policies;
   readonly registry: RendezvousRegistry;
   readonly sessions: Sessions;
   readonly links: LinkServer;
@@ -106,7 +108,7 @@ export class Requests {
   }
 
   async #session({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
-    const { suite, store, sessions, clock } = this.#services;
+    const { suite, store, policies, sessions, clock } = this.#services;
     const request = parseSessionRequest(body);
     const { client, device } = request.prologue;
     if (request.message1.length > MESSAGE1_BYTES) throw new PeerError("E_PROTOCOL", "a request is too long");
@@ -118,8 +120,10 @@ export class Requests {
     const isBoundBy = ({ record }: MemberStanding, hash: Uint8Array): boolean =>
       equalBytes(suite.sha256(utf8(record.binding.text)), hash);
     if (!isBoundBy(asking, client.bindingHash)) return await this.#show("client", asking, request, stream);
-    const asked = await memberStanding(store, device);
-    if (asked?.record.role !== "device") return refuse("E_UNKNOWN_NAME");
+    // The same is done for a device that there is not and for one that this client may not see.
+    const [asked, policy] = await Promise.all([memberStanding(store, device), policies.of(device.name)]);
+    const isSeen = maySee(policy, request.prologue);
+    if (asked?.record.role !== "device" || !isSeen) return refuse("E_UNKNOWN_NAME");
     if (asked.isRevoked) return await this.#showRevoked("device", asked, request, stream);
     if (request.message1.length === 0 || !isBoundBy(asked, device.bindingHash)) {
       return await this.#show("device", asked, request, stream);
@@ -127,6 +131,7 @@ export class Requests {
     if (!this.#byClient.take(client.name, clock.monotonic())) {
       return stream.end({ type: "refused", code: "E_RATE", detail: 1000 });
     }
+    if (!permits(policy, request.prologue, clock.now())) return sessions.refuse({ request }, stream, "E_POLICY");
     sessions.request({ request, sender, lastSeen: await store.lastSeen(device) }, stream);
   }
 

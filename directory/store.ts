@@ -19,6 +19,7 @@ import {
   rendezvousOperation,
   type RendezvousRecord,
   type ReportRecord,
+  type WitnessRecord,
 } from "./records.ts";
 import {
   DELEGATIONS,
@@ -38,6 +39,7 @@ import {
   SEEN,
   STATEMENTS,
   type Table,
+  WITNESSES,
 } from "./tables.ts";
 
 interface Party {
@@ -187,6 +189,18 @@ export class Store implements AsyncDisposable {
     await this.#database.write("kept", [
       put(REPORTS, name, { boot: Buffer.from(boot).toString("base64"), legs, time }),
     ]);
+  }
+
+  /** The witnesses that are asked for cosignatures, by name. */
+  async witnesses(): Promise<[string, WitnessRecord][]> {
+    return await this.#entries(WITNESSES);
+  }
+
+  /** Undefined removes it. */
+  async putWitness(name: string, record: WitnessRecord | undefined): Promise<void> {
+    const key = WITNESSES.prefix + name;
+    const operation = record === undefined ? { type: "del" as const, key } : put(WITNESSES, name, record);
+    await this.#database.write("acknowledged", [operation]);
   }
 
   /** When a member's link was last known alive (ms), or undefined when it never had one. */

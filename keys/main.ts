@@ -9,6 +9,7 @@ import { enrollCommand } from "./cli/enroll.ts";
 import { listCommand } from "./cli/list.ts";
 import { logCommand } from "./cli/log.ts";
 import { otpCommand } from "./cli/otp.ts";
+import { policyCommand } from "./cli/policy.ts";
 import { revokeCommand, unrevokeCommand } from "./cli/revoke.ts";
 import { showCommand } from "./cli/show.ts";
 import { restoreCommand } from "./cli/restore.ts";
@@ -31,6 +32,7 @@ const program = new Command("sshnp-keys")
   .addCommand(showCommand())
   .addCommand(listCommand())
   .addCommand(logCommand())
+  .addCommand(policyCommand())
   .addCommand(revokeCommand())
   .addCommand(unrevokeCommand())
   .addCommand(deleteCommand())

@@ -66,7 +66,7 @@ export class Enrolments {
         issued <= now + FRESHNESS_MS && !isExpired(password, now) && expires <= now + PASSWORD_MS + FRESHNESS_MS;
       if (!isGood) return { refused: "E_STATEMENT" };
       if ((await this.#store.passwords(name)).length >= PASSWORDS_PER_NAME) return { refused: "E_BUSY" };
-      await this.#store.writeEnrolments([passwordOperation(name, key, { password: signed, isUsed: false })]);
+      await this.#store.writeEnrolments([passwordOperation(name, key, { password: signed, expires, isUsed: false })]);
       return { name, isNew: true };
     });
   }
@@ -131,7 +131,7 @@ export class Enrolments {
   async sweep(now: number): Promise<void> {
     await this.#store.exclusively(async () => {
       const dead = (await this.#store.enrolments()).filter((one) => !isAlive(one, now));
-      const past = (await this.#store.passwords()).filter(([, record]) => this.#isPast(record, now));
+      const past = (await this.#store.passwords()).filter(([, record]) => isPast(record, now));
       const removals = [...dead.map(enrolmentRemoval), ...past.map(([key]) => ({ type: "del" as const, key }))];
       if (removals.length > 0) await this.#store.writeEnrolments(removals);
     });
@@ -153,11 +153,6 @@ export class Enrolments {
     const record = await this.#store.name(name);
     if (record === undefined || record.statements.length === 0) return undefined;
     return verifyChainOf(this.#suite, name, record.statements).owner;
-  }
-
-  #isPast({ password }: PasswordRecord, now: number): boolean {
-    const verified = this.#verified(password);
-    return verified === undefined || verified.expires + ENROLMENT_MS <= now;
   }
 
   #verified(signed: SignedText): (OneTimePassword & { readonly signer: string }) | undefined {
@@ -184,6 +179,11 @@ export function endOf({ requested }: PendingEnrolment): number {
 
 function isAlive(pending: PendingEnrolment, now: number): boolean {
   return now < endOf(pending);
+}
+
+/** Whoever has asked with it waits no more. */
+function isPast({ expires }: PasswordRecord, now: number): boolean {
+  return expires + ENROLMENT_MS <= now;
 }
 
 type Keys = Pick<Applicant, "x25519" | "ed25519">;

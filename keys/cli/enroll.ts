@@ -33,9 +33,10 @@ export function enrollCommand(): Command {
     .argument("<member>", "what this machine is to be called under it, such as gw7")
     .option("-d, --device", "as a device; without it, as a client")
     .addOption(
-      new Option("--otp <password>", "the one-time password that the owner has given; - reads it from stdin").conflicts(
-        "token",
-      ),
+      new Option(
+        "--otp <password>",
+        "the one-time password that the owner has given; - reads it from stdin (else SSHNP_OTP)",
+      ).conflicts("token"),
     )
     .option("--token <file>", "a file with a fleet token; - reads it from stdin")
     .option("--directory <address>", "http(s)://HOST:PORT#SHA256:... (else SSHNP_DIRECTORY)")

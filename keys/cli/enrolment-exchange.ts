@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { DirectoryClient, putStatements, refusalError } from "../../directory/client.ts";
+import { type DirectoryClient, putStatements, refusalError } from "../../directory/client.ts";
 import { type Applicant, enrolmentProof } from "../../protocol/enrolment.ts";
 import { RECONNECT_MS, REPOST_MS } from "../../protocol/limits.ts";
 import { encodeActivationStart } from "../../protocol/messages/activation.ts";

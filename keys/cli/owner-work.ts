@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import {
   DirectoryClient,
   openSeenLog,
+  readWitnessDemand,
   putStatements,
   readStatements,
   refusalError,
@@ -96,7 +97,11 @@ export class OwnerWork {
         ? await readMemberFile(suite, folder, entry, (file) => askPassphrase(file, { signal }))
         : undefined;
     const address = directoryAddress(options, member?.directory);
-    const seen = await openSeenLog(suite, folder, address.fingerprint, { now: Date.now, onError: tellNotWritten });
+    const seen = await openSeenLog(suite, folder, address.fingerprint, {
+      demand: readWitnessDemand(suite, {}, process.env),
+      now: Date.now,
+      onError: tellNotWritten,
+    });
     const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
     const directory = new DirectoryClient({ address, suite, random, log: seen.follower });
     const work = new OwnerWork({ suite, folder, name, directory, signal }, options, member?.x25519, seen);
