@@ -54,6 +54,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/enrolment-files.ts#readApplicant",
     "keys/end-key-files.ts#readMemberFile",
     "keys/first-line.ts#firstLineOfFile",
+    "keys/guarded-files.ts#orDamaged",
     "keys/guarded-files.ts#readGuarded",
     "keys/key-list-files.ts#readKeyListFile",
     "keys/log-files.ts#readSeenLog",
