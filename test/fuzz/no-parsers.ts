@@ -85,6 +85,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/end-key-files.ts#listKeyFiles",
     "keys/log-files.ts#listSeenLogs",
     "keys/owner-succession-files.ts#formerOwnerFiles",
+    "keys/end-key-files.ts#isFormerOwnerFile",
     "keys/peer-files.ts#listPins",
     "sshnpd/authorized-keys.ts#addAuthorizedKey",
   ],
