@@ -29,6 +29,7 @@ import type { OpenedMessage } from "../protocol/sealed-message.ts";
 import type { AccountAnswer, Accounts } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
+import { EnrolmentRequests } from "./enrolment-requests.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
 import type { LinkServer } from "./link-server.ts";
@@ -62,10 +63,12 @@ interface Services {
 export class Requests {
   readonly #services: Services;
   readonly #byClient = new NameLimiter({ perSecond: CLIENT_REQUESTS_PER_SECOND, burst: CLIENT_REQUESTS_BURST });
+  readonly #enrolments: EnrolmentRequests;
   readonly #wrongSecrets = new AddressLimiter(WRONG_SECRETS, LOOPBACK_WRONG_SECRETS);
 
   constructor(services: Services) {
     this.#services = services;
+    this.#enrolments = new EnrolmentRequests(services);
   }
 
   /** Answers one message, which is authentic and fresh. @throws {PeerError} on what does not parse, {UnavailableError} E_STORAGE. */
@@ -93,14 +96,15 @@ export class Requests {
       case REQUEST.rendezvousReport:
         return await this.#report(message, stream);
       default:
-        throw new PeerError("E_PROTOCOL", "a message of an unknown type");
+        return await this.#enrolments.handle(message, stream, () => this.#takeTry(address, stream));
     }
   }
 
-  /** Forgets the addresses that have done nothing wrong for long, and the names that have asked for nothing. */
-  sweep(): void {
+  /** Forgets what is past its time: addresses, names, enrolments. @throws {UnavailableError} E_STORAGE. */
+  async sweep(): Promise<void> {
     this.#wrongSecrets.sweep(this.#services.clock.monotonic());
     this.#byClient.sweep(this.#services.clock.monotonic());
+    await this.#enrolments.sweep();
   }
 
   async #session({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
@@ -174,7 +178,10 @@ export class Requests {
     const { accounts, clock, links } = this.#services;
     const { statements, checkpointSize } = parsePutStatements(body);
     const answer = await accounts.put(statements, sender, clock.now());
-    if ("subjects" in answer && answer.isNew) await links.changed(answer.subjects);
+    if ("subjects" in answer && answer.isNew) {
+      await links.changed(answer.subjects);
+      await this.#enrolments.changed(answer.subjects);
+    }
     await this.#settle("statements", answer, stream, { since: checkpointSize });
   }
 

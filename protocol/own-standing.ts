@@ -40,10 +40,12 @@ export function judgeOwn(
 ): OwnStanding {
   const chain = verifyChainOf(suite, keys.name, statements.names);
   const owner = known?.chain.owner ?? keys.owner;
-  if (known !== undefined && isOlder(chain.newest, known.chain.newest)) {
+  const isHandedOn = chain.owner === owner || chain.former.includes(owner);
+  const { newest, former } = known?.chain ?? { newest: undefined, former: [] };
+  if (newest !== undefined && (isHandedOn ? isOlder(chain.newest, newest) : former.includes(chain.owner))) {
     throw new SecurityError("E_OWNER_KEY", `The directory gives an older statement on ${keys.name}.`, { next: OLDER });
   }
-  if (chain.owner !== owner && !chain.former.includes(owner)) {
+  if (!isHandedOn) {
     throw new SecurityError("E_OWNER_KEY", `The directory says that another owner speaks for ${keys.name}.`, {
       next: `The owner key that this machine knows did not hand ${keys.name} on to it. Tell its owner at once.`,
     });

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import type { WitnessOptions } from "../directory/client.ts";
 import { SetupError } from "../keys/errors.ts";
 import { keysFolderPath } from "../keys/keys-folder.ts";
 import { parseMember, parseName, quoted } from "../keys/names.ts";
@@ -9,7 +10,7 @@ import { parseClients } from "./clients.ts";
 import type { DaemonOptions } from "./daemon.ts";
 import { parsePermitOpen } from "./permit-open.ts";
 
-interface Flags {
+interface Flags extends WitnessOptions {
   readonly atsign: string;
   readonly manager: readonly string[];
   readonly device: string;
@@ -32,6 +33,14 @@ export function command(run: (options: DaemonOptions) => Promise<void>): Command
     .option("-m, --manager <names>", "who may come in: @client or @client=SHA256:..., several with commas", collect, [])
     .option("--directory <address>", "http(s)://HOST:PORT#SHA256:... (else SSHNP_DIRECTORY, else as at activation)")
     .option("--keys <folder>", "where the keys are (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)")
+    .option(
+      "--witness <key>",
+      "a witness that must have cosigned the directory's log, for each (else SSHNP_WITNESSES)",
+      collect,
+      [],
+    )
+    .option("--witnesses <k>", "how many of them must have, more than half if not said")
+    .option("--max-checkpoint-age <time>", "how long ago that may be: 24h if not said")
     .option("--ssh-port <port>", "where this machine's SSH server answers on 127.0.0.1", "22")
     .option("--permit-open <host:port>", "what listed clients may reach beside ssh; several times", collect, [])
     .option("-s, --sshpublickey", "put public keys that clients push (sshnp -s) into authorized_keys")
@@ -71,6 +80,7 @@ function parseFlags(flags: Flags): DaemonOptions {
     clients: parseClients(flags.manager),
     directory: directory === undefined ? undefined : parseDirectoryAddress(directory),
     keys: keysFolderPath(flags.keys, process.env),
+    witnesses: flags,
     sshPort: parsePort(flags.sshPort),
     permitOpen: parsePermitOpen(flags.permitOpen),
     statusFile: flags.statusFile,

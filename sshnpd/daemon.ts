@@ -1,3 +1,4 @@
+import type { WitnessOptions } from "../directory/client.ts";
 import { randomBytes } from "node:crypto";
 import { type Link, openLink } from "../directory/client.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
@@ -36,6 +37,8 @@ export interface DaemonOptions {
   readonly directory: DirectoryAddress | undefined;
   /** Path of the keys folder. */
   readonly keys: string;
+  /** Which witnesses of the directory's log are demanded, beside SSHNP_WITNESSES. */
+  readonly witnesses?: WitnessOptions;
   readonly sshPort: number;
   /** Services beside ssh that -m grants where there is no policy, as `tcp:HOST:PORT`. */
   readonly permitOpen: ReadonlySet<string>;
@@ -64,7 +67,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const statements = await OwnStatements.open(suite, folder, keys);
     const policy = new OwnPolicy(statements, log);
     const clients = new Clients(suite, folder, options.clients, tell, () => policy.current());
-    const directory = await OwnDirectory.open(surroundings, own);
+    const directory = await OwnDirectory.open(surroundings, own, options.witnesses);
     await tellAboutClients(clients, await policy.current(), options);
     if (options.acceptsKeys && process.geteuid?.() === 0) tell(ROOT_ADMITS_KEYS);
 

@@ -1,7 +1,7 @@
 import { hex, utf8 } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { ed25519FromLine } from "../../keys/openssh.ts";
-import { assert, SetupError } from "../../keys/errors.ts";
+import { assert, SecurityError, SetupError } from "../../keys/errors.ts";
 import { isName, type MemberName, type Name } from "../../keys/names.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { parseSshsig } from "../../keys/sshsig.ts";
@@ -163,9 +163,19 @@ async function verifiedBinding({
   const delegation = await delegationOf(publicKey.line, { suite, draft, name, owner });
   if (delegation === undefined) throw new NotTaken("E_NOT_AUTHORIZED");
   const binding = verifyBinding(suite, signed, publicKey.line);
-  refuseBeyond(delegation.statement, binding.statement);
-  if (isExpired(delegation.statement, sending.now)) throw new NotTaken("E_TOKEN");
+  if (!isWithin(delegation.statement, binding.statement) || isExpired(delegation.statement, sending.now))
+    throw new NotTaken("E_TOKEN");
   return { binding, delegation };
+}
+
+function isWithin(delegation: Delegation, binding: Binding): boolean {
+  try {
+    refuseBeyond(delegation, binding);
+    return true;
+  } catch (error) {
+    if (error instanceof SecurityError) return false;
+    throw error;
+  }
 }
 
 /** The delegation of that key, if it is one of this name's and counts. @throws {NotTaken} E_REVOKED. */

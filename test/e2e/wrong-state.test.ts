@@ -36,11 +36,11 @@ async function refused(code: string, fact: RegExp, ...words: string[]): Promise<
 }
 
 async function refusedOn(machine: Machine, code: string, fact: RegExp, ...words: string[]): Promise<Exit> {
-  const before = contentOf(machine.keys);
+  const before = pinsIn(machine.keys);
   const exit = await machine.run("sshnp", ...words);
   expect(exit).toMatchObject({ code: code === "E_USAGE" ? 2 : 255, stdout: "" });
   expectOneMessage("sshnp", exit, code, fact);
-  expect(contentOf(machine.keys)).toEqual(before);
+  expect(pinsIn(machine.keys)).toEqual(before);
   return exit;
 }
 
@@ -242,21 +242,25 @@ describe("a directory that swaps the owner of a name grants nothing", () => {
     const port = String(swapped.sshd.port);
     await using daemon = thief.start("sshnpd", "-a", "@device", "-m", "@client", "-d", "mygateway", "--ssh-port", port);
     await daemon.line(/^online: mygateway\.device\.np$/);
-    const before = contentOf(swapped.client.keys);
-    const exit = await swapped.ssh("echo", "who is it?");
+    const victim = copyOf(swapped.client, "victim");
+    const before = pinsIn(victim.keys);
+    const exit = await victim.run("sshnp", ...swapped.words("echo", "who is it?"));
     expect(exit).toMatchObject({ code: 255, stdout: "" });
     const changed = /OWNER KEY CHANGED for @device\. Pinned SHA256:\S{43}, the directory now says SHA256:\S{43}\./;
     expectOneMessage("sshnp", exit, "E_OWNER_KEY", changed);
-    expect(contentOf(swapped.client.keys)).toEqual(before);
+    expect(pinsIn(victim.keys)).toEqual(before);
     expect(daemon.stderr).not.toContain("granted");
     await daemon.kill("SIGTERM");
     await giveBack();
     await swapped.startDaemon();
     expect(await swapped.ssh("echo", "as before")).toMatchObject({ code: 0, stdout: "as before\n" });
+    // Who has seen what the thief did knows that it is gone from the log now.
+    const after = await victim.run("sshnp", ...swapped.words("echo", "as before"));
+    expectOneMessage("sshnp", after, "E_LOG", /The directory.s log does not hold: the log is smaller than it was\./);
   });
 
   test("of the client's: the device knows another one", async () => {
-    const before = contentOf(swapped.device.keys);
+    const before = pinsIn(swapped.device.keys);
     const thief = await takeName("@client");
     await expect.poll(() => swapped.daemon.stdout).toMatch(/^online: .*\noffline: .*\nonline: .*\n$/);
     const exit = await thief.run("sshnp", ...swapped.words("echo", "I am @client"));
@@ -264,8 +268,12 @@ describe("a directory that swaps the owner of a name grants nothing", () => {
     const fact = /The directory says that mygateway of @device does not accept the owner key of @client\./;
     expectOneMessage("sshnp", exit, "E_OWNER_KEY", fact);
     expect(swapped.daemon.stderr).toMatch(/OWNER KEY CHANGED for @client\./);
-    expect(contentOf(swapped.device.keys)).toEqual(before);
+    expect(pinsIn(swapped.device.keys)).toEqual(before);
     await giveBack();
+    await expect.poll(() => swapped.daemon.stderr).toMatch(/the log is smaller than it was/);
+    await swapped.daemon.kill("SIGTERM");
+    forgetLog(swapped.device.keys);
+    await swapped.startDaemon();
     await expect.poll(() => swapped.ssh("echo", "as before")).toMatchObject({ code: 0, stdout: "as before\n" });
   });
 
@@ -346,6 +354,16 @@ function clientMember(): string {
 }
 
 /** Mode and hash of everything below a folder. */
+/** All that is in a keys folder but what was seen of the directory's log, which grows with every look. */
+function pinsIn(folder: string): Record<string, string> {
+  return Object.fromEntries(Object.entries(contentOf(folder)).filter(([path]) => !/^state\/\.?log\./.test(path)));
+}
+
+/** What whoever runs a machine does to believe a log that has gone back. */
+function forgetLog(keys: string): void {
+  for (const file of readdirSync(join(keys, "state"))) if (file.startsWith("log.")) rmSync(join(keys, "state", file));
+}
+
 function contentOf(folder: string): Record<string, string> {
   if (!existsSync(folder)) return {};
   const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).sort();

@@ -3,12 +3,14 @@ import { utf8 } from "../../keys/bytes.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { ed25519Line, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
 import { type PeerPins, withAccepted } from "../../keys/peer.ts";
+import { type SignedText, signedTextToJson } from "../../keys/signed-text.ts";
 import { signSshsig } from "../../keys/sshsig.ts";
 import type { MemberStatements } from "../../protocol/member-statements.ts";
 import { judgeOwner, judgePeer, type PeerClaim } from "../../protocol/peers.ts";
 import { signFirstBinding, signFirstNameStatement } from "../../protocol/statements.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { cast, NOW, repeatableRandom, statementsOf } from "./fixtures.ts";
+import { DELEGATION, fingerprintOf, House, lineOf } from "./house.ts";
 
 const { device, client } = cast(suite);
 const random = repeatableRandom("peers");
@@ -190,5 +192,56 @@ describe("a peer", () => {
     expect(second).toMatchObject({ since: NOW + 1, statement: { text: renamed(2, null).text } });
     expect(judge(2, second)).toEqual(second);
     expect(() => judge(1, second)).toThrow(expect.objectContaining({ code: "E_OWNER_KEY" }));
+  });
+
+  describe("that was handed on", () => {
+    const house = new House(device.name);
+    const [owner, nextOwner, fleet] = [house.key(), house.key(), house.key()];
+    const [named, rotation] = house.chain([owner, nextOwner]) as [SignedText, SignedText];
+    const resident = house.resident("sensor-7");
+    const bind = (by: Ed25519PrivateKey, seq: number) =>
+      house.binding(by, resident, seq === 1 ? {} : { seq, prev: "ab".repeat(32) });
+    const judge = (statements: Partial<MemberStatements> & Pick<MemberStatements, "member">, known = NOBODY) => {
+      const all = { names: [named], delegation: undefined, ...statements };
+      const about = { name: house.name, member: resident.member, role: "device" as const };
+      return judgePeer(suite, { ...about, statements: all }, { known, given: undefined }, NOW);
+    };
+
+    test("is bound by its next owner, and never by a statement older than one of the owner before", () => {
+      const { pins } = judge({ member: bind(owner, 4) });
+      const names = [named, rotation];
+      for (const seq of [1, 3, 4]) {
+        expect(() => judge({ names, member: bind(nextOwner, seq) }, pins)).toThrow(
+          expect.objectContaining({ code: "E_MEMBER_KEY" }),
+        );
+      }
+      const judged = judge({ names, member: bind(nextOwner, 5) }, pins);
+      expect(judged).toMatchObject({ rotatedFrom: fingerprintOf(owner), firstContact: false });
+      expect(judged.pins).toMatchObject({ owner: { owner: lineOf(nextOwner) }, member: { owner: lineOf(nextOwner) } });
+    });
+
+    test("is not handed on by a statement older than the one that is known", () => {
+      const fifth = house.nameStatement(owner, { seq: 5, prev: "ab".repeat(32) });
+      const { pins } = judge({ names: [fifth], member: bind(owner, 1) });
+      for (const names of [[rotation], [named, rotation]]) {
+        expect(() => judge({ names, member: bind(nextOwner, 2) }, pins)).toThrow(
+          "older or second statement (number 2)",
+        );
+      }
+      const onwards = house.rotation(owner, nextOwner, fifth);
+      expect(judge({ names: [onwards], member: bind(nextOwner, 2) }, pins).pins.owner.owner).toBe(lineOf(nextOwner));
+    });
+
+    test("is remembered with the delegation that made it, and what the log must prove in the order of its proofs", () => {
+      const delegation = house.delegation(owner, fleet);
+      const { pins, newest } = judge({ member: bind(fleet, 1), delegation });
+      expect(pins.member.delegation).toEqual(signedTextToJson(delegation));
+      expect(judge({ member: bind(owner, 2) }, pins).pins.member.delegation).toBeNull();
+      expect(newest.map(({ subject }) => subject)).toEqual([
+        house.name,
+        `${house.name}/sensor-7`,
+        `${house.name}:delegation:${DELEGATION}`,
+      ]);
+    });
   });
 });

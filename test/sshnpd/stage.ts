@@ -108,6 +108,7 @@ export async function setStage(
   changes: Partial<RequestsOptions> & {
     readonly listed?: ListedClients;
     readonly permitOpen?: ReadonlySet<string>;
+    readonly statementLog?: StatementLog;
   } = {},
 ): Promise<Stage> {
   const folder: TemporaryFolder = await temporaryFolder();
@@ -127,7 +128,7 @@ export async function setStage(
   const now = changes.now ?? (() => NOW + 1000);
   const permitOpen = changes.permitOpen ?? new Set();
   const access = new DeviceAccess({ device: device.member, clients, policy, permitOpen, now });
-  const log = new StatementLog(suite, directory.log, ORIGIN);
+  const log = changes.statementLog ?? new StatementLog(suite, directory.log, ORIGIN);
   const follower = new LogFollower(suite);
   const requests = new Requests({
     suite,

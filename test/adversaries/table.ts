@@ -1,0 +1,87 @@
+/** Who cheats, what he claims, and what an honest end says to it. The claim is the name of the test; run.ts has each row run. */
+export interface Row {
+  readonly adversary: string;
+  readonly claim: string;
+  /** What it is refused with; undefined: it comes to nothing without a word. */
+  readonly code: string | undefined;
+  /** Whether the victim keeps two signed notes that convict the directory's log. */
+  readonly evidence: boolean;
+  /** In this folder, where the row is run. */
+  readonly file: string;
+}
+
+const DIRECTORY = "directory";
+
+function rows(file: string, adversary: string, claims: Readonly<Record<string, string | undefined>>): Row[] {
+  return Object.entries(claims).map(([claim, outcome]) => {
+    const [code, evidence] = outcome?.split(" + ") ?? [];
+    return { adversary, claim, code, evidence: evidence === "evidence", file };
+  });
+}
+
+/** Each outcome is a code, with "+ evidence" where the victim can convict. */
+export const TABLE: readonly Row[] = [
+  ...rows("directory-statements.test.ts", DIRECTORY, {
+    "a device's key is swapped for one that the directory has bound itself, and logged": "E_STATEMENT",
+    "a device's binding has another key under its owner's true signature": "E_STATEMENT",
+    "a device has the statements of another name": "E_STATEMENT",
+    "a device has the binding of another member of its name": "E_STATEMENT",
+    "a name that the client has pinned has an owner of the directory's, logged": "E_OWNER_KEY",
+    "a name whose fingerprint was given has an owner of the directory's, logged": "E_OWNER_KEY",
+    "a revocation is hidden behind a fresh checkpoint": "E_LOG",
+    "a revocation is hidden by a log that never had it, from who has seen a longer one": "E_LOG",
+    "a revocation is hidden by a log of the same size that has something else": "E_LOG + evidence",
+    "a ticket is signed by a key of no list": "E_TICKET",
+    "a ticket names other addresses than the rendezvous has": "E_TICKET",
+    "a rendezvous has a statement that the root key has not signed": "E_STATEMENT",
+    "a rendezvous has a root-signed statement that is not in the log": "E_LOG",
+    "the binding from before a revocation comes back, logged, to who has seen the one after it": "E_MEMBER_KEY",
+    "the binding from before a revocation comes back, not logged": "E_MEMBER_KEY",
+  }),
+  ...rows("members.test.ts", "member", {
+    "a listed client asks for another service": "E_DEVICE_REFUSED",
+    "a client asks with the id of a session that is another's": "E_PROTOCOL",
+    "a client asks in the name of another, with its own key": "E_NOT_AUTHORIZED",
+    "a client that nobody lists asks": "E_DEVICE_REFUSED",
+    "a client asks for a device of another name as one of this": "E_UNKNOWN_NAME",
+    "the thief of a device's key asks it in an administrator's name, and the directory lets him": "E_PROTOCOL",
+  }),
+  ...rows("thieves.test.ts", "thief", {
+    "a one-time secret is used once more, with keys of the thief's": "E_CRAM_USED",
+    "a fleet token replaces the keys of a device that is there": "E_NOT_AUTHORIZED",
+    "a fleet token replaces the keys of a device that is there, and the directory logs it": "E_STATEMENT",
+    "a fleet token makes a device beyond its pattern": "E_NOT_AUTHORIZED",
+    "a fleet token makes a device beyond its pattern, and the directory logs it": "E_STATEMENT",
+    "a fleet token for devices makes a client": "E_NOT_AUTHORIZED",
+    "a fleet token makes another token": "E_NOT_AUTHORIZED",
+    "a token that a token has made binds a device, and the directory logs it": "E_STATEMENT",
+    "a binding's own key binds another device, and the directory logs it": "E_STATEMENT",
+    "a fleet token is used more often than it may": "E_TOKEN",
+    "a fleet token is used when its owner has revoked it": "E_REVOKED",
+    "a key that is bound already is bound to another name": "E_MEMBER_KEY",
+    "a whole old data folder is put back, log and checkpoint with it": "E_LOG",
+  }),
+  ...rows("directory-to-device.test.ts", DIRECTORY, {
+    "a device that was there before is shown another log of the same size": "E_LOG + evidence",
+    "a device that was there before is shown a smaller log": "E_LOG",
+    "a device is shown a log of another key": "E_LOG",
+    "a device is proved other subjects than it is told of": "E_LOG",
+    "a policy of its name is hidden from a device": "E_LOG",
+    "a device that is linked is shown a smaller log with a request": "E_LOG",
+    "a client's revocation is hidden from the device, and its thief let through": "E_LOG",
+  }),
+  ...rows("directory-log.test.ts", DIRECTORY, {
+    "the log is another one of the same size than before": "E_LOG + evidence",
+    "the log has grown from another one than was seen before": "E_LOG",
+    "the log is smaller, as after an old backup": "E_LOG",
+    "the checkpoint is of a log with another origin": "E_LOG",
+    "the checkpoint is signed by another key": "E_LOG",
+    "the proofs are of other subjects": "E_LOG",
+    "there is a proof too few": "E_LOG",
+    "there is a proof too many": "E_LOG",
+    "the heads are others than the log's last leaf says": "E_LOG",
+    "client and device are shown two logs, which is seen at their first handshake": "E_LOG + evidence",
+    "an activation is acknowledged and the directory's own key is logged": "E_LOG",
+    "an activation is acknowledged and nothing is logged": "E_LOG",
+  }),
+];
