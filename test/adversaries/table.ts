@@ -38,6 +38,16 @@ export const TABLE: readonly Row[] = [
     "the binding from before a revocation comes back, logged, to who has seen the one after it": "E_MEMBER_KEY",
     "the binding from before a revocation comes back, not logged": "E_MEMBER_KEY",
   }),
+  ...rows("devices.test.ts", "device", {
+    "its refusal has escape sequences and line ends": "E_DEVICE_REFUSED",
+    "its answer is as long as an answer may be, and none": "E_PROTOCOL",
+    "its answer is that to another request": "E_PROTOCOL",
+    "its answer goes with another ticket": "E_TICKET",
+    "its host keys are no keys": "E_PROTOCOL",
+    "it presents other host keys than it did": "E_HOST_KEY",
+    "it opens a stream towards its client": "E_PROTOCOL",
+    "it cuts the session short": "E_TRUNCATED",
+  }),
   ...rows("members.test.ts", "member", {
     "a listed client asks for another service": "E_DEVICE_REFUSED",
     "a client asks with the id of a session that is another's": "E_PROTOCOL",
