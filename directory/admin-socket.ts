@@ -8,9 +8,15 @@ import { EXIT_STATUS, type ErrorCode, SetupError, SshnpError } from "../keys/err
 import { isName, type Name } from "../keys/names.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
-import { ADMIN_ANSWER_BYTES, ADMIN_MS, ADMIN_REQUEST_BYTES } from "../protocol/limits.ts";
+import {
+  ADMIN_ANSWER_BYTES,
+  ADMIN_MS,
+  ADMIN_REQUEST_BYTES,
+  NOTE_BYTES,
+  WITNESS_URL_BYTES,
+} from "../protocol/limits.ts";
 import { isRendezvousName } from "../protocol/statements.ts";
-import type { Administration, NameSummary } from "./administration.ts";
+import type { Administration, NameSummary, WitnessSummary } from "./administration.ts";
 import type { RendezvousSummary } from "./rendezvous-registry.ts";
 
 /*
@@ -22,6 +28,10 @@ const activationKey = v.pipe(
   v.string(),
   v.transform((text) => Ed25519PublicKey.parse(fromBase64(text, 32))),
 );
+const witnessName = v.pipe(
+  v.string(),
+  v.check((text) => isRendezvousName(text)),
+);
 const requestSchema = v.variant("command", [
   v.strictObject({ command: v.literal("names") }),
   v.strictObject({ command: v.literal("rendezvous") }),
@@ -32,11 +42,16 @@ const requestSchema = v.variant("command", [
   }),
   v.strictObject({
     command: v.literal("add-rendezvous"),
-    name: v.pipe(
-      v.string(),
-      v.check((text) => isRendezvousName(text)),
-    ),
+    name: witnessName,
     activationKey,
+  }),
+  v.strictObject({ command: v.literal("witnesses") }),
+  v.strictObject({ command: v.literal("remove-witness"), name: witnessName }),
+  v.strictObject({
+    command: v.literal("add-witness"),
+    name: witnessName,
+    url: v.pipe(v.string(), v.maxLength(WITNESS_URL_BYTES)),
+    verifierKey: v.pipe(v.string(), v.maxLength(NOTE_BYTES)),
   }),
 ]);
 const answerSchema = v.union([
@@ -97,6 +112,9 @@ export async function connectAdministration(folder: PrivateFolder): Promise<Admi
     addRendezvous: async (name, key) =>
       (await ask({ command: "add-rendezvous", name, activationKey: key })) as "new" | "again",
     rendezvous: async () => (await ask({ command: "rendezvous" })) as RendezvousSummary[],
+    addWitness: async (name, witness) => void (await ask({ command: "add-witness", name, ...witness })),
+    removeWitness: async (name) => (await ask({ command: "remove-witness", name })) as boolean,
+    witnesses: async () => (await ask({ command: "witnesses" })) as WitnessSummary[],
   };
 }
 
@@ -150,6 +168,12 @@ async function perform(administration: Administration, request: AdminRequest): P
       return await administration.addName(request.name, request.activationKey);
     case "add-rendezvous":
       return await administration.addRendezvous(request.name, request.activationKey);
+    case "witnesses":
+      return await administration.witnesses();
+    case "remove-witness":
+      return await administration.removeWitness(request.name);
+    case "add-witness":
+      return (await administration.addWitness(request.name, request), true);
   }
 }
 

@@ -1,10 +1,14 @@
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
+import { SetupError } from "../keys/errors.ts";
 import type { MemberName, Name, Role } from "../keys/names.ts";
+import { WITNESSES } from "../protocol/limits.ts";
 import { addName } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
 import type { Presence } from "./presence.ts";
 import type { RendezvousRegistry, RendezvousSummary } from "./rendezvous-registry.ts";
+import type { WitnessRecord } from "./records.ts";
 import type { Store } from "./store.ts";
+import type { Cosigner, WitnessStanding } from "./witnesses/cosigner.ts";
 
 export interface MemberSummary {
   readonly member: MemberName;
@@ -22,6 +26,11 @@ export interface NameSummary {
   readonly members: readonly MemberSummary[];
 }
 
+/** A witness for people to read. */
+export interface WitnessSummary extends WitnessRecord, Partial<WitnessStanding> {
+  readonly name: string;
+}
+
 /** What whoever runs a directory may do to it. */
 export interface Administration {
   /** @throws {SetupError} E_NAME_TAKEN; {UnavailableError} E_STORAGE. */
@@ -30,11 +39,26 @@ export interface Administration {
   /** @throws {SetupError} E_NAME_TAKEN; {UnavailableError} E_STORAGE. */
   addRendezvous(name: string, activationKey: Ed25519PublicKey): Promise<"new" | "again">;
   rendezvous(): Promise<RendezvousSummary[]>;
+  /** @throws {SetupError} E_NAME_TAKEN when the name or the key is another witness's, E_USAGE for one too many; {UnavailableError} E_STORAGE. */
+  addWitness(name: string, witness: { readonly url: string; readonly verifierKey: string }): Promise<void>;
+  /** Whether there was one. @throws {UnavailableError} E_STORAGE. */
+  removeWitness(name: string): Promise<boolean>;
+  witnesses(): Promise<WitnessSummary[]>;
 }
 
 /** Administration by the process that has the store; `presence` when it serves, too. */
 export function administer(
-  { store, registry, audit }: { readonly store: Store; readonly registry: RendezvousRegistry; readonly audit: Audit },
+  {
+    store,
+    registry,
+    audit,
+    cosigner,
+  }: {
+    readonly store: Store;
+    readonly registry: RendezvousRegistry;
+    readonly audit: Audit;
+    readonly cosigner?: Cosigner;
+  },
   presence?: Presence,
 ): Administration {
   return {
@@ -61,5 +85,43 @@ export function administer(
     async rendezvous() {
       return registry.list(Date.now());
     },
+    async addWitness(name, { url, verifierKey }) {
+      await store.exclusively(async () => {
+        const all = await store.witnesses();
+        refuseWitness(all, name, verifierKey);
+        await store.putWitness(name, { added: Date.now(), url, verifierKey });
+        cosigner?.use(await store.witnesses());
+      });
+      audit.write({ event: "witness added", witness: name, url, verifierKey });
+    },
+    async removeWitness(name) {
+      const wasThere = await store.exclusively(async () => {
+        const all = await store.witnesses();
+        await store.putWitness(name, undefined);
+        cosigner?.use(all.filter(([other]) => other !== name));
+        return all.some(([other]) => other === name);
+      });
+      if (wasThere) audit.write({ event: "witness removed", witness: name });
+      return wasThere;
+    },
+    async witnesses() {
+      const all = await store.witnesses();
+      return all.map(([name, record]) => ({ name, ...record, ...cosigner?.standing(name) }));
+    },
   };
+}
+
+function refuseWitness(all: readonly (readonly [string, WitnessRecord])[], name: string, verifierKey: string): void {
+  // Its name is not signed by a witness, so one key under two names is one witness.
+  const keyOf = (text: string): string => text.split("+").slice(2).join("+");
+  const same = all.find(([other, record]) => other === name || keyOf(record.verifierKey) === keyOf(verifierKey));
+  if (same !== undefined) {
+    const what =
+      same[0] === name ? `There is a witness ${name} already` : `The witness ${same[0]} has that key already`;
+    throw new SetupError("E_NAME_TAKEN", `${what}.`, {
+      next: `To put another in its place: sshnp-directory witness remove ${same[0]} --data DIR`,
+    });
+  }
+  if (all.length < WITNESSES) return;
+  throw new SetupError("E_USAGE", `A directory asks ${WITNESSES} witnesses at most.`, { next: "Remove one first." });
 }

@@ -21,6 +21,7 @@ export { LogFollower, type NewestClaim, type ProvedHeads, type WitnessDemand } f
 export { demandLogged, putStatements } from "./client/put-statements.ts";
 export { readStatements, type StatementsQuestion } from "./client/read-statements.ts";
 export { openSeenLog, type RememberedLog } from "./client/seen-log.ts";
+export * from "./client/witness-demand.ts";
 export { NobodyThereError } from "./client/nobody-there.ts";
 export { refusalError } from "./client/refusal-error.ts";
 

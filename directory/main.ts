@@ -7,6 +7,7 @@ import { addAddressCommand } from "./cli/address.ts";
 import { addNameCommands } from "./cli/names.ts";
 import { addRendezvousCommands } from "./cli/rendezvous.ts";
 import { addRunCommand } from "./cli/run.ts";
+import { addWitnessCommands } from "./cli/witness.ts";
 
 keepHeapSmall();
 // Nothing that this process makes is for others to read.
@@ -18,6 +19,7 @@ const program = new Command("sshnp-directory")
 addRunCommand(program);
 addNameCommands(program);
 addRendezvousCommands(program);
+addWitnessCommands(program);
 addAddressCommand(program);
 
 process.exitCode = await runCommandLine(program);

@@ -13,6 +13,7 @@ import { signTicket } from "../protocol/ticket.ts";
 import type { Clock } from "./clock.ts";
 import type { Keyring } from "./keyring.ts";
 import type { Log } from "./log/log.ts";
+import { permits, type Policies } from "./policies.ts";
 import type { UnprovedNotify } from "./presence.ts";
 import type { RendezvousRegistry } from "./rendezvous-registry.ts";
 import { type MemberStanding, memberStanding } from "./standing.ts";
@@ -23,6 +24,7 @@ export interface OfferServices {
   readonly clock: Clock;
   readonly keyring: Keyring;
   readonly registry: RendezvousRegistry;
+  readonly policies: Policies;
   readonly store: Store;
   readonly statementLog: Pick<Log, "proof">;
 }
@@ -44,21 +46,23 @@ export class Offers {
   }
 
   /**
-   * The offer, or why there is none: both members are looked at once more, since a request may have waited for a day.
+   * The offer, or why there is none: both members and the policy are looked at once more, since a request may have waited for a day.
    * @throws {UnavailableError} E_STORAGE.
    */
   async make({ request }: { readonly request: SessionRequest }): Promise<Offer | RefusalCode> {
-    const { suite, clock, keyring, registry, store, statementLog } = this.#services;
+    const { suite, clock, keyring, registry, policies, store, statementLog } = this.#services;
     const { prologue, prologueBytes, message1, checkpointSize } = request;
-    const [client, device] = await Promise.all([
+    const [client, device, policy] = await Promise.all([
       memberStanding(store, prologue.client),
       memberStanding(store, prologue.device),
+      policies.of(prologue.device.name),
     ]);
     const issued = clock.now();
     if (client === undefined || device === undefined) return "E_NOT_AUTHORIZED";
     const refusal =
       this.#refusalOf(client, prologue.client, issued) ?? this.#refusalOf(device, prologue.device, issued);
     if (refusal !== undefined) return refusal;
+    if (!permits(policy, prologue, issued)) return "E_POLICY";
     const { entries, names, statements } = registry.offer(issued);
     if (entries.length === 0) return "E_NO_RENDEZVOUS";
     const { sid, legKey } = prologue;

@@ -134,6 +134,11 @@ const OF_STRANGERS: ReadonlySet<number> = new Set([
   REQUEST.activate,
   REQUEST.putStatements,
   REQUEST.readStatements,
+  REQUEST.putPassword,
+  REQUEST.enrol,
+  REQUEST.ownStatements,
+  REQUEST.readEnrolments,
+  REQUEST.denyEnrolment,
   REQUEST.rendezvousActivationStart,
   REQUEST.rendezvousActivate,
 ]);

@@ -28,7 +28,7 @@ interface Services {
 /** Whether the sender may read what stands about a name: a member of it that is not revoked, or its owner. @throws {UnavailableError} E_STORAGE. */
 export async function mayRead(
   { suite, store, fingerprint }: Services,
-  { name, ownerSignature }: ReadStatements,
+  { name, ownerSignature }: Pick<ReadStatements, "name" | "ownerSignature">,
   sender: X25519PublicKey,
 ): Promise<boolean> {
   if (ownerSignature.length === 0) {

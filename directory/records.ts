@@ -49,6 +49,16 @@ export interface RendezvousRecord {
   readonly isActivated: boolean;
 }
 
+/** A witness of the log, as whoever runs the directory named it. */
+export interface WitnessRecord {
+  /** ms since 1970 UTC. */
+  readonly added: number;
+  /** Above its /add-checkpoint. */
+  readonly url: string;
+  /** NAME+hash+base64. */
+  readonly verifierKey: string;
+}
+
 /** What a rendezvous last said of itself. */
 export interface ReportRecord {
   /** 16 bytes. */

@@ -29,10 +29,12 @@ import type { OpenedMessage } from "../protocol/sealed-message.ts";
 import type { AccountAnswer, Accounts } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
+import { EnrolmentRequests } from "./enrolment-requests.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
 import type { LinkServer } from "./link-server.ts";
 import type { Log } from "./log/log.ts";
+import { maySee, permits, type Policies } from "./policies.ts";
 import { mayRead, readStatements } from "./reading.ts";
 import { AddressLimiter, NameLimiter, type TokenBucket } from "./rate-limit.ts";
 import type { RendezvousAnswer, RendezvousRegistry } from "./rendezvous-registry.ts";
@@ -48,6 +50,7 @@ interface Services {
   readonly keyring: Keyring;
   readonly freshness: Freshness;
   readonly accounts: Accounts;
+  readonly policies: Policies;
   readonly registry: RendezvousRegistry;
   readonly sessions: Sessions;
   readonly links: LinkServer;
@@ -60,10 +63,12 @@ interface Services {
 export class Requests {
   readonly #services: Services;
   readonly #byClient = new NameLimiter({ perSecond: CLIENT_REQUESTS_PER_SECOND, burst: CLIENT_REQUESTS_BURST });
+  readonly #enrolments: EnrolmentRequests;
   readonly #wrongSecrets = new AddressLimiter(WRONG_SECRETS, LOOPBACK_WRONG_SECRETS);
 
   constructor(services: Services) {
     this.#services = services;
+    this.#enrolments = new EnrolmentRequests(services);
   }
 
   /** Answers one message, which is authentic and fresh. @throws {PeerError} on what does not parse, {UnavailableError} E_STORAGE. */
@@ -91,18 +96,19 @@ export class Requests {
       case REQUEST.rendezvousReport:
         return await this.#report(message, stream);
       default:
-        throw new PeerError("E_PROTOCOL", "a message of an unknown type");
+        return await this.#enrolments.handle(message, stream, () => this.#takeTry(address, stream));
     }
   }
 
-  /** Forgets the addresses that have done nothing wrong for long, and the names that have asked for nothing. */
-  sweep(): void {
+  /** Forgets what is past its time: addresses, names, enrolments. @throws {UnavailableError} E_STORAGE. */
+  async sweep(): Promise<void> {
     this.#wrongSecrets.sweep(this.#services.clock.monotonic());
     this.#byClient.sweep(this.#services.clock.monotonic());
+    await this.#enrolments.sweep();
   }
 
   async #session({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
-    const { suite, store, sessions, clock } = this.#services;
+    const { suite, store, policies, sessions, clock } = this.#services;
     const request = parseSessionRequest(body);
     const { client, device } = request.prologue;
     if (request.message1.length > MESSAGE1_BYTES) throw new PeerError("E_PROTOCOL", "a request is too long");
@@ -114,8 +120,10 @@ export class Requests {
     const isBoundBy = ({ record }: MemberStanding, hash: Uint8Array): boolean =>
       equalBytes(suite.sha256(utf8(record.binding.text)), hash);
     if (!isBoundBy(asking, client.bindingHash)) return await this.#show("client", asking, request, stream);
-    const asked = await memberStanding(store, device);
-    if (asked?.record.role !== "device") return refuse("E_UNKNOWN_NAME");
+    // The same is done for a device that there is not and for one that this client may not see.
+    const [asked, policy] = await Promise.all([memberStanding(store, device), policies.of(device.name)]);
+    const isSeen = maySee(policy, request.prologue);
+    if (asked?.record.role !== "device" || !isSeen) return refuse("E_UNKNOWN_NAME");
     if (asked.isRevoked) return await this.#showRevoked("device", asked, request, stream);
     if (request.message1.length === 0 || !isBoundBy(asked, device.bindingHash)) {
       return await this.#show("device", asked, request, stream);
@@ -123,6 +131,7 @@ export class Requests {
     if (!this.#byClient.take(client.name, clock.monotonic())) {
       return stream.end({ type: "refused", code: "E_RATE", detail: 1000 });
     }
+    if (!permits(policy, request.prologue, clock.now())) return sessions.refuse({ request }, stream, "E_POLICY");
     sessions.request({ request, sender, lastSeen: await store.lastSeen(device) }, stream);
   }
 
@@ -169,7 +178,10 @@ export class Requests {
     const { accounts, clock, links } = this.#services;
     const { statements, checkpointSize } = parsePutStatements(body);
     const answer = await accounts.put(statements, sender, clock.now());
-    if ("subjects" in answer && answer.isNew) await links.changed(answer.subjects);
+    if ("subjects" in answer && answer.isNew) {
+      await links.changed(answer.subjects);
+      await this.#enrolments.changed(answer.subjects);
+    }
     await this.#settle("statements", answer, stream, { since: checkpointSize });
   }
 

@@ -16,6 +16,7 @@ import {
   KEEPALIVE_MS,
   REQUEST_MS,
   STRANGER_LOOK_MS,
+  WITNESS_ANSWER_MS,
 } from "../protocol/limits.ts";
 import { encodeSignedText } from "../protocol/messages/link.ts";
 import { Accounts } from "./accounts/accounts.ts";
@@ -27,6 +28,7 @@ import { LinkServer } from "./link-server.ts";
 import { openGuardedLog } from "./log/checkpoint-file.ts";
 import type { Log } from "./log/log.ts";
 import { LOG_PREFIX, logFile } from "./log/routes.ts";
+import { Policies } from "./policies.ts";
 import { PostServer, refuse } from "./post.ts";
 import { Presence } from "./presence.ts";
 import { AddressLimiter, isLoopback, networkOf } from "./rate-limit.ts";
@@ -34,6 +36,7 @@ import { RendezvousRegistry } from "./rendezvous-registry.ts";
 import { Requests } from "./requests.ts";
 import { Sessions } from "./sessions.ts";
 import type { Store } from "./store.ts";
+import { Cosigner } from "./witnesses/cosigner.ts";
 import { Strangers } from "./strangers.ts";
 
 export interface DirectoryOptions {
@@ -49,6 +52,8 @@ export interface DirectoryOptions {
   readonly maxConnections: number;
   /** Whether to go on from a store whose log is older than the one that was published. */
   readonly acceptOlderLog?: boolean;
+  /** Told why it must not go on; it still serves then. */
+  readonly onFatal?: (error: SetupError) => void;
   readonly log: Logger;
   readonly clock?: Clock;
 }
@@ -62,6 +67,7 @@ export interface Directory extends AsyncDisposable {
   readonly presence: Presence;
   readonly posts: Pick<PostServer, "open">;
   readonly audit: Audit;
+  readonly cosigner: Cosigner;
 }
 
 /** Serves until it is disposed of. @throws {SetupError} E_RUNNING when the port is taken, E_USAGE when it cannot be had, E_BAD_KEY_FILE, E_STORAGE, E_LOG. */
@@ -70,23 +76,30 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const primitives = { suite, random };
   const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
   const keyring = await Keyring.open(primitives, folder, store, clock.now());
+  let cosigner: Cosigner | undefined;
   const guarded = await openGuardedLog({
     ...{ suite, folder, database: store.database, privateKey: keyring.log, origin: keyring.origin },
     acceptOlder: options.acceptOlderLog ?? false,
     onError: failed,
+    grown: (checkpoint) => cosigner?.grown(checkpoint),
+    pending: (checkpoint) => cosigner?.pending(checkpoint),
   });
   if (guarded.isOlder) log.warn({ size: guarded.log.checkpoint.size }, "goes on from an older log, as it was told to");
   const statementLog = guarded.log;
+  cosigner = await startCosigner(options, statementLog, clock);
   const audit = await Audit.open(folder, (error) => log.error({ err: error }, "audit failed"));
   const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
   const presence = new Presence();
-  const sessions = new Sessions({ suite, clock, keyring, registry, presence, audit, store, statementLog, failed });
+  const policies = new Policies({ suite, store });
+  const sessions = new Sessions({
+    ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, failed },
+  });
   const shared = { suite, random, clock, keyring, freshness, store, statementLog, sessions, audit, log };
   const strangers = new Strangers(options.maxConnections);
   const links = new LinkServer({ ...shared, presence, strangers });
   const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint);
-  const requests = new Requests({ ...shared, accounts, registry, links });
+  const requests = new Requests({ ...shared, accounts, policies, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
   const limiter = new AddressLimiter();
 
@@ -96,7 +109,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   };
   const everyPeriod = async (): Promise<void> => {
     posts.keepAlive();
-    requests.sweep();
+    requests.sweep().catch(failed);
     limiter.sweep(clock.monotonic());
     if (dropped > 0) log.warn({ dropped }, "connections were refused: too many are open");
     dropped = 0;
@@ -126,6 +139,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     presence,
     posts,
     audit,
+    cosigner,
     async [Symbol.asyncDispose]() {
       for (const stop of timers) stop();
       const closed = new Promise((resolve) => http.close(resolve));
@@ -133,10 +147,33 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       await links.close();
       http.closeAllConnections();
       await closed;
+      await cosigner[Symbol.asyncDispose]();
       await audit.close();
       await guarded.close();
     },
   };
+}
+
+/** @throws {SetupError} E_LOG when a witness has cosigned what this log is no continuation of. */
+async function startCosigner(
+  { suite, store, log, acceptOlderLog = false, onFatal }: DirectoryOptions,
+  statementLog: Log,
+  clock: Clock,
+): Promise<Cosigner> {
+  let older: SetupError | undefined;
+  const cosigner = new Cosigner({
+    ...{ suite, statementLog, log, now: () => clock.now() },
+    onOlder: (error) => {
+      if (acceptOlderLog) return log.warn({ reason: error.message }, "goes on all the same, as it was told to");
+      older ??= error;
+      onFatal?.(error);
+    },
+  });
+  cosigner.use(await store.witnesses());
+  await cosigner.askedOnce(AbortSignal.timeout(WITNESS_ANSWER_MS));
+  if (older === undefined) return cosigner;
+  await cosigner[Symbol.asyncDispose]();
+  throw older;
 }
 
 interface Routes {

@@ -83,10 +83,10 @@ export class Sessions {
     const known = this.#sessions.get(sid);
     if (known !== undefined) {
       if (equalBytes(known.requestHash, requestHash)) this.#repeat(known, stream);
-      else this.#verdict(checked, stream, "E_PROTOCOL");
+      else this.refuse(checked, stream, "E_PROTOCOL");
       return;
     }
-    if (!this.#hasRoomFor(prologue)) return this.#verdict(checked, stream, "E_BUSY");
+    if (!this.#hasRoomFor(prologue)) return this.refuse(checked, stream, "E_BUSY");
     const session: Session = { ...checked, sid, requestHash, stream, phase: this.#waiting(checked) };
     const link = presence.get(prologue.device);
     if (link !== undefined) {
@@ -98,10 +98,16 @@ export class Sessions {
       this.#attach(session, stream);
       this.#audit(session, "waiting");
     } else if (checked.lastSeen === undefined) {
-      this.#verdict(checked, stream, "E_NEVER_SEEN");
+      this.refuse(checked, stream, "E_NEVER_SEEN");
     } else {
-      this.#verdict(checked, stream, "E_OFFLINE", checked.lastSeen);
+      this.refuse(checked, stream, "E_OFFLINE", checked.lastSeen);
     }
+  }
+
+  /** Ends a request at once, with this verdict. */
+  refuse(checked: Pick<CheckedRequest, "request">, stream: ResponseStream, code: RefusalCode, detail = 0): void {
+    stream.end({ type: "refused", code, detail });
+    this.#audit(checked, code);
   }
 
   /** Ends a request of this sender's; anybody else's stays as it is. */
@@ -271,12 +277,7 @@ export class Sessions {
     this.#audit(session, code);
   }
 
-  #verdict(checked: CheckedRequest, stream: ResponseStream, code: RefusalCode, detail = 0): void {
-    stream.end({ type: "refused", code, detail });
-    this.#audit(checked, code);
-  }
-
-  #audit({ request: { prologue } }: CheckedRequest, verdict: string): void {
+  #audit({ request: { prologue } }: Pick<CheckedRequest, "request">, verdict: string): void {
     this.#services.audit.write({
       event: "session",
       verdict,

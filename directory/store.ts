@@ -4,7 +4,9 @@ import type { MemberName, Name } from "../keys/names.ts";
 import { type SignedText, signedTextFromJson, signedTextToJson } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
 import { bindingSubject } from "../protocol/statements.ts";
-import { Database } from "./database.ts";
+import type { PendingEnrolment } from "../protocol/enrolment.ts";
+import { Database, type Operation } from "./database.ts";
+import { enrolmentFromJson, passwordEntry, passwordFromJson, type PasswordRecord } from "./enrolment-records.ts";
 import {
   type DelegationRecord,
   delegationFromJson,
@@ -17,9 +19,11 @@ import {
   rendezvousOperation,
   type RendezvousRecord,
   type ReportRecord,
+  type WitnessRecord,
 } from "./records.ts";
 import {
   DELEGATIONS,
+  ENROLMENTS,
   IDS,
   KEYS,
   MEMBERS,
@@ -27,6 +31,7 @@ import {
   NAMES,
   NONCES,
   parseEntry,
+  PASSWORDS,
   POLICIES,
   put,
   RENDEZVOUS,
@@ -34,6 +39,7 @@ import {
   SEEN,
   STATEMENTS,
   type Table,
+  WITNESSES,
 } from "./tables.ts";
 
 interface Party {
@@ -119,6 +125,34 @@ export class Store implements AsyncDisposable {
     return entries.map(([key, value]) => [key.slice(name.length + 1), delegationFromJson(value)]);
   }
 
+  async password(name: Name, key: Ed25519PublicKey): Promise<PasswordRecord | undefined> {
+    const value = await this.#get(PASSWORDS, passwordEntry(name, key));
+    return value && passwordFromJson(value);
+  }
+
+  /** The one-time passwords of a name, or all, each by the key of its row. */
+  async passwords(name?: Name): Promise<[string, PasswordRecord][]> {
+    const entries = await this.#entries(PASSWORDS, name === undefined ? "" : `${name}/`);
+    return entries.map(([key, value]) => [PASSWORDS.prefix + key, passwordFromJson(value)]);
+  }
+
+  async enrolment(party: Party): Promise<PendingEnrolment | undefined> {
+    const subject = bindingSubject(party);
+    const value = await this.#get(ENROLMENTS, subject);
+    return value && enrolmentFromJson(subject, value);
+  }
+
+  /** The enrolments of a name, or all, sorted by member; also those whose time is over. */
+  async enrolments(name?: Name): Promise<PendingEnrolment[]> {
+    const entries = await this.#entries(ENROLMENTS, name === undefined ? "" : `${name}/`);
+    return entries.map(([subject, value]) => enrolmentFromJson(subject, value));
+  }
+
+  /** Writes one-time passwords and enrolments, all or none; on disk when it returns. */
+  async writeEnrolments(operations: readonly Operation[]): Promise<void> {
+    await this.#database.write("acknowledged", operations);
+  }
+
   /** The newest policy of a name. */
   async policy(name: Name): Promise<SignedText | undefined> {
     const value = await this.#get(POLICIES, name);
@@ -155,6 +189,18 @@ export class Store implements AsyncDisposable {
     await this.#database.write("kept", [
       put(REPORTS, name, { boot: Buffer.from(boot).toString("base64"), legs, time }),
     ]);
+  }
+
+  /** The witnesses that are asked for cosignatures, by name. */
+  async witnesses(): Promise<[string, WitnessRecord][]> {
+    return await this.#entries(WITNESSES);
+  }
+
+  /** Undefined removes it. */
+  async putWitness(name: string, record: WitnessRecord | undefined): Promise<void> {
+    const key = WITNESSES.prefix + name;
+    const operation = record === undefined ? { type: "del" as const, key } : put(WITNESSES, name, record);
+    await this.#database.write("acknowledged", [operation]);
   }
 
   /** When a member's link was last known alive (ms), or undefined when it never had one. */

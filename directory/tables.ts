@@ -7,17 +7,21 @@
  * delegation:@acme/ID      the newest statement on it, the delegation itself, how many members it has made
  * policy:@acme             the newest policy
  * statement:SUBJECT SEQ    every statement that ever stood on a subject
+ * password:@acme/HEX       a one-time password by its public key, its end, whether it was used
+ * enrolment:@acme/MEMBER   who waits for the owner, and what shows that it was asked for
  * key:BASE64               whose key that is: @acme/MEMBER, @acme:delegation:ID or rendezvous:NAME
  * rendezvous:NAME          added, activation key, statement, whether activated
  * report:NAME              boot, legs, time of its last report
  * seen:@acme/MEMBER        when its link was last alive
  * id:HEX, nonce:HEX        until when a message id is remembered, a nonce accepted
+ * witness:NAME           added, URL, verifier key
  * meta:KEY                 a value of the directory's own
  * ```
  */
 import * as v from "valibot";
 import { UnavailableError } from "../keys/errors.ts";
 import { signedTextSchema } from "../keys/signed-text.ts";
+import { WITNESS_URL_BYTES } from "../protocol/limits.ts";
 import type { Operation } from "./database.ts";
 
 export interface Table<T> {
@@ -46,6 +50,23 @@ export const DELEGATIONS = tableOf(
   "delegation:",
   v.strictObject({ delegation: signedTextSchema, newest: signedTextSchema, made: count }),
 );
+export const PASSWORDS = tableOf(
+  "password:",
+  v.strictObject({ password: signedTextSchema, expires: time, isUsed: v.boolean() }),
+);
+export const ENROLMENTS = tableOf(
+  "enrolment:",
+  v.strictObject({
+    role: v.picklist(["client", "device"]),
+    x25519: v.string(),
+    ed25519: v.string(),
+    password: signedTextSchema,
+    nonce: v.string(),
+    requested: time,
+    passwordSignature: v.string(),
+    ownSignature: v.string(),
+  }),
+);
 export const POLICIES = tableOf("policy:", signedTextSchema);
 export const STATEMENTS = tableOf("statement:", signedTextSchema);
 export const KEYS = tableOf("key:", v.string());
@@ -57,12 +78,31 @@ export const REPORTS = tableOf("report:", v.strictObject({ boot: v.string(), leg
 export const SEEN = tableOf("seen:", time);
 export const IDS = tableOf("id:", time);
 export const NONCES = tableOf("nonce:", time);
+export const WITNESSES = tableOf(
+  "witness:",
+  v.strictObject({ added: time, url: v.pipe(v.string(), v.maxLength(WITNESS_URL_BYTES)), verifierKey: v.string() }),
+);
 export const META = tableOf("meta:", signedTextSchema);
 
 /** All of them, for whoever checks what may stand in an entry. */
 export const TABLES: readonly Table<unknown>[] = [
-  ...[NAMES, MEMBERS, DELEGATIONS, POLICIES, STATEMENTS, KEYS],
-  ...[RENDEZVOUS, REPORTS, SEEN, IDS, NONCES, META],
+  ...[
+    RENDEZVOUS,
+    REPORTS,
+    WITNESSES,
+    ENROLMENTS,
+    SEEN,
+    IDS,
+    NONCES,
+    META,
+    DELEGATIONS,
+    MEMBERS,
+    POLICIES,
+    NAMES,
+    STATEMENTS,
+    PASSWORDS,
+    KEYS,
+  ],
 ];
 
 export function put<T>({ prefix }: Table<T>, key: string, value: T): Operation {

@@ -14,7 +14,7 @@ export async function runCommandLine(program: Command): Promise<number> {
   }
   try {
     await program.parseAsync();
-    return 0;
+    return Number(process.exitCode ?? 0); // a command may have an answer of its own
   } catch (error) {
     if (!(error instanceof CommanderError)) return printError(program.name(), error);
     return error.exitCode === 0 ? 0 : 2; // the help was printed, because it was asked for or because nothing was

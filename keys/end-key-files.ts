@@ -2,23 +2,31 @@
  * The key files of the ends, `@acme.owner.npkeys` and `@acme.MEMBER.npkeys`: written once, never overwritten.
  * With a passphrase the whole file is an age file. end-key-json.ts has the fields.
  */
-import { isAgeFile, openWithPassphrase, sealWithPassphrase } from "./age-file.ts";
-import { base64, fromBase64, utf8 } from "./bytes.ts";
+import { isAgeFile } from "./age-file.ts";
+import { base64, fromBase64 } from "./bytes.ts";
 import type { CipherSuite } from "./cipher-suite.ts";
 import { Ed25519PrivateKey } from "./ed25519.ts";
+import { areAnsweredFor } from "./kept-statements.ts";
 import { type MemberJson, memberSchema, type OwnerJson, ownerSchema } from "./end-key-json.ts";
-import { assert, PeerError, SetupError, SshnpError } from "./errors.ts";
+import {
+  type AskPassphrase,
+  damaged,
+  MAX_KEY_FILE_BYTES,
+  orDamaged,
+  type Protection,
+  readGuarded,
+  writeGuarded,
+} from "./guarded-files.ts";
 import { parseJsonFile, printJsonFile } from "./json-file.ts";
 import { isMember, isName, type MemberName, type Name, type Role } from "./names.ts";
 import { ed25519Line } from "./openssh.ts";
 import type { PrivateFolder } from "./private-folder.ts";
-import type { Secret } from "./secret.ts";
-import { shellWord } from "./shell-word.ts";
 import { type SignedText, signedTextFromJson, signedTextToJson } from "./signed-text.ts";
-import { parseSshsig, verifySshsig } from "./sshsig.ts";
 import { X25519PrivateKey } from "./x25519.ts";
 
-/** The key that speaks for a name, with the statement in which it says so. */
+export type { AskPassphrase, Protection } from "./guarded-files.ts";
+
+/** The key that speaks for a name, with the statement that says so: its own, or the rotation by the owner before. */
 export interface OwnerKeys {
   readonly name: Name;
   readonly privateKey: Ed25519PrivateKey;
@@ -36,7 +44,7 @@ export interface MemberKeys {
   readonly owner: string;
   /** The directory's address with its fingerprint. */
   readonly directory: string;
-  /** Name statement and binding, signed by the owner. */
+  /** Name statement and rotations, binding, and the delegation that made it if one did. */
   readonly statements: readonly SignedText[];
 }
 
@@ -51,23 +59,13 @@ export type KeyFileEntry =
       readonly path: string;
     };
 
-export interface Protection {
-  /** Makes the file an age file. */
-  readonly passphrase?: Secret | undefined;
-  /** scrypt's log2(N); age's default when absent. */
-  readonly scryptWorkFactor?: number | undefined;
-}
-
-/** Asks a person for the passphrase of the file at `path`; called only when there is one. */
-export type AskPassphrase = (path: string) => Promise<Secret>;
-
 /** Writes an owner file and returns its path. @throws {SetupError} E_KEY_EXISTS, E_STORAGE, E_PASSPHRASE (empty). */
 export async function writeOwnerFile(
   folder: PrivateFolder,
   owner: OwnerKeys,
   protection: Protection = {},
 ): Promise<string> {
-  return await write(folder, ownerFile(owner.name), printOwnerFile(owner), protection);
+  return await writeGuarded(folder, ownerFile(owner.name), printOwnerFile(owner), protection);
 }
 
 /** The bytes of an owner file without passphrase. */
@@ -88,7 +86,7 @@ export async function writeMemberFile(
   keys: MemberKeys,
   protection: Protection = {},
 ): Promise<string> {
-  return await write(folder, memberFile(keys), printMemberFile(keys), protection);
+  return await writeGuarded(folder, memberFile(keys), printMemberFile(keys), protection);
 }
 
 /** The bytes of a member file without passphrase. */
@@ -109,7 +107,8 @@ export function printMemberFile(keys: MemberKeys): Uint8Array {
 }
 
 /**
- * The owner keys of `name`, or undefined when they are not in this folder. The statement is signed by them.
+ * The owner keys of `name`, or undefined when they are not in this folder. The statement is signed by them, or is a
+ * rotation to them.
  * @throws {SetupError} E_BAD_KEY_FILE, E_PASSPHRASE, E_KEY_PERMISSIONS, E_STORAGE.
  */
 export async function readOwnerFile(
@@ -119,7 +118,7 @@ export async function readOwnerFile(
   askPassphrase?: AskPassphrase,
 ): Promise<OwnerKeys | undefined> {
   const path = folder.pathOf(ownerFile(name));
-  const bytes = await readUnlocked(folder, ownerFile(name), askPassphrase);
+  const bytes = await readGuarded(folder, ownerFile(name), askPassphrase);
   if (bytes === undefined) return undefined;
   const owner = orDamaged(path, () => parseOwnerFile(suite, bytes));
   if (owner?.name !== name) throw damaged(path);
@@ -133,13 +132,13 @@ export function parseOwnerFile(suite: CipherSuite, bytes: Uint8Array): OwnerKeys
   const privateKey = Ed25519PrivateKey.parse(suite, fromBase64(json.ed25519, 32));
   const statement = signedTextFromJson(json.statement);
   // One wrong character makes another key, as valid as the first; the signature tells.
-  if (!isSignedBy(suite, statement, ed25519Line(privateKey.publicKey))) return undefined;
+  if (!areAnsweredFor(suite, ed25519Line(privateKey.publicKey), [statement])) return undefined;
   return { name: json.name, privateKey, statement };
 }
 
 /**
- * The keys of a member, or undefined when they are not in this folder. The statements are signed by the owner named
- * in the file, and one of them names the public halves of both keys.
+ * The keys of a member, or undefined when they are not in this folder. The owner named in the file answers for
+ * each statement, and one of them names the public halves of both keys.
  * @throws {SetupError} E_BAD_KEY_FILE, E_PASSPHRASE, E_KEY_PERMISSIONS, E_STORAGE.
  */
 export async function readMemberFile(
@@ -150,7 +149,7 @@ export async function readMemberFile(
 ): Promise<MemberKeys | undefined> {
   const file = memberFile({ name, member });
   const path = folder.pathOf(file);
-  const bytes = await readUnlocked(folder, file, askPassphrase);
+  const bytes = await readGuarded(folder, file, askPassphrase);
   if (bytes === undefined) return undefined;
   const keys = orDamaged(path, () => parseMemberFile(suite, bytes));
   if (keys?.name !== name || keys.member !== member) throw damaged(path);
@@ -165,7 +164,7 @@ export function parseMemberFile(suite: CipherSuite, bytes: Uint8Array): MemberKe
   const x25519 = X25519PrivateKey.parse(suite, fromBase64(json.x25519, 32));
   const ed25519 = Ed25519PrivateKey.parse(suite, fromBase64(json.ed25519, 32));
   const statements = json.statements.map(signedTextFromJson);
-  if (!statements.every((statement) => isSignedBy(suite, statement, owner))) return undefined;
+  if (!areAnsweredFor(suite, owner, statements)) return undefined;
   const publicKeys = [x25519, ed25519].map((key) => JSON.stringify(key.publicKey));
   if (!statements.some(({ text }) => publicKeys.every((key) => text.includes(key)))) return undefined;
   return { name, member, role, x25519, ed25519, owner, directory, statements };
@@ -204,10 +203,8 @@ interface Member {
   readonly member: MemberName;
 }
 
-/** As many statements of 8 KiB as a member file may hold, each doubled by JSON's escapes, and some keys. */
-const MAX_KEY_FILE_BYTES = 256 * 1024;
-
-function ownerFile(of: Name): string {
+/** The name of the file of the owner key that speaks for a name. */
+export function ownerFile(of: Name): string {
   return `${of}.owner.npkeys`;
 }
 
@@ -220,61 +217,4 @@ function roleIn(path: string, bytes: Uint8Array): Role | undefined {
   const json = parseJsonFile(memberSchema, bytes);
   if (json === undefined) throw damaged(path);
   return json.role;
-}
-
-async function write(
-  folder: PrivateFolder,
-  file: string,
-  plaintext: Uint8Array,
-  { passphrase, scryptWorkFactor }: Protection,
-): Promise<string> {
-  const bytes =
-    passphrase === undefined ? plaintext : await sealWithPassphrase(plaintext, passphrase, scryptWorkFactor);
-  assert(bytes.length <= MAX_KEY_FILE_BYTES, "what is written to a file can be read back");
-  await folder.create(file, bytes);
-  return folder.pathOf(file);
-}
-
-async function readUnlocked(
-  folder: PrivateFolder,
-  file: string,
-  askPassphrase: AskPassphrase | undefined,
-): Promise<Uint8Array | undefined> {
-  const bytes = await folder.read(file, MAX_KEY_FILE_BYTES);
-  if (bytes === undefined || !isAgeFile(bytes)) return bytes;
-  const path = folder.pathOf(file);
-  if (askPassphrase === undefined) {
-    throw new SetupError("E_PASSPHRASE", `${shellWord(path)} is guarded by a passphrase.`, {
-      next: "Run this in a terminal, where it can ask for it.",
-    });
-  }
-  const passphrase = await askPassphrase(path);
-  const plaintext = await openWithPassphrase(bytes, passphrase).catch((error: unknown): never => {
-    throw error instanceof PeerError ? damaged(path) : error;
-  });
-  if (plaintext === undefined) {
-    throw new SetupError("E_PASSPHRASE", `That passphrase does not open ${shellWord(path)}.`, {
-      next: "Try again. If you are sure of it, the file is damaged: restore it from a backup.",
-    });
-  }
-  return plaintext;
-}
-
-function isSignedBy(suite: CipherSuite, { text, signature }: SignedText, line: string): boolean {
-  return verifySshsig(suite, signature, parseSshsig(signature).namespace, utf8(text)) === line;
-}
-
-/** Without the cause: it could quote the file. */
-function orDamaged<T>(path: string, parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw error instanceof SshnpError ? damaged(path) : error;
-  }
-}
-
-function damaged(path: string): SetupError {
-  return new SetupError("E_BAD_KEY_FILE", `${shellWord(path)} is damaged, or is not the key file that its name says.`, {
-    next: "Restore it from a backup. Without one, move it away and activate anew: sshnp-keys activate",
-  });
 }

@@ -33,8 +33,8 @@ export interface MemberJson {
   statements: SignedTextJson[];
 }
 
-/** Name statement and binding, and room for a rotation or two. */
-const MAX_STATEMENTS = 8;
+/** As many statements of a name as travel together, binding and delegation. */
+const MAX_STATEMENTS = 10;
 const MAX_DIRECTORY_CHARACTERS = 512;
 
 const name = v.custom<Name>((text) => typeof text === "string" && isName(text));

@@ -15,6 +15,13 @@ export interface LogEvidence {
   readonly notes: readonly [string, string];
 }
 
+/** A checkpoint that a peer has seen, of another size than this machine had: still to be proved to be of the same log. */
+export interface PendingCheckpoint {
+  /** When it came, ms since 1970 UTC. */
+  readonly since: number;
+  readonly checkpoint: string;
+}
+
 export interface SeenLog {
   readonly v: 1;
   /** Fingerprint of the directory's root key. */
@@ -23,6 +30,8 @@ export interface SeenLog {
   readonly checkpoint: string | null;
   /** The oldest first, at most MAX_EVIDENCE. */
   readonly evidence: readonly LogEvidence[];
+  /** The oldest first, at most MAX_PENDING. */
+  readonly pending?: readonly PendingCheckpoint[] | undefined;
 }
 
 const note = v.pipe(v.string(), v.maxBytes(4096));
@@ -36,6 +45,9 @@ export const seenLogSchema: v.GenericSchema<SeenLog> = v.strictObject({
       found: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
       notes: v.strictTuple([note, note]),
     }),
+  ),
+  pending: v.optional(
+    v.array(v.strictObject({ since: v.pipe(v.number(), v.safeInteger(), v.minValue(0)), checkpoint: note })),
   ),
 });
 
@@ -67,6 +79,26 @@ export function withEvidence(seen: SeenLog, evidence: LogEvidence): SeenLog {
   return { ...seen, evidence: [...seen.evidence, evidence] };
 }
 
+/** The log with one more checkpoint to be proved; while there are as many as are kept, no other is. */
+export function withPending(seen: SeenLog, pending: PendingCheckpoint): SeenLog {
+  const { pending: known = [] } = seen;
+  const isKnown = known.some(({ checkpoint }) => bodyOf(checkpoint) === bodyOf(pending.checkpoint));
+  if (isKnown || known.length >= MAX_PENDING) return seen;
+  return { ...seen, pending: [...known, pending] };
+}
+
+/** The log without a checkpoint that was proved. */
+export function withoutPending(seen: SeenLog, checkpoint: string): SeenLog {
+  return { ...seen, pending: (seen.pending ?? []).filter((other) => other.checkpoint !== checkpoint) };
+}
+
+/** What is signed: the same checkpoint may come with other cosignatures. */
+function bodyOf(text: string): string {
+  return text.slice(0, text.indexOf("\n\n"));
+}
+
+/** Each is proved at the next contact with the directory, so that more of them mean that it does not prove them. */
+const MAX_PENDING = 16;
 /** One would do to convict a log. */
 const MAX_EVIDENCE = 16;
 

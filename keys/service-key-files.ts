@@ -4,6 +4,7 @@
  * ```
  * directory-keys.json     v, kind "directory", root, sealing [{x25519, notAfter}], ticket [{ed25519, notAfter}], log
  * rendezvous-keys.json    v, kind "rendezvous", x25519, ed25519
+ * witness-key.json        v, kind "witness", ed25519
  * ```
  * Private keys are base64 of 32 B, times are milliseconds since 1970 UTC.
  */
@@ -58,6 +59,12 @@ interface RendezvousKeysJson {
   v: 1;
   kind: "rendezvous";
   x25519: string;
+  ed25519: string;
+}
+
+interface WitnessKeyJson {
+  v: 1;
+  kind: "witness";
   ed25519: string;
 }
 
@@ -139,8 +146,22 @@ export async function readRendezvousKeys(
   return json && { x25519: x25519Key(suite, json.x25519), ed25519: ed25519Key(suite, json.ed25519) };
 }
 
+/** The key of a witness, made and written at the first time. @throws {SetupError} E_BAD_KEY_FILE, E_KEY_PERMISSIONS, E_KEY_EXISTS, E_STORAGE. */
+export async function openWitnessKey(
+  folder: PrivateFolder,
+  { suite, random }: Omit<Making, "now">,
+): Promise<Ed25519PrivateKey> {
+  const json = await read(folder, WITNESS_FILE, witnessKeySchema);
+  if (json !== undefined) return ed25519Key(suite, json.ed25519);
+  const made = Ed25519PrivateKey.generate(suite, random);
+  const file = { v: 1, kind: "witness", ed25519: secretOf(made) } as const;
+  await folder.create(WITNESS_FILE, printJsonFile(witnessKeySchema, file));
+  return made;
+}
+
 const DIRECTORY_FILE = "directory-keys.json";
 const RENDEZVOUS_FILE = "rendezvous-keys.json";
+const WITNESS_FILE = "witness-key.json";
 /** A key is current for a week and previous for another, so that an end which was away for days needs no second try. */
 const ROTATION_MS = 7 * 24 * 60 * 60_000;
 /** Six keys with their field names take below 1 KiB. */
@@ -164,6 +185,12 @@ export const rendezvousKeysSchema: v.GenericSchema<RendezvousKeysJson> = v.stric
   v: v.literal(1),
   kind: v.literal("rendezvous"),
   x25519: key,
+  ed25519: key,
+});
+
+export const witnessKeySchema: v.GenericSchema<WitnessKeyJson> = v.strictObject({
+  v: v.literal(1),
+  kind: v.literal("witness"),
   ed25519: key,
 });
 

@@ -8,6 +8,8 @@ export const STATEMENT_BYTES = 8 * 1024; // text of one statement; a policy of a
 export const POLICY_BYTES = 7 * 1024; // a policy as JSON prints it, quotes included; leaves room for the other fields of its statement
 export const POLICY_DEPTH = 8; // lists and maps within each other in a policy; its language needs four
 export const POLICY_ZONES = 16; // time zones of one policy; each holds some 20 KB in the engine of whoever judges by it
+export const ACCESS_LOOK_MS = 60_000; // between two looks at a grant that ends, whose end a change of the wall clock may move
+export const POLICIES_KEPT = 256; // policies that a directory keeps parsed; some 20 KB each, parsing one takes milliseconds
 export const SIGNATURE_BYTES = 1024; // an SSHSIG blob; Ed25519 needs 166, FIDO keys below 400
 export const STATEMENTS_READ = 200_000; // on one name, read at once: 100,000 members that were revoked once each
 export const OWNER_CHAIN = 8; // statements of one name that travel together; who has missed more rotations compares fingerprints
@@ -23,6 +25,10 @@ export const NOTE_SIGNATURES = 16; // signature lines of a note; C2SP signed-not
 export const TREE_PROOF_HASHES = 63; // of one proof of the tree; 2^53 leaves need 53, a proof of consistency one more
 export const MAP_DEPTH = 256; // bits of a key
 export const LOG_PROOF_SUBJECTS = 16; // of one proof bundle; a connect needs 6
+export const CHECKPOINT_AGE_MS = 24 * 60 * 60_000; // since enough witnesses cosigned it, for an end that demands witnesses; a witness that is away for a night stops nobody
+export const PENDING_CHECKPOINT_MS = 24 * 60 * 60_000; // for a peer's checkpoint to be proved; an honest directory is down for less
+export const LOG_TILE_MS = 10_000; // for the tiles that one proof of consistency takes
+export const ADD_CHECKPOINT_BYTES = 8 * 1024; // what a witness is asked: a note, TREE_PROOF_HASHES lines of 45 B and a size
 
 // Sealed messages and their answers
 export const SEALED_MESSAGE_BYTES = 60 * 1024; // below the smallest common limit of a transport (64 KiB frames)
@@ -53,6 +59,16 @@ export const REFUSED_LEGS = 512; // that are still to read why; then the one ref
 export const UNPAIRED_LEGS_PER_ADDRESS = 32; // of all these, of one IPv4 address or IPv6 /64; a busy office pairs each within a second
 export const EARLY_DATA_TOTAL_BYTES = 1024 * 1024; // held for all legs that wait; then the one of which most is held makes room
 export const RENDEZVOUS_SESSIONS = 65_536; // whose tries are remembered until their tickets expire, about 300 B each
+export const WITNESS_LOGS = 16; // that one witness follows
+export const WITNESS_EVIDENCE = 16; // pairs of notes kept of logs that lie; one would do to convict a log
+export const WITNESS_WAITING = 32; // requests that wait for a witness's disk; more than its logs ask in a second
+export const WITNESS_REQUESTS_PER_SECOND = 10; // of one IPv4 address or IPv6 /64; a log asks once for each checkpoint, twice when it was away
+export const WITNESS_REQUESTS_LOOPBACK_PER_SECOND = 200; // from this machine, where a reverse proxy may be
+export const WITNESS_ADDRESSES = 1_024; // counted each by itself within a second; all others count as one
+export const WITNESS_REQUEST_MS = 5_000; // for a request to a witness to come
+export const WITNESS_CONNECTIONS = 256; // of a witness that is no rendezvous
+export const WITNESS_LIST_MS = 60 * 60_000; // between two looks of a witness at the key lists of its directories
+export const WITNESS_LIST_RETRY_MS = 10_000; // the same while one does not answer
 export const REFUSED_LEG_MS = 2_000; // for a refusal to reach the end before the socket is destroyed
 export const SPLICE_BYTES = 512 * 1024; // held between two legs, both ways together
 export const STALLED_BYTES = 4 * 1024 * 1024; // held by all splices whose reader has stopped; then the one stopped longest is cut
@@ -122,6 +138,16 @@ export const SLEPT_MS = 5_000; // a look that comes so much late means that the 
 export const ACTIVATION_MS = 2 * 60_000; // for each answer of the directory's: a bad line, and a nonce's life
 export const CLIENT_BINDING_MS = 365 * 24 * 60 * 60_000; // a client's binding lasts a year; a device's does not expire
 
+// Enrolment
+export const PASSWORD_TEXT_BYTES = 512; // text of a one-time password: 400 B with the longest name and pattern
+export const PASSWORD_MS = 30 * 24 * 60 * 60_000; // longest life of a one-time password; an hour unless asked
+export const PASSWORDS_PER_NAME = 512; // one-time passwords of a name that are kept, those used included
+export const ENROLMENT_MS = 48 * 60 * 60_000; // an enrolment waits for its owner over a weekend day, no longer
+export const ENROLMENTS_PER_NAME = 256; // that wait at once; a larger fleet is for a token
+export const ENROLMENTS_AT_ONCE = 16; // pending enrolments in one frame, below 1 KB each
+export const ENROLMENT_SWEEP_MS = 10 * 60_000; // how often those whose time is over are taken out of the store; until then they are not seen
+export const ENROLMENT_WATCH_MS = 2_000; // between two looks of approve --watch at what is pending
+
 // An owner key in an SSH agent
 export const AGENT_KEYS_MS = 10_000; // for the agent to list its keys; one that is started by the first question takes seconds
 export const AGENT_SIGN_MS = 60_000; // for it to sign: somebody has to find the token, or to type its PIN
@@ -173,6 +199,15 @@ export const WAIT_MS = 24 * 60 * 60_000; // longest that a request is kept for a
 export const WAIT_UNHEARD_MS = 60_000; // a kept request outlives its lost answer stream by so long
 export const KEY_LIST_MS = 14 * 24 * 60 * 60_000; // life of a key list: as long as its sealing key is answered to
 export const RENDEZVOUS_SILENCE_MS = 45_000; // three reports missing: no new ticket names it
+
+// Directory: witnesses
+export const WITNESSES = 12; // that a directory asks; with the log's own below NOTE_SIGNATURES, and their lines within NOTE_BYTES
+export const WITNESS_URL_BYTES = 512; // of the URL of one
+export const WITNESS_ANSWER_MS = 5_000; // for the whole answer of a witness
+export const WITNESS_PATIENCE_MS = 2_000; // that proofs wait for the cosignatures of a new checkpoint, of witnesses that answered last time
+export const WITNESS_AGAIN_MS = 10 * 60_000; // until a checkpoint that stays the newest is cosigned anew: far below the age at which ends refuse it
+export const WITNESS_RETRY_MS = 2_000; // until a witness that did not answer is asked again, twice as long each time
+export const WITNESS_RETRY_MOST_MS = 60_000; // at most
 
 // Directory: links
 export const LINK_HELLO_MS = 5_000; // for the hello of a new link to come

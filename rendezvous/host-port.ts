@@ -42,7 +42,8 @@ export function publicAddresses(given: string | undefined, listening: HostPort):
   });
 }
 
-function formatHostPort({ host, port }: HostPort): string {
+/** HOST:PORT, IPv6 in brackets. */
+export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

@@ -3,21 +3,25 @@ import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
 import { HEADER_BYTES } from "../protocol/limits.ts";
 import { WEBSOCKET_LIMITS } from "./web-socket-stream.ts";
+import type { WitnessDoor } from "./witness/door.ts";
 
 export interface HttpDoorOptions {
   /** Whether legs can be served now. */
   readonly isReady: () => boolean;
   /** A leg over WebSocket has come on this socket. */
   readonly onLeg: (socket: Duplex, webSocket: WebSocket) => void;
+  /** Where it is a witness, too. */
+  readonly witness?: WitnessDoor | undefined;
 }
 
 /**
- * What a rendezvous says over HTTP: `GET /healthz`, and WebSocket at `/v1/leg`. It listens nowhere; sockets are handed
+ * What a rendezvous says over HTTP: `GET /healthz`, WebSocket at `/v1/leg`, and what a witness says. It listens nowhere; sockets are handed
  * to it as `connection` events. How long they may take is up to whoever hands them over.
  */
-export function httpDoor({ isReady, onLeg }: HttpDoorOptions): Server {
+export function httpDoor({ isReady, onLeg, witness }: HttpDoorOptions): Server {
   const webSockets = new WebSocketServer({ noServer: true, clientTracking: false, ...WEBSOCKET_LIMITS });
   const server = createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => {
+    if (witness !== undefined && request.url === "/add-checkpoint") return witness.handle(request, response);
     const [status, text] = answerTo(request, isReady());
     const headers = { connection: "close", "content-type": "text/plain", "content-length": text.length };
     response.writeHead(status, headers).end(text);

@@ -18,6 +18,8 @@ import { originOf } from "./origin.ts";
 import { type SpliceReport, splice } from "./splice.ts";
 import { Stalls } from "./stalls.ts";
 import { WebSocketStream } from "./web-socket-stream.ts";
+import { WitnessDoor } from "./witness/door.ts";
+import type { Witness } from "./witness/witness.ts";
 
 export interface RendezvousServerOptions extends RendezvousSelf {
   readonly listen: { readonly host: string; readonly port: number };
@@ -28,26 +30,21 @@ export interface RendezvousServerOptions extends RendezvousSelf {
   /** How many of the first bytes of each direction the log of a session shows. */
   readonly excerptBytes?: number;
   readonly limits?: LobbyLimits;
+  /** Answers `POST /add-checkpoint` on the same port. */
+  readonly witness?: Witness | undefined;
   /** Which legs count as of one peer; undefined: not told by the address. */
   readonly originOf?: (remoteAddress: string | undefined) => string | undefined;
 }
 
 /**
- * A rendezvous on one port: legs over TCP, legs over WebSocket and `GET /healthz`, told apart by their first bytes.
+ * A rendezvous on one port: legs over TCP, legs over WebSocket and HTTP, told apart by their first bytes.
  * It decides nothing; the {@link Lobby} does.
  */
 export class RendezvousServer implements AsyncDisposable {
   readonly #options: RendezvousServerOptions;
   readonly #lobby: Lobby;
   readonly #listener: Server;
-  readonly #http = httpDoor({
-    isReady: () => this.#options.now().time < this.#keysExpire,
-    onLeg: (socket, webSocket) => {
-      const leg = this.#legBySocket.get(socket);
-      if (leg === undefined) webSocket.terminate();
-      else this.#read(leg, new WebSocketStream(webSocket), new Uint8Array(0));
-    },
-  });
+  readonly #http: ReturnType<typeof httpDoor>;
   readonly #legs = new Map<LegId, Leg>();
   readonly #legBySocket = new WeakMap<object, Leg>();
   readonly #stalls = new Stalls(() => this.#options.now().monotonic);
@@ -57,6 +54,16 @@ export class RendezvousServer implements AsyncDisposable {
 
   private constructor(options: RendezvousServerOptions) {
     this.#options = options;
+    const { witness } = options;
+    this.#http = httpDoor({
+      isReady: () => this.#options.now().time < this.#keysExpire,
+      onLeg: (socket, webSocket) => {
+        const leg = this.#legBySocket.get(socket);
+        if (leg === undefined) webSocket.terminate();
+        else this.#read(leg, new WebSocketStream(webSocket), new Uint8Array(0));
+      },
+      witness: witness && new WitnessDoor(witness),
+    });
     const connections = Math.min(RENDEZVOUS_CONNECTIONS, Math.max(64, openFilesAtMost() - SPARE_FILES));
     this.#lobby = new Lobby(options, options.limits ?? limitsFor(connections));
     this.#listener = createServer({
@@ -141,7 +148,7 @@ export class RendezvousServer implements AsyncDisposable {
     const onEnd = (): void => void socket.destroy();
     const onData = (chunk: Uint8Array): void => {
       first = first.length === 0 ? chunk : concat(first, chunk);
-      const kind = kindOf(first);
+      const kind = kindOf(first, this.#options.witness === undefined ? GET : GET_AND_POST);
       if (kind === "undecided") return;
       socket.off("data", onData).off("end", onEnd);
       if (kind === "leg") return this.#read(leg, socket, first);
@@ -219,13 +226,17 @@ const KEEPALIVE_AFTER_MS = 30_000;
 const HIGH_WATER_MARK_BYTES = 16 * 1024;
 /** How late a wait may end. */
 const TICK_MS = 250;
-const HTTP = utf8("GET ");
+const GET = [utf8("GET ")];
+const GET_AND_POST = [...GET, utf8("POST ")];
 
-function kindOf(first: Uint8Array): "leg" | "http" | "unknown" | "undecided" {
+function kindOf(first: Uint8Array, methods: readonly Uint8Array[]): "leg" | "http" | "unknown" | "undecided" {
   if (first[0] === LEG_PREFIX) return "leg";
-  const length = Math.min(first.length, HTTP.length);
-  if (!equalBytes(first.subarray(0, length), HTTP.subarray(0, length))) return "unknown";
-  return length === HTTP.length ? "http" : "undecided";
+  const method = methods.find((bytes) => {
+    const length = Math.min(first.length, bytes.length);
+    return equalBytes(first.subarray(0, length), bytes.subarray(0, length));
+  });
+  if (method === undefined) return "unknown";
+  return first.length >= method.length ? "http" : "undecided";
 }
 
 function summary({ fromClient, fromDevice }: SpliceReport): object {

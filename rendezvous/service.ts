@@ -5,7 +5,7 @@ import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { DeniedError, SecurityError, SetupError, SshnpError } from "../keys/errors.ts";
 import type { Secret } from "../keys/secret.ts";
 import type { DirectoryAddress } from "../protocol/directory-address.ts";
-import type { VerifiedKeyList } from "../protocol/key-list.ts";
+import type { KeyList, VerifiedKeyList } from "../protocol/key-list.ts";
 import {
   FIRST_REPORT_MS,
   KEY_LIST_MARGIN_MS,
@@ -18,6 +18,7 @@ import { type HostPort, publicAddresses } from "./host-port.ts";
 import { KeyListRefresh } from "./key-list-refresh.ts";
 import { activateRendezvous, reportRendezvous } from "./registration.ts";
 import { RendezvousServer } from "./server.ts";
+import { Witness } from "./witness/witness.ts";
 
 export interface ServiceOptions {
   readonly suite: CipherSuite;
@@ -32,8 +33,10 @@ export interface ServiceOptions {
   readonly publicAt: string | undefined;
   readonly excerptBytes: number;
   readonly log: Logger;
+  /** Whether it is a witness of its directory's log, too. */
+  readonly isWitness?: boolean;
   /** Called once legs are served; `address` is the first of those that the directory knows. */
-  readonly onServing: (address: string) => void;
+  readonly onServing: (address: string, witnessKey: string | undefined) => void;
 }
 
 /**
@@ -52,6 +55,9 @@ export async function serveRendezvous(
   const isActivated = keyList !== undefined && (await folder.isActivated(keyList.root));
   if (!isActivated && secret === undefined) throw notActivated();
 
+  const { data } = options;
+  const witness =
+    options.isWitness === true ? await Witness.open({ suite, random, data, now: Date.now, log }) : undefined;
   const client = new DirectoryClient({
     ...{ address: directory, suite, random, keyList },
     onKeyList: (list) => {
@@ -61,14 +67,18 @@ export async function serveRendezvous(
     warn: (text) => log.warn(text),
   });
   const boot = random(16);
-  const refresh = new KeyListRefresh({ client, log, signal, onKeyList: (list) => server.useKeyList(list) });
+  const refresh = new KeyListRefresh({ client, log, signal, onKeyList: (list) => use(list) });
   await using server = await RendezvousServer.start({
-    ...{ suite, key: folder.keys.ed25519.publicKey, boot, log },
+    ...{ suite, key: folder.keys.ed25519.publicKey, boot, log, witness },
     listen: options.listen,
     now: () => ({ time: client.directoryTime, monotonic: performance.now() }),
     askForKeys: () => refresh.ask(),
     excerptBytes: options.excerptBytes,
   });
+  const use = (list: KeyList): void => {
+    server.useKeyList(list);
+    witness?.follow(directory.fingerprint, list);
+  };
   if (keyList !== undefined) refresh.note(keyList.list);
   const addresses = publicAddresses(options.publicAt, { ...options.listen, port: server.port });
 
@@ -90,7 +100,7 @@ export async function serveRendezvous(
 
   if (!isActivated && secret !== undefined) await activate(secret);
   const isHeard = await firstReport(() => report(FIRST_REPORT_MS), secret && (() => activate(secret)), log, signal);
-  options.onServing(addresses[0] ?? "");
+  options.onServing(addresses[0] ?? "", witness?.verifierKey);
   log.info({ addresses }, "rendezvous serves");
   await keepReporting(() => report(REPORT_TIMEOUT_MS), { isHeard, refresh, log, signal });
   log.info("rendezvous ends");

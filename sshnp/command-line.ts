@@ -1,3 +1,4 @@
+import { isWitnessOption, type WitnessOptions, withWitnessOption } from "../directory/client.ts";
 import { SetupError } from "../keys/errors.ts";
 import { type MemberName, type Name, parseMember, parseName, quoted } from "../keys/names.ts";
 import { type Fingerprint, parseFingerprint } from "../keys/openssh.ts";
@@ -19,6 +20,8 @@ export interface Destination {
   readonly directory: string | undefined;
   /** The keys folder as given; undefined: SSHNP_KEYS or the default. */
   readonly keys: string | undefined;
+  /** Which witnesses of the directory's log are demanded; undefined: those of SSHNP_WITNESSES, if it has any. */
+  readonly witnesses?: WitnessOptions | undefined;
   /** How long to wait for an offline device; 0: not at all. */
   readonly waitSeconds: number;
   /** Send the user's public key, of this identity file if one is given, for the device to admit. */
@@ -77,6 +80,7 @@ export function parseSessionCommand(words: readonly string[]): SessionCommand | 
       login,
       directory: front.directory,
       keys: front.keys,
+      witnesses: front.witnesses,
       waitSeconds: front.waitSeconds,
       pushKey: front.pushKey ? { identityFile } : undefined,
       verbose: front.verbose,
@@ -133,6 +137,7 @@ interface Front {
   readonly ssh: readonly SshOption[];
   readonly directory: string | undefined;
   readonly keys: string | undefined;
+  readonly witnesses: WitnessOptions | undefined;
   readonly waitSeconds: number;
   readonly pushKey: boolean;
   readonly print: boolean;
@@ -145,6 +150,7 @@ function readFront(words: readonly string[]): Front | Question {
   const ssh: SshOption[] = [];
   let directory: string | undefined;
   let keys: string | undefined;
+  let witnesses: WitnessOptions | undefined;
   let waitSeconds = 0;
   const own = new Set<string>();
   let index = 0;
@@ -157,16 +163,18 @@ function readFront(words: readonly string[]): Front | Question {
     }
     if (word === "--help" || word === "-h") return "help";
     if (word === "--version") return "version";
-    const [, name = "", joined] = /^--([a-z]+)(?:=(.*))?$/s.exec(word) ?? [];
+    const [, name = "", joined] = /^--([a-z-]+)(?:=(.*))?$/s.exec(word) ?? [];
     if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
     else if (name === "directory")
       directory = parseDirectoryAddress(joined ?? argumentOf("-directory", words[++index])).text;
     else if (name === "keys") keys = parseKeysFolder(joined ?? argumentOf("-keys", words[++index]));
+    else if (isWitnessOption(name))
+      witnesses = withWitnessOption(witnesses, name, joined ?? argumentOf(`-${name}`, words[++index]));
     else if (word.startsWith("--")) throw usage(`${quoted(word)} is no option of sshnp.`, USAGE);
     else index += readLetters(word, words[index + 1], own, ssh);
   }
   const flags = { pushKey: own.has("s"), print: own.has("x"), verbose: own.has("v") };
-  return { ssh, directory, keys, waitSeconds, ...flags, words: index };
+  return { ssh, directory, keys, witnesses, waitSeconds, ...flags, words: index };
 }
 
 /** Sorts the letters of one word into ours and ssh's; returns how many further words they took. */

@@ -44,7 +44,14 @@ export async function connect(destination: Destination, surroundings: Surroundin
   const [suite, kem] = await Promise.all([loadSuite(process.env["SSHNP_CRYPTO"]), loadKem()]);
   const client = await loadClient(suite, path, destination.client, (file) => askPassphrase(file, { signal }));
   const { folder, keys } = client;
-  const directory = await DirectoryAccess.of(suite, random, client, destination.directory, progress);
+  const directory = await DirectoryAccess.of(
+    suite,
+    random,
+    client,
+    destination.directory,
+    progress,
+    destination.witnesses,
+  );
   directory.client.dialAhead({ signal });
   tuneHeap();
   const attempt: Attempt = { client: keys.name, device, login, directory: directory.client.address.url.origin };
@@ -146,6 +153,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
           leg = dial();
         }
         const dialled = await leg;
+        directory.proveSeen(signal);
         return openSession(suite, attempt, { keys: sessionKeys, limits: payload.limits }, dialled, progress);
       } catch (error) {
         giveUp(error);

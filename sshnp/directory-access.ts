@@ -1,4 +1,10 @@
-import { DirectoryClient, openSeenLog, type RememberedLog } from "../directory/client.ts";
+import {
+  DirectoryClient,
+  openSeenLog,
+  readWitnessDemand,
+  type RememberedLog,
+  type WitnessOptions,
+} from "../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
 import { SecurityError } from "../keys/errors.ts";
@@ -27,17 +33,19 @@ export class DirectoryAccess {
     this.#log = log;
   }
 
-  /** `given`: the address of the command line; else SSHNP_DIRECTORY, else the one in the client's key file. */
+  /** `given`: the address of the command line, else SSHNP_DIRECTORY, else the one in the client's key file. @throws {SetupError} E_USAGE. */
   static async of(
     suite: CipherSuite,
     random: RandomBytes,
     { folder, keys }: Client,
     given: string | undefined,
     progress: Progress,
+    witnesses?: WitnessOptions,
   ): Promise<DirectoryAccess> {
     const address = parseDirectoryAddress(given ?? (process.env["SSHNP_DIRECTORY"] || keys.directory));
     const remembered = await readKeyListFile(folder, keys.name);
     const log = await openSeenLog(suite, folder, address.fingerprint, {
+      demand: readWitnessDemand(suite, witnesses, process.env),
       now: Date.now,
       onError: (error) => progress.step(`what was seen of the directory's log was not written: ${String(error)}`),
     });
@@ -83,6 +91,16 @@ export class DirectoryAccess {
   /** Waits until what was seen of the log is on disk. */
   async remembered(): Promise<void> {
     await this.#log.settled();
+  }
+
+  /** Has what the peer has seen of the log proved to be of the same one, in the background; no process waits for it. */
+  proveSeen(signal: AbortSignal): void {
+    const work = async (): Promise<void> => {
+      const { list } = await this.client.keyList({ signal });
+      const at = { base: this.client.address.url, signal, warn: (text: string) => this.#progress.step(text) };
+      await this.#log.provePending(list, at, (text) => this.#progress.note(text));
+    };
+    work().catch((error: unknown) => this.#progress.step(`the device's checkpoint is not proved: ${String(error)}`));
   }
 
   /** As {@link checkTicket}; a key that signs tickets may be newer than the list remembered. */

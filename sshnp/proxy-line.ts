@@ -1,3 +1,4 @@
+import { isWitnessOption, type WitnessOptions, withWitnessOption, witnessWords } from "../directory/client.ts";
 import { SetupError } from "../keys/errors.ts";
 import { hostName, parseHostName, parseName, quoted } from "../keys/names.ts";
 import { type Fingerprint, parseFingerprint } from "../keys/openssh.ts";
@@ -21,6 +22,7 @@ export function parseProxyLine(words: readonly string[]): Destination | Question
   let owner: Fingerprint | undefined;
   let directory: string | undefined;
   let keys: string | undefined;
+  let witnesses: WitnessOptions | undefined;
   let waitSeconds = 0;
   let push = false;
   let identityFile: string | undefined;
@@ -28,7 +30,7 @@ export function parseProxyLine(words: readonly string[]): Destination | Question
   let target: string | undefined;
   for (let index = 0; index < words.length; index++) {
     const word = words[index] ?? "";
-    const [, name = "", joined] = /^--([a-z]+)(?:=(.*))?$/s.exec(word) ?? [];
+    const [, name = "", joined] = /^--([a-z-]+)(?:=(.*))?$/s.exec(word) ?? [];
     const value = (): string => joined ?? argumentOf(`-${name}`, words[++index]);
     if (word === "--help" || word === "-h") return "help";
     if (name === "client") client = parseName(value());
@@ -36,6 +38,7 @@ export function parseProxyLine(words: readonly string[]): Destination | Question
     else if (name === "directory") directory = parseDirectoryAddress(value()).text;
     else if (name === "keys") keys = parseKeysFolder(value());
     else if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
+    else if (isWitnessOption(name)) witnesses = withWitnessOption(witnesses, name, value());
     else if (word === "-s") push = true;
     else if (word === "-i") identityFile = argumentOf("i", words[++index]);
     else if (word === "-v") verbose = true;
@@ -53,7 +56,7 @@ export function parseProxyLine(words: readonly string[]): Destination | Question
   }
   const login = user === undefined ? "" : parseLogin(user);
   const pushKey = push ? { identityFile } : undefined;
-  return { client, device, owner, login, directory, keys, waitSeconds, pushKey, verbose };
+  return { client, device, owner, login, directory, keys, witnesses, waitSeconds, pushKey, verbose };
 }
 
 /** The words after `sshnp` that make it a proxy to this destination. */
@@ -65,6 +68,7 @@ export function proxyWords(destination: Destination): string[] {
     ...(owner === undefined ? [] : ["--owner", owner]),
     ...(keys === undefined ? [] : ["--keys", keys]),
     ...(directory === undefined ? [] : ["--directory", directory]),
+    ...witnessWords(destination.witnesses),
     ...(waitSeconds === 0 ? [] : [`--wait=${waitSeconds}`]),
     ...(pushKey === undefined ? [] : ["-s"]),
     ...(pushKey?.identityFile === undefined ? [] : ["-i", pushKey.identityFile]),

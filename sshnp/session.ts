@@ -135,7 +135,7 @@ function endError(end: ChannelEnd, attempt: Attempt): SshnpError | undefined {
         "E_NOT_AUTHORIZED",
         `${member} of ${name} has withdrawn the access of ${attempt.client}.`,
         {
-          next: "Ask whoever runs the device.",
+          next: "Connect again to be told whether one of the two is revoked. If neither is, ask whoever runs the device.",
         },
       );
     case "going-away":

@@ -11,6 +11,9 @@ ssh's too. @client may be left out with one client in the keys folder.
   -v                 tell each step, with its time
   --wait[=10m]       wait for a device that is offline; Ctrl-C withdraws
   --directory ADDR   http(s)://HOST:PORT#SHA256:... instead of the address in the key file (else SSHNP_DIRECTORY)
+  --witness KEY      NAME+hash+base64 of a witness that must have cosigned the directory's log, for each (else SSHNP_WITNESSES)
+  --witnesses K      how many of them must have, more than half if not said
+  --max-checkpoint-age 24h  how long ago that may be
   --keys DIR         the keys folder (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)
   --help, --version
 
@@ -40,6 +43,8 @@ the device's host keys are written to state/known_hosts.mygateway.device.np in t
   --owner FPR        SHA256:..., the owner key that the device's name must have
   --keys DIR         the keys folder (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)
   --directory ADDR   http(s)://HOST:PORT#SHA256:... instead of the address in the key file (else SSHNP_DIRECTORY)
+  --witness KEY, --witnesses K, --max-checkpoint-age 24h
+                     witnesses of the directory's log, as of sshnp
   --wait[=10m]       wait for a device that is offline
   -s [-i FILE]       send your public SSH key (of FILE) for the device to admit
   -v                 tell each step, with its time

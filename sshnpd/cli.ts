@@ -1,19 +1,23 @@
 import { Command } from "commander";
+import type { WitnessOptions } from "../directory/client.ts";
 import { SetupError } from "../keys/errors.ts";
 import { keysFolderPath } from "../keys/keys-folder.ts";
 import { parseMember, parseName, quoted } from "../keys/names.ts";
 import { VERSION } from "../keys/version.ts";
+
 import { parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { parseClients } from "./clients.ts";
 import type { DaemonOptions } from "./daemon.ts";
+import { parsePermitOpen } from "./permit-open.ts";
 
-interface Flags {
+interface Flags extends WitnessOptions {
   readonly atsign: string;
   readonly manager: readonly string[];
   readonly device: string;
   readonly directory?: string;
   readonly keys?: string;
   readonly sshPort: string;
+  readonly permitOpen: readonly string[];
   readonly statusFile?: string;
   readonly sshpublickey?: boolean;
   readonly verbose?: boolean;
@@ -29,7 +33,16 @@ export function command(run: (options: DaemonOptions) => Promise<void>): Command
     .option("-m, --manager <names>", "who may come in: @client or @client=SHA256:..., several with commas", collect, [])
     .option("--directory <address>", "http(s)://HOST:PORT#SHA256:... (else SSHNP_DIRECTORY, else as at activation)")
     .option("--keys <folder>", "where the keys are (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)")
+    .option(
+      "--witness <key>",
+      "a witness that must have cosigned the directory's log, for each (else SSHNP_WITNESSES)",
+      collect,
+      [],
+    )
+    .option("--witnesses <k>", "how many of them must have, more than half if not said")
+    .option("--max-checkpoint-age <time>", "how long ago that may be: 24h if not said")
     .option("--ssh-port <port>", "where this machine's SSH server answers on 127.0.0.1", "22")
+    .option("--permit-open <host:port>", "what listed clients may reach beside ssh; several times", collect, [])
     .option("-s, --sshpublickey", "put public keys that clients push (sshnp -s) into authorized_keys")
     .option("--status-file <file>", "keep the newest of the lines on stdout in a file, for health checks")
     .option("-u, --un-hide", "has no effect; accepted for those who come from NoPorts")
@@ -44,6 +57,8 @@ runs, and no line before the first: grep -q ^online: FILE
 
 -m @client pins the owner key that the directory gives for @client when it is first asked. To trust nobody
 with that, give its fingerprint: -m @client=SHA256:... (activation prints it).
+If the owner of -a has signed a policy (sshnp-keys policy apply), the policy says who may reach what and when. Whoever is in it
+comes in without -m; if any -m is given, a client must be in both. --permit-open counts only where there is no policy.
 -s: run as root, it admits the keys of every listed client for any login, root included; run as a user, for that user
 alone. Keys that were added stay when a client leaves -m.
 Without keys for -d NAME, but with the owner key of -a beside, it makes them and signs them once.
@@ -65,7 +80,9 @@ function parseFlags(flags: Flags): DaemonOptions {
     clients: parseClients(flags.manager),
     directory: directory === undefined ? undefined : parseDirectoryAddress(directory),
     keys: keysFolderPath(flags.keys, process.env),
+    witnesses: flags,
     sshPort: parsePort(flags.sshPort),
+    permitOpen: parsePermitOpen(flags.permitOpen),
     statusFile: flags.statusFile,
     acceptsKeys: flags.sshpublickey === true,
     isVerbose: flags.verbose === true,

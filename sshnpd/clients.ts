@@ -9,7 +9,9 @@ import type { SignedText } from "../keys/signed-text.ts";
 import { LINK_NAMES } from "../protocol/limits.ts";
 import { type JudgedOwner, type JudgedPeer, judgeOwner, judgePeer, type PeerClaim } from "../protocol/peers.ts";
 import { verifyOwnerChain } from "../protocol/owner-chain.ts";
+import { clientNames } from "../protocol/policy/client-names.ts";
 import type { Standing } from "./access.ts";
+import type { StatedPolicy } from "./own-policy.ts";
 
 /** The names of -m, with the owner fingerprints that came with them. */
 export type ListedClients = ReadonlyMap<Name, Fingerprint | undefined>;
@@ -40,46 +42,68 @@ export function parseClients(values: readonly string[]): ListedClients {
 }
 
 /**
- * Who may ask, and what this machine knows of their owner keys. A bare `-m @client` is resolved once, from a statement
- * that came on the link because this daemon asked for it, never from one that came with a request. What is known lies in
- * the state files alone, because other programs of this user pin there too.
+ * Who may ask, and what this machine knows of their owner keys. Those of -m may; where no -m is given, those whom the owner's
+ * policy grants something. Which owner key is whose, -m and the policy say; a name of which neither does is resolved once,
+ * from a statement that came on the link because this daemon asked for it, never from one that came with a request. What is
+ * known lies in the state files alone, because other programs of this user pin there too.
  */
 export class Clients {
   readonly #suite: CipherSuite;
   readonly #keys: PrivateFolder;
   readonly #listed: ListedClients;
   readonly #tell: (text: string) => void;
+  readonly #policy: () => Promise<StatedPolicy>;
+  /** Every stream is judged by its session's claim, which is verified once. */
+  readonly #owners = new WeakMap<PeerClaim, ReadonlySet<Fingerprint>>();
 
-  /** `tell` gets a line for people whenever something is pinned. */
-  constructor(suite: CipherSuite, keys: PrivateFolder, listed: ListedClients, tell: (text: string) => void) {
+  /** `tell` gets a line for people whenever something is pinned; `policy` gives the owner's policy of now. */
+  constructor(
+    suite: CipherSuite,
+    keys: PrivateFolder,
+    listed: ListedClients,
+    tell: (text: string) => void,
+    policy: () => Promise<StatedPolicy>,
+  ) {
     this.#suite = suite;
     this.#keys = keys;
     this.#listed = listed;
     this.#tell = tell;
+    this.#policy = policy;
   }
 
-  /** Whether -m was given at all. */
-  get isEmpty(): boolean {
-    return this.#listed.size === 0;
+  /** Whether -m lists anybody. */
+  get hasList(): boolean {
+    return this.#listed.size > 0;
   }
 
   /** @throws {SetupError} E_BAD_KEY_FILE when what is remembered of the name cannot be read. */
   async standingOf(name: Name): Promise<Standing> {
-    return this.#listed.has(name) ? this.#standingOf(name, await this.#ownerOf(name)) : "unlisted";
+    const admitted = await this.#admitted();
+    return admitted.names.has(name) ? standingIn(admitted, name, await this.#ownerOf(name)) : "unlisted";
   }
 
-  /** The listed names whose owner key is neither given nor pinned: what to ask the directory for. */
+  /** The first of those names whose owner key is neither given nor pinned: what to ask the directory for, LINK_NAMES at most. */
   async unresolved(): Promise<Name[]> {
+    const admitted = await this.#admitted();
     const names: Name[] = [];
-    for (const name of this.#listed.keys()) if ((await this.standingOf(name)) === "unresolved") names.push(name);
+    for (const name of admitted.names) {
+      if (names.length === LINK_NAMES) break;
+      if (standingIn(admitted, name, await this.#ownerOf(name)) === "unresolved") names.push(name);
+    }
     return names;
   }
 
-  /** One line for people about each listed name. */
+  /** One line for people about each name that may ask. */
   async describe(): Promise<string[]> {
     const lines: string[] = [];
-    for (const [name, given] of this.#listed) {
+    const { names, owners } = await this.#admitted();
+    for (const name of names) {
       const known = await this.#ownerOf(name);
+      const given = owners.get(name);
+      if (given === "disputed") {
+        lines.push(`${name} is refused: -m and the policy of the owner give two different owner keys.`);
+        continue;
+      }
       if (given !== undefined) lines.push(pinLine(name, given, "given"));
       else if (known !== undefined) lines.push(pinLine(name, this.#fingerprintOf(known), known.origin));
       else lines.push(`${name} is not pinned yet: asking the directory for its owner key. Until then it is refused.`);
@@ -90,12 +114,14 @@ export class Clients {
   /**
    * Judges a claim against what is given and pinned, and says how the name stands by the same look at the pins. Of a name
    * that is not listed nothing is looked up. Unless it is known, the judgement serves to seal a refusal to it, and no more.
-   * @throws {SecurityError} as judgePeer.
+   * @throws {SecurityError} as judgePeer; E_OWNER_KEY when -m and policy give two owner keys.
    */
   async judge(claim: PeerClaim, now: number): Promise<JudgedPeer & { readonly standing: Standing }> {
-    const given = this.#listed.get(claim.name);
-    const known = this.#listed.has(claim.name) ? await readPins(this.#keys, claim) : NOTHING;
-    const standing = this.#standingOf(claim.name, known.owner);
+    const admitted = await this.#admitted();
+    const isAdmitted = admitted.names.has(claim.name);
+    const given = isAdmitted ? givenIn(admitted, claim.name) : undefined;
+    const known = isAdmitted ? await readPins(this.#keys, claim) : NOTHING;
+    const standing = isAdmitted ? standingIn(admitted, claim.name, known.owner) : "unlisted";
     return { ...judgePeer(this.#suite, claim, { known, given }, now), standing };
   }
 
@@ -105,7 +131,7 @@ export class Clients {
    * @throws {SecurityError} as judgePeer, E_OWNER_KEY also then; {SetupError} E_STORAGE.
    */
   async pin(claim: PeerClaim, now: number): Promise<void> {
-    const given = this.#listed.get(claim.name);
+    const given = givenIn(await this.#admitted(), claim.name);
     const judge = (known: PeerPins): JudgedPeer => {
       const judged = judgePeer(this.#suite, claim, { known, given }, now);
       if (!judged.firstContact) return judged;
@@ -125,13 +151,14 @@ export class Clients {
 
   /**
    * Takes the statements on a name that the directory sent because this daemon asked for it, and pins its owner key if the name
-   * is listed and still unresolved. What it says of other names is ignored.
+   * may ask and is still unresolved. What it says of other names is ignored.
    * @throws {SecurityError} E_OWNER_KEY when the name is pinned to another key; E_STATEMENT.
    */
   async learn(chain: readonly SignedText[], now: number): Promise<void> {
     const { name } = verifyOwnerChain(this.#suite, chain);
-    const given = this.#listed.get(name);
-    if (!this.#listed.has(name) || given !== undefined) return;
+    const { names, owners } = await this.#admitted();
+    const given = owners.get(name);
+    if (!names.has(name) || given !== undefined) return;
     const judge = (known: OwnerPin | undefined): JudgedOwner =>
       judgeOwner(this.#suite, name, chain, { known, given }, now);
     if (!judge(await this.#ownerOf(name)).firstContact) return;
@@ -151,9 +178,33 @@ export class Clients {
     });
   }
 
-  #standingOf(name: Name, known: OwnerPin | undefined): Standing {
-    if (!this.#listed.has(name)) return "unlisted";
-    return this.#listed.get(name) === undefined && known === undefined ? "unresolved" : "known";
+  /**
+   * Whether the owner key that is given for a name now, if one is, is among those by which a claim of it was judged.
+   * @throws {SecurityError} E_OWNER_KEY as {@link judge}.
+   */
+  async isStillOf(claim: PeerClaim): Promise<boolean> {
+    const given = givenIn(await this.#admitted(), claim.name);
+    return given === undefined || this.#ownersIn(claim).has(given);
+  }
+
+  #ownersIn(claim: PeerClaim): ReadonlySet<Fingerprint> {
+    const known = this.#owners.get(claim);
+    if (known !== undefined) return known;
+    const { owner, former } = verifyOwnerChain(this.#suite, claim.statements.names);
+    const owners = new Set([owner, ...former].map((line) => fingerprint(this.#suite, parsePublicKeyLine(line).blob)));
+    this.#owners.set(claim, owners);
+    return owners;
+  }
+
+  async #admitted(): Promise<Admitted> {
+    const stated = await this.#policy();
+    const policy = stated === "unreadable" ? undefined : stated;
+    const owners = new Map<Name, Given>();
+    for (const [name, given] of [...(policy?.owners ?? []), ...this.#listed]) {
+      const before = owners.get(name);
+      if (given !== undefined) owners.set(name, before === undefined || before === given ? given : "disputed");
+    }
+    return { names: new Set(this.hasList ? this.#listed.keys() : clientNames(policy ?? { grants: [] })), owners };
   }
 
   async #ownerOf(name: Name): Promise<OwnerPin | undefined> {
@@ -163,6 +214,27 @@ export class Clients {
   #fingerprintOf(pin: OwnerPin): Fingerprint {
     return fingerprint(this.#suite, parsePublicKeyLine(pin.owner).blob);
   }
+}
+
+/** Whom this device listens to. */
+interface Admitted {
+  readonly names: ReadonlySet<Name>;
+  /** The owner keys that -m and the policy give, which may be of other names too. */
+  readonly owners: ReadonlyMap<Name, Given>;
+}
+
+type Given = Fingerprint | "disputed";
+
+function standingIn({ owners }: Admitted, name: Name, known: OwnerPin | undefined): Standing {
+  return owners.get(name) === undefined && known === undefined ? "unresolved" : "known";
+}
+
+function givenIn({ owners }: Admitted, name: Name): Fingerprint | undefined {
+  const given = owners.get(name);
+  if (given !== "disputed") return given;
+  throw new SecurityError("E_OWNER_KEY", `-m and the policy of the owner give two different owner keys for ${name}.`, {
+    next: "Ask whoever gave them which one is right, and put that into both.",
+  });
 }
 
 const NOTHING: PeerPins = { owner: undefined, member: undefined };

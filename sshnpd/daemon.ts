@@ -1,3 +1,4 @@
+import type { WitnessOptions } from "../directory/client.ts";
 import { randomBytes } from "node:crypto";
 import { type Link, openLink } from "../directory/client.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
@@ -14,6 +15,7 @@ import { accountFor } from "./accounts.ts";
 import { awaitSshServer } from "./await-ssh-server.ts";
 import { Clients, type ListedClients } from "./clients.ts";
 import { CLOCK } from "./clock.ts";
+import { DeviceAccess } from "./device-access.ts";
 import { HostKeys } from "./host-keys.ts";
 import { keepLinked } from "./link.ts";
 import { createLog, type Log, logError } from "./log.ts";
@@ -21,6 +23,7 @@ import { announceMember, findMember, noKeysIn, type OwnMember } from "./member.t
 import { watchNetwork } from "./network-watch.ts";
 import { OwnDirectory } from "./own-directory.ts";
 import { LinkEvents } from "./link-events.ts";
+import { OwnPolicy, type StatedPolicy } from "./own-policy.ts";
 import { OwnStatements } from "./own-statements.ts";
 import { Requests } from "./requests.ts";
 import { takeRunningLock } from "./running-lock.ts";
@@ -34,7 +37,11 @@ export interface DaemonOptions {
   readonly directory: DirectoryAddress | undefined;
   /** Path of the keys folder. */
   readonly keys: string;
+  /** Which witnesses of the directory's log are demanded, beside SSHNP_WITNESSES. */
+  readonly witnesses?: WitnessOptions;
   readonly sshPort: number;
+  /** Services beside ssh that -m grants where there is no policy, as `tcp:HOST:PORT`. */
+  readonly permitOpen: ReadonlySet<string>;
   /** Where the newest line of stdout is kept, if anywhere. */
   readonly statusFile: string | undefined;
   /** Whether public keys that clients push go into authorized_keys. */
@@ -56,14 +63,17 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
   try {
     const surroundings = { suite, random, folder, log, signal };
     const own = await findMember(surroundings, options);
-    const clients = new Clients(suite, folder, options.clients, tell);
-    const directory = await OwnDirectory.open(surroundings, own);
-    await tellAboutClients(clients);
-    if (options.acceptsKeys && process.geteuid?.() === 0) tell(ROOT_ADMITS_KEYS);
-
     const { keys } = own;
     const statements = await OwnStatements.open(suite, folder, keys);
+    const policy = new OwnPolicy(statements, log);
+    const clients = new Clients(suite, folder, options.clients, tell, () => policy.current());
+    const directory = await OwnDirectory.open(surroundings, own, options.witnesses);
+    await tellAboutClients(clients, await policy.current(), options);
+    if (options.acceptsKeys && process.geteuid?.() === 0) tell(ROOT_ADMITS_KEYS);
+
     const now = (): number => directory.now();
+    const { permitOpen } = options;
+    const access = new DeviceAccess({ device: keys.member, clients, policy, permitOpen, now });
     const { sshPort, acceptsKeys } = options;
     const hostKeys = new HostKeys(sshPort, () => CLOCK.now(), signal);
     awaitSshServer({ hostKeys, port: sshPort, log, signal }).catch((error: unknown) => {
@@ -73,7 +83,9 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const allowPrivate = (): boolean => directory.isPrivate;
     const line: { current: Link | undefined } = { current: undefined };
     const onClients = (list: readonly LinkParty[]): void => line.current?.watch(list);
-    const sessions = new Sessions({ suite, clients, sshPort, accountFor, now, log, allowPrivate, onClients });
+    const sessions = new Sessions({
+      ...{ suite, clients, access, sshPort, accountFor, now, log, allowPrivate, onClients },
+    });
     const requests = new Requests({
       suite,
       random,
@@ -83,6 +95,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       compareCheckpoint: (note) => directory.client.compareCheckpoint(note),
       deviceKey: keys.x25519,
       clients,
+      access,
       hostKeys,
       sshPort,
       acceptsKeys,
@@ -151,7 +164,9 @@ async function keepOnline(parts: Parts): Promise<void> {
         tellMade(own);
       }
       const { policyHash } = statements;
-      const hello = { name, member, version: VERSION, names: await clients.unresolved(), policyHash };
+      const names = await clients.unresolved();
+      events.asks(names);
+      const hello = { name, member, version: VERSION, names, policyHash };
       return await openLink({ client, sender, hello, onConnected, signal: attempt });
     },
     onLinked: (link) => {
@@ -200,9 +215,16 @@ function tellMade({ keys, made }: OwnMember): void {
   );
 }
 
-async function tellAboutClients(clients: Clients): Promise<void> {
-  if (clients.isEmpty)
-    tell("No client is listed, so every request will be refused. To list one: sshnpd -m @client ...");
+async function tellAboutClients(clients: Clients, policy: StatedPolicy, options: DaemonOptions): Promise<void> {
+  if (policy === undefined && !clients.hasList) {
+    tell(
+      `No client is listed, so every request will be refused until the owner of ${options.name} signs a policy. To list one: sshnpd -m @client ...`,
+    );
+  }
+  if (policy === "unreadable") tell("The policy of the owner cannot be read here, so every request will be refused.");
+  if (policy !== undefined && options.permitOpen.size > 0) {
+    tell(`${options.name} has a policy, which alone says what may be reached: --permit-open counts for nothing.`);
+  }
   for (const line of await clients.describe()) tell(line);
 }
 

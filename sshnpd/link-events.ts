@@ -1,7 +1,10 @@
 import type { Link, LinkEvent, ProvedHeads } from "../directory/client.ts";
+import { equalBytes } from "../keys/bytes.ts";
 import { type ErrorCode, SshnpError, UnavailableError } from "../keys/errors.ts";
+import type { Name } from "../keys/names.ts";
 import { LABEL } from "../protocol/label.ts";
-import type { LinkChanged, LinkNames } from "../protocol/messages/link.ts";
+import { LINK_NAMES } from "../protocol/limits.ts";
+import type { LinkChanged, LinkNames, LinkOwn } from "../protocol/messages/link.ts";
 import type { Clients } from "./clients.ts";
 import { type Log, logError } from "./log.ts";
 import type { OwnDirectory } from "./own-directory.ts";
@@ -26,9 +29,16 @@ export class LinkEvents {
   readonly #parts: Parts;
   /** Resolves when all that was said so far, but requests, is taken. */
   #taken: Promise<void> = Promise.resolve();
+  /** Names whose owners the link of now has asked for. */
+  #asked: ReadonlySet<Name> = new Set();
 
   constructor(parts: Parts) {
     this.#parts = parts;
+  }
+
+  /** Hears for which owners the next link asks with its hello. */
+  asks(names: readonly Name[]): void {
+    this.#asked = new Set(names);
   }
 
   /**
@@ -54,7 +64,7 @@ export class LinkEvents {
       }
       case "own": {
         const proved = this.#accept(event.own.proof);
-        return this.#take(() => this.#takeOwn(event.own, proved), failed);
+        return this.#take(() => this.#takeOwn(event.own, proved, link), failed);
       }
       case "changed": {
         const proved = this.#accept(event.changed.proof);
@@ -92,15 +102,30 @@ export class LinkEvents {
     }
   }
 
-  /** Of a device that its owner has revoked nothing may go on; of one that is bound otherwise, neither. */
-  async #takeOwn(own: Parameters<OwnStatements["take"]>[0], proved: ProvedHeads): Promise<void> {
+  /**
+   * Of a device that its owner has revoked nothing may go on; of one that is bound otherwise, neither. What goes on is judged
+   * by a new policy at once, also where it cannot be written down.
+   */
+  async #takeOwn(own: LinkOwn, proved: ProvedHeads, link: Link): Promise<void> {
     const { own: statements, sessions } = this.#parts;
+    const before = statements.policyHash;
     try {
       await statements.take(own, proved);
     } catch (error) {
       if (error instanceof SshnpError && NOT_ITSELF.has(error.code)) sessions.revokeAll();
       throw error;
+    } finally {
+      if (!equalBytes(before, statements.policyHash)) await sessions.recheck();
     }
+    await this.#askForMore(link);
+  }
+
+  /** A new policy may name owners that nobody knows yet; a link asks for them with its hello, so another one is made. */
+  async #askForMore(link: Link): Promise<void> {
+    const unresolved = await this.#parts.clients.unresolved();
+    if (this.#asked.size === LINK_NAMES || unresolved.every((name) => this.#asked.has(name))) return;
+    this.#parts.log.info("the policy names owners that are not known yet; asking for them");
+    link.close();
   }
 
   /** A client with sessions stands otherwise than before: those that it could not begin now are ended. */

@@ -72,11 +72,12 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
 
 /**
  * Whether trying again is of no use: another daemon has taken over; or, while this one was never linked, what it was
- * told to do cannot work. Later the same answers may be a directory's passing trouble, and a device must come back.
+ * told to do cannot work. Later the same answers may be a directory's passing trouble, and a device must come back. A
+ * device that its owner has revoked waits for him to take that back.
  */
 export function isFinal(error: unknown, wasLinked: boolean): boolean {
   if (error instanceof DeniedError && error.code === "E_REPLACED") return true;
-  if (wasLinked) return false;
+  if (wasLinked || (error instanceof DeniedError && error.code === "E_REVOKED")) return false;
   if (error instanceof PeerError) return error.code === "E_VERSION";
   return error instanceof DeniedError || error instanceof SecurityError || error instanceof SetupError;
 }

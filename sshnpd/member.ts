@@ -12,7 +12,7 @@ import {
   readOwnerFile,
   writeMemberFile,
 } from "../keys/end-key-files.ts";
-import { assert, DeniedError, PeerError, SetupError } from "../keys/errors.ts";
+import { DeniedError, PeerError, SetupError } from "../keys/errors.ts";
 import type { MemberName, Name } from "../keys/names.ts";
 import { ed25519Line } from "../keys/openssh.ts";
 import { askPassphrase } from "../keys/passphrase.ts";
@@ -22,8 +22,9 @@ import { X25519PrivateKey } from "../keys/x25519.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { encodeActivationStart } from "../protocol/messages/activation.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
+import { judgeOwn, statementsIn } from "../protocol/own-standing.ts";
 import type { Verified } from "../protocol/statement-fields.ts";
-import { type Binding, bindingSubject, signFirstBinding, verifyBinding } from "../protocol/statements.ts";
+import { type Binding, signFirstBinding } from "../protocol/statements.ts";
 
 /** The device that a daemon is. */
 export interface OwnMember {
@@ -148,12 +149,11 @@ async function signMember(
   return { name, member, role: "device", x25519, ed25519, owner: line, directory: directory.text, statements };
 }
 
-/** The binding in a key file, which readMemberFile has found to be the owner's and to name the keys. */
+/** The binding in a key file, as the owner in it answers for it. @throws as judgeOwn. */
 function bindingOf(suite: CipherSuite, keys: MemberKeys): Verified<Binding> {
-  const subject = `"subject":${JSON.stringify(bindingSubject(keys))}`;
-  const signed = keys.statements.find(({ text }) => text.includes(subject));
-  assert(signed !== undefined, "a key file has its binding");
-  return verifyBinding(suite, signed, keys.owner);
+  const { name, member, owner, x25519, ed25519 } = keys;
+  const own = { name, member, owner, x25519: x25519.publicKey, ed25519: ed25519.publicKey };
+  return judgeOwn(suite, own, statementsIn(keys), undefined).binding;
 }
 
 /** The directory that the other members of the name on this machine know. */

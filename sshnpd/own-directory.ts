@@ -1,4 +1,12 @@
-import { DirectoryClient, type Link, openSeenLog, type RememberedLog } from "../directory/client.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  DirectoryClient,
+  type Link,
+  openSeenLog,
+  readWitnessDemand,
+  type RememberedLog,
+  type WitnessOptions,
+} from "../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SshnpError } from "../keys/errors.ts";
 import { readKeyListFile, writeKeyListFile } from "../keys/key-list-files.ts";
@@ -10,6 +18,9 @@ import { CLOCK_OFF_MS } from "../protocol/limits.ts";
 import { isTicketKeyKnown } from "../protocol/ticket.ts";
 import { isPrivateAddress } from "../rendezvous/client.ts";
 import { type Log, logError } from "./log.ts";
+
+/** Below what a person waits for a session, and above what separates the requests of a script. */
+const PROVE_AFTER_MS = 1000;
 
 interface Surroundings {
   readonly suite: CipherSuite;
@@ -26,6 +37,7 @@ export class OwnDirectory {
   readonly #seen: RememberedLog;
   readonly #signal: AbortSignal;
   #remoteAddress: string | undefined;
+  #proving: Promise<void> | undefined;
 
   private constructor(client: DirectoryClient, suite: CipherSuite, seen: RememberedLog, signal: AbortSignal) {
     this.client = client;
@@ -41,6 +53,7 @@ export class OwnDirectory {
       directory: address,
       keys: { name },
     }: { readonly directory: DirectoryAddress; readonly keys: { readonly name: Name } },
+    witnesses?: WitnessOptions,
   ): Promise<OwnDirectory> {
     const stored = await readKeyListFile(folder, name);
     const onKeyList = ({ signed, list }: VerifiedKeyList): void => {
@@ -56,12 +69,33 @@ export class OwnDirectory {
       logError(log, error, "stored key list passed over");
     }
     const warn = (text: string): void => log.debug(text);
+    let prove = (): void => {};
     const seen = await openSeenLog(suite, folder, address.fingerprint, {
+      demand: readWitnessDemand(suite, witnesses, process.env),
       now: Date.now,
       onError: (error) => logError(log, error, "what was seen of the directory's log is not stored"),
+      onPending: () => prove(),
     });
     const client = new DirectoryClient({ address, suite, random, keyList, log: seen.follower, onKeyList, warn });
-    return new OwnDirectory(client, suite, seen, signal);
+    const own = new OwnDirectory(client, suite, seen, signal);
+    prove = () => own.#provePending(log);
+    return own;
+  }
+
+  /** One proof at a time, a moment after it is asked for, so that what comes at once is proved at once. */
+  #provePending(log: Log): void {
+    if (this.#proving !== undefined) return;
+    const signal = this.#signal;
+    const work = async (): Promise<void> => {
+      await delay(PROVE_AFTER_MS, undefined, { signal, ref: false });
+      this.#proving = undefined;
+      const { list } = await this.client.keyList({ signal });
+      const at = { base: this.client.address.url, signal, warn: (text: string) => log.debug(text) };
+      await this.#seen.provePending(list, at, (text) => log.error(text));
+    };
+    this.#proving = work().catch((error: unknown) => {
+      if (!signal.aborted) logError(log, error, "checkpoints of clients are not proved yet");
+    });
   }
 
   /** Waits until what was seen of the log is on disk, or could not be written. */

@@ -23,8 +23,9 @@ import { AnswerCache } from "../protocol/session/answer-cache.ts";
 import type { AnswerPayload, ChannelLimits } from "../protocol/session/payloads.ts";
 import { SessionResponder } from "../protocol/session/responder.ts";
 import { type Ticket, ticketHash } from "../protocol/ticket.ts";
-import { decideAccess, type Standing } from "./access.ts";
+import type { Standing } from "./access.ts";
 import type { Clients } from "./clients.ts";
+import type { DeviceAccess } from "./device-access.ts";
 import type { HostKeys } from "./host-keys.ts";
 import { type Log, logError } from "./log.ts";
 import type { OwnStatements } from "./own-statements.ts";
@@ -35,6 +36,9 @@ export interface GrantedSession {
   readonly sid: Uint8Array;
   /** Who it was granted to, to be pinned once proved. */
   readonly claim: PeerClaim;
+  /** What it was asked for, and as which user on this machine; empty: none was named. */
+  readonly service: string;
+  readonly login: string;
   /** The static key that its binding names. */
   readonly clientKey: X25519PublicKey;
   readonly ticket: Ticket;
@@ -57,6 +61,7 @@ export interface RequestsOptions {
   readonly compareCheckpoint: (note: string) => void;
   readonly deviceKey: X25519PrivateKey;
   readonly clients: Clients;
+  readonly access: Pick<DeviceAccess, "judge">;
   readonly hostKeys: Pick<HostKeys, "current">;
   readonly sshPort: number;
   /** Whether pushed keys are accepted (-s). */
@@ -178,7 +183,7 @@ export class Requests {
     const { suite, log } = this.#options;
     const { notify, claim, clientKey, ticket, responder, about } = request;
     const verdict = await this.#verdict(request);
-    const pushedKey = "hostKeys" in verdict ? this.#pushedKey(responder, notify.prologue.login) : undefined;
+    const pushedKey = "hostKeys" in verdict ? this.#pushedKey(responder, notify.prologue) : undefined;
     const refusal = "hostKeys" in verdict ? this.#refusalForWantOfRoom() : verdict;
     const payload: AnswerPayload = {
       refusal,
@@ -189,11 +194,12 @@ export class Requests {
       limits: CHANNEL_LIMITS,
     };
     const { message2, keys } = responder.answer(payload);
-    const { sid } = notify.prologue;
+    const { sid, service, login } = notify.prologue;
     if (refusal === undefined) {
-      log.info({ ...about, login: notify.prologue.login }, "request granted");
+      log.info({ ...about, service, login }, "request granted");
       const { legKey } = responder;
-      this.#options.begin({ sid, claim, clientKey, ticket, ticketBytes: notify.ticket, legKey, keys, pushedKey });
+      const session = { sid, claim, service, login, clientKey, ticket, ticketBytes: notify.ticket };
+      this.#options.begin({ ...session, legKey, keys, pushedKey });
     } else {
       log.warn({ ...about, ...refusal }, "request refused");
     }
@@ -205,8 +211,8 @@ export class Requests {
     standing,
     responder,
   }: OpenedRequest): Promise<Refusal | { readonly hostKeys: readonly Uint8Array[] }> {
-    const { client, service } = notify.prologue;
-    const access = decideAccess(client.name, standing, service);
+    const { client, service, login } = notify.prologue;
+    const access = await this.#options.access.judge(client, standing, { service, login });
     if (!access.allowed) return { code: "E_DEVICE_REFUSED", reason: access.reason };
     try {
       this.#options.compareCheckpoint(responder.payload.checkpoint);
@@ -214,6 +220,7 @@ export class Requests {
       if (!(error instanceof SshnpError)) throw error;
       return { code: "E_LOG", reason: error.message };
     }
+    if (service !== "ssh") return { hostKeys: [] };
     try {
       return { hostKeys: await this.#options.hostKeys.current() };
     } catch (error) {
@@ -228,10 +235,16 @@ export class Requests {
     return { code: "E_BUSY", reason: "it has as many sessions as it may have" };
   }
 
-  /** The key that the client pushes, if this daemon takes such keys. Whether there is such a login is not looked up here. */
-  #pushedKey(responder: SessionResponder, login: string): GrantedSession["pushedKey"] {
+  /**
+   * The key that the client pushes, if this daemon takes such keys. Whether there is such a login is not looked up here. Whoever
+   * asks for something else than ssh has not been judged by the login.
+   */
+  #pushedKey(
+    responder: SessionResponder,
+    { service, login }: Pick<Notify["prologue"], "service" | "login">,
+  ): GrantedSession["pushedKey"] {
     const { sshKey } = responder.payload;
-    if (!this.#options.acceptsKeys || sshKey?.use !== "push") return undefined;
+    if (!this.#options.acceptsKeys || service !== "ssh" || sshKey?.use !== "push") return undefined;
     try {
       return { login, key: parsePublicKeyBlob(sshKey.blob) };
     } catch (error) {

@@ -6,12 +6,12 @@ import { bindChannel, type ChannelEnd } from "../protocol/channel/bind-channel.t
 import { Channel } from "../protocol/channel/channel.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import type { Account } from "./accounts.ts";
-import { decideAccess } from "./access.ts";
 import type { Clients } from "./clients.ts";
 import { CLOCK } from "./clock.ts";
 import { type Log, logError } from "./log.ts";
 import { CHANNEL_LIMITS, type GrantedSession } from "./requests.ts";
-import { connectToSshPort } from "./ssh-port.ts";
+import { connectToService } from "./local-service.ts";
+import type { SessionAccess } from "./session-access.ts";
 
 export interface SessionServices {
   readonly suite: CipherSuite;
@@ -47,8 +47,14 @@ export async function serveSession(
   {
     signal,
     revoked,
+    access,
     onConfirmed,
-  }: { readonly signal: AbortSignal; readonly revoked: AbortSignal; readonly onConfirmed: () => void },
+  }: {
+    readonly signal: AbortSignal;
+    readonly revoked: AbortSignal;
+    readonly access: SessionAccess;
+    readonly onConfirmed: () => void;
+  },
 ): Promise<{ readonly end: ChannelEnd; readonly counts: SessionCounts }> {
   if ((await readByte(socket, signal)) !== FIRST_HANDSHAKE) {
     throw new PeerError("E_PROTOCOL", "A path begins with something else than a new session.");
@@ -76,7 +82,7 @@ export async function serveSession(
     onOpen: (stream) => {
       assert(prepared !== undefined, "no stream is asked for ahead of CONFIRM");
       prepared
-        .then(() => serveStream(stream, session, services, counts))
+        .then(() => serveStream(stream, services, access, counts))
         .catch((error: unknown) => {
           logError(log, error, "stream given up");
           stream.refuse("failed");
@@ -131,20 +137,12 @@ async function prepare(session: GrantedSession, { clients, accountFor, now, log 
 
 async function serveStream(
   stream: ChannelStream,
-  { claim }: GrantedSession,
-  { clients, sshPort, log }: SessionServices,
+  { sshPort }: SessionServices,
+  access: SessionAccess,
   counts: SessionCounts,
 ): Promise<void> {
-  const { service } = stream;
-  const standing = await clients.standingOf(claim.name);
-  if (stream.destroyed) return; // broken off meanwhile: nobody is left to hang up on the SSH server
-  const access = decideAccess(claim.name, standing, service);
-  if (!access.allowed) {
-    log.warn({ service, reason: access.reason }, "stream refused");
-    stream.refuse("refused");
-    return;
-  }
-  const server = connectToSshPort(stream, sshPort);
+  if (!(await access.admit(stream))) return;
+  const server = connectToService(stream, sshPort);
   server.once("close", () => {
     counts.received += server.bytesWritten;
     counts.sent += server.bytesRead;

@@ -3,7 +3,9 @@ import { DeniedError, SshnpError, UnavailableError } from "../keys/errors.ts";
 import { SESSIONS_AT_ONCE, UNCONFIRMED_MS, UNCONFIRMED_SESSIONS } from "../protocol/limits.ts";
 import { dialLeg } from "../rendezvous/client.ts";
 import { logError } from "./log.ts";
+import type { DeviceAccess } from "./device-access.ts";
 import type { GrantedSession } from "./requests.ts";
+import { SessionAccess } from "./session-access.ts";
 import { serveSession, type SessionServices } from "./session.ts";
 import type { ChannelEnd } from "../protocol/channel/bind-channel.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
@@ -12,6 +14,7 @@ import type { PeerClaim } from "../protocol/peers.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 
 export interface SessionsOptions extends SessionServices {
+  readonly access: DeviceAccess;
   /** Whether rendezvous at private addresses are dialled: only a directory that is at one itself may name them. */
   readonly allowPrivate: () => boolean;
   /** Told of the clients that have proved themselves and have sessions, all of them, when they become others. */
@@ -22,6 +25,7 @@ export interface SessionsOptions extends SessionServices {
 interface Running {
   readonly granted: GrantedSession;
   readonly revoked: AbortController;
+  readonly access: SessionAccess;
   isConfirmed: boolean;
 }
 
@@ -59,7 +63,10 @@ export class Sessions {
     const isFull = (): boolean =>
       this.#unconfirmed.size >= UNCONFIRMED_SESSIONS || this.#confirmed + this.#unconfirmed.size >= SESSIONS_AT_ONCE;
     while (this.#unconfirmed.size > 0 && isFull()) whoMakesRoom(this.#unconfirmed, session)?.giveUp(madeRoom());
-    const running: Running = { granted: session, revoked: new AbortController(), isConfirmed: false };
+    const revoked = new AbortController();
+    const log = this.#options.log.child(aboutOf(session));
+    const access = new SessionAccess(session, this.#options.access, log, () => revoked.abort());
+    const running: Running = { granted: session, revoked, access, isConfirmed: false };
     const ended = this.#run(running).finally(() => this.#running.delete(running));
     this.#running.set(running, ended);
   }
@@ -91,6 +98,11 @@ export class Sessions {
     this.#revokeWhere(() => true);
   }
 
+  /** Ends the sessions, and streams in them, that the rules of now do not grant. */
+  async recheck(): Promise<void> {
+    await Promise.all([...this.#running.keys()].map(({ access }) => access.recheck()));
+  }
+
   #revokeWhere(matches: (granted: GrantedSession) => boolean): void {
     for (const { granted, revoked } of this.#running.keys()) if (matches(granted)) revoked.abort();
   }
@@ -102,16 +114,16 @@ export class Sessions {
   }
 
   async #run(running: Running): Promise<void> {
-    const { granted: session, revoked } = running;
+    const { granted: session, revoked, access } = running;
     const { claim } = session;
-    const about = { sid: hex(session.sid), client: claim.name, member: claim.member };
-    const log = this.#options.log.child(about);
+    const log = this.#options.log.child(aboutOf(session));
     const began = performance.now();
     const unconfirmed: Unconfirmed = new Unconfirmed(claim, () => this.#unconfirmed.delete(unconfirmed));
     this.#unconfirmed.add(unconfirmed);
     const signal = AbortSignal.any([this.#stop.signal, unconfirmed.signal]);
     const giveUp = (): void => unconfirmed.giveUp(notAnyMore());
     revoked.signal.addEventListener("abort", giveUp, { once: true });
+    void access.recheck(); // its grant may have an end, or be gone since
     try {
       const leg = await this.#dial(session, signal);
       try {
@@ -126,7 +138,7 @@ export class Sessions {
           log.info("session confirmed");
         };
         const { end, counts } = await serveSession(leg.socket, session, services, {
-          ...{ signal, onConfirmed },
+          ...{ signal, access, onConfirmed },
           revoked: revoked.signal,
         });
         unconfirmed.signal.throwIfAborted();
@@ -138,6 +150,7 @@ export class Sessions {
     } catch (error) {
       if (!this.#stop.signal.aborted) logError(log, error, "session given up");
     } finally {
+      access.close();
       unconfirmed.end();
       if (running.isConfirmed) {
         running.isConfirmed = false;
@@ -169,6 +182,10 @@ export class Sessions {
       signal,
     });
   }
+}
+
+function aboutOf({ sid, claim }: GrantedSession): object {
+  return { sid: hex(sid), client: claim.name, member: claim.member };
 }
 
 interface Claimed {
@@ -241,7 +258,7 @@ function madeRoom(): UnavailableError {
 function notAnyMore(): DeniedError {
   return new DeniedError(
     "E_REVOKED",
-    "The client or the device was revoked, or has other keys, before the proof came.",
+    "The client or the device was revoked, has other keys, or is granted no more, before the proof came.",
   );
 }
 

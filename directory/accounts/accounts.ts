@@ -7,12 +7,13 @@ import type { SignedText } from "../../keys/signed-text.ts";
 import type { X25519PublicKey } from "../../keys/x25519.ts";
 import type { Activation } from "../../protocol/messages/activation.ts";
 import type { RefusalCode } from "../../protocol/refusal-codes.ts";
-import { bindingSubject } from "../../protocol/statements.ts";
+import { type Binding, bindingSubject } from "../../protocol/statements.ts";
 import type { Log } from "../log/log.ts";
 import type { Store } from "../store.ts";
 import { decideActivation, proveActivation } from "./activation.ts";
 import { NotTaken, takeStatement } from "./decide.ts";
 import { Draft } from "./draft.ts";
+import { hasAsked } from "./enrolments.ts";
 
 export type AccountAnswer =
   | {
@@ -76,7 +77,7 @@ export class Accounts {
   async put(statements: readonly SignedText[], sender: X25519PublicKey, now: number): Promise<AccountAnswer> {
     return await this.#store.exclusively(async () => {
       const draft = new Draft(this.#store);
-      const sending = { sender, hasAsked: () => Promise.resolve(false), now };
+      const sending = { sender, hasAsked: (binding: Binding) => hasAsked(this.#store, binding, now), now };
       try {
         const subjects: string[] = [];
         for (const signed of statements) subjects.push(await takeStatement(this.#suite, draft, signed, sending));

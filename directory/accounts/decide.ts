@@ -1,7 +1,7 @@
 import { hex, utf8 } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { ed25519FromLine } from "../../keys/openssh.ts";
-import { assert } from "../../keys/errors.ts";
+import { assert, SecurityError, SetupError } from "../../keys/errors.ts";
 import { isName, type MemberName, type Name } from "../../keys/names.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { parseSshsig } from "../../keys/sshsig.ts";
@@ -163,9 +163,19 @@ async function verifiedBinding({
   const delegation = await delegationOf(publicKey.line, { suite, draft, name, owner });
   if (delegation === undefined) throw new NotTaken("E_NOT_AUTHORIZED");
   const binding = verifyBinding(suite, signed, publicKey.line);
-  refuseBeyond(delegation.statement, binding.statement);
-  if (isExpired(delegation.statement, sending.now)) throw new NotTaken("E_TOKEN");
+  if (!isWithin(delegation.statement, binding.statement) || isExpired(delegation.statement, sending.now))
+    throw new NotTaken("E_TOKEN");
   return { binding, delegation };
+}
+
+function isWithin(delegation: Delegation, binding: Binding): boolean {
+  try {
+    refuseBeyond(delegation, binding);
+    return true;
+  } catch (error) {
+    if (error instanceof SecurityError) return false;
+    throw error;
+  }
 }
 
 /** The delegation of that key, if it is one of this name's and counts. @throws {NotTaken} E_REVOKED. */
@@ -239,9 +249,24 @@ async function takePolicy({ suite, draft, name, owner, signed, sending }: Case):
   const before = await draft.policy(name);
   if (before?.text !== signed.text) {
     demandNext(suite, said, before, sending.now);
+    await demandGoodPolicy(said.statement.policy);
     draft.putPolicy(name, said);
   }
   return policySubject(name);
+}
+
+/** That a policy can be read everywhere and does what its own tests expect. @throws {NotTaken} E_POLICY. */
+async function demandGoodPolicy(text: string): Promise<void> {
+  const [{ parsePolicy }, { refuseFailedTests }] = await Promise.all([
+    import("../../protocol/policy/parse.ts"),
+    import("../../protocol/policy/policy-tests.ts"),
+  ]);
+  try {
+    refuseFailedTests(parsePolicy(text, { unknownZones: "refuse" }));
+  } catch (error) {
+    if (error instanceof SetupError) throw new NotTaken("E_POLICY");
+    throw error;
+  }
 }
 
 /** That a statement stands right after the newest on its subject, and is good now. */

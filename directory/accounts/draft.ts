@@ -7,6 +7,7 @@ import { delegationSubject, policySubject } from "../../protocol/owner-statement
 import type { StatementFields, Verified } from "../../protocol/statement-fields.ts";
 import { bindingSubject } from "../../protocol/statements.ts";
 import type { Operation } from "../database.ts";
+import { enrolmentRemoval } from "../enrolment-records.ts";
 import {
   type DelegationRecord,
   delegationOperation,
@@ -89,11 +90,12 @@ export class Draft {
     this.#say(name, said);
   }
 
-  /** A binding, whose keys are the member's from now on, or a revocation. */
+  /** A binding, whose keys are the member's from now on, or a revocation. Who waited to become that member waits no more. */
   putMember(party: Party, record: MemberRecord, said: Said): void {
     const subject = bindingSubject(party);
     this.#members.set(subject, record);
     this.#put(memberOperation(party, record));
+    this.#put(enrolmentRemoval(party));
     for (const key of [record.x25519, record.ed25519]) this.#hold(key, subject);
     this.#say(subject, said);
   }

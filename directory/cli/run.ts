@@ -75,6 +75,7 @@ async function run(options: RunOptions): Promise<void> {
   await using directory = await startDirectory({
     ...{ suite, random, folder, store, listen: at, tls, maxConnections, log },
     acceptOlderLog: options.acceptOlderLog ?? false,
+    onFatal: (error) => stop.abort(error),
   });
   const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
   const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;
@@ -97,6 +98,7 @@ async function run(options: RunOptions): Promise<void> {
   process.stdout.on("error", ignore).write(`${address}\n`);
   await aborted(stop.signal);
   log.info("directory ends");
+  if (stop.signal.reason !== INTERRUPTED) throw stop.signal.reason;
 }
 
 function newLog({ verbose }: RunOptions): Logger {

@@ -13,6 +13,7 @@ import {
   verifyLogProof,
   verifySubject,
 } from "../../protocol/log/proof.ts";
+import { verifyConsistency } from "../../protocol/log/tree.ts";
 
 /** What must be the newest statement on a subject: SHA-256 of its text; undefined: that there is none. */
 export interface NewestClaim {
@@ -37,7 +38,12 @@ export interface LogFollowerOptions {
   readonly onCheckpoint?: ((checkpoint: SignedCheckpoint) => void) | undefined;
   /** Told of two signed notes that show that the log lies, to keep them. */
   readonly onEvidence?: ((notes: readonly [string, string]) => void) | undefined;
+  /** Told of a peer's checkpoint of another size than this party's newest: it is to be proved to be of the same log. */
+  readonly onOther?: ((checkpoint: SignedCheckpoint) => void) | undefined;
 }
+
+/** Asks for what proves that the log of `newSize` begins with the one of `oldSize`. */
+export type AskConsistency = (oldSize: number, newSize: number) => Promise<readonly Uint8Array[]>;
 
 /** A proof whose checkpoint holds; what it proves of which subject is yet to be asked. */
 export class ProvedHeads {
@@ -114,7 +120,8 @@ export class LogFollower {
   }
 
   /**
-   * Compares what a peer has seen of the same log with what this party has seen. Of another size it says nothing yet.
+   * Compares what a peer has seen of the same log with what this party has seen. Of another size it says nothing yet, and
+   * is to be proved ({@link LogFollower.prove}).
    * @throws {LogEvidenceError} when the log showed both another tree of one size.
    */
   compare(list: KeyList, note: string): void {
@@ -128,6 +135,23 @@ export class LogFollower {
       return; // not of this log: nothing that a peer says of another one is ours to judge
     }
     this.#watched(() => refuseSplitView(last, other));
+    if (other.size !== last.size) this.#options.onOther?.(other);
+  }
+
+  /**
+   * Demands that a checkpoint that a peer has seen, and this party's newest, are of one growing log.
+   * @throws {LogEvidenceError} E_LOG when there are two trees of one size; {SecurityError} E_LOG when it is not proved; as `ask`.
+   */
+  async prove(list: KeyList, note: string, ask: AskConsistency): Promise<void> {
+    const log = logOf(list);
+    const other = openCheckpoint(this.#suite, note, log);
+    const last = this.#lastOf(log) ?? other;
+    this.#watched(() => refuseSplitView(last, other));
+    if (last.size === other.size) return;
+    const [old, young] = last.size < other.size ? [last, other] : [other, last];
+    const proof = await ask(old.size, young.size);
+    const claim = { oldSize: old.size, oldRoot: old.root, newSize: young.size, newRoot: young.root, proof };
+    verifyConsistency(this.#suite, claim);
   }
 
   #lastOf(log: LogKey): SignedCheckpoint | undefined {

@@ -1,14 +1,37 @@
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
-import { type LogEvidence, readSeenLog, withEvidence, writeSeenLog } from "../../keys/log-files.ts";
+import {
+  type LogEvidence,
+  readSeenLog,
+  type SeenLog,
+  withEvidence,
+  withoutPending,
+  withPending,
+  writeSeenLog,
+} from "../../keys/log-files.ts";
 import type { Fingerprint } from "../../keys/openssh.ts";
 import type { PrivateFolder } from "../../keys/private-folder.ts";
-import { LogFollower, type WitnessDemand } from "./log-follower.ts";
+import type { KeyList } from "../../protocol/key-list.ts";
+import { PENDING_CHECKPOINT_MS } from "../../protocol/limits.ts";
+import { type AskConsistency, LogFollower, type WitnessDemand } from "./log-follower.ts";
+
+/** Where the tiles of the log are. */
+interface TilesAt {
+  readonly base: URL;
+  readonly signal: AbortSignal;
+  readonly warn: (text: string) => void;
+}
 
 /** A follower of a directory's log that goes on from what this machine has seen, and remembers what it sees. */
 export interface RememberedLog {
   readonly follower: LogFollower;
   /** Waits until what was seen is on disk, or could not be written. */
   settled(): Promise<void>;
+  /**
+   * Has the checkpoints proved that peers have seen and this machine has not, by the tiles that the directory serves to
+   * everybody. What is not proved stays; `onAlarm` hears of what has stayed for PENDING_CHECKPOINT_MS. For the background:
+   * it never rejects, and keeps no process from ending.
+   */
+  provePending(list: KeyList, from: TilesAt, onAlarm: (text: string) => void): Promise<void>;
 }
 
 /**
@@ -24,11 +47,14 @@ export async function openSeenLog(
     demand,
     now,
     onError,
+    onPending,
   }: {
     readonly demand?: WitnessDemand | undefined;
     /** ms since 1970 UTC. */
     readonly now: () => number;
     readonly onError: (error: unknown) => void;
+    /** Told that there is something for {@link RememberedLog.provePending}. */
+    readonly onPending?: () => void;
   },
 ): Promise<RememberedLog> {
   const seen = await readSeenLog(folder, directory);
@@ -44,14 +70,44 @@ export async function openSeenLog(
     await writeSeenLog(folder, { ...there, checkpoint });
     known = checkpoint;
   };
+  const change = async (by: (seen: SeenLog) => SeenLog): Promise<void> => {
+    const there = await readSeenLog(folder, directory);
+    const changed = by(there);
+    if (changed !== there) await writeSeenLog(folder, changed);
+  };
   const keepEvidence = async (evidence: LogEvidence): Promise<void> => {
-    await writeSeenLog(folder, withEvidence(await readSeenLog(folder, directory), evidence));
+    await change((there) => withEvidence(there, evidence));
   };
   const follower = new LogFollower(suite, {
     checkpoint: seen.checkpoint ?? undefined,
     demand,
     onCheckpoint: ({ text }) => write(() => keep(text)),
     onEvidence: (notes) => write(() => keepEvidence({ found: now(), notes })),
+    onOther: ({ text }) => {
+      write(() => change((there) => withPending(there, { since: now(), checkpoint: text })));
+      onPending?.();
+    },
   });
-  return { follower, settled: () => writing };
+  const provePending: RememberedLog["provePending"] = async (list, { base, signal, warn }, onAlarm) => {
+    await writing;
+    const { pending = [] } = await readSeenLog(folder, directory);
+    if (pending.length === 0) return;
+    const { readConsistency } = await import("./log-tiles.ts");
+    const ask: AskConsistency = (...sizes) => readConsistency(suite, base, sizes, { signal, warn });
+    for (const { since, checkpoint } of pending) {
+      try {
+        await follower.prove(list, checkpoint, ask);
+        write(() => change((there) => withoutPending(there, checkpoint)));
+      } catch (error) {
+        onError(error);
+        if (now() - since >= PENDING_CHECKPOINT_MS) onAlarm(ALARM);
+      }
+    }
+    await writing;
+  };
+  return { follower, settled: () => writing, provePending: (...words) => provePending(...words).catch(onError) };
 }
+
+const ALARM =
+  "for a day the directory's log has not been proved to continue a checkpoint that a peer has seen: it may show two histories; " +
+  "sshnp trust evidence has both sides";

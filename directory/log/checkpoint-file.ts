@@ -6,7 +6,7 @@ import { NOTE_BYTES } from "../../protocol/limits.ts";
 import { openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
 import { Log, type LogOptions } from "./log.ts";
 
-export interface GuardedLogOptions extends Omit<LogOptions, "grown"> {
+export interface GuardedLogOptions extends LogOptions {
   /** The data folder, in which the store lies as well. */
   readonly folder: PrivateFolder;
   /** The operator's word that a log older than the one that was published is to be gone on with. */
@@ -32,7 +32,13 @@ export async function openGuardedLog(options: GuardedLogOptions): Promise<Guarde
   const { folder, acceptOlder, onError } = options;
   const file = new CheckpointFile(folder, onError);
   const published = await file.read();
-  const log = await Log.open({ ...options, grown: (checkpoint) => file.keep(checkpoint) });
+  const log = await Log.open({
+    ...options,
+    grown: (checkpoint) => {
+      file.keep(checkpoint);
+      options.grown?.(checkpoint);
+    },
+  });
   let isOlder = false;
   if (published !== undefined) {
     try {

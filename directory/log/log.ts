@@ -19,6 +19,8 @@ export interface LogOptions extends LogIdentity {
   readonly database: LogDatabase;
   /** Told of each checkpoint that follows another, once it is on disk. */
   readonly grown?: (checkpoint: SignedCheckpoint) => void;
+  /** What a proof under this checkpoint is to wait for, if for anything: cosignatures, and not for long. */
+  readonly pending?: (checkpoint: SignedCheckpoint) => Promise<void> | undefined;
 }
 
 /** A statement that is to be the newest of its subject. */
@@ -93,18 +95,24 @@ export class Log {
   /**
    * What proves the newest statements of `subjects`, or that there are none, under the newest checkpoint, to somebody who
    * knows the one of size `since` (0: none). A `since` that this log has not reached is answered as 0, which the asker refuses.
+   * A checkpoint that is about to be cosigned is waited for, and nothing is appended meanwhile: proofs can be made under the
+   * newest checkpoint alone, and an end that demands witnesses would refuse it without them.
    * @throws {UnavailableError} E_STORAGE.
    */
   async proof(subjects: readonly string[], since: number): Promise<LogProof> {
-    try {
-      return await this.#prove(this.#state, subjects, since);
-    } catch (error) {
-      if (!(error instanceof SecurityError)) throw error;
-      // An append has changed the map meanwhile; or it is damaged, which the second attempt tells.
+    const { pending } = this.#options;
+    if (pending?.(this.#state.checkpoint) === undefined) {
+      try {
+        return await this.#prove(this.#state, subjects, since);
+      } catch (error) {
+        if (!(error instanceof SecurityError)) throw error;
+        // An append has changed the map meanwhile; or it is damaged, which the second attempt tells.
+      }
     }
     return await this.#exclusively(async () => {
-      const state = await this.#settled();
-      return await orDamaged(() => this.#prove(state, subjects, since));
+      const { checkpoint } = await this.#settled();
+      await pending?.(checkpoint);
+      return await orDamaged(() => this.#prove(this.#state, subjects, since));
     });
   }
 

@@ -1,7 +1,14 @@
 import { SetupError } from "../errors.ts";
 
-/** Ctrl-C and SIGTERM; a second one ends the process at once. */
+/** Ctrl-C and SIGTERM, the same signal each time; a second one ends the process at once. */
 export function interruption(): AbortSignal {
+  interrupted ??= listen();
+  return interrupted;
+}
+
+let interrupted: AbortSignal | undefined;
+
+function listen(): AbortSignal {
   const controller = new AbortController();
   const interrupt = (): void => {
     controller.abort(

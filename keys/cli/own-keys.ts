@@ -1,12 +1,25 @@
 import { readKeptBinding } from "../../protocol/kept-binding.ts";
+import { verifyRotation } from "../../protocol/owner-chain.ts";
+import { kindOf } from "../../protocol/statement-fields.ts";
+import { isAgeFile } from "../age-file.ts";
 import type { CipherSuite } from "../cipher-suite.ts";
-import { type KeyFileEntry, listKeyFiles, type MemberKeys, readMemberFile, readOwnerFile } from "../end-key-files.ts";
+import {
+  type KeyFileEntry,
+  listKeyFiles,
+  type MemberKeys,
+  parseOwnerFile,
+  readMemberFile,
+  readOwnerFile,
+} from "../end-key-files.ts";
 import { SetupError } from "../errors.ts";
 import { memberFingerprints } from "../member-fingerprints.ts";
 import type { MemberName, Name, Role } from "../names.ts";
 import { ed25519Line, type Fingerprint, fingerprint, parsePublicKeyLine } from "../openssh.ts";
+import { readOwnStatements } from "../own-statement-files.ts";
+import { formerOwnerFiles } from "../owner-succession-files.ts";
 import type { PrivateFolder } from "../private-folder.ts";
 import { shellWord } from "../shell-word.ts";
+import type { SignedText } from "../signed-text.ts";
 import { parseSshsig } from "../sshsig.ts";
 
 /** What a keys folder has of a name, its public half. */
@@ -39,15 +52,17 @@ export interface KnownMember {
 }
 
 /**
- * The public half of the key files of a name; undefined when there is none. Files with a passphrase stay closed.
+ * The public half of the key files of a name; undefined when there is none. Files with a passphrase stay closed. The owner
+ * key is that of now, as far as rotations in the folder tell.
  * @throws {SetupError} E_BAD_KEY_FILE when a file is damaged, or two name different owner keys; E_KEY_PERMISSIONS, E_STORAGE.
  */
 export async function readOwnKeys(suite: CipherSuite, folder: PrivateFolder, name: Name): Promise<OwnKeys | undefined> {
   const files = await listKeyFiles(folder, name);
   if (files.length === 0) return undefined;
+  const handedOn = await rotationsIn(suite, folder, name);
   const owners = new Map<Fingerprint, string>();
   const told = (line: string, path: string): unknown =>
-    owners.set(fingerprint(suite, parsePublicKeyLine(line).blob), path);
+    owners.set(fingerprint(suite, parsePublicKeyLine(newestOwner(line, handedOn)).blob), path);
   let ownerFile: OwnFile | undefined;
   const members: OwnMember[] = [];
   for (const entry of files) {
@@ -64,6 +79,42 @@ export async function readOwnKeys(suite: CipherSuite, folder: PrivateFolder, nam
   }
   if (owners.size > 1) throw differentOwners(name, owners);
   return { owner: [...owners.keys()][0], ownerFile, members };
+}
+
+/** Which owner key each handed the name on to, by what is in the folder: OpenSSH public key lines. Guarded files stay closed. */
+async function rotationsIn(
+  suite: CipherSuite,
+  folder: PrivateFolder,
+  name: Name,
+): Promise<ReadonlyMap<string, string>> {
+  const statements: SignedText[] = [];
+  for (const entry of await listKeyFiles(folder, name)) {
+    if (entry.kind === "owner") {
+      const keys = await unlessGuarded(() => readOwnerFile(suite, folder, name));
+      if (keys !== GUARDED && keys !== undefined) statements.push(keys.statement);
+    } else {
+      const keys = await readMember(suite, folder, entry);
+      statements.push(...(keys?.statements ?? []), ...((await readOwnStatements(folder, entry))?.names ?? []));
+    }
+  }
+  for (const bytes of (await formerOwnerFiles(folder, name)).values()) {
+    const former = isAgeFile(bytes) ? undefined : parseOwnerFile(suite, bytes);
+    if (former !== undefined) statements.push(former.statement);
+  }
+  return new Map(statements.flatMap((signed) => rotationOf(suite, signed)));
+}
+
+function rotationOf(suite: CipherSuite, signed: SignedText): [string, string][] {
+  if (kindOf(signed) !== "rotation") return [];
+  const { statement, signer } = verifyRotation(suite, signed);
+  return [[signer, statement.owner]];
+}
+
+/** No key comes twice, as a former one takes no name over again; should it all the same, this ends. */
+function newestOwner(line: string, handedOn: ReadonlyMap<string, string>): string {
+  let newest = line;
+  for (let i = 0; i < handedOn.size; i += 1) newest = handedOn.get(newest) ?? newest;
+  return newest;
 }
 
 type MemberEntry = Extract<KeyFileEntry, { readonly kind: "member" }>;

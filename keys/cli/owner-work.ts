@@ -3,24 +3,30 @@ import type { Command } from "commander";
 import {
   DirectoryClient,
   openSeenLog,
+  readWitnessDemand,
   putStatements,
   readStatements,
+  refusalError,
   type RememberedLog,
 } from "../../directory/client.ts";
 import { parseDirectoryAddress, type DirectoryAddress } from "../../protocol/directory-address.ts";
-import { LOG_PROOF_SUBJECTS } from "../../protocol/limits.ts";
+import { type PendingEnrolment, verifyPendingEnrolment } from "../../protocol/enrolment.ts";
+import { ENROLMENTS_PER_NAME, LOG_PROOF_SUBJECTS } from "../../protocol/limits.ts";
+import { encodeEnrolmentsQuestion } from "../../protocol/messages/enrolment.ts";
 import { READING_NAMESPACE, readingProof } from "../../protocol/messages/read-statements.ts";
+import { REQUEST } from "../../protocol/messages/types.ts";
 import { judgeNameAccount, type NameAccount } from "../../protocol/name-account.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { listKeyFiles, readMemberFile, readOwnerFile } from "../end-key-files.ts";
-import { SecurityError, SetupError, SshnpError } from "../errors.ts";
+import { DeniedError, PeerError, SecurityError, SetupError, SshnpError } from "../errors.ts";
 import { keysFolderPath } from "../keys-folder.ts";
 import { type Name, parseName } from "../names.ts";
 import { fingerprint, parsePublicKeyLine } from "../openssh.ts";
 import { keySigner, type OwnerSigner, parseOwnerKey } from "../owner-signer.ts";
 import { askPassphrase } from "../passphrase.ts";
 import { PrivateFolder } from "../private-folder.ts";
+import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
 import type { SignedText } from "../signed-text.ts";
 import { X25519PrivateKey } from "../x25519.ts";
@@ -55,6 +61,7 @@ export class OwnerWork {
   readonly #sender: X25519PrivateKey;
   readonly #seen: RememberedLog;
   #signer: Promise<OwnerSigner> | undefined;
+  #passphrase: Secret | undefined;
 
   private constructor(
     parts: Pick<OwnerWork, "suite" | "folder" | "name" | "directory" | "signal">,
@@ -73,25 +80,32 @@ export class OwnerWork {
     this.#seen = seen;
   }
 
-  /** @throws {SetupError} E_NO_KEYS when the folder has nothing of the name; E_USAGE; those of key files. */
-  static async open(nameText: string, options: OwnerOptions): Promise<OwnerWork> {
+  /** `signer`: an owner key that is at hand. @throws {SetupError} E_NO_KEYS when the folder has nothing of the name; E_USAGE; those of key files. */
+  static async open(nameText: string, options: OwnerOptions, signer?: OwnerSigner): Promise<OwnerWork> {
     const name = parseName(nameText);
     const path = keysFolderPath(options.keys, process.env);
     const signal = interruption();
     const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
     const folder = await PrivateFolder.open(path);
     const files = folder === undefined ? [] : await listKeyFiles(folder, name);
-    if (folder === undefined || (files.length === 0 && options.ownerKey === undefined)) throw noKeys(name, path);
+    const isAlone = files.length === 0 && options.ownerKey === undefined && signer === undefined;
+    if (folder === undefined || isAlone) throw noKeys(name, path);
     const entry = files.find((file) => file.kind === "member" && file.role !== undefined);
     const member =
       entry?.kind === "member"
         ? await readMemberFile(suite, folder, entry, (file) => askPassphrase(file, { signal }))
         : undefined;
     const address = directoryAddress(options, member?.directory);
-    const seen = await openSeenLog(suite, folder, address.fingerprint, { now: Date.now, onError: tellNotWritten });
+    const seen = await openSeenLog(suite, folder, address.fingerprint, {
+      demand: readWitnessDemand(suite, {}, process.env),
+      now: Date.now,
+      onError: tellNotWritten,
+    });
     const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
     const directory = new DirectoryClient({ address, suite, random, log: seen.follower });
-    return new OwnerWork({ suite, folder, name, directory, signal }, options, member?.x25519, seen);
+    const work = new OwnerWork({ suite, folder, name, directory, signal }, options, member?.x25519, seen);
+    work.#signer = signer && Promise.resolve(signer);
+    return work;
   }
 
   /** What signs for the owner; opened at the first use, as it may take a passphrase or a touch. */
@@ -100,10 +114,34 @@ export class OwnerWork {
     return this.#signer;
   }
 
+  /** Whether a member of the name here asks; else the owner himself does. */
+  get hasMember(): boolean {
+    return this.#member !== undefined;
+  }
+
+  /** What guards the owner file that {@link signer} has opened; undefined when nothing does. */
+  get passphrase(): Secret | undefined {
+    return this.#passphrase;
+  }
+
   /** All that stands about the name. @throws as readStatements, judgeNameAccount. */
   async account(): Promise<NameAccount> {
+    try {
+      return await this.#readAccount(await this.#right());
+    } catch (error) {
+      // The member here may be revoked; the owner reads all the same, not least to take that back.
+      if (this.#member === undefined || !(error instanceof DeniedError) || !(await this.#hasSigner())) throw error;
+      return await this.accountAs(await this.signer());
+    }
+  }
+
+  /** The same, as the owner with that key. */
+  async accountAs(signer: OwnerSigner): Promise<NameAccount> {
+    return await this.#readAccount(await this.#ownerRight(signer));
+  }
+
+  async #readAccount(ownerSignature: Uint8Array): Promise<NameAccount> {
     const { suite, directory, name, signal } = this;
-    const ownerSignature = await this.#right();
     const read = (what: "newest" | "history"): Promise<SignedText[]> =>
       readStatements(directory, this.#sender, { name, what, ownerSignature }, { signal });
     // What was newest is read after what there ever was, lest something came in between.
@@ -120,6 +158,29 @@ export class OwnerWork {
       await putStatements(this.directory, this.#sender, some, { signal: this.signal });
     }
     await this.#seen.settled();
+  }
+
+  /** Who waits to become a member, as they have asked themselves. @throws as verifyPendingEnrolment; {PeerError} E_PROTOCOL. */
+  async enrolments(account: NameAccount): Promise<PendingEnrolment[]> {
+    const { suite, directory, name, signal } = this;
+    const body = encodeEnrolmentsQuestion({ name, ownerSignature: await this.#right() });
+    const owners = new Set([account.chain.owner, ...account.chain.former]);
+    const all: PendingEnrolment[] = [];
+    for await (const frame of directory.send(this.#sender, { type: REQUEST.readEnrolments, body }, { signal })) {
+      if (frame.type === "refused") throw refusalError(frame.code, frame.detail);
+      if (frame.type === "done") return all;
+      if (frame.type !== "enrolments" || all.length + frame.entries.length > ENROLMENTS_PER_NAME) break;
+      const some = frame.entries.map((entry) => ({ ...entry, name }));
+      for (const one of some) verifyPendingEnrolment(suite, directory.address.fingerprint, owners, one);
+      all.push(...some);
+    }
+    throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
+  }
+
+  /** Sends a message that is signed in itself, to be answered by a mere yes. @throws as DirectoryClient.request. */
+  async tell(type: number, body: Uint8Array): Promise<void> {
+    const frame = await this.directory.request(this.#sender, { type, body }, { signal: this.signal });
+    if (frame.type !== "done") throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
   }
 
   /** Demands that the owner key at hand is the one that speaks for the name now. @throws {SecurityError} E_OWNER_KEY. */
@@ -142,7 +203,8 @@ export class OwnerWork {
     const { suite, folder, name, signal } = this;
     const { ownerKey } = this.#options;
     if (ownerKey !== undefined) return await ownerInAgent(suite, parseOwnerKey(ownerKey), { signal });
-    const owner = await readOwnerFile(suite, folder, name, (file) => askPassphrase(file, { signal }));
+    const ask = async (file: string): Promise<Secret> => (this.#passphrase = await askPassphrase(file, { signal }));
+    const owner = await readOwnerFile(suite, folder, name, ask);
     if (owner !== undefined) return keySigner(suite, owner.privateKey);
     throw new SetupError("E_NO_KEYS", `The owner key of ${name} is not in ${shellWord(folder.path)}.`, {
       next: "Put its file there, or give --keys FOLDER, or --owner-key agent:SHA256:...",
@@ -151,9 +213,16 @@ export class OwnerWork {
 
   /** A member may read as such; the owner without a member here signs that he may. */
   async #right(): Promise<Uint8Array> {
-    if (this.#member !== undefined) return new Uint8Array(0);
+    return this.#member === undefined ? await this.#ownerRight(await this.signer()) : new Uint8Array(0);
+  }
+
+  async #hasSigner(): Promise<boolean> {
+    if (this.#signer !== undefined || this.#options.ownerKey !== undefined) return true;
+    return (await listKeyFiles(this.folder, this.name)).some(({ kind }) => kind === "owner");
+  }
+
+  async #ownerRight(signer: OwnerSigner): Promise<Uint8Array> {
     const { fingerprint: directory } = this.directory.address;
-    const signer = await this.signer();
     return await signer.sign(READING_NAMESPACE, readingProof(directory, this.name, this.#sender.publicKey));
   }
 }

@@ -5,20 +5,26 @@ import { bindingText } from "../../protocol/statements.ts";
 import { SetupError } from "../errors.ts";
 import { parseMember } from "../names.ts";
 import { signText } from "../owner-signer.ts";
+import { DELETED } from "./deleted.ts";
 import { type OwnerOptions, ownerOptions, type OwnerWork, withOwner } from "./owner-work.ts";
+import { revokeDelegation } from "./revoke-delegation.ts";
 import { say } from "./say.ts";
 import { minute } from "../table.ts";
 
 interface RevokeOptions extends OwnerOptions {
+  readonly delegation?: string;
+  readonly cascade?: boolean;
   readonly reason?: string;
 }
 
 /** `sshnp-keys revoke` */
 export function revokeCommand(): Command {
   return ownerOptions(new Command("revoke"))
-    .description("Say, as the owner of a name, that a member of it counts no more.")
+    .description("Say, as the owner of a name, that a member of it counts no more, or a fleet token.")
     .argument("<name>", "the name, such as @acme")
-    .argument("<member>", "the member, such as laptop-client")
+    .argument("[member]", "the member, such as laptop-client")
+    .option("--delegation <id>", "a fleet token instead of a member, by its ID in sshnp-keys list")
+    .option("--cascade", "with it, what the token has made")
     .option("--reason <text>", "why, for whoever is refused and whoever reads the log", "")
     .addHelpText(
       "after",
@@ -26,12 +32,21 @@ export function revokeCommand(): Command {
 The member's sessions end within seconds, and it begins no new ones, whatever the directory wants: every device and client
 demands proof from the log that nothing newer was said about whom it talks to. unrevoke takes it back.
 
+With --delegation no machine is let in with that token any more. Those that it let in go on: the owner signs for each of them
+anew, first. With --cascade they end with the token.
+
 Examples:
   sshnp-keys revoke @acme laptop-client --reason 'stolen on 29 November'
-  sshnp-keys revoke @device gw7 --owner-key agent:SHA256:...`,
+  sshnp-keys revoke @device gw7 --owner-key agent:SHA256:...
+  sshnp-keys revoke @device --delegation 0123456789abcdef --cascade --reason 'leaked'`,
     )
-    .action((name: string, member: string, options: RevokeOptions) =>
-      withOwner(name, options, (work) => revoke(work, member, options.reason ?? "")),
+    .action((name: string, member: string | undefined, options: RevokeOptions) =>
+      withOwner(name, options, async (work) => {
+        const { delegation, cascade, reason = "" } = options;
+        if ((member === undefined) === (delegation === undefined)) throw oneOfBoth(name);
+        if (member !== undefined) await revoke(work, member, reason);
+        else await revokeDelegation(work, delegation ?? "", { isCascade: cascade === true, reason });
+      }),
     );
 }
 
@@ -46,10 +61,11 @@ export function unrevokeCommand(): Command {
     );
 }
 
-async function revoke(work: OwnerWork, memberText: string, reason: string): Promise<void> {
+export async function revoke(work: OwnerWork, memberText: string, reason: string): Promise<void> {
   const { account, member } = await memberOf(work, memberText);
   const { name } = work;
-  if (member.condition === "revoked") {
+  const isToBeHidden = reason === DELETED && member.revocation?.statement.reason !== DELETED;
+  if (member.condition === "revoked" && !isToBeHidden) {
     return say(
       `${member.member} of ${name} is revoked already, since ${minute(member.revocation?.statement.issued ?? 0)}.`,
     );
@@ -82,6 +98,12 @@ async function unrevoke(work: OwnerWork, memberText: string): Promise<void> {
   });
   await work.put([await signText(signer, text)]);
   say(`${member.member} of ${name} counts again.`);
+}
+
+function oneOfBoth(name: string): SetupError {
+  return new SetupError("E_USAGE", "Either a member or a fleet token is to be revoked.", {
+    next: `Give a member, or --delegation ID. Both are shown by: sshnp-keys list ${name}`,
+  });
 }
 
 async function memberOf(

@@ -176,6 +176,10 @@ export function refuseSplitView(one: SignedCheckpoint, other: SignedCheckpoint):
   }
 }
 
+const WHEN_NOT_WITNESSED =
+  "Ask whoever runs the directory: sshnp-directory witness ls tells which witnesses do not cosign, and why. " +
+  "Until they do, the directory may be hiding what is newer.";
+
 function demandWitnesses(
   suite: Pick<CipherSuite, "sha256" | "verify">,
   checkpoint: SignedCheckpoint,
@@ -186,11 +190,13 @@ function demandWitnesses(
   const times = witnessTimes(suite, checkpoint, witnesses);
   const time = times[needed - 1];
   if (time === undefined) {
-    const fact = `${times.length} of the log's witnesses have cosigned its checkpoint, ${needed} must have`;
-    throw new SecurityError("E_WITNESS", fact);
+    const fact = `${times.length} of ${witnesses.length} witnesses have cosigned the log's newest checkpoint; ${needed} must have.`;
+    throw new SecurityError("E_WITNESS", fact, { next: WHEN_NOT_WITNESSED });
   }
   if (!(now - time <= maxAge)) {
-    throw new SecurityError("E_WITNESS", "the log's newest checkpoint with enough witnesses is too old");
+    const minutes = (ms: number): number => Math.round(ms / 60_000);
+    const fact = `It is ${minutes(now - time)} min since ${needed} of ${witnesses.length} witnesses cosigned the log; at most ${minutes(maxAge)} min may be.`;
+    throw new SecurityError("E_WITNESS", fact, { next: WHEN_NOT_WITNESSED });
   }
   return time;
 }

@@ -4,7 +4,7 @@
  */
 import { equalBytes } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
-import { SecurityError } from "../../keys/errors.ts";
+import { assert, SecurityError } from "../../keys/errors.ts";
 import { TREE_PROOF_HASHES } from "../limits.ts";
 
 export type Hashing = Pick<CipherSuite, "sha256">;
@@ -71,7 +71,8 @@ export class Frontier {
     let node: TreeNode = { level: 0, index: this.size, hash };
     const nodes = [node];
     while (isOdd(node.index)) {
-      const left = hashes.pop() ?? new Uint8Array(0);
+      const left = hashes.pop();
+      assert(left !== undefined, "a right child has a left one");
       node = { level: node.level + 1, index: half(node.index), hash: nodeHash(suite, left, node.hash) };
       nodes.push(node);
     }

@@ -16,6 +16,8 @@
  * rendezvous 11  the rendezvous' root-signed statement
  * logged 12      u16-prefixed log proof: of the subjects of the statements sent, in their order
  * statements 13  some of the statements asked for (read-statements.ts)
+ * pending 14     u64 time at which the enrolment came (ms), u64 until when it waits for its owner (ms)
+ * enrolments 15  some of the pending enrolments asked for (enrolment.ts)
  * ```
  */
 import { ByteReader, ByteWriter } from "../../keys/bytes.ts";
@@ -24,6 +26,7 @@ import type { SignedText } from "../../keys/signed-text.ts";
 import { type MemberStatements, readMemberStatements, writeMemberStatements } from "../member-statements.ts";
 import { parseRefusalCode, REFUSAL_NUMBERS, type RefusalCode } from "../refusal-codes.ts";
 import { readSignedText, writeSignedText } from "../signed-text-wire.ts";
+import { type EnrolmentEntry, readEnrolments, writeEnrolments } from "./enrolment.ts";
 import { readStatementsPage, type StatementsPage, writeStatementsPage } from "./read-statements.ts";
 import { readProof, readSignedTexts, writeSignedTexts } from "./session-request.ts";
 import { FRAME } from "./types.ts";
@@ -53,7 +56,9 @@ export type Frame =
   | { readonly type: "done" }
   | { readonly type: "rendezvous"; readonly statement: SignedText }
   | { readonly type: "logged"; readonly proof: Uint8Array }
-  | ({ readonly type: "statements" } & StatementsPage);
+  | ({ readonly type: "statements" } & StatementsPage)
+  | { readonly type: "pending"; readonly requested: number; readonly until: number }
+  | { readonly type: "enrolments"; readonly entries: readonly EnrolmentEntry[] };
 
 /** Type byte and body of a frame. */
 export function encodeFrame(frame: Frame): { readonly type: number; readonly body: Uint8Array } {
@@ -95,6 +100,12 @@ export function encodeFrame(frame: Frame): { readonly type: number; readonly bod
       break;
     case "statements":
       writeStatementsPage(writer, frame);
+      break;
+    case "pending":
+      writer.u64(frame.requested).u64(frame.until);
+      break;
+    case "enrolments":
+      writeEnrolments(writer, frame.entries);
       break;
     case "keepAlive":
     case "done":
@@ -149,6 +160,10 @@ function readFrame(type: number, reader: ByteReader): Frame {
       return { type: "logged", proof: readProof(reader) };
     case FRAME.statements:
       return { type: "statements", ...readStatementsPage(reader) };
+    case FRAME.pending:
+      return { type: "pending", requested: reader.u64(), until: reader.u64() };
+    case FRAME.enrolments:
+      return { type: "enrolments", entries: readEnrolments(reader) };
     default:
       throw new PeerError("E_PROTOCOL", "the directory answers with an unknown frame");
   }

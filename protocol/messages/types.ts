@@ -9,6 +9,11 @@ export const REQUEST = {
   rendezvousActivate: 7,
   rendezvousReport: 8,
   readStatements: 9,
+  putPassword: 10,
+  enrol: 11,
+  ownStatements: 12,
+  readEnrolments: 13,
+  denyEnrolment: 14,
 } as const;
 
 /** Type bytes of sealed messages on a device's link. */
@@ -46,4 +51,6 @@ export const FRAME = {
   rendezvous: 11,
   logged: 12,
   statements: 13,
+  pending: 14,
+  enrolments: 15,
 } as const;

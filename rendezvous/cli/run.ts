@@ -19,6 +19,7 @@ interface RunOptions {
   readonly public?: string;
   readonly excerpt: string;
   readonly verbose?: boolean;
+  readonly witness?: boolean;
 }
 
 /** `sshnp-rendezvous run` */
@@ -40,13 +41,14 @@ export function addRunCommand(program: Command): void {
       `log the first bytes of each direction too (0 to ${EXCERPT_BYTES}): a demonstration aid`,
       "0",
     )
+    .option("--witness", "cosign the directory's log, too; the verifier key is the second line of stdout")
     .option("-v, --verbose", "log every decision, IP addresses included")
     .addHelpText(
       "after",
       `
 The secret comes from whoever runs the directory: sshnp-directory rendezvous add NAME --data DIR
 Once activated it needs none, and serves after a restart even while the directory is away.
-One port takes legs over TCP and WebSocket, and GET /healthz. The log goes to stderr, a line of JSON for each session.
+One port takes legs over TCP and WebSocket, GET /healthz, and with --witness POST /add-checkpoint. The log goes to stderr, a line of JSON for each session.
 
 Examples:
   sshnp-rendezvous run --data rz --directory 'http://np.example.org:7800#SHA256:...' -c SECRET --listen 0.0.0.0:7801 --public np.example.org:7801
@@ -72,7 +74,8 @@ async function run(options: RunOptions): Promise<void> {
         ...{ suite, directory, secret, listen, excerptBytes, data: options.data, publicAt: options.public },
         random: (length) => new Uint8Array(randomBytes(length)),
         log: newLog(options),
-        onServing: (address) => process.stdout.write(`${address}\n`),
+        isWitness: options.witness ?? false,
+        onServing: (address, key) => process.stdout.write(`${address}\n${key === undefined ? "" : `${key}\n`}`),
       },
       { signal },
     );
@@ -96,7 +99,8 @@ function parseExcerpt(text: string): number {
   });
 }
 
-function newLog({ verbose }: RunOptions): Logger {
+/** Lines of JSON on stderr. */
+export function newLog({ verbose }: { readonly verbose?: boolean }): Logger {
   const destination = pino.destination({ dest: 2, sync: true });
   destination.on("error", ignore); // as for stdout
   return pino({ level: verbose === true ? "debug" : "info", base: null }, destination);

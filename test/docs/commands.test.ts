@@ -61,6 +61,55 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     ],
     "sshnp trust forget @device": ["test/sshnp/trust.test.ts", 'trust(keys, "forget", "@device")'],
   },
+  "docs/keys.md": {
+    "sshnp-keys otp @acme": ["test/keys/enrol.test.ts", 'must(of.owner, "otp", of.name, ...words)'],
+    "sshnp-keys otp @acme --role client --member 'laptop*'": [
+      "test/keys/enrol.test.ts",
+      'otp("--role", "client", "--member", "laptop*")',
+    ],
+    "sshnp-keys enroll @acme laptop2 --otp 7k3f-9qzm-x2hc-04vd --directory ADDRESS": [
+      "test/keys/enrol.test.ts",
+      'enroll(machine, "laptop2", "--otp", password)',
+    ],
+    "sshnp-keys enroll @acme gw-wait -d --otp - --wait --directory ADDRESS": [
+      "test/keys/enrol.test.ts",
+      '["gw-wait", "-d", "--otp", "-", "--wait"]',
+    ],
+    "sshnp-keys list @acme": ["test/keys/enrol.test.ts", 'must(owner, "list", name)'],
+    "sshnp-keys approve @acme laptop2": ["test/keys/enrol.test.ts", "approve ${typed.name} laptop7"],
+    "sshnp-keys approve @acme laptop2 --code 7k3f-9qzm-x2hc": [
+      "test/keys/enrol.test.ts",
+      'must(owner, "approve", name, "laptop2", "--code", code.toUpperCase())',
+    ],
+    "sshnp-keys deny @acme laptop2": ["test/keys/enrol.test.ts", 'must(owner, "deny", name, "gw-stop")'],
+    "sshnp-keys approve @acme --auto 'gw-*' --watch": [
+      "test/keys/enrol.test.ts",
+      '"approve", other.name, "--auto", "gw-*", "--watch"',
+    ],
+    "sshnp-keys delegate @acme --role device --pattern 'gw-*' --uses 1000 --expires 30d": [
+      "test/keys/enrol.test.ts",
+      '["--uses", "7", "--expires", "30d"]',
+    ],
+    "sshnp-keys enroll @acme gw-1 -d --token FILE --directory ADDRESS": [
+      "test/keys/enrol.test.ts",
+      'enroll(machines[0], "gw-1", "-d", "--token", "token")',
+    ],
+    "sshnp-keys revoke @acme laptop2 --reason 'stolen on 29 November'": [
+      "test/keys/enrol.test.ts",
+      '"revoke", other.name, "old", "--reason", "lost"',
+    ],
+    "sshnp-keys unrevoke @acme laptop2": ["test/keys/enrol.test.ts", '"unrevoke", other.name, "old"'],
+    "sshnp-keys delete @acme laptop2": ["test/keys/enrol.test.ts", '"delete", other.name, "old"'],
+    "sshnp-keys list @acme --all": ["test/keys/enrol.test.ts", '"list", other.name, "--all"'],
+    "sshnp-keys revoke @acme --delegation ID": [
+      "test/e2e/enrolment.test.ts",
+      '"revoke", "@device", "--delegation", delegations',
+    ],
+    "sshnp-keys revoke @acme --delegation ID --cascade": [
+      "test/e2e/enrolment.test.ts",
+      '"--delegation", id, "--cascade"',
+    ],
+  },
   "docs/benchmarks.md": {
     "npm run bench": "not run",
     "npm run bench -- --only carrying --seconds 10": [".ci/run", "npm run bench -- --only carrying"],

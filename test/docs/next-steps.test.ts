@@ -39,7 +39,7 @@ test("every command and flag that a document shows is there", async () => {
 
 test.each([
   ["Next: sshnp doctor", "there is no doctor"],
-  ["New machine: sshnp-keys enroll @alice", "there is no enroll"],
+  ["New machine: sshnp-keys adopt @alice", "there is no adopt"],
   ["sshnp-directory name remove @acme --data np", "there is no remove"],
   ["Give it: sshnp-keys activate -a @acme --secret SECRET", "there is no --secret"],
   ["Try sshnp --native @device mygateway.", "there is no --native"],

@@ -4,6 +4,7 @@
  */
 export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
+    "keys/base32.ts#base32",
     "keys/bytes.ts#equalBytes",
     "keys/bytes.ts#ByteWriter",
     "keys/exit.ts#endEvenWhileCompiling",
@@ -19,10 +20,13 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "protocol/policy/diff.ts#diffAccess",
     "protocol/policy/patterns.ts#hasDevice",
     "protocol/policy/patterns.ts#hasService",
+    "protocol/messages/read-statements.ts#readingProof",
     "protocol/sealed-message.ts#sealMessage",
     "protocol/statement-fields.ts#isExpired",
     "directory/client/refusal-error.ts#refusalError",
     "directory/link-news.ts#LinkNews",
+    "directory/reading.ts#mayRead",
+    "directory/reading.ts#readStatements",
     "directory/link-proofs.ts#LinkProofs",
     "directory/client/http-exchange.ts#routeUrl",
     "sshnp/refusal-texts.ts#unsealedRefusal",
@@ -47,6 +51,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/cli/own-keys.ts#readOwnKeys",
     "keys/cram-secret.ts#readCramSecret",
     "keys/end-key-files.ts#readOwnerFile",
+    "keys/enrolment-files.ts#readApplicant",
     "keys/end-key-files.ts#readMemberFile",
     "keys/first-line.ts#firstLineOfFile",
     "keys/key-list-files.ts#readKeyListFile",
@@ -81,6 +86,9 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/cli/trust/keys-folder.ts#openKeysFolder",
     "sshnp/front-door.ts#openFrontDoor",
   ],
+  "looks up in the store who has asked; test/directory/enrolment.test.ts has who has not": [
+    "directory/accounts/enrolments.ts#hasAsked",
+  ],
   "compares 32 bytes with a list": ["keys/ed25519.ts#isOfSmallOrder"],
   "the package itself, the terminal, the environment that our own process set": [
     "keys/version.ts#VERSION",
@@ -91,6 +99,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "a command line that commander reads; its values go to parsers of the table": [
     "keys/command-line.ts#runCommandLine",
     "directory/cli/run.ts#addRunCommand",
+    "keys/cli/delegate.ts#delegateCommand",
+    "keys/cli/enroll.ts#enrollCommand",
     "rendezvous/cli/run.ts#addRunCommand",
     "sshnpd/cli.ts#command",
     "sshnp/cli/trust.ts#trust",
@@ -120,6 +130,11 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "judges in which order parsed messages come; its tests send wrong ones over real sockets": [
     "keys/cli/activation-exchange.ts#askChallenge",
     "keys/cli/activation-exchange.ts#askToActivate",
+    "keys/cli/enrolment-exchange.ts#askNonce",
+    "keys/cli/enrolment-exchange.ts#askOwnStatements",
+    "keys/cli/enrolment-exchange.ts#askToEnrol",
+    "keys/cli/owner-work.ts#OwnerWork",
+    "directory/enrolment-requests.ts#EnrolmentRequests",
     "keys/owner-signer.ts#agentSigner",
     "keys/ssh-agent.ts#SshAgent",
     "protocol/channel/bind-channel.ts#bindChannel",
@@ -130,6 +145,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/client/link.ts#openLink",
     "directory/client/http-exchange.ts#exchange",
     "directory/client/read-key-list.ts#readKeyList",
+    "directory/client/read-statements.ts#readStatements",
     "directory/device-link.ts#DeviceLink",
     "directory/link-server.ts#LinkServer",
     "directory/post.ts#PostServer",

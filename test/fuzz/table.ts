@@ -1,4 +1,6 @@
 import { AGENT_PARSERS } from "./parsers/agents.ts";
+import { DIRECTORY_PARSERS } from "./parsers/directory.ts";
+import { ENROLMENT_PARSERS } from "./parsers/enrolments.ts";
 import { FILE_PARSERS } from "./parsers/files.ts";
 import { HANDSHAKE_PARSERS } from "./parsers/handshakes.ts";
 import { KEY_PARSERS } from "./parsers/keys.ts";
@@ -9,6 +11,7 @@ import { POLICY_PARSERS } from "./parsers/policy.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
 import { TRUST_PARSERS } from "./parsers/trust.ts";
+import { WITNESS_PARSERS } from "./parsers/witnesses.ts";
 import { WORD_PARSERS } from "./parsers/words.ts";
 import type { Parser } from "./subject.ts";
 
@@ -17,13 +20,16 @@ export const PARSERS: readonly Parser[] = [
   ...KEY_PARSERS,
   ...AGENT_PARSERS,
   ...MESSAGE_PARSERS,
+  ...ENROLMENT_PARSERS,
   ...STATEMENT_PARSERS,
   ...OWNER_PARSERS,
+  ...DIRECTORY_PARSERS,
   ...LOG_PARSERS,
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
   ...POLICY_PARSERS,
   ...FILE_PARSERS,
   ...TRUST_PARSERS,
+  ...WITNESS_PARSERS,
   ...WORD_PARSERS,
 ];

@@ -2,7 +2,7 @@ import { copyFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type AnswerFate, type AnswerRelay, startAnswerRelay } from "../support/answer-relay.ts";
-import { preloading } from "../support/preload.ts";
+import { preloading, signalAt } from "../support/preload.ts";
 import type { Exit } from "../support/processes.ts";
 import { activateHere, Activations, type Machine, told } from "./activation.ts";
 
@@ -343,23 +343,6 @@ describe("cut off ahead of any change to the disk", () => {
     return Number(/^changes: (\d+)$/m.exec(exit.stderr)?.[1]);
   }
 });
-
-/** Sends the process a signal ahead of its nth change to the disk, counted from 1; at its end it tells how many there were. */
-function signalAt(change: number, signal: "SIGKILL" | "SIGINT"): Record<string, string> {
-  return preloading(`import promises from "node:fs/promises";
-    import { syncBuiltinESMExports } from "node:module";
-    let changes = 0;
-    for (const name of ["mkdir", "open", "link", "rename", "rm", "rmdir"]) {
-      const real = promises[name];
-      promises[name] = (...words) => {
-        const isRead = name === "open" && (words[1] & 0o103) === 0;
-        if (!isRead && (changes += 1) === ${change}) process.kill(process.pid, "${signal}");
-        return real(...words);
-      };
-    }
-    process.on("exit", () => process.stderr.write(\`changes: \${changes}\\n\`));
-    syncBuiltinESMExports();`);
-}
 
 /** A process that takes its host to be called so. */
 function calledOnce(host: string): Record<string, string> {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { SignedText } from "../../keys/signed-text.ts";
 import type { MemberStatements } from "../../protocol/member-statements.ts";
-import { judgeOwn, type OwnKeys, statementsIn } from "../../protocol/own-standing.ts";
+import { judgeOwn, type OwnKeys, type OwnStanding, statementsIn } from "../../protocol/own-standing.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { DELEGATION, following, House, lineOf } from "./house.ts";
 
@@ -19,7 +19,7 @@ const saying = (statements: Partial<MemberStatements>): MemberStatements => ({
   ...{ names: [named], member: binding, delegation: undefined },
   ...statements,
 });
-const judge = (statements: Partial<MemberStatements>, known?: SignedText) =>
+const judge = (statements: Partial<MemberStatements>, known?: OwnStanding) =>
   judgeOwn(suite, keys, saying(statements), known);
 const refused = (code: string) => expect.objectContaining({ code }) as Error;
 
@@ -29,22 +29,40 @@ describe("what is said about this very member", () => {
     expect(own.signed).toBe(binding);
     expect(newest.map(({ subject }) => subject)).toEqual(["@acme", "@acme/mygateway"]);
     expect(chain.owner).toBe(keys.owner);
-    expect(judge({}, binding).binding.signed).toBe(binding);
+    expect(judge({}, judge({})).binding.signed).toBe(binding);
   });
 
   test("may be newer, and never older than what is known, nor another of the same number", () => {
-    expect(judge({ member: second }, binding).binding.statement.seq).toBe(2);
+    const newer = judge({ member: second }, judge({}));
+    expect(newer.binding.statement.seq).toBe(2);
     const other = house.binding(owner, gateway, following(binding));
     for (const older of [binding, other]) {
-      expect(() => judge({ member: older }, second)).toThrow(refused("E_MEMBER_KEY"));
+      expect(() => judge({ member: older }, newer)).toThrow(refused("E_MEMBER_KEY"));
     }
   });
 
   test("counts when the owner of its key file has handed the name on, however often", () => {
     const renewed = house.binding(lastOwner, gateway, following(binding));
-    expect(judge({ names: [named, rotation, last], member: renewed }, binding).chain.owner).toBe(lineOf(lastOwner));
+    expect(judge({ names: [named, rotation, last], member: renewed }, judge({})).chain.owner).toBe(lineOf(lastOwner));
     // Cut off before the key file's owner: nobody it knows speaks for the name.
-    expect(() => judge({ names: [last], member: renewed }, binding)).toThrow(refused("E_OWNER_KEY"));
+    expect(() => judge({ names: [last], member: renewed }, judge({}))).toThrow(refused("E_OWNER_KEY"));
+  });
+
+  test("goes on from the owner that is known by now, whoever it was in the key file", () => {
+    const byNext = house.binding(nextOwner, gateway, following(binding));
+    const known = judge({ names: [named, rotation], member: byNext }, judge({}));
+    const byLast = house.binding(lastOwner, gateway, following(byNext));
+    expect(judge({ names: [last], member: byLast }, known).chain.owner).toBe(lineOf(lastOwner));
+    // Not back to an owner who has handed the name on, even with a newer binding of his.
+    const later = house.binding(owner, gateway, following(byNext));
+    for (const names of [[named], [house.nameStatement(owner, { seq: 2, prev: following(named).prev })]]) {
+      expect(() => judge({ names, member: later }, known)).toThrow(refused("E_OWNER_KEY"));
+    }
+    const fork = house.rotation(owner, lastOwner, named);
+    expect(() => judge({ names: [named, fork], member: byLast }, known)).toThrow(refused("E_OWNER_KEY"));
+    // Nor may he hand it on once more.
+    const stolen = house.rotation(owner, lastOwner, rotation);
+    expect(() => judge({ names: [stolen], member: byLast }, known)).toThrow(refused("E_OWNER_KEY"));
   });
 
   test("is refused when somebody else speaks for the name, with all signed as it should be", () => {
@@ -61,7 +79,7 @@ describe("what is said about this very member", () => {
     ["signing key", { ...gateway, ed25519: sensor.ed25519 }],
   ])("is refused when it is bound to another %s than its own", (_what, resident) => {
     const member = house.binding(owner, resident, following(binding));
-    expect(() => judge({ member }, binding)).toThrow(refused("E_MEMBER_KEY"));
+    expect(() => judge({ member }, judge({}))).toThrow(refused("E_MEMBER_KEY"));
     expect(() => judge({ member })).toThrow("bound to other keys than this machine's");
   });
 

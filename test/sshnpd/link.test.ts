@@ -15,6 +15,7 @@ const proxyAlone = new UnavailableError("E_DIRECTORY", "away", {
 test.each([
   [replaced, true, true],
   [new DeniedError("E_NOT_AUTHORIZED", "unknown keys"), true, false],
+  [new DeniedError("E_REVOKED", "revoked, until its owner takes that back"), false, false],
   [new SecurityError("E_DIRECTORY_KEY", "another key"), true, false],
   [new PeerError("E_VERSION", "another version"), true, false],
   [new SetupError("E_BAD_KEY_FILE", "damaged"), true, false],

@@ -22,8 +22,10 @@ import { signRendezvousStatement } from "../../protocol/statements.ts";
 import { mlKem768 } from "../../protocol/suite/ml-kem.ts";
 import { Clients, type ListedClients } from "../../sshnpd/clients.ts";
 import { CLOCK } from "../../sshnpd/clock.ts";
+import { DeviceAccess } from "../../sshnpd/device-access.ts";
 import { LinkEvents } from "../../sshnpd/link-events.ts";
 import { OwnDirectory } from "../../sshnpd/own-directory.ts";
+import { OwnPolicy } from "../../sshnpd/own-policy.ts";
 import { OwnStatements } from "../../sshnpd/own-statements.ts";
 import { Requests } from "../../sshnpd/requests.ts";
 import { Sessions } from "../../sshnpd/sessions.ts";
@@ -89,21 +91,29 @@ export class LinkedDevice implements AsyncDisposable {
     const directory = await OwnDirectory.open(surroundings, { directory: ADDRESS, keys: deviceKeys });
     const own = await OwnStatements.open(suite, keys, deviceKeys);
     const known = listed ?? new Map<Name, Fingerprint | undefined>([[people.client.name, clientOwner]]);
-    const clients = new Clients(suite, keys, known, () => {});
+    const policy = new OwnPolicy(own, SILENT);
+    const clients = new Clients(
+      suite,
+      keys,
+      known,
+      () => {},
+      () => policy.current(),
+    );
     const rendezvous = createServer().listen(0, "127.0.0.1");
     await once(rendezvous, "listening");
-    return new LinkedDevice({ keys, directory, own, clients, rendezvous, folder });
+    return new LinkedDevice({ keys, directory, own, policy, clients, rendezvous, folder });
   }
 
   private constructor(parts: {
     readonly keys: PrivateFolder;
     readonly directory: OwnDirectory;
     readonly own: OwnStatements;
+    readonly policy: OwnPolicy;
     readonly clients: Clients;
     readonly rendezvous: Server;
     readonly folder: TemporaryFolder | undefined;
   }) {
-    const { keys, directory, own, clients, rendezvous, folder } = parts;
+    const { keys, directory, own, policy, clients, rendezvous, folder } = parts;
     this.keys = keys;
     this.directory = directory;
     this.own = own;
@@ -127,12 +137,22 @@ export class LinkedDevice implements AsyncDisposable {
       close: () => {},
     };
     const now = (): number => NOW + 1000;
+    const { member: device } = deviceKeys;
+    const access = new DeviceAccess({ device, clients, policy, permitOpen: new Set(), now });
     this.sessions = new Sessions({
-      ...{ suite, clients, sshPort: 1, accountFor: () => Promise.resolve(undefined), now, log: SILENT },
+      ...{ suite, clients, access, sshPort: 1, accountFor: () => Promise.resolve(undefined), now, log: SILENT },
       ...{ allowPrivate: () => true, onClients: (list) => this.#link.watch(list) },
     });
     const requests = new Requests({
-      ...{ suite, random, loadKem: () => Promise.resolve(mlKem768), own, deviceKey: deviceKeys.x25519, clients },
+      ...{
+        suite,
+        random,
+        loadKem: () => Promise.resolve(mlKem768),
+        own,
+        deviceKey: deviceKeys.x25519,
+        clients,
+        access,
+      },
       checkpoint: () => directory.client.checkpoint,
       compareCheckpoint: (note) => directory.client.compareCheckpoint(note),
       hostKeys: { current: () => Promise.resolve([people.client.x25519.publicKey.bytes]) },

@@ -138,7 +138,10 @@ describe("refused for all to know, sealed for the one who asked", () => {
   test("another service than ssh", async () => {
     await using stage = await setStage(hostKeys);
     const refusal = await refusalOf(stage, { service: "tcp:169.254.169.254:80" });
-    expect(refusal).toEqual({ code: "E_DEVICE_REFUSED", reason: "it grants @client ssh and nothing else" });
+    expect(refusal).toEqual({
+      code: "E_DEVICE_REFUSED",
+      reason: "it grants @client ssh and nothing else; on the device: sshnpd --permit-open 169.254.169.254:80 ...",
+    });
   });
 
   test("everybody, when nothing answers on the SSH port", async () => {

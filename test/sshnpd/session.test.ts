@@ -14,6 +14,7 @@ import { CLOCK } from "../../sshnpd/clock.ts";
 import type { Account } from "../../sshnpd/accounts.ts";
 import { HostKeys } from "../../sshnpd/host-keys.ts";
 import type { GrantedSession } from "../../sshnpd/requests.ts";
+import { SessionAccess } from "../../sshnpd/session-access.ts";
 import { serveSession, type SessionServices } from "../../sshnpd/session.ts";
 import { NOW } from "../protocol/fixtures.ts";
 import { type SshServer, startSshServer } from "../support/sshd.ts";
@@ -416,12 +417,13 @@ async function begin(
 function serve(
   near: Socket,
   session: GrantedSession,
-  { clients }: Stage,
+  { clients, access: rules }: Stage,
   changes: Pick<SessionServices, "sshPort" | "accountFor">,
-  control: Parameters<typeof serveSession>[3],
+  control: Omit<Parameters<typeof serveSession>[3], "access">,
 ) {
   const services = { suite, clients, now: () => NOW + 1000, log: SILENT, ...changes };
-  return serveSession(near, session, services, control);
+  const access = new SessionAccess(session, rules, SILENT, () => {});
+  return serveSession(near, session, services, { ...control, access });
 }
 
 function accountAt(home: string): Account {

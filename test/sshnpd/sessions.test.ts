@@ -17,6 +17,7 @@ import { Sessions, type SessionsOptions, whoMakesRoom } from "../../sshnpd/sessi
 import { NOW } from "../protocol/fixtures.ts";
 import {
   clientBinding,
+  clientOwner,
   clientStatements,
   notifyOf,
   people,
@@ -40,7 +41,8 @@ let agreed: ReturnType<typeof readAnswer>;
 beforeEach(async () => {
   rendezvous = createServer((socket) => legs.push(socket.on("error", () => {}))).listen(0, "127.0.0.1");
   await once(rendezvous, "listening");
-  stage = await setStage({ current: () => Promise.resolve([people.client.x25519.publicKey.bytes]) });
+  const listed = new Map(["@client", "@one", "@two"].map((name) => [parseName(name), clientOwner]));
+  stage = await setStage({ current: () => Promise.resolve([people.client.x25519.publicKey.bytes]) }, { listed });
   const initiator = startRequest();
   const notify = notifyOf(initiator);
   agreed = readAnswer(initiator, await stage.answer(notify), notify.ticket);
@@ -251,6 +253,7 @@ function newSessions(changes: Partial<SessionsOptions> = {}): Sessions {
   return new Sessions({
     suite,
     clients: stage.clients,
+    access: stage.access,
     sshPort: 1,
     accountFor: () => Promise.resolve(undefined),
     now: () => NOW + 1000,

@@ -8,14 +8,16 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { pino } from "pino";
 import { LogFollower, type ProvedHeads } from "../../directory/client.ts";
+import { hex } from "../../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../../keys/cipher-suite.ts";
 import type { MemberKeys } from "../../keys/end-key-files.ts";
 import type { Name } from "../../keys/names.ts";
+import { keySigner, signText } from "../../keys/owner-signer.ts";
 import { type Fingerprint, ed25519Line, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import type { X25519PrivateKey } from "../../keys/x25519.ts";
-import { policySubject } from "../../protocol/owner-statements.ts";
+import { policySubject, policyText } from "../../protocol/owner-statements.ts";
 import { signKeyList, type VerifiedKeyList, verifyKeyList } from "../../protocol/key-list.ts";
 import type { MemberStatements } from "../../protocol/member-statements.ts";
 import { parsePrologue } from "../../protocol/messages/prologue.ts";
@@ -27,8 +29,10 @@ import { mlKem768 } from "../../protocol/suite/ml-kem.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { signTicket } from "../../protocol/ticket.ts";
 import { Clients, type ListedClients } from "../../sshnpd/clients.ts";
+import { DeviceAccess } from "../../sshnpd/device-access.ts";
 import type { HostKeys } from "../../sshnpd/host-keys.ts";
 import type { Log } from "../../sshnpd/log.ts";
+import { OwnPolicy } from "../../sshnpd/own-policy.ts";
 import { OwnStatements } from "../../sshnpd/own-statements.ts";
 import { type GrantedSession, Requests, type RequestsOptions } from "../../sshnpd/requests.ts";
 import { cast, NOW } from "../protocol/fixtures.ts";
@@ -81,6 +85,7 @@ export interface Stage extends AsyncDisposable {
   readonly clients: Clients;
   readonly requests: Requests;
   readonly own: OwnStatements;
+  readonly access: DeviceAccess;
   /** The directory's log, and what the device has seen of it. */
   readonly log: StatementLog;
   readonly follower: LogFollower;
@@ -89,6 +94,8 @@ export interface Stage extends AsyncDisposable {
    * Its own proof is put in place of the request's.
    */
   answer(notify: Notify): Promise<Answer>;
+  /** Takes a policy that the device's owner has signed, as it comes from a directory that proves it. */
+  obey(text: string): Promise<void>;
   /** The sessions that were granted. */
   readonly granted: GrantedSession[];
   /** What was told to people. */
@@ -98,15 +105,29 @@ export interface Stage extends AsyncDisposable {
 /** A device of its own folder; the clients listed are by default @client, with its true owner key given. */
 export async function setStage(
   hostKeys: Pick<HostKeys, "current">,
-  changes: Partial<RequestsOptions> & { readonly listed?: ListedClients; readonly statementLog?: StatementLog } = {},
+  changes: Partial<RequestsOptions> & {
+    readonly listed?: ListedClients;
+    readonly permitOpen?: ReadonlySet<string>;
+    readonly statementLog?: StatementLog;
+  } = {},
 ): Promise<Stage> {
   const folder: TemporaryFolder = await temporaryFolder();
   const keys = await PrivateFolder.openOrCreate(join(folder.path, "keys"));
   const told: string[] = [];
   const granted: GrantedSession[] = [];
   const listed = changes.listed ?? new Map<Name, Fingerprint | undefined>([[client.name, clientOwner]]);
-  const clients = new Clients(suite, keys, listed, (text) => told.push(text));
   const own = await OwnStatements.open(suite, keys, deviceKeys);
+  const policy = new OwnPolicy(own, SILENT);
+  const clients = new Clients(
+    suite,
+    keys,
+    listed,
+    (text) => told.push(text),
+    () => policy.current(),
+  );
+  const now = changes.now ?? (() => NOW + 1000);
+  const permitOpen = changes.permitOpen ?? new Set();
+  const access = new DeviceAccess({ device: device.member, clients, policy, permitOpen, now });
   const log = changes.statementLog ?? new StatementLog(suite, directory.log, ORIGIN);
   const follower = new LogFollower(suite);
   const requests = new Requests({
@@ -118,11 +139,12 @@ export async function setStage(
     compareCheckpoint: (note) => follower.compare(keyList.list, note),
     deviceKey: device.x25519,
     clients,
+    access,
     hostKeys,
     sshPort: 22,
     acceptsKeys: false,
     keyListFor: () => Promise.resolve(keyList),
-    now: () => NOW + 1000,
+    now,
     hasRoom: () => true,
     begin: (session) => granted.push(session),
     log: SILENT,
@@ -134,8 +156,28 @@ export async function setStage(
     const proved: ProvedHeads = follower.accept(keyList.list, proof, NOW);
     return requests.answer({ ...notify, proof }, proved);
   };
+  const obey = async (text: string): Promise<void> => {
+    const before = own.policy;
+    const statement = {
+      ...{ name: device.name, policy: text, issued: NOW, expires: null },
+      seq: (before?.statement.seq ?? 0) + 1,
+      prev: before === undefined ? null : hex(before.hash),
+    };
+    const signed = await signText(keySigner(suite, device.owner), policyText(random, statement));
+    const statements: MemberStatements = {
+      names: [device.nameStatement],
+      member: device.binding,
+      delegation: undefined,
+    };
+    log.hold(device.nameStatement, device.binding, signed);
+    const proof = log.prove(
+      [device.name, bindingSubject(device), policySubject(device.name)],
+      follower.size(keyList.list),
+    );
+    await own.take({ statements, policy: signed, proof }, follower.accept(keyList.list, proof, NOW));
+  };
   return {
-    ...{ keys, clients, requests, own, log, follower, answer, granted, told },
+    ...{ keys, clients, requests, own, access, log, follower, answer, obey, granted, told },
     [Symbol.asyncDispose]: () => folder.remove(),
   };
 }

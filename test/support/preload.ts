@@ -21,3 +21,20 @@ export function peakInto(file: string): string {
       appendFileSync(${JSON.stringify(file)}, \`\${process.argv[1]} \${process.argv[2]} \${peak * 1024}\\n\`);
     });`;
 }
+
+/** Sends the process a signal ahead of its nth change to the disk, counted from 1; at its end it tells how many there were. */
+export function signalAt(change: number, signal: "SIGKILL" | "SIGINT"): Record<string, string> {
+  return preloading(`import promises from "node:fs/promises";
+    import { syncBuiltinESMExports } from "node:module";
+    let changes = 0;
+    for (const name of ["mkdir", "open", "link", "rename", "rm", "rmdir"]) {
+      const real = promises[name];
+      promises[name] = (...words) => {
+        const isRead = name === "open" && (words[1] & 0o103) === 0;
+        if (!isRead && (changes += 1) === ${change}) process.kill(process.pid, "${signal}");
+        return real(...words);
+      };
+    }
+    process.on("exit", () => process.stderr.write(\`changes: \${changes}\\n\`));
+    syncBuiltinESMExports();`);
+}

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import type * as v from "valibot";
-import { base64, utf8 } from "../../../keys/bytes.ts";
+import { base64, hex, utf8 } from "../../../keys/bytes.ts";
+import { Ed25519PublicKey } from "../../../keys/ed25519.ts";
 import type { CipherSuite } from "../../../keys/cipher-suite.ts";
 import { acknowledgedSchema } from "../../../keys/activation-files.ts";
 import { isAgeFile, openWithPassphrase, sealWithPassphrase } from "../../../keys/age-file.ts";
@@ -16,11 +17,12 @@ import { ownStatementsSchema } from "../../../keys/own-statement-files.ts";
 import type { MemberPin, OwnerPin } from "../../../keys/peer.ts";
 import { memberPinSchema, ownerPinSchema } from "../../../keys/peer-files.ts";
 import { Secret } from "../../../keys/secret.ts";
-import { directoryKeysSchema, rendezvousKeysSchema } from "../../../keys/service-key-files.ts";
+import { directoryKeysSchema, rendezvousKeysSchema, witnessKeySchema } from "../../../keys/service-key-files.ts";
 import { signedTextFromJson, signedTextSchema, signedTextToJson } from "../../../keys/signed-text.ts";
 import { parseAdminAnswer, parseAdminRequest } from "../../../directory/admin-socket.ts";
 import { LOG_TABLES, parseLogEntry } from "../../../directory/log/rows.ts";
 import type { Operation } from "../../../directory/database.ts";
+import * as enrolmentRecords from "../../../directory/enrolment-records.ts";
 import * as records from "../../../directory/records.ts";
 import * as tables from "../../../directory/tables.ts";
 import { statementFileSchema } from "../../../rendezvous/data-folder.ts";
@@ -141,6 +143,15 @@ const storeEntries: readonly (readonly [tables.Table<unknown>, fc.Arbitrary<unkn
     }),
   ],
   [tables.DELEGATIONS, fc.record({ delegation: signedJson, newest: signedJson, made: fc.nat() })],
+  [tables.PASSWORDS, fc.record({ password: signedJson, expires: of.milliseconds, isUsed: fc.boolean() })],
+  [
+    tables.ENROLMENTS,
+    fc.record({
+      ...{ role: of.role, x25519: key, ed25519: key, password: signedJson },
+      ...{ nonce: of.nonce.map(hex), requested: of.milliseconds },
+      ...{ passwordSignature: of.bytesOf(64).map(base64), ownSignature: of.bytesOf(64).map(base64) },
+    }),
+  ],
   [tables.RENDEZVOUS, fc.record({ ...activatable, statement: fc.option(signedJson), isActivated: fc.boolean() })],
   [tables.REPORTS, fc.record({ boot: key, legs: fc.nat(), time: of.milliseconds })],
   [tables.KEYS, of.name],
@@ -148,6 +159,8 @@ const storeEntries: readonly (readonly [tables.Table<unknown>, fc.Arbitrary<unkn
   ...[tables.SEEN, tables.IDS, tables.NONCES].map((table) => [table, of.milliseconds] as const),
 ];
 const PARTY = { name: "@acme" as Name, member: "mygateway" as MemberName };
+/** Part of a row's key alone. */
+const ANY_KEY = Ed25519PublicKey.parse(new Uint8Array(32).fill(0x58));
 const PRINT_RECORD: ReadonlyMap<tables.Table<unknown>, (value: never) => Operation> = new Map<
   tables.Table<unknown>,
   (value: never) => Operation
@@ -155,6 +168,14 @@ const PRINT_RECORD: ReadonlyMap<tables.Table<unknown>, (value: never) => Operati
   [tables.NAMES, (value) => records.nameOperation(PARTY.name, records.nameFromJson(value))],
   [tables.MEMBERS, (value) => records.memberOperation(PARTY, records.memberFromJson(value))],
   [tables.DELEGATIONS, (value) => records.delegationOperation(PARTY.name, "id", records.delegationFromJson(value))],
+  [
+    tables.PASSWORDS,
+    (value) => enrolmentRecords.passwordOperation(PARTY.name, ANY_KEY, enrolmentRecords.passwordFromJson(value)),
+  ],
+  [
+    tables.ENROLMENTS,
+    (value) => enrolmentRecords.enrolmentOperation(enrolmentRecords.enrolmentFromJson("@acme/mygateway", value)),
+  ],
   [tables.RENDEZVOUS, (value) => records.rendezvousOperation("eu1", records.rendezvousFromJson(value))],
 ]);
 
@@ -220,6 +241,12 @@ export const FILE_PARSERS: readonly Parser[] = [
     ["keys/service-key-files.ts#rendezvousKeysSchema"],
     rendezvousKeysSchema,
     rendezvousKeys,
+  ),
+  file(
+    "private key of a witness",
+    ["keys/service-key-files.ts#witnessKeySchema"],
+    witnessKeySchema,
+    of.bytesOf(32).map((key) => ({ v: 1 as const, kind: "witness" as const, ed25519: base64(key) })),
   ),
   {
     ...file(
@@ -333,7 +360,10 @@ export const FILE_PARSERS: readonly Parser[] = [
     name: "entry of the store",
     covers: [
       "directory/tables.ts#parseEntry",
-      ...["NAMES", "MEMBERS", "DELEGATIONS", "RENDEZVOUS", "REPORTS"].map((table) => `directory/tables.ts#${table}`),
+      ...["NAMES", "MEMBERS", "DELEGATIONS", "PASSWORDS", "ENROLMENTS", "RENDEZVOUS", "REPORTS"].map(
+        (table) => `directory/tables.ts#${table}`,
+      ),
+      ...["password", "enrolment"].map((what) => `directory/enrolment-records.ts#${what}FromJson`),
       ...["name", "member", "delegation", "rendezvous"].map((what) => `directory/records.ts#${what}FromJson`),
     ],
     dictionary: FIELDS,

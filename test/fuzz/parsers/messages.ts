@@ -20,6 +20,7 @@ import { parseRefusalCode, REFUSAL_NUMBERS } from "../../../protocol/refusal-cod
 import * as payloads from "../../../protocol/session/payloads.ts";
 import { readSignedText, writeSignedText } from "../../../protocol/signed-text-wire.ts";
 import * as of from "../arbitraries.ts";
+import { entry as enrolmentEntry } from "./enrolments.ts";
 import { words } from "../mutation.ts";
 import { bytesParser, type Parser, type Subject } from "../subject.ts";
 
@@ -76,6 +77,8 @@ const frames: Readonly<Record<Frame["type"], fc.Arbitrary<Frame>>> = {
     proof: of.logProof,
   }),
   logged: fc.record({ type: fc.constant("logged"), proof: of.logProof }),
+  pending: fc.record({ type: fc.constant("pending"), requested: of.milliseconds, until: of.milliseconds }),
+  enrolments: fc.record({ type: fc.constant("enrolments"), entries: fc.array(enrolmentEntry, { maxLength: 16 }) }),
 };
 
 const limits = fc.record({ earlyWindow: of.u32, streamWindow: of.u32, sessionWindow: of.u32, streams: fc.nat(65_535) });

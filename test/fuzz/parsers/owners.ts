@@ -452,7 +452,7 @@ export const OWNER_PARSERS: readonly Parser[] = [
 ];
 
 /** One name with its owner, a member of its own, a delegation and a member made by it, and what may be said next. */
-function stageOf(suite: CipherSuite) {
+export function stageOf(suite: CipherSuite) {
   const { device } = cast(suite);
   const { owner, name } = device;
   const random = repeatableRandom("owners");

@@ -13,6 +13,7 @@ import {
   isRendezvousAddress,
   parseRendezvousAddress,
 } from "../../../protocol/rendezvous-address.ts";
+import { printService } from "../../../protocol/policy/patterns.ts";
 import { isLogin, parseService } from "../../../protocol/service.ts";
 import { parseListen, publicAddresses } from "../../../rendezvous/host-port.ts";
 import { isLoopbackAddress, isPrivateAddress, parseIpAddress } from "../../../rendezvous/ip-address.ts";
@@ -31,6 +32,7 @@ import { argumentOf, configurationOf, scanSshOptions, sshLetter } from "../../..
 import { parsePasswdLine } from "../../../sshnpd/accounts.ts";
 import { hasKey } from "../../../sshnpd/authorized-keys.ts";
 import { parseClients } from "../../../sshnpd/clients.ts";
+import { parsePermitOpen } from "../../../sshnpd/permit-open.ts";
 import { parseKeyscan } from "../../../sshnpd/host-keys.ts";
 import { parseListeningSockets } from "../../../sshnpd/listening-sockets.ts";
 import * as of from "../arbitraries.ts";
@@ -379,6 +381,17 @@ export const WORD_PARSERS: readonly Parser[] = [
         parse: (text) => parseClients(wordsOf(text)),
         holds: (listed) => listed.size <= 64,
         words: words("@client", "=SHA256:", ",", "\0"),
+      }),
+  },
+  {
+    name: "places that a daemon permits",
+    covers: ["sshnpd/permit-open.ts#parsePermitOpen"],
+    make: () =>
+      textParser({
+        samples: fc.constantFrom("127.0.0.1:80", "db.example.org:5432", "[fd00::1]:443", "a:1"),
+        parse: (text) => [...parsePermitOpen([text])][0] ?? "",
+        holds: (service) => printService(parseService(service)) === service,
+        words: words("[", "]", ":80", "tcp:", "*", "."),
       }),
   },
   {

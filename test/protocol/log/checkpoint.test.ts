@@ -210,6 +210,9 @@ describe("cosignatures", () => {
     expect(times(all)).toEqual([1000 * (T + 9), 1000 * (T + 5), 1000 * T]);
     expect(times(all, witnesses.slice(0, 1))).toEqual([1000 * T]);
     expect(times([line(ada, "ada", 0)])).toEqual([0]);
+    expect(times([line(ada, "ada", 9_007_199_254_740)])).toEqual([9_007_199_254_740_000]);
+    expect(times([line(ada, "ada", 9_007_199_254_741)])).toEqual([]);
+    expect(times([line(ada, "ada", 2 ** 53 - 1)])).toEqual([]);
   });
 
   test("are the same line twice and count once; of several of one witness the newest counts", () => {

@@ -240,6 +240,14 @@ describe("a proof of the map", () => {
     }
   });
 
+  test("of presence is refused with an entry that nobody asked for, though it might stand there", () => {
+    for (const { key: one, value: has, proof } of claims) {
+      if (has === undefined) continue;
+      const neighbour = { key: one.with(31, (one[31] ?? 0) ^ 1), value: has };
+      expectLogRefusal(() => verifyMapProof(suite, store.root, one, has, { ...proof, other: neighbour }));
+    }
+  });
+
   test("is refused when it is deeper than a key has bits, or of parts that are not 32 bytes", () => {
     const [claim] = claims;
     if (claim === undefined) throw new Error("no claim");
@@ -273,6 +281,13 @@ describe("a proof of the map", () => {
     expectLogRefusal(() =>
       verifyMapProof(suite, root, entry.key, entry.value, { siblings: [EMPTY], other: undefined }),
     );
+    // An entry on a way that is not its own says nothing of the keys whose way it is.
+    const stranger = entry.key.with(0, (entry.key[0] ?? 0) ^ 0x80);
+    const misplaced = suite.sha256(
+      encodeMapNode({ kind: "branch", left: isRight ? hash : stranger, right: isRight ? stranger : hash }),
+    );
+    const other = { key: entry.key, value: entry.value };
+    expectLogRefusal(() => verifyMapProof(suite, misplaced, stranger, undefined, { siblings: [stranger], other }));
     // Two empty subtrees.
     const hollow = suite.sha256(encodeMapNode({ kind: "branch", left: EMPTY, right: EMPTY }));
     expectLogRefusal(() =>

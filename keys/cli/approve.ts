@@ -1,0 +1,162 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { Command, Option } from "commander";
+import { asBase32 } from "../base32.ts";
+import {
+  CODE_CHARACTERS,
+  DENIAL_NAMESPACE,
+  denialProof,
+  enrolmentCode,
+  type PendingEnrolment,
+} from "../../protocol/enrolment.ts";
+import { CLIENT_BINDING_MS, ENROLMENT_WATCH_MS } from "../../protocol/limits.ts";
+import { encodeEnrolmentDenial } from "../../protocol/messages/enrolment.ts";
+import { REQUEST } from "../../protocol/messages/types.ts";
+import type { NameAccount } from "../../protocol/name-account.ts";
+import { isOfPattern } from "../../protocol/owner-statements.ts";
+import { firstBinding } from "../../protocol/statements.ts";
+import { DeniedError, SecurityError, SetupError } from "../errors.ts";
+import { parseMember } from "../names.ts";
+import { signText } from "../owner-signer.ts";
+import { minute } from "../table.ts";
+import { isTerminal } from "../terminal.ts";
+import { parsePattern } from "./applicants.ts";
+import { askLine } from "./ask-line.ts";
+import { type OwnerOptions, ownerOptions, type OwnerWork, withOwner } from "./owner-work.ts";
+import { say } from "./say.ts";
+
+interface ApproveOptions extends OwnerOptions {
+  readonly code?: string;
+  readonly auto?: string;
+  readonly watch?: boolean;
+}
+
+/** `sshnp-keys approve` */
+export function approveCommand(): Command {
+  return ownerOptions(new Command("approve"))
+    .description("Let a machine in that has asked to become a member of a name.")
+    .argument("<name>", "the name, such as @acme")
+    .argument("[member]", "the member, as sshnp-keys list shows it")
+    .option("--code <code>", "the code that the new machine shows; without it, it is asked for")
+    .addOption(new Option("--auto <pattern>", "all that wait and are called so: 'gw-*'").conflicts("code"))
+    .option("--watch", "with --auto, go on for those to come, until Ctrl-C")
+    .addHelpText(
+      "after",
+      `
+The code is of the new machine's name, role and keys, 60 bits: where both sides show the same one, nobody stands in between.
+--auto compares none. It lets in who has asked with a one-time password of the owner's, which the directory never sees.
+
+Examples:
+  sshnp-keys approve @acme laptop2 --code 7k3f-9qzm-x2hc
+  sshnp-keys approve @device --auto 'gw-*' --watch`,
+    )
+    .action((name: string, member: string | undefined, options: ApproveOptions) =>
+      withOwner(name, options, async (work) => {
+        if ((member === undefined) === (options.auto === undefined)) throw oneOfBoth(name);
+        if (member !== undefined) await approve(work, member, options.code);
+        else await approveAll(work, parsePattern(options.auto ?? ""), options.watch === true);
+      }),
+    );
+}
+
+/** `sshnp-keys deny` */
+export function denyCommand(): Command {
+  return ownerOptions(new Command("deny"))
+    .description("Turn a machine away that has asked to become a member of a name.")
+    .argument("<name>", "the name, such as @acme")
+    .argument("<member>", "the member, as sshnp-keys list shows it")
+    .action((name: string, member: string, options: OwnerOptions) =>
+      withOwner(name, options, async (work) => {
+        const account = await work.account();
+        await deny(work, account, await pendingOf(work, account, member));
+      }),
+    );
+}
+
+/** Turns an applicant away. @throws as DirectoryClient.request. */
+export async function deny(work: OwnerWork, account: NameAccount, pending: PendingEnrolment): Promise<void> {
+  const { name, member, x25519, ed25519 } = pending;
+  const signer = await work.signer();
+  work.demandOwner(account, signer);
+  const proof = denialProof(work.directory.address.fingerprint, pending);
+  const ownerSignature = await signer.sign(DENIAL_NAMESPACE, proof);
+  await work.tell(REQUEST.denyEnrolment, encodeEnrolmentDenial({ name, member, x25519, ed25519, ownerSignature }));
+  say(`${member} of ${name} is turned away. Its one-time password is used up.`);
+}
+
+async function approve(work: OwnerWork, memberText: string, given: string | undefined): Promise<void> {
+  const account = await work.account();
+  const pending = await pendingOf(work, account, memberText);
+  const { name, member, role, requested } = pending;
+  const code = enrolmentCode(work.suite, pending);
+  if (given === undefined) {
+    if (!isTerminal()) throw noCode(name, member);
+    say(`${member} asks to become a ${role} of ${name}, since ${minute(requested)}. Its code is ${code}.`);
+  }
+  const shown = given ?? (await askLine("Type the code that the new machine shows: ", work.signal));
+  if (!isSameCode(shown, code)) {
+    throw new SecurityError(
+      "E_MEMBER_KEY",
+      `That is not the code of ${member}: its keys are others than the machine's.`,
+      {
+        next: `Look again. If it stays so, somebody stands in between: sshnp-keys deny ${name} ${member}`,
+      },
+    );
+  }
+  await admit(work, account, pending);
+}
+
+async function approveAll(work: OwnerWork, pattern: string, isWatching: boolean): Promise<void> {
+  // One password, one machine: the directory promises it, and this holds it to that.
+  const used = new Set<string>();
+  if (isWatching) say(`Approving ${pattern} of ${work.name} until Ctrl-C.`);
+  for (;;) {
+    const account = await work.account();
+    for (const pending of await work.enrolments(account)) {
+      if (!isOfPattern(pending.member, pattern) || used.has(pending.password.text)) continue;
+      used.add(pending.password.text);
+      await admit(work, account, pending);
+    }
+    if (!isWatching) return;
+    await pause(ENROLMENT_WATCH_MS, undefined, { signal: work.signal }).catch(() => work.signal.throwIfAborted());
+  }
+}
+
+async function admit(work: OwnerWork, account: NameAccount, pending: PendingEnrolment): Promise<void> {
+  const { name, member, role, x25519, ed25519 } = pending;
+  const signer = await work.signer();
+  work.demandOwner(account, signer);
+  const issued = work.directory.directoryTime;
+  const expires = role === "client" ? issued + CLIENT_BINDING_MS : null;
+  const text = firstBinding(work.random, { name, member, role, x25519, ed25519, issued, expires });
+  await work.put([await signText(signer, text)]);
+  say(`${member} is a ${role} of ${name} now.`);
+}
+
+async function pendingOf(work: OwnerWork, account: NameAccount, memberText: string): Promise<PendingEnrolment> {
+  const wanted = parseMember(memberText);
+  const pending = (await work.enrolments(account)).find(({ member }) => member === wanted);
+  if (pending !== undefined) return pending;
+  throw new DeniedError("E_UNKNOWN_NAME", `No ${wanted} waits to become a member of ${work.name}.`, {
+    next: `Who does: sshnp-keys list ${work.name}`,
+  });
+}
+
+function isSameCode(given: string, code: string): boolean {
+  try {
+    return asBase32(given, CODE_CHARACTERS) === code;
+  } catch {
+    return false;
+  }
+}
+
+function noCode(name: string, member: string): SetupError {
+  return new SetupError("E_USAGE", "There is no terminal on which the code could be asked for.", {
+    next: `Give the one that the new machine shows: sshnp-keys approve ${name} ${member} --code CODE`,
+  });
+}
+
+function oneOfBoth(name: string): SetupError {
+  return new SetupError("E_USAGE", "Either a member or a pattern is to be approved.", {
+    next: `Give a member, or --auto PATTERN. Who waits: sshnp-keys list ${name}`,
+  });
+}
