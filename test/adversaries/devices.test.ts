@@ -41,7 +41,7 @@ runRows(import.meta.filename, {
       refusal: { code: "E_DEVICE_REFUSED", reason: "\u001b]0;owned\u0007\nsshnp: all is well\r\u202e" },
     });
     const { outcome, stderr } = await meet();
-    expect(stderr).not.toMatch(/[\u001b\u0007\r\u202e]/);
+    for (const character of ["\u001b", "\u0007", "\r", "\u202e"]) expect(stderr).not.toContain(character);
     expect(stderr).not.toMatch(/^sshnp: all is well/m);
     return outcome;
   },
@@ -108,7 +108,7 @@ function withPayload(
       ...{ refusal: undefined, ticketHash: ticketHash(suite, ticket), hostKeys: [], keyTaken: false, checkpoint: "" },
       ...{ limits: CHANNEL_LIMITS, ...change },
     });
-    if (speak !== undefined) void dial(ticket, { ...responder, sid: prologue.sid }, keys, speak, isCut);
+    if (speak !== undefined) void dial(ticket, { legKey: responder.legKey, sid: prologue.sid }, keys, speak, isCut);
     return message2;
   };
 }
