@@ -4,6 +4,8 @@
  */
 export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
+    "directory/client/witness-demand.ts#isWitnessOption",
+    "sshnp/cli/trust/evidence.ts#evidenceCommand",
     "keys/base32.ts#base32",
     "keys/bytes.ts#equalBytes",
     "keys/bytes.ts#ByteWriter",
@@ -47,6 +49,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/secret.ts#Secret",
   ],
   "reads a file and gives its bytes to a parser of the table": [
+    "keys/service-key-files.ts#openWitnessKey",
+    "rendezvous/witness/witness-state.ts#readWitnessState",
     "keys/activation-files.ts#readAcknowledged",
     "keys/cli/own-keys.ts#readOwnKeys",
     "keys/cram-secret.ts#readCramSecret",
@@ -97,6 +101,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/open-files.ts#openFilesAtMost",
   ],
   "a command line that commander reads; its values go to parsers of the table": [
+    "keys/cli/monitor.ts#monitorCommand",
+    "directory/cli/witness.ts#addWitnessCommands",
     "keys/command-line.ts#runCommandLine",
     "directory/cli/run.ts#addRunCommand",
     "keys/cli/delegate.ts#delegateCommand",
@@ -115,6 +121,10 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/own-rendezvous.ts#startOwnRendezvous",
   ],
   "carries bytes and looks at none of them": [
+    "directory/client/log-tiles.ts#readConsistency",
+    "directory/witnesses/ask-witness.ts#askWitness",
+    "directory/witnesses/post-checkpoint.ts#postCheckpoint",
+    "rendezvous/witness/door.ts#WitnessDoor",
     "directory/bodies.ts#Bodies",
     "directory/strangers.ts#Strangers",
     "directory/client/link-socket.ts#openLinkSocket",
