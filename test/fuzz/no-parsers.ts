@@ -4,6 +4,10 @@
  */
 export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
+    "protocol/policy/client-names.ts#clientNames",
+    "directory/administration.ts#administer",
+    "directory/policies.ts#Policies",
+    "sshnpd/own-policy.ts#OwnPolicy",
     "directory/client/witness-demand.ts#isWitnessOption",
     "sshnp/cli/trust/evidence.ts#evidenceCommand",
     "keys/base32.ts#base32",
@@ -49,6 +53,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/secret.ts#Secret",
   ],
   "reads a file and gives its bytes to a parser of the table": [
+    "keys/cli/policy-file.ts#readPolicyFile",
     "keys/service-key-files.ts#openWitnessKey",
     "rendezvous/witness/witness-state.ts#readWitnessState",
     "keys/activation-files.ts#readAcknowledged",
@@ -84,7 +89,6 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "picks files out of a folder of ours by grammars of the table; test/keys/ has strange ones": [
     "keys/end-key-files.ts#listKeyFiles",
     "keys/log-files.ts#listSeenLogs",
-    "keys/owner-succession-files.ts#formerOwnerFiles",
     "keys/end-key-files.ts#isFormerOwnerFile",
     "keys/peer-files.ts#listPins",
     "sshnpd/authorized-keys.ts#addAuthorizedKey",
@@ -101,12 +105,14 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "compares 32 bytes with a list": ["keys/ed25519.ts#isOfSmallOrder"],
   "the package itself, the terminal, the environment that our own process set": [
+    "keys/cli/ask-yes.ts#askYes",
     "keys/version.ts#VERSION",
     "keys/terminal.ts#isTerminal",
     "sshnp/main.ts#(module)",
     "keys/open-files.ts#openFilesAtMost",
   ],
   "a command line that commander reads; its values go to parsers of the table": [
+    "keys/cli/policy.ts#policyCommand",
     "keys/cli/monitor.ts#monitorCommand",
     "directory/cli/witness.ts#addWitnessCommands",
     "keys/command-line.ts#runCommandLine",

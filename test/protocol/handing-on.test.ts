@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
