@@ -157,15 +157,14 @@ export const rendezvousText: fc.Arbitrary<string> = fc
   })
   .map(json);
 
+const SK = "sk-ssh-ed25519@openssh.com";
 export const rotationText: fc.Arbitrary<string> = fc
   .record({
     ...{ v: fc.constant(1), kind: fc.constant("rotation"), subject: name },
     ...opening,
     owner: fc.oneof(
       ed25519.map((key) => ed25519Line(key)),
-      fc.constant(
-        `sk-ssh-ed25519@openssh.com ${base64(concat(sshString("sk-ssh-ed25519@openssh.com"), sshString(utf8("a key of thirty-two bytes, or so.")), sshString("ssh:")))}`,
-      ),
+      ed25519.map((key) => parsePublicKeyBlob(concat(sshString(SK), sshString(key.bytes), sshString("ssh:"))).line),
     ),
   })
   .map(json);

@@ -19,7 +19,7 @@ import { OracleLog } from "../oracle/log.ts";
 import { after, cast, NOW, repeatableRandom } from "./fixtures.ts";
 
 export const ORIGIN = "np.example.org:7800";
-const POLICY = 'grants:\n  - from: ["@client"]\n    to: ["*"]\n    services: [ssh]\n';
+const POLICY = 'version: 1\ngrants:\n  - from: ["@client"]\n    to: ["*"]\n    services: [ssh]\n';
 
 /**
  * A statement of every kind that an owner signs, and the log that they make. The session of the golden messages is set up
@@ -69,7 +69,7 @@ export function goldenLog(suite: CipherSuite) {
     device.owner,
     policyText(random, {
       ...{ ...after(verifyPolicyStatement(suite, policy, deviceOwner)), ...made },
-      ...{ name: device.name, policy: "grants: []\n" },
+      ...{ name: device.name, policy: "version: 1\ngrants: []\n" },
     }),
   );
   const revocation = sign(

@@ -42,7 +42,7 @@ export const DIRECTORY_PARSERS: readonly Parser[] = [
     make: ({ suite }) => {
       const stage = stageOf(suite);
       const { device, owner, fleet, chain } = stage;
-      const always = [device.nameStatement, device.binding, stage.delegation, stage.delegated, stage.policy];
+      const groups = [[device.binding], [stage.delegation, stage.delegated], [stage.policy]];
       const sign = (text: string): SignedText => {
         const kind = kindOf({ text, signature: new Uint8Array(0) }) ?? "binding";
         return signed(suite, kind === "binding" && text.includes("/sensor-") ? fleet : owner, kind, text);
@@ -50,11 +50,11 @@ export const DIRECTORY_PARSERS: readonly Parser[] = [
       return bytesParser({
         // The texts of all that was ever said.
         samples: fc
-          .tuple(fc.subarray(always.slice(1)), fc.constantFrom(undefined, stage.rebinding, stage.revocation))
+          .tuple(fc.subarray(groups), fc.constantFrom(undefined, stage.rebinding, stage.revocation))
           .map(([some, last]) => [
             device.nameStatement,
-            ...some,
-            ...(last && some.includes(device.binding) ? [last] : []),
+            ...some.flat(),
+            ...(last !== undefined && some.flat().includes(device.binding) ? [last] : []),
           ])
           .map((statements) => prefixed16(...statements.map(({ text }) => utf8(text)))),
         parse: (bytes) => {

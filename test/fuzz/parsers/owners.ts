@@ -214,8 +214,8 @@ export const OWNER_PARSERS: readonly Parser[] = [
       return bytesParser({
         // u8 where in the whole chain the texts begin, then these.
         samples: fc
-          .tuple(fc.nat(3), fc.nat(3))
-          .map(([from, to]) => [Math.min(from, to), Math.max(from, to)] as const)
+          .tuple(fc.nat(2), fc.nat(2)) // whatever has the pinned owner in it
+          .map(([from, more]) => [from, Math.min(Math.max(1, from) + more, 3)] as const)
           .map(([from, to]) =>
             new ByteWriter()
               .u8(from)
@@ -274,6 +274,7 @@ export const OWNER_PARSERS: readonly Parser[] = [
   {
     name: "peer, its statements signed anew",
     share: 0.1,
+    mayRefuseSamples: true, // a revocation is one
     because: OF_PARTS,
     covers: ["protocol/peers.ts#judgePeer", "protocol/member-statements.ts#verifyMemberStatements"],
     dictionary: FIELDS,
@@ -462,7 +463,7 @@ export function stageOf(suite: CipherSuite) {
   const next = after(verifyBinding(suite, device.binding, line));
   const fleet = keyOf(suite, 3);
   const sensor = parseMember("sensor-7");
-  const sensorKeys = { x25519: device.x25519.publicKey, ed25519: keyOf(suite, 4).publicKey };
+  const sensorKeys = { x25519: cast(suite).rendezvous.x25519.publicKey, ed25519: keyOf(suite, 4).publicKey };
   const by = (key: Ed25519PrivateKey, { text, namespace }: TextToSign): SignedText =>
     signed(suite, key, namespace.slice("sshnp-".length, -"@v1".length) as StatementKind, text);
   const nameStatement = verifyNameStatement(suite, device.nameStatement);
@@ -480,7 +481,7 @@ export function stageOf(suite: CipherSuite) {
     revocation: by(owner, revocationText(random, { ...next, ...made, subject, reason: "lost" })),
     delegation: by(owner, delegationText(random, { ...delegation, pattern: "sensor-*", uses: 2 })),
     delegated: by(fleet, bindingText(random, delegated)),
-    policy: by(owner, policyText(random, { ...first, ...made, name, policy: "grants: []\n" })),
+    policy: by(owner, policyText(random, { ...first, ...made, name, policy: "version: 1\ngrants: []\n" })),
   };
 }
 

@@ -100,6 +100,7 @@ export const WITNESS_PARSERS: readonly Parser[] = [
   {
     name: "cosignatures that a witness gives",
     covers: ["protocol/log/witness.ts#takeCosignature"],
+    mayRefuseSamples: true,
     make: ({ suite }) => {
       const key = Ed25519PrivateKey.parse(suite, new Uint8Array(32).fill(1));
       const other = Ed25519PrivateKey.parse(suite, new Uint8Array(32).fill(2));
