@@ -16,6 +16,10 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/sshsig.ts#armor",
     "protocol/channel/record.ts#encodeRecord",
     "protocol/channel/stream-state.ts#isBreak",
+    "directory/policies.ts#Policies",
+    "keys/cli/ask-yes.ts#askYes",
+    "keys/cli/policy.ts#policyCommand",
+    "protocol/policy/client-names.ts#clientNames",
     "protocol/policy/decide.ts#isFrom",
     "protocol/policy/diff.ts#diffAccess",
     "protocol/policy/patterns.ts#hasDevice",
@@ -49,6 +53,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "reads a file and gives its bytes to a parser of the table": [
     "keys/activation-files.ts#readAcknowledged",
     "keys/cli/own-keys.ts#readOwnKeys",
+    "keys/cli/policy-file.ts#readPolicyFile",
     "keys/cram-secret.ts#readCramSecret",
     "keys/end-key-files.ts#readOwnerFile",
     "keys/enrolment-files.ts#readApplicant",
