@@ -17,6 +17,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "protocol/channel/record.ts#encodeRecord",
     "protocol/channel/stream-state.ts#isBreak",
     "directory/policies.ts#Policies",
+    "sshnpd/own-policy.ts#OwnPolicy",
     "keys/cli/ask-yes.ts#askYes",
     "keys/cli/policy.ts#policyCommand",
     "protocol/policy/client-names.ts#clientNames",
