@@ -64,15 +64,13 @@ export class LinkNews {
   }
 
   /**
-   * Takes the clients that have sessions with a device now. Whoever was revoked before the directory knew of the session is
-   * told of at once. @throws {UnavailableError} E_STORAGE.
+   * Takes the clients that have sessions with a device now. How those stand that it did not watch before is told at once:
+   * since their sessions began they may have been revoked, or got other keys, unseen by a device whose link was away.
+   * @throws {UnavailableError} E_STORAGE.
    */
   async watch(link: DeviceLink, clients: readonly Party[]): Promise<void> {
-    const parties = new Map(clients.map((client) => [bindingSubject(client), client]));
-    for (const subject of this.#clients.set(link, new Set(parties.keys()))) {
-      const client = parties.get(subject);
-      const standing = client && (await memberStanding(this.#store, client));
-      if (client !== undefined && standing?.isRevoked === true) link.sendChanged(client, standing);
+    for (const subject of this.#clients.set(link, new Set(clients.map(bindingSubject)))) {
+      await this.#tellChanged(link, subject);
     }
   }
 

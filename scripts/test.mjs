@@ -46,7 +46,10 @@ async function main() {
   const status = await spawnInRoot(["node_modules/vitest/vitest.mjs", "run", ...reporters, ...process.argv.slice(2)]);
   signal.throwIfAborted();
 
-  const { passed, failed, skipped } = countTests({ report, status, root });
+  const { passed, failed, skipped } = countTests({
+    ...{ report, status, root },
+    isWhole: process.argv.length === 2,
+  });
   process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
   return failed === 0 ? 0 : 1;
 }

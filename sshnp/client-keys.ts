@@ -12,7 +12,7 @@ import type { Name } from "../keys/names.ts";
 import { readOwnStatements } from "../keys/own-statement-files.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
 import { judgeOwn, type OwnKeys, type OwnStanding, statementsIn } from "../protocol/own-standing.ts";
-import { noClientKeys, severalClients } from "./refusal-texts.ts";
+import { noClientKeys, severalClients } from "./setup-texts.ts";
 
 /** Who asks for a session. */
 export interface Client {

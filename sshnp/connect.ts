@@ -8,6 +8,7 @@ import { REPOST_MS } from "../protocol/limits.ts";
 import { SessionInitiator } from "../protocol/session/initiator.ts";
 import { loadKem, loadSuite } from "../protocol/suite/load.ts";
 import { dialLeg, type Leg } from "../rendezvous/client.ts";
+import type { Attempt } from "./attempt.ts";
 import { loadClient } from "./client-keys.ts";
 import type { Destination } from "./command-line.ts";
 import { lookUpDevice, rememberedDevice } from "./device-claim.ts";
@@ -15,7 +16,9 @@ import { DirectoryAccess } from "./directory-access.ts";
 import { pinDevice } from "./pins.ts";
 import type { Progress } from "./progress.ts";
 import type { UserKey } from "./public-key.ts";
-import { type Attempt, deviceRefusal, keyNotTaken, noSshServer } from "./refusal-texts.ts";
+import { logTrouble } from "./log-texts.ts";
+import { deviceRefusal } from "./refusal-texts.ts";
+import { keyNotTaken, noSshServer } from "./session-texts.ts";
 import { Parties } from "./parties.ts";
 import { requestSession, type StatementsOutcome } from "./request-session.ts";
 import { openSession, type Session } from "./session.ts";
@@ -164,6 +167,8 @@ export async function connect(destination: Destination, surroundings: Surroundin
         await delay(REPOST_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
       }
     }
+  } catch (error) {
+    throw logTrouble(attempt, error);
   } finally {
     await directory.remembered(); // also what shows that the directory lies
   }

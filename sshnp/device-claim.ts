@@ -13,7 +13,7 @@ import { verifyMemberStatements } from "../protocol/member-statements.ts";
 import { verifyChainOf } from "../protocol/owner-chain.ts";
 import { isExpired } from "../protocol/statement-fields.ts";
 import type { Progress } from "./progress.ts";
-import type { Attempt } from "./refusal-texts.ts";
+import type { Attempt } from "./attempt.ts";
 import { requestSession, type StatementsOutcome } from "./request-session.ts";
 
 interface Device {

@@ -5,7 +5,7 @@ import type { SessionCommand } from "./command-line.ts";
 import { type FrontDoor, openFrontDoor } from "./front-door.ts";
 import { Progress } from "./progress.ts";
 import { proxyWords } from "./proxy-line.ts";
-import { noSshServer, sshRefused } from "./refusal-texts.ts";
+import { noSshServer, sshRefused } from "./session-texts.ts";
 import type { Session } from "./session.ts";
 import { type SshSurroundings, sshArguments } from "./ssh-command.ts";
 import { type CommandEnd, signalStatus, type SshProcess, startSsh } from "./ssh-process.ts";

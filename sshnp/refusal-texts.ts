@@ -2,27 +2,11 @@
  * What a person reads when a session does not come about: the fact in terms of the names that were asked for, and the
  * next step. Every command named here exists.
  */
-import {
-  DeniedError,
-  PeerError,
-  SecurityError,
-  SetupError,
-  type SshnpError,
-  UnavailableError,
-} from "../keys/errors.ts";
-import { type MemberName, type Name, quoted } from "../keys/names.ts";
-import { shellWord } from "../keys/shell-word.ts";
+import { DeniedError, PeerError, SecurityError, type SshnpError, UnavailableError } from "../keys/errors.ts";
+import { quoted } from "../keys/names.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
-
-/** Whom a session was asked for. */
-export interface Attempt {
-  readonly client: Name;
-  readonly device: { readonly name: Name; readonly member: MemberName };
-  /** The user on the device; empty when none was named. */
-  readonly login: string;
-  /** The directory, as people write it: `http://host:port`. */
-  readonly directory: string;
-}
+import { type Attempt, commandFor } from "./attempt.ts";
+import { noSshServer } from "./session-texts.ts";
 
 /**
  * A refusal by the directory. `detail`: ms since 1970 for E_OFFLINE (last seen), ms to wait for E_RATE and E_BUSY.
@@ -69,6 +53,26 @@ export function directoryRefusal(
       return new DeniedError("E_NOT_ACTIVATED", `${name} is not activated at ${directory} yet.`, {
         next: `On the device: sshnp-keys activate -a ${name} -c SECRET -d ${member}`,
       });
+    case "E_REVOKED":
+      return new DeniedError(
+        "E_REVOKED",
+        `The directory says that these keys of ${client}, or ${member} of ${name}, are revoked by their owner.`,
+        {
+          next: `The owner sees which, and can take it back: sshnp-keys list ${client}   sshnp-keys list ${name}`,
+        },
+      );
+    case "E_POLICY":
+      return new DeniedError(
+        "E_POLICY",
+        `The directory says that the policy of ${name} does not let ${client} ask for ${member}.`,
+        {
+          next: `Ask the owner of ${name} for a grant in it.`,
+        },
+      );
+    case "E_PENDING":
+      return new UnavailableError("E_PENDING", `These keys of ${client} wait for the approval of its owner.`, {
+        next: `The owner of ${client} sees them: sshnp-keys list ${client}`,
+      });
     case "E_NO_RENDEZVOUS":
       return new UnavailableError("E_NO_RENDEZVOUS", "The directory has no rendezvous that is up.", {
         next: "On the directory's machine: sshnp-directory rendezvous ls   then start one: sshnp-rendezvous run",
@@ -110,6 +114,18 @@ export function deviceRefusal(
       return new DeniedError("E_DEVICE_REFUSED", `${member} of ${name} itself refused ${attempt.client}.${reason}`, {
         next: `On the device, permit it: sshnpd -a ${name} -m ${attempt.client} -d ${member} (the directory cannot override this)`,
       });
+    case "E_POLICY":
+      return new DeniedError("E_POLICY", `The policy of ${name} does not let ${attempt.client} do that.${reason}`, {
+        next: `Ask the owner of ${name} for a grant in it (neither the device nor the directory can override this).`,
+      });
+    case "E_LOG":
+      return new SecurityError(
+        "E_LOG",
+        `${member} of ${name} was shown another log by the directory than you were.${reason}`,
+        {
+          next: `Do not go on: the directory at ${attempt.directory} hides something from one of you. The device has kept the evidence, two signed checkpoints; tell the owner of ${name}.`,
+        },
+      );
     case "E_NO_SSHD":
       return noSshServer(attempt, `its SSH server cannot be used.${reason}`);
     case "E_BUSY":
@@ -160,6 +176,18 @@ export function unsealedRefusal(
       return new SecurityError(code, `${said} does not accept the directory's ticket.`, {
         next: `Try again; if it stays so, compare the device's clock with the directory's (timedatectl); ${deviceLog}.`,
       });
+    case "E_REVOKED":
+      return new DeniedError(code, `${said} takes these keys of ${client} for revoked.`, {
+        next: `The owner of ${client} knows, and can take it back: sshnp-keys list ${client}`,
+      });
+    case "E_LOG":
+      return new SecurityError(code, `${said} does not believe the directory's log.`, {
+        next: `Trust nothing new from this directory until it is clear why; ${deviceLog}.`,
+      });
+    case "E_WITNESS":
+      return new SecurityError(code, `${said} misses witnesses of the directory's log.`, {
+        next: `Whoever runs the directory should see why its witnesses do not cosign; ${deviceLog}.`,
+      });
     case "E_BUSY":
       return new UnavailableError(code, `${said} has too much to do.`, {
         next: `Try again in a minute: ${commandFor(attempt)}`,
@@ -173,103 +201,6 @@ export function unsealedRefusal(
         next: `Try again; if it stays so, ${deviceLog}.`,
       });
   }
-}
-
-/** The device let the session in, and its SSH server did not answer. */
-export function noSshServer(attempt: Attempt, fact: string): UnavailableError {
-  return new UnavailableError(
-    "E_NO_SSHD",
-    `${attempt.device.member} of ${attempt.device.name} is online, but ${fact}`,
-    {
-      next: "On the device: systemctl start ssh   or, if its SSH server listens on another port: sshnpd --ssh-port PORT",
-    },
-  );
-}
-
-/** The device said ahead of the session that it does not write the pushed key anywhere. */
-export function keyNotTaken({ client, device: { name, member } }: Attempt): string {
-  return (
-    `${member} of ${name} did not take your key: its daemon runs without -s, or does not take keys of that kind. ` +
-    `On the device: sshnpd -a ${name} -m ${client} -d ${member} -s`
-  );
-}
-
-/** ssh ended with 255 although host key and tunnel were good. `pushed`: a key was sent along, to be added. */
-export function sshRefused(attempt: Attempt, pushed: boolean): DeniedError {
-  const { login } = attempt;
-  const { member, name } = attempt.device;
-  const user = login === "" ? "the user that you log in as" : `user ${login}`;
-  const byHand = `add your public key for ${user} on the device (~/.ssh/authorized_keys)`;
-  const next = pushed
-    ? `Then sshnpd did not add your key: it must run with -s, as root or as ${user}; its log on the device says why. Or ${byHand}`
-    : `Then ${byHand}, or, if its sshnpd runs with -s: ${commandFor(attempt, "-s")}`;
-  return new DeniedError("E_SSH_AUTH", `The tunnel to ${member} of ${name} was up; ssh itself ended with status 255.`, {
-    next: `Did it say "Permission denied"? ${next}`,
-  });
-}
-
-/** The path broke while the session lasted. */
-export function truncated(attempt: Attempt, cause: unknown): UnavailableError {
-  const { member, name } = attempt.device;
-  return new UnavailableError(
-    "E_TRUNCATED",
-    `The session with ${member} of ${name} broke off: the path ended without a farewell.`,
-    {
-      next: `What was shown may be incomplete. Connect again: ${commandFor(attempt)}`,
-      cause,
-    },
-  );
-}
-
-/** Whoever should have come to the rendezvous or should have answered did not, in `seconds`. */
-export function timedOut(attempt: Attempt, what: string, seconds: number): UnavailableError {
-  const { member, name } = attempt.device;
-  return new UnavailableError("E_TIMEOUT", `${what} within ${seconds} s (${member} of ${name}).`, {
-    next: "Try again; if it stays so, whoever runs the device finds the reason in the log of its sshnpd.",
-  });
-}
-
-/** The command line that asks for the same again, with one more option. */
-function commandFor({ client, device: { name, member }, login }: Attempt, option?: string): string {
-  return [
-    "sshnp",
-    ...(option === undefined ? [] : [option]),
-    client,
-    name,
-    login === "" ? member : `${login}@${member}`,
-  ]
-    .map((word) => shellWord(word))
-    .join(" ");
-}
-
-/** No client keys in the folder; `client` when one was named, `others`: whose keys are there. */
-export function noClientKeys(client: Name | undefined, folder: string, others: readonly Name[] = []): SetupError {
-  const [other] = others;
-  if (client !== undefined && other !== undefined) {
-    return new SetupError("E_NO_KEYS", `The client keys in ${shellWord(folder)} are those of ${others.join(", ")}.`, {
-      next: `Were the names swapped? First the client, then the device: sshnp ${other} ${client} mygateway   Elsewhere are those of ${client}? Say where: sshnp --keys DIR`,
-    });
-  }
-  return new SetupError(
-    "E_NO_KEYS",
-    `No client keys${client === undefined ? "" : ` of ${client}`} on this machine (looked in ${shellWord(folder)}).`,
-    {
-      next: `First time: sshnp-keys activate -a ${client ?? "@client"} -c SECRET --directory ADDRESS   Elsewhere? Say where: sshnp --keys DIR`,
-    },
-  );
-}
-
-export function severalClients(clients: readonly string[], folder: string): SetupError {
-  return new SetupError("E_USAGE", `There are several clients in ${shellWord(folder)}: ${clients.join(", ")}.`, {
-    next: `Say which: sshnp ${clients[0] ?? "@client"} @device mygateway`,
-  });
-}
-
-export function noSshBinary(cause: unknown): SetupError {
-  return new SetupError("E_NO_SSH", "There is no ssh on this machine that can be started.", {
-    next: "Install it: apt-get install openssh-client",
-    cause,
-  });
 }
 
 /** `last seen 14 min ago (2026-11-22 10:41 UTC)`. Times in ms. */

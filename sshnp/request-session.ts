@@ -9,8 +9,9 @@ import type { MemberStatements } from "../protocol/member-statements.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import { encodeSessionRequest, encodeWithdraw } from "../protocol/messages/session-request.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
+import type { Attempt } from "./attempt.ts";
 import type { Progress } from "./progress.ts";
-import { type Attempt, directoryRefusal, lastSeen, unsealedRefusal } from "./refusal-texts.ts";
+import { directoryRefusal, lastSeen, unsealedRefusal } from "./refusal-texts.ts";
 
 /** One request for a session, and whom it is for. */
 export interface RequestedSession {

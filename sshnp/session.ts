@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
-import { DeniedError, SshnpError, UnavailableError } from "../keys/errors.ts";
+import { SshnpError, UnavailableError } from "../keys/errors.ts";
 import { bindChannel, type ChannelBinding, type ChannelEnd, type Clock } from "../protocol/channel/bind-channel.ts";
 import { Channel } from "../protocol/channel/channel.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
@@ -8,8 +8,10 @@ import { CONFIRM_MS, SESSION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from "../protoc
 import type { HandshakeResult } from "../protocol/noise/handshake-result.ts";
 import type { ChannelLimits } from "../protocol/session/payloads.ts";
 import type { Leg } from "../rendezvous/client.ts";
+import type { Attempt } from "./attempt.ts";
 import type { Progress } from "./progress.ts";
-import { type Attempt, deviceRefusal, noSshServer, timedOut, truncated } from "./refusal-texts.ts";
+import { deviceRefusal } from "./refusal-texts.ts";
+import { accessWithdrawn, noSshServer, timedOut, truncated } from "./session-texts.ts";
 
 /** A session with a device, and in it the stream to its SSH server. */
 export interface Session {
@@ -22,7 +24,7 @@ export interface Session {
   close(): Promise<void>;
 }
 
-/** The first byte of a path: records of the first handshake follow (docs/protocol.md section 9). */
+/** The first byte of a path: records of the first handshake follow (docs/protocol.md, "Ticket and leg"). */
 const PATH_OF_FIRST_HANDSHAKE = Uint8Array.of(0);
 
 const CLOCK: Clock = {
@@ -131,13 +133,7 @@ function endError(end: ChannelEnd, attempt: Attempt): SshnpError | undefined {
     case "finished":
       return undefined;
     case "revoked":
-      return new DeniedError(
-        "E_NOT_AUTHORIZED",
-        `${member} of ${name} has withdrawn the access of ${attempt.client}.`,
-        {
-          next: "Connect again to be told whether one of the two is revoked. If neither is, ask whoever runs the device.",
-        },
-      );
+      return accessWithdrawn(attempt);
     case "going-away":
       return new UnavailableError("E_TRUNCATED", `The daemon on ${member} of ${name} is stopping.`, {
         next: `Try again when it is back: sshnp --wait ${attempt.client} ${name} ${member}`,

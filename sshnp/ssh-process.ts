@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:os";
-import { noSshBinary } from "./refusal-texts.ts";
+import { noSshBinary } from "./setup-texts.ts";
 
 /** How a command ends: its exit status, and an error that a person has not been told yet, if there is one. */
 export interface CommandEnd {

@@ -50,8 +50,8 @@ export class LinkEvents {
     switch (event.type) {
       case "notify": {
         const { notify } = event;
-        const proved = this.#accept(notify.proof, () =>
-          link.answer({ sid: notify.prologue.sid, code: "E_LOG", labels: [LABEL] }),
+        const proved = this.#accept(notify.proof, (code) =>
+          link.answer({ sid: notify.prologue.sid, code, labels: [LABEL] }),
         );
         void this.#taken
           .then(() => this.#parts.requests.answer(notify, proved))
@@ -75,12 +75,12 @@ export class LinkEvents {
     }
   }
 
-  #accept(proof: Uint8Array, refused?: () => void): ProvedHeads {
+  #accept(proof: Uint8Array, refused?: (code: "E_LOG" | "E_WITNESS") => void): ProvedHeads {
     const { directory } = this.#parts;
     try {
       return directory.client.acceptProof(proof, directory.now());
     } catch (error) {
-      refused?.();
+      refused?.(error instanceof SshnpError && error.code === "E_WITNESS" ? "E_WITNESS" : "E_LOG");
       throw error;
     }
   }

@@ -90,7 +90,6 @@ export async function enrol(surroundings: Surroundings, enrolling: Enrolling, wa
     const answer = await becomeMember(surroundings, { client, applicant }, enrolling, waiting);
     const member = judge(suite, client, applicant, answer, { ...enrolling, directory: address });
     await store(folder, client, member, waiting.signal);
-    await seen.settled();
     return { member, ownerFingerprint: ownerOf(suite, member), isBefore: false };
   } catch (error) {
     if (known === undefined && error instanceof SshnpError && NOTHING_KEPT.includes(error.code)) {
@@ -99,6 +98,8 @@ export async function enrol(surroundings: Surroundings, enrolling: Enrolling, wa
       await folder.removeMade();
     }
     throw error;
+  } finally {
+    await seen.settled();
   }
 }
 

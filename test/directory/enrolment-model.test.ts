@@ -111,12 +111,8 @@ test("enrolments go as a model of them says, whatever comes in whatever order, a
           const enrolments = new Enrolments(suite, store, DIRECTORY);
           expect(await take(enrolments, model.now, one)).toBe(expected(model, one));
           const waiting = (await enrolments.pending(name, model.now)).map((pending) => pending.member);
-          expect(waiting).toEqual(
-            model
-              .alive()
-              .map((pending) => MEMBERS[pending.member])
-              .toSorted(),
-          );
+          expect(new Set(waiting)).toEqual(new Set(model.alive().map((pending) => MEMBERS[pending.member])));
+          expect(waiting).toHaveLength(model.alive().length);
         }
       } finally {
         await store.close();

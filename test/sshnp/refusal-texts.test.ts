@@ -1,22 +1,20 @@
 import { expect, test } from "vitest";
-import { UnavailableError } from "../../keys/errors.ts";
+import { SecurityError, UnavailableError } from "../../keys/errors.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
+import { LogEvidenceError } from "../../protocol/log/proof.ts";
 import { REFUSAL_NUMBERS, type RefusalCode } from "../../protocol/refusal-codes.ts";
+import type { Attempt } from "../../sshnp/attempt.ts";
+import { logTrouble } from "../../sshnp/log-texts.ts";
+import { deviceRefusal, directoryRefusal, lastSeen, unsealedRefusal } from "../../sshnp/refusal-texts.ts";
 import {
-  type Attempt,
-  deviceRefusal,
-  directoryRefusal,
+  accessWithdrawn,
   keyNotTaken,
-  lastSeen,
-  noClientKeys,
-  noSshBinary,
   noSshServer,
-  severalClients,
   sshRefused,
   timedOut,
   truncated,
-  unsealedRefusal,
-} from "../../sshnp/refusal-texts.ts";
+} from "../../sshnp/session-texts.ts";
+import { noClientKeys, noSshBinary, severalClients } from "../../sshnp/setup-texts.ts";
 import { type CommandName, runCommand } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 
@@ -30,19 +28,29 @@ const NOW = Date.UTC(2026, 10, 22, 10, 55);
 const SEEN = NOW - 14 * 60_000;
 const CODES = Object.keys(REFUSAL_NUMBERS) as RefusalCode[];
 /** What daemons seal, and a code that they do not. */
-const SEALED_CODES = ["E_DEVICE_REFUSED", "E_NO_SSHD", "E_BUSY", "E_PROTOCOL"] as const;
+const SEALED_CODES = ["E_DEVICE_REFUSED", "E_POLICY", "E_LOG", "E_NO_SSHD", "E_BUSY", "E_PROTOCOL"] as const;
 /** What daemons answer by code alone, and a code that they do not. */
 const UNSEALED_CODES = [
   "E_OWNER_KEY",
   "E_MEMBER_KEY",
   "E_STATEMENT",
   "E_TICKET",
+  "E_REVOKED",
+  "E_LOG",
+  "E_WITNESS",
   "E_BUSY",
   "E_STORAGE",
   "E_PROTOCOL",
   "E_DEVICE_UNREADABLE",
   "E_VERSION",
 ] as const;
+
+/** Of what the parts say that find it. */
+const LOG_TROUBLE = [
+  new SecurityError("E_LOG", "the log is smaller than it was"),
+  new SecurityError("E_LOG", "The directory proves other statements than it gives."),
+  new SecurityError("E_WITNESS", "the log's newest checkpoint with enough witnesses is too old"),
+].map((found) => logTrouble(ATTEMPT, found) as SecurityError);
 
 const ALL = [
   ...CODES.map((code) => directoryRefusal(ATTEMPT, { code, detail: code === "E_OFFLINE" ? SEEN : 2500 }, NOW)),
@@ -55,6 +63,8 @@ const ALL = [
   sshRefused({ ...ATTEMPT, login: "pi" }, true),
   truncated(ATTEMPT, undefined),
   timedOut(ATTEMPT, "The device did not come", 20),
+  accessWithdrawn(ATTEMPT),
+  ...LOG_TROUBLE,
   noClientKeys(undefined, "/home/me/keys"),
   noClientKeys(ATTEMPT.client, "/home/me/keys"),
   noClientKeys(ATTEMPT.device.name, "/home/me/keys", [ATTEMPT.client]),
@@ -83,6 +93,8 @@ test("every command that a text names is there", { timeout: 60_000 }, async () =
       "sshnp trust accept",
       "sshnp-directory rendezvous ls",
       "sshnp-keys activate",
+      "sshnp-keys list",
+      "sshnp-keys log",
       "sshnp-rendezvous run",
       "sshnpd",
     ]
@@ -100,6 +112,17 @@ test("a refusal by a code alone is told as the directory's word, with the code t
     expect(error.code).toBe(code === "E_PROTOCOL" ? "E_DEVICE_UNREADABLE" : code);
     expect(error.message).toMatch(/^The directory says that mygateway of @device /);
   }
+});
+
+test("what is wrong with the directory's log is told with the directory's name, and its cause kept", () => {
+  const found = new SecurityError("E_LOG", "the log is smaller than it was");
+  expect(logTrouble(ATTEMPT, found)).toMatchObject({
+    ...{ name: "SecurityError", code: "E_LOG", cause: found },
+    message: expect.stringContaining("http://np.example.org:7800"),
+  });
+  const evidence = new LogEvidenceError(["one", "other"]);
+  const others = [evidence, new SecurityError("E_TICKET", "x"), new UnavailableError("E_OFFLINE", "x"), new Error("x")];
+  for (const other of others) expect(logTrouble(ATTEMPT, other)).toBe(other);
 });
 
 test("a key that is not taken is told with the reasons that it may have", () => {
@@ -134,6 +157,6 @@ test("an error keeps its cause for those who look for bugs", () => {
 /** `sshnp-keys activate`, `sshnp trust accept` and so on, without their arguments. */
 function commandsIn(text: string): string[] {
   const pattern =
-    /\bsshnp(?:d|-keys activate|-directory rendezvous ls|-rendezvous run|-[a-z]+|(?: trust [a-z]+)?)(?= |$|,|\.)/g;
+    /\bsshnp(?:d|-keys [a-z]+|-directory rendezvous ls|-rendezvous run|-[a-z]+|(?: trust [a-z]+)?)(?= |$|,|\.)/g;
   return text.match(pattern) ?? [];
 }

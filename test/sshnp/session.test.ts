@@ -3,6 +3,8 @@ import { type AddressInfo, createServer, type Server, type Socket } from "node:n
 import { PassThrough } from "node:stream";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
+import { bindChannel } from "../../protocol/channel/bind-channel.ts";
+import { Channel } from "../../protocol/channel/channel.ts";
 import { LEG_STATUS } from "../../protocol/leg-hello.ts";
 import { CONFIRM_MS, LINGER_MS } from "../../protocol/limits.ts";
 import { bridge } from "../../sshnp/bridge.ts";
@@ -10,6 +12,7 @@ import { Progress } from "../../sshnp/progress.ts";
 import { openSession, type Session } from "../../sshnp/session.ts";
 import { SshWatch } from "../../sshnp/ssh-watch.ts";
 import { dial } from "../rendezvous/serving.ts";
+import { CLOCK } from "../../sshnpd/clock.ts";
 import { newSession, newWorld } from "../rendezvous/world.ts";
 
 const ATTEMPT = {
@@ -63,6 +66,36 @@ test.each([
     ),
   });
   await session.close();
+});
+
+test("a session that the device ends as revoked says so, and what was open breaks", async () => {
+  const { port } = rendezvous.address() as AddressInfo;
+  const world = newWorld();
+  const ticket = newSession(world, { addresses: [`tcp://127.0.0.1:${port}`] });
+  const connected = once(rendezvous, "connection") as Promise<[Socket]>;
+  const leg = await dial(world, ticket, "client", { signal: new AbortController().signal });
+  const [socket] = await connected;
+  await once(socket, "data"); // the hello
+  socket.once("data", (bytes: Buffer) => {
+    socket.unshift(bytes.subarray(1)); // the byte with which a path begins
+    const channel = new Channel({
+      role: "device",
+      send: world.suite.aead(AGREED.keys.responderToInitiator),
+      receive: world.suite.aead(AGREED.keys.initiatorToResponder),
+      limits: AGREED.limits,
+    });
+    const device = bindChannel(channel, socket, {
+      ...{ signal: new AbortController().signal, clock: CLOCK, onConfirmed: () => device.close("revoked") },
+    });
+  });
+  socket.write(Uint8Array.of(LEG_STATUS.joined));
+  const session = openSession(world.suite, ATTEMPT, AGREED, leg, new Progress(false));
+  const broken = once(session.stream, "error");
+  expect(await session.ended).toMatchObject({
+    ...{ name: "DeniedError", code: "E_NOT_AUTHORIZED" },
+    message: "mygateway of @device has withdrawn the access of @client.",
+  });
+  expect(await broken).toMatchObject([{ name: "DeniedError" }]);
 });
 
 /** A session on a leg that has said its hello, and was told this. */

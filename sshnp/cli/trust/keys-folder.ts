@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { keysFolderPath } from "../../../keys/keys-folder.ts";
 import { PrivateFolder } from "../../../keys/private-folder.ts";
 import { parseKeysFolder } from "../../command-line.ts";
-import { noClientKeys } from "../../refusal-texts.ts";
+import { noClientKeys } from "../../setup-texts.ts";
 
 /** The option that every verb has. */
 export interface FolderOption {

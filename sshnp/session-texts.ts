@@ -1,0 +1,69 @@
+/** What a person reads of a device that let the session in, when there is no SSH in it, or no more. */
+import { DeniedError, UnavailableError } from "../keys/errors.ts";
+import { type Attempt, commandFor } from "./attempt.ts";
+
+/** The device let the session in, and its SSH server did not answer. */
+export function noSshServer(attempt: Attempt, fact: string): UnavailableError {
+  return new UnavailableError(
+    "E_NO_SSHD",
+    `${attempt.device.member} of ${attempt.device.name} is online, but ${fact}`,
+    {
+      next: "On the device: systemctl start ssh   or, if its SSH server listens on another port: sshnpd --ssh-port PORT",
+    },
+  );
+}
+
+/** The device said ahead of the session that it does not write the pushed key anywhere. */
+export function keyNotTaken({ client, device: { name, member } }: Attempt): string {
+  return (
+    `${member} of ${name} did not take your key: its daemon runs without -s, or does not take keys of that kind. ` +
+    `On the device: sshnpd -a ${name} -m ${client} -d ${member} -s`
+  );
+}
+
+/** ssh ended with 255 although host key and tunnel were good. `pushed`: a key was sent along, to be added. */
+export function sshRefused(attempt: Attempt, pushed: boolean): DeniedError {
+  const { login } = attempt;
+  const { member, name } = attempt.device;
+  const user = login === "" ? "the user that you log in as" : `user ${login}`;
+  const byHand = `add your public key for ${user} on the device (~/.ssh/authorized_keys)`;
+  const next = pushed
+    ? `Then sshnpd did not add your key: it must run with -s, as root or as ${user}; its log on the device says why. Or ${byHand}`
+    : `Then ${byHand}, or, if its sshnpd runs with -s: ${commandFor(attempt, "-s")}`;
+  return new DeniedError("E_SSH_AUTH", `The tunnel to ${member} of ${name} was up; ssh itself ended with status 255.`, {
+    next: `Did it say "Permission denied"? ${next}`,
+  });
+}
+
+/** The path broke while the session lasted. */
+export function truncated(attempt: Attempt, cause: unknown): UnavailableError {
+  const { member, name } = attempt.device;
+  return new UnavailableError(
+    "E_TRUNCATED",
+    `The session with ${member} of ${name} broke off: the path ended without a farewell.`,
+    {
+      next: `What was shown may be incomplete. Connect again: ${commandFor(attempt)}`,
+      cause,
+    },
+  );
+}
+
+/** Whoever should have come to the rendezvous or should have answered did not, in `seconds`. */
+export function timedOut(attempt: Attempt, what: string, seconds: number): UnavailableError {
+  const { member, name } = attempt.device;
+  return new UnavailableError("E_TIMEOUT", `${what} within ${seconds} s (${member} of ${name}).`, {
+    next: "Try again; if it stays so, whoever runs the device finds the reason in the log of its sshnpd.",
+  });
+}
+
+/** The device closed the session as revoked. Why, it does not say: the next request is told. */
+export function accessWithdrawn(attempt: Attempt): DeniedError {
+  const { client, device } = attempt;
+  return new DeniedError(
+    "E_NOT_AUTHORIZED",
+    `${device.member} of ${device.name} has withdrawn the access of ${client}.`,
+    {
+      next: `One of the two may be revoked, or the grant over. Connect again to be told which: ${commandFor(attempt)}`,
+    },
+  );
+}
