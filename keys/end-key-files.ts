@@ -208,6 +208,22 @@ export function ownerFile(of: Name): string {
   return `${of}.owner.npkeys`;
 }
 
+/** The name of the file of an owner key that a rotation is to hand the name on to. */
+export function nextOwnerFile(of: Name): string {
+  return `${of}.owner.next.npkeys`;
+}
+
+/** The name of the file of an owner key that was rotated away; its statement was the name's `seq`-th. */
+export function formerOwnerFile(of: Name, seq: number): string {
+  return `${of}.owner.${seq}.npkeys`;
+}
+
+/** Whether a file is called like one of those. */
+export function isFormerOwnerFile(of: Name, file: string): boolean {
+  const seq = Number(file.slice(`${of}.owner.`.length).split(".")[0]);
+  return Number.isSafeInteger(seq) && seq > 0 && file === formerOwnerFile(of, seq);
+}
+
 function memberFile({ name, member }: Member): string {
   return `${name}.${member}.npkeys`;
 }

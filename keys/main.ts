@@ -8,6 +8,7 @@ import { deleteCommand } from "./cli/delete.ts";
 import { enrollCommand } from "./cli/enroll.ts";
 import { listCommand } from "./cli/list.ts";
 import { logCommand } from "./cli/log.ts";
+import { monitorCommand } from "./cli/monitor.ts";
 import { otpCommand } from "./cli/otp.ts";
 import { policyCommand } from "./cli/policy.ts";
 import { revokeCommand, unrevokeCommand } from "./cli/revoke.ts";
@@ -32,6 +33,7 @@ const program = new Command("sshnp-keys")
   .addCommand(showCommand())
   .addCommand(listCommand())
   .addCommand(logCommand())
+  .addCommand(monitorCommand())
   .addCommand(policyCommand())
   .addCommand(revokeCommand())
   .addCommand(unrevokeCommand())

@@ -1,15 +1,14 @@
-/**
- * The owner files of a rotation, beside `@acme.owner.npkeys`, which is that of the owner key of now:
- *
- * ```
- * @acme.owner.next.npkeys     the key that a rotation is to hand the name on to, until it is certain that it did
- * @acme.owner.N.npkeys        a key that was rotated away, whose statement was the name's N-th
- * ```
- * Neither is called like a key file, so that nobody takes it for the key that speaks for the name.
- */
 import { base64 } from "./bytes.ts";
 import type { CipherSuite } from "./cipher-suite.ts";
-import { type OwnerKeys, ownerFile, parseOwnerFile, printOwnerFile } from "./end-key-files.ts";
+import {
+  formerOwnerFile,
+  isFormerOwnerFile,
+  nextOwnerFile,
+  type OwnerKeys,
+  ownerFile,
+  parseOwnerFile,
+  printOwnerFile,
+} from "./end-key-files.ts";
 import {
   type AskPassphrase,
   damaged,
@@ -24,6 +23,12 @@ import type { Name } from "./names.ts";
 import type { PrivateFolder } from "./private-folder.ts";
 import { shellWord } from "./shell-word.ts";
 
+/*
+ * The owner files of a rotation, beside that of the owner key of now: the one that the name is to be handed on to, until it
+ * is certain that it was, and those that were rotated away. None is called like a key file, so that nobody takes it for the
+ * key that speaks for the name.
+ */
+
 /** The owner key of a rotation that was begun in this folder; undefined when there is none. Throws as readOwnerFile. */
 export async function readNextOwner(
   suite: CipherSuite,
@@ -32,7 +37,7 @@ export async function readNextOwner(
   askPassphrase: AskPassphrase,
 ): Promise<OwnerKeys | undefined> {
   const path = nextOwnerPath(folder, name);
-  const bytes = await readGuarded(folder, nextFile(name), askPassphrase);
+  const bytes = await readGuarded(folder, nextOwnerFile(name), askPassphrase);
   if (bytes === undefined) return undefined;
   const next = orDamaged(path, () => parseOwnerFile(suite, bytes));
   if (next?.name !== name) throw damaged(path);
@@ -41,16 +46,16 @@ export async function readNextOwner(
 
 /** @throws {SetupError} E_KEY_EXISTS when a rotation was begun here meanwhile; E_STORAGE, E_PASSPHRASE (empty). */
 export async function writeNextOwner(folder: PrivateFolder, next: OwnerKeys, protection: Protection): Promise<void> {
-  await writeGuarded(folder, nextFile(next.name), printOwnerFile(next), protection);
+  await writeGuarded(folder, nextOwnerFile(next.name), printOwnerFile(next), protection);
 }
 
 /** Forgets a rotation that is done, or that came to nothing. @throws {SetupError} E_STORAGE. */
 export async function removeNextOwner(folder: PrivateFolder, name: Name): Promise<void> {
-  await folder.remove(nextFile(name));
+  await folder.remove(nextOwnerFile(name));
 }
 
 export function nextOwnerPath(folder: PrivateFolder, name: Name): string {
-  return folder.pathOf(nextFile(name));
+  return folder.pathOf(nextOwnerFile(name));
 }
 
 /**
@@ -60,11 +65,13 @@ export function nextOwnerPath(folder: PrivateFolder, name: Name): string {
  */
 export async function keepFormerOwner(folder: PrivateFolder, name: Name, seq: number): Promise<string | undefined> {
   const [old, next, kept] = await Promise.all(
-    [ownerFile(name), nextFile(name), formerFile(name, seq)].map((file) => folder.read(file, MAX_KEY_FILE_BYTES)),
+    [ownerFile(name), nextOwnerFile(name), formerOwnerFile(name, seq)].map((file) =>
+      folder.read(file, MAX_KEY_FILE_BYTES),
+    ),
   );
-  const path = folder.pathOf(formerFile(name, seq));
+  const path = folder.pathOf(formerOwnerFile(name, seq));
   if (old === undefined || (next !== undefined && isSame(old, next))) return kept && path;
-  if (kept === undefined) await folder.create(formerFile(name, seq), old);
+  if (kept === undefined) await folder.create(formerOwnerFile(name, seq), old);
   else if (!isSame(kept, old)) {
     throw new SetupError("E_KEY_EXISTS", `${shellWord(path)} holds another key, and is never overwritten.`, {
       next: "Move it to a safe place, then run this again.",
@@ -75,7 +82,7 @@ export async function keepFormerOwner(folder: PrivateFolder, name: Name, seq: nu
 
 /** Gives the owner file's place to the next owner's; returns its path. The same again changes nothing. @throws {SetupError} E_STORAGE. */
 export async function installNextOwner(folder: PrivateFolder, name: Name): Promise<string> {
-  const next = await folder.read(nextFile(name), MAX_KEY_FILE_BYTES);
+  const next = await folder.read(nextOwnerFile(name), MAX_KEY_FILE_BYTES);
   if (next !== undefined) await folder.replace(ownerFile(name), next);
   return folder.pathOf(ownerFile(name));
 }
@@ -84,21 +91,11 @@ export async function installNextOwner(folder: PrivateFolder, name: Name): Promi
 export async function formerOwnerFiles(folder: PrivateFolder, name: Name): Promise<ReadonlyMap<string, Uint8Array>> {
   const found = new Map<string, Uint8Array>();
   for (const file of await folder.list()) {
-    const [of, owner, seq = "", suffix, ...more] = file.split(".");
-    const isFormer = of === name && owner === "owner" && /^[1-9][0-9]*$/.test(seq);
-    if (!isFormer || suffix !== "npkeys" || more.length > 0) continue;
+    if (!isFormerOwnerFile(name, file)) continue;
     const bytes = await folder.read(file, MAX_KEY_FILE_BYTES);
     if (bytes !== undefined) found.set(folder.pathOf(file), bytes);
   }
   return found;
-}
-
-function nextFile(name: Name): string {
-  return `${name}.owner.next.npkeys`;
-}
-
-function formerFile(name: Name, seq: number): string {
-  return `${name}.owner.${seq}.npkeys`;
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {

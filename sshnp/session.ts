@@ -24,7 +24,7 @@ export interface Session {
   close(): Promise<void>;
 }
 
-/** The first byte of a path: records of the first handshake follow (docs/protocol.md section 9). */
+/** The first byte of a path: records of the first handshake follow (docs/protocol.md, "Ticket and leg"). */
 const PATH_OF_FIRST_HANDSHAKE = Uint8Array.of(0);
 
 const CLOCK: Clock = {

@@ -79,7 +79,9 @@ export class Clients {
   /** @throws {SetupError} E_BAD_KEY_FILE when what is remembered of the name cannot be read. */
   async standingOf(name: Name): Promise<Standing> {
     const admitted = await this.#admitted();
-    return admitted.names.has(name) ? standingIn(admitted, name, await this.#ownerOf(name)) : "unlisted";
+    if (!admitted.names.has(name)) return "unlisted";
+    if (admitted.owners.has(name)) return "known"; // whatever is pinned
+    return standingIn(admitted, name, await this.#ownerOf(name));
   }
 
   /** The first of those names whose owner key is neither given nor pinned: what to ask the directory for, LINK_NAMES at most. */

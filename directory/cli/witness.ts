@@ -27,7 +27,7 @@ export function addWitnessCommands(program: Command): void {
       `
 Any witness that speaks C2SP tlog-witness will do: one of sshnp-rendezvous witness or sshnp-rendezvous run --witness prints
 its key when it starts. A witness on a machine of whoever runs the directory tells the ends nothing.
-The ends demand witnesses by themselves: sshnpd and sshnp take --witness KEY and --witnesses K.
+The ends demand witnesses by themselves, with --witness KEY and --witnesses K.
 
 Example:
   sshnp-directory witness add w1 http://witness.example.org:7802 sshnp-witness-...+...+... --data np`,

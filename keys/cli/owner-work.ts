@@ -62,6 +62,7 @@ export class OwnerWork {
   readonly #seen: RememberedLog;
   #signer: Promise<OwnerSigner> | undefined;
   #passphrase: Secret | undefined;
+  #readsAsOwner = false;
 
   private constructor(
     parts: Pick<OwnerWork, "suite" | "folder" | "name" | "directory" | "signal">,
@@ -131,6 +132,7 @@ export class OwnerWork {
     } catch (error) {
       // The member here may be revoked; the owner reads all the same, not least to take that back.
       if (this.#member === undefined || !(error instanceof DeniedError) || !(await this.#hasSigner())) throw error;
+      this.#readsAsOwner = true;
       return await this.accountAs(await this.signer());
     }
   }
@@ -213,7 +215,8 @@ export class OwnerWork {
 
   /** A member may read as such; the owner without a member here signs that he may. */
   async #right(): Promise<Uint8Array> {
-    return this.#member === undefined ? await this.#ownerRight(await this.signer()) : new Uint8Array(0);
+    const asOwner = this.#member === undefined || this.#readsAsOwner;
+    return asOwner ? await this.#ownerRight(await this.signer()) : new Uint8Array(0);
   }
 
   async #hasSigner(): Promise<boolean> {

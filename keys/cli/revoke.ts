@@ -1,7 +1,9 @@
 import { Command } from "commander";
+import { REVOCATION_REASON_BYTES } from "../../protocol/limits.ts";
 import { revocationText } from "../../protocol/owner-statements.ts";
 import { type MemberAccount, type NameAccount, successionOf } from "../../protocol/name-account.ts";
 import { bindingText } from "../../protocol/statements.ts";
+import { utf8 } from "../bytes.ts";
 import { SetupError } from "../errors.ts";
 import { parseMember } from "../names.ts";
 import { signText } from "../owner-signer.ts";
@@ -44,6 +46,7 @@ Examples:
       withOwner(name, options, async (work) => {
         const { delegation, cascade, reason = "" } = options;
         if ((member === undefined) === (delegation === undefined)) throw oneOfBoth(name);
+        if (utf8(reason).length > REVOCATION_REASON_BYTES) throw tooLong();
         if (member !== undefined) await revoke(work, member, reason);
         else await revokeDelegation(work, delegation ?? "", { isCascade: cascade === true, reason });
       }),
@@ -98,6 +101,12 @@ async function unrevoke(work: OwnerWork, memberText: string): Promise<void> {
   });
   await work.put([await signText(signer, text)]);
   say(`${member.member} of ${name} counts again.`);
+}
+
+function tooLong(): SetupError {
+  return new SetupError("E_USAGE", `A reason has at most ${REVOCATION_REASON_BYTES} bytes.`, {
+    next: "Say it shorter.",
+  });
 }
 
 function oneOfBoth(name: string): SetupError {

@@ -176,7 +176,7 @@ test("Teleport 14.3.36: an owner speaks for his own name, and what he signs for 
   );
 });
 
-test("CVE-2026-53602: a revocation outlives the directory", async () => {
+test("nebula-mesh, CVE-2026-53602: a revocation outlives the directory", async () => {
   await using world = await World.start();
   const alice = await world.activated("@alice", "laptop", "client");
   const gateway = await world.activated("@acme", "gw", "device");
@@ -195,7 +195,7 @@ test("CVE-2026-53602: a revocation outlives the directory", async () => {
   }
 });
 
-test("CVE-2026-55513: a token that has expired makes nothing, before and after a restart", async () => {
+test("nebula-mesh, CVE-2026-55513: a token that has expired makes nothing, before and after a restart", async () => {
   const clock = new TestClock();
   await using world = await World.start({ clock });
   const acme = await world.activated("@acme", "gw", "device");

@@ -28,6 +28,7 @@ export const CVES: readonly Cve[] = [
     "a certificate was taken as an authority",
     [THIEVES, "a token that a token has made binds a device, and the directory logs it"],
     [THIEVES, "a binding's own key binds another device, and the directory logs it"],
+    ["directory/enrolment.test.ts", "neither a member nor a token makes tokens, revokes or rotates (CVE-2025-49825)"],
   ),
   cve(
     "CVE-2024-45337",
@@ -139,35 +140,40 @@ export const CVES: readonly Cve[] = [
     ["sshnpd/requests.test.ts", "the prologue has another %s than msg1 was made with"],
     ["directory/session.test.ts", "a request counts only from the client that it names, whatever device it is for"],
   ),
-  cve(
-    "GO-2026-5815",
-    "nebula-mesh",
-    "the memory of replays was lost with the process, or filled",
-    [
-      "directory/freshness.test.ts",
-      "a message that was recorded does not count after a restart either, by time or by nonce",
-    ],
-    ["directory/link.test.ts", "a hello that was recorded opens no second link, not even after a restart"],
+  ...["GO-2026-5815", "CVE-2026-53602", "CVE-2026-61699", "CVE-2026-55513", "GO-2026-5399"].map((id) =>
+    cve(
+      id,
+      "nebula-mesh",
+      "five together: replays were forgotten, revocations not kept or not enforced, a token's end ignored, tokens readable",
+      [
+        "directory/freshness.test.ts",
+        "a message that was recorded does not count after a restart either, by time or by nonce",
+      ],
+      ["directory/link.test.ts", "a hello that was recorded opens no second link, not even after a restart"],
+      [
+        "directory/enrolment.test.ts",
+        "those who wait are capped for each name, and none of them is evicted (GO-2026-5815)",
+      ],
+      [HERE, "nebula-mesh, CVE-2026-53602: a revocation outlives the directory"],
+      [
+        "directory/enrolment.test.ts",
+        "revoked, it makes nothing, after a restart neither (CVE-2026-53602, CVE-2026-55513)",
+      ],
+      ["sshnpd/link-events.test.ts", "ends them when it is revoked, and it begins no other"],
+      [HERE, "nebula-mesh, CVE-2026-55513: a token that has expired makes nothing, before and after a restart"],
+      [
+        "directory/enrolment.test.ts",
+        "used, expired, rotated away or never given, it lets nobody wait, after a restart neither (CVE-2026-61699)",
+      ],
+      ["directory/activation.test.ts", "no secret is in the data folder, in whatever form"],
+    ),
   ),
-  cve("CVE-2026-53602", "nebula-mesh", "a revocation was gone after a restart", [
-    HERE,
-    "CVE-2026-53602: a revocation outlives the directory",
-  ]),
-  cve(
-    "CVE-2026-61699",
-    "nebula-mesh",
-    "a revocation was never enforced",
-    ["sshnpd/link-events.test.ts", "ends them when it is revoked, and it begins no other"],
-    ["sshnpd/session.test.ts", "a client that was revoked ahead of its proof reaches nothing with it"],
+  ...["CVE-2025-44005", "CVE-2025-66406", "CVE-2026-30836"].map((id) =>
+    cve(id, "step-ca", "ways to enrol asked for no authorisation", [
+      "directory/enrolment.test.ts",
+      "nobody is let in without the owner's word (CVE-2025-44005, CVE-2025-66406, CVE-2026-30836)",
+    ]),
   ),
-  cve("CVE-2026-55513", "nebula-mesh", "the end of a token was not looked at", [
-    HERE,
-    "CVE-2026-55513: a token that has expired makes nothing, before and after a restart",
-  ]),
-  cve("GO-2026-5399", "nebula-mesh", "tokens lay readable in the store", [
-    "directory/activation.test.ts",
-    "no secret is in the data folder, in whatever form",
-  ]),
   ...["CVE-2026-44423", "CVE-2026-44424", "CVE-2026-44426"].map((id) =>
     cve(id, "ShellHub", "one tenant read and changed another's objects by their ids", [
       HERE,

@@ -150,12 +150,6 @@ export const ELSEWHERE: readonly Elsewhere[] = [
       "what a device says is escaped and marked as its own",
     ],
     [
-      "it opens a stream towards its client",
-      "E_PROTOCOL",
-      "protocol/channel/channel.test.ts",
-      "one stream too many, a number that does not rise, and a device that opens are refused",
-    ],
-    [
       "it has other host keys",
       "E_HOST_KEY",
       "e2e/wrong-state.test.ts",

@@ -33,6 +33,12 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     ],
     "docker compose -f demo.yml down -v": ["test/support/containers.ts", '"down"'],
   },
+  "docs/operating.md": {
+    "sshnp-keys backup @acme acme.age": ["test/keys/backup.test.ts", '["backup", owned.name, backup]'],
+    "sshnp-keys restore acme.age": ["test/keys/backup.test.ts", '["restore", backup]'],
+    "sshnp-keys rotate @acme": ["test/keys/rotate.test.ts", '["rotate", name]'],
+    "sshnp-keys rotate @acme --to agent:SHA256:...": ["test/keys/rotate.test.ts", '["rotate", name, "--to", `agent:'],
+  },
   "docs/trust.md": {
     "sshnp-keys show @device": ["test/e2e/first-contact.test.ts", '"sshnp-keys", "show", "@device"'],
     "sshnp-keys show @device --qr": ["test/e2e/first-contact.test.ts", '"sshnp-keys", "show", "@device", "--qr"'],

@@ -4,6 +4,12 @@
  */
 export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
+    "protocol/policy/client-names.ts#clientNames",
+    "directory/administration.ts#administer",
+    "directory/policies.ts#Policies",
+    "sshnpd/own-policy.ts#OwnPolicy",
+    "directory/client/witness-demand.ts#isWitnessOption",
+    "sshnp/cli/trust/evidence.ts#evidenceCommand",
     "keys/base32.ts#base32",
     "keys/bytes.ts#equalBytes",
     "keys/bytes.ts#ByteWriter",
@@ -47,6 +53,9 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/secret.ts#Secret",
   ],
   "reads a file and gives its bytes to a parser of the table": [
+    "keys/cli/policy-file.ts#readPolicyFile",
+    "keys/service-key-files.ts#openWitnessKey",
+    "rendezvous/witness/witness-state.ts#readWitnessState",
     "keys/activation-files.ts#readAcknowledged",
     "keys/cli/own-keys.ts#readOwnKeys",
     "keys/cram-secret.ts#readCramSecret",
@@ -54,9 +63,13 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/enrolment-files.ts#readApplicant",
     "keys/end-key-files.ts#readMemberFile",
     "keys/first-line.ts#firstLineOfFile",
+    "keys/guarded-files.ts#readGuarded",
+    "keys/guarded-files.ts#orDamaged",
     "keys/key-list-files.ts#readKeyListFile",
     "keys/log-files.ts#readSeenLog",
+    "keys/outside-files.ts#readOutside",
     "keys/own-statement-files.ts#readOwnStatements",
+    "keys/owner-succession-files.ts#readNextOwner",
     "keys/passphrase.ts#passphraseFromFile",
     "keys/peer-files.ts#readPins",
     "keys/private-folder.ts#PrivateFolder",
@@ -76,6 +89,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "picks files out of a folder of ours by grammars of the table; test/keys/ has strange ones": [
     "keys/end-key-files.ts#listKeyFiles",
     "keys/log-files.ts#listSeenLogs",
+    "keys/end-key-files.ts#isFormerOwnerFile",
     "keys/peer-files.ts#listPins",
     "sshnpd/authorized-keys.ts#addAuthorizedKey",
   ],
@@ -91,12 +105,16 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "compares 32 bytes with a list": ["keys/ed25519.ts#isOfSmallOrder"],
   "the package itself, the terminal, the environment that our own process set": [
+    "keys/cli/ask-yes.ts#askYes",
     "keys/version.ts#VERSION",
     "keys/terminal.ts#isTerminal",
     "sshnp/main.ts#(module)",
     "keys/open-files.ts#openFilesAtMost",
   ],
   "a command line that commander reads; its values go to parsers of the table": [
+    "keys/cli/policy.ts#policyCommand",
+    "keys/cli/monitor.ts#monitorCommand",
+    "directory/cli/witness.ts#addWitnessCommands",
     "keys/command-line.ts#runCommandLine",
     "directory/cli/run.ts#addRunCommand",
     "keys/cli/delegate.ts#delegateCommand",
@@ -115,6 +133,10 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/own-rendezvous.ts#startOwnRendezvous",
   ],
   "carries bytes and looks at none of them": [
+    "directory/client/log-tiles.ts#readConsistency",
+    "directory/witnesses/ask-witness.ts#askWitness",
+    "directory/witnesses/post-checkpoint.ts#postCheckpoint",
+    "rendezvous/witness/door.ts#WitnessDoor",
     "directory/bodies.ts#Bodies",
     "directory/strangers.ts#Strangers",
     "directory/client/link-socket.ts#openLinkSocket",

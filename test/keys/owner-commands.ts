@@ -79,8 +79,13 @@ export async function addDevices(system: Activations, owned: Owned, count: numbe
     const x25519 = X25519PrivateKey.generate(work.suite, work.random);
     const ed25519 = Ed25519PrivateKey.generate(work.suite, work.random).publicKey;
     const of = { name: work.name, member: parseMember(`gw${i}`), role: "device" as const };
-    const keys = { x25519: x25519.publicKey, ed25519 };
-    const text = firstBinding(work.random, { ...of, ...keys, issued: work.directory.directoryTime, expires: null });
+    const publicKeys = { x25519: x25519.publicKey, ed25519 };
+    const text = firstBinding(work.random, {
+      ...of,
+      ...publicKeys,
+      issued: work.directory.directoryTime,
+      expires: null,
+    });
     await putStatements(work.directory, x25519, [await signText(signer, text)], { signal: work.signal });
   }
 }

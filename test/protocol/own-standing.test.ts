@@ -60,6 +60,11 @@ describe("what is said about this very member", () => {
     }
     const fork = house.rotation(owner, lastOwner, named);
     expect(() => judge({ names: [named, fork], member: byLast }, known)).toThrow(refused("E_OWNER_KEY"));
+    const fifth = house.nameStatement(owner, { seq: 5, prev: "ab".repeat(32) });
+    const since = judge({ names: [fifth] }, judge({}));
+    for (const names of [[named], [house.nameStatement(owner, { seq: 5, prev: "cd".repeat(32) })]]) {
+      expect(() => judge({ names }, since)).toThrow("an older statement on @acme");
+    }
     // Nor may he hand it on once more.
     const stolen = house.rotation(owner, lastOwner, rotation);
     expect(() => judge({ names: [stolen], member: byLast }, known)).toThrow(refused("E_OWNER_KEY"));

@@ -9,6 +9,7 @@ import type { SignedText } from "../../keys/signed-text.ts";
 import { verifyKeyList } from "../../protocol/key-list.ts";
 import { parseLegHello } from "../../protocol/leg-hello.ts";
 import * as activation from "../../protocol/messages/activation.ts";
+import * as enrolment from "../../protocol/messages/enrolment.ts";
 import * as link from "../../protocol/messages/link.ts";
 import { encodeLogProof, parseLogProof } from "../../protocol/log/proof.ts";
 import { encodePutStatements, parsePutStatements } from "../../protocol/messages/put-statements.ts";
@@ -29,10 +30,9 @@ import { verifyTicket } from "../../protocol/ticket.ts";
 import { cast } from "./fixtures.ts";
 import { goldenLog } from "./golden-log.ts";
 
-const golden = JSON.parse(readFileSync(join(import.meta.dirname, "../vectors/golden.json"), "utf8")) as Record<
-  string,
-  string
->;
+const layoutsIn = (file: string): Record<string, string> =>
+  JSON.parse(readFileSync(join(import.meta.dirname, file), "utf8")) as Record<string, string>;
+const golden = { ...layoutsIn("../vectors/golden.json"), ...layoutsIn("golden/enrolment.json") };
 const { client, device, directory } = cast(suite);
 
 interface Layout {
@@ -79,6 +79,15 @@ const LAYOUTS: readonly Layout[] = [
   { golden: "put statements", parse: parsePutStatements, print: encodePutStatements },
   { golden: "read statements", parse: parseReadStatements, print: encodeReadStatements },
   { golden: "read statements as an owner", parse: parseReadStatements, print: encodeReadStatements },
+  { golden: "put password", parse: enrolment.parsePutPassword, print: enrolment.encodePutPassword },
+  { golden: "enrolment", parse: enrolment.parseEnrolmentRequest, print: enrolment.encodeEnrolmentRequest },
+  {
+    golden: "own statements",
+    parse: enrolment.parseOwnStatementsQuestion,
+    print: enrolment.encodeOwnStatementsQuestion,
+  },
+  { golden: "read enrolments", parse: enrolment.parseEnrolmentsQuestion, print: enrolment.encodeEnrolmentsQuestion },
+  { golden: "denial", parse: enrolment.parseEnrolmentDenial, print: enrolment.encodeEnrolmentDenial },
   { golden: "log proof", parse: parseLogProof, print: encodeLogProof },
   { golden: "log proof for who has seen nothing", parse: parseLogProof, print: encodeLogProof },
   { golden: "activation start", parse: activation.parseActivationStart, print: activation.encodeActivationStart },
@@ -292,6 +301,8 @@ describe("the size of a checkpoint", () => {
     ["session request", session.parseSessionRequest, (bytes: Uint8Array) => bytes.length - 8],
     ["link hello", link.parseLinkHello, (bytes: Uint8Array) => bytes.length - 32 - 8],
     ["put statements", parsePutStatements, () => 0],
+    ["own statements", enrolment.parseOwnStatementsQuestion, (bytes: Uint8Array) => bytes.length - 8],
+    ["enrolment", enrolment.parseEnrolmentRequest, (bytes: Uint8Array) => bytes.length - 1 - 8],
     ["read statements", parseReadStatements, (bytes: Uint8Array) => bytes.length - 2 - 8],
   ] as const)("in a %s is a number that JavaScript counts to", (layout, parse, at) => {
     const bytes = fromHex(golden[layout] ?? "");

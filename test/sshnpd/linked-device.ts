@@ -59,6 +59,10 @@ export interface LinkedDeviceOptions {
   readonly listed?: ListedClients;
   /** A keys folder, of an earlier run. */
   readonly keys?: PrivateFolder;
+  /** ms since 1970 UTC, by the device's clock. */
+  readonly now?: () => number;
+  /** Where its SSH server is. */
+  readonly sshPort?: number;
 }
 
 export class LinkedDevice implements AsyncDisposable {
@@ -71,6 +75,8 @@ export class LinkedDevice implements AsyncDisposable {
   readonly watched: (readonly LinkParty[])[] = [];
   /** Why it wants to be rid of the link. */
   readonly failures: unknown[] = [];
+  /** How often it has closed the link. */
+  closed = 0;
   readonly directory: OwnDirectory;
   readonly own: OwnStatements;
   readonly clients: Clients;
@@ -83,7 +89,7 @@ export class LinkedDevice implements AsyncDisposable {
   readonly #folder: TemporaryFolder | undefined;
   readonly #link: Link;
 
-  static async start({ listed, keys: before }: LinkedDeviceOptions = {}): Promise<LinkedDevice> {
+  static async start({ listed, keys: before, ...rest }: LinkedDeviceOptions = {}): Promise<LinkedDevice> {
     const folder = before === undefined ? await temporaryFolder() : undefined;
     const keys = before ?? (await PrivateFolder.openOrCreate(join(folder?.path ?? "", "keys")));
     await writeKeyListFile(keys, deviceKeys.name, keyList.signed);
@@ -101,18 +107,21 @@ export class LinkedDevice implements AsyncDisposable {
     );
     const rendezvous = createServer().listen(0, "127.0.0.1");
     await once(rendezvous, "listening");
-    return new LinkedDevice({ keys, directory, own, policy, clients, rendezvous, folder });
+    return new LinkedDevice({ keys, directory, own, policy, clients, rendezvous, folder }, rest);
   }
 
-  private constructor(parts: {
-    readonly keys: PrivateFolder;
-    readonly directory: OwnDirectory;
-    readonly own: OwnStatements;
-    readonly policy: OwnPolicy;
-    readonly clients: Clients;
-    readonly rendezvous: Server;
-    readonly folder: TemporaryFolder | undefined;
-  }) {
+  private constructor(
+    parts: {
+      readonly keys: PrivateFolder;
+      readonly directory: OwnDirectory;
+      readonly own: OwnStatements;
+      readonly policy: OwnPolicy;
+      readonly clients: Clients;
+      readonly rendezvous: Server;
+      readonly folder: TemporaryFolder | undefined;
+    },
+    { now = () => NOW + 1000, sshPort = 1 }: LinkedDeviceOptions,
+  ) {
     const { keys, directory, own, policy, clients, rendezvous, folder } = parts;
     this.keys = keys;
     this.directory = directory;
@@ -134,13 +143,12 @@ export class LinkedDevice implements AsyncDisposable {
       answer: (answer) => void this.answers.push(answer),
       watch: (list) => void this.watched.push(list),
       probe: () => {},
-      close: () => {},
+      close: () => void this.closed++,
     };
-    const now = (): number => NOW + 1000;
     const { member: device } = deviceKeys;
     const access = new DeviceAccess({ device, clients, policy, permitOpen: new Set(), now });
     this.sessions = new Sessions({
-      ...{ suite, clients, access, sshPort: 1, accountFor: () => Promise.resolve(undefined), now, log: SILENT },
+      ...{ suite, clients, access, sshPort, accountFor: () => Promise.resolve(undefined), now, log: SILENT },
       ...{ allowPrivate: () => true, onClients: (list) => this.#link.watch(list) },
     });
     const requests = new Requests({

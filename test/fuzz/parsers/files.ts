@@ -154,6 +154,7 @@ const storeEntries: readonly (readonly [tables.Table<unknown>, fc.Arbitrary<unkn
   ],
   [tables.RENDEZVOUS, fc.record({ ...activatable, statement: fc.option(signedJson), isActivated: fc.boolean() })],
   [tables.REPORTS, fc.record({ boot: key, legs: fc.nat(), time: of.milliseconds })],
+  [tables.WITNESSES, fc.record({ added: of.milliseconds, url: of.name, verifierKey: fc.string() })],
   [tables.KEYS, of.name],
   ...[tables.POLICIES, tables.STATEMENTS, tables.META].map((table) => [table, signedJson] as const),
   ...[tables.SEEN, tables.IDS, tables.NONCES].map((table) => [table, of.milliseconds] as const),
@@ -246,7 +247,7 @@ export const FILE_PARSERS: readonly Parser[] = [
     "private key of a witness",
     ["keys/service-key-files.ts#witnessKeySchema"],
     witnessKeySchema,
-    of.bytesOf(32).map((key) => ({ v: 1 as const, kind: "witness" as const, ed25519: base64(key) })),
+    of.bytesOf(32).map((bytes) => ({ v: 1 as const, kind: "witness" as const, ed25519: base64(bytes) })),
   ),
   {
     ...file(
@@ -360,7 +361,7 @@ export const FILE_PARSERS: readonly Parser[] = [
     name: "entry of the store",
     covers: [
       "directory/tables.ts#parseEntry",
-      ...["NAMES", "MEMBERS", "DELEGATIONS", "PASSWORDS", "ENROLMENTS", "RENDEZVOUS", "REPORTS"].map(
+      ...["NAMES", "MEMBERS", "DELEGATIONS", "PASSWORDS", "ENROLMENTS", "RENDEZVOUS", "REPORTS", "WITNESSES"].map(
         (table) => `directory/tables.ts#${table}`,
       ),
       ...["password", "enrolment"].map((what) => `directory/enrolment-records.ts#${what}FromJson`),
