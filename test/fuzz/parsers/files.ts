@@ -97,12 +97,16 @@ const memberPin: fc.Arbitrary<MemberPin> = fc.record({
   accepted: fingerprints,
 });
 const note = fc.string({ maxLength: 200 });
-const seenLog = fc.record({
-  v: fc.constant(1 as const),
-  directory: of.fingerprintText,
-  checkpoint: fc.option(note),
-  evidence: fc.array(fc.record({ found: of.milliseconds, notes: fc.tuple(note, note) }), { maxLength: 3 }),
-});
+const seenLog = fc.record(
+  {
+    v: fc.constant(1 as const),
+    directory: of.fingerprintText,
+    checkpoint: fc.option(note),
+    evidence: fc.array(fc.record({ found: of.milliseconds, notes: fc.tuple(note, note) }), { maxLength: 3 }),
+    pending: fc.array(fc.record({ since: of.milliseconds, checkpoint: note }), { maxLength: 3 }),
+  },
+  { requiredKeys: ["v", "directory", "checkpoint", "evidence"] },
+);
 const ownStatements = fc.record({
   v: fc.constant(1 as const),
   names: fc.array(signedJson, { minLength: 1, maxLength: 8 }),

@@ -224,7 +224,7 @@ describe("witnesses", () => {
     expect(verify(all, { needed: 3 })).toBe(NOW - 30_000);
     for (const needed of [1, 2, 3]) {
       expect(() => verify(all.slice(0, needed - 1), { needed })).toThrow(E_WITNESS);
-      expect(() => verify(all.slice(0, needed - 1), { needed })).toThrow(`${needed - 1} of the log's witnesses`);
+      expect(() => verify(all.slice(0, needed - 1), { needed })).toThrow(`${needed - 1} of 3 witnesses`);
       verify(all.slice(0, needed), { needed });
     }
   });
@@ -253,7 +253,7 @@ describe("witnesses", () => {
     ] as const;
     verify(two, { needed: 2, maxAge: 3_600_000 });
     expect(() => verify(two, { needed: 2, maxAge: 3_599_999 })).toThrow(E_WITNESS);
-    expect(() => verify(two, { needed: 2, maxAge: 3_599_999 })).toThrow(/too old/);
+    expect(() => verify(two, { needed: 2, maxAge: 3_599_999 })).toThrow("It is 60 min since 2 of 3 witnesses");
     verify(two, { needed: 1, maxAge: 0 });
     expect(() => verify(two, { needed: 1, maxAge: 0 }, NOW + 1)).toThrow(E_WITNESS);
     // A clock that is behind must not shut its owner out.
