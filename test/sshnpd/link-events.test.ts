@@ -328,6 +328,23 @@ describe("what is said about a client with sessions", () => {
     expect(linked.failures).toEqual([]);
   });
 
+  test("and the binding from before its revocation counts no more, though the log calls it the newest again", async () => {
+    const session = await linked.connect();
+    const member = revocation(client.owner, client.binding);
+    linked.log.add(member);
+    sayChanged({ ...clientStatements, member });
+    expect(await session.closed).toEqual(REVOKED);
+    linked.log.add(client.binding);
+    const before = startRequest();
+    expect(await linked.ask(before, linked.request(before))).toMatchObject({ code: "E_MEMBER_KEY" });
+    const again = rebinding(client.owner, clientBinding.statement, member);
+    linked.log.add(again);
+    const bindingHash = suite.sha256(new TextEncoder().encode(again.text));
+    const after = startRequest({ client: { name: client.name, member: client.member, bindingHash } });
+    const notify = linked.request(after, { client: { ...clientStatements, member: again } });
+    expect(await linked.ask(after, notify)).toHaveProperty("message2");
+  });
+
   test("ends them when its key was replaced, and the new key begins others", async () => {
     const session = await linked.connect();
     linked.log.add(replaced);
