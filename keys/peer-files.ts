@@ -5,7 +5,7 @@ import * as v from "valibot";
 import { SetupError } from "./errors.ts";
 import { isMember, isName, type MemberName, type Name } from "./names.ts";
 import { isFingerprint } from "./openssh.ts";
-import type { MemberPin, OwnerPin, PeerPins } from "./peer.ts";
+import type { MemberPin, OwnerPin, PeerPins, SeenRevocation } from "./peer.ts";
 import { PrivateFolder } from "./private-folder.ts";
 import { shellWord } from "./shell-word.ts";
 import { signedTextSchema } from "./signed-text.ts";
@@ -28,11 +28,28 @@ export interface Subject {
 
 /** What is remembered of a name and, if one is asked for, of its member. @throws {SetupError} as {@link readState}. */
 export async function readPins(keys: PrivateFolder, { name, member }: Subject): Promise<PeerPins> {
-  const [owner, pin] = await Promise.all([
+  const [owner, pin, revocation] = await Promise.all([
     readState(keys, ownerFile(name), ownerPinSchema),
     member === undefined ? undefined : readState(keys, memberFile(name, member), memberPinSchema),
+    member === undefined ? undefined : readState(keys, revokedFile(name, member), revokedSchema),
   ]);
-  return { owner, member: pin };
+  return { owner, member: pin, revoked: revocation };
+}
+
+/**
+ * Remembers that a member was revoked by its owner, so that no binding from before it counts again
+ * here, whatever the directory's log says by then. @throws {SetupError} E_KEY_PERMISSIONS, E_STORAGE.
+ */
+export async function rememberRevocation(
+  keys: PrivateFolder,
+  { name, member }: { readonly name: Name; readonly member: MemberName },
+  { seq, owner }: SeenRevocation,
+): Promise<void> {
+  await lockPins(keys, async () => {
+    const before = await readState(keys, revokedFile(name, member), revokedSchema);
+    if (before?.owner === owner && before.seq >= seq) return;
+    await writeState(keys, revokedFile(name, member), revokedSchema, { v: 1, seq, owner });
+  });
 }
 
 /** All that is pinned: by name, each name ahead of its members. @throws {SetupError} as {@link listState}. */
@@ -93,6 +110,7 @@ export async function writePins(keys: PrivateFolder, before: PeerPins, after: Pe
 /** Forgets the pin of a name or of a member, under {@link lockPins}; that there is none is no error. */
 export async function removePin(keys: PrivateFolder, { name, member }: Subject): Promise<void> {
   await removeState(keys, member === undefined ? ownerFile(name) : memberFile(name, member));
+  if (member !== undefined) await removeState(keys, revokedFile(name, member));
 }
 
 const nameText = v.pipe(
@@ -130,6 +148,12 @@ export const memberPinSchema: v.GenericSchema<MemberPin> = v.strictObject({
   accepted: fingerprints,
 });
 
+export const revokedSchema: v.GenericSchema<SeenRevocation & { readonly v: 1 }> = v.strictObject({
+  v: v.literal(1),
+  seq: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  owner: v.string(),
+});
+
 const FILE = /^peer\.(@[^.]+)(?:\.([^.]+))?\.json$/;
 const LOCK_FILE = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
 /** Others hold the lock for some milliseconds each. */
@@ -141,6 +165,10 @@ function ownerFile(name: string): string {
 
 function memberFile(name: string, member: string): string {
   return `peer.${name}.${member}.json`;
+}
+
+function revokedFile(name: string, member: string): string {
+  return `revoked.${name}.${member}.json`;
 }
 
 /** A space sorts ahead of every character of a name. */

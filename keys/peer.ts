@@ -39,6 +39,16 @@ export interface MemberPin {
 export interface PeerPins {
   readonly owner: OwnerPin | undefined;
   readonly member: MemberPin | undefined;
+  /** The newest revocation of the member that was seen, if one was. */
+  readonly revoked?: SeenRevocation | undefined;
+}
+
+/** That an owner has revoked a member. */
+export interface SeenRevocation {
+  /** The number of the statement. */
+  readonly seq: number;
+  /** The owner key that signed it, as OpenSSH public key line. */
+  readonly owner: string;
 }
 
 /** The pin with one more accepted fingerprint. */

@@ -2,8 +2,9 @@ import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { SecurityError } from "../keys/errors.ts";
 import type { MemberName, Name, Role } from "../keys/names.ts";
 import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../keys/openssh.ts";
-import type { MemberPin, OwnerPin, PeerPins } from "../keys/peer.ts";
+import type { MemberPin, OwnerPin, PeerPins, SeenRevocation } from "../keys/peer.ts";
 import { type SignedText, signedTextToJson } from "../keys/signed-text.ts";
+import { parseSshsig } from "../keys/sshsig.ts";
 import { type MemberStatements, newestOf, verifyMemberStatements } from "./member-statements.ts";
 import { type OwnerChain, verifyChainOf } from "./owner-chain.ts";
 import { isExpired, seqOf, type Verified } from "./statement-fields.ts";
@@ -65,6 +66,7 @@ export function judgePeer(
   if (isExpired(binding.statement, now)) {
     throw new SecurityError("E_STATEMENT", `The binding of ${claim.member} of ${claim.name} has expired.`);
   }
+  refuseRevokedBinding(binding, chain, known.revoked);
   if (known.member !== undefined && isOfChain(chain, known.member.owner)) refuseOlderBinding(binding, known.member);
   const member: MemberPin = {
     v: 1,
@@ -133,6 +135,11 @@ export function judgeOwner(
   throw changedOwner(name, fingerprintOf(suite, known.owner), ownerFingerprint, "pinned");
 }
 
+/** What to remember of a revocation that a judgement has just found to be the owner's (E_REVOKED). */
+export function seenRevocation(revocation: SignedText): SeenRevocation {
+  return { seq: seqOf(revocation), owner: parseSshsig(revocation.signature).publicKey.line };
+}
+
 function fingerprintOf(suite: CipherSuite, line: string): Fingerprint {
   return fingerprint(suite, parsePublicKeyLine(line).blob);
 }
@@ -151,6 +158,20 @@ function refuseOlderOwner(pin: OwnerPin, chain: OwnerChain): void {
   throw new SecurityError(
     "E_OWNER_KEY",
     `An older or second statement (number ${seq}) of ${pin.name} was given; number ${seen} was seen before.`,
+    { next: OLD_STATEMENTS },
+  );
+}
+
+/** A binding from before a revocation that was seen does not count again, whatever the log says by then. */
+function refuseRevokedBinding(
+  { statement }: Verified<Binding>,
+  chain: OwnerChain,
+  revoked: SeenRevocation | undefined,
+): void {
+  if (revoked === undefined || !isOfChain(chain, revoked.owner) || statement.seq > revoked.seq) return;
+  throw new SecurityError(
+    "E_MEMBER_KEY",
+    `A binding (number ${statement.seq}) of ${statement.member} was given that its owner has revoked since (number ${revoked.seq}).`,
     { next: OLD_STATEMENTS },
   );
 }

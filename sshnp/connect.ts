@@ -64,7 +64,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
   const take = async ({ of, statements, proof }: StatementsOutcome): Promise<void> => {
     const proved = directory.client.acceptProof(proof, directory.now());
     if (of === "client") await parties.takeOwn(statements, proved);
-    else parties.takeDevice(device, statements, proved, directory.now());
+    else await parties.takeDevice(device, statements, proved, directory.now());
   };
   progress.step(`asking ${attempt.directory} as ${keys.member} of ${keys.name}`);
 

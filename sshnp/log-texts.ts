@@ -7,24 +7,14 @@ import type { Attempt } from "./attempt.ts";
  * directory's name and the next step; any other as it is.
  */
 export function logTrouble({ directory, device }: Attempt, error: unknown): unknown {
-  if (!(error instanceof SecurityError) || error.next !== undefined) return error;
+  if (!(error instanceof SecurityError) || error.code !== "E_LOG" || error.next !== undefined) return error;
   const fact = error.message.replace(/^The /, "the ").replace(/\.$/, "");
-  switch (error.code) {
-    case "E_LOG":
-      return new SecurityError(
-        "E_LOG",
-        `The log of the directory at ${directory} does not bear out what it says: ${fact}.`,
-        {
-          next: `Do not go on before it is clear why: it may hide a revocation, or a newer key. Ask whoever runs it, and the owner of ${device.name}, who sees what the log has: sshnp-keys log ${device.name}`,
-          cause: error,
-        },
-      );
-    case "E_WITNESS":
-      return new SecurityError("E_WITNESS", `The log of the directory at ${directory} lacks witnesses: ${fact}.`, {
-        next: "Try again in some minutes; if it stays so, whoever runs the directory should see why its witnesses do not cosign.",
-        cause: error,
-      });
-    default:
-      return error;
-  }
+  return new SecurityError(
+    "E_LOG",
+    `The log of the directory at ${directory} does not bear out what it says: ${fact}.`,
+    {
+      next: `Do not go on before it is clear why: it may hide a revocation, or a newer key. Ask whoever runs it, and the owner of ${device.name}, who sees what the log has: sshnp-keys log ${device.name}`,
+      cause: error,
+    },
+  );
 }

@@ -1,13 +1,14 @@
 import type { ProvedHeads } from "../directory/client.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
-import { SecurityError } from "../keys/errors.ts";
+import { DeniedError, SecurityError } from "../keys/errors.ts";
 import type { Fingerprint } from "../keys/openssh.ts";
 import { writeOwnStatements } from "../keys/own-statement-files.ts";
 import type { PeerPins } from "../keys/peer.ts";
+import { rememberRevocation } from "../keys/peer-files.ts";
 import type { MemberStatements } from "../protocol/member-statements.ts";
 import type { Party } from "../protocol/messages/prologue.ts";
 import { judgeOwn, type OwnStanding } from "../protocol/own-standing.ts";
-import { type JudgedPeer, judgePeer, type PeerClaim } from "../protocol/peers.ts";
+import { type JudgedPeer, judgePeer, type PeerClaim, seenRevocation } from "../protocol/peers.ts";
 import { type Client, ownKeys } from "./client-keys.ts";
 
 /** What is known of the device before this connect. */
@@ -62,16 +63,24 @@ export class Parties {
   }
 
   /** Takes newer statements on the device. @throws as judgePeer; {SecurityError} E_LOG when they are not the newest. */
-  takeDevice(
+  async takeDevice(
     device: Pick<PeerClaim, "name" | "member">,
     statements: MemberStatements,
     proved: ProvedHeads,
     now: number,
-  ): void {
+  ): Promise<void> {
     if (this.#hasNewClaim) throw new SecurityError("E_STATEMENT", "The directory does not take its own statements.");
     this.#hasNewClaim = true;
     const claim: PeerClaim = { name: device.name, member: device.member, role: "device", statements };
-    proved.demand(this.judge(claim, now).newest);
+    try {
+      proved.demand(this.judge(claim, now).newest);
+    } catch (error) {
+      const isRevoked = error instanceof DeniedError && error.code === "E_REVOKED";
+      const isKnown = this.#device.pins.owner !== undefined;
+      if (isRevoked && isKnown)
+        await rememberRevocation(this.#client.folder, device, seenRevocation(statements.member));
+      throw error;
+    }
     this.#claim = claim;
   }
 

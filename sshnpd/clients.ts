@@ -1,13 +1,20 @@
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { SecurityError, SetupError } from "../keys/errors.ts";
-import { type Name, parseName } from "../keys/names.ts";
+import { type MemberName, type Name, parseName } from "../keys/names.ts";
 import { type Fingerprint, fingerprint, parseFingerprint, parsePublicKeyLine } from "../keys/openssh.ts";
 import type { OwnerPin, PeerPins, PinOrigin } from "../keys/peer.ts";
-import { arePinned, lockPins, readPins, writePins } from "../keys/peer-files.ts";
+import { arePinned, lockPins, readPins, rememberRevocation, writePins } from "../keys/peer-files.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import { LINK_NAMES } from "../protocol/limits.ts";
-import { type JudgedOwner, type JudgedPeer, judgeOwner, judgePeer, type PeerClaim } from "../protocol/peers.ts";
+import {
+  type JudgedOwner,
+  type JudgedPeer,
+  judgeOwner,
+  judgePeer,
+  type PeerClaim,
+  seenRevocation,
+} from "../protocol/peers.ts";
 import { verifyOwnerChain } from "../protocol/owner-chain.ts";
 import { clientNames } from "../protocol/policy/client-names.ts";
 import type { Standing } from "./access.ts";
@@ -149,6 +156,15 @@ export class Clients {
         this.#tell(pinLine(claim.name, ownerFingerprint, pins.owner.origin));
       }
     });
+  }
+
+  /** Remembers that a client was revoked by its owner, as {@link judge} has found. @throws {SetupError} E_STORAGE. */
+  async rememberRevocation(
+    client: { readonly name: Name; readonly member: MemberName },
+    revocation: SignedText,
+  ): Promise<void> {
+    if ((await this.standingOf(client.name)) !== "known") return;
+    await rememberRevocation(this.#keys, client, seenRevocation(revocation));
   }
 
   /**

@@ -139,6 +139,7 @@ export class LinkEvents {
       if (!(error instanceof SshnpError) || error instanceof UnavailableError) throw error;
       logError(log, error, "the sessions of a client are ended", { client: client.name, member: client.member });
       sessions.revoke(client);
+      if (error.code === "E_REVOKED") await clients.rememberRevocation(client, statements.member);
     }
   }
 }

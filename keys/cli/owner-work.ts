@@ -16,6 +16,7 @@ import { encodeEnrolmentsQuestion } from "../../protocol/messages/enrolment.ts";
 import { READING_NAMESPACE, readingProof } from "../../protocol/messages/read-statements.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { judgeNameAccount, type NameAccount } from "../../protocol/name-account.ts";
+import { seqOf, subjectOf } from "../../protocol/statement-fields.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { listKeyFiles, readMemberFile, readOwnerFile } from "../end-key-files.ts";
@@ -32,6 +33,7 @@ import type { SignedText } from "../signed-text.ts";
 import { X25519PrivateKey } from "../x25519.ts";
 import { ownerInAgent } from "./owner-in-agent.ts";
 import { interruption } from "./interruption.ts";
+import { demandNothingOlder, rememberStated } from "./stated.ts";
 
 export interface OwnerOptions {
   readonly keys?: string;
@@ -150,6 +152,7 @@ export class OwnerWork {
     const history = await read("history");
     const account = judgeNameAccount(suite, name, { newest: await read("newest"), history }, directory.directoryTime);
     await this.#seen.settled();
+    await demandNothingOlder(this.folder, name, account.history);
     return account;
   }
 
@@ -158,6 +161,8 @@ export class OwnerWork {
     for (let i = 0; i < statements.length; i += LOG_PROOF_SUBJECTS) {
       const some = statements.slice(i, i + LOG_PROOF_SUBJECTS);
       await putStatements(this.directory, this.#sender, some, { signal: this.signal });
+      const stated = some.map((one) => ({ subject: subjectOf(one), seq: seqOf(one) }));
+      await rememberStated(this.folder, this.name, stated);
     }
     await this.#seen.settled();
   }

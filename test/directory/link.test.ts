@@ -189,6 +189,7 @@ test("a link that is asked for a sign of life ends in time without one, and live
   const dead = await TestLink.open(world, await world.activated(`@dead${count}`, "mygateway", "device"), {
     client: world.client({ address: { ...world.address, url: new URL(`http://127.0.0.1:${tap.port}`) } }),
   });
+  await dead.event("own"); // what is on its way would be a sign of life
   const alive = await TestLink.open(world, device);
   tap.silence();
   alive.link.probe();

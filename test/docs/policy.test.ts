@@ -51,7 +51,7 @@ describe("docs/policy.md", () => {
     ["expires", /^2\d{3}-[^`]*$/],
     ["services", /^"?tcp:(?!HOST)[^`"]*"?$/],
   ])("shows %s as they are written", (field, form) => {
-    const shown = [...TEXT.replace(/^```yaml\n.*?^```$/gms, "").matchAll(/`([^`]+)`/g)]
+    const shown = [...TEXT.replace(/^```[a-z]*\n.*?^```$/gms, "").matchAll(/`([^`]+)`/g)]
       .map(([, code = ""]) => code.replace(/\s+/g, " "))
       .filter((code) => form.test(code));
     expect(shown.length).toBeGreaterThan(0);

@@ -22,6 +22,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/sshsig.ts#armor",
     "protocol/channel/record.ts#encodeRecord",
     "protocol/channel/stream-state.ts#isBreak",
+    "keys/cli/ask-yes.ts#askYes",
+    "keys/cli/policy.ts#policyCommand",
     "protocol/policy/decide.ts#isFrom",
     "protocol/policy/diff.ts#diffAccess",
     "protocol/policy/patterns.ts#hasDevice",
@@ -105,14 +107,12 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "compares 32 bytes with a list": ["keys/ed25519.ts#isOfSmallOrder"],
   "the package itself, the terminal, the environment that our own process set": [
-    "keys/cli/ask-yes.ts#askYes",
     "keys/version.ts#VERSION",
     "keys/terminal.ts#isTerminal",
     "sshnp/main.ts#(module)",
     "keys/open-files.ts#openFilesAtMost",
   ],
   "a command line that commander reads; its values go to parsers of the table": [
-    "keys/cli/policy.ts#policyCommand",
     "keys/cli/monitor.ts#monitorCommand",
     "directory/cli/witness.ts#addWitnessCommands",
     "keys/command-line.ts#runCommandLine",

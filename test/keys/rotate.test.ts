@@ -101,7 +101,8 @@ describe("a name whose owner key is in a file", () => {
     expect(await statesOf(machine, name, ...where)).toEqual({ gw: "active" });
   });
 
-  test("has its new key guarded as the old one was, or by another passphrase", async () => {
+  // Each passphrase costs a second or more, several on a busy machine.
+  test("has its new key guarded as the old one was, or by another passphrase", { timeout: 240_000 }, async () => {
     const { name, secret } = await system.newName();
     const machine = system.newMachine();
     const [first, second] = ["first", "second"].map((file) => join(machine.home, file)) as [string, string];

@@ -141,6 +141,19 @@ describe("a peer", () => {
     expect(back).toThrow(expect.objectContaining({ code: "E_MEMBER_KEY" }));
   });
 
+  test("goes on from a revocation that was seen, and never back behind it", () => {
+    const { pins } = judgePeer(suite, claim, nothing, NOW);
+    const revoked = { seq: 2, owner: pins.owner.owner };
+    const known = { ...pins, revoked };
+    for (const old of [claim, later(2)]) {
+      const judge = () => judgePeer(suite, old, { known, given: undefined }, NOW);
+      expect(judge).toThrow(expect.objectContaining({ code: "E_MEMBER_KEY" }));
+    }
+    const renewed = judgePeer(suite, later(3), { known, given: undefined }, NOW);
+    expect(renewed.binding.statement.seq).toBe(3);
+    judgePeer(suite, later(3), { known: { ...renewed.pins, revoked }, given: undefined }, NOW);
+  });
+
   test("cannot have two bindings of one number", () => {
     const { pins } = judgePeer(suite, claim, nothing, NOW);
     const judge = () => judgePeer(suite, later(1), { known: pins, given: undefined }, NOW);

@@ -8,6 +8,7 @@ import { readOwnStatements } from "../../keys/own-statement-files.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
 import type { MemberStatements } from "../../protocol/member-statements.ts";
+import { cosign, printWitness, withCosignatures } from "../../protocol/log/cosignature.ts";
 import type { LogProof } from "../../protocol/log/proof.ts";
 import { bindingSubject, signFirstNameStatement } from "../../protocol/statements.ts";
 import { NOW } from "../protocol/fixtures.ts";
@@ -172,6 +173,27 @@ describe.each([
     await directory.connectOnce();
     expect((await readSeenLog(directory.keys, DIRECTORY)).evidence).toHaveLength(1);
   });
+});
+
+test("a log that not enough witnesses vouch for is refused with E_WITNESS, and believed with them", async () => {
+  const witness = [printWitness(suite, { name: "example.org/witness", publicKey: mallory.publicKey })];
+  await expect(directory.connect({ witness })).rejects.toMatchObject({
+    ...{ name: "SecurityError", code: "E_WITNESS" },
+    message: expect.stringMatching(/^0 of 1 witnesses have cosigned/),
+    next: expect.stringContaining("sshnp-directory witness ls"),
+  });
+  expect([directory.legs, pins(), await readSeenLog(directory.keys, DIRECTORY)]).toMatchObject([
+    [],
+    [],
+    { checkpoint: null },
+  ]);
+  directory.mangled = ({ checkpoint }) => {
+    const line = cosign(suite, mallory, "example.org/witness", checkpoint, Math.floor(Date.now() / 1000));
+    return { checkpoint: withCosignatures(checkpoint, [line]) };
+  };
+  const session = await directory.connect({ witness });
+  for (const leg of directory.legs) leg.destroy();
+  await session.ended;
 });
 
 test("a device that was shown another tree of the same size gives it away: both notes are kept, and nothing is pinned", async () => {

@@ -49,7 +49,6 @@ const UNSEALED_CODES = [
 const LOG_TROUBLE = [
   new SecurityError("E_LOG", "the log is smaller than it was"),
   new SecurityError("E_LOG", "The directory proves other statements than it gives."),
-  new SecurityError("E_WITNESS", "the log's newest checkpoint with enough witnesses is too old"),
 ].map((found) => logTrouble(ATTEMPT, found) as SecurityError);
 
 const ALL = [

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { createServer as createHttpServer, type Server as HttpServer, type ServerResponse } from "node:http";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
+import type { WitnessOptions } from "../../directory/client.ts";
 import { concat } from "../../keys/bytes.ts";
 import { writeMemberFile } from "../../keys/end-key-files.ts";
 import { ed25519Line, type Fingerprint, fingerprint, parsePublicKeyLine, sshString } from "../../keys/openssh.ts";
@@ -110,10 +111,10 @@ export class ScriptedDirectory implements AsyncDisposable {
   }
 
   /** What `sshnp @client @device mygateway` does, up to the session. */
-  connect(): Promise<Session> {
+  connect(witnesses?: WitnessOptions): Promise<Session> {
     const destination = {
       ...{ client: undefined, device, owner: undefined, login: "", directory: undefined, keys: this.keys.path },
-      ...{ waitSeconds: 0, pushKey: undefined, verbose: false },
+      ...{ waitSeconds: 0, pushKey: undefined, verbose: false, witnesses },
     };
     const signal = AbortSignal.timeout(20_000);
     return connect(destination, { keys: this.keys.path, userKey: undefined, progress: new Progress(false), signal });

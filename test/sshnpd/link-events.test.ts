@@ -7,6 +7,7 @@ import { listPins } from "../../keys/peer-files.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { LABEL } from "../../protocol/label.ts";
+import { cosign, printWitness, withCosignatures } from "../../protocol/log/cosignature.ts";
 import { encodeLogProof, type LogProof } from "../../protocol/log/proof.ts";
 import type { MemberStatements } from "../../protocol/member-statements.ts";
 import { policySubject } from "../../protocol/owner-statements.ts";
@@ -108,6 +109,29 @@ describe("a log that lies is not followed: what comes with it is answered E_LOG 
     }
     expect(linked.seen).toBe(0);
   });
+});
+
+test("a log that not enough witnesses vouch for is answered E_WITNESS, and believed with them", async () => {
+  const [one, other] = [mallory, Ed25519PrivateKey.generate(suite, random)];
+  const witness = [one, other].map(({ publicKey }, i) => printWitness(suite, { name: `example.org/w${i}`, publicKey }));
+  await using careful = await LinkedDevice.start({ witnesses: { witness, witnesses: "2" } });
+  const notify = careful.request();
+  const proof = careful.log.proof(subjectsOf(notify));
+  const cosigned = [one, other].map((key, i) =>
+    cosign(suite, key, `example.org/w${i}`, proof.checkpoint, Math.floor(Date.now() / 1000)),
+  );
+  for (const lines of [[], cosigned.slice(0, 1), [...cosigned.slice(1), ...cosigned.slice(1)]]) {
+    const checkpoint = withCosignatures(proof.checkpoint, lines);
+    const lacking = { ...notify, proof: encodeLogProof({ ...proof, checkpoint }) };
+    expect(() => careful.say({ type: "notify", notify: lacking })).toThrow(
+      expect.objectContaining({ code: "E_WITNESS" }),
+    );
+    expect(careful.answers.at(-1)).toMatchObject({ code: "E_WITNESS" });
+  }
+  expect(careful.seen).toBe(0);
+  const checkpoint = withCosignatures(proof.checkpoint, cosigned);
+  careful.say({ type: "notify", notify: { ...notify, proof: encodeLogProof({ ...proof, checkpoint }) } });
+  await expect.poll(() => careful.answers.at(-1)).toHaveProperty("message2");
 });
 
 test("two trees of one size are evidence: both notes are kept, once, and stay when the log goes on", async () => {
@@ -302,6 +326,23 @@ describe("what is said about a client with sessions", () => {
     linked.log.add(member);
     expect(await linked.ask(initiator, notify)).toMatchObject({ code: "E_REVOKED" });
     expect(linked.failures).toEqual([]);
+  });
+
+  test("and the binding from before its revocation counts no more, though the log calls it the newest again", async () => {
+    const session = await linked.connect();
+    const member = revocation(client.owner, client.binding);
+    linked.log.add(member);
+    sayChanged({ ...clientStatements, member });
+    expect(await session.closed).toEqual(REVOKED);
+    linked.log.add(client.binding);
+    const before = startRequest();
+    expect(await linked.ask(before, linked.request(before))).toMatchObject({ code: "E_MEMBER_KEY" });
+    const again = rebinding(client.owner, clientBinding.statement, member);
+    linked.log.add(again);
+    const bindingHash = suite.sha256(new TextEncoder().encode(again.text));
+    const after = startRequest({ client: { name: client.name, member: client.member, bindingHash } });
+    const notify = linked.request(after, { client: { ...clientStatements, member: again } });
+    expect(await linked.ask(after, notify)).toHaveProperty("message2");
   });
 
   test("ends them when its key was replaced, and the new key begins others", async () => {

@@ -5,7 +5,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
-import type { Link, LinkEvent } from "../../directory/client.ts";
+import type { Link, LinkEvent, WitnessOptions } from "../../directory/client.ts";
 import { writeKeyListFile } from "../../keys/key-list-files.ts";
 import type { Name } from "../../keys/names.ts";
 import { ed25519Line, type Fingerprint, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
@@ -63,6 +63,7 @@ export interface LinkedDeviceOptions {
   readonly now?: () => number;
   /** Where its SSH server is. */
   readonly sshPort?: number;
+  readonly witnesses?: WitnessOptions;
 }
 
 export class LinkedDevice implements AsyncDisposable {
@@ -89,12 +90,12 @@ export class LinkedDevice implements AsyncDisposable {
   readonly #folder: TemporaryFolder | undefined;
   readonly #link: Link;
 
-  static async start({ listed, keys: before, ...rest }: LinkedDeviceOptions = {}): Promise<LinkedDevice> {
+  static async start({ listed, keys: before, witnesses, ...rest }: LinkedDeviceOptions = {}): Promise<LinkedDevice> {
     const folder = before === undefined ? await temporaryFolder() : undefined;
     const keys = before ?? (await PrivateFolder.openOrCreate(join(folder?.path ?? "", "keys")));
     await writeKeyListFile(keys, deviceKeys.name, keyList.signed);
     const surroundings = { suite, random, folder: keys, log: SILENT, signal: new AbortController().signal };
-    const directory = await OwnDirectory.open(surroundings, { directory: ADDRESS, keys: deviceKeys });
+    const directory = await OwnDirectory.open(surroundings, { directory: ADDRESS, keys: deviceKeys }, witnesses);
     const own = await OwnStatements.open(suite, keys, deviceKeys);
     const known = listed ?? new Map<Name, Fingerprint | undefined>([[people.client.name, clientOwner]]);
     const policy = new OwnPolicy(own, SILENT);

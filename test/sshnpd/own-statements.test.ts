@@ -82,7 +82,10 @@ describe("what the owner has said since", () => {
     const lying = { names: [NAME], member: stolen, policy: allowed };
     log.add(NAME, stolen, allowed);
     for (const one of [own, await open()]) {
-      await expect(take(one, lying)).rejects.toMatchObject({ name: "SecurityError", code: "E_OWNER_KEY" });
+      await expect(take(one, lying)).rejects.toMatchObject({
+        ...{ name: "SecurityError", code: "E_OWNER_KEY" },
+        message: "The directory gives an older statement on @device.",
+      });
       expect([one.party.bindingHash, one.policy]).toEqual([hashOf(bound), undefined]);
     }
   });

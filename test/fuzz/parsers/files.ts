@@ -15,7 +15,8 @@ import type { MemberName, Name } from "../../../keys/names.ts";
 import { ed25519Line } from "../../../keys/openssh.ts";
 import { ownStatementsSchema } from "../../../keys/own-statement-files.ts";
 import type { MemberPin, OwnerPin } from "../../../keys/peer.ts";
-import { memberPinSchema, ownerPinSchema } from "../../../keys/peer-files.ts";
+import { statedSchema } from "../../../keys/cli/stated.ts";
+import { memberPinSchema, ownerPinSchema, revokedSchema } from "../../../keys/peer-files.ts";
 import { Secret } from "../../../keys/secret.ts";
 import { directoryKeysSchema, rendezvousKeysSchema, witnessKeySchema } from "../../../keys/service-key-files.ts";
 import { signedTextFromJson, signedTextSchema, signedTextToJson } from "../../../keys/signed-text.ts";
@@ -226,6 +227,18 @@ export const FILE_PARSERS: readonly Parser[] = [
     ["keys/key-list-files.ts#keyListFileSchema"],
     keyListFileSchema,
     signedJson.map((keyList) => ({ v: 1 as const, keyList })),
+  ),
+  file(
+    "how far an owner's statements are",
+    ["keys/cli/stated.ts#statedSchema"],
+    statedSchema,
+    fc.array(fc.tuple(fc.string(), fc.integer({ min: 1 }))).map((newest) => ({ v: 1 as const, newest })),
+  ),
+  file(
+    "that a member was revoked",
+    ["keys/peer-files.ts#revokedSchema"],
+    revokedSchema,
+    fc.record({ v: fc.constant(1 as const), seq: fc.integer({ min: 1 }), owner: fc.string() }),
   ),
   file("what was seen of a log", ["keys/log-files.ts#seenLogSchema"], seenLogSchema, seenLog),
   file(
