@@ -16,7 +16,7 @@ import { parseCanonicalJson } from "./canonical-json.ts";
 import {
   kindOf,
   openingEntries,
-  publicKeyLine,
+  ownerLine,
   type StatementFields,
   statementText,
   type Verified,
@@ -104,5 +104,5 @@ function follow(before: OwnerChain, next: ReturnType<typeof verifyRotation>): Ow
 
 const rotationSchema = v.strictObject({
   ...openingEntries("rotation", (subject) => isName(subject)),
-  owner: publicKeyLine,
+  owner: ownerLine,
 });

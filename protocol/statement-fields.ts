@@ -15,6 +15,7 @@ import { type Ed25519PrivateKey, Ed25519PublicKey } from "../keys/ed25519.ts";
 import { PeerError } from "../keys/errors.ts";
 import { isMember, isName } from "../keys/names.ts";
 import { parsePublicKeyLine } from "../keys/openssh.ts";
+import { isSigningType } from "../keys/ssh-signature.ts";
 import type { SignedText, TextToSign } from "../keys/signed-text.ts";
 import { signSshsig, verifySshsig } from "../keys/sshsig.ts";
 import { X25519PublicKey } from "../keys/x25519.ts";
@@ -136,9 +137,10 @@ export function isMemberSubject(subject: string): boolean {
   return isName(name ?? "") && isMember(member ?? "") && others.length === 0;
 }
 
-export const publicKeyLine = v.pipe(
+/** An owner key: a line without comment, of a key that can sign statements. */
+export const ownerLine = v.pipe(
   v.string(),
-  v.check((line) => isPublicKeyLine(line)),
+  v.check((line) => isOwnerLine(line)),
 );
 
 /** base64 of 32 bytes */
@@ -168,9 +170,10 @@ function isBase64Of32(text: string): boolean {
   }
 }
 
-function isPublicKeyLine(line: string): boolean {
+function isOwnerLine(text: string): boolean {
   try {
-    return parsePublicKeyLine(line).line === line;
+    const { line, type } = parsePublicKeyLine(text);
+    return line === text && isSigningType(type);
   } catch {
     return false;
   }

@@ -21,7 +21,7 @@ import {
   isMemberSubject,
   key32,
   openingEntries,
-  publicKeyLine,
+  ownerLine,
   publicKeys,
   signWith,
   type StatementFields,
@@ -171,7 +171,7 @@ const RENDEZVOUS_PREFIX = "rendezvous:";
 
 const nameSchema = v.strictObject({
   ...openingEntries("name", (subject) => isName(subject)),
-  owner: publicKeyLine,
+  owner: ownerLine,
 });
 
 const bindingSchema = v.strictObject({

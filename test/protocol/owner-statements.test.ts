@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { concat } from "../../keys/bytes.ts";
 import { SshnpError } from "../../keys/errors.ts";
+import { parsePublicKeyLine, sshString } from "../../keys/openssh.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { POLICY_BYTES, REVOCATION_REASON_BYTES, STATEMENT_BYTES } from "../../protocol/limits.ts";
 import { verifyRotation } from "../../protocol/owner-chain.ts";
@@ -269,8 +271,17 @@ describe("a rotation", () => {
   const rotation = (next: string) =>
     house.say(owner, "rotation", house.name, { owner: next }, { seq: 2, prev: "ab".repeat(32) });
 
-  test("hands on to a key of any kind that may own a name, written as a line without a comment", () => {
-    expect(verifyRotation(suite, rotation(lineOf(nextOwner))).statement.owner).toBe(lineOf(nextOwner));
+  const blob = (type: string, ...fields: readonly (string | Uint8Array)[]): string =>
+    `${type} ${Buffer.from(concat(...[type, ...fields].map((field) => sshString(field)))).toString("base64")}`;
+
+  test("hands on to a key that can sign, on a token or not, written as a line without a comment", () => {
+    const token = blob("sk-ssh-ed25519@openssh.com", nextOwner.publicKey.bytes, "ssh:");
+    for (const next of [lineOf(nextOwner), token])
+      expect(verifyRotation(suite, rotation(next)).statement.owner).toBe(next);
+    const point = concat(Uint8Array.of(4), new Uint8Array(64).fill(1));
+    const ecdsa = blob("ecdsa-sha2-nistp256", "nistp256", point);
+    expect(parsePublicKeyLine(ecdsa).line).toBe(ecdsa);
+    expect(() => verifyRotation(suite, rotation(ecdsa))).toThrow("a wrong field");
     for (const next of [
       `${lineOf(nextOwner)} me@here`,
       ` ${lineOf(nextOwner)}`,
