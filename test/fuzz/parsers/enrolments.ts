@@ -1,4 +1,5 @@
 import * as fc from "fast-check";
+import { SshnpError } from "../../../keys/errors.ts";
 import { base32, fromBase32 } from "../../../keys/base32.ts";
 import { base64, ByteReader, ByteWriter, hex, utf8 } from "../../../keys/bytes.ts";
 import { parsePattern, parseRole } from "../../../keys/cli/applicants.ts";
@@ -157,7 +158,6 @@ export const ENROLMENT_PARSERS: readonly Parser[] = [
     covers: ["protocol/enrolment.ts#verifyPendingEnrolment"],
     because: "its parts have rows of their own; that it refuses what is forged, test/protocol/enrolment.test.ts shows",
     share: 0.1,
-    mayRefuseSamples: true,
     make: ({ suite }) =>
       bytesParser({
         samples: entry.map((one) => {
@@ -168,8 +168,13 @@ export const ENROLMENT_PARSERS: readonly Parser[] = [
         parse: (bytes) => {
           const [one] = enrolment.readEnrolments(new ByteReader(bytes));
           if (one === undefined) return false;
-          verifyPendingEnrolment(suite, "SHA256:x", new Set(), { ...one, name: "@acme" as never });
-          return true;
+          try {
+            verifyPendingEnrolment(suite, "SHA256:x", new Set(), { ...one, name: "@acme" as never });
+          } catch (error) {
+            if (error instanceof SshnpError) return error.code; // as it must be of what nobody has asked for
+            throw error;
+          }
+          throw new Error("an enrolment without an owner is one");
         },
       }),
   },
@@ -178,6 +183,7 @@ export const ENROLMENT_PARSERS: readonly Parser[] = [
     covers: ["keys/kept-statements.ts#areAnsweredFor"],
     because: "the rows of member files give it whole ones",
     share: 0.1,
+    isTotal: true,
     make: ({ suite }) => {
       const key = keyOf(suite, 1);
       const line = ed25519Line(key.publicKey);
