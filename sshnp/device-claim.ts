@@ -11,7 +11,7 @@ import { encodePrologue, type Party } from "../protocol/messages/prologue.ts";
 import type { PeerClaim } from "../protocol/peers.ts";
 import { verifyMemberStatements } from "../protocol/member-statements.ts";
 import { verifyChainOf } from "../protocol/owner-chain.ts";
-import { isExpired } from "../protocol/statement-fields.ts";
+import { isExpired, seqOf } from "../protocol/statement-fields.ts";
 import type { Progress } from "./progress.ts";
 import type { Attempt } from "./attempt.ts";
 import { requestSession, type StatementsOutcome } from "./request-session.ts";
@@ -28,12 +28,13 @@ interface Device {
  */
 export function rememberedDevice(
   suite: CipherSuite,
-  { owner, member }: PeerPins,
+  { owner, member, revoked }: PeerPins,
   device: Device,
   given: Fingerprint | undefined,
   now: number,
 ): PeerClaim | undefined {
   if (owner === undefined || member?.owner !== owner.owner) return undefined;
+  if (revoked !== undefined && revoked.seq >= seqOf(member.binding)) return undefined; // what follows it, the directory has
   if (given !== undefined && given !== fingerprint(suite, parsePublicKeyLine(owner.owner).blob)) return undefined;
   const delegation = member.delegation === null ? undefined : signedTextFromJson(member.delegation);
   const statements = {
