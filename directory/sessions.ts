@@ -186,7 +186,6 @@ export class Sessions {
     return true;
   }
 
-  /** The ticket goes ahead of the answer, which takes the device a while. */
   async #sendTicket(session: Session, stream: ResponseStream | undefined): Promise<void> {
     if (session.phase.kind === "waiting") return;
     const made = await session.phase.offer;
@@ -203,7 +202,8 @@ export class Sessions {
       this.#attach(session, stream);
       void this.#sendTicket(session, stream);
     }
-    older?.end({ type: "refused", code: "E_INTERRUPTED", detail: 0 });
+    const interrupted = { type: "refused", code: "E_INTERRUPTED", detail: 0 } as const;
+    void this.#sendTicket(session, undefined).then(() => older?.end(interrupted)); // behind the ticket of its own
   }
 
   /** Makes `stream` the one that a request's answers go to; while it waits, its end is noticed. */
