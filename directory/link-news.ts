@@ -21,6 +21,11 @@ class Watch<Key> {
     return [...keys].filter((key) => before?.has(key) !== true);
   }
 
+  /** Everybody who watches `key`. */
+  watchersOf(key: Key): DeviceLink[] {
+    return [...(this.#links.get(key) ?? [])];
+  }
+
   /** Everybody who watches a key that `matches`, with the key. */
   *watchers(matches: (key: Key) => boolean): Iterable<readonly [DeviceLink, Key]> {
     for (const [key, links] of this.#links) if (matches(key)) for (const link of links) yield [link, key];
@@ -85,14 +90,24 @@ export class LinkNews {
     for (const subject of new Set(subjects)) {
       const [name] = subject.split(/[/:]/) as [Name];
       if (!isName(name)) continue;
-      const isWholeName = !subject.includes("/"); // a rotation, a policy, a delegation: all of its members
-      const concerns = (other: string): boolean => (isWholeName ? other.startsWith(`${name}/`) : other === subject);
-      for (const [link] of this.#names.watchers((watched) => watched === subject)) await this.#tellNames(link, [name]);
-      for (const [link, client] of this.#clients.watchers(concerns)) await this.#tellChanged(link, client);
-      for (const party of this.#presence.parties()) {
-        if (concerns(bindingSubject(party))) await this.#tellOwnOf(party);
-      }
+      const [, member] = subject.split("/");
+      if (member === undefined) await this.#nameChanged(name, subject);
+      else await this.#memberChanged({ name, member: member as MemberName });
     }
+  }
+
+  async #memberChanged(party: Party): Promise<void> {
+    const subject = bindingSubject(party);
+    for (const link of this.#clients.watchersOf(subject)) await this.#tellChanged(link, subject);
+    await this.#tellOwnOf(party);
+  }
+
+  /** A rotation, a policy or a delegation concerns all members of a name. */
+  async #nameChanged(name: Name, subject: string): Promise<void> {
+    if (subject === name) for (const link of this.#names.watchersOf(name)) await this.#tellNames(link, [name]);
+    const isOfName = (other: string): boolean => other.startsWith(`${name}/`);
+    for (const [link, client] of this.#clients.watchers(isOfName)) await this.#tellChanged(link, client);
+    for (const party of this.#presence.parties()) if (party.name === name) await this.#tellOwnOf(party);
   }
 
   /** The statements on those names that are activated, which are watched no more. */
