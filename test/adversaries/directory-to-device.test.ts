@@ -58,7 +58,7 @@ runRows(import.meta.filename, {
   },
   "a device that is linked is shown a smaller log with a request": async () => {
     const old = await forger.fork({ batches: -1 });
-    return await refusedWithRequest(() => forger.show((subjects, since) => old.proof(subjects, since), "device"));
+    return await refusedWithRequest(() => forger.show((subjects, since) => old.proof(subjects, since), "request"));
   },
   "a client's revocation is hidden from the device, and its thief let through": async () => {
     const { store } = forger.world;

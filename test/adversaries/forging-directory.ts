@@ -23,11 +23,23 @@ import { random, suite, World } from "../directory/world.ts";
 type Proof = Log["proof"];
 
 /** Whether a proof is for a device: nobody else is told what stands about a policy, or about a name alone. */
-export function isForDevice(subjects: readonly string[]): boolean {
+function isForDevice(subjects: readonly string[]): boolean {
   return (
     subjects.includes(policySubject(parseName("@device"))) || subjects.every((subject) => /^@[^/:]+$/.test(subject))
   );
 }
+
+/** Whether a proof goes to a device with a client's request; what a device is told of itself may be on its way at any time. */
+function isForRequest(subjects: readonly string[]): boolean {
+  return isForDevice(subjects) && subjects.some((subject) => subject.startsWith("@client/"));
+}
+
+const SHOWN = {
+  all: () => true,
+  client: (subjects: readonly string[]) => !isForDevice(subjects),
+  device: isForDevice,
+  request: isForRequest,
+};
 
 /**
  * The real directory, in this process, of an operator who forges one thing at a time with its own private keys; a rendezvous, an
@@ -139,12 +151,11 @@ export class ForgingDirectory implements AsyncDisposable {
     });
   }
 
-  /** Shows this log's proofs to whom `toDevice` says, the true ones to the others; all: to everybody. */
-  show(proof: (...asked: Parameters<Proof>) => ReturnType<Proof>, to: "all" | "client" | "device" = "all"): void {
+  /** Shows this log's proofs to whom `to` says, the true ones to the others; request: to a device with a client's request. */
+  show(proof: (...asked: Parameters<Proof>) => ReturnType<Proof>, to: keyof typeof SHOWN = "all"): void {
     const honest = this.log.proof.bind(this.log);
     this.forge(this.log, "proof", (subjects, since) => {
-      const isTold = to === "all" || isForDevice(subjects) === (to === "device");
-      return isTold ? proof(subjects, since) : honest(subjects, since);
+      return SHOWN[to](subjects) ? proof(subjects, since) : honest(subjects, since);
     });
   }
 
