@@ -1,10 +1,11 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { preloading } from "../support/preload.ts";
-import { type RunningProcess, startCommand, startProcess } from "../support/processes.ts";
+import { type RunningProcess, startProcess } from "../support/processes.ts";
 import { startSshServer } from "../support/sshd.ts";
 import { Machine } from "../support/stack.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
+import { dataOf, startDirectory, type StartOptions } from "./directory.ts";
 import { Fleet, processesFor } from "./fleet.ts";
 import { descendantsOf, kernelBytesPerSocket, residentOf, SETTLING_S, settledRss } from "./proc.ts";
 import type { Bench } from "./bench.ts";
@@ -90,27 +91,6 @@ export async function idleDevices({ signal, devices, log, row }: Bench): Promise
         ]),
   ];
   for (const each of rows) row(each);
-}
-
-function dataOf(server: Machine): string {
-  return join(server.home, "directory");
-}
-
-interface StartOptions {
-  /** The address that it had before. */
-  readonly address?: string;
-  readonly env?: Readonly<Record<string, string>>;
-}
-
-async function startDirectory(
-  server: Machine,
-  { address = "", env = {} }: StartOptions = {},
-): Promise<{ readonly process: RunningProcess; readonly address: string }> {
-  const listen = /127\.0\.0\.1:\d+/.exec(address)?.[0] ?? "127.0.0.1:0";
-  const words = ["run", "--data", dataOf(server), "--listen", listen];
-  const process = startCommand("sshnp-directory", words, { env: { ...server.options.env, ...env } });
-  const [line] = await process.line(/^http:\/\/127\.0\.0\.1:\d+#SHA256:\S+$/);
-  return { process, address: line };
 }
 
 /** The memory of a directory just started, and with the whole fleet linked to it. */

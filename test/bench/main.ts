@@ -1,5 +1,6 @@
 import { cpus, release, totalmem } from "node:os";
 import { writeFile } from "node:fs/promises";
+import { accounts } from "./accounts.ts";
 import { type Bench, runBench } from "./bench.ts";
 import { carrying } from "./carrying.ts";
 import { connecting } from "./connect.ts";
@@ -22,6 +23,7 @@ export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
   "idle-daemon": idleDaemon,
   "idle-devices": idleDevices,
   herd,
+  accounts,
   log,
 };
 
