@@ -130,9 +130,14 @@ export class Store implements AsyncDisposable {
     return value && passwordFromJson(value);
   }
 
-  /** The one-time passwords of a name, or all, each by the key of its row. */
-  async passwords(name?: Name): Promise<[string, PasswordRecord][]> {
-    const entries = await this.#entries(PASSWORDS, name === undefined ? "" : `${name}/`);
+  /** How many one-time passwords of a name are kept, without a look into them. */
+  async passwordCount(name: Name): Promise<number> {
+    return (await this.#database.entries(`${PASSWORDS.prefix}${name}/`)).length;
+  }
+
+  /** All one-time passwords, each by the key of its row. */
+  async passwords(): Promise<[string, PasswordRecord][]> {
+    const entries = await this.#entries(PASSWORDS);
     return entries.map(([key, value]) => [PASSWORDS.prefix + key, passwordFromJson(value)]);
   }
 

@@ -65,7 +65,7 @@ export class Enrolments {
       const isGood =
         issued <= now + FRESHNESS_MS && !isExpired(password, now) && expires <= now + PASSWORD_MS + FRESHNESS_MS;
       if (!isGood) return { refused: "E_STATEMENT" };
-      if ((await this.#store.passwords(name)).length >= PASSWORDS_PER_NAME) return { refused: "E_BUSY" };
+      if ((await this.#store.passwordCount(name)) >= PASSWORDS_PER_NAME) return { refused: "E_BUSY" };
       await this.#store.writeEnrolments([passwordOperation(name, key, { password: signed, expires, isUsed: false })]);
       return { name, isNew: true };
     });
