@@ -32,6 +32,7 @@ import { newPerson, patience, type Person, putMessage, sessionMessage, TestClock
 import { NOW } from "../protocol/fixtures.ts";
 import { keyList, ORIGIN, people, random, startRequest, suite, ticketFor } from "../sshnpd/stage.ts";
 import { StatementLog } from "../support/statement-log.ts";
+import { processorMs } from "../support/processor-time.ts";
 
 const { client, device, directory, rendezvous } = people;
 const deviceOwner = ed25519Line(device.owner.publicKey);
@@ -147,20 +148,21 @@ test("CVE-2026-54787: what a token makes counts when it was made before the toke
 });
 
 test("CVE-2024-45395: the largest proofs and notes that are read at all are refused in moments", () => {
-  const began = performance.now();
-  for (let i = 0; i < 10; i++) {
-    expect(() => parseLogProof(new Uint8Array(10_000_000))).toThrow(SshnpError);
-    expect(() => parseLogProof(random(24_576))).toThrow(SshnpError);
-    const lines = `\u2014 ${logKey.origin} ${"A".repeat(92)}\n`.repeat(1000);
-    for (const note of [
-      `${log.checkpoint}${lines}`,
-      `${log.checkpoint}${lines}`.slice(0, NOTE_BYTES),
-      "\n".repeat(NOTE_BYTES),
-    ]) {
-      expect(() => openCheckpoint(suite, note, logKey)).toThrow(SshnpError);
+  const spent = processorMs(() => {
+    for (let i = 0; i < 10; i++) {
+      expect(() => parseLogProof(new Uint8Array(10_000_000))).toThrow(SshnpError);
+      expect(() => parseLogProof(random(24_576))).toThrow(SshnpError);
+      const lines = `\u2014 ${logKey.origin} ${"A".repeat(92)}\n`.repeat(1000);
+      for (const note of [
+        `${log.checkpoint}${lines}`,
+        `${log.checkpoint}${lines}`.slice(0, NOTE_BYTES),
+        "\n".repeat(NOTE_BYTES),
+      ]) {
+        expect(() => openCheckpoint(suite, note, logKey)).toThrow(SshnpError);
+      }
     }
-  }
-  expect(performance.now() - began).toBeLessThan(5_000);
+  });
+  expect(spent).toBeLessThan(5_000);
 });
 
 test("Teleport 14.3.36: an owner speaks for his own name, and what he signs for another one is nobody's", () => {

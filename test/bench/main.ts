@@ -10,6 +10,7 @@ import { idleDaemon } from "./idle-daemon.ts";
 import { idleDevices } from "./idle-devices.ts";
 import { log } from "./log.ts";
 import { longLine } from "./long-line.ts";
+import { revocation } from "./revocation.ts";
 import { startUp } from "./start-up.ts";
 import { meetsTarget } from "./table.ts";
 
@@ -24,6 +25,7 @@ export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
   "idle-devices": idleDevices,
   herd,
   accounts,
+  revocation,
   log,
 };
 

@@ -93,7 +93,7 @@ test("-m grants nothing more once there is a policy", async () => {
   );
 });
 
-test("a policy that takes access away ends the live session within 5 s", async () => {
+test("a policy that takes access away ends the live session", async () => {
   await begin();
   await obey(`grants: [${LAPTOP}]`);
   const channel = await linked.connect();
