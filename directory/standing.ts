@@ -27,7 +27,7 @@ export async function memberStanding(
   const made = record.delegation === undefined ? undefined : await store.delegation(party.name, record.delegation);
   const isRevoked = isRevocation(record.newest) || (made !== undefined && isRevocation(made.newest));
   // A revocation is the owner's own word, whoever made the member.
-  const delegation = isRevocation(record.newest) ? undefined : made?.delegation;
+  const delegation = isRevocation(record.newest) ? undefined : made?.newest;
   const subjects = [party.name as string, bindingSubject(party)];
   if (delegation !== undefined && record.delegation !== undefined) {
     subjects.push(delegationSubject({ name: party.name, id: record.delegation }));

@@ -76,11 +76,11 @@ export function parseHostName(text: string): { name: Name; member: MemberName } 
 }
 
 /**
- * Other people's text made safe to print: quoted, cut at 80 characters, everything but printable ASCII escaped,
+ * Other people's text made safe to print: quoted, cut at so many characters, everything but printable ASCII escaped,
  * so that no control, bidirectional or look-alike character reaches a terminal.
  */
-export function quoted(text: string): string {
-  const shown = text.length > 80 ? `${text.slice(0, 77)}...` : text;
+export function quoted(text: string, length = 80): string {
+  const shown = text.length > length ? `${text.slice(0, length - 3)}...` : text;
   return JSON.stringify(shown).replace(
     /[^ -~]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,

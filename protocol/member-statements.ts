@@ -5,7 +5,8 @@
  * ```
  * u8 count (1..8), that many signed texts     the name statement and the rotations after it, the newest last
  * signed text                                 the newest statement on the member: a binding, or the revocation of it
- * u8 0 or 1, if 1: signed text                the delegation by which the binding was made
+ * u8 0 or 1, if 1: signed text                the newest statement on the delegation by which the binding was made: the
+ *                                             delegation, or the revocation of it
  * ```
  */
 import type { ByteReader, ByteWriter } from "../keys/bytes.ts";
@@ -32,7 +33,10 @@ export interface MemberStatements {
   readonly names: readonly SignedText[];
   /** The newest statement on the member: its binding, or the revocation of it. */
   readonly member: SignedText;
-  /** The delegation by which the binding was made; undefined where the owner signed it himself. */
+  /**
+   * The newest statement on the delegation by which the binding was made: it, or its revocation; undefined where the owner
+   * signed the binding himself, or has revoked the member.
+   */
   readonly delegation: SignedText | undefined;
 }
 
@@ -64,7 +68,7 @@ export function readMemberStatements(reader: ByteReader): MemberStatements {
 /**
  * The binding in them, which `owner` (of the chain in them) signed, or a delegation that he signed. A delegation makes first
  * bindings only, of its role and pattern, issued while it was good; it makes no delegation, and no binding makes anything.
- * @throws {DeniedError} E_REVOKED when the owner has revoked the member; {SecurityError} E_STATEMENT when somebody else signed,
+ * @throws {DeniedError} E_REVOKED when the owner has revoked the member, or the delegation; {SecurityError} E_STATEMENT when somebody else signed,
  * or it is of another member; {PeerError} E_PROTOCOL when one does not parse.
  */
 export function verifyMemberStatements(
@@ -77,6 +81,11 @@ export function verifyMemberStatements(
     const { statement } = verifyRevocation(suite, newest, owner.owner);
     if (statement.subject !== bindingSubject(member)) throw another(member);
     throw revoked(member, statement.reason);
+  }
+  if (signedDelegation !== undefined && kindOf(signedDelegation) === "revocation") {
+    const { statement } = verifyRevocation(suite, signedDelegation, owner.owner);
+    if (!statement.subject.startsWith(delegationSubject({ name: member.name, id: "" }))) throw another(member);
+    throw revokedToken(member, statement.reason);
   }
   const delegation =
     signedDelegation === undefined ? undefined : verifyDelegation(suite, signedDelegation, owner.owner);
@@ -131,9 +140,21 @@ function another({ name, member }: { readonly name: Name; readonly member: Membe
   return new SecurityError("E_STATEMENT", `A statement on another member was given for ${member} of ${name}.`);
 }
 
-function revoked({ name, member }: { readonly name: Name; readonly member: MemberName }, reason: string): DeniedError {
-  const why = reason === "" ? "" : ` The owner says: ${quoted(reason)}.`;
-  return new DeniedError("E_REVOKED", `${member} of ${name} is revoked by its owner.${why}`, {
+type Party = { readonly name: Name; readonly member: MemberName };
+
+function revoked({ name, member }: Party, reason: string): DeniedError {
+  return new DeniedError("E_REVOKED", `${member} of ${name} is revoked by its owner.${wordsOf(reason)}`, {
     next: `The owner of ${name} can take that back: sshnp-keys unrevoke ${name} ${member}`,
   });
+}
+
+function revokedToken({ name, member }: Party, reason: string): DeniedError {
+  const fact = `The fleet token that made ${member} of ${name} is revoked by its owner.`;
+  return new DeniedError("E_REVOKED", `${fact}${wordsOf(reason)}`, {
+    next: `The owner of ${name} makes another one, or enrols the machine himself: sshnp-keys list ${name}`,
+  });
+}
+
+function wordsOf(reason: string): string {
+  return reason === "" ? "" : ` The owner says: ${quoted(reason)}.`;
 }

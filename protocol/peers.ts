@@ -135,9 +135,12 @@ export function judgeOwner(
   throw changedOwner(name, fingerprintOf(suite, known.owner), ownerFingerprint, "pinned");
 }
 
-/** What to remember of a revocation that a judgement has just found to be the owner's (E_REVOKED). */
-export function seenRevocation(revocation: SignedText): SeenRevocation {
-  return { seq: seqOf(revocation), owner: parseSshsig(revocation.signature).publicKey.line };
+/**
+ * What to remember of statements of which a judgement has just found that the owner has revoked the member (E_REVOKED), or
+ * the delegation that made it: then the binding is the first one, and none as old counts again.
+ */
+export function seenRevocation({ member, delegation }: MemberStatements): SeenRevocation {
+  return { seq: seqOf(member), owner: parseSshsig((delegation ?? member).signature).publicKey.line };
 }
 
 function fingerprintOf(suite: CipherSuite, line: string): Fingerprint {

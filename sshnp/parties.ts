@@ -77,8 +77,7 @@ export class Parties {
     } catch (error) {
       const isRevoked = error instanceof DeniedError && error.code === "E_REVOKED";
       const isKnown = this.#device.pins.owner !== undefined;
-      if (isRevoked && isKnown)
-        await rememberRevocation(this.#client.folder, device, seenRevocation(statements.member));
+      if (isRevoked && isKnown) await rememberRevocation(this.#client.folder, device, seenRevocation(statements));
       throw error;
     }
     this.#claim = claim;

@@ -4,6 +4,7 @@
  */
 import { DeniedError, PeerError, SecurityError, type SshnpError, UnavailableError } from "../keys/errors.ts";
 import { quoted } from "../keys/names.ts";
+import { REASON_BYTES } from "../protocol/limits.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { type Attempt, commandFor } from "./attempt.ts";
 import { noSshServer } from "./session-texts.ts";
@@ -23,7 +24,7 @@ export function directoryRefusal(
   switch (refusal.code) {
     case "E_UNKNOWN_NAME":
       return new DeniedError("E_UNKNOWN_NAME", `There is no device ${member} of ${name} that ${client} may see.`, {
-        next: `Check the spelling of both. New? Its daemon makes it, with the owner key of ${name} in its keys folder: sshnpd -a ${name} -m ${client} -d ${member} --directory ADDRESS`,
+        next: `Check the spelling of both. Not granted? Ask the owner of ${name}. New? Its daemon makes it, with the owner key of ${name} in its keys folder: sshnpd -a ${name} -m ${client} -d ${member} --directory ADDRESS`,
       });
     case "E_NEVER_SEEN":
       return new UnavailableError(
@@ -108,7 +109,7 @@ export function deviceRefusal(
   refusal: { readonly code: RefusalCode; readonly reason: string },
 ): SshnpError {
   const { member, name } = attempt.device;
-  const reason = refusal.reason === "" ? "" : ` It says: ${quoted(refusal.reason)}`;
+  const reason = refusal.reason === "" ? "" : ` It says: ${quoted(refusal.reason, REASON_BYTES)}`;
   switch (refusal.code) {
     case "E_DEVICE_REFUSED":
       return new DeniedError("E_DEVICE_REFUSED", `${member} of ${name} itself refused ${attempt.client}.${reason}`, {

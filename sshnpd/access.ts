@@ -4,6 +4,7 @@ import { decide } from "../protocol/policy/decide.ts";
 import { printService } from "../protocol/policy/patterns.ts";
 import type { PolicyClient } from "../protocol/policy/policy.ts";
 import { explainRefusal } from "../protocol/policy/refusal.ts";
+import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { parseService, type Service } from "../protocol/service.ts";
 import type { StatedPolicy } from "./own-policy.ts";
 
@@ -40,7 +41,7 @@ export interface AccessQuestion {
  */
 export type AccessDecision =
   | { readonly allowed: true; readonly until: number | undefined }
-  | { readonly allowed: false; readonly reason: string };
+  | { readonly allowed: false; readonly code: RefusalCode; readonly reason: string };
 
 /**
  * Whether a client may use a service now; asked for the session and for every stream in it. With a policy, the policy
@@ -51,26 +52,27 @@ export function decideAccess(rules: AccessRules, question: AccessQuestion): Acce
   const { policy, hasList } = rules;
   const { standing, client } = question;
   const service = serviceOf(question.service);
-  if (service === undefined) return deny("it knows no such service");
+  if (service === undefined) return deny("E_DEVICE_REFUSED", "it knows no such service");
   if (standing === "unlisted" && (policy === undefined || hasList)) return notListed(client.name, policy);
   if (policy === undefined)
     return standing === "known" ? decideByList(rules, client.name, service) : unresolved(client);
   if (policy === "unreadable") {
-    return deny("it cannot read the policy of its owner, so it lets nobody in; its log says why");
+    return deny("E_STORAGE", "it cannot read the policy of its owner, so it lets nobody in; its log says why");
   }
   const request = { ...question, service };
   const refusal = explainRefusal(policy, request);
-  if (refusal !== undefined) return deny(refusal.reason);
+  if (refusal !== undefined) return deny("E_POLICY", refusal.reason);
   if (standing !== "known") return unresolved(client);
   const decision = decide(policy, request);
-  return decision.allowed ? { allowed: true, until: decision.until } : deny("the policy does not let it");
+  return decision.allowed ? { allowed: true, until: decision.until } : deny("E_POLICY", "the policy does not let it");
 }
 
 function decideByList({ permitOpen }: AccessRules, name: Name, service: Service): AccessDecision {
   const printed = printService(service);
   if (service.kind === "ssh" || permitOpen.has(printed)) return { allowed: true, until: undefined };
   const granted = permitOpen.size === 0 ? "ssh and nothing else" : "ssh and what its --permit-open names, nothing else";
-  return deny(`it grants ${name} ${granted}; on the device: sshnpd --permit-open ${printed.slice("tcp:".length)} ...`);
+  const how = `on the device: sshnpd --permit-open ${printed.slice("tcp:".length)} ...`;
+  return deny("E_DEVICE_REFUSED", `it grants ${name} ${granted}; ${how}`);
 }
 
 function serviceOf(text: string): Service | undefined {
@@ -83,16 +85,17 @@ function serviceOf(text: string): Service | undefined {
 
 function notListed(name: Name, policy: StatedPolicy): AccessDecision {
   const also = policy === undefined ? "" : " (the policy has to grant it as well)";
-  return deny(`it does not list ${name}; on the device: sshnpd -m ${name} ...${also}`);
+  return deny("E_DEVICE_REFUSED", `it does not list ${name}; on the device: sshnpd -m ${name} ...${also}`);
 }
 
 function unresolved({ name }: PolicyClient): AccessDecision {
   return deny(
+    "E_DEVICE_REFUSED",
     `it admits ${name} but has not learnt yet which owner key that is; ` +
       `it asks the directory by itself, or on the device: sshnpd -m ${name}=SHA256:...`,
   );
 }
 
-function deny(reason: string): AccessDecision {
-  return { allowed: false, reason: reason.slice(0, REASON_BYTES) };
+function deny(code: RefusalCode, reason: string): AccessDecision {
+  return { allowed: false, code, reason: reason.slice(0, REASON_BYTES) };
 }

@@ -1,6 +1,6 @@
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { SecurityError, SetupError } from "../keys/errors.ts";
-import { type MemberName, type Name, parseName } from "../keys/names.ts";
+import { type Name, parseName } from "../keys/names.ts";
 import { type Fingerprint, fingerprint, parseFingerprint, parsePublicKeyLine } from "../keys/openssh.ts";
 import type { OwnerPin, PeerPins, PinOrigin } from "../keys/peer.ts";
 import { arePinned, lockPins, readPins, rememberRevocation, writePins } from "../keys/peer-files.ts";
@@ -158,13 +158,10 @@ export class Clients {
     });
   }
 
-  /** Remembers that a client was revoked by its owner, as {@link judge} has found. @throws {SetupError} E_STORAGE. */
-  async rememberRevocation(
-    client: { readonly name: Name; readonly member: MemberName },
-    revocation: SignedText,
-  ): Promise<void> {
-    if ((await this.standingOf(client.name)) !== "known") return;
-    await rememberRevocation(this.#keys, client, seenRevocation(revocation));
+  /** Remembers that a client, or the fleet token that made it, was revoked by its owner, as {@link judge} has found. @throws {SetupError} E_STORAGE. */
+  async rememberRevocation({ name, member, statements }: PeerClaim): Promise<void> {
+    if ((await this.standingOf(name)) !== "known") return;
+    await rememberRevocation(this.#keys, { name, member }, seenRevocation(statements));
   }
 
   /**

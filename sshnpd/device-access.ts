@@ -42,7 +42,7 @@ export class DeviceAccess {
   async judgeAgain(claim: PeerClaim, use: Use): Promise<AccessDecision> {
     const { clients } = this.#options;
     if (!(await clients.isStillOf(claim))) {
-      return { allowed: false, reason: `another owner key counts for ${claim.name} now` };
+      return { allowed: false, code: "E_OWNER_KEY", reason: `another owner key counts for ${claim.name} now` };
     }
     return await this.judge(claim, await clients.standingOf(claim.name), use);
   }

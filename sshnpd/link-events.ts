@@ -5,6 +5,7 @@ import type { Name } from "../keys/names.ts";
 import { LABEL } from "../protocol/label.ts";
 import { LINK_NAMES } from "../protocol/limits.ts";
 import type { LinkChanged, LinkNames, LinkOwn } from "../protocol/messages/link.ts";
+import type { PeerClaim } from "../protocol/peers.ts";
 import type { Clients } from "./clients.ts";
 import { type Log, logError } from "./log.ts";
 import type { OwnDirectory } from "./own-directory.ts";
@@ -111,6 +112,7 @@ export class LinkEvents {
     const before = statements.policyHash;
     try {
       await statements.take(own, proved);
+      sessions.restore();
     } catch (error) {
       if (error instanceof SshnpError && NOT_ITSELF.has(error.code)) sessions.revokeAll();
       throw error;
@@ -131,15 +133,18 @@ export class LinkEvents {
   /** A client with sessions stands otherwise than before: those that it could not begin now are ended. */
   async #changed({ client, statements }: LinkChanged, proved: ProvedHeads): Promise<void> {
     const { clients, sessions, directory, log } = this.#parts;
+    const claim: PeerClaim = { ...client, role: "client", statements };
     try {
-      const judged = await clients.judge({ ...client, role: "client", statements }, directory.now());
+      const judged = await clients.judge(claim, directory.now());
       proved.demand(judged.newest);
       sessions.keepOf(client, judged.binding.statement.x25519);
+      // What is asked for by an older binding and has not begun yet is refused by this one.
+      if (judged.standing === "known" && !judged.firstContact) await clients.pin(claim, directory.now());
     } catch (error) {
       if (!(error instanceof SshnpError) || error instanceof UnavailableError) throw error;
       logError(log, error, "the sessions of a client are ended", { client: client.name, member: client.member });
       sessions.revoke(client);
-      if (error.code === "E_REVOKED") await clients.rememberRevocation(client, statements.member);
+      if (error.code === "E_REVOKED") await clients.rememberRevocation(claim);
     }
   }
 }

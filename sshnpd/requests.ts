@@ -1,7 +1,7 @@
 import type { ProvedHeads } from "../directory/client.ts";
 import { hex } from "../keys/bytes.ts";
 import type { CipherSuite, Kem, RandomBytes } from "../keys/cipher-suite.ts";
-import { PeerError, SshnpError, UnavailableError } from "../keys/errors.ts";
+import { PeerError, SetupError, SshnpError, UnavailableError } from "../keys/errors.ts";
 import type { MemberName, Name } from "../keys/names.ts";
 import { type PublicKeyLine, parsePublicKeyBlob } from "../keys/openssh.ts";
 import type { X25519PrivateKey, X25519PublicKey } from "../keys/x25519.ts";
@@ -41,6 +41,8 @@ export interface GrantedSession {
   readonly login: string;
   /** The static key that its binding names. */
   readonly clientKey: X25519PublicKey;
+  /** When that binding ends, ms since 1970 UTC; null: never. */
+  readonly expires: number | null;
   readonly ticket: Ticket;
   /** The ticket as the directory signed it. */
   readonly ticketBytes: Uint8Array;
@@ -132,10 +134,10 @@ export class Requests {
     const { ticket, newest } = verifyNotify(suite, { device: own.party, keyList, now: now() }, notify);
     const { name, member } = client;
     const claim: PeerClaim = { name, member, role: "client", statements: notify.client };
-    const { standing, clientKey, responder } = await this.#open(notify, claim, (statements) =>
+    const { standing, clientKey, expires, responder } = await this.#open(notify, claim, (statements) =>
       proved.demand([...statements, own.policyClaim, ...newest]),
     );
-    const opened = { notify, claim, clientKey, ticket, standing, responder, about };
+    const opened = { notify, claim, clientKey, expires, ticket, standing, responder, about };
 
     // A stranger's request is answered each time it comes: remembered ones would let anybody fill the cache.
     if (standing === "unlisted") return await this.#decide(opened);
@@ -152,7 +154,7 @@ export class Requests {
     notify: Notify,
     claim: PeerClaim,
     demandNewest: (client: JudgedPeer["newest"]) => void,
-  ): Promise<Pick<OpenedRequest, "standing" | "clientKey" | "responder">> {
+  ): Promise<Pick<OpenedRequest, "standing" | "clientKey" | "expires" | "responder">> {
     const { suite, random, loadKem, clients, deviceKey, now } = this.#options;
     const { prologue, prologueBytes, message1 } = notify;
     const { binding, standing, newest } = await clients.judge(claim, now());
@@ -164,8 +166,8 @@ export class Requests {
     const primitives = { suite, random, kem: await loadKem() };
     try {
       const request = { prologue, prologueBytes, message1, clientBinding: binding.statement };
-      const { x25519: clientKey } = binding.statement;
-      return { standing, clientKey, responder: new SessionResponder(primitives, deviceKey, request) };
+      const { x25519: clientKey, expires } = binding.statement;
+      return { standing, clientKey, expires, responder: new SessionResponder(primitives, deviceKey, request) };
     } catch (error) {
       if (!(error instanceof PeerError)) throw error;
       throw new PeerError("E_DEVICE_UNREADABLE", "A request cannot be opened.", { cause: error });
@@ -181,7 +183,7 @@ export class Requests {
 
   async #decide(request: OpenedRequest): Promise<Answer> {
     const { suite, log } = this.#options;
-    const { notify, claim, clientKey, ticket, responder, about } = request;
+    const { notify, claim, clientKey, expires, ticket, responder, about } = request;
     const verdict = await this.#verdict(request);
     const pushedKey = "hostKeys" in verdict ? this.#pushedKey(responder, notify.prologue) : undefined;
     const refusal = "hostKeys" in verdict ? this.#refusalForWantOfRoom() : verdict;
@@ -198,7 +200,7 @@ export class Requests {
     if (refusal === undefined) {
       log.info({ ...about, service, login }, "request granted");
       const { legKey } = responder;
-      const session = { sid, claim, service, login, clientKey, ticket, ticketBytes: notify.ticket };
+      const session = { sid, claim, service, login, clientKey, expires, ticket, ticketBytes: notify.ticket };
       this.#options.begin({ ...session, legKey, keys, pushedKey });
     } else {
       log.warn({ ...about, ...refusal }, "request refused");
@@ -213,7 +215,7 @@ export class Requests {
   }: OpenedRequest): Promise<Refusal | { readonly hostKeys: readonly Uint8Array[] }> {
     const { client, service, login } = notify.prologue;
     const access = await this.#options.access.judge(client, standing, { service, login });
-    if (!access.allowed) return { code: "E_DEVICE_REFUSED", reason: access.reason };
+    if (!access.allowed) return { code: access.code, reason: access.reason };
     try {
       this.#options.compareCheckpoint(responder.payload.checkpoint);
     } catch (error) {
@@ -269,6 +271,7 @@ interface OpenedRequest {
   readonly notify: Notify;
   readonly claim: PeerClaim;
   readonly clientKey: X25519PublicKey;
+  readonly expires: number | null;
   readonly ticket: Ticket;
   readonly standing: Standing;
   readonly responder: SessionResponder;
@@ -278,5 +281,6 @@ interface OpenedRequest {
 /** What may be told of an error in one byte. What is wrong with this machine or this program, the log says. */
 function codeOf(error: unknown): RefusalCode {
   if (!(error instanceof SshnpError)) return "E_DEVICE_UNREADABLE";
-  return error.code in REFUSAL_NUMBERS ? (error.code as RefusalCode) : "E_STORAGE";
+  if (error.code in REFUSAL_NUMBERS) return error.code as RefusalCode;
+  return error instanceof SetupError ? "E_STORAGE" : "E_BUSY"; // such as a directory that cannot be reached
 }

@@ -1,11 +1,12 @@
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { ACCESS_LOOK_MS } from "../protocol/limits.ts";
+import { isExpired } from "../protocol/statement-fields.ts";
 import type { AccessDecision } from "./access.ts";
 import type { DeviceAccess } from "./device-access.ts";
 import { type Log, logError } from "./log.ts";
 import type { GrantedSession } from "./requests.ts";
 
-type Asked = Pick<GrantedSession, "claim" | "service" | "login">;
+type Asked = Pick<GrantedSession, "claim" | "service" | "login" | "expires">;
 
 /**
  * What a session may do, from its beginning to its end: it is judged by the service that it was asked for, each of its
@@ -69,14 +70,19 @@ export class SessionAccess {
     stream.refuse("refused");
   }
 
-  /** What cannot be judged is not allowed. */
+  /** What cannot be judged is not allowed, nor what outlasts its client's binding. */
   async #judge(service: string): Promise<AccessDecision> {
-    const { claim, login } = this.#session;
+    const { claim, login, expires } = this.#session;
+    if (isExpired({ expires }, this.#access.now)) {
+      return { allowed: false, code: "E_STATEMENT", reason: `the binding of ${claim.member} has expired` };
+    }
     try {
-      return await this.#access.judgeAgain(claim, { service, login });
+      const decision = await this.#access.judgeAgain(claim, { service, login });
+      if (!decision.allowed || expires === null) return decision;
+      return { allowed: true, until: Math.min(decision.until ?? Infinity, expires) };
     } catch (error) {
       logError(this.#log, error, "access cannot be judged");
-      return { allowed: false, reason: "the device cannot judge it" };
+      return { allowed: false, code: "E_STORAGE", reason: "the device cannot judge it" };
     }
   }
 

@@ -37,6 +37,8 @@ export class Sessions {
   /** Those whose client has not proved itself yet, the oldest first. */
   readonly #unconfirmed = new Set<Unconfirmed>();
   #confirmed = 0;
+  /** Whether the device itself is revoked, or bound otherwise, as far as it knows. */
+  #isRevoked = false;
   /** The clients that were told last. */
   #told = "";
 
@@ -69,6 +71,7 @@ export class Sessions {
     const running: Running = { granted: session, revoked, access, isConfirmed: false };
     const ended = this.#run(running).finally(() => this.#running.delete(running));
     this.#running.set(running, ended);
+    if (this.#isRevoked) revoked.abort(); // it was asked for before that was known
   }
 
   /** Clients that have proved themselves and have sessions. */
@@ -93,9 +96,15 @@ export class Sessions {
     );
   }
 
-  /** Ends all sessions, because the device itself is revoked. */
+  /** Ends all sessions, because the device itself is revoked, and any that begins until {@link restore}. */
   revokeAll(): void {
+    this.#isRevoked = true;
     this.#revokeWhere(() => true);
+  }
+
+  /** The device is itself again. */
+  restore(): void {
+    this.#isRevoked = false;
   }
 
   /** Ends the sessions, and streams in them, that the rules of now do not grant. */

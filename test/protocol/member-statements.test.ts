@@ -101,6 +101,22 @@ describe("a revocation", () => {
     expect(() => verify(sensor, revoked)).toThrow(refused("E_REVOKED"));
   });
 
+  test("ends what a delegation made when it is the delegation's, and no stranger's", () => {
+    const of = `${house.name}:delegation:${DELEGATION}`;
+    const by = house.revocation(owner, of, delegation, { reason: "leaked" });
+    expect(() => verify(sensor, delegated, { by })).toThrow(refused("E_REVOKED"));
+    expect(() => verify(sensor, delegated, { by })).toThrow('The owner says: "leaked".');
+    for (const other of [
+      house.revocation(stranger, of, delegation),
+      house.revocation(fleet, of, delegation),
+      house.revocation(owner, `@evil:delegation:${DELEGATION}`, delegation),
+      house.revocation(owner, subject, binding),
+    ]) {
+      expect(() => verify(sensor, delegated, { by: other })).toThrow(refused("E_STATEMENT"));
+    }
+    expect(() => verify(sensor, delegated, { by, chain: rotated })).toThrow(refused("E_STATEMENT"));
+  });
+
   test("is taken back by a binding after it", () => {
     const revoked = house.revocation(owner, subject, binding);
     const again = house.binding(owner, gateway, following(revoked));
@@ -138,11 +154,6 @@ describe("a delegation", () => {
       "when it is a binding signed as a delegation",
       delegated,
       house.say(owner, "delegation", subject, { role: "device" }),
-    ],
-    [
-      "when it is the revocation of one",
-      delegated,
-      house.revocation(owner, `@acme:delegation:${DELEGATION}`, delegation),
     ],
     ["when it is a name statement", house.binding(owner, sensor), named],
     ["when it is another's", delegated, house.delegation(owner, stranger)],

@@ -26,6 +26,7 @@ test("without a policy, --permit-open grants a known client what it names, and n
   }
   expect(ask(rules, { service: "tcp:10.0.0.2:80" })).toEqual({
     allowed: false,
+    code: "E_DEVICE_REFUSED",
     reason:
       "it grants @alice ssh and what its --permit-open names, nothing else; on the device: sshnpd --permit-open 10.0.0.2:80 ...",
   });
@@ -61,6 +62,7 @@ test("with a policy and any -m, a client must be in both", () => {
   expect(ask(rules, {}).allowed).toBe(true);
   expect(ask(rules, { standing: "unlisted" })).toEqual({
     allowed: false,
+    code: "E_DEVICE_REFUSED",
     reason: "it does not list @alice; on the device: sshnpd -m @alice ... (the policy has to grant it as well)",
   });
   expect(ask({ ...LIST, policy: policy("{from: ['@bob'], to: [gw1], services: [ssh]}") }, {}).allowed).toBe(false);
@@ -80,6 +82,7 @@ test("an expiry is the moment from which there is nothing, and known until then"
   expect(ask(rules, { now: END - 1 })).toEqual({ allowed: true, until: END });
   expect(ask(rules, { now: END })).toEqual({
     allowed: false,
+    code: "E_POLICY",
     reason: "the policy let @alice/laptop use ssh on gw1 until 2200-01-01 00:00 UTC",
   });
 });
@@ -97,13 +100,14 @@ test.each([
     "it grants @alice ssh and nothing else; on the device: sshnpd --permit-open 127.0.0.1:22 ...",
   ],
 ] as const)("%s, %s: the reason says what can be done and names nobody else", (standing, service, reason) => {
-  expect(ask(LIST, { standing, service })).toEqual({ allowed: false, reason });
+  expect(ask(LIST, { standing, service })).toEqual({ allowed: false, code: "E_DEVICE_REFUSED", reason });
   expect(reason.match(/@[a-z]+/g)?.every((name) => name === "@alice")).toBe(true);
 });
 
 test("with a policy, the reason says which rule was missing and what the asker may do instead", () => {
   expect(ask({ ...LIST, policy: BOTH }, { service: "tcp:10.0.0.9:80" })).toEqual({
     allowed: false,
+    code: "E_POLICY",
     reason: "the policy does not let @alice/laptop use tcp:10.0.0.9:80 on gw1; it may use: ssh, tcp:10.0.0.1:5432",
   });
 });

@@ -3,7 +3,7 @@ import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { readSeenLog } from "../../keys/log-files.ts";
 import { parseMember } from "../../keys/names.ts";
 import { ed25519Line } from "../../keys/openssh.ts";
-import { listPins } from "../../keys/peer-files.ts";
+import { listPins, readPins } from "../../keys/peer-files.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { LABEL } from "../../protocol/label.ts";
@@ -11,9 +11,10 @@ import { cosign, printWitness, withCosignatures } from "../../protocol/log/cosig
 import { encodeLogProof, type LogProof } from "../../protocol/log/proof.ts";
 import type { MemberStatements } from "../../protocol/member-statements.ts";
 import { policySubject } from "../../protocol/owner-statements.ts";
+import type { PeerClaim } from "../../protocol/peers.ts";
 import { bindingSubject, signFirstNameStatement } from "../../protocol/statements.ts";
 import { NOW } from "../protocol/fixtures.ts";
-import { policy, rebinding, revocation, rotation } from "../support/later-statements.ts";
+import { delegation, policy, rebinding, revocation, rotation } from "../support/later-statements.ts";
 import { StatementLog } from "../support/statement-log.ts";
 import { DIRECTORY, LinkedDevice } from "./linked-device.ts";
 import {
@@ -284,6 +285,25 @@ describe("what is said about the device itself", () => {
     await expect.poll(() => linked.watched.at(-1)).toEqual([]);
   });
 
+  test("ends also one that was asked for before that was said, until the device is itself again", async () => {
+    const member = revocation(device.owner, device.binding);
+    const initiator = startRequest();
+    await linked.ask(initiator, linked.request(initiator), () => {
+      linked.log.add(member);
+      sayOwn({ ...OWN, member });
+    });
+    await expect.poll(() => linked.failures).toEqual([expect.objectContaining({ code: "E_REVOKED" })]);
+    await expect.poll(() => linked.sessions.count).toBe(0);
+    const again = rebinding(device.owner, deviceBinding.statement, member);
+    linked.log.add(again);
+    sayOwn({ ...OWN, member: again });
+    const bindingHash = suite.sha256(new TextEncoder().encode(again.text));
+    const after = startRequest({ device: { name: device.name, member: device.member, bindingHash } });
+    await expect((await linked.connect(after)).open("other").opened).rejects.toMatchObject({
+      code: "E_DEVICE_REFUSED",
+    });
+  });
+
   const impostor = signFirstNameStatement(suite, random, mallory, {
     ...{ name: device.name, owner: ed25519Line(mallory.publicKey), issued: NOW },
   });
@@ -343,6 +363,64 @@ describe("what is said about a client with sessions", () => {
     const after = startRequest({ client: { name: client.name, member: client.member, bindingHash } });
     const notify = linked.request(after, { client: { ...clientStatements, member: again } });
     expect(await linked.ask(after, notify)).toHaveProperty("message2");
+  });
+
+  test("ends them when the fleet token that made it is revoked, of which the log is believed nothing else again", async () => {
+    const token = Ed25519PrivateKey.generate(suite, random);
+    const of = {
+      name: client.name,
+      id: "00112233445566aa",
+      key: token.publicKey,
+      role: "client",
+      pattern: "*",
+    } as const;
+    const given = delegation(client.owner, of);
+    const member = rebinding(token, clientBinding.statement, undefined);
+    const bindingHash = suite.sha256(new TextEncoder().encode(member.text));
+    const asked = () => startRequest({ client: { name: client.name, member: client.member, bindingHash } });
+    const made: MemberStatements = { ...clientStatements, member, delegation: given };
+    const ask = async (statements = made) => {
+      const initiator = asked();
+      return await linked.ask(initiator, linked.request(initiator, { client: statements }));
+    };
+    const session = await linked.connect(asked(), { client: made });
+    const revoked = revocation(client.owner, given, { reason: "leaked" });
+    linked.log.add(revoked);
+    const subjects = [...CLIENT_SUBJECTS, `${client.name}:delegation:${of.id}`];
+    const changed = {
+      client: { name: client.name, member: client.member },
+      statements: { ...made, delegation: revoked },
+    };
+    linked.say({ type: "changed", changed: { ...changed, proof: linked.prove(subjects) } });
+    expect(await session.closed).toEqual(REVOKED);
+    expect(await ask({ ...made, delegation: revoked })).toMatchObject({ code: "E_REVOKED" });
+    linked.log.add(given);
+    expect(await ask()).toMatchObject({ code: "E_MEMBER_KEY" });
+    // What the owner himself signs after that counts.
+    const again = rebinding(client.owner, clientBinding.statement, member);
+    linked.log.add(again);
+    const own = startRequest({
+      client: { ...client, bindingHash: suite.sha256(new TextEncoder().encode(again.text)) },
+    });
+    const notify = linked.request(own, { client: { ...clientStatements, member: again } });
+    expect(await linked.ask(own, notify)).toHaveProperty("message2");
+    expect(linked.failures).toEqual([]);
+  });
+
+  test("remembers a key that was replaced, so that what was asked for with the one before does not begin any more", async () => {
+    await (await linked.connect()).open("other").opened.catch(() => {}); // it is pinned
+    const before: PeerClaim = {
+      name: client.name,
+      member: client.member,
+      role: "client",
+      statements: clientStatements,
+    };
+    await linked.clients.pin(before, NOW);
+    linked.log.add(replaced);
+    sayChanged({ ...clientStatements, member: replaced });
+    await expect.poll(async () => (await readPins(linked.keys, before)).member?.binding.text).toBe(replaced.text);
+    // What a session does at its client's proof.
+    await expect(linked.clients.pin(before, NOW)).rejects.toMatchObject({ code: "E_MEMBER_KEY" });
   });
 
   test("ends them when its key was replaced, and the new key begins others", async () => {

@@ -206,19 +206,25 @@ export class LinkedDevice implements AsyncDisposable {
     return notify;
   }
 
-  /** Its answer to a request with an honest proof. */
-  async ask(initiator: SessionInitiator = startRequest(), notify = this.request(initiator)): Promise<Answer> {
+  /** Its answer to a request with an honest proof; what is said `meanwhile` comes right behind it. */
+  async ask(
+    initiator: SessionInitiator = startRequest(),
+    notify = this.request(initiator),
+    meanwhile = () => {},
+  ): Promise<Answer> {
     const count = this.answers.length;
     this.say({ type: "notify", notify: { ...notify, proof: this.prove(subjectsOf(notify)) } });
+    meanwhile();
     while (this.answers.length === count) await new Promise(setImmediate);
     return this.answers[count] as Answer;
   }
 
   /** A client's end of a session in which both have proved themselves. */
-  async connect(initiator: SessionInitiator = startRequest()): Promise<ChannelBinding> {
+  async connect(initiator: SessionInitiator = startRequest(), changes: Partial<Notify> = {}): Promise<ChannelBinding> {
     const connected = once(this.#rendezvous, "connection") as Promise<[Socket]>;
-    const notify = this.request(initiator);
-    const { keys, payload } = readAnswer(initiator, await this.ask(initiator, notify), notify.ticket);
+    const notify = this.request(initiator, changes);
+    const answer = await this.ask(initiator, notify);
+    const { keys, payload } = readAnswer(initiator, answer, notify.ticket);
     if (payload.refusal !== undefined) throw new Error(`refused: ${payload.refusal.code} ${payload.refusal.reason}`);
     const [leg] = await connected;
     await once(leg, "data"); // the device's hello

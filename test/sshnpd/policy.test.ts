@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { hex } from "../../keys/bytes.ts";
+import { hex, utf8 } from "../../keys/bytes.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { ed25519Line, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
@@ -13,6 +13,8 @@ import type { ChannelBinding } from "../../protocol/channel/bind-channel.ts";
 import { policySubject, policyText } from "../../protocol/owner-statements.ts";
 import { bindingSubject, signFirstBinding, verifyBinding } from "../../protocol/statements.ts";
 import { NOW } from "../protocol/fixtures.ts";
+import { rebinding } from "../support/later-statements.ts";
+import { liveBytes } from "../support/memory.ts";
 import { LinkedDevice, type LinkedDeviceOptions } from "./linked-device.ts";
 import {
   clientBinding,
@@ -64,7 +66,7 @@ test("of two members the one that is granted comes in, with no -m; the other is 
 
   const phone = memberOf("phone");
   expect(await refusalOf(phone)).toEqual({
-    code: "E_DEVICE_REFUSED",
+    code: "E_POLICY",
     reason: `the policy does not let @client/phone reach ${DEVICE}`,
   });
   await obey(`${OWNERS}\ngrants: [${LAPTOP}, {from: ["@client/phone"], to: [gw7], services: [ssh]}]`);
@@ -142,6 +144,17 @@ test("a live session ends at the expiry of its grant", async () => {
   expect((await refusalOf())?.reason).toMatch(/^the policy let @client\/\S+ use ssh on \S+ until /);
 }, 20_000);
 
+test("a live session ends with its client's binding, and no stream of it is opened then", async () => {
+  const began = performance.now();
+  await begin({ now: () => NOW + 1000 + Math.floor(performance.now() - began) });
+  const binding = rebinding(client.owner, clientBinding.statement, client.binding, { expires: NOW + 4000 });
+  const bindingHash = suite.sha256(utf8(binding.text));
+  const initiator = startRequest({ client: { name: client.name, member: client.member, bindingHash } });
+  const channel = await linked.connect(initiator, { client: { ...clientStatements, member: binding } });
+  await channel.open("ssh").opened;
+  expect(await endOf(channel)).toMatchObject({ code: "revoked" });
+}, 20_000);
+
 test("an expiry further off than timers reach ends nothing now", async () => {
   await begin();
   await obey(`grants: [{from: ["@client"], to: ["*"], services: [ssh], expires: 2999-12-31}]`);
@@ -172,9 +185,9 @@ test("access that is checked at the first stream only (chisel, CVE-2026-48113): 
     }
   };
   await refuse(0, 2000);
-  const before = process.memoryUsage().rss;
+  const before = liveBytes();
   await refuse(2000, 10_000);
-  expect(process.memoryUsage().rss - before).toBeLessThan(48 * 1024 * 1024);
+  expect(liveBytes() - before).toBeLessThan(4 * 1024 * 1024);
   await channel.open("ssh").opened;
   expect(connections).toHaveLength(2);
 }, 120_000);

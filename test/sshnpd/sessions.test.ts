@@ -214,6 +214,11 @@ describe("of clients that have proved themselves", () => {
     expect(lines.filter((line) => line.includes("session given up"))).toEqual([
       expect.stringMatching(/"member":"tablet".*"code":"E_REVOKED"/),
     ]);
+    sessions.begin(sessionAt(rendezvous, claimOf("desk"))); // granted before that was known
+    await expect.poll(() => sessions.count).toBe(0);
+    expect(lines.at(-1)).toMatch(/"member":"desk".*"code":"E_REVOKED"/);
+    sessions.restore();
+    (await begin(laptop)).close("finished");
   });
 
   /** A session of that client, which has proved itself on a leg of its own. */
