@@ -34,9 +34,14 @@ function isForRequest(subjects: readonly string[]): boolean {
   return isForDevice(subjects) && subjects.some((subject) => subject.startsWith("@client/"));
 }
 
+/** Whether a proof goes to a client that asks for a device; what stands about a client alone may be for a device with sessions of it. */
+function isForClient(subjects: readonly string[]): boolean {
+  return !isForDevice(subjects) && subjects.some((subject) => subject.startsWith("@device/"));
+}
+
 const SHOWN = {
   all: () => true,
-  client: (subjects: readonly string[]) => !isForDevice(subjects),
+  client: isForClient,
   device: isForDevice,
   request: isForRequest,
 };
@@ -120,14 +125,24 @@ export class ForgingDirectory implements AsyncDisposable {
 
   /** Runs `sshnp @client @device mygateway ... true` on a client; `device` may carry a fingerprint. */
   async connect(machine: Machine, device = "@device", member = "mygateway"): Promise<Exit> {
+    return await machine.run("sshnp", "@client", device, member, ...this.#sshWords, "true");
+  }
+
+  /** Starts `sshnp ... @client @device mygateway ... cat`: a session that lasts until its input ends. */
+  startSession(machine: Machine, ...words: string[]): RunningProcess {
+    const session = machine.start("sshnp", ...words, "@client", "@device", "mygateway", ...this.#sshWords, "cat");
+    this.#running.push(session);
+    return session;
+  }
+
+  get #sshWords(): string[] {
     const options = [
       "BatchMode=yes",
       `IdentityFile=${this.sshd.identityFile}`,
       "IdentitiesOnly=yes",
       "IdentityAgent=none",
     ];
-    const ssh = ["-F", "none", ...options.flatMap((option) => ["-o", option])];
-    return await machine.run("sshnp", "@client", device, member, ...ssh, "true");
+    return ["-F", "none", ...options.flatMap((option) => ["-o", option])];
   }
 
   /** What a machine keeps that shows that the log lies. */
@@ -159,6 +174,13 @@ export class ForgingDirectory implements AsyncDisposable {
     });
   }
 
+  /** Serves everybody the tiles of this log, whatever they were shown. */
+  serveTiles(of: Log): void {
+    this.forge(this.log, "hashes", (ids) => of.hashes(ids));
+    Object.defineProperty(this.log, "checkpoint", { get: () => of.checkpoint, configurable: true });
+    this.#undo.push(() => Reflect.deleteProperty(this.log, "checkpoint"));
+  }
+
   beHonest(): void {
     for (const undo of this.#undo.toReversed()) undo();
     this.#undo = [];
@@ -184,9 +206,9 @@ export class ForgingDirectory implements AsyncDisposable {
     return log;
   }
 
-  /** Stops the daemons, and is honest from here on. */
+  /** Stops daemons and sessions, and is honest from here on. */
   async rest(): Promise<void> {
-    for (const daemon of this.#running.splice(0)) await daemon.stop();
+    for (const running of this.#running.splice(0)) await running.stop();
     this.beHonest();
   }
 

@@ -94,4 +94,10 @@ export const TABLE: readonly Row[] = [
     "an activation is acknowledged and the directory's own key is logged": "E_LOG",
     "an activation is acknowledged and nothing is logged": "E_LOG",
   }),
+  ...rows("split-view.test.ts", DIRECTORY, {
+    "client and device are shown two logs, and the tiles are the device's: the client cannot have it proved": "E_LOG",
+    "client and device are shown two logs, and the tiles are the client's: the client cannot have it proved": "E_LOG",
+    "client and device are shown two logs, and the tiles are the device's: the device cannot have it proved": "E_LOG",
+    "client and device are shown two logs, and the tiles are the client's: the device cannot have it proved": "E_LOG",
+  }),
 ];
