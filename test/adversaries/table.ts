@@ -100,4 +100,10 @@ export const TABLE: readonly Row[] = [
     "client and device are shown two logs, and the tiles are the device's: the device cannot have it proved": "E_LOG",
     "client and device are shown two logs, and the tiles are the client's: the device cannot have it proved": "E_LOG",
   }),
+  ...rows("refusing-directory.test.ts", DIRECTORY, {
+    "it refuses every request of a client, as if its log did not hold": "E_LOG",
+    "it refuses every request of a client that would wait, as if its log did not hold": "E_LOG",
+    "it refuses a device that comes up, as if its log did not hold": "E_LOG",
+    "it refuses a device that was linked, again and again, as if its log did not hold": "E_LOG",
+  }),
 ];
