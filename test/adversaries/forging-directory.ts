@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { expect } from "vitest";
 import { activationKey } from "../../keys/activation-key.ts";
 import { hex, utf8 } from "../../keys/bytes.ts";
 import type { Ed25519PrivateKey } from "../../keys/ed25519.ts";
@@ -150,6 +151,24 @@ export class ForgingDirectory implements AsyncDisposable {
     const folder = await PrivateFolder.open(keys);
     if (folder === undefined) return [];
     return (await readSeenLog(folder, this.world.directory.keyring.fingerprint)).evidence;
+  }
+
+  /** The same, once it is clear that whoever sits at the machine can see it: both notes, their size, and a status for cron. */
+  async shownEvidence(machine: Machine): Promise<readonly LogEvidence[]> {
+    const evidence = await this.evidence(machine);
+    const shown = await machine.run("sshnp", "trust", "evidence");
+    expect(shown.code, shown.stderr).toBe(evidence.length > 0 ? 1 : 0);
+    const sections = shown.stdout.split(/^(?=The log of the directory )/m).filter((section) => section !== "");
+    expect(sections.length).toBe(evidence.length);
+    for (const [i, { notes }] of evidence.entries()) {
+      const lines = sections[i]?.split("\n").map((line) => line.trim());
+      for (const note of notes) {
+        const [, size = ""] = note.split("\n");
+        expect(sections[i]).toContain(` has signed two different trees of ${size} entries (`);
+        expect(lines).toEqual(expect.arrayContaining(note.split("\n")));
+      }
+    }
+    return evidence;
   }
 
   /** Puts a method of the forger's in the place of an honest one, until {@link beHonest}. */
