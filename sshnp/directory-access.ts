@@ -7,7 +7,7 @@ import {
 } from "../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
-import { SecurityError } from "../keys/errors.ts";
+import { SecurityError, SshnpError } from "../keys/errors.ts";
 import { readKeyListFile, writeKeyListFile } from "../keys/key-list-files.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
@@ -48,6 +48,8 @@ export class DirectoryAccess {
       demand: readWitnessDemand(suite, witnesses, process.env),
       now: Date.now,
       onError: (error) => progress.step(`what was seen of the directory's log was not written: ${String(error)}`),
+      onUnproved: (error) =>
+        progress.step(`the device's checkpoint is not proved to be of the same log: ${inShort(error)}`),
     });
     const client = new DirectoryClient({
       address,
@@ -100,7 +102,9 @@ export class DirectoryAccess {
       const at = { base: this.client.address.url, signal, warn: (text: string) => this.#progress.step(text) };
       await this.#log.provePending(list, at, (text) => this.#progress.note(text));
     };
-    work().catch((error: unknown) => this.#progress.step(`the device's checkpoint is not proved: ${String(error)}`));
+    work().catch((error: unknown) =>
+      this.#progress.step(`the device's checkpoint is not proved yet: ${inShort(error)}`),
+    );
   }
 
   /** As {@link checkTicket}; a key that signs tickets may be newer than the list remembered. */
@@ -116,6 +120,10 @@ export class DirectoryAccess {
       return checkTicket(this.#suite, await this.client.fetchKeyList({ signal }), session, frame, this.now());
     }
   }
+}
+
+function inShort(error: unknown): string {
+  return error instanceof SshnpError ? `${error.message} [${error.code}]` : String(error);
 }
 
 /** The list remembered, when it is of this directory. */

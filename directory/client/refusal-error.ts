@@ -91,8 +91,8 @@ export function refusalError(code: RefusalCode, detail = 0): SshnpError {
         next: "On the device: systemctl start ssh",
       });
     case "E_LOG":
-      return new SecurityError(code, "The directory says that the device does not believe the directory's log.", {
-        next: "The device's log says why. Trust nothing new from this directory until that is clear.",
+      return new SecurityError(code, "The directory refuses, and says that its own log does not hold.", {
+        next: "Believe nothing new of this directory until whoever runs it has said why.",
       });
     case "E_WITNESS":
       return new SecurityError(code, "The directory says that the device misses witnesses of the directory's log.", {

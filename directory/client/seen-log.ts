@@ -28,15 +28,15 @@ export interface RememberedLog {
   settled(): Promise<void>;
   /**
    * Has the checkpoints proved that peers have seen and this machine has not, by the tiles that the directory serves to
-   * everybody. What is not proved stays; `onAlarm` hears of what has stayed for PENDING_CHECKPOINT_MS. For the background:
-   * it never rejects, and keeps no process from ending.
+   * everybody. What is not proved stays, and is told; `onAlarm` hears of what has stayed for PENDING_CHECKPOINT_MS. For the
+   * background: it never rejects, and keeps no process from ending.
    */
   provePending(list: KeyList, from: TilesAt, onAlarm: (text: string) => void): Promise<void>;
 }
 
 /**
  * Opens what the keys folder remembers of the log of the directory with that root key. What is to be remembered is written
- * in the background; `onError` hears of what could not be.
+ * in the background; `onError` hears of what could not be, `onUnproved` of why a peer's checkpoint is not proved.
  * @throws {SetupError} E_BAD_KEY_FILE, E_KEY_PERMISSIONS, E_STORAGE.
  */
 export async function openSeenLog(
@@ -47,12 +47,14 @@ export async function openSeenLog(
     demand,
     now,
     onError,
+    onUnproved = onError,
     onPending,
   }: {
     readonly demand?: WitnessDemand | undefined;
     /** ms since 1970 UTC. */
     readonly now: () => number;
     readonly onError: (error: unknown) => void;
+    readonly onUnproved?: (error: unknown) => void;
     /** Told that there is something for {@link RememberedLog.provePending}. */
     readonly onPending?: () => void;
   },
@@ -99,7 +101,7 @@ export async function openSeenLog(
         await follower.prove(list, checkpoint, ask);
         write(() => change((there) => withoutPending(there, checkpoint)));
       } catch (error) {
-        onError(error);
+        onUnproved(error);
         if (now() - since >= PENDING_CHECKPOINT_MS) onAlarm(ALARM);
       }
     }

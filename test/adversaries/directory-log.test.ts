@@ -73,8 +73,8 @@ runRows(import.meta.filename, {
     const newcomer = forger.machine(forger.client);
     const outcome = await meetShown((subjects, since) => forClient.proof(subjects, since), newcomer);
     const [{ notes } = expect.fail()] = [
-      ...(await forger.evidence(newcomer)),
-      ...(await forger.evidence(forger.device)),
+      ...(await forger.shownEvidence(newcomer)),
+      ...(await forger.shownEvidence(forger.device)),
     ];
     const { origin, log } = forger.world.directory.keyring;
     const [one, two] = notes.map((note) => openCheckpoint(suite, note, { origin, publicKey: log.publicKey }));
@@ -94,7 +94,7 @@ async function meetShown(proof: Proof, client = forger.machine(acquainted)): Pro
   forger.show(proof, "client");
   const { code, stdout, stderr } = await forger.connect(client);
   expect({ code, stdout }, stderr).toEqual({ code: 255, stdout: "" });
-  const evidence = [...(await forger.evidence(client)), ...(await forger.evidence(forger.device))];
+  const evidence = [...(await forger.shownEvidence(client)), ...(await forger.shownEvidence(forger.device))];
   return { code: codeIn(stderr), evidence: evidence.length };
 }
 

@@ -142,7 +142,7 @@ async function boundAgain(): Promise<{ readonly record: MemberRecord; readonly c
 async function meet(device: string, member: string, machine = forger.machine(forger.client)): Promise<Outcome> {
   const { stderr, stdout, code } = await forger.connect(machine, device, member);
   if (code !== 255 || stdout !== "") throw new Error(`it went on, with status ${code}: ${stderr}`);
-  return { code: codeIn(stderr), evidence: (await forger.evidence(machine)).length };
+  return { code: codeIn(stderr), evidence: (await forger.shownEvidence(machine)).length };
 }
 
 function memberOf({ role, x25519, ed25519, binding }: Person): MemberRecord {

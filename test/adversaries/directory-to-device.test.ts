@@ -102,7 +102,7 @@ async function refusedWithRequest(lie: () => void, client = forger.machine(acqua
 async function outcomeOf(machine: Machine, daemon: RunningProcess): Promise<Outcome> {
   const code = /"code":"(E_[A-Z_]+)"/.exec(daemon.stderr)?.[1];
   await daemon.kill("SIGTERM");
-  return { code, evidence: (await forger.evidence(machine)).length };
+  return { code, evidence: (await forger.shownEvidence(machine)).length };
 }
 
 async function clientMember(): Promise<MemberName> {

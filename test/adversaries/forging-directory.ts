@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { expect } from "vitest";
 import { activationKey } from "../../keys/activation-key.ts";
 import { hex, utf8 } from "../../keys/bytes.ts";
 import type { Ed25519PrivateKey } from "../../keys/ed25519.ts";
@@ -34,9 +35,14 @@ function isForRequest(subjects: readonly string[]): boolean {
   return isForDevice(subjects) && subjects.some((subject) => subject.startsWith("@client/"));
 }
 
+/** Whether a proof goes to a client that asks for a device; what stands about a client alone may be for a device with sessions of it. */
+function isForClient(subjects: readonly string[]): boolean {
+  return !isForDevice(subjects) && subjects.some((subject) => subject.startsWith("@device/"));
+}
+
 const SHOWN = {
   all: () => true,
-  client: (subjects: readonly string[]) => !isForDevice(subjects),
+  client: isForClient,
   device: isForDevice,
   request: isForRequest,
 };
@@ -120,14 +126,24 @@ export class ForgingDirectory implements AsyncDisposable {
 
   /** Runs `sshnp @client @device mygateway ... true` on a client; `device` may carry a fingerprint. */
   async connect(machine: Machine, device = "@device", member = "mygateway"): Promise<Exit> {
+    return await machine.run("sshnp", "@client", device, member, ...this.#sshWords, "true");
+  }
+
+  /** Starts `sshnp ... @client @device mygateway ... cat`: a session that lasts until its input ends. */
+  startSession(machine: Machine, ...words: string[]): RunningProcess {
+    const session = machine.start("sshnp", ...words, "@client", "@device", "mygateway", ...this.#sshWords, "cat");
+    this.#running.push(session);
+    return session;
+  }
+
+  get #sshWords(): string[] {
     const options = [
       "BatchMode=yes",
       `IdentityFile=${this.sshd.identityFile}`,
       "IdentitiesOnly=yes",
       "IdentityAgent=none",
     ];
-    const ssh = ["-F", "none", ...options.flatMap((option) => ["-o", option])];
-    return await machine.run("sshnp", "@client", device, member, ...ssh, "true");
+    return ["-F", "none", ...options.flatMap((option) => ["-o", option])];
   }
 
   /** What a machine keeps that shows that the log lies. */
@@ -135,6 +151,24 @@ export class ForgingDirectory implements AsyncDisposable {
     const folder = await PrivateFolder.open(keys);
     if (folder === undefined) return [];
     return (await readSeenLog(folder, this.world.directory.keyring.fingerprint)).evidence;
+  }
+
+  /** The same, once it is clear that whoever sits at the machine can see it: both notes, their size, and a status for cron. */
+  async shownEvidence(machine: Machine): Promise<readonly LogEvidence[]> {
+    const evidence = await this.evidence(machine);
+    const shown = await machine.run("sshnp", "trust", "evidence");
+    expect(shown.code, shown.stderr).toBe(evidence.length > 0 ? 1 : 0);
+    const sections = shown.stdout.split(/^(?=The log of the directory )/m).filter((section) => section !== "");
+    expect(sections.length).toBe(evidence.length);
+    for (const [i, { notes }] of evidence.entries()) {
+      const lines = sections[i]?.split("\n").map((line) => line.trim());
+      for (const note of notes) {
+        const [, size = ""] = note.split("\n");
+        expect(sections[i]).toContain(` has signed two different trees of ${size} entries (`);
+        expect(lines).toEqual(expect.arrayContaining(note.split("\n")));
+      }
+    }
+    return evidence;
   }
 
   /** Puts a method of the forger's in the place of an honest one, until {@link beHonest}. */
@@ -157,6 +191,13 @@ export class ForgingDirectory implements AsyncDisposable {
     this.forge(this.log, "proof", (subjects, since) => {
       return SHOWN[to](subjects) ? proof(subjects, since) : honest(subjects, since);
     });
+  }
+
+  /** Serves everybody the tiles of this log, whatever they were shown. */
+  serveTiles(of: Log): void {
+    this.forge(this.log, "hashes", (ids) => of.hashes(ids));
+    Object.defineProperty(this.log, "checkpoint", { get: () => of.checkpoint, configurable: true });
+    this.#undo.push(() => Reflect.deleteProperty(this.log, "checkpoint"));
   }
 
   beHonest(): void {
@@ -184,9 +225,9 @@ export class ForgingDirectory implements AsyncDisposable {
     return log;
   }
 
-  /** Stops the daemons, and is honest from here on. */
+  /** Stops daemons and sessions, and is honest from here on. */
   async rest(): Promise<void> {
-    for (const daemon of this.#running.splice(0)) await daemon.stop();
+    for (const running of this.#running.splice(0)) await running.stop();
     this.beHonest();
   }
 

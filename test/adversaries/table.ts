@@ -94,4 +94,22 @@ export const TABLE: readonly Row[] = [
     "an activation is acknowledged and the directory's own key is logged": "E_LOG",
     "an activation is acknowledged and nothing is logged": "E_LOG",
   }),
+  ...rows("split-view.test.ts", DIRECTORY, {
+    "client and device are shown two logs, and the tiles are the device's: the client cannot have it proved": "E_LOG",
+    "client and device are shown two logs, and the tiles are the client's: the client cannot have it proved": "E_LOG",
+    "client and device are shown two logs, and the tiles are the device's: the device cannot have it proved": "E_LOG",
+    "client and device are shown two logs, and the tiles are the client's: the device cannot have it proved": "E_LOG",
+    "client and device ask at two doors, each with its own log and tiles: the client cannot have it proved": "E_LOG",
+    "client and device ask at two doors, each with its own log and tiles: the device cannot have it proved": "E_LOG",
+    "client and device are shown two logs, and no tiles that would show it: the client has nothing proved":
+      "E_DIRECTORY",
+    "client and device are shown two logs, and no tiles that would show it: the device has nothing proved":
+      "E_DIRECTORY",
+  }),
+  ...rows("refusing-directory.test.ts", DIRECTORY, {
+    "it refuses every request of a client, as if its log did not hold": "E_LOG",
+    "it refuses every request of a client that would wait, as if its log did not hold": "E_LOG",
+    "it refuses a device that comes up, as if its log did not hold": "E_LOG",
+    "it refuses a device that was linked, again and again, as if its log did not hold": "E_LOG",
+  }),
 ];
