@@ -11,6 +11,7 @@ import { logCommand } from "./cli/log.ts";
 import { monitorCommand } from "./cli/monitor.ts";
 import { otpCommand } from "./cli/otp.ts";
 import { policyCommand } from "./cli/policy.ts";
+import { renewCommand } from "./cli/renew.ts";
 import { revokeCommand, unrevokeCommand } from "./cli/revoke.ts";
 import { showCommand } from "./cli/show.ts";
 import { restoreCommand } from "./cli/restore.ts";
@@ -37,6 +38,7 @@ const program = new Command("sshnp-keys")
   .addCommand(policyCommand())
   .addCommand(revokeCommand())
   .addCommand(unrevokeCommand())
+  .addCommand(renewCommand())
   .addCommand(deleteCommand())
   .addCommand(rotateCommand())
   .addCommand(backupCommand())

@@ -17,6 +17,7 @@ import { pinDevice } from "./pins.ts";
 import type { Progress } from "./progress.ts";
 import type { UserKey } from "./public-key.ts";
 import { logTrouble } from "./log-texts.ts";
+import { isEndNear, ownEndNear, ownEndTrouble } from "./own-end-texts.ts";
 import { deviceRefusal } from "./refusal-texts.ts";
 import { keyNotTaken, noSshServer } from "./session-texts.ts";
 import { Parties } from "./parties.ts";
@@ -147,6 +148,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
             `In words, as sshnp-keys show ${device.name} has them: ${await fingerprintWords(judged.ownerFingerprint)}`,
           );
         }
+        if (isEndNear(parties.ownEnd, directory.now())) progress.note(ownEndNear(client.keys, parties.ownEnd));
         if (userKey !== undefined) reportKey(progress, userKey, payload.keyTaken, attempt);
         if (leg === undefined || dial === undefined) {
           throw new SecurityError("E_TICKET", "The directory gave no ticket.");
@@ -168,7 +170,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
       }
     }
   } catch (error) {
-    throw logTrouble(attempt, error);
+    throw ownEndTrouble(client.keys, parties.ownEnd, directory.now(), logTrouble(attempt, error));
   } finally {
     await directory.remembered(); // also what shows that the directory lies
   }

@@ -51,6 +51,11 @@ export class Parties {
     return { subject: `${name}/${member}`, newest: this.#own.binding.hash };
   }
 
+  /** When the client's binding ends, ms since 1970 UTC; null: never. */
+  get ownEnd(): number | null {
+    return this.#own.binding.statement.expires;
+  }
+
   /** What is said of the device; undefined while it has to be looked up. */
   get claim(): PeerClaim | undefined {
     return this.#claim;

@@ -24,7 +24,7 @@ export function directoryRefusal(
   switch (refusal.code) {
     case "E_UNKNOWN_NAME":
       return new DeniedError("E_UNKNOWN_NAME", `There is no device ${member} of ${name} that ${client} may see.`, {
-        next: `Check the spelling of both. Not granted? Ask the owner of ${name}. New? Its daemon makes it, with the owner key of ${name} in its keys folder: sshnpd -a ${name} -m ${client} -d ${member} --directory ADDRESS`,
+        next: `Check the spelling of both. If it is there, its policy may grant you nothing: ask the owner of ${name}. If it is new, its owner lets it in: sshnp-keys otp ${name}`,
       });
     case "E_NEVER_SEEN":
       return new UnavailableError(
@@ -65,9 +65,9 @@ export function directoryRefusal(
     case "E_POLICY":
       return new DeniedError(
         "E_POLICY",
-        `The directory says that the policy of ${name} does not let ${client} ask for ${member}.`,
+        `The directory says that the policy of ${name} does not let ${client} reach ${member} by ssh ${asWhom(attempt)}.`,
         {
-          next: `Ask the owner of ${name} for a grant in it.`,
+          next: `Ask the owner of ${name} for a grant in it.${withLogin(attempt)}`,
         },
       );
     case "E_PENDING":
@@ -101,6 +101,15 @@ export function directoryRefusal(
     default:
       return undefined;
   }
+}
+
+function asWhom({ login }: Attempt): string {
+  return login === "" ? "with no login named" : `as ${login}`;
+}
+
+/** A policy may grant certain logins alone. */
+function withLogin({ login, client, device: { name, member } }: Attempt): string {
+  return login === "" ? ` It may grant certain logins: sshnp ${client} ${name} LOGIN@${member}` : "";
 }
 
 /** A refusal that the device itself sealed. `reason` is its own text, of any content. */

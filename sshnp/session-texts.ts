@@ -63,7 +63,7 @@ export function accessWithdrawn(attempt: Attempt): DeniedError {
     "E_NOT_AUTHORIZED",
     `${device.member} of ${device.name} has withdrawn the access of ${client}.`,
     {
-      next: `One of the two may be revoked, or the grant over. Connect again to be told which: ${commandFor(attempt)}`,
+      next: `One of the two may be revoked, or the policy of ${device.name} grants it no more. Connect again to be told more: ${commandFor(attempt)}`,
     },
   );
 }

@@ -26,7 +26,7 @@ Examples:
 
 In ~/.ssh/config, for ssh, scp, sftp, rsync, git and editors:
   Host *.np
-    ProxyCommand sshnp proxy %h:%p
+    ProxyCommand sshnp proxy %r@%h:%p
     UserKnownHostsFile ~/.local/share/sshnp/keys/state/known_hosts.%h
     StrictHostKeyChecking yes
     UpdateHostKeys no

@@ -65,9 +65,13 @@ export function refusalError(code: RefusalCode, detail = 0): SshnpError {
         next: "Do not go on before you know why; ask whoever runs the directory.",
       });
     case "E_STATEMENT":
-      return new SecurityError(code, "The directory has another statement than this one, or it has expired.", {
-        next: "Check that the keys folder is the newest one of this member.",
-      });
+      return new SecurityError(
+        code,
+        "The directory has a newer statement than this machine, or this one has expired.",
+        {
+          next: "Check that the keys folder is the newest one of this member.",
+        },
+      );
     case "E_TICKET":
       return new SecurityError(code, "The ticket was refused.", { next: "Try again." });
     case "E_CRAM_WRONG":
@@ -76,7 +80,7 @@ export function refusalError(code: RefusalCode, detail = 0): SshnpError {
       });
     case "E_CRAM_USED":
       return new DeniedError(code, "The secret was used already, with other keys.", {
-        next: "If that was not you, tell whoever runs the directory at once.",
+        next: "One more machine of that name? Its owner lets it in: sshnp-keys otp. If the first use was not yours, tell whoever runs the directory at once.",
       });
     case "E_MEMBER_TAKEN":
       return new DeniedError(code, "That member exists already, with other keys.", {

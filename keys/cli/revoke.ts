@@ -115,7 +115,8 @@ function oneOfBoth(name: string): SetupError {
   });
 }
 
-async function memberOf(
+/** A member of the name, and all that stands on it. @throws {SetupError} E_USAGE when there is none. */
+export async function memberOf(
   work: OwnerWork,
   memberText: string,
 ): Promise<{ readonly account: NameAccount; readonly member: MemberAccount }> {

@@ -36,7 +36,7 @@ test("scp carries 1 GiB unharmed, and nobody on the way needs 150 MB for it", { 
   const sent = await writeKeystream(file, 1024 * MIB);
   const main = join(import.meta.dirname, "../../dist/sshnp/main.js");
   const options = [
-    `ProxyCommand=${process.execPath} ${main} proxy %h:%p`,
+    `ProxyCommand=${process.execPath} ${main} proxy %r@%h:%p`,
     `UserKnownHostsFile=${stack.client.keys}/state/known_hosts.%h`,
     "StrictHostKeyChecking=yes",
   ].flatMap((option) => ["-o", option]);

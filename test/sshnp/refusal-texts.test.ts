@@ -94,6 +94,7 @@ test("every command that a text names is there", { timeout: 60_000 }, async () =
       "sshnp-keys activate",
       "sshnp-keys list",
       "sshnp-keys log",
+      "sshnp-keys otp",
       "sshnp-rendezvous run",
       "sshnpd",
     ]
