@@ -16,6 +16,11 @@ export interface OwnerPin {
   readonly statement: SignedTextJson;
   /** Fingerprints of new owner keys that the user accepted ahead of the next connect. */
   readonly accepted: readonly string[];
+  /**
+   * Fingerprints of owner keys that have handed the name on, the latest last. No fingerprint that is given lets them in
+   * again. Undefined in pins from before they were kept: which they were is not known.
+   */
+  readonly former?: readonly string[] | undefined;
 }
 
 /** What this machine remembers of one member of a name. */

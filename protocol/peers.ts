@@ -5,6 +5,7 @@ import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../keys/opens
 import type { MemberPin, OwnerPin, PeerPins, SeenRevocation } from "../keys/peer.ts";
 import { type SignedText, signedTextToJson } from "../keys/signed-text.ts";
 import { parseSshsig } from "../keys/sshsig.ts";
+import { FORMER_OWNERS } from "./limits.ts";
 import { type MemberStatements, newestOf, verifyMemberStatements } from "./member-statements.ts";
 import { type OwnerChain, verifyChainOf } from "./owner-chain.ts";
 import { isExpired, seqOf, type Verified } from "./statement-fields.ts";
@@ -101,7 +102,7 @@ export function judgeOwner(
     throw new SecurityError("E_STATEMENT", `The statement of ${name} has expired.`);
   }
   const ownerFingerprint = fingerprintOf(suite, chain.owner);
-  if (known !== undefined) refuseOlderOwner(known, chain);
+  if (known !== undefined) refuseOlderOwner(suite, known, chain);
   const fresh: OwnerPin = {
     v: 1,
     name,
@@ -110,6 +111,7 @@ export function judgeOwner(
     since: now,
     statement: signedTextToJson(newest.signed),
     accepted: [],
+    former: formerOwners(suite, chain, { known, given }),
   };
   const judged = (owner: OwnerPin, rotatedFrom?: Fingerprint): JudgedOwner => {
     return {
@@ -121,7 +123,8 @@ export function judgeOwner(
     };
   };
   const rotated = (from: string): JudgedOwner => judged({ ...fresh, origin: "rotation" }, fingerprintOf(suite, from));
-  const pinned = known?.owner === chain.owner ? { ...known, statement: fresh.statement } : undefined;
+  const pinned =
+    known?.owner === chain.owner ? { ...known, statement: fresh.statement, former: fresh.former } : undefined;
   if (given !== undefined) {
     if (given === ownerFingerprint) return judged(pinned === undefined ? fresh : { ...pinned, origin: "given" });
     const from = chain.former.find((line) => fingerprintOf(suite, line) === given);
@@ -149,9 +152,34 @@ function isOfChain({ owner, former }: OwnerChain, line: string): boolean {
   return owner === line || former.includes(line);
 }
 
-/** Nothing goes back to a statement that its owner has replaced. */
-function refuseOlderOwner(pin: OwnerPin, chain: OwnerChain): void {
-  if (!isOfChain(chain, pin.owner)) return; // another beginning altogether: another key, which is judged as such
+/** The keys that have handed the name on, as far as the pin knows and this chain shows. */
+function formerOwners(
+  suite: CipherSuite,
+  chain: OwnerChain,
+  { known, given }: { readonly known: OwnerPin | undefined; readonly given: Fingerprint | undefined },
+): readonly string[] {
+  const shown = chain.former.map((line) => fingerprintOf(suite, line));
+  const before = known !== undefined && isOfChain(chain, known.owner) ? known.former : undefined;
+  const since = known === undefined ? -1 : chain.former.indexOf(known.owner);
+  // Anybody can hand a name on to the pinned key, so those ahead of it must not push out the ones that are known.
+  const passed = before && shown.filter((one, at) => one === given || (since >= 0 && at >= since));
+  const former = new Set<string>([...(before ?? []), ...(passed ?? shown)]);
+  former.delete(fingerprintOf(suite, chain.owner));
+  return [...former].slice(-FORMER_OWNERS);
+}
+
+/** Nothing goes back to a statement that its owner has replaced, nor to a key of his that has handed the name on. */
+function refuseOlderOwner(suite: CipherSuite, pin: OwnerPin, chain: OwnerChain): void {
+  if (!isOfChain(chain, pin.owner)) {
+    const owners = [chain.owner, ...chain.former].map((line) => fingerprintOf(suite, line));
+    const back = owners.find((one) => pin.former?.includes(one));
+    if (back === undefined) return; // another beginning altogether: another key, which is judged as such
+    throw new SecurityError(
+      "E_OWNER_KEY",
+      `An owner key of ${pin.name} was given that has handed it on since, as was seen before: ${back}.`,
+      { next: OLD_STATEMENTS },
+    );
+  }
   const { seq } = chain.newest.statement;
   const seen = seqOf(pin.statement);
   if (seq > seen || chain.newest.signed.text === pin.statement.text) return;

@@ -78,15 +78,19 @@ const memberJson: fc.Arbitrary<MemberJson> = fc.record({
   statements: fc.array(signedJson, { minLength: 1, maxLength: 3 }),
 });
 const fingerprints = fc.array(of.fingerprintText, { maxLength: 3 });
-const ownerPin: fc.Arbitrary<OwnerPin> = fc.record({
-  v: fc.constant(1 as const),
-  name: of.name,
-  owner: of.ownerLine,
-  origin: fc.constantFrom("given" as const, "first contact" as const, "accepted" as const, "rotation" as const),
-  since: of.milliseconds,
-  statement: signedJson,
-  accepted: fingerprints,
-});
+const ownerPin: fc.Arbitrary<OwnerPin> = fc.record(
+  {
+    v: fc.constant(1 as const),
+    name: of.name,
+    owner: of.ownerLine,
+    origin: fc.constantFrom("given" as const, "first contact" as const, "accepted" as const, "rotation" as const),
+    since: of.milliseconds,
+    statement: signedJson,
+    accepted: fingerprints,
+    former: fingerprints,
+  },
+  { requiredKeys: ["v", "name", "owner", "origin", "since", "statement", "accepted"] },
+);
 const memberPin: fc.Arbitrary<MemberPin> = fc.record({
   v: fc.constant(1 as const),
   name: of.name,
