@@ -30,7 +30,7 @@ export interface MemberPin {
   readonly member: string;
   /** The owner key that signed the binding, as OpenSSH public key line. */
   readonly owner: string;
-  /** The newest binding seen; an older one of the same owner is refused. */
+  /** The newest binding seen; an older one is refused, whoever of the owners that handed the name on signed it. */
   readonly binding: SignedTextJson;
   /** The delegation by which it was made, if the owner did not sign it himself. */
   readonly delegation: SignedTextJson | null;

@@ -40,8 +40,9 @@ export interface JudgedPeer extends Omit<JudgedOwner, "owner" | "chain"> {
 
 /**
  * Judges who speaks for a peer. The owner key must be the one given, else the pinned one, or handed on by it, else it is a
- * first contact; the owner, or a delegation of his, must have signed the binding; and the binding must not be older than the
- * newest one seen. Whether all of it is the newest that there is, the log says, of what `newest` lists.
+ * first contact; the owner, or a delegation of his, must have signed the binding; and the binding must be the newest one seen
+ * or newer, and newer than a revocation seen, whichever owner signed those, unless a person has put another owner in his place
+ * since. Whether all of it is the newest that there is, the log says, of what `newest` lists.
  *
  * `known` is what this machine remembers of the peer, `given` the fingerprint a person gave; `now` in ms.
  * @throws {SecurityError} E_OWNER_KEY, E_MEMBER_KEY or E_STATEMENT; {DeniedError} E_REVOKED; {PeerError} E_PROTOCOL.
@@ -67,8 +68,9 @@ export function judgePeer(
   if (isExpired(binding.statement, now)) {
     throw new SecurityError("E_STATEMENT", `The binding of ${claim.member} of ${claim.name} has expired.`);
   }
-  refuseRevokedBinding(binding, chain, known.revoked);
-  if (known.member !== undefined && isOfChain(chain, known.member.owner)) refuseOlderBinding(binding, known.member);
+  const isOfName = (line: string): boolean => isOfLine(suite, chain, known.owner, line);
+  if (known.revoked !== undefined && isOfName(known.revoked.owner)) refuseRevokedBinding(binding, known.revoked);
+  if (known.member !== undefined && isOfName(known.member.owner)) refuseOlderBinding(binding, known.member);
   const member: MemberPin = {
     v: 1,
     name: claim.name,
@@ -152,6 +154,16 @@ function isOfChain({ owner, former }: OwnerChain, line: string): boolean {
   return owner === line || former.includes(line);
 }
 
+/**
+ * Whether a key speaks or spoke for the name, by this chain or as the pin knows it: whoever gives a chain chooses where it
+ * begins, so that it may leave out whom the pin has seen hand the name on.
+ */
+function isOfLine(suite: CipherSuite, chain: OwnerChain, pin: OwnerPin | undefined, line: string): boolean {
+  if (isOfChain(chain, line)) return true;
+  if (pin === undefined || !isOfChain(chain, pin.owner)) return false;
+  return pin.former === undefined || pin.former.includes(fingerprintOf(suite, line));
+}
+
 /** The keys that have handed the name on, as far as the pin knows and this chain shows. */
 function formerOwners(
   suite: CipherSuite,
@@ -191,12 +203,8 @@ function refuseOlderOwner(suite: CipherSuite, pin: OwnerPin, chain: OwnerChain):
 }
 
 /** A binding from before a revocation that was seen does not count again, whatever the log says by then. */
-function refuseRevokedBinding(
-  { statement }: Verified<Binding>,
-  chain: OwnerChain,
-  revoked: SeenRevocation | undefined,
-): void {
-  if (revoked === undefined || !isOfChain(chain, revoked.owner) || statement.seq > revoked.seq) return;
+function refuseRevokedBinding({ statement }: Verified<Binding>, revoked: SeenRevocation): void {
+  if (statement.seq > revoked.seq) return;
   throw new SecurityError(
     "E_MEMBER_KEY",
     `A binding (number ${statement.seq}) of ${statement.member} was given that its owner has revoked since (number ${revoked.seq}).`,
