@@ -112,13 +112,17 @@ const seenLog = fc.record(
   },
   { requiredKeys: ["v", "directory", "checkpoint", "evidence"] },
 );
-const ownStatements = fc.record({
-  v: fc.constant(1 as const),
-  names: fc.array(signedJson, { minLength: 1, maxLength: 8 }),
-  member: signedJson,
-  delegation: fc.option(signedJson),
-  policy: fc.option(signedJson),
-});
+const ownStatements = fc.record(
+  {
+    v: fc.constant(1 as const),
+    names: fc.array(signedJson, { minLength: 1, maxLength: 8 }),
+    member: signedJson,
+    delegation: fc.option(signedJson),
+    policy: fc.option(signedJson),
+    owner: of.ownerLine,
+  },
+  { requiredKeys: ["v", "names", "member", "delegation", "policy"] },
+);
 const dated = <Field extends string>(field: Field) =>
   fc.array(
     fc
