@@ -85,7 +85,8 @@ export class OwnStatements {
 
   #judgePolicy(policy: SignedText, owner: string): Verified<PolicyStatement> {
     const judged = verifyPolicyStatement(this.#suite, policy, owner);
-    const isOlder = this.#policy !== undefined && judged.statement.seq < seqOf(this.#policy.signed);
+    const known = this.#policy?.signed;
+    const isOlder = known !== undefined && judged.statement.seq <= seqOf(known) && policy.text !== known.text;
     if (judged.statement.name !== this.#keys.name || isOlder) {
       throw new SecurityError(
         "E_STATEMENT",

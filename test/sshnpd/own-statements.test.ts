@@ -261,6 +261,20 @@ describe("the policy of its name", () => {
     }
   });
 
+  test("has no second one of its number, though its owner signed both", async () => {
+    const other = policy(device.owner, device.name, first, { policy: "version: 1\n# a third\n" });
+    const own = await open();
+    log.add(first, second);
+    await take(own, { policy: second });
+    log.add(other);
+    for (const one of [own, await open()]) {
+      await expect(take(one, { policy: other })).rejects.toMatchObject({ code: "E_STATEMENT" });
+      expect(one.policyHash).toEqual(hashOf(second));
+    }
+    log.add(second);
+    await take(own, { policy: second });
+  });
+
   test.each<[string, SignedText]>([
     ["signed by somebody else", policy(mallory, device.name, undefined)],
     ["of another name", policy(device.owner, parseName("@devices"), undefined)],
