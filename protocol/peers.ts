@@ -89,7 +89,8 @@ export function judgePeer(
  * Judges a name's owner key alone; what {@link judgePeer} does first, and what a daemon does for `-m @client`. `names` is a
  * chain as {@link verifyChainOf} follows it.
  * @throws {SecurityError} E_OWNER_KEY when it is another key than the given or pinned one, and that one did not hand the name
- * on to it; or when it is older than the newest seen; E_STATEMENT.
+ * on to it; when it is older than the newest seen; or when the chain has a key that is known to have handed the name on, and
+ * not the pinned one, whatever is given; E_STATEMENT.
  */
 export function judgeOwner(
   suite: CipherSuite,
