@@ -12,7 +12,8 @@ import { readState, writeState } from "./state-files.ts";
 
 /*
  * What its owner has said about a member of this machine after its key file was written: rotations, newer bindings, the
- * policy of its name. Whoever reads them verifies them, from the owner key in the key file on.
+ * policy of its name. Whoever reads them verifies them, from the owner key that was known when they came; that of the key file
+ * may be longer ago than a chain reaches back.
  */
 
 export interface OwnStatements {
@@ -23,6 +24,8 @@ export interface OwnStatements {
   readonly delegation: SignedText | undefined;
   /** Devices alone remember it. */
   readonly policy: SignedText | undefined;
+  /** The owner key that was known when they came, an OpenSSH public key line; undefined: that of the key file. */
+  readonly owner: string | undefined;
 }
 
 interface OwnStatementsJson {
@@ -31,6 +34,7 @@ interface OwnStatementsJson {
   member: SignedTextJson;
   delegation: SignedTextJson | null;
   policy: SignedTextJson | null;
+  owner?: string | undefined;
 }
 
 export const ownStatementsSchema: v.GenericSchema<OwnStatementsJson> = v.strictObject({
@@ -39,6 +43,7 @@ export const ownStatementsSchema: v.GenericSchema<OwnStatementsJson> = v.strictO
   member: signedTextSchema,
   delegation: v.nullable(signedTextSchema),
   policy: v.nullable(signedTextSchema),
+  owner: v.optional(v.string()), // files from before it was kept have none
 });
 
 interface Member {
@@ -55,6 +60,7 @@ export async function readOwnStatements(keys: PrivateFolder, member: Member): Pr
       member: signedTextFromJson(json.member),
       delegation: json.delegation === null ? undefined : signedTextFromJson(json.delegation),
       policy: json.policy === null ? undefined : signedTextFromJson(json.policy),
+      owner: json.owner,
     }
   );
 }
@@ -67,6 +73,7 @@ export async function writeOwnStatements(keys: PrivateFolder, member: Member, ow
     member: signedTextToJson(own.member),
     delegation: own.delegation === undefined ? null : signedTextToJson(own.delegation),
     policy: own.policy === undefined ? null : signedTextToJson(own.policy),
+    owner: own.owner,
   });
 }
 

@@ -132,6 +132,7 @@ export const ownerPinSchema: v.GenericSchema<OwnerPin> = v.strictObject({
   since: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
   statement: signedTextSchema,
   accepted: fingerprints,
+  former: v.optional(fingerprints),
 });
 
 export const memberPinSchema: v.GenericSchema<MemberPin> = v.strictObject({

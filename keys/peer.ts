@@ -16,6 +16,11 @@ export interface OwnerPin {
   readonly statement: SignedTextJson;
   /** Fingerprints of new owner keys that the user accepted ahead of the next connect. */
   readonly accepted: readonly string[];
+  /**
+   * Fingerprints of owner keys that have handed the name on, the latest last. No fingerprint that is given lets them in
+   * again. Undefined in pins from before they were kept: which they were is not known.
+   */
+  readonly former?: readonly string[] | undefined;
 }
 
 /** What this machine remembers of one member of a name. */
@@ -25,7 +30,7 @@ export interface MemberPin {
   readonly member: string;
   /** The owner key that signed the binding, as OpenSSH public key line. */
   readonly owner: string;
-  /** The newest binding seen; an older one of the same owner is refused. */
+  /** The newest binding seen; an older one is refused, whoever of the owners that handed the name on signed it. */
   readonly binding: SignedTextJson;
   /** The delegation by which it was made, if the owner did not sign it himself. */
   readonly delegation: SignedTextJson | null;

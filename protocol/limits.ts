@@ -13,6 +13,7 @@ export const POLICIES_KEPT = 256; // policies that a directory keeps parsed; som
 export const SIGNATURE_BYTES = 1024; // an SSHSIG blob; Ed25519 needs 166, FIDO keys below 400
 export const STATEMENTS_READ = 200_000; // on one name, read at once: 100,000 members that were revoked once each
 export const OWNER_CHAIN = 8; // statements of one name that travel together; who has missed more rotations compares fingerprints
+export const FORMER_OWNERS = 64; // owner keys of one name that a pin knows to have handed it on, 50 B each; an owner has a handful in a lifetime
 export const REVOCATION_REASON_BYTES = 256; // a line for people
 export const DELEGATION_USES = 1_000_000; // members that one fleet token may make
 export const LOG_PROOF_BYTES = 24 * 1024; // all proofs of one message; with 2^32 leaves and 2^32 subjects seven of them take 9 KB

@@ -15,7 +15,7 @@ export interface OwnKeys {
   readonly member: MemberName;
   readonly x25519: X25519PublicKey;
   readonly ed25519: Ed25519PublicKey;
-  /** The owner key at the time of the key file, an OpenSSH public key line. */
+  /** The owner key that the member knows, at first that of its key file; an OpenSSH public key line. */
   readonly owner: string;
 }
 
@@ -27,8 +27,8 @@ export interface OwnStanding {
 }
 
 /**
- * Judges what is said about this very member: the owner known until now, at first that of its key file, must still speak for
- * the name, or have handed it on, and the binding must be of its own keys. `known` is how it stood until now: nothing goes
+ * Judges what is said about this very member: the owner known until now, else that of its keys, must still speak for the
+ * name, or have handed it on, and the binding must be of its own keys. `known` is how it stood until now: nothing goes
  * back behind that, neither to an owner key that has handed the name on nor to an older binding.
  * @throws {SecurityError} E_OWNER_KEY, E_MEMBER_KEY, E_STATEMENT; {DeniedError} E_REVOKED; {PeerError} E_PROTOCOL.
  */

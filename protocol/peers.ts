@@ -5,6 +5,7 @@ import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../keys/opens
 import type { MemberPin, OwnerPin, PeerPins, SeenRevocation } from "../keys/peer.ts";
 import { type SignedText, signedTextToJson } from "../keys/signed-text.ts";
 import { parseSshsig } from "../keys/sshsig.ts";
+import { FORMER_OWNERS } from "./limits.ts";
 import { type MemberStatements, newestOf, verifyMemberStatements } from "./member-statements.ts";
 import { type OwnerChain, verifyChainOf } from "./owner-chain.ts";
 import { isExpired, seqOf, type Verified } from "./statement-fields.ts";
@@ -39,8 +40,9 @@ export interface JudgedPeer extends Omit<JudgedOwner, "owner" | "chain"> {
 
 /**
  * Judges who speaks for a peer. The owner key must be the one given, else the pinned one, or handed on by it, else it is a
- * first contact; the owner, or a delegation of his, must have signed the binding; and the binding must not be older than the
- * newest one seen. Whether all of it is the newest that there is, the log says, of what `newest` lists.
+ * first contact; the owner, or a delegation of his, must have signed the binding; and the binding must be the newest one seen
+ * or newer, and newer than a revocation seen, whichever owner signed those, unless a person has put another owner in his place
+ * since. Whether all of it is the newest that there is, the log says, of what `newest` lists.
  *
  * `known` is what this machine remembers of the peer, `given` the fingerprint a person gave; `now` in ms.
  * @throws {SecurityError} E_OWNER_KEY, E_MEMBER_KEY or E_STATEMENT; {DeniedError} E_REVOKED; {PeerError} E_PROTOCOL.
@@ -66,8 +68,9 @@ export function judgePeer(
   if (isExpired(binding.statement, now)) {
     throw new SecurityError("E_STATEMENT", `The binding of ${claim.member} of ${claim.name} has expired.`);
   }
-  refuseRevokedBinding(binding, chain, known.revoked);
-  if (known.member !== undefined && isOfChain(chain, known.member.owner)) refuseOlderBinding(binding, known.member);
+  const isOfName = (line: string): boolean => isOfLine(suite, chain, known.owner, line);
+  if (known.revoked !== undefined && isOfName(known.revoked.owner)) refuseRevokedBinding(binding, known.revoked);
+  if (known.member !== undefined && isOfName(known.member.owner)) refuseOlderBinding(binding, known.member);
   const member: MemberPin = {
     v: 1,
     name: claim.name,
@@ -86,7 +89,8 @@ export function judgePeer(
  * Judges a name's owner key alone; what {@link judgePeer} does first, and what a daemon does for `-m @client`. `names` is a
  * chain as {@link verifyChainOf} follows it.
  * @throws {SecurityError} E_OWNER_KEY when it is another key than the given or pinned one, and that one did not hand the name
- * on to it; or when it is older than the newest seen; E_STATEMENT.
+ * on to it; when it is older than the newest seen; or when the chain has a key that is known to have handed the name on, and
+ * not the pinned one, whatever is given; E_STATEMENT.
  */
 export function judgeOwner(
   suite: CipherSuite,
@@ -101,7 +105,7 @@ export function judgeOwner(
     throw new SecurityError("E_STATEMENT", `The statement of ${name} has expired.`);
   }
   const ownerFingerprint = fingerprintOf(suite, chain.owner);
-  if (known !== undefined) refuseOlderOwner(known, chain);
+  if (known !== undefined) refuseOlderOwner(suite, known, chain);
   const fresh: OwnerPin = {
     v: 1,
     name,
@@ -110,6 +114,7 @@ export function judgeOwner(
     since: now,
     statement: signedTextToJson(newest.signed),
     accepted: [],
+    former: formerOwners(suite, chain, { known, given }),
   };
   const judged = (owner: OwnerPin, rotatedFrom?: Fingerprint): JudgedOwner => {
     return {
@@ -121,7 +126,8 @@ export function judgeOwner(
     };
   };
   const rotated = (from: string): JudgedOwner => judged({ ...fresh, origin: "rotation" }, fingerprintOf(suite, from));
-  const pinned = known?.owner === chain.owner ? { ...known, statement: fresh.statement } : undefined;
+  const pinned =
+    known?.owner === chain.owner ? { ...known, statement: fresh.statement, former: fresh.former } : undefined;
   if (given !== undefined) {
     if (given === ownerFingerprint) return judged(pinned === undefined ? fresh : { ...pinned, origin: "given" });
     const from = chain.former.find((line) => fingerprintOf(suite, line) === given);
@@ -152,9 +158,44 @@ function isOfChain({ owner, former }: OwnerChain, line: string): boolean {
   return owner === line || former.includes(line);
 }
 
-/** Nothing goes back to a statement that its owner has replaced. */
-function refuseOlderOwner(pin: OwnerPin, chain: OwnerChain): void {
-  if (!isOfChain(chain, pin.owner)) return; // another beginning altogether: another key, which is judged as such
+/**
+ * Whether a key speaks or spoke for the name, by this chain or as the pin knows it: whoever gives a chain chooses where it
+ * begins, so that it may leave out whom the pin has seen hand the name on.
+ */
+function isOfLine(suite: CipherSuite, chain: OwnerChain, pin: OwnerPin | undefined, line: string): boolean {
+  if (isOfChain(chain, line)) return true;
+  if (pin === undefined || !isOfChain(chain, pin.owner)) return false;
+  return pin.former === undefined || pin.former.includes(fingerprintOf(suite, line));
+}
+
+/** The keys that have handed the name on, as far as the pin knows and this chain shows. */
+function formerOwners(
+  suite: CipherSuite,
+  chain: OwnerChain,
+  { known, given }: { readonly known: OwnerPin | undefined; readonly given: Fingerprint | undefined },
+): readonly string[] {
+  const shown = chain.former.map((line) => fingerprintOf(suite, line));
+  const before = known !== undefined && isOfChain(chain, known.owner) ? known.former : undefined;
+  const since = known === undefined ? -1 : chain.former.indexOf(known.owner);
+  // Anybody can hand a name on to the pinned key, so those ahead of it must not push out the ones that are known.
+  const passed = before && shown.filter((one, at) => one === given || (since >= 0 && at >= since));
+  const former = new Set<string>([...(before ?? []), ...(passed ?? shown)]);
+  former.delete(fingerprintOf(suite, chain.owner));
+  return [...former].slice(-FORMER_OWNERS);
+}
+
+/** Nothing goes back to a statement that its owner has replaced, nor to a key of his that has handed the name on. */
+function refuseOlderOwner(suite: CipherSuite, pin: OwnerPin, chain: OwnerChain): void {
+  if (!isOfChain(chain, pin.owner)) {
+    const owners = [chain.owner, ...chain.former].map((line) => fingerprintOf(suite, line));
+    const back = owners.find((one) => pin.former?.includes(one));
+    if (back === undefined) return; // another beginning altogether: another key, which is judged as such
+    throw new SecurityError(
+      "E_OWNER_KEY",
+      `An owner key of ${pin.name} was given that has handed it on since, as was seen before: ${back}.`,
+      { next: OLD_STATEMENTS },
+    );
+  }
   const { seq } = chain.newest.statement;
   const seen = seqOf(pin.statement);
   if (seq > seen || chain.newest.signed.text === pin.statement.text) return;
@@ -166,12 +207,8 @@ function refuseOlderOwner(pin: OwnerPin, chain: OwnerChain): void {
 }
 
 /** A binding from before a revocation that was seen does not count again, whatever the log says by then. */
-function refuseRevokedBinding(
-  { statement }: Verified<Binding>,
-  chain: OwnerChain,
-  revoked: SeenRevocation | undefined,
-): void {
-  if (revoked === undefined || !isOfChain(chain, revoked.owner) || statement.seq > revoked.seq) return;
+function refuseRevokedBinding({ statement }: Verified<Binding>, revoked: SeenRevocation): void {
+  if (statement.seq > revoked.seq) return;
   throw new SecurityError(
     "E_MEMBER_KEY",
     `A binding (number ${statement.seq}) of ${statement.member} was given that its owner has revoked since (number ${revoked.seq}).`,

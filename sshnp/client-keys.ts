@@ -42,8 +42,9 @@ export async function loadClient(
       next: `Finish it with the same secret: sshnp-keys activate -a ${keys.name} -c SECRET`,
     });
   }
-  const statements = (await readOwnStatements(folder, keys)) ?? statementsIn(keys);
-  return { folder, keys, standing: judgeOwn(suite, ownKeys(keys), statements, undefined) };
+  const newer = await readOwnStatements(folder, keys);
+  const own = { ...ownKeys(keys), owner: newer?.owner ?? keys.owner };
+  return { folder, keys, standing: judgeOwn(suite, own, newer ?? statementsIn(keys), undefined) };
 }
 
 type MemberEntry = Extract<KeyFileEntry, { readonly kind: "member" }>;

@@ -95,7 +95,8 @@ export class Parties {
     const { folder, keys } = this.#client;
     const own = judgeOwn(this.#suite, ownKeys(keys), statements, this.#own);
     proved.demand(own.newest);
-    await writeOwnStatements(folder, keys, { ...statements, policy: undefined });
+    const { owner } = this.#own.chain;
+    await writeOwnStatements(folder, keys, { ...statements, policy: undefined, owner });
     this.#own = own;
   }
 }

@@ -5,7 +5,6 @@ import { SecurityError } from "../keys/errors.ts";
 import { readOwnStatements, writeOwnStatements } from "../keys/own-statement-files.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import type { SignedText } from "../keys/signed-text.ts";
-import type { MemberStatements } from "../protocol/member-statements.ts";
 import type { LinkOwn } from "../protocol/messages/link.ts";
 import type { Party } from "../protocol/messages/prologue.ts";
 import { policySubject, type PolicyStatement, verifyPolicyStatement } from "../protocol/owner-statements.ts";
@@ -41,7 +40,8 @@ export class OwnStatements {
     const { name, x25519, ed25519, owner } = member;
     const keys = { name, member: member.member, x25519: x25519.publicKey, ed25519: ed25519.publicKey, owner };
     const newer = await readOwnStatements(folder, keys);
-    const standing = judgeOwn(suite, keys, newer ?? statementsIn(member), undefined);
+    const known = { ...keys, owner: newer?.owner ?? owner };
+    const standing = judgeOwn(suite, known, newer ?? statementsIn(member), undefined);
     const policy = newer?.policy && verifyPolicyStatement(suite, newer.policy, standing.chain.owner);
     return new OwnStatements(suite, folder, keys, { standing, policy });
   }
@@ -77,14 +77,16 @@ export class OwnStatements {
     const next = said === undefined ? undefined : this.#judgePolicy(said, standing.chain.owner);
     proved.demand([...standing.newest, { subject: policySubject(this.#keys.name), newest: next?.hash }]);
     const isNew = isChanged(this.#standing, standing) || next?.signed.text !== this.#policy?.signed.text;
+    const { owner } = this.#standing.chain;
     this.#standing = standing;
     this.#policy = next;
-    if (isNew) await this.#write(statements);
+    if (isNew) await writeOwnStatements(this.#folder, this.#keys, { ...statements, policy: next?.signed, owner });
   }
 
   #judgePolicy(policy: SignedText, owner: string): Verified<PolicyStatement> {
     const judged = verifyPolicyStatement(this.#suite, policy, owner);
-    const isOlder = this.#policy !== undefined && judged.statement.seq < seqOf(this.#policy.signed);
+    const known = this.#policy?.signed;
+    const isOlder = known !== undefined && judged.statement.seq <= seqOf(known) && policy.text !== known.text;
     if (judged.statement.name !== this.#keys.name || isOlder) {
       throw new SecurityError(
         "E_STATEMENT",
@@ -92,10 +94,6 @@ export class OwnStatements {
       );
     }
     return judged;
-  }
-
-  async #write(statements: MemberStatements): Promise<void> {
-    await writeOwnStatements(this.#folder, this.#keys, { ...statements, policy: this.#policy?.signed });
   }
 }
 

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { SshnpError } from "../../keys/errors.ts";
 import type { OwnerPin } from "../../keys/peer.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
+import { FORMER_OWNERS } from "../../protocol/limits.ts";
 import { verifyChainOf, verifyOwnerChain, verifyRotation } from "../../protocol/owner-chain.ts";
 import { judgeOwner } from "../../protocol/peers.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
@@ -151,7 +152,6 @@ describe("who is judged by a chain", () => {
   });
 
   test("cannot be made by the key that was rotated away, which may be stolen by now", () => {
-    const theft = house.key();
     const stolen = house.rotation(a, theft, toB, { seq: 9 });
     for (const given of [
       [house.rotation(a, theft, toB)],
@@ -162,6 +162,64 @@ describe("who is judged by a chain", () => {
     ]) {
       expect(() => judge(given, pinB)).toThrow(refused(given.length === 3 ? "E_STATEMENT" : "E_OWNER_KEY"));
     }
+  });
+
+  const theft = house.key();
+  test.each([
+    ["the one that was rotated away", fingerprintOf(a)],
+    ["the one that it was handed on to", fingerprintOf(b)],
+    ["the thief's own", fingerprintOf(theft)],
+    ["none", undefined],
+  ])("never goes back to a key that was rotated away, whatever fingerprint is given: %s", (_which, given) => {
+    const fork = house.rotation(a, theft, named);
+    const seen = [pinB, judge([named, toB], undefined, fingerprintOf(a)).owner, judge([named, toB]).owner];
+    seen.push(judge([toB]).owner, judge([toC], pinB).owner, withAccepted(pinB, fingerprintOf(theft)));
+    for (const pin of seen) {
+      for (const back of [
+        [named],
+        [house.nameStatement(a, { seq: 9, prev: "ab".repeat(32) })],
+        [house.rotation(a, theft, named, { seq: 9 })],
+        [named, fork],
+        [fork, house.rotation(theft, house.key(), fork)],
+      ]) {
+        expect(() => judge(back, pin, given)).toThrow(refused("E_OWNER_KEY"));
+        expect(() => judge(back, pin, given)).toThrow(`handed it on since, as was seen before: ${fingerprintOf(a)}`);
+      }
+    }
+  });
+
+  test("remembers who has handed the name on since it is known, and lets nobody else in between", () => {
+    const knows = (pin: OwnerPin) => pin.former;
+    expect([knows(pinA), knows(pinB)]).toEqual([[], [fingerprintOf(a)]]);
+    const pinC = judge([toC], pinB).owner;
+    expect(knows(pinC)).toEqual([fingerprintOf(a), fingerprintOf(b)]);
+    expect(judge([named, toB, toC], pinC).owner).toEqual(pinC);
+    expect(judge([named, toB, toC], pinC, fingerprintOf(a)).owner.former).toEqual(pinC.former);
+    // A person gave the former one only after the one of now was met.
+    const metLate = judge([house.nameStatement(b, { seq: 3, prev: "ab".repeat(32) })]).owner;
+    const handedOn = [house.rotation(a, b, toC)];
+    expect(knows(metLate)).toEqual([]);
+    expect(judge(handedOn, metLate, fingerprintOf(a)).owner.former).toEqual([fingerprintOf(a)]);
+    // Hands a name on that was never theirs.
+    const strangers = Array.from({ length: 7 }, () => house.key());
+    const intruding = house.chain([...strangers, b]);
+    expect(judge(intruding, pinB).owner.former).toEqual([fingerprintOf(a)]);
+  });
+
+  test("of a pin from before former ones were kept learns them from the chain, and keeps those that came last", () => {
+    const { former: _former, ...old } = pinB;
+    expect(judge([named, toB], old).owner).toEqual(pinB);
+    expect(() => judge([named], old)).toThrow(refused("E_OWNER_KEY"));
+    const many = Array.from({ length: FORMER_OWNERS + 2 }, () => house.key());
+    let before = house.nameStatement(many[0] as (typeof keys)[0]);
+    let pin = judge([before]).owner;
+    for (const [at, to] of many.entries()) {
+      const from = many[at - 1];
+      if (from === undefined) continue;
+      before = house.rotation(from, to, before);
+      pin = judge([before], pin).owner;
+    }
+    expect(pin.former).toEqual(many.slice(1, -1).map(fingerprintOf));
   });
 
   test("may be given by the fingerprint of a former owner, and not by that of one to come", () => {
@@ -182,6 +240,11 @@ describe("who is judged by a chain", () => {
     const pinned = judge([stranger.nameStatement(others)]).owner;
     expect(judge([named, toB], pinned, fingerprintOf(a))).toMatchObject({ rotatedFrom: fingerprintOf(a) });
     expect(() => judge([named, toB], pinned)).toThrow(refused("E_OWNER_KEY"));
+    const next = stranger.key();
+    const handedOn = judge(stranger.chain([others, next]), pinned).owner;
+    expect(judge([named, toB], handedOn, fingerprintOf(b)).owner).toMatchObject({
+      ...{ owner: lines[1], origin: "given", former: [fingerprintOf(a)] },
+    });
   });
 
   test("may be the one that was accepted beforehand, and is that no rotation", () => {

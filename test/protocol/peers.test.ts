@@ -233,6 +233,47 @@ describe("a peer", () => {
       expect(judged.pins).toMatchObject({ owner: { owner: lineOf(nextOwner) }, member: { owner: lineOf(nextOwner) } });
     });
 
+    test("stays bound and revoked by an owner of before, though the chain that is given begins after him", () => {
+      const lastOwner = house.key();
+      const onwards = house.rotation(nextOwner, lastOwner, rotation);
+      const delegation = house.delegation(lastOwner, fleet);
+      const cut = (member: SignedText, known: PeerPins) =>
+        judge({ names: [onwards], member, ...(member === renewed ? {} : { delegation }) }, known);
+      const first = judge({ member: bind(owner, 5) }).pins;
+      const renewed = bind(lastOwner, 7);
+      const { owner: pinned } = judgeOwner(
+        suite,
+        house.name,
+        [named, rotation],
+        { known: first.owner, given: undefined },
+        NOW,
+      );
+      const { former: _former, ...old } = pinned; // a pin from before former owners were kept
+      const revoked = { seq: 6, owner: lineOf(owner) };
+      for (const known of [pinned, old]) {
+        for (const seen of [{ member: first.member }, { member: undefined, revoked }]) {
+          expect(() => cut(bind(fleet, 1), { owner: known, ...seen })).toThrow(
+            expect.objectContaining({ code: "E_MEMBER_KEY" }),
+          );
+          expect(cut(renewed, { owner: known, ...seen }).binding.statement.seq).toBe(7);
+        }
+      }
+      // Then pinned to the last one, who is two further on.
+      const { owner: last } = judgeOwner(suite, house.name, [onwards], { known: pinned, given: undefined }, NOW);
+      expect(() => cut(bind(fleet, 1), { owner: last, member: first.member })).toThrow("number 5 was seen before");
+    });
+
+    test("is bound anew where a person has put another owner in the place of his since, at another member", () => {
+      const other = new House(device.name, "another owner's");
+      const anew = other.key();
+      const first = judge({ names: [named, rotation], member: bind(nextOwner, 5) }).pins;
+      const names = [other.nameStatement(anew)];
+      const accepting = withAccepted(first.owner, fingerprintOf(anew));
+      const { owner: pinned } = judgeOwner(suite, house.name, names, { known: accepting, given: undefined }, NOW);
+      const known = { owner: pinned, member: first.member, revoked: { seq: 6, owner: lineOf(owner) } };
+      expect(judge({ names, member: bind(anew, 1) }, known).binding.statement.seq).toBe(1);
+    });
+
     test("is not handed on by a statement older than the one that is known", () => {
       const fifth = house.nameStatement(owner, { seq: 5, prev: "ab".repeat(32) });
       const { pins } = judge({ names: [fifth], member: bind(owner, 1) });

@@ -23,6 +23,7 @@ const successor = Ed25519PrivateKey.generate(suite, random);
 const DEVICE: MemberStatements = { names: [device.nameStatement], member: device.binding, delegation: undefined };
 const DEVICE_SUBJECTS = [device.name, bindingSubject(device)];
 const CLIENT_SUBJECTS = [client.name, bindingSubject(client)];
+const OWNER = ed25519Line(client.owner.publicKey);
 const E_LOG = { name: "SecurityError", code: "E_LOG" };
 
 let directory: ScriptedDirectory;
@@ -222,7 +223,7 @@ describe("newer statements on the client itself", () => {
     const hash = suite.sha256(new TextEncoder().encode(statements.member.text));
     const hashes = () => directory.requests.map(({ prologue }) => Buffer.from(prologue.client.bindingHash));
     expect(hashes()).toEqual([Buffer.from(clientBinding.hash), Buffer.from(hash), Buffer.from(hash)]);
-    expect(await readOwnStatements(directory.keys, client)).toEqual({ ...statements, policy: undefined });
+    expect(await readOwnStatements(directory.keys, client)).toEqual({ ...statements, policy: undefined, owner: OWNER });
     await directory.connectOnce();
     expect(hashes().slice(3)).toEqual([Buffer.from(hash)]);
   });

@@ -10,6 +10,7 @@ import type { PeerClaim } from "../../protocol/peers.ts";
 import { signFirstBinding, signFirstNameStatement } from "../../protocol/statements.ts";
 import { parseClients } from "../../sshnpd/clients.ts";
 import { NOW } from "../protocol/fixtures.ts";
+import { rebinding, rotation } from "../support/later-statements.ts";
 import { clientBinding, clientOwner, clientStatements, people, random, type Stage, setStage, suite } from "./stage.ts";
 
 const { client } = people;
@@ -114,6 +115,24 @@ test("a fingerprint that was given is not asked for, and stands above a pin", as
   expect(await given.clients.describe()).toEqual([`@client is pinned to ${clientOwner} (given)`]);
   await given.clients.learn([statementBy(OTHER)], NOW);
   expect([given.told, await listPins(given.keys)]).toEqual([[], []]);
+});
+
+test("an owner key that has handed the name on speaks for it no more, though it is the one that was given", async () => {
+  await using stage = await setStage(NOTHING, { listed: new Map([[client.name, clientOwner]]) });
+  const handedOn = rotation({ from: client.owner, to: OTHER, before: client.nameStatement });
+  const member = rebinding(OTHER, clientBinding.statement, client.binding);
+  const rotated = {
+    ...claimOf("laptop-client"),
+    statements: { ...clientStatements, names: [client.nameStatement, handedOn], member },
+  };
+  await stage.clients.pin(rotated, NOW);
+  expect((await readPins(stage.keys, OWNER)).owner).toMatchObject({ owner: ed25519Line(OTHER.publicKey) });
+  expect((await stage.clients.judge(rotated, NOW)).standing).toBe("known");
+
+  const stolen = { ...rotated, statements: clientStatements };
+  for (const attempt of [stage.clients.judge(stolen, NOW), stage.clients.pin(stolen, NOW)]) {
+    await expect(attempt).rejects.toMatchObject({ code: "E_OWNER_KEY" });
+  }
 });
 
 test("members of one name that prove themselves at once are all remembered", async () => {

@@ -9,6 +9,7 @@ import { writeOwnStatements } from "../../keys/own-statement-files.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
+import { OWNER_CHAIN } from "../../protocol/limits.ts";
 import type { LinkOwn } from "../../protocol/messages/link.ts";
 import { delegationSubject, policySubject } from "../../protocol/owner-statements.ts";
 import { bindingSubject, signFirstNameStatement } from "../../protocol/statements.ts";
@@ -69,6 +70,23 @@ describe("what the owner has said since", () => {
     log.add(newer);
     await take(again, { names: [NAME, handedOn], member: newer });
     expect((await open()).party.bindingHash).toEqual(hashOf(newer));
+  });
+
+  test("rotations that are taken one by one count after a restart, however many they are", async () => {
+    const chain = [NAME];
+    let [from, bound] = [device.owner, BINDING];
+    for (let count = 1; count <= OWNER_CHAIN + 2; count += 1) {
+      const to = Ed25519PrivateKey.generate(suite, random);
+      chain.push(rotation({ from, to, before: chain.at(-1) ?? NAME }));
+      [from, bound] = [to, rebinding(to, KEYS, bound)];
+      log.add(...chain.slice(-1), bound);
+      await take(await open(), { names: chain.slice(-OWNER_CHAIN), member: bound });
+      expect((await open()).party.bindingHash).toEqual(hashOf(bound));
+    }
+    // Nor does the one in the key file speak for the name again.
+    const stolen = rebinding(device.owner, KEYS, bound);
+    log.add(NAME, stolen);
+    await expect(take(await open(), { names: [NAME], member: stolen })).rejects.toMatchObject({ code: "E_OWNER_KEY" });
   });
 
   test("nothing goes back to the owner key before, also after a restart: whoever has stolen that says nothing any more", async () => {
@@ -243,6 +261,20 @@ describe("the policy of its name", () => {
     }
   });
 
+  test("has no second one of its number, though its owner signed both", async () => {
+    const other = policy(device.owner, device.name, first, { policy: "version: 1\n# a third\n" });
+    const own = await open();
+    log.add(first, second);
+    await take(own, { policy: second });
+    log.add(other);
+    for (const one of [own, await open()]) {
+      await expect(take(one, { policy: other })).rejects.toMatchObject({ code: "E_STATEMENT" });
+      expect(one.policyHash).toEqual(hashOf(second));
+    }
+    log.add(second);
+    await take(own, { policy: second });
+  });
+
   test.each<[string, SignedText]>([
     ["signed by somebody else", policy(mallory, device.name, undefined)],
     ["of another name", policy(device.owner, parseName("@devices"), undefined)],
@@ -280,6 +312,7 @@ test("a state file that somebody has damaged, or made of another owner's stateme
   await take(own, { member: bound });
   await writeOwnStatements(keys, device, {
     ...{ names: [NAME], member: people.client.binding, delegation: undefined, policy: undefined },
+    owner: undefined,
   });
   await expect(open()).rejects.toMatchObject({ code: "E_STATEMENT" });
   writeFileSync(join(keys.path, STATE_FILE), "{}");

@@ -78,15 +78,19 @@ const memberJson: fc.Arbitrary<MemberJson> = fc.record({
   statements: fc.array(signedJson, { minLength: 1, maxLength: 3 }),
 });
 const fingerprints = fc.array(of.fingerprintText, { maxLength: 3 });
-const ownerPin: fc.Arbitrary<OwnerPin> = fc.record({
-  v: fc.constant(1 as const),
-  name: of.name,
-  owner: of.ownerLine,
-  origin: fc.constantFrom("given" as const, "first contact" as const, "accepted" as const, "rotation" as const),
-  since: of.milliseconds,
-  statement: signedJson,
-  accepted: fingerprints,
-});
+const ownerPin: fc.Arbitrary<OwnerPin> = fc.record(
+  {
+    v: fc.constant(1 as const),
+    name: of.name,
+    owner: of.ownerLine,
+    origin: fc.constantFrom("given" as const, "first contact" as const, "accepted" as const, "rotation" as const),
+    since: of.milliseconds,
+    statement: signedJson,
+    accepted: fingerprints,
+    former: fingerprints,
+  },
+  { requiredKeys: ["v", "name", "owner", "origin", "since", "statement", "accepted"] },
+);
 const memberPin: fc.Arbitrary<MemberPin> = fc.record({
   v: fc.constant(1 as const),
   name: of.name,
@@ -108,13 +112,17 @@ const seenLog = fc.record(
   },
   { requiredKeys: ["v", "directory", "checkpoint", "evidence"] },
 );
-const ownStatements = fc.record({
-  v: fc.constant(1 as const),
-  names: fc.array(signedJson, { minLength: 1, maxLength: 8 }),
-  member: signedJson,
-  delegation: fc.option(signedJson),
-  policy: fc.option(signedJson),
-});
+const ownStatements = fc.record(
+  {
+    v: fc.constant(1 as const),
+    names: fc.array(signedJson, { minLength: 1, maxLength: 8 }),
+    member: signedJson,
+    delegation: fc.option(signedJson),
+    policy: fc.option(signedJson),
+    owner: of.ownerLine,
+  },
+  { requiredKeys: ["v", "names", "member", "delegation", "policy"] },
+);
 const dated = <Field extends string>(field: Field) =>
   fc.array(
     fc
