@@ -24,7 +24,8 @@ import { verifySshsig } from "../keys/sshsig.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
 import { parseCanonicalJson } from "./canonical-json.ts";
 import { LABEL } from "./label.ts";
-import { PASSWORD_TEXT_BYTES } from "./limits.ts";
+import { ENROLMENT_MS, PASSWORD_MS, PASSWORD_TEXT_BYTES } from "./limits.ts";
+import type { OwnerChain } from "./owner-chain.ts";
 import { isOfPattern, isPattern } from "./owner-statements.ts";
 import { key32 } from "./statement-fields.ts";
 
@@ -95,6 +96,7 @@ export function verifyOneTimePassword(
     signed.text,
     "a one-time password",
   );
+  if (expires - issued > PASSWORD_MS) throw new PeerError("E_PROTOCOL", "a one-time password is to live too long");
   return {
     name: name as Name,
     key: Ed25519PublicKey.parse(fromBase64(key, 32)),
@@ -151,24 +153,28 @@ export function denialProof(
 }
 
 /**
- * Demands that a pending enrolment was asked for by whoever holds the member's Ed25519 key and a one-time password that one
- * of `owners` (OpenSSH public key lines) gave for such a member: the directory cannot have made it up.
+ * Demands that a pending enrolment was asked for by whoever holds the member's Ed25519 key and a one-time password that an
+ * owner gave for such a member: the directory cannot have made it up. Gives that password, or undefined where it counts no
+ * more at `now` (ms): a former owner gave it, or it was past its end when it was used, or the enrolment is past its own.
  * @throws {SecurityError} E_STATEMENT; {PeerError} E_PROTOCOL.
  */
 export function verifyPendingEnrolment(
   suite: CipherSuite,
   directoryFingerprint: string,
-  owners: ReadonlySet<string>,
+  { owner, former }: Pick<OwnerChain, "owner" | "former">,
   pending: PendingEnrolment,
-): void {
+  now: number,
+): OneTimePassword | undefined {
   const password = verifyOneTimePassword(suite, pending.password);
   const proof = enrolmentProof({ nonce: pending.nonce, directoryFingerprint }, pending);
   const isAsked =
-    owners.has(password.signer) &&
+    (password.signer === owner || former.includes(password.signer)) &&
     isForApplicant(password, pending) &&
     suite.verify(password.key, proof, pending.passwordSignature) === true &&
     suite.verify(pending.ed25519, proof, pending.ownSignature) === true;
-  if (isAsked) return;
+  // When it came, the directory says; so nobody gets further with a password than that long after its end.
+  const isInTime = pending.requested < password.expires && now < pending.requested + ENROLMENT_MS;
+  if (isAsked) return password.signer === owner && isInTime ? password : undefined;
   throw new SecurityError(
     "E_STATEMENT",
     `The directory gives an enrolment of ${pending.member} of ${pending.name} that nobody has asked for.`,

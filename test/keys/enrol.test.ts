@@ -96,7 +96,7 @@ describe("a machine with a one-time password", () => {
     const pretended = `${name}=SHA256:${"A".repeat(43)}`;
     const password = await otp();
     await run(machine, "enroll", pretended, "laptop4", "--otp", password, "--directory", system.address);
-    await must(owner, "approve", name, "--auto", "laptop4");
+    await must(owner, "approve", name, "--auto", "laptop4", "--role", "client");
     const exit = await run(machine, "enroll", pretended, "laptop4", "--otp", password);
     expect(told(exit)).toMatchObject({ code: "E_OWNER_KEY" });
     expect(exit.code).toBe(76);
@@ -126,13 +126,15 @@ describe("a machine with a one-time password", () => {
   });
 });
 
-test("an owner's machine that watches approves what is called as it was told, and no more", async () => {
+test("an owner's machine that watches approves devices that are called as it was told, and no more", async () => {
   const other = await newOwner();
   const watching = start(other.owner, "approve", other.name, "--auto", "gw-*", "--watch");
-  await watching.errorLine(/^Approving/);
-  const passwords = [await otpOf(other), await otpOf(other)];
-  const [gateway, laptop] = [system.newMachine(), system.newMachine()];
+  await watching.errorLine(/^Approving devices gw-\*/);
+  const passwords = [await otpOf(other), await otpOf(other), await otpOf(other)];
+  const [gateway, laptop, client] = [system.newMachine(), system.newMachine(), system.newMachine()];
   const words = ["--directory", system.address, "--otp"];
+  expect((await run(client, "enroll", other.name, "gw-x", ...words, passwords[2] ?? "")).code).toBe(75);
+  await watching.errorLine(/^gw-x is left waiting, for it asks to become a client\.$/);
   const exit = run(gateway, "enroll", other.name, "gw-1", "-d", "--wait", ...words, passwords[0] ?? "");
   expect((await run(laptop, "enroll", other.name, "laptop", ...words, passwords[1] ?? "")).code).toBe(75);
   expect(await exit).toMatchObject({ code: 0 });
@@ -140,7 +142,31 @@ test("an owner's machine that watches approves what is called as it was told, an
     code: 130,
     stderr: expect.stringContaining("gw-1 is a device"),
   });
-  expect(await must(other.owner, "list", other.name)).toMatch(/^laptop +client +\S+ +0 min$/m);
+  const waiting = await must(other.owner, "list", other.name);
+  for (const member of ["laptop", "gw-x"]) expect(waiting).toMatch(new RegExp(`^${member} +client +\\S+ +0 min$`, "m"));
+  await must(other.owner, "approve", other.name, "--auto", "gw-*", "--role", "client");
+  expect((await run(client, "enroll", other.name, "gw-x")).code).toBe(0);
+});
+
+test("an owner's machine that watches goes on after the directory was away", async () => {
+  const other = await newOwner();
+  const watching = start(other.owner, "approve", other.name, "--auto", "gw-*", "--watch");
+  await watching.errorLine(/^Approving/);
+  await system.directory.kill("SIGKILL");
+  await watching.errorLine(/It goes on when that has passed\.$/);
+  await system.restart();
+  const words = ["--directory", system.address, "--otp", await otpOf(other)];
+  expect(await run(system.newMachine(), "enroll", other.name, "gw-1", "-d", "--wait", ...words)).toMatchObject({
+    code: 0,
+  });
+  expect((await watching.kill("SIGTERM")).code).toBe(130);
+});
+
+test("--watch and --role are refused beside a member, which they would say nothing about", async () => {
+  for (const words of [["--watch"], ["--role", "device"]]) {
+    const exit = await run(owner, "approve", name, "gw-1", "--code", "0000-0000-0000-0000", ...words);
+    expect(told(exit)).toMatchObject({ code: "E_USAGE" });
+  }
 });
 
 test("an owner at a terminal is asked for the code that the new machine shows", async () => {
@@ -262,7 +288,7 @@ test("a member that is deleted is revoked, and shown with --all alone", async ()
   const other = await newOwner();
   const machine = system.newMachine();
   await run(machine, "enroll", other.name, "old", "--otp", await otpOf(other), "--directory", system.address);
-  await must(other.owner, "approve", other.name, "--auto", "old");
+  await must(other.owner, "approve", other.name, "--auto", "old", "--role", "client");
   await must(machine, "enroll", other.name, "old");
   await must(other.owner, "revoke", other.name, "old", "--reason", "lost");
   expect(await must(other.owner, "list", other.name)).toMatch(/^old +client +revoked /m);
