@@ -27,7 +27,7 @@ import { LABEL } from "./label.ts";
 import { ENROLMENT_MS, PASSWORD_MS, PASSWORD_TEXT_BYTES } from "./limits.ts";
 import type { OwnerChain } from "./owner-chain.ts";
 import { isOfPattern, isPattern } from "./owner-statements.ts";
-import { key32 } from "./statement-fields.ts";
+import { key32, time } from "./statement-fields.ts";
 
 export const PASSWORD_NAMESPACE = "sshnp-password@v1";
 export const DENIAL_NAMESPACE = "sshnp-denial@v1";
@@ -181,8 +181,6 @@ export function verifyPendingEnrolment(
     { next: "Approve nothing of it. Trust nothing new from this directory until that is clear." },
   );
 }
-
-const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 const passwordSchema = v.strictObject({
   v: v.literal(1),

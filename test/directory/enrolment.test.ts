@@ -337,6 +337,11 @@ describe("with a fleet token", () => {
     for (const beyond of [newApplicant(owner.name, "gate"), newApplicant(owner.name, "gw-2", "client")]) {
       await expect(put(beyond.x25519, bindingOf({ owner: key }, beyond))).rejects.toMatchObject({ code: "E_TOKEN" });
     }
+    const clients = await giveToken(world.client(), owner, { role: "client" });
+    const endless = newApplicant(owner.name, "gw-5", "client");
+    await expect(put(endless.x25519, bindingOf({ owner: clients.key }, endless))).rejects.toMatchObject({
+      code: "E_TOKEN",
+    });
     const ended = await giveToken(world.client(), owner, { expires: clock.now() + 1000 });
     clock.advance(2000);
     const late = newApplicant(owner.name, "gw-3");

@@ -2,13 +2,17 @@ import { randomBytes } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DirectoryClient } from "../../directory/client.ts";
+import { DirectoryClient, putStatements } from "../../directory/client.ts";
 import { enrol } from "../../keys/cli/enrolment.ts";
-import { parseFleetToken } from "../../keys/enrolment-secrets.ts";
+import { delegationKey, parseFleetToken } from "../../keys/enrolment-secrets.ts";
 import { DeniedError, UnavailableError } from "../../keys/errors.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import { LAST_TIME_MS } from "../../protocol/limits.ts";
+import { signWith } from "../../protocol/statement-fields.ts";
+import { firstBinding } from "../../protocol/statements.ts";
 import { nativeSuite } from "../../protocol/suite/native.ts";
+import { newApplicant } from "../directory/applicant.ts";
 import { type Exit, type RunningProcess, startCommand } from "../support/processes.ts";
 import { Terminals } from "../support/terminals.ts";
 import { Activations, activateHere, type Machine, snapshotOf, told } from "./activation.ts";
@@ -282,6 +286,25 @@ describe("a fleet token", () => {
       code: "E_TOKEN",
     });
   });
+});
+
+test("whoever holds a fleet token cannot keep the owner from listing, whatever end he gives a binding", async () => {
+  const other = await newOwner();
+  const token = await must(other.owner, "delegate", other.name, "--role", "device", "--pattern", "gw-*", "--uses", "9");
+  const key = delegationKey(nativeSuite, parseFleetToken(token), parseName(other.name));
+  const bind = async (member: string, expires: number) => {
+    const { x25519, public: applicant } = newApplicant(parseName(other.name), member);
+    const text = firstBinding(random, { ...applicant, issued: Date.now(), expires });
+    const client = new DirectoryClient({ address: parseDirectoryAddress(system.address), suite: nativeSuite, random });
+    await putStatements(client, x25519, [signWith(nativeSuite, key, text)], { signal: AbortSignal.timeout(60_000) });
+  };
+  await expect(bind("gw-1", Number.MAX_SAFE_INTEGER)).rejects.toMatchObject({ code: "E_PROTOCOL" });
+  await expect(bind("gw-1", LAST_TIME_MS + 1)).rejects.toMatchObject({ code: "E_PROTOCOL" });
+  await bind("gw-2", LAST_TIME_MS);
+  expect(await must(other.owner, "list", other.name)).toMatch(
+    /^gw-2 +device +active +\S+ \S+ UTC +9999-12-31 23:59 UTC +1$/m,
+  );
+  await must(other.owner, "list", other.name, "--json");
 });
 
 test("a member that is deleted is revoked, and shown with --all alone", async () => {

@@ -63,10 +63,10 @@ const passwordText = fc
     role: fc.constantFrom(null, "client", "device"),
     pattern: fc.constantFrom(null, "*", "gw-*", "gw7"),
     salt: of.nonce.map(hex),
-    issued: of.milliseconds,
+    expires: of.time.filter((time) => time >= PASSWORD_MS),
     lasts: fc.integer({ min: 0, max: PASSWORD_MS }),
   })
-  .map(({ lasts, ...fields }) => of.json({ ...fields, expires: fields.issued + lasts }));
+  .map(({ lasts, expires, ...fields }) => of.json({ ...fields, issued: expires - lasts, expires }));
 
 const applicantJson = fc.record({
   v: fc.constant(1 as const),
