@@ -7,7 +7,7 @@
  *                      SSHSIG `sshnp-password@v1` of the owner key; no statement: it is not in the log, and admits nobody
  * proof                u16-prefixed: "LABEL enrolment", nonce, directory fingerprint, name, member, role, X25519, Ed25519
  *                      signed (raw Ed25519) by the password's key and by the member's; the X25519 key seals the message
- * code                 the first 60 bits of SHA-256(u16-prefixed: "LABEL code", name, member, role, X25519, Ed25519)
+ * code                 the first 80 bits of SHA-256(u16-prefixed: "LABEL code", name, member, role, X25519, Ed25519)
  * denial               u16-prefixed: "LABEL denial", directory fingerprint, name, member, X25519, Ed25519
  *                      SSHSIG `sshnp-denial@v1` of the owner key
  * ```
@@ -134,14 +134,14 @@ export function enrolmentProof(
   );
 }
 
-/** What both sides show to be compared, `7k3f-9qzm-x2hc`: 60 bits. */
+/** What both sides show to be compared, `7k3f-9qzm-x2hc-b5w1`: 80 bits. */
 export function enrolmentCode(suite: CipherSuite, { name, member, role, x25519, ed25519 }: Applicant): string {
   const words = [`${LABEL} code`, name, member, role].map(utf8);
   return base32(suite.sha256(prefixed16(...words, x25519.bytes, ed25519.bytes)), CODE_CHARACTERS);
 }
 
 /** Characters of a code, of 5 bits each, hyphens not counted. */
-export const CODE_CHARACTERS = 12;
+export const CODE_CHARACTERS = 16;
 
 /** What the owner signs to send an applicant away. */
 export function denialProof(

@@ -45,12 +45,12 @@ export function approveCommand(): Command {
     .addHelpText(
       "after",
       `
-The code is of the new machine's name, role and keys, 60 bits: where both sides show the same one, nobody stands in between.
+The code is of the new machine's name, role and keys, 80 bits: where both sides show the same one, nobody stands in between.
 --auto compares none. It lets in who has asked with a one-time password of the owner's, which the directory never sees: devices
 alone, unless --role client is given, and one machine for each password.
 
 Examples:
-  sshnp-keys approve @acme laptop2 --code 7k3f-9qzm-x2hc
+  sshnp-keys approve @acme laptop2 --code 7k3f-9qzm-x2hc-b5w1
   sshnp-keys approve @device --auto 'gw-*' --watch`,
     )
     .action((name: string, member: string | undefined, options: ApproveOptions) => {
@@ -100,13 +100,13 @@ async function approve(work: OwnerWork, memberText: string, given: string | unde
   const code = enrolmentCode(work.suite, pending);
   if (given === undefined) {
     if (!isTerminal()) throw noCode(name, member);
-    say(`${member} asks to become a ${role} of ${name}, since ${minute(requested)}. Its code is ${code}.`);
+    say(`${member} asks to become a ${role} of ${name}, since ${minute(requested)}.`);
   }
   const shown = given ?? (await askLine("Type the code that the new machine shows: ", work.signal));
   if (!isSameCode(shown, code)) {
     throw new SecurityError(
       "E_MEMBER_KEY",
-      `That is not the code of ${member}: its keys are others than the machine's.`,
+      `That is not the code of ${member}, which is ${code}: its keys are others than the machine's. Nothing was signed.`,
       {
         next: `Look again. If it stays so, somebody stands in between: sshnp-keys deny ${name} ${member}`,
       },

@@ -216,7 +216,7 @@ async function newApplicant(
       "E_USAGE",
       `${member} of ${name} was not asked for on this machine, and ${secret === undefined ? "no one-time password or token" : "no directory"} is given.`,
       {
-        next: `Give both: sshnp-keys enroll ${name} ${member} --otp PASSWORD --directory ADDRESS`,
+        next: `Give both: sshnp-keys enroll ${name} ${member} --otp - --directory ADDRESS`,
       },
     );
   }

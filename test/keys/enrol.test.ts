@@ -32,17 +32,21 @@ describe("a machine with a one-time password", () => {
   test("waits, shows the owner's code, and is a member when he has approved", async () => {
     const machine = system.newMachine();
     const password = await otp("--role", "client", "--member", "laptop*");
-    const asked = await enroll(machine, "laptop2", "--otp", password);
+    const words = ["enroll", name, "laptop2", "--otp", "-", "--directory", system.address];
+    const asking = start(machine, ...words);
+    asking.stdin.end(`${password}\n`);
+    const asked = await asking.exit();
     expect(asked).toMatchObject({ code: 75, stdout: "" });
-    const [, code = ""] = /\(code ((?:[0-9a-z]{4}-?){3})\)/.exec(told(asked).fact) ?? [];
+    const [, code = ""] = /\(code ((?:[0-9a-z]{4}-?){4})\)/.exec(told(asked).fact) ?? [];
     expect(await must(owner, "list", name)).toMatch(
       new RegExp(`^PENDING +ROLE +CODE +WAITS\nlaptop2 +client +${code} +0 min$`, "m"),
     );
     expect(await enroll(machine, "laptop2")).toMatchObject({ code: 75 });
 
-    const wrong = await run(owner, "approve", name, "laptop2", "--code", "0000-0000-0000");
+    const wrong = await run(owner, "approve", name, "laptop2", "--code", "0000-0000-0000-0000");
     expect(wrong.code).toBe(76);
-    expect(told(wrong)).toMatchObject({ code: "E_MEMBER_KEY" });
+    expect(told(wrong)).toMatchObject({ code: "E_MEMBER_KEY", fact: expect.stringContaining("Nothing was signed.") });
+    expect(told(wrong).fact).toContain(code);
     expect((await run(owner, "approve", name, "laptop2")).code).toBe(2); // nobody can be asked
     await must(owner, "approve", name, "laptop2", "--code", code.toUpperCase());
 
@@ -183,10 +187,15 @@ test("an owner at a terminal is asked for the code that the new machine shows", 
   const approve = `${process.execPath} ${MAIN} approve ${typed.name} laptop7`;
   await window.type(approve);
   await window.shows(/^Type the code that the new machine shows: /m);
-  await window.type("0000-0000-0000");
-  expect(await window.prompt()).toMatch(/\[E_MEMBER_KEY\]$/);
+  expect(await window.text()).not.toContain(code); // or that would be typed
+  await window.press("C-d");
+  expect(await window.prompt()).toMatch(/\[E_INTERRUPTED\]$/);
   await window.type(approve);
   await window.shows(/(?:^Type the code[^]*){2}/m);
+  await window.type("0000-0000-0000-0000");
+  expect(await window.prompt()).toMatch(/\[E_MEMBER_KEY\]$/);
+  await window.type(approve);
+  await window.shows(/(?:^Type the code[^]*){3}/m);
   await window.type(code);
   expect(await window.prompt()).toMatch(/laptop7 is a client of @\S+ now\.$/);
   expect((await enroll(machine, "laptop7")).code).toBe(0);

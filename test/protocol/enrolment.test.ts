@@ -99,9 +99,9 @@ describe("an owner believes an enrolment that the directory shows", () => {
   });
 });
 
-test("a code is of 60 bits, and another one for another name, member, role or key", () => {
+test("a code is of 80 bits, and another one for another name, member, role or key", () => {
   const code = enrolmentCode(suite, applicant);
-  expect(code).toMatch(/^(?:[0-9a-hjkmnp-tv-z]{4}-?){3}$/);
+  expect(code).toMatch(/^(?:[0-9a-hjkmnp-tv-z]{4}-?){4}$/);
   const others = [
     { ...applicant, name: parseName("@acme2") },
     { ...applicant, member: parseMember("gw-8") },
