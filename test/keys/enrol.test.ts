@@ -74,6 +74,22 @@ describe("a machine with a one-time password", () => {
     expect(machine.keyFile(name, "gw-wait")).toMatchObject({ role: "device" });
   });
 
+  test("of two at once on one machine one asks, and the other is told so and changes nothing", async () => {
+    const machine = system.newMachine();
+    const words = ["gw-once", "-d", "--otp", "-", "--wait"];
+    const first = start(machine, "enroll", name, ...words, "--directory", system.address);
+    first.stdin.end(await otp());
+    const [, code = ""] = await first.errorLine(/Code to compare: (\S+)$/);
+    const before = machine.snapshot();
+    const second = await enroll(machine, "gw-once", "-d", "--otp", await otp());
+    expect(second.code).toBe(75);
+    expect(told(second)).toMatchObject({ code: "E_RUNNING" });
+    expect(machine.snapshot()).toEqual(before);
+    await must(owner, "approve", name, "gw-once", "--code", code);
+    expect(await first.exit()).toMatchObject({ code: 0 });
+    expect(snapshotOf(machine.home).join("\n")).not.toContain("enrolment.");
+  });
+
   test("that is interrupted goes on when it is run again", async () => {
     const machine = system.newMachine();
     const password = await otp();
