@@ -1,3 +1,5 @@
+import { isoTime } from "./iso-time.ts";
+
 /** Rows of text as columns of equal width, two spaces apart, one line each; for people. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = [];
@@ -13,7 +15,7 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join("");
 }
 
-/** `2026-11-22 10:41 UTC` */
+/** `2026-11-22 10:41 UTC`, of a time in ms of whatever size, as {@link isoTime} has it. */
 export function minute(time: number): string {
-  return `${new Date(time).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+  return `${isoTime(time).slice(0, 16).replace("T", " ")} UTC`;
 }

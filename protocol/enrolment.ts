@@ -7,7 +7,7 @@
  *                      SSHSIG `sshnp-password@v1` of the owner key; no statement: it is not in the log, and admits nobody
  * proof                u16-prefixed: "LABEL enrolment", nonce, directory fingerprint, name, member, role, X25519, Ed25519
  *                      signed (raw Ed25519) by the password's key and by the member's; the X25519 key seals the message
- * code                 the first 60 bits of SHA-256(u16-prefixed: "LABEL code", name, member, role, X25519, Ed25519)
+ * code                 the first 80 bits of SHA-256(u16-prefixed: "LABEL code", name, member, role, X25519, Ed25519)
  * denial               u16-prefixed: "LABEL denial", directory fingerprint, name, member, X25519, Ed25519
  *                      SSHSIG `sshnp-denial@v1` of the owner key
  * ```
@@ -24,9 +24,10 @@ import { verifySshsig } from "../keys/sshsig.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
 import { parseCanonicalJson } from "./canonical-json.ts";
 import { LABEL } from "./label.ts";
-import { PASSWORD_TEXT_BYTES } from "./limits.ts";
+import { ENROLMENT_MS, PASSWORD_MS, PASSWORD_TEXT_BYTES } from "./limits.ts";
+import type { OwnerChain } from "./owner-chain.ts";
 import { isOfPattern, isPattern } from "./owner-statements.ts";
-import { key32 } from "./statement-fields.ts";
+import { key32, time } from "./statement-fields.ts";
 
 export const PASSWORD_NAMESPACE = "sshnp-password@v1";
 export const DENIAL_NAMESPACE = "sshnp-denial@v1";
@@ -95,6 +96,7 @@ export function verifyOneTimePassword(
     signed.text,
     "a one-time password",
   );
+  if (expires - issued > PASSWORD_MS) throw new PeerError("E_PROTOCOL", "a one-time password is to live too long");
   return {
     name: name as Name,
     key: Ed25519PublicKey.parse(fromBase64(key, 32)),
@@ -132,14 +134,14 @@ export function enrolmentProof(
   );
 }
 
-/** What both sides show to be compared, `7k3f-9qzm-x2hc`: 60 bits. */
+/** What both sides show to be compared, `7k3f-9qzm-x2hc-b5w1`: 80 bits. */
 export function enrolmentCode(suite: CipherSuite, { name, member, role, x25519, ed25519 }: Applicant): string {
   const words = [`${LABEL} code`, name, member, role].map(utf8);
   return base32(suite.sha256(prefixed16(...words, x25519.bytes, ed25519.bytes)), CODE_CHARACTERS);
 }
 
 /** Characters of a code, of 5 bits each, hyphens not counted. */
-export const CODE_CHARACTERS = 12;
+export const CODE_CHARACTERS = 16;
 
 /** What the owner signs to send an applicant away. */
 export function denialProof(
@@ -151,32 +153,34 @@ export function denialProof(
 }
 
 /**
- * Demands that a pending enrolment was asked for by whoever holds the member's Ed25519 key and a one-time password that one
- * of `owners` (OpenSSH public key lines) gave for such a member: the directory cannot have made it up.
+ * Demands that a pending enrolment was asked for by whoever holds the member's Ed25519 key and a one-time password that an
+ * owner gave for such a member: the directory cannot have made it up. Gives that password, or undefined where it counts no
+ * more at `now` (ms): a former owner gave it, or it was past its end when it was used, or the enrolment is past its own.
  * @throws {SecurityError} E_STATEMENT; {PeerError} E_PROTOCOL.
  */
 export function verifyPendingEnrolment(
   suite: CipherSuite,
   directoryFingerprint: string,
-  owners: ReadonlySet<string>,
+  { owner, former }: Pick<OwnerChain, "owner" | "former">,
   pending: PendingEnrolment,
-): void {
+  now: number,
+): OneTimePassword | undefined {
   const password = verifyOneTimePassword(suite, pending.password);
   const proof = enrolmentProof({ nonce: pending.nonce, directoryFingerprint }, pending);
   const isAsked =
-    owners.has(password.signer) &&
+    (password.signer === owner || former.includes(password.signer)) &&
     isForApplicant(password, pending) &&
     suite.verify(password.key, proof, pending.passwordSignature) === true &&
     suite.verify(pending.ed25519, proof, pending.ownSignature) === true;
-  if (isAsked) return;
+  // When it came, the directory says; so nobody gets further with a password than that long after its end.
+  const isInTime = pending.requested < password.expires && now < pending.requested + ENROLMENT_MS;
+  if (isAsked) return password.signer === owner && isInTime ? password : undefined;
   throw new SecurityError(
     "E_STATEMENT",
     `The directory gives an enrolment of ${pending.member} of ${pending.name} that nobody has asked for.`,
     { next: "Approve nothing of it. Trust nothing new from this directory until that is clear." },
   );
 }
-
-const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 const passwordSchema = v.strictObject({
   v: v.literal(1),

@@ -5,6 +5,7 @@ export const KEM_CIPHERTEXT_BYTES = 1088; // ML-KEM-768, FIPS 203 table 3
 
 // Statements and key list
 export const STATEMENT_BYTES = 8 * 1024; // text of one statement; a policy of a few hundred lines fits
+export const LAST_TIME_MS = 8.64e15; // the last that ECMAScript has a date for, in the year 275760
 export const POLICY_BYTES = 7 * 1024; // a policy as JSON prints it, quotes included; leaves room for the other fields of its statement
 export const POLICY_DEPTH = 8; // lists and maps within each other in a policy; its language needs four
 export const POLICY_ZONES = 16; // time zones of one policy; each holds some 20 KB in the engine of whoever judges by it

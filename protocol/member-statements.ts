@@ -15,7 +15,7 @@ import { DeniedError, PeerError, SecurityError } from "../keys/errors.ts";
 import { type MemberName, type Name, quoted } from "../keys/names.ts";
 import { ed25519Line } from "../keys/openssh.ts";
 import type { SignedText } from "../keys/signed-text.ts";
-import { OWNER_CHAIN } from "./limits.ts";
+import { CLIENT_BINDING_MS, OWNER_CHAIN } from "./limits.ts";
 import type { OwnerChain } from "./owner-chain.ts";
 import {
   type Delegation,
@@ -123,8 +123,14 @@ export function mayMake(delegation: Delegation, binding: Binding): boolean {
     isOfPattern(binding.member, delegation.pattern) &&
     binding.seq === 1 &&
     binding.prev === null &&
-    (delegation.expires === null || binding.issued < delegation.expires)
+    (delegation.expires === null || binding.issued < delegation.expires) &&
+    (binding.role === "device" || endsInTime(binding))
   );
+}
+
+/** A client's binding lasts a year at most, whoever signs for it without being asked. */
+function endsInTime({ issued, expires }: Binding): boolean {
+  return expires !== null && expires <= issued + CLIENT_BINDING_MS;
 }
 
 /** @throws {SecurityError} E_STATEMENT when a delegation may not make that binding. */

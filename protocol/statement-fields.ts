@@ -19,7 +19,7 @@ import { isSigningType } from "../keys/ssh-signature.ts";
 import type { SignedText, TextToSign } from "../keys/signed-text.ts";
 import { signSshsig, verifySshsig } from "../keys/sshsig.ts";
 import { X25519PublicKey } from "../keys/x25519.ts";
-import { STATEMENT_BYTES } from "./limits.ts";
+import { LAST_TIME_MS, STATEMENT_BYTES } from "./limits.ts";
 
 export const STATEMENT_KINDS = [
   "name",
@@ -156,7 +156,8 @@ export function publicKeys(x25519: string, ed25519: string): { x25519: X25519Pub
   };
 }
 
-const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+/** ms since 1970 UTC, of which everybody can make a date. */
+export const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(LAST_TIME_MS));
 
 function lowerHex(bytes: number) {
   return v.pipe(v.string(), v.regex(new RegExp(`^[0-9a-f]{${2 * bytes}}$`)));

@@ -3,7 +3,7 @@ import { SshnpError } from "../../keys/errors.ts";
 import type { Name } from "../../keys/names.ts";
 import type { Fingerprint } from "../../keys/openssh.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
-import { verifySshsig } from "../../keys/sshsig.ts";
+import { parseSshsig, verifySshsig } from "../../keys/sshsig.ts";
 import type { X25519PublicKey } from "../../keys/x25519.ts";
 import {
   type Applicant,
@@ -88,14 +88,15 @@ export class Enrolments {
       if (!holdsKey) return { refused: "E_NOT_AUTHORIZED" };
       const bound = await this.#store.member(applicant);
       if (bound !== undefined && haveSameKeys(bound, applicant)) return "bound";
-      const before = await this.#pending(applicant, now);
+      const owner = await this.#ownerOf(name);
+      const before = await this.#pending(applicant, owner, now);
       if (before !== undefined && before.role === role && haveSameKeys(before, applicant)) {
         return { pending: before, isNew: false };
       }
-      const isGood = (await this.#ownerOf(name)) === password.signer && isForApplicant(password, applicant);
+      const isGood = owner === password.signer && isForApplicant(password, applicant);
       if (!isGood || record.isUsed || isExpired(password, now)) return { refused: "E_TOKEN" };
       if (bound !== undefined || before !== undefined) return { refused: "E_MEMBER_TAKEN" };
-      const others = (await this.#store.enrolments(name)).filter((one) => isAlive(one, now));
+      const others = await this.pending(name, now);
       if (await this.#areKeysTaken(applicant, others)) return { refused: "E_MEMBER_KEY" };
       if (others.length >= ENROLMENTS_PER_NAME) return { refused: "E_BUSY" };
       const asked = { password: record.password, nonce, requested: now, passwordSignature, ownSignature };
@@ -115,16 +116,17 @@ export class Enrolments {
       const proof = denialProof(this.#fingerprint, denial);
       const signer = this.#signerOf(ownerSignature, DENIAL_NAMESPACE, proof);
       if (signer === undefined || (await this.#ownerOf(name)) !== signer) return { refused: "E_NOT_AUTHORIZED" };
-      const pending = await this.#pending(denial, now);
+      const pending = await this.#pending(denial, signer, now);
       if (pending === undefined || !haveSameKeys(pending, denial)) return { isNew: false };
       await this.#store.writeEnrolments([enrolmentRemoval(denial)]);
       return { isNew: true };
     });
   }
 
-  /** Who waits for the owner of a name. @throws {UnavailableError} E_STORAGE. */
+  /** Who waits for the owner of a name, with a password of the owner of now. @throws {UnavailableError} E_STORAGE. */
   async pending(name: Name, now: number): Promise<PendingEnrolment[]> {
-    return (await this.#store.enrolments(name)).filter((one) => isAlive(one, now));
+    const owner = await this.#ownerOf(name);
+    return (await this.#store.enrolments(name)).filter((one) => isAlive(one, now) && giverOf(one) === owner);
   }
 
   /** Forgets whom no owner has answered, and one-time passwords with which nobody can come back. @throws {UnavailableError} E_STORAGE. */
@@ -137,9 +139,13 @@ export class Enrolments {
     });
   }
 
-  async #pending(party: Pick<Applicant, "name" | "member">, now: number): Promise<PendingEnrolment | undefined> {
+  async #pending(
+    party: Pick<Applicant, "name" | "member">,
+    owner: string | undefined,
+    now: number,
+  ): Promise<PendingEnrolment | undefined> {
     const pending = await this.#store.enrolment(party);
-    return pending !== undefined && isAlive(pending, now) ? pending : undefined;
+    return pending !== undefined && isAlive(pending, now) && giverOf(pending) === owner ? pending : undefined;
   }
 
   async #areKeysTaken(applicant: Applicant, others: readonly PendingEnrolment[]): Promise<boolean> {
@@ -184,6 +190,11 @@ function isAlive(pending: PendingEnrolment, now: number): boolean {
 /** Whoever has asked with it waits no more. */
 function isPast({ expires }: PasswordRecord, now: number): boolean {
   return expires + ENROLMENT_MS <= now;
+}
+
+/** Who has signed the password that it was asked with; it was verified when it came. */
+function giverOf({ password }: PendingEnrolment): string {
+  return parseSshsig(password.signature).publicKey.line;
 }
 
 type Keys = Pick<Applicant, "x25519" | "ed25519">;

@@ -45,14 +45,15 @@ export function enrollCommand(): Command {
     .addHelpText(
       "after",
       `
-With a one-time password (sshnp-keys otp) this machine asks, and shows a code of 60 bits. The owner sees the same code where he
+With a one-time password (sshnp-keys otp) this machine asks, and shows a code of 80 bits. The owner sees the same code where he
 approves: compare them. With a fleet token (sshnp-keys delegate) it is a member at once, and nobody need be there.
+A one-time password that stands on the command line can be read by everybody on this machine: give - and type it.
 Its keys are made here and go nowhere. Running it again is harmless, and goes on where the last one stopped.
 
 Exit status: 0 a member, now or before; 75 the owner has not decided yet; 77 refused; others with a message.
 
 Examples:
-  sshnp-keys enroll @acme=SHA256:... laptop2 --otp 7k3f-9qzm-x2hc-04vd --directory 'http://np.example.org:7800#SHA256:...'
+  sshnp-keys enroll @acme=SHA256:... laptop2 --otp - --directory 'http://np.example.org:7800#SHA256:...'
   sshnp-keys enroll @device gw7 -d --token /etc/fleet-token --directory 'http://np.example.org:7800#SHA256:...'`,
     )
     .action((name: string, member: string, options: EnrollOptions) => run(name, member, options));

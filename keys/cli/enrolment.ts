@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { type DirectoryClient, openSeenLog } from "../../directory/client.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { enrolmentCode } from "../../protocol/enrolment.ts";
@@ -13,6 +14,7 @@ import { listKeyFiles, type MemberKeys, readMemberFile, writeMemberFile } from "
 import { type ApplicantKeys, readApplicant, removeApplicant, writeApplicant } from "../enrolment-files.ts";
 import { delegationKey, passwordKey } from "../enrolment-secrets.ts";
 import { SecurityError, SetupError, SshnpError, UnavailableError } from "../errors.ts";
+import { holdFile, type HeldFile } from "../held-file.ts";
 import { writeKeyListFile } from "../key-list-files.ts";
 import type { MemberName, Name, Role } from "../names.ts";
 import { type Fingerprint, fingerprint, parsePublicKeyLine } from "../openssh.ts";
@@ -71,13 +73,30 @@ interface Waiting {
  * Makes this machine a member of a name: by a fleet token at once, by a one-time password when the owner has approved. Its
  * keys are made here and written before anything is sent; a rerun goes on with them. The key file is written when the log has
  * proved the binding.
- * @throws {SetupError} E_USAGE, E_KEY_EXISTS, those of key files; {UnavailableError} E_PENDING when the owner has not decided
+ * @throws {SetupError} E_USAGE, E_KEY_EXISTS, E_RUNNING, those of key files; {UnavailableError} E_PENDING when the owner has not decided
  * and it is not to wait; {DeniedError} E_TOKEN, E_MEMBER_TAKEN, E_NOT_AUTHORIZED, E_REVOKED; {SecurityError} E_OWNER_KEY, E_MEMBER_KEY,
  * E_STATEMENT, E_LOG; {UnavailableError} E_DIRECTORY. The signal's reason when it is aborted.
  */
 export async function enrol(surroundings: Surroundings, enrolling: Enrolling, waiting: Waiting): Promise<Enrolled> {
-  const { suite } = surroundings;
   const folder = await PrivateFolder.openOrCreate(enrolling.path);
+  const lock = await takeEnrolmentLock(folder, enrolling);
+  try {
+    return await enrolAlone(surroundings, folder, enrolling, waiting);
+  } finally {
+    lock.release();
+    // As far as nothing is left in them.
+    await removeEmptyState(folder);
+    await folder.removeMade();
+  }
+}
+
+async function enrolAlone(
+  surroundings: Surroundings,
+  folder: PrivateFolder,
+  enrolling: Enrolling,
+  waiting: Waiting,
+): Promise<Enrolled> {
+  const { suite } = surroundings;
   const before = await memberBefore(suite, folder, enrolling);
   if (before !== undefined) return before;
   const known = await readApplicant(suite, folder, enrolling);
@@ -94,13 +113,21 @@ export async function enrol(surroundings: Surroundings, enrolling: Enrolling, wa
   } catch (error) {
     if (known === undefined && error instanceof SshnpError && NOTHING_KEPT.includes(error.code)) {
       await removeApplicant(folder, applicant);
-      await removeEmptyState(folder);
-      await folder.removeMade();
     }
     throw error;
   } finally {
     await seen.settled();
   }
+}
+
+/** Two at once would each make keys, and one write over the other's. */
+async function takeEnrolmentLock(folder: PrivateFolder, { name, member }: Enrolling): Promise<HeldFile> {
+  const state = await PrivateFolder.openOrCreate(join(folder.path, "state"));
+  const held = await holdFile(state, `enrolment.${name}.${member}.lock`, { wait: 0 });
+  if (held !== undefined) return held;
+  throw new SetupError("E_RUNNING", `Another sshnp-keys enroll for ${member} of ${name} runs on this machine.`, {
+    next: "Leave that one running, or end it first. Another machine needs a name of its own.",
+  });
 }
 
 interface Asking {
@@ -211,12 +238,11 @@ async function newApplicant(
   { name, member, role, secret, directory }: Enrolling,
 ): Promise<ApplicantKeys> {
   if (secret === undefined || directory === undefined) {
-    await folder.removeMade();
     throw new SetupError(
       "E_USAGE",
       `${member} of ${name} was not asked for on this machine, and ${secret === undefined ? "no one-time password or token" : "no directory"} is given.`,
       {
-        next: `Give both: sshnp-keys enroll ${name} ${member} --otp PASSWORD --directory ADDRESS`,
+        next: `Give both: sshnp-keys enroll ${name} ${member} --otp - --directory ADDRESS`,
       },
     );
   }

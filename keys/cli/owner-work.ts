@@ -167,19 +167,26 @@ export class OwnerWork {
     await this.#seen.settled();
   }
 
-  /** Who waits to become a member, as they have asked themselves. @throws as verifyPendingEnrolment; {PeerError} E_PROTOCOL. */
+  /**
+   * Who waits to become a member, as they have asked themselves with a one-time password that counts still.
+   * @throws as verifyPendingEnrolment; {PeerError} E_PROTOCOL.
+   */
   async enrolments(account: NameAccount): Promise<PendingEnrolment[]> {
     const { suite, directory, name, signal } = this;
     const body = encodeEnrolmentsQuestion({ name, ownerSignature: await this.#right() });
-    const owners = new Set([account.chain.owner, ...account.chain.former]);
     const all: PendingEnrolment[] = [];
+    let received = 0;
     for await (const frame of directory.send(this.#sender, { type: REQUEST.readEnrolments, body }, { signal })) {
       if (frame.type === "refused") throw refusalError(frame.code, frame.detail);
       if (frame.type === "done") return all;
-      if (frame.type !== "enrolments" || all.length + frame.entries.length > ENROLMENTS_PER_NAME) break;
-      const some = frame.entries.map((entry) => ({ ...entry, name }));
-      for (const one of some) verifyPendingEnrolment(suite, directory.address.fingerprint, owners, one);
-      all.push(...some);
+      if (frame.type !== "enrolments" || received + frame.entries.length > ENROLMENTS_PER_NAME) break;
+      received += frame.entries.length;
+      for (const entry of frame.entries) {
+        const pending = { ...entry, name };
+        const { fingerprint: at } = directory.address;
+        const password = verifyPendingEnrolment(suite, at, account.chain, pending, directory.directoryTime);
+        if (password !== undefined) all.push(pending);
+      }
     }
     throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
   }

@@ -38,6 +38,16 @@ export const TABLE: readonly Row[] = [
     "the binding from before a revocation comes back, logged, to who has seen the one after it": "E_MEMBER_KEY",
     "the binding from before a revocation comes back, not logged": "E_MEMBER_KEY",
   }),
+  ...rows("enrolments.test.ts", DIRECTORY, {
+    "it makes up an enrolment, with a password of its own": "E_STATEMENT",
+    "it makes up an enrolment, with an owner's password and other keys than asked": "E_STATEMENT",
+    "it shows one who asked with a password of a former owner key, which a thief has": undefined,
+    "it shows one who asked with a password that ended long ago": undefined,
+    "it shows a second machine with a password that was used in an earlier run": undefined,
+    "it shows a machine again that its owner has sent away": undefined,
+    "it shows keys for a member that its owner has revoked": undefined,
+    "it shows by its name a machine whose password was used by another one": "E_TOKEN",
+  }),
   ...rows("devices.test.ts", "device", {
     "its refusal has escape sequences and line ends": "E_DEVICE_REFUSED",
     "its answer is as long as an answer may be, and none": "E_PROTOCOL",

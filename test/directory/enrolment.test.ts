@@ -92,17 +92,41 @@ describe("with a one-time password", () => {
     clock.advance(2000);
     const former = await givePassword(world.client(), owner);
     const never = newPassword(owner).key;
+    const refuses = async (...keys: readonly Ed25519PrivateKey[]) => {
+      for (const key of keys) {
+        const machine = newApplicant(owner.name, "gw2");
+        await expect(enrol(world.client(), machine, key)).rejects.toMatchObject({ code: "E_TOKEN" });
+      }
+    };
+    await refuses(used, expired, never);
+    await restart();
+    await refuses(used, expired, never);
+    expect(await pendingMembers(world.client(), owner)).toEqual(["gw1"]);
     const next = Ed25519PrivateKey.generate(suite, random);
     const rotation = rotationText(random, {
       ...{ name: owner.name, owner: ed25519Line(next.publicKey), seq: 2, issued: Date.now(), expires: null },
       prev: hex(suite.sha256(utf8(owner.statement.text))),
     });
     await put(owner.x25519, signWith(suite, owner.owner, rotation));
+    await refuses(used, expired, former, never);
     await restart();
-    for (const key of [used, expired, former, never]) {
-      const machine = newApplicant(owner.name, "gw2");
-      await expect(enrol(world.client(), machine, key)).rejects.toMatchObject({ code: "E_TOKEN" });
-    }
+    await refuses(used, expired, former, never);
+  });
+
+  test("a machine that waits when the owner key is rotated asks again, with a password of the new one", async () => {
+    const machine = newApplicant(owner.name, "gw1");
+    const key = await givePassword(world.client(), owner);
+    await enrol(world.client(), machine, key);
+    const rotated = { ...owner, owner: Ed25519PrivateKey.generate(suite, random) };
+    const rotation = rotationText(random, {
+      ...{ name: owner.name, owner: ed25519Line(rotated.owner.publicKey), seq: 2, issued: Date.now(), expires: null },
+      prev: hex(suite.sha256(utf8(owner.statement.text))),
+    });
+    await put(owner.x25519, signWith(suite, owner.owner, rotation));
+    expect(await pendingMembers(world.client(), owner)).toEqual([]);
+    await expect(enrol(world.client(), machine, key)).rejects.toMatchObject({ code: "E_TOKEN" });
+    const another = await givePassword(world.client(), rotated);
+    expect(await enrol(world.client(), machine, another)).toMatchObject({ type: "pending" });
     expect(await pendingMembers(world.client(), owner)).toEqual(["gw1"]);
   });
 
@@ -313,6 +337,11 @@ describe("with a fleet token", () => {
     for (const beyond of [newApplicant(owner.name, "gate"), newApplicant(owner.name, "gw-2", "client")]) {
       await expect(put(beyond.x25519, bindingOf({ owner: key }, beyond))).rejects.toMatchObject({ code: "E_TOKEN" });
     }
+    const clients = await giveToken(world.client(), owner, { role: "client" });
+    const endless = newApplicant(owner.name, "gw-5", "client");
+    await expect(put(endless.x25519, bindingOf({ owner: clients.key }, endless))).rejects.toMatchObject({
+      code: "E_TOKEN",
+    });
     const ended = await giveToken(world.client(), owner, { expires: clock.now() + 1000 });
     clock.advance(2000);
     const late = newApplicant(owner.name, "gw-3");

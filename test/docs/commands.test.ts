@@ -73,9 +73,9 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
       "test/keys/enrol.test.ts",
       'otp("--role", "client", "--member", "laptop*")',
     ],
-    "sshnp-keys enroll @acme laptop2 --otp 7k3f-9qzm-x2hc-04vd --directory ADDRESS": [
+    "sshnp-keys enroll @acme laptop2 --otp - --directory ADDRESS": [
       "test/keys/enrol.test.ts",
-      'enroll(machine, "laptop2", "--otp", password)',
+      '["enroll", name, "laptop2", "--otp", "-",',
     ],
     "sshnp-keys enroll @acme gw-wait -d --otp - --wait --directory ADDRESS": [
       "test/keys/enrol.test.ts",
@@ -83,7 +83,7 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     ],
     "sshnp-keys list @acme": ["test/keys/enrol.test.ts", 'must(owner, "list", name)'],
     "sshnp-keys approve @acme laptop2": ["test/keys/enrol.test.ts", "approve ${typed.name} laptop7"],
-    "sshnp-keys approve @acme laptop2 --code 7k3f-9qzm-x2hc": [
+    "sshnp-keys approve @acme laptop2 --code 7k3f-9qzm-x2hc-b5w1": [
       "test/keys/enrol.test.ts",
       'must(owner, "approve", name, "laptop2", "--code", code.toUpperCase())',
     ],

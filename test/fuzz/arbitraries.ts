@@ -12,6 +12,7 @@ import type { Party, Prologue } from "../../protocol/messages/prologue.ts";
 import { REFUSAL_NUMBERS, type RefusalCode } from "../../protocol/refusal-codes.ts";
 import { formatRendezvousAddress } from "../../protocol/rendezvous-address.ts";
 import type { Ticket, TicketEntry } from "../../protocol/ticket.ts";
+import { LAST_TIME_MS } from "../../protocol/limits.ts";
 import { NOW } from "../protocol/fixtures.ts";
 
 /* Values of every kind that travels, for the matching encoders. */
@@ -24,6 +25,11 @@ export const nonce = bytesOf(16);
 export const milliseconds: fc.Arbitrary<number> = fc.oneof(
   fc.integer({ min: NOW, max: NOW + 1e9 }),
   fc.constantFrom(0, Number.MAX_SAFE_INTEGER),
+);
+/** A time that a statement may have. */
+export const time: fc.Arbitrary<number> = fc.oneof(
+  fc.integer({ min: NOW, max: NOW + 1e9 }),
+  fc.constantFrom(0, LAST_TIME_MS),
 );
 export const u32 = fc.oneof(fc.nat(100), fc.constantFrom(0, 1, 2 ** 31, 2 ** 32 - 1));
 /** Printable ASCII without space, at least one character. */
@@ -125,8 +131,8 @@ const opening = {
   seq: fc.integer({ min: 1, max: 1000 }),
   prev: fc.oneof(fc.constant(null), bytesOf(32).map(hex)),
   salt: nonce.map(hex),
-  issued: milliseconds,
-  expires: fc.oneof(fc.constant(null), milliseconds),
+  issued: time,
+  expires: fc.oneof(fc.constant(null), time),
 };
 
 /** Texts of statements; `seq`, `prev` and `expires` are any. */

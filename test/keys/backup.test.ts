@@ -48,8 +48,10 @@ describe("a backup", () => {
     expect(readFileSync(other).equals(readFileSync(backup))).toBe(false);
   });
 
-  test("is opened by the real age, to the owner file itself", async () => {
+  test("is opened by the real age with its passphrase alone, to the owner file itself", async () => {
     const plain = join(machine.home, "opened");
+    expect(await ageOnTerminal(machine.home, ["-d", "-o", plain, backup], "another one\n")).not.toBe(0);
+    expect(existsSync(plain)).toBe(false);
     expect(await ageOnTerminal(machine.home, ["-d", "-o", plain, backup], `${PASSPHRASE}\n`)).toBe(0);
     expect(readFileSync(plain, "utf8")).toBe(readFileSync(ownerPath(machine.keys), "utf8"));
   });

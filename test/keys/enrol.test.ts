@@ -2,13 +2,17 @@ import { randomBytes } from "node:crypto";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DirectoryClient } from "../../directory/client.ts";
+import { DirectoryClient, putStatements } from "../../directory/client.ts";
 import { enrol } from "../../keys/cli/enrolment.ts";
-import { parseFleetToken } from "../../keys/enrolment-secrets.ts";
+import { delegationKey, parseFleetToken } from "../../keys/enrolment-secrets.ts";
 import { DeniedError, UnavailableError } from "../../keys/errors.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import { LAST_TIME_MS } from "../../protocol/limits.ts";
+import { signWith } from "../../protocol/statement-fields.ts";
+import { firstBinding } from "../../protocol/statements.ts";
 import { nativeSuite } from "../../protocol/suite/native.ts";
+import { newApplicant } from "../directory/applicant.ts";
 import { type Exit, type RunningProcess, startCommand } from "../support/processes.ts";
 import { Terminals } from "../support/terminals.ts";
 import { Activations, activateHere, type Machine, snapshotOf, told } from "./activation.ts";
@@ -28,17 +32,21 @@ describe("a machine with a one-time password", () => {
   test("waits, shows the owner's code, and is a member when he has approved", async () => {
     const machine = system.newMachine();
     const password = await otp("--role", "client", "--member", "laptop*");
-    const asked = await enroll(machine, "laptop2", "--otp", password);
+    const words = ["enroll", name, "laptop2", "--otp", "-", "--directory", system.address];
+    const asking = start(machine, ...words);
+    asking.stdin.end(`${password}\n`);
+    const asked = await asking.exit();
     expect(asked).toMatchObject({ code: 75, stdout: "" });
-    const [, code = ""] = /\(code ((?:[0-9a-z]{4}-?){3})\)/.exec(told(asked).fact) ?? [];
+    const [, code = ""] = /\(code ((?:[0-9a-z]{4}-?){4})\)/.exec(told(asked).fact) ?? [];
     expect(await must(owner, "list", name)).toMatch(
       new RegExp(`^PENDING +ROLE +CODE +WAITS\nlaptop2 +client +${code} +0 min$`, "m"),
     );
     expect(await enroll(machine, "laptop2")).toMatchObject({ code: 75 });
 
-    const wrong = await run(owner, "approve", name, "laptop2", "--code", "0000-0000-0000");
+    const wrong = await run(owner, "approve", name, "laptop2", "--code", "0000-0000-0000-0000");
     expect(wrong.code).toBe(76);
-    expect(told(wrong)).toMatchObject({ code: "E_MEMBER_KEY" });
+    expect(told(wrong)).toMatchObject({ code: "E_MEMBER_KEY", fact: expect.stringContaining("Nothing was signed.") });
+    expect(told(wrong).fact).toContain(code);
     expect((await run(owner, "approve", name, "laptop2")).code).toBe(2); // nobody can be asked
     await must(owner, "approve", name, "laptop2", "--code", code.toUpperCase());
 
@@ -64,6 +72,22 @@ describe("a machine with a one-time password", () => {
     await must(owner, "approve", name, "gw-wait", "--code", code);
     expect(await waiting.exit()).toMatchObject({ code: 0 });
     expect(machine.keyFile(name, "gw-wait")).toMatchObject({ role: "device" });
+  });
+
+  test("of two at once on one machine one asks, and the other is told so and changes nothing", async () => {
+    const machine = system.newMachine();
+    const words = ["gw-once", "-d", "--otp", "-", "--wait"];
+    const first = start(machine, "enroll", name, ...words, "--directory", system.address);
+    first.stdin.end(await otp());
+    const [, code = ""] = await first.errorLine(/Code to compare: (\S+)$/);
+    const before = machine.snapshot();
+    const second = await enroll(machine, "gw-once", "-d", "--otp", await otp());
+    expect(second.code).toBe(75);
+    expect(told(second)).toMatchObject({ code: "E_RUNNING" });
+    expect(machine.snapshot()).toEqual(before);
+    await must(owner, "approve", name, "gw-once", "--code", code);
+    expect(await first.exit()).toMatchObject({ code: 0 });
+    expect(snapshotOf(machine.home).join("\n")).not.toContain("enrolment.");
   });
 
   test("that is interrupted goes on when it is run again", async () => {
@@ -96,7 +120,7 @@ describe("a machine with a one-time password", () => {
     const pretended = `${name}=SHA256:${"A".repeat(43)}`;
     const password = await otp();
     await run(machine, "enroll", pretended, "laptop4", "--otp", password, "--directory", system.address);
-    await must(owner, "approve", name, "--auto", "laptop4");
+    await must(owner, "approve", name, "--auto", "laptop4", "--role", "client");
     const exit = await run(machine, "enroll", pretended, "laptop4", "--otp", password);
     expect(told(exit)).toMatchObject({ code: "E_OWNER_KEY" });
     expect(exit.code).toBe(76);
@@ -126,13 +150,15 @@ describe("a machine with a one-time password", () => {
   });
 });
 
-test("an owner's machine that watches approves what is called as it was told, and no more", async () => {
+test("an owner's machine that watches approves devices that are called as it was told, and no more", async () => {
   const other = await newOwner();
   const watching = start(other.owner, "approve", other.name, "--auto", "gw-*", "--watch");
-  await watching.errorLine(/^Approving/);
-  const passwords = [await otpOf(other), await otpOf(other)];
-  const [gateway, laptop] = [system.newMachine(), system.newMachine()];
+  await watching.errorLine(/^Approving devices gw-\*/);
+  const passwords = [await otpOf(other), await otpOf(other), await otpOf(other)];
+  const [gateway, laptop, client] = [system.newMachine(), system.newMachine(), system.newMachine()];
   const words = ["--directory", system.address, "--otp"];
+  expect((await run(client, "enroll", other.name, "gw-x", ...words, passwords[2] ?? "")).code).toBe(75);
+  await watching.errorLine(/^gw-x is left waiting, for it asks to become a client\.$/);
   const exit = run(gateway, "enroll", other.name, "gw-1", "-d", "--wait", ...words, passwords[0] ?? "");
   expect((await run(laptop, "enroll", other.name, "laptop", ...words, passwords[1] ?? "")).code).toBe(75);
   expect(await exit).toMatchObject({ code: 0 });
@@ -140,7 +166,31 @@ test("an owner's machine that watches approves what is called as it was told, an
     code: 130,
     stderr: expect.stringContaining("gw-1 is a device"),
   });
-  expect(await must(other.owner, "list", other.name)).toMatch(/^laptop +client +\S+ +0 min$/m);
+  const waiting = await must(other.owner, "list", other.name);
+  for (const member of ["laptop", "gw-x"]) expect(waiting).toMatch(new RegExp(`^${member} +client +\\S+ +0 min$`, "m"));
+  await must(other.owner, "approve", other.name, "--auto", "gw-*", "--role", "client");
+  expect((await run(client, "enroll", other.name, "gw-x")).code).toBe(0);
+});
+
+test("an owner's machine that watches goes on after the directory was away", async () => {
+  const other = await newOwner();
+  const watching = start(other.owner, "approve", other.name, "--auto", "gw-*", "--watch");
+  await watching.errorLine(/^Approving/);
+  await system.directory.kill("SIGKILL");
+  await watching.errorLine(/It goes on when that has passed\.$/);
+  await system.restart();
+  const words = ["--directory", system.address, "--otp", await otpOf(other)];
+  expect(await run(system.newMachine(), "enroll", other.name, "gw-1", "-d", "--wait", ...words)).toMatchObject({
+    code: 0,
+  });
+  expect((await watching.kill("SIGTERM")).code).toBe(130);
+});
+
+test("--watch and --role are refused beside a member, which they would say nothing about", async () => {
+  for (const words of [["--watch"], ["--role", "device"]]) {
+    const exit = await run(owner, "approve", name, "gw-1", "--code", "0000-0000-0000-0000", ...words);
+    expect(told(exit)).toMatchObject({ code: "E_USAGE" });
+  }
 });
 
 test("an owner at a terminal is asked for the code that the new machine shows", async () => {
@@ -153,10 +203,15 @@ test("an owner at a terminal is asked for the code that the new machine shows", 
   const approve = `${process.execPath} ${MAIN} approve ${typed.name} laptop7`;
   await window.type(approve);
   await window.shows(/^Type the code that the new machine shows: /m);
-  await window.type("0000-0000-0000");
-  expect(await window.prompt()).toMatch(/\[E_MEMBER_KEY\]$/);
+  expect(await window.text()).not.toContain(code); // or that would be typed
+  await window.press("C-d");
+  expect(await window.prompt()).toMatch(/\[E_INTERRUPTED\]$/);
   await window.type(approve);
   await window.shows(/(?:^Type the code[^]*){2}/m);
+  await window.type("0000-0000-0000-0000");
+  expect(await window.prompt()).toMatch(/\[E_MEMBER_KEY\]$/);
+  await window.type(approve);
+  await window.shows(/(?:^Type the code[^]*){3}/m);
   await window.type(code);
   expect(await window.prompt()).toMatch(/laptop7 is a client of @\S+ now\.$/);
   expect((await enroll(machine, "laptop7")).code).toBe(0);
@@ -258,11 +313,30 @@ describe("a fleet token", () => {
   });
 });
 
+test("whoever holds a fleet token cannot keep the owner from listing, whatever end he gives a binding", async () => {
+  const other = await newOwner();
+  const token = await must(other.owner, "delegate", other.name, "--role", "device", "--pattern", "gw-*", "--uses", "9");
+  const key = delegationKey(nativeSuite, parseFleetToken(token), parseName(other.name));
+  const bind = async (member: string, expires: number) => {
+    const { x25519, public: applicant } = newApplicant(parseName(other.name), member);
+    const text = firstBinding(random, { ...applicant, issued: Date.now(), expires });
+    const client = new DirectoryClient({ address: parseDirectoryAddress(system.address), suite: nativeSuite, random });
+    await putStatements(client, x25519, [signWith(nativeSuite, key, text)], { signal: AbortSignal.timeout(60_000) });
+  };
+  await expect(bind("gw-1", Number.MAX_SAFE_INTEGER)).rejects.toMatchObject({ code: "E_PROTOCOL" });
+  await expect(bind("gw-1", LAST_TIME_MS + 1)).rejects.toMatchObject({ code: "E_PROTOCOL" });
+  await bind("gw-2", LAST_TIME_MS);
+  expect(await must(other.owner, "list", other.name)).toMatch(
+    /^gw-2 +device +active +\S+ \S+ UTC +9999-12-31 23:59 UTC +1$/m,
+  );
+  await must(other.owner, "list", other.name, "--json");
+});
+
 test("a member that is deleted is revoked, and shown with --all alone", async () => {
   const other = await newOwner();
   const machine = system.newMachine();
   await run(machine, "enroll", other.name, "old", "--otp", await otpOf(other), "--directory", system.address);
-  await must(other.owner, "approve", other.name, "--auto", "old");
+  await must(other.owner, "approve", other.name, "--auto", "old", "--role", "client");
   await must(machine, "enroll", other.name, "old");
   await must(other.owner, "revoke", other.name, "old", "--reason", "lost");
   expect(await must(other.owner, "list", other.name)).toMatch(/^old +client +revoked /m);

@@ -12,6 +12,7 @@ import {
   verifyOneTimePassword,
   verifyPendingEnrolment,
 } from "../../protocol/enrolment.ts";
+import { ENROLMENT_MS, PASSWORD_MS } from "../../protocol/limits.ts";
 import { signWith } from "../../protocol/statement-fields.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { NOW, repeatableRandom } from "./fixtures.ts";
@@ -24,7 +25,8 @@ const key = newKey();
 const own = newKey();
 const name = parseName("@acme");
 const DIRECTORY = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-const password = { name, key: key.publicKey, role: null, pattern: null, issued: NOW, expires: NOW + 1 };
+const HOUR = 3_600_000;
+const password = { name, key: key.publicKey, role: null, pattern: null, issued: NOW, expires: NOW + HOUR };
 const applicant = {
   ...{ name, member: parseMember("gw-7"), role: "device" as const },
   x25519: X25519PrivateKey.generate(suite, random).publicKey,
@@ -49,13 +51,31 @@ function pending(
   };
 }
 
-const owners = new Set([ed25519Line(owner.publicKey)]);
-const verify = (one: PendingEnrolment) => () => verifyPendingEnrolment(suite, DIRECTORY, owners, one);
+const formerOwner = newKey();
+const chain = { owner: ed25519Line(owner.publicKey), former: [ed25519Line(formerOwner.publicKey)] };
+const verify =
+  (one: PendingEnrolment, now = NOW) =>
+  () =>
+    verifyPendingEnrolment(suite, DIRECTORY, chain, one, now);
 
 describe("an owner believes an enrolment that the directory shows", () => {
   test("which the machine signed, with a password of his", () => {
-    expect(verify(pending())).not.toThrow();
-    expect(verify(pending({ role: "device", pattern: "gw-*" }))).not.toThrow();
+    expect(verify(pending())()).toMatchObject({ name, expires: NOW + HOUR });
+    expect(verify(pending({ role: "device", pattern: "gw-*" }))()).toBeDefined();
+    expect(verify(pending(), NOW + ENROLMENT_MS - 1)()).toBeDefined();
+  });
+
+  test.each<[string, PendingEnrolment, number]>([
+    ["a former owner gave", pending({}, { signer: formerOwner }), NOW],
+    ["was past its end when it was used", { ...pending(), requested: NOW + HOUR }, NOW],
+    ["was used longer ago than anybody waits", pending(), NOW + ENROLMENT_MS],
+    [
+      "ended so long ago, whenever it is said to be used",
+      { ...pending(), requested: NOW + HOUR - 1 },
+      NOW + HOUR + ENROLMENT_MS,
+    ],
+  ])("and which counts for nothing with a password that %s", (_, one, now) => {
+    expect(verify(one, now)()).toBeUndefined();
   });
 
   test.each<[string, PendingEnrolment]>([
@@ -79,9 +99,9 @@ describe("an owner believes an enrolment that the directory shows", () => {
   });
 });
 
-test("a code is of 60 bits, and another one for another name, member, role or key", () => {
+test("a code is of 80 bits, and another one for another name, member, role or key", () => {
   const code = enrolmentCode(suite, applicant);
-  expect(code).toMatch(/^(?:[0-9a-hjkmnp-tv-z]{4}-?){3}$/);
+  expect(code).toMatch(/^(?:[0-9a-hjkmnp-tv-z]{4}-?){4}$/);
   const others = [
     { ...applicant, name: parseName("@acme2") },
     { ...applicant, member: parseMember("gw-8") },
@@ -95,11 +115,18 @@ test("a code is of 60 bits, and another one for another name, member, role or ke
 test("a one-time password is read as it was written, and for whom it is", () => {
   const text = oneTimePasswordText(random, { ...password, role: "client", pattern: "gw-*" });
   const read = verifyOneTimePassword(suite, signWith(suite, owner, text));
-  expect(read).toMatchObject({ name, role: "client", pattern: "gw-*", issued: NOW, expires: NOW + 1 });
+  expect(read).toMatchObject({ name, role: "client", pattern: "gw-*", issued: NOW, expires: NOW + HOUR });
   expect(read.key.equals(key.publicKey)).toBe(true);
   expect(read.signer).toBe(ed25519Line(owner.publicKey));
   expect(isForApplicant(read, applicant)).toBe(false);
   expect(isForApplicant(read, { ...applicant, role: "client" })).toBe(true);
+});
+
+test("a one-time password that is to live longer than 30 days is none", () => {
+  const read = (expires: number) =>
+    verifyOneTimePassword(suite, signWith(suite, owner, oneTimePasswordText(random, { ...password, expires })));
+  expect(read(NOW + PASSWORD_MS).expires).toBe(NOW + PASSWORD_MS);
+  expect(() => read(NOW + PASSWORD_MS + 1)).toThrow(expect.objectContaining({ code: "E_PROTOCOL" }));
 });
 
 test("nothing else that an owner signs passes for a one-time password", () => {

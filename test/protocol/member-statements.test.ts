@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ByteReader, ByteWriter, utf8 } from "../../keys/bytes.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
+import { CLIENT_BINDING_MS, LAST_TIME_MS } from "../../protocol/limits.ts";
 import {
   mayMake,
   type MemberStatements,
@@ -190,6 +191,17 @@ describe("a delegation", () => {
 
   test("adds nothing to a binding that the owner signed himself", () => {
     expect(() => verify(sensor, house.binding(owner, sensor), { by: delegation })).toThrow(refused("E_STATEMENT"));
+  });
+
+  test("makes clients only with an end, within a year", () => {
+    const laptop = house.resident("sensor-9", "client");
+    const by = house.delegation(owner, fleet, { role: "client" });
+    const made = (expires: number | null) => house.binding(fleet, laptop, { issued: NOW, expires });
+    const end = NOW + CLIENT_BINDING_MS;
+    expect(verify(laptop, made(end), { by }).binding.statement.expires).toBe(end);
+    for (const expires of [null, end + 1, LAST_TIME_MS]) {
+      expect(() => verify(laptop, made(expires), { by })).toThrow(refused("E_STATEMENT"));
+    }
   });
 
   test("keeps what it made while it was good after it has expired", () => {

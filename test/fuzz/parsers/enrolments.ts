@@ -22,6 +22,7 @@ import {
   verifyPendingEnrolment,
 } from "../../../protocol/enrolment.ts";
 import * as enrolment from "../../../protocol/messages/enrolment.ts";
+import { PASSWORD_MS } from "../../../protocol/limits.ts";
 import * as of from "../arbitraries.ts";
 import { TEXT_WORDS, words } from "../mutation.ts";
 import { keyOf } from "../signing.ts";
@@ -62,10 +63,10 @@ const passwordText = fc
     role: fc.constantFrom(null, "client", "device"),
     pattern: fc.constantFrom(null, "*", "gw-*", "gw7"),
     salt: of.nonce.map(hex),
-    issued: of.milliseconds,
-    expires: of.milliseconds,
+    expires: of.time.filter((time) => time >= PASSWORD_MS),
+    lasts: fc.integer({ min: 0, max: PASSWORD_MS }),
   })
-  .map(of.json);
+  .map(({ lasts, expires, ...fields }) => of.json({ ...fields, issued: expires - lasts, expires }));
 
 const applicantJson = fc.record({
   v: fc.constant(1 as const),
@@ -169,7 +170,8 @@ export const ENROLMENT_PARSERS: readonly Parser[] = [
           const [one] = enrolment.readEnrolments(new ByteReader(bytes));
           if (one === undefined) return false;
           try {
-            verifyPendingEnrolment(suite, "SHA256:x", new Set(), { ...one, name: "@acme" as never });
+            const nobody = { owner: "", former: [] };
+            verifyPendingEnrolment(suite, "SHA256:x", nobody, { ...one, name: "@acme" as never }, 0);
           } catch (error) {
             if (error instanceof SshnpError) return error.code; // as it must be of what nobody has asked for
             throw error;

@@ -16,6 +16,7 @@ import { ed25519Line } from "../../../keys/openssh.ts";
 import { ownStatementsSchema } from "../../../keys/own-statement-files.ts";
 import type { MemberPin, OwnerPin } from "../../../keys/peer.ts";
 import { statedSchema } from "../../../keys/cli/stated.ts";
+import { usedPasswordsSchema } from "../../../keys/cli/used-passwords.ts";
 import { memberPinSchema, ownerPinSchema, revokedSchema } from "../../../keys/peer-files.ts";
 import { Secret } from "../../../keys/secret.ts";
 import { directoryKeysSchema, rendezvousKeysSchema, witnessKeySchema } from "../../../keys/service-key-files.ts";
@@ -241,6 +242,14 @@ export const FILE_PARSERS: readonly Parser[] = [
     ["keys/cli/stated.ts#statedSchema"],
     statedSchema,
     fc.array(fc.tuple(fc.string(), fc.integer({ min: 1 }))).map((newest) => ({ v: 1 as const, newest })),
+  ),
+  file(
+    "one-time passwords that an owner has used up",
+    ["keys/cli/used-passwords.ts#usedPasswordsSchema"],
+    usedPasswordsSchema,
+    fc
+      .array(fc.tuple(of.bytesOf(32).map(hex), fc.option(of.bytesOf(32).map(hex)), of.milliseconds))
+      .map((passwords) => ({ v: 1 as const, passwords })),
   ),
   file(
     "that a member was revoked",
