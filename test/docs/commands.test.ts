@@ -105,6 +105,8 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
       '"revoke", other.name, "old", "--reason", "lost"',
     ],
     "sshnp-keys unrevoke @acme laptop2": ["test/keys/enrol.test.ts", '"unrevoke", other.name, "old"'],
+    "sshnp-keys renew @acme": ["test/keys/renew.test.ts", '"sshnp-keys", "renew", "@client"'],
+    "sshnp-keys renew @acme laptop2": ["test/keys/renew.test.ts", '"renew", "@client", member'],
     "sshnp-keys delete @acme laptop2": ["test/keys/enrol.test.ts", '"delete", other.name, "old"'],
     "sshnp-keys list @acme --all": ["test/keys/enrol.test.ts", '"list", other.name, "--all"'],
     "sshnp-keys revoke @acme --delegation ID": [

@@ -15,9 +15,10 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
   "sshnp @client @device mygateway": ["test/support/stack.ts", '["@client", "@device", `${this.login}@mygateway`'],
   "sshnp @device=SHA256:... mygateway": ["test/e2e/wrong-state.test.ts", "`@device=${OTHER_FINGERPRINT}`"],
   "sshnpd -m @client=SHA256:...": ["scripts/demo/cast.mjs", '"-m", `@client=${'],
-  "sshnpd -a @device -m @client -d othergateway --directory ADDRESS": [
-    "test/e2e/daemon.test.ts",
-    '(word === "mygateway" ? "othergateway" : word)',
+  "sshnp-keys delegate": ["test/e2e/enrolment.test.ts", '"delegate"'],
+  "sshnp-keys revoke @device othergateway": [
+    "test/e2e/revocation.test.ts",
+    '"sshnp-keys", "revoke", "@device", "mygateway"',
   ],
   "sshnp-keys activate ... --owner-key agent:SHA256:...": [
     "test/keys/activate-agent.test.ts",

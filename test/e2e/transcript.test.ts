@@ -8,7 +8,7 @@ import { README_BLOCKS, README_TRANSCRIPT } from "../support/readme.ts";
 import { startSshServer } from "../support/sshd.ts";
 import { type Terminal, Terminals } from "../support/terminals.ts";
 
-// Three machines are three users of this one, each with a home folder, a terminal and the commands on its PATH. What is
+// Four machines are four users of this one, each with a home folder, a terminal and the commands on its PATH. What is
 // typed stands in README.md; only hosts, ports, secrets and the name of the login are put in.
 test.skipIf(!CAN_MAKE_USERS)(
   "a newcomer types what the README says, and has a shell on the device",
@@ -16,17 +16,19 @@ test.skipIf(!CAN_MAKE_USERS)(
   async () => {
     await using server = await ordinaryUser();
     await using device = await ordinaryUser();
+    await using gateway2 = await ordinaryUser();
     await using laptop = await ordinaryUser();
     await using terminals = await Terminals.start();
     const open = async (name: string, user: OrdinaryUser): Promise<Terminal> => {
       const env = { HOME: user.home, PATH: `${join(user.home, "bin")}:${process.env["PATH"]}` };
       return await terminals.open(name, { user, env });
     };
-    for (const user of [server, device, laptop]) await installCommands(user);
+    for (const user of [server, device, gateway2, laptop]) await installCommands(user);
     const windows = {
       running: await open("running", server),
       server: await open("server", server),
       device: await open("device", device),
+      gateway2: await open("gateway2", gateway2),
       laptop: await open("laptop", laptop),
     };
     await using sshServer = await startSshServer({ authorizedKeysFile: "%h/.ssh/authorized_keys" });
@@ -89,10 +91,23 @@ test.skipIf(!CAN_MAKE_USERS)(
     await Promise.race([windows.laptop.shows(/waiting for mygateway of @device: last seen /), waiting]);
     await windows.device.type(runDaemon);
     await waiting;
-    expect(read.unread()).toEqual([]);
-
     await windows.device.press("C-c");
     await windows.device.prompt();
+
+    const [password = ""] = (await windows.device.run(read.line("device", "sshnp-keys otp"))).match(/^\S+$/m) ?? [];
+    await windows.gateway2.type(read.line("gateway2", "sshnp-keys enroll"));
+    await windows.gateway2.shows(/one-time password[^\n]*: *$/im);
+    await windows.gateway2.type(password);
+    const [, code = ""] = await windows.gateway2.shows(/Code to compare: (\S+)$/m);
+    await windows.device.type(read.line("device", "sshnp-keys approve"));
+    await windows.device.shows(/Type the code that the new machine shows: /);
+    await windows.device.run(code);
+    expect(await windows.gateway2.prompt()).toContain("othergateway");
+    await windows.gateway2.type(`${read.line("gateway2", "sshnpd")} --ssh-port ${sshServer.port}`);
+    await windows.gateway2.shows(/^online: othergateway\.device\.np$/m);
+    await windows.gateway2.press("C-c");
+    await windows.gateway2.prompt();
+    expect(read.unread()).toEqual([]);
     await windows.running.press("C-c");
     await windows.running.prompt();
     expect(existsSync(join(server.home, "np/admin.sock"))).toBe(false);
