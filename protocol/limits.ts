@@ -139,6 +139,7 @@ export const SLEPT_MS = 5_000; // a look that comes so much late means that the 
 // Members
 export const ACTIVATION_MS = 2 * 60_000; // for each answer of the directory's: a bad line, and a nonce's life
 export const CLIENT_BINDING_MS = 365 * 24 * 60 * 60_000; // a client's binding lasts a year; a device's does not expire
+export const UNKNOWN_CLIENT_MS = 5_000; // a daemon waits so long for the owner of a listed name before it says that the directory knows none
 export const OWN_END_NEAR_MS = 30 * 24 * 60 * 60_000; // a client says so ahead of that end; renew takes what ends within it
 
 // Enrolment

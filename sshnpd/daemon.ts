@@ -1,8 +1,9 @@
 import type { WitnessOptions } from "../directory/client.ts";
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Link, openLink } from "../directory/client.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
-import { SetupError, SshnpError } from "../keys/errors.ts";
+import { SecurityError, SetupError, SshnpError } from "../keys/errors.ts";
 import { hostName, type MemberName, type Name } from "../keys/names.ts";
 import { printable } from "../keys/print-error.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
@@ -10,6 +11,7 @@ import { shellWord } from "../keys/shell-word.ts";
 import { VERSION } from "../keys/version.ts";
 import type { LinkParty } from "../protocol/messages/link.ts";
 import type { DirectoryAddress } from "../protocol/directory-address.ts";
+import { UNKNOWN_CLIENT_MS } from "../protocol/limits.ts";
 import { loadKem, loadSuite } from "../protocol/suite/load.ts";
 import { accountFor } from "./accounts.ts";
 import { awaitSshServer } from "./await-ssh-server.ts";
@@ -152,6 +154,9 @@ async function keepOnline(parts: Parts): Promise<void> {
   const { name, member, x25519: sender } = own.keys;
   let { isPending } = own;
   let wasTold = false;
+  /** Why the directory was not believed the last time. */
+  let doubt: string | undefined;
+  const tellUnknown = unknownClientsTeller(clients, signal);
 
   await keepLinked({
     signal,
@@ -176,11 +181,14 @@ async function keepOnline(parts: Parts): Promise<void> {
       announce("online");
       log.info({ clockError: directory.clockError }, "online");
       tellAboutClock(directory.clockError);
+      tellUnknown();
     },
     onLost: (error, wait) => {
       if (line.current !== undefined) announce("offline");
       else if (!wasTold && error instanceof SshnpError) tell(`${error.message} Trying again.`);
       wasTold = true;
+      if (error instanceof SecurityError && error.message !== doubt) tell(`${error.message} ${error.next ?? ""}`);
+      doubt = error instanceof SecurityError ? error.message : undefined;
       line.current = undefined;
       logError(log, error, "offline", { wait });
     },
@@ -201,6 +209,22 @@ const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
 
 const ROOT_ADMITS_KEYS =
   "-s as root: whoever is listed with -m can push a key for any login of this machine, root included.";
+
+/** Says, once for each name and a moment after it was asked for, that the directory has not said whose it is: it may be a typing error. */
+function unknownClientsTeller(clients: Clients, signal: AbortSignal): () => void {
+  const told = new Set<Name>();
+  const look = async (): Promise<void> => {
+    await delay(UNKNOWN_CLIENT_MS, undefined, { signal, ref: false });
+    for (const name of await clients.unresolved()) {
+      if (told.has(name)) continue;
+      told.add(name);
+      tell(
+        `The directory knows no ${name}. Is it spelt as its owner says? Once it is activated it is let in by itself.`,
+      );
+    }
+  };
+  return () => void look().catch(() => {}); // the daemon ends, or the pins cannot be read, which requests say
+}
 
 /** A line for people. */
 function tell(text: string): void {

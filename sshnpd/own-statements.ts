@@ -21,6 +21,8 @@ export class OwnStatements {
   readonly #keys: OwnKeys;
   #standing: OwnStanding;
   #policy: Verified<PolicyStatement> | undefined;
+  /** Whether a restart would begin with what is known now. */
+  #isStored = true;
 
   private constructor(
     suite: CipherSuite,
@@ -80,7 +82,10 @@ export class OwnStatements {
     const { owner } = this.#standing.chain;
     this.#standing = standing;
     this.#policy = next;
-    if (isNew) await writeOwnStatements(this.#folder, this.#keys, { ...statements, policy: next?.signed, owner });
+    this.#isStored &&= !isNew;
+    if (this.#isStored) return;
+    await writeOwnStatements(this.#folder, this.#keys, { ...statements, policy: next?.signed, owner });
+    this.#isStored = true;
   }
 
   #judgePolicy(policy: SignedText, owner: string): Verified<PolicyStatement> {

@@ -167,6 +167,7 @@ describe("one system for several looks", () => {
     expect(refused.stderr).toContain("it does not list @client");
     expect(refused.stderr).toContain("[E_DEVICE_REFUSED]");
     expect(refused.stderr).not.toContain("@bob");
+    await daemon.errorLine(/^sshnpd: The directory knows no @bob\. Is it spelt as its owner says\?/);
     expect(existsSync(join(stack.device.keys, "state/peer.@client.json"))).toBe(false);
   });
 

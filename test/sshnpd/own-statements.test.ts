@@ -1,4 +1,4 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LogFollower } from "../../directory/client.ts";
@@ -87,6 +87,17 @@ describe("what the owner has said since", () => {
     const stolen = rebinding(device.owner, KEYS, bound);
     log.add(NAME, stolen);
     await expect(take(await open(), { names: [NAME], member: stolen })).rejects.toMatchObject({ code: "E_OWNER_KEY" });
+  });
+
+  test("what could not be written is written when it is said again", async () => {
+    const own = await open();
+    const renewed = rebinding(device.owner, KEYS, BINDING);
+    log.add(renewed);
+    mkdirSync(join(keys.path, STATE_FILE), { recursive: true, mode: 0o700 }); // where the file belongs
+    await expect(take(own, { member: renewed })).rejects.toMatchObject({ code: expect.stringMatching(/^E_/) });
+    rmdirSync(join(keys.path, STATE_FILE));
+    await take(own, { member: renewed });
+    expect((await open()).party.bindingHash).toEqual(hashOf(renewed));
   });
 
   test("nothing goes back to the owner key before, also after a restart: whoever has stolen that says nothing any more", async () => {

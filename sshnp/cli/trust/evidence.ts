@@ -93,7 +93,8 @@ Both verify, the size is one, and the third lines differ: no log that keeps one 
 
 function unprovedText({ directory, since, checkpoint, newest }: Unproved): string {
   return `The log of the directory ${directory} has not been proved, since ${since}, to continue a checkpoint that a peer has seen.
-It may be showing two histories, or it does not serve /v1/log/ to this machine. Ask whoever runs it.
+It may be showing two histories, it does not serve /v1/log/ to this machine, or no session here has lasted until it was proved:
+sshnp -v says which. Then ask whoever runs it.
 
 The peer's:
 ${indented(checkpoint)}
