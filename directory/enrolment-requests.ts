@@ -174,6 +174,7 @@ export class EnrolmentRequests {
     const entries = await this.#enrolments.pending(question.name, clock.now());
     for (let i = 0; i < entries.length; i += ENROLMENTS_AT_ONCE) {
       stream.send({ type: "enrolments", entries: entries.slice(i, i + ENROLMENTS_AT_ONCE) });
+      await stream.drained();
     }
     stream.end({ type: "done" });
   }

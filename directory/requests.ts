@@ -193,7 +193,11 @@ export class Requests {
     if (!(await mayRead(services, question, sender))) {
       return stream.end({ type: "refused", code: "E_NOT_AUTHORIZED", detail: 0 });
     }
-    for await (const frame of readStatements(services, question)) stream.send(frame);
+    for await (const frame of readStatements(services, question)) {
+      stream.send(frame);
+      await stream.drained();
+      if (!stream.isOpen) return;
+    }
     stream.end({ type: "done" });
   }
 
