@@ -1,6 +1,7 @@
+import { setImmediate as othersTurn } from "node:timers/promises";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { SshnpError } from "../keys/errors.ts";
-import { isMember, type Name } from "../keys/names.ts";
+import { isMember } from "../keys/names.ts";
 import type { Fingerprint } from "../keys/openssh.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import { verifySshsig } from "../keys/sshsig.ts";
@@ -9,9 +10,7 @@ import { LOG_PROOF_SUBJECTS, RESPONSE_FRAME_BYTES } from "../protocol/limits.ts"
 import { type ReadStatements, READING_NAMESPACE, readingProof } from "../protocol/messages/read-statements.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import { verifyChainOf } from "../protocol/owner-chain.ts";
-import { delegationSubject, policySubject } from "../protocol/owner-statements.ts";
 import { subjectOf } from "../protocol/statement-fields.ts";
-import { bindingSubject } from "../protocol/statements.ts";
 import { LinkProofs } from "./link-proofs.ts";
 import type { Log } from "./log/log.ts";
 import { memberStanding } from "./standing.ts";
@@ -48,57 +47,38 @@ export async function mayRead(
   }
 }
 
-/** The statements that were asked for, some in each frame. @throws {UnavailableError} E_STORAGE. */
+/**
+ * The statements that were asked for, some in each frame. They are read as they are asked for, and others come to be answered
+ * in between, however many there are. @throws {UnavailableError} E_STORAGE.
+ */
 export async function* readStatements(
-  { store, statementLog }: Services,
-  { name, what, checkpointSize }: ReadStatements,
+  { store, statementLog }: Pick<Services, "store" | "statementLog">,
+  { name, what, checkpointSize }: Pick<ReadStatements, "name" | "what" | "checkpointSize">,
 ): AsyncGenerator<Frame, void, void> {
   const proofs = new LinkProofs(statementLog, checkpointSize);
-  const subjects = await subjectsOf(store, name);
-  for (const page of pages(await statementsOn(store, subjects, what))) {
+  for await (const statements of pages(what === "newest" ? store.newest(name) : store.past(name))) {
     let proof: Uint8Array = new Uint8Array(0);
-    if (what === "newest") await proofs.send(page.map(subjectOf), (bytes) => void (proof = bytes));
-    yield { type: "statements", statements: page, proof };
+    if (what === "newest") await proofs.send(statements.map(subjectOf), (bytes) => void (proof = bytes));
+    yield { type: "statements", statements, proof };
+    await othersTurn();
   }
 }
 
-/** Every subject of a name, in the order in which people look for them. */
-async function subjectsOf(store: Store, name: Name): Promise<string[]> {
-  const [members, delegations, policy] = await Promise.all([
-    store.members(name),
-    store.delegations(name),
-    store.policy(name),
-  ]);
-  return [
-    name,
-    ...members.map((party) => bindingSubject(party)),
-    ...delegations.map(([id]) => delegationSubject({ name, id })),
-    ...(policy === undefined ? [] : [policySubject(name)]),
-  ];
-}
-
-async function statementsOn(
-  store: Store,
-  subjects: readonly string[],
-  what: ReadStatements["what"],
-): Promise<SignedText[]> {
-  const histories = await Promise.all(subjects.map((subject) => store.history(subject)));
-  return histories.flatMap((history) => (what === "newest" ? history.slice(-1) : history));
-}
-
 /** As many together as a frame and a proof hold. */
-function* pages(statements: readonly SignedText[]): Iterable<SignedText[]> {
+async function* pages(read: AsyncIterable<readonly SignedText[]>): AsyncGenerator<SignedText[], void, void> {
   let page: SignedText[] = [];
   let bytes = 0;
-  for (const statement of statements) {
-    const length = Buffer.byteLength(statement.text) + statement.signature.length;
-    if (page.length === LOG_PROOF_SUBJECTS || bytes + length > RESPONSE_FRAME_BYTES / 2) {
-      yield page;
-      page = [];
-      bytes = 0;
+  for await (const statements of read) {
+    for (const statement of statements) {
+      const length = Buffer.byteLength(statement.text) + statement.signature.length;
+      if (page.length === LOG_PROOF_SUBJECTS || bytes + length > RESPONSE_FRAME_BYTES / 2) {
+        yield page;
+        page = [];
+        bytes = 0;
+      }
+      page.push(statement);
+      bytes += length;
     }
-    page.push(statement);
-    bytes += length;
   }
   yield page;
 }

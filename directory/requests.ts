@@ -8,6 +8,7 @@ import {
   CLIENT_REQUESTS_BURST,
   CLIENT_REQUESTS_PER_SECOND,
   MESSAGE1_BYTES,
+  READING_MS,
   WRONG_SECRETS_BURST,
   WRONG_SECRETS_LOOPBACK_BURST,
   WRONG_SECRETS_LOOPBACK_PER_SECOND,
@@ -64,6 +65,8 @@ export class Requests {
   readonly #services: Services;
   readonly #byClient = new NameLimiter({ perSecond: CLIENT_REQUESTS_PER_SECOND, burst: CLIENT_REQUESTS_BURST });
   readonly #enrolments: EnrolmentRequests;
+  /** Whose questions for statements are being answered, by their keys. */
+  readonly #readers = new Set<string>();
   readonly #wrongSecrets = new AddressLimiter(WRONG_SECRETS, LOOPBACK_WRONG_SECRETS);
 
   constructor(services: Services) {
@@ -186,17 +189,27 @@ export class Requests {
   }
 
   async #read({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
-    const { suite, store, statementLog, keyring } = this.#services;
+    const { suite, store, statementLog, keyring, clock } = this.#services;
     const question = parseReadStatements(body);
     const services = { suite, store, statementLog, fingerprint: keyring.fingerprint };
     // A name that is unknown is answered as one that is somebody else's.
     if (!(await mayRead(services, question, sender))) {
       return stream.end({ type: "refused", code: "E_NOT_AUTHORIZED", detail: 0 });
     }
-    for await (const frame of readStatements(services, question)) {
-      stream.send(frame);
-      await stream.drained();
-      if (!stream.isOpen) return;
+    // Not one at a time for a name: any member could then keep its owner from revoking it.
+    const reader = sender.toJSON();
+    if (this.#readers.has(reader)) return stream.end({ type: "refused", code: "E_BUSY", detail: 1000 });
+    this.#readers.add(reader);
+    const stop = clock.every(READING_MS, () => stream.cut());
+    try {
+      for await (const frame of readStatements(services, question)) {
+        stream.send(frame);
+        await stream.drained();
+        if (!stream.isOpen) return;
+      }
+    } finally {
+      stop();
+      this.#readers.delete(reader);
     }
     stream.end({ type: "done" });
   }
