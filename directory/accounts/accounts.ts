@@ -28,7 +28,7 @@ export type AccountAnswer =
 export class Accounts {
   readonly #suite: CipherSuite;
   readonly #store: Store;
-  readonly #log: Pick<Log, "append">;
+  readonly #log: Pick<Log, "append" | "settle">;
   readonly #fingerprint: Fingerprint;
   /** Of a key pair that is gone. */
   readonly #decoy: Ed25519PublicKey;
@@ -36,7 +36,7 @@ export class Accounts {
   constructor(
     primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
     store: Store,
-    log: Pick<Log, "append">,
+    log: Pick<Log, "append" | "settle">,
     fingerprint: Fingerprint,
   ) {
     this.#suite = primitives.suite;
@@ -53,6 +53,7 @@ export class Accounts {
     const { name, binding } = proved;
     const { statement } = binding;
     return await this.#store.exclusively(async () => {
+      await this.#log.settle();
       const draft = new Draft(this.#store);
       const known = await draft.name(name.statement.name);
       const holders = [await draft.keyHolder(statement.x25519), await draft.keyHolder(statement.ed25519)];
@@ -76,6 +77,7 @@ export class Accounts {
    */
   async put(statements: readonly SignedText[], sender: X25519PublicKey, now: number): Promise<AccountAnswer> {
     return await this.#store.exclusively(async () => {
+      await this.#log.settle();
       const draft = new Draft(this.#store);
       const sending = { sender, hasAsked: (binding: Binding) => hasAsked(this.#store, binding, now), now };
       try {
