@@ -324,6 +324,17 @@ describe("with a fleet token", () => {
     });
   });
 
+  test("once its owner has given the delegation another key, the old one makes nothing more", async () => {
+    const { key, signed, id } = await giveToken(world.client(), owner, { uses: 9 });
+    const prev = hex(suite.sha256(utf8(signed.text)));
+    const { key: next } = await giveToken(world.client(), owner, { id, uses: 9, seq: 2, prev });
+    const [thief, machine] = [newApplicant(owner.name, "gw-1"), newApplicant(owner.name, "gw-2")];
+    await expect(put(thief.x25519, bindingOf({ owner: key }, thief))).rejects.toMatchObject({
+      code: "E_NOT_AUTHORIZED",
+    });
+    expect(await put(machine.x25519, bindingOf({ owner: next }, machine))).toMatchObject({ type: "logged" });
+  });
+
   test("neither a member nor a token makes tokens, revokes or rotates (CVE-2025-49825)", async () => {
     const { key, signed, id } = await giveToken(world.client(), owner, { uses: 9 });
     const machine = newApplicant(owner.name, "gw-1");
