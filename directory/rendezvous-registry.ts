@@ -5,7 +5,7 @@ import type { Ed25519PublicKey } from "../keys/ed25519.ts";
 import { assert, SetupError, UnavailableError } from "../keys/errors.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
-import { TICKET_ENTRIES_BYTES } from "../protocol/limits.ts";
+import { RENDEZVOUS_MOVE_MS, RENDEZVOUS_MOVES, TICKET_ENTRIES_BYTES } from "../protocol/limits.ts";
 import {
   type RendezvousActivation,
   type RendezvousReport,
@@ -21,6 +21,7 @@ import {
 import { entriesLength } from "../protocol/ticket.ts";
 import type { Keyring } from "./keyring.ts";
 import type { Log } from "./log/log.ts";
+import { TokenBucket } from "./rate-limit.ts";
 import { keyOperation, rendezvousOperation, statementOperation } from "./records.ts";
 import { type Offer, offerOf, type Rendezvous, type RendezvousSummary, summaryOf } from "./rendezvous-standing.ts";
 import type { Store } from "./store.ts";
@@ -42,6 +43,8 @@ export class RendezvousRegistry {
   readonly #keyring: Keyring;
   readonly #log: Pick<Log, "append" | "settle">;
   readonly #known: Map<string, Rendezvous>;
+  /** How often each may have a statement with other addresses. */
+  readonly #moves = new Map<string, TokenBucket>();
   readonly #reports = new EventEmitter();
 
   private constructor(
@@ -198,10 +201,18 @@ export class RendezvousRegistry {
     const { statement } = known;
     assert(statement !== undefined, "what is activated has a statement");
     const { x25519, ed25519 } = statement.statement;
-    if (statement.statement.addresses.join() === addresses.join()) {
-      return { name: known.name, statement: statement.signed, addresses, isNew: false };
+    const { addresses: before } = statement.statement;
+    // One that cannot make up its mind keeps the addresses that it has, and is up all the same.
+    if (before.join() === addresses.join() || !this.#mayMove(known.name, now)) {
+      return { name: known.name, statement: statement.signed, addresses: before, isNew: false };
     }
     return await this.#sign(known, { x25519, ed25519, addresses }, now);
+  }
+
+  #mayMove(name: string, now: number): boolean {
+    const bucket = this.#moves.get(name) ?? new TokenBucket(MOVES, now);
+    this.#moves.set(name, bucket);
+    return bucket.take(now);
   }
 
   /** That nothing else is on disk, as after a write that failed and came there all the same. @throws {UnavailableError} E_STORAGE. */
@@ -245,4 +256,5 @@ export class RendezvousRegistry {
   }
 }
 
+const MOVES = { perSecond: 1000 / RENDEZVOUS_MOVE_MS, burst: RENDEZVOUS_MOVES };
 const WRONG = { refused: "E_CRAM_WRONG" } as const;

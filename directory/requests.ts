@@ -60,6 +60,8 @@ interface Services {
   readonly log: Logger;
 }
 
+type Refused = Extract<AccountAnswer, { readonly refused: RefusalCode }>;
+
 /** What the messages that come by POST ask for, each answered on its stream. */
 export class Requests {
   readonly #services: Services;
@@ -107,6 +109,7 @@ export class Requests {
   async sweep(): Promise<void> {
     this.#wrongSecrets.sweep(this.#services.clock.monotonic());
     this.#byClient.sweep(this.#services.clock.monotonic());
+    this.#services.accounts.sweep();
     await this.#enrolments.sweep();
   }
 
@@ -239,18 +242,18 @@ export class Requests {
     { since, tries }: { readonly since: number; readonly tries?: TokenBucket },
   ): Promise<void> {
     const { audit, statementLog, log } = this.#services;
-    if ("refused" in answer) return this.#refuse(event, stream, answer.refused, tries);
+    if ("refused" in answer) return this.#refuse(event, stream, answer, tries);
     tries?.giveBack();
     const { subjects, isNew } = answer;
-    const verdict = isNew ? "stored" : "repeated";
-    audit.write({ event, verdict, subjects });
-    log.info({ subjects, verdict }, event);
+    // The same again comes as often as somebody likes.
+    if (isNew) audit.write({ event, verdict: "stored", subjects });
+    log[isNew ? "info" : "debug"]({ subjects, isNew }, event);
     stream.end({ type: "logged", proof: encodeLogProof(await statementLog.proof(subjects, since)) });
   }
 
   #settleRendezvous(answer: RendezvousAnswer, stream: ResponseStream, tries?: TokenBucket): void {
     const { audit, log } = this.#services;
-    if ("refused" in answer) return this.#refuse("rendezvous", stream, answer.refused, tries);
+    if ("refused" in answer) return this.#refuse("rendezvous", stream, answer, tries);
     tries?.giveBack();
     if (answer.isNew) {
       const { addresses } = answer;
@@ -260,13 +263,14 @@ export class Requests {
     stream.end({ type: "rendezvous", statement: answer.statement });
   }
 
-  #refuse(event: string, stream: ResponseStream, code: RefusalCode, tries?: TokenBucket): void {
+  #refuse(event: string, stream: ResponseStream, answer: Refused, tries?: TokenBucket): void {
     const { audit, log } = this.#services;
+    const { refused: code, wait = 0 } = answer;
     if (PROVES_SECRET.has(code)) tries?.giveBack();
     // Others than those who try secrets, who are few by the limit on them, cannot write here.
     if (tries !== undefined) audit.write({ event, verdict: code });
     log.debug({ code }, event);
-    stream.end({ type: "refused", code, detail: 0 });
+    stream.end({ type: "refused", code, detail: wait });
   }
 
   /**

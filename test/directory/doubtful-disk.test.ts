@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Accounts } from "../../directory/accounts/accounts.ts";
+import { StatementRates } from "../../directory/accounts/statement-rates.ts";
 import { Keyring } from "../../directory/keyring.ts";
 import { Log } from "../../directory/log/log.ts";
 import { RendezvousRegistry } from "../../directory/rendezvous-registry.ts";
@@ -14,7 +15,7 @@ import { policyText } from "../../protocol/owner-statements.ts";
 import { seqOf, signWith } from "../../protocol/statement-fields.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 import { DoubtfulDisk } from "./doubtful-disk.ts";
-import { newPerson, newRendezvous, random, suite } from "./world.ts";
+import { newPerson, newRendezvous, random, suite, TestClock } from "./world.ts";
 
 const NOW = Date.now();
 let folder: TemporaryFolder;
@@ -43,7 +44,13 @@ test("of two statements of one number only one is ever taken, also when the disk
   const owner = newPerson(parseName("@acme"), parseMember("laptop"), "client", { issued: NOW });
   const { name } = owner;
   await store.putName(name, { added: NOW, activationKey: owner.owner.publicKey, statements: [owner.statement] });
-  const accounts = new Accounts({ suite, random }, store, log, keyring.fingerprint);
+  const accounts = new Accounts(
+    { suite, random },
+    store,
+    log,
+    keyring.fingerprint,
+    new StatementRates(new TestClock()),
+  );
   const put = (signed: SignedText) => accounts.put([signed], owner.x25519.publicKey, NOW);
   const policy = (note: string): SignedText => {
     const fields = { name, seq: 1, prev: null, issued: NOW, expires: null };
