@@ -6,13 +6,21 @@ import type { Fingerprint } from "../keys/openssh.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import { verifySshsig } from "../keys/sshsig.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
-import { LOG_PROOF_SUBJECTS, RESPONSE_FRAME_BYTES } from "../protocol/limits.ts";
-import { type ReadStatements, READING_NAMESPACE, readingProof } from "../protocol/messages/read-statements.ts";
+import { LOG_PROOF_SUBJECTS, READING_MS, RESPONSE_FRAME_BYTES } from "../protocol/limits.ts";
+import {
+  parseReadStatements,
+  type ReadStatements,
+  READING_NAMESPACE,
+  readingProof,
+} from "../protocol/messages/read-statements.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import { verifyChainOf } from "../protocol/owner-chain.ts";
+import type { OpenedMessage } from "../protocol/sealed-message.ts";
 import { subjectOf } from "../protocol/statement-fields.ts";
+import type { Clock } from "./clock.ts";
 import { LinkProofs } from "./link-proofs.ts";
 import type { Log } from "./log/log.ts";
+import type { ResponseStream } from "./response-stream.ts";
 import { memberStanding } from "./standing.ts";
 import type { Store } from "./store.ts";
 
@@ -22,6 +30,45 @@ interface Services {
   readonly statementLog: Pick<Log, "proof">;
   /** Of the directory's root key. */
   readonly fingerprint: Fingerprint;
+}
+
+/** Answers questions for statements. */
+export class StatementQuestions {
+  readonly #services: Services & { readonly clock: Pick<Clock, "every"> };
+  /** Whose are being answered, by their keys. */
+  readonly #asking = new Set<string>();
+
+  constructor(services: Services & { readonly clock: Pick<Clock, "every"> }) {
+    this.#services = services;
+  }
+
+  /** @throws {PeerError} when it does not parse; {UnavailableError} E_STORAGE. */
+  async answer(
+    { body, sender }: Pick<OpenedMessage, "body" | "sender">,
+    stream: Pick<ResponseStream, "send" | "drained" | "end" | "cut" | "isOpen">,
+  ): Promise<void> {
+    const question = parseReadStatements(body);
+    // A name that is unknown is answered as one that is somebody else's.
+    if (!(await mayRead(this.#services, question, sender))) {
+      return stream.end({ type: "refused", code: "E_NOT_AUTHORIZED", detail: 0 });
+    }
+    // Not one at a time for a name: any member could then keep its owner from revoking it.
+    const key = sender.toJSON();
+    if (this.#asking.has(key)) return stream.end({ type: "refused", code: "E_BUSY", detail: 1000 });
+    this.#asking.add(key);
+    const stop = this.#services.clock.every(READING_MS, () => stream.cut());
+    try {
+      for await (const frame of readStatements(this.#services, question)) {
+        stream.send(frame);
+        await stream.drained();
+        if (!stream.isOpen) return;
+      }
+    } finally {
+      stop();
+      this.#asking.delete(key);
+    }
+    stream.end({ type: "done" });
+  }
 }
 
 /** Whether the sender may read what stands about a name: a member of it that is not revoked, or its owner. @throws {UnavailableError} E_STORAGE. */

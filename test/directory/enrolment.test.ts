@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { hex, utf8 } from "../../keys/bytes.ts";
+import { UnavailableError } from "../../keys/errors.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
@@ -70,6 +71,19 @@ describe("with a one-time password", () => {
     expect(await answers[1]?.decided).toMatchObject({ type: "refused", code: "E_NOT_AUTHORIZED" });
     // Denied is denied: its password was used.
     await expect(enrol(world.client(), no, another)).rejects.toMatchObject({ code: "E_TOKEN" });
+  });
+
+  test("one that waits and cannot be answered is told so and may ask again, and its owner has his answer", async () => {
+    const key = await givePassword(world.client(), owner);
+    const machine = newApplicant(owner.name, "gw-1");
+    const { pending, decided } = waitFor(machine, key);
+    await pending;
+    const proofs = vi.spyOn(world.directory.statementLog, "proof");
+    proofs.mockRejectedValueOnce(new UnavailableError("E_STORAGE", "The store cannot be read."));
+    expect(await approve(world.client(), owner, machine)).toMatchObject({ type: "logged" });
+    expect(await decided).toMatchObject({ type: "refused", code: "E_STORAGE" });
+    proofs.mockRestore();
+    expect(await enrol(world.client(), machine, key)).toMatchObject({ type: "binding" });
   });
 
   test("of 100 machines with one password exactly one waits (TS-2025-007)", async () => {
