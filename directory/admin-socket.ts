@@ -17,7 +17,7 @@ import {
 } from "../protocol/limits.ts";
 import { isRendezvousName } from "../protocol/statements.ts";
 import type { Administration, NameSummary, WitnessSummary } from "./administration.ts";
-import type { RendezvousSummary } from "./rendezvous-registry.ts";
+import type { RendezvousSummary } from "./rendezvous-standing.ts";
 
 /*
  * `admin.sock` in the data folder, 0600 in a 0700 folder: who may write there may do all that this socket does anyway. One

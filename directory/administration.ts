@@ -5,7 +5,8 @@ import { WITNESSES } from "../protocol/limits.ts";
 import { addName } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
 import type { Presence } from "./presence.ts";
-import type { RendezvousRegistry, RendezvousSummary } from "./rendezvous-registry.ts";
+import type { RendezvousRegistry } from "./rendezvous-registry.ts";
+import type { RendezvousSummary } from "./rendezvous-standing.ts";
 import type { WitnessRecord } from "./records.ts";
 import type { Store } from "./store.ts";
 import type { Cosigner, WitnessStanding } from "./witnesses/cosigner.ts";
@@ -71,7 +72,9 @@ export function administer(
       const members = new Map<Name, MemberSummary[]>();
       for (const { name, member, role } of await store.members()) {
         const isOnline = presence?.get({ name, member }) !== undefined;
-        members.set(name, [...(members.get(name) ?? []), { member, role, isOnline }]);
+        const ofName = members.get(name) ?? [];
+        if (ofName.length === 0) members.set(name, ofName);
+        ofName.push({ member, role, isOnline });
       }
       return (await store.names()).map(([name, { added, statements }]) => {
         return { name, added, isActivated: statements.length > 0, members: members.get(name) ?? [] };

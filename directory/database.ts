@@ -64,6 +64,11 @@ export class Database {
     return await reading(() => this.#level.iterator({ gte: prefix, lt: `${prefix}\u{10ffff}` }).all());
   }
 
+  /** The first `limit` of these that come after the key `after`. @throws {UnavailableError} E_STORAGE. */
+  async entriesAfter(after: string, prefix: string, limit: number): Promise<[string, string][]> {
+    return await reading(() => this.#level.iterator({ gt: after, lt: `${prefix}\u{10ffff}`, limit }).all());
+  }
+
   /**
    * Does all of the operations or none. What comes while a write of the same durability is under way goes to disk together
    * with the next one. @throws {UnavailableError} E_STORAGE when it did none.

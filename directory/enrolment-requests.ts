@@ -88,13 +88,18 @@ export class EnrolmentRequests {
     }
   }
 
-  /** Answers those who wait to become members that something was said about. @throws {UnavailableError} E_STORAGE. */
+  /** Answers those who wait to become members that something was said about; one for whom that fails may ask again. */
   async changed(subjects: readonly string[]): Promise<void> {
     for (const subject of subjects) {
       const waiting = this.#waiting.get(subject);
       if (waiting === undefined) continue;
       this.#waiting.delete(subject);
-      await this.#showStatements(waiting.asking, waiting.stream);
+      try {
+        await this.#showStatements(waiting.asking, waiting.stream);
+      } catch (error) {
+        this.#services.log.error({ err: error }, "who waits to become a member was not answered");
+        refuse(waiting.stream, "E_STORAGE");
+      }
     }
   }
 
@@ -174,6 +179,7 @@ export class EnrolmentRequests {
     const entries = await this.#enrolments.pending(question.name, clock.now());
     for (let i = 0; i < entries.length; i += ENROLMENTS_AT_ONCE) {
       stream.send({ type: "enrolments", entries: entries.slice(i, i + ENROLMENTS_AT_ONCE) });
+      await stream.drained();
     }
     stream.end({ type: "done" });
   }

@@ -94,7 +94,7 @@ export class PostServer {
       nonce: freshness.nonce(now),
       keyListSeq: keyring.keyListSeq,
     } as const;
-    const stream = new ResponseStream(response, sealer, welcome);
+    const stream = new ResponseStream(response, sealer, clock, welcome);
     this.#streams.add(stream);
     stream.onClose(() => this.#streams.delete(stream));
     return stream;

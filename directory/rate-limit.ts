@@ -25,12 +25,18 @@ export class TokenBucket {
     this.#filled = now;
   }
 
-  /** Takes one token if there is one. */
-  take(now: number): boolean {
+  /** Takes one token, or so many, if there are. */
+  take(now: number, count = 1): boolean {
     this.#fill(now);
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
+    if (this.#tokens < count) return false;
+    this.#tokens -= count;
     return true;
+  }
+
+  /** In how many ms there are so many, if nobody takes any; 0 when there are. */
+  wait(now: number, count: number): number {
+    this.#fill(now);
+    return Math.ceil((Math.max(0, count - this.#tokens) * 1000) / this.#rate.perSecond);
   }
 
   /** Undoes a take. */
@@ -60,15 +66,24 @@ export class NameLimiter {
     this.#rate = rate;
   }
 
-  take(name: Name, now: number): boolean {
-    const bucket = this.#buckets.get(name) ?? new TokenBucket(this.#rate, now);
-    this.#buckets.set(name, bucket);
-    return bucket.take(now);
+  take(name: Name, now: number, count = 1): boolean {
+    return this.#bucket(name, now).take(now, count);
+  }
+
+  /** In how many ms so many could be taken; 0 for now. */
+  wait(name: Name, now: number, count: number): number {
+    return this.#bucket(name, now).wait(now, count);
   }
 
   /** Forgets the buckets that are full again. */
   sweep(now: number): void {
     for (const [name, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(name);
+  }
+
+  #bucket(name: Name, now: number): TokenBucket {
+    const bucket = this.#buckets.get(name) ?? new TokenBucket(this.#rate, now);
+    this.#buckets.set(name, bucket);
+    return bucket;
   }
 }
 

@@ -1,19 +1,26 @@
+import { setImmediate as othersTurn } from "node:timers/promises";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { SshnpError } from "../keys/errors.ts";
-import { isMember, type Name } from "../keys/names.ts";
+import { isMember } from "../keys/names.ts";
 import type { Fingerprint } from "../keys/openssh.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import { verifySshsig } from "../keys/sshsig.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
-import { LOG_PROOF_SUBJECTS, RESPONSE_FRAME_BYTES } from "../protocol/limits.ts";
-import { type ReadStatements, READING_NAMESPACE, readingProof } from "../protocol/messages/read-statements.ts";
+import { LOG_PROOF_SUBJECTS, READING_MS, RESPONSE_FRAME_BYTES } from "../protocol/limits.ts";
+import {
+  parseReadStatements,
+  type ReadStatements,
+  READING_NAMESPACE,
+  readingProof,
+} from "../protocol/messages/read-statements.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import { verifyChainOf } from "../protocol/owner-chain.ts";
-import { delegationSubject, policySubject } from "../protocol/owner-statements.ts";
+import type { OpenedMessage } from "../protocol/sealed-message.ts";
 import { subjectOf } from "../protocol/statement-fields.ts";
-import { bindingSubject } from "../protocol/statements.ts";
+import type { Clock } from "./clock.ts";
 import { LinkProofs } from "./link-proofs.ts";
 import type { Log } from "./log/log.ts";
+import type { ResponseStream } from "./response-stream.ts";
 import { memberStanding } from "./standing.ts";
 import type { Store } from "./store.ts";
 
@@ -23,6 +30,45 @@ interface Services {
   readonly statementLog: Pick<Log, "proof">;
   /** Of the directory's root key. */
   readonly fingerprint: Fingerprint;
+}
+
+/** Answers questions for statements. */
+export class StatementQuestions {
+  readonly #services: Services & { readonly clock: Pick<Clock, "every"> };
+  /** Whose are being answered, by their keys. */
+  readonly #asking = new Set<string>();
+
+  constructor(services: Services & { readonly clock: Pick<Clock, "every"> }) {
+    this.#services = services;
+  }
+
+  /** @throws {PeerError} when it does not parse; {UnavailableError} E_STORAGE. */
+  async answer(
+    { body, sender }: Pick<OpenedMessage, "body" | "sender">,
+    stream: Pick<ResponseStream, "send" | "drained" | "end" | "cut" | "isOpen">,
+  ): Promise<void> {
+    const question = parseReadStatements(body);
+    // A name that is unknown is answered as one that is somebody else's.
+    if (!(await mayRead(this.#services, question, sender))) {
+      return stream.end({ type: "refused", code: "E_NOT_AUTHORIZED", detail: 0 });
+    }
+    // Not one at a time for a name: any member could then keep its owner from revoking it.
+    const key = sender.toJSON();
+    if (this.#asking.has(key)) return stream.end({ type: "refused", code: "E_BUSY", detail: 1000 });
+    this.#asking.add(key);
+    const stop = this.#services.clock.every(READING_MS, () => stream.cut());
+    try {
+      for await (const frame of readStatements(this.#services, question)) {
+        stream.send(frame);
+        await stream.drained();
+        if (!stream.isOpen) return;
+      }
+    } finally {
+      stop();
+      this.#asking.delete(key);
+    }
+    stream.end({ type: "done" });
+  }
 }
 
 /** Whether the sender may read what stands about a name: a member of it that is not revoked, or its owner. @throws {UnavailableError} E_STORAGE. */
@@ -48,57 +94,38 @@ export async function mayRead(
   }
 }
 
-/** The statements that were asked for, some in each frame. @throws {UnavailableError} E_STORAGE. */
+/**
+ * The statements that were asked for, some in each frame. They are read as they are asked for, and others come to be answered
+ * in between, however many there are. @throws {UnavailableError} E_STORAGE.
+ */
 export async function* readStatements(
-  { store, statementLog }: Services,
-  { name, what, checkpointSize }: ReadStatements,
+  { store, statementLog }: Pick<Services, "store" | "statementLog">,
+  { name, what, checkpointSize }: Pick<ReadStatements, "name" | "what" | "checkpointSize">,
 ): AsyncGenerator<Frame, void, void> {
   const proofs = new LinkProofs(statementLog, checkpointSize);
-  const subjects = await subjectsOf(store, name);
-  for (const page of pages(await statementsOn(store, subjects, what))) {
+  for await (const statements of pages(what === "newest" ? store.newest(name) : store.past(name))) {
     let proof: Uint8Array = new Uint8Array(0);
-    if (what === "newest") await proofs.send(page.map(subjectOf), (bytes) => void (proof = bytes));
-    yield { type: "statements", statements: page, proof };
+    if (what === "newest") await proofs.send(statements.map(subjectOf), (bytes) => void (proof = bytes));
+    yield { type: "statements", statements, proof };
+    await othersTurn();
   }
 }
 
-/** Every subject of a name, in the order in which people look for them. */
-async function subjectsOf(store: Store, name: Name): Promise<string[]> {
-  const [members, delegations, policy] = await Promise.all([
-    store.members(name),
-    store.delegations(name),
-    store.policy(name),
-  ]);
-  return [
-    name,
-    ...members.map((party) => bindingSubject(party)),
-    ...delegations.map(([id]) => delegationSubject({ name, id })),
-    ...(policy === undefined ? [] : [policySubject(name)]),
-  ];
-}
-
-async function statementsOn(
-  store: Store,
-  subjects: readonly string[],
-  what: ReadStatements["what"],
-): Promise<SignedText[]> {
-  const histories = await Promise.all(subjects.map((subject) => store.history(subject)));
-  return histories.flatMap((history) => (what === "newest" ? history.slice(-1) : history));
-}
-
 /** As many together as a frame and a proof hold. */
-function* pages(statements: readonly SignedText[]): Iterable<SignedText[]> {
+async function* pages(read: AsyncIterable<readonly SignedText[]>): AsyncGenerator<SignedText[], void, void> {
   let page: SignedText[] = [];
   let bytes = 0;
-  for (const statement of statements) {
-    const length = Buffer.byteLength(statement.text) + statement.signature.length;
-    if (page.length === LOG_PROOF_SUBJECTS || bytes + length > RESPONSE_FRAME_BYTES / 2) {
-      yield page;
-      page = [];
-      bytes = 0;
+  for await (const statements of read) {
+    for (const statement of statements) {
+      const length = Buffer.byteLength(statement.text) + statement.signature.length;
+      if (page.length === LOG_PROOF_SUBJECTS || bytes + length > RESPONSE_FRAME_BYTES / 2) {
+        yield page;
+        page = [];
+        bytes = 0;
+      }
+      page.push(statement);
+      bytes += length;
     }
-    page.push(statement);
-    bytes += length;
   }
   yield page;
 }

@@ -2,53 +2,29 @@ import { EventEmitter, once } from "node:events";
 import { equalBytes, hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
-import { assert, SetupError } from "../keys/errors.ts";
+import { assert, SetupError, UnavailableError } from "../keys/errors.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
-import { RENDEZVOUS_SILENCE_MS, TICKET_ENTRIES, TICKET_ENTRIES_BYTES } from "../protocol/limits.ts";
+import { RENDEZVOUS_MOVE_MS, RENDEZVOUS_MOVES, TICKET_ENTRIES_BYTES } from "../protocol/limits.ts";
 import {
   type RendezvousActivation,
   type RendezvousReport,
   rendezvousActivationProof,
 } from "../protocol/messages/activation.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
-import type { Verified } from "../protocol/statement-fields.ts";
 import {
   rendezvousSubject,
   type RendezvousStatement,
   signRendezvousStatement,
   verifyRendezvousStatement,
 } from "../protocol/statements.ts";
-import { entriesLength, type TicketEntry } from "../protocol/ticket.ts";
+import { entriesLength } from "../protocol/ticket.ts";
 import type { Keyring } from "./keyring.ts";
 import type { Log } from "./log/log.ts";
-import {
-  keyOperation,
-  rendezvousOperation,
-  type RendezvousRecord,
-  type ReportRecord,
-  statementOperation,
-} from "./records.ts";
+import { TokenBucket } from "./rate-limit.ts";
+import { keyOperation, rendezvousOperation, statementOperation } from "./records.ts";
+import { type Offer, offerOf, type Rendezvous, type RendezvousSummary, summaryOf } from "./rendezvous-standing.ts";
 import type { Store } from "./store.ts";
-
-interface Rendezvous {
-  readonly name: string;
-  readonly record: RendezvousRecord;
-  readonly statement: Verified<RendezvousStatement> | undefined;
-  readonly report: ReportRecord | undefined;
-}
-
-/** A rendezvous for people to read. */
-export interface RendezvousSummary {
-  readonly name: string;
-  /** ms since 1970 UTC. */
-  readonly added: number;
-  readonly addresses: readonly string[];
-  readonly legs: number;
-  /** Time of its last report, ms. */
-  readonly reported: number | undefined;
-  readonly isUp: boolean;
-}
 
 export type RendezvousAnswer =
   | {
@@ -65,15 +41,17 @@ export class RendezvousRegistry {
   readonly #random: RandomBytes;
   readonly #store: Store;
   readonly #keyring: Keyring;
-  readonly #log: Pick<Log, "append">;
+  readonly #log: Pick<Log, "append" | "settle">;
   readonly #known: Map<string, Rendezvous>;
+  /** How often each may have a statement with other addresses. */
+  readonly #moves = new Map<string, TokenBucket>();
   readonly #reports = new EventEmitter();
 
   private constructor(
     primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
     store: Store,
     keyring: Keyring,
-    log: Pick<Log, "append">,
+    log: Pick<Log, "append" | "settle">,
     known: Map<string, Rendezvous>,
   ) {
     this.#suite = primitives.suite;
@@ -89,7 +67,7 @@ export class RendezvousRegistry {
     primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
     store: Store,
     keyring: Keyring,
-    log: Pick<Log, "append">,
+    log: Pick<Log, "append" | "settle">,
   ): Promise<RendezvousRegistry> {
     const reports = new Map(await store.reports());
     const known = new Map<string, Rendezvous>();
@@ -192,38 +170,12 @@ export class RendezvousRegistry {
   }
 
   /** What a new ticket offers: those that are up, the least busy first, as many as fit. Empty when none is up. */
-  offer(now: number): {
-    readonly entries: TicketEntry[];
-    readonly names: string[];
-    readonly statements: SignedText[];
-  } {
-    const up = [...this.#known.values()].filter((rendezvous) => isUp(rendezvous, now));
-    const entries: TicketEntry[] = [];
-    const names: string[] = [];
-    const statements: SignedText[] = [];
-    for (const { statement, report } of up.sort((a, b) => (a.report?.legs ?? 0) - (b.report?.legs ?? 0))) {
-      if (statement === undefined || report === undefined) continue;
-      const { ed25519, addresses } = statement.statement;
-      const entry = { key: ed25519, boot: report.boot, addresses };
-      if (entries.length >= TICKET_ENTRIES || entriesLength([...entries, entry]) > TICKET_ENTRIES_BYTES) break;
-      entries.push(entry);
-      names.push(statement.statement.rendezvous);
-      statements.push(statement.signed);
-    }
-    return { entries, names, statements };
+  offer(now: number): Offer {
+    return offerOf(this.#known.values(), now);
   }
 
   list(now: number): RendezvousSummary[] {
-    return [...this.#known.values()]
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
-      .map((rendezvous) => ({
-        name: rendezvous.name,
-        added: rendezvous.record.added,
-        addresses: rendezvous.statement?.statement.addresses ?? [],
-        legs: rendezvous.report?.legs ?? 0,
-        reported: rendezvous.report?.time,
-        isUp: isUp(rendezvous, now),
-      }));
+    return [...this.#known.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((one) => summaryOf(one, now));
   }
 
   #find(matches: (rendezvous: Rendezvous) => boolean): Rendezvous | undefined {
@@ -249,10 +201,29 @@ export class RendezvousRegistry {
     const { statement } = known;
     assert(statement !== undefined, "what is activated has a statement");
     const { x25519, ed25519 } = statement.statement;
-    if (statement.statement.addresses.join() === addresses.join()) {
-      return { name: known.name, statement: statement.signed, addresses, isNew: false };
+    const { addresses: before } = statement.statement;
+    // One that cannot make up its mind keeps the addresses that it has, and is up all the same.
+    if (before.join() === addresses.join() || !this.#mayMove(known.name, now)) {
+      return { name: known.name, statement: statement.signed, addresses: before, isNew: false };
     }
     return await this.#sign(known, { x25519, ed25519, addresses }, now);
+  }
+
+  #mayMove(name: string, now: number): boolean {
+    const bucket = this.#moves.get(name) ?? new TokenBucket(MOVES, now);
+    this.#moves.set(name, bucket);
+    return bucket.take(now);
+  }
+
+  /** That nothing else is on disk, as after a write that failed and came there all the same. @throws {UnavailableError} E_STORAGE. */
+  async #demandNewest(known: Rendezvous): Promise<void> {
+    await this.#log.settle();
+    const [, record] = (await this.#store.rendezvous()).find(([name]) => name === known.name) ?? [];
+    const signed = record?.statement;
+    if (record === undefined || signed?.text === known.record.statement?.text) return;
+    const statement = signed && verifyRendezvousStatement(this.#suite, signed, this.#keyring.rootLine);
+    this.#known.set(known.name, { ...known, record, statement });
+    throw new UnavailableError("E_STORAGE", "What the store had taken was not known.", { next: "Ask again." });
   }
 
   /** Makes and stores the statement that follows the one there is. */
@@ -263,6 +234,7 @@ export class RendezvousRegistry {
   ): Promise<RendezvousAnswer> {
     const entry = { key: what.ed25519, boot: new Uint8Array(16), addresses: what.addresses };
     if (entriesLength([entry]) > TICKET_ENTRIES_BYTES) return { refused: "E_PROTOCOL" };
+    await this.#demandNewest(known);
     const before = known.statement;
     const seq = (before?.statement.seq ?? 0) + 1;
     const prev = before === undefined ? null : hex(before.hash);
@@ -284,8 +256,5 @@ export class RendezvousRegistry {
   }
 }
 
+const MOVES = { perSecond: 1000 / RENDEZVOUS_MOVE_MS, burst: RENDEZVOUS_MOVES };
 const WRONG = { refused: "E_CRAM_WRONG" } as const;
-
-function isUp({ record, report }: Rendezvous, now: number): boolean {
-  return record.isActivated && report !== undefined && Math.abs(now - report.time) < RENDEZVOUS_SILENCE_MS;
-}

@@ -4,10 +4,13 @@ import { isExpired, kindOf } from "../protocol/statement-fields.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { PeerError } from "../keys/errors.ts";
 import { equalBytes, utf8 } from "../keys/bytes.ts";
+import type { Name } from "../keys/names.ts";
 import {
   CLIENT_REQUESTS_BURST,
   CLIENT_REQUESTS_PER_SECOND,
   MESSAGE1_BYTES,
+  TOLD_AGAIN,
+  TOLD_AGAIN_MS,
   WRONG_SECRETS_BURST,
   WRONG_SECRETS_LOOPBACK_BURST,
   WRONG_SECRETS_LOOPBACK_PER_SECOND,
@@ -21,7 +24,6 @@ import {
   parseRendezvousReport,
 } from "../protocol/messages/activation.ts";
 import { parsePutStatements } from "../protocol/messages/put-statements.ts";
-import { parseReadStatements } from "../protocol/messages/read-statements.ts";
 import { parseSessionRequest, parseWithdraw, type SessionRequest } from "../protocol/messages/session-request.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
@@ -35,7 +37,7 @@ import type { Keyring } from "./keyring.ts";
 import type { LinkServer } from "./link-server.ts";
 import type { Log } from "./log/log.ts";
 import { maySee, permits, type Policies } from "./policies.ts";
-import { mayRead, readStatements } from "./reading.ts";
+import { StatementQuestions } from "./reading.ts";
 import { AddressLimiter, NameLimiter, type TokenBucket } from "./rate-limit.ts";
 import type { RendezvousAnswer, RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { ResponseStream } from "./response-stream.ts";
@@ -59,16 +61,21 @@ interface Services {
   readonly log: Logger;
 }
 
+type Refused = Extract<AccountAnswer, { readonly refused: RefusalCode }>;
+
 /** What the messages that come by POST ask for, each answered on its stream. */
 export class Requests {
   readonly #services: Services;
   readonly #byClient = new NameLimiter({ perSecond: CLIENT_REQUESTS_PER_SECOND, burst: CLIENT_REQUESTS_BURST });
   readonly #enrolments: EnrolmentRequests;
+  readonly #questions: StatementQuestions;
+  readonly #toldAgain = new NameLimiter({ perSecond: 1000 / TOLD_AGAIN_MS, burst: TOLD_AGAIN });
   readonly #wrongSecrets = new AddressLimiter(WRONG_SECRETS, LOOPBACK_WRONG_SECRETS);
 
   constructor(services: Services) {
     this.#services = services;
     this.#enrolments = new EnrolmentRequests(services);
+    this.#questions = new StatementQuestions({ ...services, fingerprint: services.keyring.fingerprint });
   }
 
   /** Answers one message, which is authentic and fresh. @throws {PeerError} on what does not parse, {UnavailableError} E_STORAGE. */
@@ -87,7 +94,7 @@ export class Requests {
       case REQUEST.putStatements:
         return await this.#putStatements(message, stream);
       case REQUEST.readStatements:
-        return await this.#read(message, stream);
+        return await this.#questions.answer(message, stream);
       case REQUEST.rendezvousActivationStart:
         parseRendezvousActivationStart(message.body);
         return this.#challenge(stream);
@@ -104,6 +111,8 @@ export class Requests {
   async sweep(): Promise<void> {
     this.#wrongSecrets.sweep(this.#services.clock.monotonic());
     this.#byClient.sweep(this.#services.clock.monotonic());
+    this.#toldAgain.sweep(this.#services.clock.monotonic());
+    this.#services.accounts.sweep();
     await this.#enrolments.sweep();
   }
 
@@ -157,6 +166,13 @@ export class Requests {
     stream.end({ type: "refused", code: of === "client" ? "E_REVOKED" : "E_UNKNOWN_NAME", detail: 0 });
   }
 
+  /** Any member of a name can repeat what stands about it, and all devices of the name would be told. */
+  #mayTellAgain(subjects: readonly string[]): boolean {
+    const now = this.#services.clock.monotonic();
+    const names = new Set(subjects.map((subject) => subject.split(/[/:]/, 1)[0] as Name));
+    return [...names].every((name) => this.#toldAgain.take(name, now));
+  }
+
   #challenge(stream: ResponseStream): void {
     const now = this.#services.clock.now();
     stream.end({ type: "activation", nonce: this.#services.freshness.nonce(now), time: now });
@@ -178,23 +194,12 @@ export class Requests {
     const { accounts, clock, links } = this.#services;
     const { statements, checkpointSize } = parsePutStatements(body);
     const answer = await accounts.put(statements, sender, clock.now());
-    if ("subjects" in answer && answer.isNew) {
+    // Whoever repeats them may have got no answer, and then those whom they concern were perhaps not told either.
+    if ("subjects" in answer && (answer.isNew || this.#mayTellAgain(answer.subjects))) {
       await links.changed(answer.subjects);
       await this.#enrolments.changed(answer.subjects);
     }
     await this.#settle("statements", answer, stream, { since: checkpointSize });
-  }
-
-  async #read({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
-    const { suite, store, statementLog, keyring } = this.#services;
-    const question = parseReadStatements(body);
-    const services = { suite, store, statementLog, fingerprint: keyring.fingerprint };
-    // A name that is unknown is answered as one that is somebody else's.
-    if (!(await mayRead(services, question, sender))) {
-      return stream.end({ type: "refused", code: "E_NOT_AUTHORIZED", detail: 0 });
-    }
-    for await (const frame of readStatements(services, question)) stream.send(frame);
-    stream.end({ type: "done" });
   }
 
   async #activateRendezvous({ body, sender }: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
@@ -222,18 +227,18 @@ export class Requests {
     { since, tries }: { readonly since: number; readonly tries?: TokenBucket },
   ): Promise<void> {
     const { audit, statementLog, log } = this.#services;
-    if ("refused" in answer) return this.#refuse(event, stream, answer.refused, tries);
+    if ("refused" in answer) return this.#refuse(event, stream, answer, tries);
     tries?.giveBack();
     const { subjects, isNew } = answer;
-    const verdict = isNew ? "stored" : "repeated";
-    audit.write({ event, verdict, subjects });
-    log.info({ subjects, verdict }, event);
+    // The same again comes as often as somebody likes.
+    if (isNew) audit.write({ event, verdict: "stored", subjects });
+    log[isNew ? "info" : "debug"]({ subjects, isNew }, event);
     stream.end({ type: "logged", proof: encodeLogProof(await statementLog.proof(subjects, since)) });
   }
 
   #settleRendezvous(answer: RendezvousAnswer, stream: ResponseStream, tries?: TokenBucket): void {
     const { audit, log } = this.#services;
-    if ("refused" in answer) return this.#refuse("rendezvous", stream, answer.refused, tries);
+    if ("refused" in answer) return this.#refuse("rendezvous", stream, answer, tries);
     tries?.giveBack();
     if (answer.isNew) {
       const { addresses } = answer;
@@ -243,13 +248,14 @@ export class Requests {
     stream.end({ type: "rendezvous", statement: answer.statement });
   }
 
-  #refuse(event: string, stream: ResponseStream, code: RefusalCode, tries?: TokenBucket): void {
+  #refuse(event: string, stream: ResponseStream, answer: Refused, tries?: TokenBucket): void {
     const { audit, log } = this.#services;
+    const { refused: code, wait = 0 } = answer;
     if (PROVES_SECRET.has(code)) tries?.giveBack();
     // Others than those who try secrets, who are few by the limit on them, cannot write here.
     if (tries !== undefined) audit.write({ event, verdict: code });
     log.debug({ code }, event);
-    stream.end({ type: "refused", code, detail: 0 });
+    stream.end({ type: "refused", code, detail: wait });
   }
 
   /**

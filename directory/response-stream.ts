@@ -1,20 +1,23 @@
 import type { ServerResponse } from "node:http";
-import { UNSENT_ANSWER_BYTES } from "../protocol/limits.ts";
+import { UNREAD_ANSWER_MS, UNSENT_ANSWER_BYTES } from "../protocol/limits.ts";
 import { encodeFrame, type Frame } from "../protocol/messages/response-frames.ts";
 import type { ResponseSealer } from "../protocol/response.ts";
+import type { Clock } from "./clock.ts";
 
 /** The streamed answer to one POST: sealed frames, the last of them final. What is sent after its end is lost silently. */
 export class ResponseStream {
   readonly #response: ServerResponse;
   readonly #sealer: ResponseSealer;
+  readonly #clock: Pick<Clock, "every">;
   readonly #closed = new Set<() => void>();
   /** Opening and welcome, until the first frame goes out with them in one packet. */
   #held: Uint8Array[];
   #isOpen = true;
 
-  constructor(response: ServerResponse, sealer: ResponseSealer, welcome: Frame) {
+  constructor(response: ServerResponse, sealer: ResponseSealer, clock: Pick<Clock, "every">, welcome: Frame) {
     this.#response = response;
     this.#sealer = sealer;
+    this.#clock = clock;
     this.#held = [sealer.opening, this.#seal(welcome, false)];
     response.writeHead(200, {
       "content-type": "application/octet-stream",
@@ -37,6 +40,24 @@ export class ResponseStream {
 
   send(frame: Frame): void {
     this.#write(frame, false);
+  }
+
+  /**
+   * Waits until what was sent is with the reader's network, or the answer has ended; it is cut off when that takes longer than
+   * UNREAD_ANSWER_MS. Whoever sends more than a few frames waits so in between.
+   */
+  async drained(): Promise<void> {
+    if (!this.#isOpen || !this.#response.writableNeedDrain) return;
+    const stop = this.#clock.every(UNREAD_ANSWER_MS, () => this.cut());
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#closed.delete(done);
+        resolve();
+      };
+      this.#response.once("drain", done);
+      this.#closed.add(done);
+    });
+    stop();
   }
 
   /** Sends the final frame. */

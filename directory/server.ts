@@ -20,6 +20,7 @@ import {
 } from "../protocol/limits.ts";
 import { encodeSignedText } from "../protocol/messages/link.ts";
 import { Accounts } from "./accounts/accounts.ts";
+import { StatementRates } from "./accounts/statement-rates.ts";
 import { Audit } from "./audit.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { Freshness } from "./freshness.ts";
@@ -98,7 +99,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const shared = { suite, random, clock, keyring, freshness, store, statementLog, sessions, audit, log };
   const strangers = new Strangers(options.maxConnections);
   const links = new LinkServer({ ...shared, presence, strangers });
-  const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint);
+  const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, new StatementRates(clock));
   const requests = new Requests({ ...shared, accounts, policies, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
   const limiter = new AddressLimiter();

@@ -1,8 +1,9 @@
 import { fromBase64, hex } from "../keys/bytes.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
 import type { MemberName, Name } from "../keys/names.ts";
-import { type SignedText, signedTextFromJson, signedTextToJson } from "../keys/signed-text.ts";
+import { type SignedText, signedTextFromJson, type SignedTextJson, signedTextToJson } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
+import { LOG_PROOF_SUBJECTS } from "../protocol/limits.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { PendingEnrolment } from "../protocol/enrolment.ts";
 import { Database, type Operation } from "./database.ts";
@@ -164,10 +165,23 @@ export class Store implements AsyncDisposable {
     return value && signedTextFromJson(value);
   }
 
-  /** Every statement that ever stood on a subject, oldest first. */
-  async history(subject: string): Promise<SignedText[]> {
-    const entries = await this.#entries(STATEMENTS, `${subject} `);
-    return entries.map(([, value]) => signedTextFromJson(value));
+  /** The newest statement on every subject of a name: on itself, its members, its delegations, its policy; some at a time. */
+  async *newest(name: Name): AsyncGenerator<SignedText[], void, void> {
+    yield (await this.name(name))?.statements.slice(-1) ?? [];
+    for (const table of [MEMBERS, DELEGATIONS]) {
+      for await (const page of this.#pages<{ readonly newest: SignedTextJson }>(table, `${name}/`)) {
+        yield page.map(({ newest }) => signedTextFromJson(newest));
+      }
+    }
+    const policy = await this.policy(name);
+    yield policy === undefined ? [] : [policy];
+  }
+
+  /** Every statement that ever stood on one of them, in the same order, and the oldest of each first; some at a time. */
+  async *past(name: Name): AsyncGenerator<SignedText[], void, void> {
+    for (const start of [`${name} `, `${name}/`, `${name}:`]) {
+      for await (const page of this.#pages(STATEMENTS, start)) yield page.map((value) => signedTextFromJson(value));
+    }
   }
 
   /** Whose key that is: `@acme/MEMBER`, `@acme:delegation:ID`, `rendezvous:NAME`, or nobody's. */
@@ -249,6 +263,18 @@ export class Store implements AsyncDisposable {
   async #get<T>(table: Table<T>, key: string): Promise<T | undefined> {
     const text = await this.#database.get(table.prefix + key);
     return text === undefined ? undefined : parseEntry(table, text);
+  }
+
+  /** Values of a table whose keys begin with `start`, some at a time; in between nothing is held. */
+  async *#pages<T>(table: Table<T>, start: string): AsyncGenerator<T[], void, void> {
+    const prefix = table.prefix + start;
+    for (let after = prefix; ; ) {
+      const entries = await this.#database.entriesAfter(after, prefix, LOG_PROOF_SUBJECTS);
+      yield entries.map(([, text]) => parseEntry(table, text));
+      const last = entries.at(-1);
+      if (last === undefined || entries.length < LOG_PROOF_SUBJECTS) return;
+      [after] = last;
+    }
   }
 
   /** Entries of a table whose keys begin with `start`. */

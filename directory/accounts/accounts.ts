@@ -14,6 +14,7 @@ import { decideActivation, proveActivation } from "./activation.ts";
 import { NotTaken, takeStatement } from "./decide.ts";
 import { Draft } from "./draft.ts";
 import { hasAsked } from "./enrolments.ts";
+import type { StatementRates } from "./statement-rates.ts";
 
 export type AccountAnswer =
   | {
@@ -22,27 +23,34 @@ export type AccountAnswer =
       /** Whether something was stored; false when the same texts were there before. */
       readonly isNew: boolean;
     }
-  | { readonly refused: RefusalCode };
+  | {
+      readonly refused: RefusalCode;
+      /** ms to wait before the same is asked again, for E_RATE. */
+      readonly wait?: number;
+    };
 
 /** Names and their members: what comes from the wire is proved, decided, and stored with the log, one at a time. */
 export class Accounts {
   readonly #suite: CipherSuite;
   readonly #store: Store;
-  readonly #log: Pick<Log, "append">;
+  readonly #log: Pick<Log, "append" | "settle">;
   readonly #fingerprint: Fingerprint;
+  readonly #rates: StatementRates;
   /** Of a key pair that is gone. */
   readonly #decoy: Ed25519PublicKey;
 
   constructor(
     primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
     store: Store,
-    log: Pick<Log, "append">,
+    log: Pick<Log, "append" | "settle">,
     fingerprint: Fingerprint,
+    rates: StatementRates,
   ) {
     this.#suite = primitives.suite;
     this.#store = store;
     this.#log = log;
     this.#fingerprint = fingerprint;
+    this.#rates = rates;
     this.#decoy = Ed25519PrivateKey.generate(primitives.suite, primitives.random).publicKey;
   }
 
@@ -53,6 +61,7 @@ export class Accounts {
     const { name, binding } = proved;
     const { statement } = binding;
     return await this.#store.exclusively(async () => {
+      await this.#log.settle();
       const draft = new Draft(this.#store);
       const known = await draft.name(name.statement.name);
       const holders = [await draft.keyHolder(statement.x25519), await draft.keyHolder(statement.ed25519)];
@@ -76,11 +85,14 @@ export class Accounts {
    */
   async put(statements: readonly SignedText[], sender: X25519PublicKey, now: number): Promise<AccountAnswer> {
     return await this.#store.exclusively(async () => {
+      await this.#log.settle();
       const draft = new Draft(this.#store);
       const sending = { sender, hasAsked: (binding: Binding) => hasAsked(this.#store, binding, now), now };
       try {
         const subjects: string[] = [];
         for (const signed of statements) subjects.push(await takeStatement(this.#suite, draft, signed, sending));
+        const wait = this.#rates.take(draft.entries);
+        if (wait > 0) return { refused: "E_RATE", wait: Math.max(wait, 1000) };
         return await this.#commit(draft, subjects);
       } catch (error) {
         if (error instanceof NotTaken) return { refused: error.code };
@@ -88,6 +100,11 @@ export class Accounts {
         return { refused: error.code === "E_PROTOCOL" ? "E_PROTOCOL" : "E_NOT_AUTHORIZED" };
       }
     });
+  }
+
+  /** Forgets what it knows of names that are quiet. */
+  sweep(): void {
+    this.#rates.sweep();
   }
 
   async #commit(draft: Draft, subjects: readonly string[]): Promise<AccountAnswer> {

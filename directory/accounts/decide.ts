@@ -1,6 +1,6 @@
 import { hex, utf8 } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
-import { ed25519FromLine } from "../../keys/openssh.ts";
+import { ed25519FromLine, ed25519Line } from "../../keys/openssh.ts";
 import { assert, SecurityError, SetupError } from "../../keys/errors.ts";
 import { isName, type MemberName, type Name } from "../../keys/names.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
@@ -178,7 +178,7 @@ function isWithin(delegation: Delegation, binding: Binding): boolean {
   }
 }
 
-/** The delegation of that key, if it is one of this name's and counts. @throws {NotTaken} E_REVOKED. */
+/** The delegation of that key, if it is one of this name's, counts, and has no other key by now. @throws {NotTaken} E_REVOKED. */
 async function delegationOf(
   line: string,
   { suite, draft, name, owner }: Pick<Case, "suite" | "draft" | "name" | "owner">,
@@ -190,7 +190,7 @@ async function delegationOf(
   assert(record !== undefined, "a delegation's key has its delegation");
   if (record.newest.text !== record.delegation.text) throw new NotTaken("E_REVOKED");
   const { statement } = verifyDelegation(suite, record.delegation, owner);
-  return { statement, record };
+  return ed25519Line(statement.key) === line ? { statement, record } : undefined;
 }
 
 function countUse(draft: Draft, { statement, record }: Delegated): void {

@@ -8,6 +8,7 @@ import type { StatementFields, Verified } from "../../protocol/statement-fields.
 import { bindingSubject } from "../../protocol/statements.ts";
 import type { Operation } from "../database.ts";
 import { enrolmentRemoval } from "../enrolment-records.ts";
+import type { LogEntry } from "../log/log.ts";
 import {
   type DelegationRecord,
   delegationOperation,
@@ -29,6 +30,12 @@ interface Party {
 /** What a statement is written with. */
 type Said = Verified<StatementFields>;
 
+interface NewStatement extends LogEntry {
+  /** Whose it is, and whether a delegation of his has made it. */
+  readonly name: Name;
+  readonly isDelegated: boolean;
+}
+
 /**
  * What the directory knows of names, with changes that are decided one after the other and written together with the log's
  * entries of them, or not at all. Reads see the changes before them.
@@ -42,7 +49,7 @@ export class Draft {
   readonly #keys = new Map<string, string>();
   /** The newest change of each row, by its key. */
   readonly #operations = new Map<string, Operation>();
-  readonly #entries: { readonly subject: string; readonly hash: Uint8Array }[] = [];
+  readonly #entries: NewStatement[] = [];
 
   constructor(store: Store) {
     this.#store = store;
@@ -57,7 +64,7 @@ export class Draft {
   }
 
   /** What the log gets, in this order. */
-  get entries(): readonly { readonly subject: string; readonly hash: Uint8Array }[] {
+  get entries(): readonly NewStatement[] {
     return this.#entries;
   }
 
@@ -87,7 +94,7 @@ export class Draft {
     const next = { ...record, statements };
     this.#names.set(name, next);
     this.#put(nameOperation(name, next));
-    this.#say(name, said);
+    this.#say(name, name, said);
   }
 
   /** A binding, whose keys are the member's from now on, or a revocation. Who waited to become that member waits no more. */
@@ -97,7 +104,7 @@ export class Draft {
     this.#put(memberOperation(party, record));
     this.#put(enrolmentRemoval(party));
     for (const key of [record.x25519, record.ed25519]) this.#hold(key, subject);
-    this.#say(subject, said);
+    this.#say(party.name, subject, said, record.delegation !== undefined && record.newest === record.binding);
   }
 
   /** A delegation or its revocation; `key` is the delegation's. */
@@ -110,7 +117,7 @@ export class Draft {
     const subject = delegationSubject(of);
     this.countDelegation(of, record);
     this.#hold(key, subject);
-    this.#say(subject, said);
+    this.#say(of.name, subject, said);
   }
 
   /** That it has made one more. */
@@ -122,7 +129,7 @@ export class Draft {
   putPolicy(name: Name, said: Said): void {
     this.#policies.set(name, said.signed);
     this.#put(policyOperation(name, said.signed));
-    this.#say(policySubject(name), said);
+    this.#say(name, policySubject(name), said);
   }
 
   #hold(key: X25519PublicKey | Ed25519PublicKey, holder: string): void {
@@ -130,9 +137,9 @@ export class Draft {
     this.#put(keyOperation(key, holder));
   }
 
-  #say(subject: string, { statement, signed, hash }: Said): void {
+  #say(name: Name, subject: string, { statement, signed, hash }: Said, isDelegated = false): void {
     this.#put(statementOperation(subject, statement.seq, signed));
-    this.#entries.push({ subject, hash });
+    this.#entries.push({ subject, hash, name, isDelegated });
   }
 
   #put(operation: Operation): void {

@@ -8,6 +8,7 @@ import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { subjectOf } from "../../protocol/statement-fields.ts";
 import type { NewestClaim, ProvedHeads } from "./log-follower.ts";
+import { askUntilAnswered } from "./told-to-wait.ts";
 
 /** What putting statements needs of a DirectoryClient. */
 interface Directory {
@@ -25,7 +26,8 @@ interface Directory {
 
 /**
  * Gives the directory statements that an owner, or a delegation of his, has signed, and demands proof that they are the
- * newest in its log: who only says that he has taken them has not. At most 16, all taken or none.
+ * newest in its log: who only says that he has taken them has not. At most 16, all taken or none. When the directory takes no
+ * more of the name for now, they are sent again when it does.
  * @throws what the directory refused with; {SecurityError} E_LOG, E_WITNESS; as DirectoryClient.request.
  */
 export async function putStatements(
@@ -36,7 +38,8 @@ export async function putStatements(
 ): Promise<void> {
   await directory.keyList({ signal }); // the checkpoint seen before is signed with a key in it
   const body = encodePutStatements({ checkpointSize: directory.checkpointSize, statements });
-  const frame = await directory.request(sender, { type: REQUEST.putStatements, body }, { signal });
+  const put = { type: REQUEST.putStatements, body };
+  const frame = await askUntilAnswered(() => directory.request(sender, put, { signal }), { signal });
   demandLogged(directory, frame, statements);
 }
 

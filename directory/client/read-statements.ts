@@ -11,6 +11,7 @@ import { REQUEST } from "../../protocol/messages/types.ts";
 import { subjectOf } from "../../protocol/statement-fields.ts";
 import type { ProvedHeads } from "./log-follower.ts";
 import { refusalError } from "./refusal-error.ts";
+import { askUntilAnswered } from "./told-to-wait.ts";
 
 /** What reading statements needs of a DirectoryClient. */
 interface Directory {
@@ -36,7 +37,7 @@ export interface StatementsQuestion {
 
 /**
  * The statements on a name. Those that are to be the newest are proved to be; those of the past are for their reader to
- * hold against each other. Who signed them is not verified here.
+ * hold against each other. Who signed them is not verified here. While another answer to this sender is under way, it waits.
  * @throws what the directory refused with; {SecurityError} E_LOG, E_WITNESS; {PeerError} E_PROTOCOL, also for too many.
  */
 export async function readStatements(
@@ -44,6 +45,15 @@ export async function readStatements(
   sender: X25519PrivateKey,
   question: StatementsQuestion,
   { signal }: { readonly signal: AbortSignal },
+): Promise<SignedText[]> {
+  return await askUntilAnswered(() => readOnce(directory, sender, question, signal), { signal });
+}
+
+async function readOnce(
+  directory: Directory,
+  sender: X25519PrivateKey,
+  question: StatementsQuestion,
+  signal: AbortSignal,
 ): Promise<SignedText[]> {
   await directory.keyList({ signal }); // the checkpoint seen before is signed with a key in it
   const body = encodeReadStatements({ ...question, checkpointSize: directory.checkpointSize });

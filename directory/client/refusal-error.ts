@@ -1,5 +1,6 @@
 import { DeniedError, PeerError, SecurityError, type SshnpError, UnavailableError } from "../../keys/errors.ts";
 import type { RefusalCode } from "../../protocol/refusal-codes.ts";
+import { AskAgainError } from "./told-to-wait.ts";
 
 /**
  * A refusal of the directory as the error to throw here. `detail` is the refusal's number: ms since 1970 for E_OFFLINE
@@ -16,11 +17,9 @@ export function refusalError(code: RefusalCode, detail = 0): SshnpError {
         next: "Check the clock (timedatectl) and try again.",
       });
     case "E_RATE":
-      return new UnavailableError(code, "Too many attempts from this address.", {
-        next: `Try again ${inTime(detail)}.`,
-      });
+      return new AskAgainError(code, "Too many attempts from this address, or statements on this name.", detail);
     case "E_BUSY":
-      return new UnavailableError(code, "The directory is busy.", { next: `Try again ${inTime(detail)}.` });
+      return new AskAgainError(code, "The directory is busy.", detail);
     case "E_STORAGE":
       return new UnavailableError(code, "The directory cannot store anything now.", {
         next: "Whoever runs it should look at its disk; nothing was changed.",
@@ -126,10 +125,6 @@ export function refusalError(code: RefusalCode, detail = 0): SshnpError {
 }
 
 const SAME_VERSION = "Bring sshnp to the same version here and at the directory.";
-
-function inTime(ms: number): string {
-  return ms > 0 ? `in ${Math.ceil(ms / 1000)} s` : "later";
-}
 
 function utc(time: number): string {
   return Number.isNaN(new Date(time).getTime())

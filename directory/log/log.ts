@@ -93,6 +93,15 @@ export class Log {
   }
 
   /**
+   * Makes sure that what is read in the database is what is on disk, after an append that has failed: a disk may have taken
+   * what it could not confirm. Whoever decides by what he reads and then appends does this first, in one go.
+   * @throws {UnavailableError} E_STORAGE.
+   */
+  async settle(): Promise<void> {
+    if (this.#isDoubtful) await this.#exclusively(() => this.#settled());
+  }
+
+  /**
    * What proves the newest statements of `subjects`, or that there are none, under the newest checkpoint, to somebody who
    * knows the one of size `since` (0: none). A `since` that this log has not reached is answered as 0, which the asker refuses.
    * A checkpoint that is about to be cosigned is waited for, and nothing is appended meanwhile: proofs can be made under the

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { activationKey } from "../../keys/activation-key.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { Secret } from "../../keys/secret.ts";
+import { RENDEZVOUS_MOVES } from "../../protocol/limits.ts";
 import { RENDEZVOUS_ACTIVATION } from "../../protocol/messages/activation.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { verifyRendezvousStatement } from "../../protocol/statements.ts";
@@ -46,6 +47,18 @@ test("the same keys again get the same statement, and other addresses a new one 
   expect(second).toMatchObject({ seq: 2, addresses: moved.addresses });
   expect(second.x25519).toEqual((await statementOf(Promise.resolve(first))).x25519);
   expect(second.prev).toMatch(/^[0-9a-f]{64}$/);
+});
+
+test("one that moves to and fro fills no log: after some statements it keeps the one that it has, and is up", async () => {
+  const rendezvous = newRendezvous(["tcp://np.example.org:7801"]);
+  await activateRendezvous(world.client(), rendezvous, key);
+  const moved = (port: number) => ({ ...rendezvous, addresses: [`tcp://moved.example.org:${port}`] });
+  for (let i = 1; i <= RENDEZVOUS_MOVES; i += 1) await report(world.client(), moved(i));
+  const { size } = world.directory.statementLog.checkpoint;
+  const kept = await statementOf(report(world.client(), moved(RENDEZVOUS_MOVES + 1)));
+  expect(kept).toMatchObject({ seq: RENDEZVOUS_MOVES + 1, addresses: moved(RENDEZVOUS_MOVES).addresses });
+  expect(world.directory.statementLog.checkpoint.size).toBe(size);
+  expect((await world.administration.rendezvous()).find((one) => one.name === name)?.isUp).toBe(true);
 });
 
 test("a secret that nobody gave out makes no rendezvous", async () => {

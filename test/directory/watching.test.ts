@@ -2,6 +2,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { putStatements } from "../../directory/client.ts";
 import { ed25519Line } from "../../keys/openssh.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
+import type { SignedText } from "../../keys/signed-text.ts";
+import { TOLD_AGAIN } from "../../protocol/limits.ts";
 import { verifyBinding } from "../../protocol/statements.ts";
 import { rebinding, revocation } from "../support/later-statements.ts";
 import { TestLink } from "./streams.ts";
@@ -39,6 +41,29 @@ test("a device that says which clients it has is told how they stand, whatever h
   const other = await client("@other");
   link.link.watch([same, replaced, other]);
   expect((await link.event("changed")).changed.client.name).toBe("@other");
+  link.link.close();
+});
+
+test("whoever repeats a statement has those told again whom it concerns, who may have missed it; but not for ever", async () => {
+  const [one, other] = [await client("@one"), await client("@another")];
+  const link = await TestLink.open(world, device);
+  link.link.watch([one, other]);
+  await link.event("changed");
+  await link.event("changed");
+  const put = async ({ x25519, owner, binding }: Person) => {
+    const signed = revocations.get(binding) ?? revocation(owner, binding);
+    revocations.set(binding, signed);
+    await putStatements(world.client(), x25519, [signed], { signal: patience() });
+  };
+  const revocations = new Map<SignedText, SignedText>();
+  const told = async () => (await link.event("changed")).changed.client.name;
+  for (let i = 0; i <= TOLD_AGAIN; i += 1) {
+    await put(one);
+    expect(await told()).toBe("@one");
+  }
+  await put(one);
+  await put(other);
+  expect(await told()).toBe("@another");
   link.link.close();
 });
 

@@ -1,0 +1,66 @@
+import type { SignedText } from "../keys/signed-text.ts";
+import { RENDEZVOUS_SILENCE_MS, TICKET_ENTRIES, TICKET_ENTRIES_BYTES } from "../protocol/limits.ts";
+import type { Verified } from "../protocol/statement-fields.ts";
+import type { RendezvousStatement } from "../protocol/statements.ts";
+import { entriesLength, type TicketEntry } from "../protocol/ticket.ts";
+import type { RendezvousRecord, ReportRecord } from "./records.ts";
+
+/** A rendezvous of this directory, as the store has it and as it last said of itself. */
+export interface Rendezvous {
+  readonly name: string;
+  readonly record: RendezvousRecord;
+  readonly statement: Verified<RendezvousStatement> | undefined;
+  readonly report: ReportRecord | undefined;
+}
+
+/** A rendezvous for people to read. */
+export interface RendezvousSummary {
+  readonly name: string;
+  /** ms since 1970 UTC. */
+  readonly added: number;
+  readonly addresses: readonly string[];
+  readonly legs: number;
+  /** Time of its last report, ms. */
+  readonly reported: number | undefined;
+  readonly isUp: boolean;
+}
+
+/** What a new ticket offers. */
+export interface Offer {
+  readonly entries: TicketEntry[];
+  readonly names: string[];
+  readonly statements: SignedText[];
+}
+
+/** Those that are up, the least busy first, as many as fit. */
+export function offerOf(known: Iterable<Rendezvous>, now: number): Offer {
+  const up = [...known].filter((rendezvous) => isUp(rendezvous, now));
+  const entries: TicketEntry[] = [];
+  const names: string[] = [];
+  const statements: SignedText[] = [];
+  for (const { statement, report } of up.sort((a, b) => (a.report?.legs ?? 0) - (b.report?.legs ?? 0))) {
+    if (statement === undefined || report === undefined) continue;
+    const { ed25519, addresses } = statement.statement;
+    const entry = { key: ed25519, boot: report.boot, addresses };
+    if (entries.length >= TICKET_ENTRIES || entriesLength([...entries, entry]) > TICKET_ENTRIES_BYTES) break;
+    entries.push(entry);
+    names.push(statement.statement.rendezvous);
+    statements.push(statement.signed);
+  }
+  return { entries, names, statements };
+}
+
+export function summaryOf(rendezvous: Rendezvous, now: number): RendezvousSummary {
+  return {
+    name: rendezvous.name,
+    added: rendezvous.record.added,
+    addresses: rendezvous.statement?.statement.addresses ?? [],
+    legs: rendezvous.report?.legs ?? 0,
+    reported: rendezvous.report?.time,
+    isUp: isUp(rendezvous, now),
+  };
+}
+
+function isUp({ record, report }: Rendezvous, now: number): boolean {
+  return record.isActivated && report !== undefined && Math.abs(now - report.time) < RENDEZVOUS_SILENCE_MS;
+}
