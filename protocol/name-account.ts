@@ -96,28 +96,29 @@ export function judgeNameAccount(
     if (before === undefined) subjects.set(past.subject, [past]);
     else before.push(past);
   }
+  const proved = new Set<string>();
   for (const { text } of given.newest) {
-    const last = subjects.get(subjectOf({ text }))?.at(-1);
-    if (last?.signed.text !== text) throw incomplete(subjectOf({ text }));
+    const subject = subjectOf({ text });
+    if (proved.has(subject) || subjects.get(subject)?.at(-1)?.signed.text !== text) throw incomplete(subject);
+    proved.add(subject);
   }
-  if (subjects.size !== given.newest.length) throw incomplete(name);
+  // One that is named twice would stand in the place of another, whose newest statement could then be left out.
+  if (proved.size !== subjects.size) throw incomplete(name);
   const chain = verifyChainOf(
     suite,
     name,
     (subjects.get(name) ?? []).map(({ signed }) => signed),
   );
   const delegations = [...subjects.values()].flatMap((pasts) => delegationOf(suite, chain, pasts, now));
-  demandSigners(
-    chain,
-    delegations,
-    given.history.map((signed) => pastOf(suite, signed)),
-  );
-  const members = [...subjects.values()].flatMap((pasts) => memberOf(suite, { name, chain, delegations }, pasts, now));
+  const history = [...subjects.values()].flat().sort((a, b) => issuedOf(a) - issuedOf(b));
+  const makers = new Map(delegations.map((one) => [ed25519Line(one.delegation.statement.key), one]));
+  demandSigners(chain, makers, history);
+  const members = [...subjects.values()].flatMap((pasts) => memberOf(suite, { name, chain, makers }, pasts, now));
   const policy = subjects.get(policySubject(name))?.at(-1);
   return {
     ...{ name, chain, members, delegations },
     policy: policy && verifyPolicyStatement(suite, policy.signed, policy.signer),
-    history: [...subjects.values()].flat().sort((a, b) => issuedOf(a) - issuedOf(b)),
+    history,
   };
 }
 
@@ -149,12 +150,14 @@ function incomplete(subject: string): SecurityError {
   return new SecurityError("E_STATEMENT", `The directory does not give all statements on ${subject}.`);
 }
 
+/** Delegations by their key, an OpenSSH public key line. */
+type Makers = ReadonlyMap<string, DelegationAccount>;
+
 /** Whoever signed was an owner of the name, or was delegated to. */
-function demandSigners(chain: OwnerChain, delegations: readonly DelegationAccount[], pasts: readonly Past[]): void {
+function demandSigners(chain: OwnerChain, makers: Makers, pasts: readonly Past[]): void {
   const owners = new Set([chain.owner, ...chain.former]);
-  const keys = new Set(delegations.map(({ delegation }) => ed25519Line(delegation.statement.key)));
   for (const { kind, signer, subject } of pasts) {
-    if (owners.has(signer) || (kind === "binding" && keys.has(signer))) continue;
+    if (owners.has(signer) || (kind === "binding" && makers.has(signer))) continue;
     throw new SecurityError("E_STATEMENT", `A statement on ${subject} is signed by a stranger.`, {
       next: "The directory has taken what it must not take. Trust nothing new from it until that is clear.",
     });
@@ -172,7 +175,7 @@ function delegationOf(suite: CipherSuite, chain: OwnerChain, pasts: readonly Pas
 
 function memberOf(
   suite: CipherSuite,
-  { name, chain, delegations }: Pick<NameAccount, "name" | "chain" | "delegations">,
+  { name, chain, makers }: Pick<NameAccount, "name" | "chain"> & { readonly makers: Makers },
   pasts: readonly Past[],
   now: number,
 ): MemberAccount[] {
@@ -182,7 +185,7 @@ function memberOf(
   const binding = verifyBinding(suite, last.signed, last.signer);
   const { member } = binding.statement;
   if (newest.subject !== bindingSubject({ name, member })) throw incomplete(newest.subject);
-  const made = delegations.find(({ delegation }) => ed25519Line(delegation.statement.key) === last.signer);
+  const made = makers.get(last.signer);
   const isMade = (made?.condition === "active" || made?.condition === "expired") && isIts(made, binding);
   const isAnsweredFor = newest.signer === chain.owner || isMade;
   const revocation = newest.kind === "revocation" ? verifyRevocation(suite, newest.signed, newest.signer) : undefined;
