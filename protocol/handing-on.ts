@@ -1,5 +1,4 @@
 import type { RandomBytes } from "../keys/cipher-suite.ts";
-import { ed25519Line } from "../keys/openssh.ts";
 import type { TextToSign } from "../keys/signed-text.ts";
 import { type DelegationAccount, type MemberAccount, type NameAccount, successionOf } from "./name-account.ts";
 import { delegationText, policyText, revocationText } from "./owner-statements.ts";
@@ -51,7 +50,7 @@ function delegationAnew(
 function memberAnew(
   random: RandomBytes,
   { delegations }: NameAccount,
-  { binding, newest, revocation }: MemberAccount,
+  { binding, newest, revocation, delegation: id }: MemberAccount,
   { from, to, issued }: HandingOn,
 ): TextToSign[] {
   if (newest.signer === to) return [];
@@ -60,7 +59,9 @@ function memberAnew(
   if (isExpired(binding.statement, issued)) return [];
   const anew = [bindingText(random, { ...binding.statement, ...next })];
   if (newest.signer === from) return anew;
-  const made = delegations.find(({ delegation }) => ed25519Line(delegation.statement.key) === newest.signer);
+  // What a delegation was not given for counts at no end, and does not come to count by this.
+  if (newest.signed !== binding.signed) return [];
+  const made = delegations.find(({ delegation }) => delegation.statement.id === id);
   if (made?.newest.kind !== "delegation" || (made.newest.signer !== from && made.newest.signer !== to)) return [];
   // A delegation that goes on carries what it has made; one past its end cannot be said again, but its members can.
   return isExpired(made.delegation.statement, issued) ? anew : [];

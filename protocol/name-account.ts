@@ -50,12 +50,12 @@ export type Condition = "active" | "revoked" | "expired" | "orphaned";
 export interface MemberAccount {
   readonly member: MemberName;
   readonly condition: Condition;
-  /** The newest binding. */
+  /** The newest binding, without those that a delegation was not given for; one of these only where there is no other. */
   readonly binding: Verified<Binding>;
   /** The newest statement: the binding, or the revocation after it. */
   readonly newest: Past;
   readonly revocation: Verified<Revocation> | undefined;
-  /** ID of the delegation that made the binding. */
+  /** ID of the delegation that made the binding, and was given for it. */
   readonly delegation: string | undefined;
 }
 
@@ -111,8 +111,10 @@ export function judgeNameAccount(
   );
   const delegations = [...subjects.values()].flatMap((pasts) => delegationOf(suite, chain, pasts, now));
   const history = [...subjects.values()].flat().sort((a, b) => issuedOf(a) - issuedOf(b));
-  const makers = new Map(delegations.map((one) => [ed25519Line(one.delegation.statement.key), one]));
-  demandSigners(chain, makers, history);
+  const owners = new Set([chain.owner, ...chain.former]);
+  const keyed = delegations.map((one) => [ed25519Line(one.delegation.statement.key), one] as const);
+  const makers = new Map(keyed.filter(([line]) => !owners.has(line)));
+  demandSigners(owners, makers, history);
   const members = [...subjects.values()].flatMap((pasts) => memberOf(suite, { name, chain, makers }, pasts, now));
   const policy = subjects.get(policySubject(name))?.at(-1);
   return {
@@ -150,12 +152,11 @@ function incomplete(subject: string): SecurityError {
   return new SecurityError("E_STATEMENT", `The directory does not give all statements on ${subject}.`);
 }
 
-/** Delegations by their key, an OpenSSH public key line. */
+/** Delegations by their key, an OpenSSH public key line, which is no owner's. */
 type Makers = ReadonlyMap<string, DelegationAccount>;
 
 /** Whoever signed was an owner of the name, or was delegated to. */
-function demandSigners(chain: OwnerChain, makers: Makers, pasts: readonly Past[]): void {
-  const owners = new Set([chain.owner, ...chain.former]);
+function demandSigners(owners: ReadonlySet<string>, makers: Makers, pasts: readonly Past[]): void {
   for (const { kind, signer, subject } of pasts) {
     if (owners.has(signer) || (kind === "binding" && makers.has(signer))) continue;
     throw new SecurityError("E_STATEMENT", `A statement on ${subject} is signed by a stranger.`, {
@@ -180,22 +181,36 @@ function memberOf(
   now: number,
 ): MemberAccount[] {
   const newest = pasts.at(-1);
-  const last = pasts.findLast(({ kind }) => kind === "binding");
-  if (newest === undefined || last === undefined) return [];
-  const binding = verifyBinding(suite, last.signed, last.signer);
+  const made = bindingOf(suite, makers, pasts);
+  if (newest === undefined || made === undefined) return [];
+  const { binding, by } = made;
   const { member } = binding.statement;
   if (newest.subject !== bindingSubject({ name, member })) throw incomplete(newest.subject);
-  const made = makers.get(last.signer);
-  const isMade = (made?.condition === "active" || made?.condition === "expired") && isIts(made, binding);
+  const isMade = newest.signed === binding.signed && (by?.condition === "active" || by?.condition === "expired");
   const isAnsweredFor = newest.signer === chain.owner || isMade;
   const revocation = newest.kind === "revocation" ? verifyRevocation(suite, newest.signed, newest.signer) : undefined;
   const condition = conditionOf(newest, binding.statement, isAnsweredFor, now);
-  return [{ member, condition, binding, newest, revocation, delegation: made?.delegation.statement.id }];
+  return [{ member, condition, binding, newest, revocation, delegation: by?.delegation.statement.id }];
 }
 
-/** What a fleet token made beyond what it was given for counts at no end, whatever the directory has taken. */
-function isIts({ delegation }: DelegationAccount, { statement }: Verified<Binding>): boolean {
-  return mayMake(delegation.statement, statement);
+/**
+ * A member's binding, and the delegation that made it. What a fleet token made beyond what it was given for counts at no end,
+ * whatever the directory has taken, so it does not take the place of the binding before.
+ */
+function bindingOf(
+  suite: CipherSuite,
+  makers: Makers,
+  pasts: readonly Past[],
+): { readonly binding: Verified<Binding>; readonly by: DelegationAccount | undefined } | undefined {
+  let beyond: Verified<Binding> | undefined;
+  for (const { kind, signed, signer } of pasts.toReversed()) {
+    if (kind !== "binding") continue;
+    const binding = verifyBinding(suite, signed, signer);
+    const by = makers.get(signer);
+    if (by === undefined || mayMake(by.delegation.statement, binding.statement)) return { binding, by };
+    beyond ??= binding;
+  }
+  return beyond && { binding: beyond, by: undefined };
 }
 
 function conditionOf(newest: Past, statement: StatementFields, isAnsweredFor: boolean, now: number): Condition {

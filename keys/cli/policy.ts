@@ -10,8 +10,7 @@ import { signText } from "../owner-signer.ts";
 import { printData } from "../print-data.ts";
 import { printable } from "../print-error.ts";
 import { minute } from "../table.ts";
-import { isTerminal } from "../terminal.ts";
-import { askYes } from "./ask-yes.ts";
+import { demandYes } from "./ask-yes.ts";
 import { type OwnerOptions, ownerOptions, type OwnerWork, withOwner } from "./owner-work.ts";
 import { policyOf, readPolicyFile } from "./policy-file.ts";
 import { say } from "./say.ts";
@@ -124,7 +123,7 @@ async function apply(work: OwnerWork, file: string, isAgreed: boolean): Promise<
   const before = newest?.statement;
   if (before?.policy === text) return say(`The policy of ${name} reads so already, since ${minute(before.issued)}.`);
   for (const line of changeLines(account, await policyOfNow(account), policy)) say(line);
-  if (!isAgreed) await demandYes(work);
+  if (!isAgreed) await demandYes(work, "this policy", "Look at the changes above, and give --yes.");
   const signer = await work.signer();
   work.demandOwner(account, signer);
   const place = newest === undefined ? FIRST : successionOf({ seq: newest.statement.seq, hash: newest.hash });
@@ -186,14 +185,4 @@ function changeLines(account: NameAccount, before: Policy, after: Policy): strin
   const missing = [...new Set(named)].filter((device) => !devices.has(device));
   if (missing.length > 0) lines.push(`${name} has no device yet of the name ${missing.join(", ")}.`);
   return lines;
-}
-
-async function demandYes({ name, signal }: OwnerWork): Promise<void> {
-  if (!isTerminal()) {
-    throw new SetupError("E_USAGE", "There is no terminal to ask on whether to sign this policy.", {
-      next: "Look at the changes above, and give --yes.",
-    });
-  }
-  if (await askYes(`Sign this policy for ${name}?`, { signal })) return;
-  throw new SetupError("E_INTERRUPTED", `Nothing was signed; ${name} stands as before.`);
 }

@@ -80,6 +80,12 @@ export const TABLE: readonly Row[] = [
     "a device that is linked is shown a smaller log with a request": "E_LOG",
     "a client's revocation is hidden from the device, and its thief let through": "E_LOG",
   }),
+  ...rows("directory-to-owner.test.ts", DIRECTORY, {
+    "a revocation is left out, and another member named twice in its place": "E_STATEMENT",
+  }),
+  ...rows("directory-to-owner.test.ts", "thief", {
+    "what a fleet token was not given for is logged, and its owner revokes the token": undefined,
+  }),
   ...rows("directory-log.test.ts", DIRECTORY, {
     "the log is another one of the same size than before": "E_LOG + evidence",
     "the log has grown from another one than was seen before": "E_LOG",

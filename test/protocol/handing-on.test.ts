@@ -24,6 +24,8 @@ const KINDS = {
   delegated: "active",
   "of an ended delegation": "active",
   "of a revoked delegation": "orphaned",
+  "beyond a delegation": "orphaned",
+  "beyond an ended delegation": "orphaned",
 } as const;
 type Kind = keyof typeof KINDS;
 
@@ -74,7 +76,8 @@ function past(owner: Ed25519PrivateKey, kinds: readonly Kind[], hasPolicy: boole
 
 function memberOf(owner: Ed25519PrivateKey, kind: Kind, i: number): SignedText[] {
   const keys = { x25519: X25519PrivateKey.generate(suite, random).publicKey, ed25519: newKey().publicKey };
-  const member = { name, member: parseMember(`gw${i}`), role: "device" as const, ...keys };
+  const role = kind.startsWith("beyond") ? ("client" as const) : ("device" as const);
+  const member = { name, member: parseMember(`gw${i}`), role, ...keys };
   const expires = kind === "ending" ? LATER : null;
   const signer = kind.includes("delegat") ? newKey() : owner;
   const binding = signWith(suite, signer, firstBinding(random, { ...member, issued: LONG_AGO, expires }));
@@ -87,7 +90,7 @@ function memberOf(owner: Ed25519PrivateKey, kind: Kind, i: number): SignedText[]
   if (signer === owner) return [binding];
   const text = delegationText(random, {
     ...{ name, id: `${i}`.padStart(16, "0"), key: signer.publicKey, role: "device", pattern: "gw*", uses: 5 },
-    ...{ seq: 1, prev: null, issued: LONG_AGO, expires: kind === "of an ended delegation" ? LONG_AGO + 1 : null },
+    ...{ seq: 1, prev: null, issued: LONG_AGO, expires: kind.includes("ended") ? LONG_AGO + 1 : null },
   });
   const delegation = signWith(suite, owner, text);
   return kind === "of a revoked delegation" ? [delegation, binding, revoked(delegation)] : [delegation, binding];

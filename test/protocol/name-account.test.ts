@@ -87,6 +87,33 @@ describe("what a directory gives of a name", () => {
   });
 });
 
+describe("what a fleet token made beyond what it was given for", () => {
+  test("does not take the place of the keys before, though the directory has taken it", () => {
+    const stolen = house.binding(fleet, { ...sensor, x25519: gateway.x25519 }, following(delegated));
+    const onOwners = house.binding(fleet, { ...gateway, x25519: sensor.x25519 }, following(gw1));
+    const { members } = judge([named, delegation, delegated, stolen, gw1, onOwners]);
+    expect(members.map(({ member, condition }) => [member, condition])).toEqual([
+      ["sensor-7", "orphaned"],
+      ["gw1", "orphaned"],
+    ]);
+    expect(members.map(({ binding }) => binding.signed)).toEqual([delegated, gw1]);
+    expect(members.map(({ newest }) => newest.signed)).toEqual([stolen, onOwners]);
+  });
+
+  test("is not said to be made by it where there is nothing else", () => {
+    const admin = house.binding(fleet, house.resident("admin", "client"));
+    const { members } = judge([named, delegation, admin]);
+    expect(members).toMatchObject([{ member: "admin", condition: "orphaned", delegation: undefined }]);
+  });
+
+  test("does not hide what an owner binds, though a former one has given a token with that owner's key", () => {
+    const trap = house.delegation(owner, nextOwner);
+    const again = house.binding(nextOwner, gateway, following(gw1));
+    const { members } = judge([named, rotation, trap, gw1, again]);
+    expect(members).toMatchObject([{ member: "gw1", condition: "active", binding: { signed: again } }]);
+  });
+});
+
 const incomplete = refused("does not give all statements");
 
 function refused(message: string): Error {

@@ -1,0 +1,153 @@
+/** A directory that lies to the owner of a name, for itself or for a thief; the owner works with sshnp-keys. */
+import { afterAll, afterEach, beforeAll, expect } from "vitest";
+import { hex, utf8 } from "../../keys/bytes.ts";
+import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
+import { delegationKey, parseFleetToken } from "../../keys/enrolment-secrets.ts";
+import { type Name, parseMember, parseName, type Role } from "../../keys/names.ts";
+import type { SignedText } from "../../keys/signed-text.ts";
+import { X25519PrivateKey } from "../../keys/x25519.ts";
+import { seqOf, signWith, subjectOf } from "../../protocol/statement-fields.ts";
+import { bindingText } from "../../protocol/statements.ts";
+import { random, suite } from "../directory/world.ts";
+import type { Exit } from "../support/processes.ts";
+import type { Machine } from "../support/stack.ts";
+import { entryOf, ForgingDirectory } from "./forging-directory.ts";
+import { codeIn, type Outcome, runRows } from "./run.ts";
+
+let forger: ForgingDirectory;
+beforeAll(async () => {
+  forger = await ForgingDirectory.start();
+});
+afterEach(() => forger.beHonest());
+afterAll(() => forger?.[Symbol.asyncDispose]());
+
+runRows(import.meta.filename, {
+  "a revocation is left out, and another member named twice in its place": async () => {
+    const owner = await newOwner("@twice");
+    await enrolByToken(owner, "laptop");
+    const before = forger.machine(owner.machine);
+    await owner.must("revoke", "@twice", "laptop");
+    const [gw1, laptop] = [owner.subject("gw1"), owner.subject("laptop")];
+    await give(owner.name, (await historyOf(laptop)).slice(0, 1));
+    const { store } = forger.world;
+    const honest = store.members.bind(store);
+    let reads = 0;
+    forger.forge(store, "members", async (name) => {
+      const all = await honest(name);
+      const isPast = (reads += 1) % 2 === 1;
+      return isPast ? all : all.map((one) => ({ ...one, member: parseMember(gw1.split("/")[1] ?? "") }));
+    });
+    return outcomeOf(await before.run("sshnp-keys", "list", "@twice"));
+  },
+  "what a fleet token was not given for is logged, and its owner revokes the token": async () => {
+    const owner = await newOwner("@leaky");
+    const { id, token } = await enrolByToken(owner, "dev-1");
+    const gw1 = await historyOf(owner.subject("gw1"));
+    await give(
+      owner.name,
+      [boundBy(token, owner.name, "admin", "client")],
+      [...gw1, boundBy(token, owner.name, "gw1", "device", gw1.at(-1))],
+    );
+    const unasked = await owner.run("revoke", "@leaky", "--delegation", id);
+    expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining("so that they go on: dev-1.\n") });
+    expect(codeIn(unasked.stderr)).toBe("E_USAGE");
+    const exit = await owner.run("revoke", "@leaky", "--delegation", id, "--yes");
+    expect(exit).toMatchObject({ code: 0, stderr: expect.stringContaining("that go on: 1.\n") });
+    forger.beHonest();
+    expect((await historyOf(owner.subject("gw1"))).map(seqOf)).toEqual([1]);
+    expect((await historyOf(owner.subject("dev-1"))).map(seqOf)).toEqual([1, 2]);
+    return outcomeOf(exit);
+  },
+});
+
+/** A name with its first member, gw1, and what its owner does on the machine that has his key. */
+class Owner {
+  readonly name: Name;
+  readonly machine: Machine;
+
+  constructor(name: Name, machine: Machine) {
+    this.name = name;
+    this.machine = machine;
+  }
+
+  subject(member: string): string {
+    return `${this.name}/${member}`;
+  }
+
+  run(...words: string[]): Promise<Exit> {
+    return this.machine.run("sshnp-keys", ...words);
+  }
+
+  must(...words: string[]): Promise<string> {
+    return this.machine.must("sshnp-keys", ...words);
+  }
+}
+
+async function newOwner(name: string): Promise<Owner> {
+  const machine = forger.machine();
+  await forger.activate(machine, name, "-d", "gw1");
+  return new Owner(parseName(name), machine);
+}
+
+/** Makes a device by a fleet token for such devices, and gives the token's key and its ID. */
+async function enrolByToken(
+  owner: Owner,
+  member: string,
+): Promise<{ readonly id: string; readonly token: Ed25519PrivateKey }> {
+  const text = await owner.must("delegate", owner.name, "--role", "device", "--pattern", member, "--uses", "9");
+  const machine = forger.machine();
+  const where = ["--directory", forger.world.address.text];
+  const enrolling = machine.start("sshnp-keys", "enroll", owner.name, member, "-d", "--token", "-", ...where);
+  enrolling.stdin.end(`${text}\n`);
+  expect(await enrolling.exit()).toMatchObject({ code: 0 });
+  const [made] = await forger.world.store.delegations(owner.name);
+  return { id: made?.[0] ?? "", token: delegationKey(suite, parseFleetToken(text), owner.name) };
+}
+
+/** A binding to keys of the thief's, which follows another one or is the first. */
+function boundBy(key: Ed25519PrivateKey, name: Name, member: string, role: Role, before?: SignedText): SignedText {
+  const place = before === undefined ? { seq: 1, prev: null } : { seq: seqOf(before) + 1, prev: hashOf(before) };
+  const text = bindingText(random, {
+    ...{ name, member: parseMember(member), role, ...place, issued: Date.now(), expires: null },
+    x25519: X25519PrivateKey.generate(suite, random).publicKey,
+    ed25519: Ed25519PrivateKey.generate(suite, random).publicKey,
+  });
+  return signWith(suite, key, text);
+}
+
+/** The directory logs these as the newest, and gives them as all that there ever was on their subject. */
+async function give(name: Name, ...pasts: readonly (readonly SignedText[])[]): Promise<void> {
+  const { store } = forger.world;
+  const given = new Map(pasts.map((past) => [subjectOf(past[0] ?? { text: "" }), past]));
+  await forger.log.append(
+    pasts.flatMap((past) => past.slice(-1)).map((newest) => entryOf(newest)),
+    [],
+  );
+  const [history, members] = [store.history.bind(store), store.members.bind(store)];
+  forger.forge(store, "history", async (subject) => [...(given.get(subject) ?? (await history(subject)))]);
+  forger.forge(store, "members", async (of) => {
+    const all = await members(of);
+    const more = [...given.keys()].flatMap((subject) => {
+      const [, member] = subject.split("/");
+      const [like] = all;
+      if (of !== name || member === undefined || like === undefined) return [];
+      return all.some((one) => one.member === member) ? [] : [{ ...like, member: parseMember(member) }];
+    });
+    return [...all, ...more];
+  });
+}
+
+function historyOf(subject: string): Promise<SignedText[]> {
+  return forger.world.store.history(subject);
+}
+
+function hashOf({ text }: SignedText): string {
+  return hex(suite.sha256(utf8(text)));
+}
+
+/** What a command ended with. */
+function outcomeOf({ stderr, code }: Exit): Outcome {
+  const said = codeIn(stderr);
+  expect(code === 0, stderr).toBe(said === undefined);
+  return { code: said };
+}
