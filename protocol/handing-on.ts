@@ -28,11 +28,11 @@ export function handOn(random: RandomBytes, account: NameAccount, handing: Handi
   ];
 }
 
-function policyOf(random: RandomBytes, { policy, history }: NameAccount, { to, issued }: HandingOn): TextToSign[] {
-  if (policy === undefined) return [];
-  const newest = history.find(({ signed }) => signed === policy.signed);
-  if (newest === undefined || newest.signer === to || isExpired(policy.statement, issued)) return [];
-  return [policyText(random, { ...policy.statement, ...successionOf(newest), issued })];
+/** The last policy by `from`, whatever an owner key of before has signed behind it. An end of its own counts nowhere. */
+function policyOf(random: RandomBytes, { policy: known }: NameAccount, { from, issued }: HandingOn): TextToSign[] {
+  if (known?.signer !== from) return [];
+  const { policy, newest } = known;
+  return [policyText(random, { ...policy.statement, ...successionOf(newest), issued, expires: null })];
 }
 
 function goesOn({ delegation, newest }: DelegationAccount, { from, issued }: HandingOn): boolean {

@@ -65,13 +65,24 @@ export interface DelegationAccount {
   readonly newest: Past;
 }
 
+export interface PolicyAccount {
+  /** The last one by the owner of now; or, where he has signed none, by the owner before him who has. */
+  readonly policy: Verified<PolicyStatement>;
+  /** Who signed that, as an OpenSSH public key line. */
+  readonly signer: string;
+  /** The newest statement: that policy, or one that a former owner has signed behind it. */
+  readonly newest: Past;
+  /** `active`: it is the newest, and by the owner of now. Else no device has a policy that counts, and none lets anybody in. */
+  readonly condition: "active" | "orphaned";
+}
+
 /** All that stands about a name, verified from its first statement to the newest of each subject. */
 export interface NameAccount {
   readonly name: Name;
   readonly chain: OwnerChain;
   readonly members: readonly MemberAccount[];
   readonly delegations: readonly DelegationAccount[];
-  readonly policy: Verified<PolicyStatement> | undefined;
+  readonly policy: PolicyAccount | undefined;
   /** In the order in which they were issued. */
   readonly history: readonly Past[];
 }
@@ -116,10 +127,9 @@ export function judgeNameAccount(
   const makers = new Map(keyed.filter(([line]) => !owners.has(line)));
   demandSigners(owners, makers, history);
   const members = [...subjects.values()].flatMap((pasts) => memberOf(suite, { name, chain, makers }, pasts, now));
-  const policy = subjects.get(policySubject(name))?.at(-1);
   return {
     ...{ name, chain, members, delegations },
-    policy: policy && verifyPolicyStatement(suite, policy.signed, policy.signer),
+    policy: policyOf(suite, chain, subjects.get(policySubject(name)) ?? []),
     history,
   };
 }
@@ -211,6 +221,15 @@ function bindingOf(
     beyond ??= binding;
   }
   return beyond && { binding: beyond, by: undefined };
+}
+
+function policyOf(suite: CipherSuite, chain: OwnerChain, pasts: readonly Past[]): PolicyAccount | undefined {
+  const newest = pasts.at(-1);
+  const signer = [...chain.former, chain.owner].findLast((owner) => pasts.some((past) => past.signer === owner));
+  const last = pasts.findLast((past) => past.signer === signer);
+  if (newest === undefined || last === undefined) return undefined;
+  const condition = newest.signer === chain.owner ? "active" : "orphaned";
+  return { policy: verifyPolicyStatement(suite, last.signed, last.signer), signer: last.signer, newest, condition };
 }
 
 function conditionOf(newest: Past, statement: StatementFields, isAnsweredFor: boolean, now: number): Condition {

@@ -19,6 +19,7 @@ import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
 import type { SignedText } from "../signed-text.ts";
 import type { OwnerWork } from "./owner-work.ts";
+import { orphanedPolicy } from "./policy-file.ts";
 import { say } from "./say.ts";
 
 export interface RotationRequest {
@@ -121,6 +122,10 @@ async function sayAgain(
 ): Promise<readonly SignedText[]> {
   const texts = handOn(work.random, account, { from, to: to.line, issued: work.directory.directoryTime });
   if (texts.length > 0) say(`The new owner key signs for what goes on: ${texts.length}.`);
+  const { policy } = account;
+  if (policy?.condition === "orphaned" && policy.signer !== from) {
+    say(`${orphanedPolicy(work.name)} Give it one: sshnp-keys policy apply ${work.name} FILE`);
+  }
   const statements: SignedText[] = [];
   for (const text of texts) statements.push(await signText(to, text));
   return statements;

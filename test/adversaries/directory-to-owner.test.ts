@@ -1,12 +1,17 @@
 /** A directory that lies to the owner of a name, for itself or for a thief; the owner works with sshnp-keys. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { hex, utf8 } from "../../keys/bytes.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
+import { readOwnerFile } from "../../keys/end-key-files.ts";
 import { delegationKey, parseFleetToken } from "../../keys/enrolment-secrets.ts";
 import { type Name, parseMember, parseName, type Role } from "../../keys/names.ts";
+import { PrivateFolder } from "../../keys/private-folder.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
-import { seqOf, signWith, subjectOf } from "../../protocol/statement-fields.ts";
+import { policySubject, policyText } from "../../protocol/owner-statements.ts";
+import { seqOf, signWith, type StatementFields, subjectOf } from "../../protocol/statement-fields.ts";
 import { bindingText } from "../../protocol/statements.ts";
 import { random, suite } from "../directory/world.ts";
 import type { Exit } from "../support/processes.ts";
@@ -58,6 +63,28 @@ runRows(import.meta.filename, {
     expect((await historyOf(owner.subject("dev-1"))).map(seqOf)).toEqual([1, 2]);
     return outcomeOf(exit);
   },
+  "of the owner key from before a rotation: he has a policy logged behind the owner's": async () => {
+    const owner = await newOwner("@rotated");
+    const thief = await ownerKeyOf(owner);
+    await owner.must("rotate", "@rotated");
+    const file = join(owner.machine.home, "policy");
+    writeFileSync(file, "version: 1\n");
+    await owner.must("policy", "apply", "@rotated", file, "--yes");
+    const subject = policySubject(owner.name);
+    const own = await historyOf(subject);
+    const fields = { ...placeAfter(own.at(-1)), issued: Date.now(), expires: null };
+    const text = policyText(random, { name: owner.name, policy: "version: 1\n", ...fields });
+    await give(owner.name, [...own, signWith(suite, thief, text)]);
+    const counting = /by an owner key that was rotated away: it counts as none/;
+    expect(await owner.run("policy", "diff", "@rotated", file)).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(counting),
+    });
+    const again = await owner.run("policy", "apply", "@rotated", file);
+    expect(again.stderr).toMatch(counting);
+    expect(codeIn(again.stderr)).toBe("E_USAGE"); // it does not say that it reads so already, and would sign it
+    return outcomeOf(await owner.run("policy", "show", "@rotated"));
+  },
 });
 
 /** A name with its first member, gw1, and what its owner does on the machine that has his key. */
@@ -106,9 +133,8 @@ async function enrolByToken(
 
 /** A binding to keys of the thief's, which follows another one or is the first. */
 function boundBy(key: Ed25519PrivateKey, name: Name, member: string, role: Role, before?: SignedText): SignedText {
-  const place = before === undefined ? { seq: 1, prev: null } : { seq: seqOf(before) + 1, prev: hashOf(before) };
   const text = bindingText(random, {
-    ...{ name, member: parseMember(member), role, ...place, issued: Date.now(), expires: null },
+    ...{ name, member: parseMember(member), role, ...placeAfter(before), issued: Date.now(), expires: null },
     x25519: X25519PrivateKey.generate(suite, random).publicKey,
     ed25519: Ed25519PrivateKey.generate(suite, random).publicKey,
   });
@@ -141,8 +167,17 @@ function historyOf(subject: string): Promise<SignedText[]> {
   return forger.world.store.history(subject);
 }
 
-function hashOf({ text }: SignedText): string {
-  return hex(suite.sha256(utf8(text)));
+function placeAfter(before: SignedText | undefined): Pick<StatementFields, "seq" | "prev"> {
+  if (before === undefined) return { seq: 1, prev: null };
+  return { seq: seqOf(before) + 1, prev: hex(suite.sha256(utf8(before.text))) };
+}
+
+/** The key in an owner file, as whoever has stolen that has it. */
+async function ownerKeyOf({ name, machine }: Owner): Promise<Ed25519PrivateKey> {
+  const folder = await PrivateFolder.open(machine.keys);
+  const keys = folder && (await readOwnerFile(suite, folder, name, () => Promise.reject(new Error("no passphrase"))));
+  if (keys === undefined) throw new Error("there is no owner file");
+  return keys.privateKey;
 }
 
 /** What a command ended with. */

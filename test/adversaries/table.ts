@@ -85,6 +85,7 @@ export const TABLE: readonly Row[] = [
   }),
   ...rows("directory-to-owner.test.ts", "thief", {
     "what a fleet token was not given for is logged, and its owner revokes the token": undefined,
+    "of the owner key from before a rotation: he has a policy logged behind the owner's": "E_STATEMENT",
   }),
   ...rows("directory-log.test.ts", DIRECTORY, {
     "the log is another one of the same size than before": "E_LOG + evidence",

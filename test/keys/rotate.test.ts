@@ -156,7 +156,7 @@ describe("what counts by the old key's word", () => {
       ]);
     }
     expect(delegations.map(({ condition, newest }) => [condition, newest.signer])).toEqual([["active", chain.owner]]);
-    expect(policy?.statement).toMatchObject({ seq: 2, policy: "version: 1\n" });
+    expect(policy?.policy.statement).toMatchObject({ seq: 2, policy: "version: 1\n" });
     expect(history.filter(({ kind }) => kind === "policy").map(({ signer }) => signer === chain.owner)).toEqual([
       false,
       true,
