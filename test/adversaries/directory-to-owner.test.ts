@@ -11,7 +11,7 @@ import { PrivateFolder } from "../../keys/private-folder.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { policySubject, policyText } from "../../protocol/owner-statements.ts";
-import { seqOf, signWith, type StatementFields, subjectOf } from "../../protocol/statement-fields.ts";
+import { kindOf, seqOf, signWith, type StatementFields, subjectOf } from "../../protocol/statement-fields.ts";
 import { bindingText } from "../../protocol/statements.ts";
 import { random, suite } from "../directory/world.ts";
 import type { Exit } from "../support/processes.ts";
@@ -43,6 +43,22 @@ runRows(import.meta.filename, {
       return isPast ? all : all.map((one) => ({ ...one, member: parseMember(gw1.split("/")[1] ?? "") }));
     });
     return outcomeOf(await before.run("sshnp-keys", "list", "@twice"));
+  },
+  "a member is shown once more as waiting, and its owner deletes it": async () => {
+    const owner = await newOwner("@deleting");
+    const machine = forger.machine();
+    const words = ["laptop2", "--otp", await owner.must("otp", "@deleting"), "--directory", forger.world.address.text];
+    expect((await machine.run("sshnp-keys", "enroll", "@deleting", ...words)).code).toBe(75);
+    const { store } = forger.world;
+    const waiting = await store.enrolments(owner.name);
+    expect(waiting).toHaveLength(1);
+    await owner.must("approve", "@deleting", "--auto", "laptop2");
+    forger.forge(store, "enrolments", () => Promise.resolve(waiting));
+    const exit = await owner.run("delete", "@deleting", "laptop2");
+    expect(exit.stderr).toMatch(/laptop2 of @deleting is revoked\. .*laptop2 of @deleting is turned away\./s);
+    const kinds = (await historyOf(owner.subject("laptop2"))).map((signed) => kindOf(signed));
+    expect(kinds).toEqual(["binding", "revocation"]);
+    return outcomeOf(exit);
   },
   "what a fleet token was not given for is logged, and its owner revokes the token": async () => {
     const owner = await newOwner("@leaky");
