@@ -286,6 +286,41 @@ describe("cut off", () => {
     expect(Object.values(await statesOf(machine, name))).toHaveLength(21);
   });
 
+  // Each passphrase costs a second or more, several on a busy machine.
+  test("its new key gets no other guard than it was begun with, and never none in place of one", {
+    timeout: 240_000,
+  }, async () => {
+    const cutOff = async (...words: string[]): Promise<Owned> => {
+      const owned = await newOwned(system, "gw");
+      const signal = signalAt(await changesOf(), "SIGKILL");
+      expect((await keys(owned.machine, ["rotate", owned.name, ...words], signal)).signal).toBe("SIGKILL");
+      return owned;
+    };
+    const file = join(system.newMachine().home, "passphrase");
+    writeFileSync(file, "four red roses\n");
+    const guard = ["--passphrase-file", file];
+
+    const plain = await cutOff();
+    const before = readFileSync(ownerPath(plain));
+    const refused = told(await keys(plain.machine, ["rotate", plain.name, ...guard]));
+    expect(refused).toMatchObject({
+      code: "E_KEY_EXISTS",
+      next: expect.stringMatching(/^Finish it first: .*passphrase/),
+    });
+    expect(readFileSync(ownerPath(plain))).toEqual(before);
+    await keysOk(plain.machine, ["rotate", plain.name]);
+    await keysOk(plain.machine, ["rotate", plain.name, ...guard]);
+    expect(readFileSync(ownerPath(plain), "latin1")).toMatch(/^age-encryption/);
+
+    const guarded = await cutOff(...guard);
+    const other = join(guarded.machine.home, "other");
+    writeFileSync(other, "another\n");
+    const wrong = await keys(guarded.machine, ["rotate", guarded.name, "--passphrase-file", other]);
+    expect(told(wrong).code).toBe("E_PASSPHRASE");
+    await keysOk(guarded.machine, ["rotate", guarded.name, ...guard]);
+    expect(readFileSync(ownerPath(guarded), "latin1")).toMatch(/^age-encryption/);
+  });
+
   test("it is not mixed with a rotation to a key in an agent", async () => {
     const { machine, name } = await newOwned(system, "gw");
     const count = await changesOf();
