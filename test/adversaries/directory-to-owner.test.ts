@@ -1,5 +1,5 @@
 /** A directory that lies to the owner of a name, for itself or for a thief; the owner works with sshnp-keys. */
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import { hex, utf8 } from "../../keys/bytes.ts";
@@ -13,7 +13,7 @@ import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { policySubject, policyText } from "../../protocol/owner-statements.ts";
 import { kindOf, seqOf, signWith, type StatementFields, subjectOf } from "../../protocol/statement-fields.ts";
 import { bindingText } from "../../protocol/statements.ts";
-import { random, suite } from "../directory/world.ts";
+import { newPerson, random, suite } from "../directory/world.ts";
 import type { Exit } from "../support/processes.ts";
 import type { Machine } from "../support/stack.ts";
 import { entryOf, ForgingDirectory } from "./forging-directory.ts";
@@ -44,10 +44,42 @@ runRows(import.meta.filename, {
     });
     return outcomeOf(await before.run("sshnp-keys", "list", "@twice"));
   },
+  "a name has another owner, logged, for who reads as a member, as the owner, or watches it": async () => {
+    const owner = await newOwner("@taken");
+    const own = forger.machine(owner.machine);
+    rmSync(join(own.keys, "@taken.gw1.npkeys"));
+    const thief = newPerson(owner.name, parseMember("gw1"), "device");
+    await give(owner.name, [thief.statement], [thief.binding]);
+    const codes = new Set<string | undefined>();
+    for (const words of [["list"], ["log"], ["policy", "show"], ["monitor", "--once"]]) {
+      codes.add(outcomeOf(await owner.run(...words, "@taken")).code);
+      codes.add(outcomeOf(await own.run("sshnp-keys", ...words, "@taken", ...at())).code);
+    }
+    expect(codes.size).toBe(1);
+    return { code: [...codes][0] };
+  },
+  "a revocation is taken back behind its owner's back, logged": async () => {
+    const owner = await newOwner("@back");
+    await enrolByToken(owner, "laptop");
+    await owner.must("revoke", "@back", "laptop");
+    await give(owner.name, (await historyOf(owner.subject("laptop"))).slice(0, 1));
+    return outcomeOf(await owner.run("list", "@back"));
+  },
+  "statements that were acknowledged are gone, and with them what the owner's machine remembers": async () => {
+    const owner = await newOwner("@gone");
+    await enrolByToken(owner, "laptop");
+    await owner.must("revoke", "@gone", "laptop");
+    await owner.must("monitor", "@gone", "--once");
+    await give(owner.name, (await historyOf(owner.subject("laptop"))).slice(0, 1));
+    rmSync(join(owner.machine.keys, "state/stated.@gone.json"));
+    const exit = await owner.run("monitor", "@gone", "--once", "--acknowledge");
+    expect(exit.stderr).toContain("no longer has 1 of the statements about @gone");
+    return outcomeOf(exit);
+  },
   "a member is shown once more as waiting, and its owner deletes it": async () => {
     const owner = await newOwner("@deleting");
     const machine = forger.machine();
-    const words = ["laptop2", "--otp", await owner.must("otp", "@deleting"), "--directory", forger.world.address.text];
+    const words = ["laptop2", "--otp", await owner.must("otp", "@deleting"), ...at()];
     expect((await machine.run("sshnp-keys", "enroll", "@deleting", ...words)).code).toBe(75);
     const { store } = forger.world;
     const waiting = await store.enrolments(owner.name);
@@ -139,12 +171,15 @@ async function enrolByToken(
 ): Promise<{ readonly id: string; readonly token: Ed25519PrivateKey }> {
   const text = await owner.must("delegate", owner.name, "--role", "device", "--pattern", member, "--uses", "9");
   const machine = forger.machine();
-  const where = ["--directory", forger.world.address.text];
-  const enrolling = machine.start("sshnp-keys", "enroll", owner.name, member, "-d", "--token", "-", ...where);
+  const enrolling = machine.start("sshnp-keys", "enroll", owner.name, member, "-d", "--token", "-", ...at());
   enrolling.stdin.end(`${text}\n`);
   expect(await enrolling.exit()).toMatchObject({ code: 0 });
   const [made] = await forger.world.store.delegations(owner.name);
   return { id: made?.[0] ?? "", token: delegationKey(suite, parseFleetToken(text), owner.name) };
+}
+
+function at(): string[] {
+  return ["--directory", forger.world.address.text];
 }
 
 /** A binding to keys of the thief's, which follows another one or is the first. */

@@ -82,6 +82,9 @@ export const TABLE: readonly Row[] = [
   }),
   ...rows("directory-to-owner.test.ts", DIRECTORY, {
     "a revocation is left out, and another member named twice in its place": "E_STATEMENT",
+    "a name has another owner, logged, for who reads as a member, as the owner, or watches it": "E_OWNER_KEY",
+    "a revocation is taken back behind its owner's back, logged": "E_LOG",
+    "statements that were acknowledged are gone, and with them what the owner's machine remembers": "E_LOG",
     "a member is shown once more as waiting, and its owner deletes it": undefined,
   }),
   ...rows("directory-to-owner.test.ts", "thief", {
