@@ -1,5 +1,4 @@
 import type { RandomBytes } from "../keys/cipher-suite.ts";
-import { ed25519Line } from "../keys/openssh.ts";
 import type { TextToSign } from "../keys/signed-text.ts";
 import { type DelegationAccount, type MemberAccount, type NameAccount, successionOf } from "./name-account.ts";
 import { delegationText, policyText, revocationText } from "./owner-statements.ts";
@@ -29,11 +28,11 @@ export function handOn(random: RandomBytes, account: NameAccount, handing: Handi
   ];
 }
 
-function policyOf(random: RandomBytes, { policy, history }: NameAccount, { to, issued }: HandingOn): TextToSign[] {
-  if (policy === undefined) return [];
-  const newest = history.find(({ signed }) => signed === policy.signed);
-  if (newest === undefined || newest.signer === to || isExpired(policy.statement, issued)) return [];
-  return [policyText(random, { ...policy.statement, ...successionOf(newest), issued })];
+/** The last policy by `from`, whatever an owner key of before has signed behind it. An end of its own counts nowhere. */
+function policyOf(random: RandomBytes, { policy: known }: NameAccount, { from, issued }: HandingOn): TextToSign[] {
+  if (known?.signer !== from) return [];
+  const { policy, newest } = known;
+  return [policyText(random, { ...policy.statement, ...successionOf(newest), issued, expires: null })];
 }
 
 function goesOn({ delegation, newest }: DelegationAccount, { from, issued }: HandingOn): boolean {
@@ -51,7 +50,7 @@ function delegationAnew(
 function memberAnew(
   random: RandomBytes,
   { delegations }: NameAccount,
-  { binding, newest, revocation }: MemberAccount,
+  { binding, newest, revocation, delegation: id }: MemberAccount,
   { from, to, issued }: HandingOn,
 ): TextToSign[] {
   if (newest.signer === to) return [];
@@ -60,7 +59,9 @@ function memberAnew(
   if (isExpired(binding.statement, issued)) return [];
   const anew = [bindingText(random, { ...binding.statement, ...next })];
   if (newest.signer === from) return anew;
-  const made = delegations.find(({ delegation }) => ed25519Line(delegation.statement.key) === newest.signer);
+  // What a delegation was not given for counts at no end, and does not come to count by this.
+  if (newest.signed !== binding.signed) return [];
+  const made = delegations.find(({ delegation }) => delegation.statement.id === id);
   if (made?.newest.kind !== "delegation" || (made.newest.signer !== from && made.newest.signer !== to)) return [];
   // A delegation that goes on carries what it has made; one past its end cannot be said again, but its members can.
   return isExpired(made.delegation.statement, issued) ? anew : [];

@@ -259,4 +259,5 @@ export const CONFIRM_MS = 20_000; // from msg2 to the device's CONFIRM: both leg
 export const REPOST_MS = 1_000; // before a lost wait for a device is taken up again
 export const WITHDRAW_MS = 2_000; // for a last word to the directory after Ctrl-C
 export const TOLD_TO_WAIT_MS = 120_000; // all waits together that a directory may ask for before one answer: several times UNREAD_ANSWER_MS
+export const MONITOR_FAILED_LOOKS = 10; // of sshnp-keys monitor in a row: who keeps it from looking is to be noticed, a restart of the directory is not
 export const CLOCK_TRUST_MS = 10 * 60_000; // a clock that is further off the directory's is not used

@@ -50,12 +50,12 @@ export type Condition = "active" | "revoked" | "expired" | "orphaned";
 export interface MemberAccount {
   readonly member: MemberName;
   readonly condition: Condition;
-  /** The newest binding. */
+  /** The newest binding, without those that a delegation was not given for; one of these only where there is no other. */
   readonly binding: Verified<Binding>;
   /** The newest statement: the binding, or the revocation after it. */
   readonly newest: Past;
   readonly revocation: Verified<Revocation> | undefined;
-  /** ID of the delegation that made the binding. */
+  /** ID of the delegation that made the binding, and was given for it. */
   readonly delegation: string | undefined;
 }
 
@@ -65,13 +65,24 @@ export interface DelegationAccount {
   readonly newest: Past;
 }
 
+export interface PolicyAccount {
+  /** The last one by the owner of now; or, where he has signed none, by the owner before him who has. */
+  readonly policy: Verified<PolicyStatement>;
+  /** Who signed that, as an OpenSSH public key line. */
+  readonly signer: string;
+  /** The newest statement: that policy, or one that a former owner has signed behind it. */
+  readonly newest: Past;
+  /** `active`: it is the newest, and by the owner of now. Else no device has a policy that counts, and none lets anybody in. */
+  readonly condition: "active" | "orphaned";
+}
+
 /** All that stands about a name, verified from its first statement to the newest of each subject. */
 export interface NameAccount {
   readonly name: Name;
   readonly chain: OwnerChain;
   readonly members: readonly MemberAccount[];
   readonly delegations: readonly DelegationAccount[];
-  readonly policy: Verified<PolicyStatement> | undefined;
+  readonly policy: PolicyAccount | undefined;
   /** In the order in which they were issued. */
   readonly history: readonly Past[];
 }
@@ -96,28 +107,30 @@ export function judgeNameAccount(
     if (before === undefined) subjects.set(past.subject, [past]);
     else before.push(past);
   }
+  const proved = new Set<string>();
   for (const { text } of given.newest) {
-    const last = subjects.get(subjectOf({ text }))?.at(-1);
-    if (last?.signed.text !== text) throw incomplete(subjectOf({ text }));
+    const subject = subjectOf({ text });
+    if (proved.has(subject) || subjects.get(subject)?.at(-1)?.signed.text !== text) throw incomplete(subject);
+    proved.add(subject);
   }
-  if (subjects.size !== given.newest.length) throw incomplete(name);
+  // One that is named twice would stand in the place of another, whose newest statement could then be left out.
+  if (proved.size !== subjects.size) throw incomplete(name);
   const chain = verifyChainOf(
     suite,
     name,
     (subjects.get(name) ?? []).map(({ signed }) => signed),
   );
   const delegations = [...subjects.values()].flatMap((pasts) => delegationOf(suite, chain, pasts, now));
-  demandSigners(
-    chain,
-    delegations,
-    given.history.map((signed) => pastOf(suite, signed)),
-  );
-  const members = [...subjects.values()].flatMap((pasts) => memberOf(suite, { name, chain, delegations }, pasts, now));
-  const policy = subjects.get(policySubject(name))?.at(-1);
+  const history = [...subjects.values()].flat().sort((a, b) => issuedOf(a) - issuedOf(b));
+  const owners = new Set([chain.owner, ...chain.former]);
+  const keyed = delegations.map((one) => [ed25519Line(one.delegation.statement.key), one] as const);
+  const makers = new Map(keyed.filter(([line]) => !owners.has(line)));
+  demandSigners(owners, makers, history);
+  const members = [...subjects.values()].flatMap((pasts) => memberOf(suite, { name, chain, makers }, pasts, now));
   return {
     ...{ name, chain, members, delegations },
-    policy: policy && verifyPolicyStatement(suite, policy.signed, policy.signer),
-    history: [...subjects.values()].flat().sort((a, b) => issuedOf(a) - issuedOf(b)),
+    policy: policyOf(suite, chain, subjects.get(policySubject(name)) ?? []),
+    history,
   };
 }
 
@@ -149,12 +162,13 @@ function incomplete(subject: string): SecurityError {
   return new SecurityError("E_STATEMENT", `The directory does not give all statements on ${subject}.`);
 }
 
+/** Delegations by their key, an OpenSSH public key line, which is no owner's. */
+type Makers = ReadonlyMap<string, DelegationAccount>;
+
 /** Whoever signed was an owner of the name, or was delegated to. */
-function demandSigners(chain: OwnerChain, delegations: readonly DelegationAccount[], pasts: readonly Past[]): void {
-  const owners = new Set([chain.owner, ...chain.former]);
-  const keys = new Set(delegations.map(({ delegation }) => ed25519Line(delegation.statement.key)));
+function demandSigners(owners: ReadonlySet<string>, makers: Makers, pasts: readonly Past[]): void {
   for (const { kind, signer, subject } of pasts) {
-    if (owners.has(signer) || (kind === "binding" && keys.has(signer))) continue;
+    if (owners.has(signer) || (kind === "binding" && makers.has(signer))) continue;
     throw new SecurityError("E_STATEMENT", `A statement on ${subject} is signed by a stranger.`, {
       next: "The directory has taken what it must not take. Trust nothing new from it until that is clear.",
     });
@@ -172,27 +186,50 @@ function delegationOf(suite: CipherSuite, chain: OwnerChain, pasts: readonly Pas
 
 function memberOf(
   suite: CipherSuite,
-  { name, chain, delegations }: Pick<NameAccount, "name" | "chain" | "delegations">,
+  { name, chain, makers }: Pick<NameAccount, "name" | "chain"> & { readonly makers: Makers },
   pasts: readonly Past[],
   now: number,
 ): MemberAccount[] {
   const newest = pasts.at(-1);
-  const last = pasts.findLast(({ kind }) => kind === "binding");
-  if (newest === undefined || last === undefined) return [];
-  const binding = verifyBinding(suite, last.signed, last.signer);
+  const made = bindingOf(suite, makers, pasts);
+  if (newest === undefined || made === undefined) return [];
+  const { binding, by } = made;
   const { member } = binding.statement;
   if (newest.subject !== bindingSubject({ name, member })) throw incomplete(newest.subject);
-  const made = delegations.find(({ delegation }) => ed25519Line(delegation.statement.key) === last.signer);
-  const isMade = (made?.condition === "active" || made?.condition === "expired") && isIts(made, binding);
+  const isMade = newest.signed === binding.signed && (by?.condition === "active" || by?.condition === "expired");
   const isAnsweredFor = newest.signer === chain.owner || isMade;
   const revocation = newest.kind === "revocation" ? verifyRevocation(suite, newest.signed, newest.signer) : undefined;
   const condition = conditionOf(newest, binding.statement, isAnsweredFor, now);
-  return [{ member, condition, binding, newest, revocation, delegation: made?.delegation.statement.id }];
+  return [{ member, condition, binding, newest, revocation, delegation: by?.delegation.statement.id }];
 }
 
-/** What a fleet token made beyond what it was given for counts at no end, whatever the directory has taken. */
-function isIts({ delegation }: DelegationAccount, { statement }: Verified<Binding>): boolean {
-  return mayMake(delegation.statement, statement);
+/**
+ * A member's binding, and the delegation that made it. What a fleet token made beyond what it was given for counts at no end,
+ * whatever the directory has taken, so it does not take the place of the binding before.
+ */
+function bindingOf(
+  suite: CipherSuite,
+  makers: Makers,
+  pasts: readonly Past[],
+): { readonly binding: Verified<Binding>; readonly by: DelegationAccount | undefined } | undefined {
+  let beyond: Verified<Binding> | undefined;
+  for (const { kind, signed, signer } of pasts.toReversed()) {
+    if (kind !== "binding") continue;
+    const binding = verifyBinding(suite, signed, signer);
+    const by = makers.get(signer);
+    if (by === undefined || mayMake(by.delegation.statement, binding.statement)) return { binding, by };
+    beyond ??= binding;
+  }
+  return beyond && { binding: beyond, by: undefined };
+}
+
+function policyOf(suite: CipherSuite, chain: OwnerChain, pasts: readonly Past[]): PolicyAccount | undefined {
+  const newest = pasts.at(-1);
+  const signer = [...chain.former, chain.owner].findLast((owner) => pasts.some((past) => past.signer === owner));
+  const last = pasts.findLast((past) => past.signer === signer);
+  if (newest === undefined || last === undefined) return undefined;
+  const condition = newest.signer === chain.owner ? "active" : "orphaned";
+  return { policy: verifyPolicyStatement(suite, last.signed, last.signer), signer: last.signer, newest, condition };
 }
 
 function conditionOf(newest: Past, statement: StatementFields, isAnsweredFor: boolean, now: number): Condition {

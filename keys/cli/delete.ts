@@ -27,7 +27,10 @@ async function remove(work: OwnerWork, memberText: string): Promise<void> {
   const wanted = parseMember(memberText);
   const account = await work.account();
   const pending = (await work.enrolments(account)).find(({ member }) => member === wanted);
-  if (pending !== undefined) return await deny(work, account, pending);
-  await revoke(work, memberText, DELETED);
-  say(`sshnp-keys list ${work.name} leaves it out from now on, unless with --all.`);
+  // That it waits is the directory's word, which does not stand in the way of a revocation.
+  if (pending === undefined || account.members.some(({ member }) => member === wanted)) {
+    await revoke(work, memberText, DELETED);
+    say(`sshnp-keys list ${work.name} leaves it out from now on, unless with --all.`);
+  }
+  if (pending !== undefined) await deny(work, account, pending);
 }

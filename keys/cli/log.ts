@@ -15,7 +15,7 @@ interface LogOptions extends OwnerOptions {
 /** `sshnp-keys log` */
 export function logCommand(): Command {
   return ownerOptions(new Command("log"))
-    .description("Show every statement that was ever made about a name, its members and its policy, oldest first.")
+    .description("Show every statement that the directory has about a name, its members and its policy, oldest first.")
     .argument("<name>", "the name, such as @acme")
     .option("--json", "as JSON, with the statements themselves, which ssh-keygen -Y verify checks")
     .addHelpText(

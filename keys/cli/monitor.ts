@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Command } from "commander";
 import * as v from "valibot";
+import { MONITOR_FAILED_LOOKS } from "../../protocol/limits.ts";
 import { issuedOf, type Past } from "../../protocol/name-account.ts";
 import { hex } from "../bytes.ts";
 import { SecurityError, SetupError, UnavailableError } from "../errors.ts";
@@ -34,9 +35,11 @@ export function monitorCommand(): Command {
       "after",
       `
 At each look the log must continue what was seen of it before, the newest statement on each subject is proved by it, and
-nothing may be gone. The first look acknowledges what is there.
+nothing may be gone. The first look acknowledges what is there. It sees what the directory gives about the name: a subject of
+which it tells nobody here, it does not see.
 
-Exit status: 0 nothing new; 76 (E_STATEMENT) a statement that was not acknowledged, (E_LOG) a log that does not hold.
+Exit status: 0 nothing new; 76 (E_STATEMENT) a statement that was not acknowledged, (E_LOG) a log that does not hold,
+(E_OWNER_KEY) another owner; 69 the directory could not be asked, ${MONITOR_FAILED_LOOKS} times in a row or with --once.
 
 Examples:
   sshnp-keys monitor @acme
@@ -50,12 +53,19 @@ Examples:
 
 async function monitor(work: OwnerWork, { once, acknowledge }: MonitorOptions, interval: number): Promise<void> {
   let isAcknowledging = acknowledge ?? false;
+  let failed = 0;
   for (;;) {
     try {
       await look(work, isAcknowledging);
       isAcknowledging = false;
+      failed = 0;
     } catch (error) {
       if (once === true || !(error instanceof UnavailableError)) throw error;
+      failed += 1;
+      if (failed === MONITOR_FAILED_LOOKS) {
+        say(`${failed} looks in a row have failed: what is stated about ${work.name} is not watched any more.`);
+        throw error;
+      }
       say(`${error.message} The next look is in ${Math.round(interval / 1000)} s.`);
     }
     if (once === true) return;

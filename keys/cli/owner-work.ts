@@ -19,7 +19,7 @@ import { judgeNameAccount, type NameAccount } from "../../protocol/name-account.
 import { seqOf, subjectOf } from "../../protocol/statement-fields.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
-import { listKeyFiles, readMemberFile, readOwnerFile } from "../end-key-files.ts";
+import { listKeyFiles, type MemberKeys, readMemberFile, readOwnerFile } from "../end-key-files.ts";
 import { DeniedError, PeerError, SecurityError, SetupError, SshnpError } from "../errors.ts";
 import { keysFolderPath } from "../keys-folder.ts";
 import { type Name, parseName } from "../names.ts";
@@ -59,7 +59,7 @@ export class OwnerWork {
   readonly signal: AbortSignal;
   readonly #options: OwnerOptions;
   /** The member that asks; undefined when the owner himself does. */
-  readonly #member: X25519PrivateKey | undefined;
+  readonly #member: MemberKeys | undefined;
   readonly #sender: X25519PrivateKey;
   readonly #seen: RememberedLog;
   #signer: Promise<OwnerSigner> | undefined;
@@ -69,7 +69,7 @@ export class OwnerWork {
   private constructor(
     parts: Pick<OwnerWork, "suite" | "folder" | "name" | "directory" | "signal">,
     options: OwnerOptions,
-    member: X25519PrivateKey | undefined,
+    member: MemberKeys | undefined,
     seen: RememberedLog,
   ) {
     this.suite = parts.suite;
@@ -79,7 +79,7 @@ export class OwnerWork {
     this.signal = parts.signal;
     this.#options = options;
     this.#member = member;
-    this.#sender = member ?? X25519PrivateKey.generate(parts.suite, this.random);
+    this.#sender = member?.x25519 ?? X25519PrivateKey.generate(parts.suite, this.random);
     this.#seen = seen;
   }
 
@@ -106,7 +106,7 @@ export class OwnerWork {
     });
     const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
     const directory = new DirectoryClient({ address, suite, random, log: seen.follower });
-    const work = new OwnerWork({ suite, folder, name, directory, signal }, options, member?.x25519, seen);
+    const work = new OwnerWork({ suite, folder, name, directory, signal }, options, member, seen);
     work.#signer = signer && Promise.resolve(signer);
     return work;
   }
@@ -127,10 +127,14 @@ export class OwnerWork {
     return this.#passphrase;
   }
 
-  /** All that stands about the name. @throws as readStatements, judgeNameAccount. */
+  /**
+   * All that stands about the name, whose owner is the one that the keys here know, or one that he has handed it on to.
+   * @throws {SecurityError} E_OWNER_KEY when it is somebody else; as readStatements, judgeNameAccount, demandNothingOlder.
+   */
   async account(): Promise<NameAccount> {
     try {
-      return await this.#readAccount(await this.#right());
+      if (this.#isOwnerAsking) return await this.accountAs(await this.signer());
+      return await this.#readAccount(new Uint8Array(0));
     } catch (error) {
       // The member here may be revoked; the owner reads all the same, not least to take that back.
       if (this.#member === undefined || !(error instanceof DeniedError) || !(await this.#hasSigner())) throw error;
@@ -141,16 +145,17 @@ export class OwnerWork {
 
   /** The same, as the owner with that key. */
   async accountAs(signer: OwnerSigner): Promise<NameAccount> {
-    return await this.#readAccount(await this.#ownerRight(signer));
+    return await this.#readAccount(await this.#ownerRight(signer), signer);
   }
 
-  async #readAccount(ownerSignature: Uint8Array): Promise<NameAccount> {
+  async #readAccount(ownerSignature: Uint8Array, signer?: OwnerSigner): Promise<NameAccount> {
     const { suite, directory, name, signal } = this;
     const read = (what: "newest" | "history"): Promise<SignedText[]> =>
       readStatements(directory, this.#sender, { name, what, ownerSignature }, { signal });
     // What was newest is read after what there ever was, lest something came in between.
     const history = await read("history");
     const account = judgeNameAccount(suite, name, { newest: await read("newest"), history }, directory.directoryTime);
+    this.#demandKnown(account, [this.#member?.owner, signer?.line]);
     await this.#seen.settled();
     await demandNothingOlder(this.folder, name, account.history);
     return account;
@@ -213,6 +218,15 @@ export class OwnerWork {
     );
   }
 
+  /** @throws {SecurityError} E_OWNER_KEY unless each of these owner keys, of files or agents here, speaks for the name or did. */
+  #demandKnown({ chain }: NameAccount, known: readonly (string | undefined)[]): void {
+    const owners = new Set([undefined, chain.owner, ...chain.former]);
+    if (known.every((line) => owners.has(line))) return;
+    throw new SecurityError("E_OWNER_KEY", `The directory says that another owner speaks for ${this.name}.`, {
+      next: `The owner key that this machine knows did not hand ${this.name} on to it. Believe nothing that the directory says of it.`,
+    });
+  }
+
   async #openSigner(): Promise<OwnerSigner> {
     const { suite, folder, name, signal } = this;
     const { ownerKey } = this.#options;
@@ -227,8 +241,11 @@ export class OwnerWork {
 
   /** A member may read as such; the owner without a member here signs that he may. */
   async #right(): Promise<Uint8Array> {
-    const asOwner = this.#member === undefined || this.#readsAsOwner;
-    return asOwner ? await this.#ownerRight(await this.signer()) : new Uint8Array(0);
+    return this.#isOwnerAsking ? await this.#ownerRight(await this.signer()) : new Uint8Array(0);
+  }
+
+  get #isOwnerAsking(): boolean {
+    return this.#member === undefined || this.#readsAsOwner;
   }
 
   async #hasSigner(): Promise<boolean> {

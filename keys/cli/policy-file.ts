@@ -3,6 +3,7 @@ import { POLICY_BYTES } from "../../protocol/limits.ts";
 import type { UnknownZones } from "../../protocol/policy/parse-hours.ts";
 import type { Policy } from "../../protocol/policy/policy.ts";
 import { SetupError } from "../errors.ts";
+import type { Name } from "../names.ts";
 import { shellWord } from "../shell-word.ts";
 
 /** A policy and its text. */
@@ -21,6 +22,11 @@ export async function readPolicyFile(path: string): Promise<PolicyFile> {
 export async function policyOf(text: string, unknownZones: UnknownZones): Promise<Policy> {
   const { parsePolicy } = await import("../../protocol/policy/parse.ts");
   return parsePolicy(text, { unknownZones });
+}
+
+/** What is to be known of a name whose newest policy is by an owner key of before. */
+export function orphanedPolicy(name: Name): string {
+  return `The newest policy of ${name} is by an owner key that was rotated away: it counts as none, and no device lets anybody in.`;
 }
 
 async function readText(path: string): Promise<string> {

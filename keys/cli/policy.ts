@@ -5,15 +5,14 @@ import { clientNames } from "../../protocol/policy/client-names.ts";
 import { NO_POLICY, policyDiffLines } from "../../protocol/policy/diff-lines.ts";
 import type { Policy } from "../../protocol/policy/policy.ts";
 import { refuseFailedTests, runPolicyTests, testLines } from "../../protocol/policy/policy-tests.ts";
-import { SetupError } from "../errors.ts";
+import { SecurityError, SetupError } from "../errors.ts";
 import { signText } from "../owner-signer.ts";
 import { printData } from "../print-data.ts";
 import { printable } from "../print-error.ts";
 import { minute } from "../table.ts";
-import { isTerminal } from "../terminal.ts";
-import { askYes } from "./ask-yes.ts";
+import { demandYes } from "./ask-yes.ts";
 import { type OwnerOptions, ownerOptions, type OwnerWork, withOwner } from "./owner-work.ts";
-import { policyOf, readPolicyFile } from "./policy-file.ts";
+import { orphanedPolicy, policyOf, readPolicyFile } from "./policy-file.ts";
 import { say } from "./say.ts";
 
 interface ApplyOptions extends OwnerOptions {
@@ -120,14 +119,16 @@ async function apply(work: OwnerWork, file: string, isAgreed: boolean): Promise<
   const { text, policy } = await readPolicyFile(file);
   refuseFailedTests(policy);
   const account = await work.account();
-  const { policy: newest } = account;
-  const before = newest?.statement;
-  if (before?.policy === text) return say(`The policy of ${name} reads so already, since ${minute(before.issued)}.`);
+  const known = account.policy;
+  const before = known?.policy.statement;
+  if (known?.condition === "active" && before?.policy === text) {
+    return say(`The policy of ${name} reads so already, since ${minute(before.issued)}.`);
+  }
   for (const line of changeLines(account, await policyOfNow(account), policy)) say(line);
-  if (!isAgreed) await demandYes(work);
+  if (!isAgreed) await demandYes(work, "this policy", "Look at the changes above, and give --yes.");
   const signer = await work.signer();
   work.demandOwner(account, signer);
-  const place = newest === undefined ? FIRST : successionOf({ seq: newest.statement.seq, hash: newest.hash });
+  const place = known === undefined ? FIRST : successionOf(known.newest);
   const issued = work.directory.directoryTime;
   const statement = policyText(work.random, { name, policy: text, ...place, issued, expires: null });
   await work.put([await signText(signer, statement)]);
@@ -144,7 +145,12 @@ async function show(work: OwnerWork): Promise<void> {
       next: `To give it one: sshnp-keys policy apply ${work.name} FILE`,
     });
   }
-  const { policy: text, seq, issued } = policy.statement;
+  if (policy.condition === "orphaned") {
+    throw new SecurityError("E_STATEMENT", orphanedPolicy(work.name), {
+      next: `Put one of yours in its place: sshnp-keys policy apply ${work.name} FILE`,
+    });
+  }
+  const { policy: text, seq, issued } = policy.policy.statement;
   say(`Policy number ${seq} of ${work.name}, of ${minute(issued)}:`);
   const isForPerson = process.stdout.isTTY;
   await printData(isForPerson ? `${text.split("\n").map(printable).join("\n")}\n` : text);
@@ -153,11 +159,12 @@ async function show(work: OwnerWork): Promise<void> {
 /** Where the first statement on a subject stands. */
 const FIRST = { seq: 1, prev: null };
 
-/** What was signed before, as far as it can be read here. */
+/** What counts now, as far as it can be read here. */
 async function policyOfNow({ name, policy }: NameAccount): Promise<Policy> {
-  if (policy === undefined) return NO_POLICY;
+  if (policy?.condition === "orphaned") say(orphanedPolicy(name));
+  if (policy?.condition !== "active") return NO_POLICY;
   try {
-    return await policyOf(policy.statement.policy, "never hold");
+    return await policyOf(policy.policy.statement.policy, "never hold");
   } catch (error) {
     if (!(error instanceof SetupError)) throw error;
     say(`The policy that ${name} has now cannot be read here, and is taken for an empty one. ${error.message}`);
@@ -186,14 +193,4 @@ function changeLines(account: NameAccount, before: Policy, after: Policy): strin
   const missing = [...new Set(named)].filter((device) => !devices.has(device));
   if (missing.length > 0) lines.push(`${name} has no device yet of the name ${missing.join(", ")}.`);
   return lines;
-}
-
-async function demandYes({ name, signal }: OwnerWork): Promise<void> {
-  if (!isTerminal()) {
-    throw new SetupError("E_USAGE", "There is no terminal to ask on whether to sign this policy.", {
-      next: "Look at the changes above, and give --yes.",
-    });
-  }
-  if (await askYes(`Sign this policy for ${name}?`, { signal })) return;
-  throw new SetupError("E_INTERRUPTED", `Nothing was signed; ${name} stands as before.`);
 }

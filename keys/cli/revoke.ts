@@ -17,6 +17,7 @@ interface RevokeOptions extends OwnerOptions {
   readonly delegation?: string;
   readonly cascade?: boolean;
   readonly reason?: string;
+  readonly yes?: boolean;
 }
 
 /** `sshnp-keys revoke` */
@@ -27,6 +28,7 @@ export function revokeCommand(): Command {
     .argument("[member]", "the member, such as laptop-client")
     .option("--delegation <id>", "a fleet token instead of a member, by its ID in sshnp-keys list")
     .option("--cascade", "with it, what the token has made")
+    .option("--yes", "do not ask whether what the token has made is to go on")
     .option("--reason <text>", "why, for whoever is refused and whoever reads the log", "")
     .addHelpText(
       "after",
@@ -34,8 +36,8 @@ export function revokeCommand(): Command {
 The member's sessions end within seconds, and it begins no new ones, whatever the directory wants: every device and client
 demands proof from the log that nothing newer was said about whom it talks to. unrevoke takes it back.
 
-With --delegation no machine is let in with that token any more. Those that it let in go on: the owner signs for each of them
-anew, first. With --cascade they end with the token.
+With --delegation no machine is let in with that token any more. Those that it let in go on: their names are shown, and the owner
+signs for each of them anew, first, if you agree. With --cascade they end with the token.
 
 Examples:
   sshnp-keys revoke @acme laptop-client --reason 'stolen on 29 November'
@@ -44,11 +46,14 @@ Examples:
     )
     .action((name: string, member: string | undefined, options: RevokeOptions) =>
       withOwner(name, options, async (work) => {
-        const { delegation, cascade, reason = "" } = options;
+        const { delegation, cascade, yes, reason = "" } = options;
         if ((member === undefined) === (delegation === undefined)) throw oneOfBoth(name);
         if (utf8(reason).length > REVOCATION_REASON_BYTES) throw tooLong();
         if (member !== undefined) await revoke(work, member, reason);
-        else await revokeDelegation(work, delegation ?? "", { isCascade: cascade === true, reason });
+        else {
+          const choices = { isCascade: cascade === true, isAgreed: yes === true, reason };
+          await revokeDelegation(work, delegation ?? "", choices);
+        }
       }),
     );
 }

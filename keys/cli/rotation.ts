@@ -19,6 +19,7 @@ import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
 import type { SignedText } from "../signed-text.ts";
 import type { OwnerWork } from "./owner-work.ts";
+import { orphanedPolicy } from "./policy-file.ts";
 import { say } from "./say.ts";
 
 export interface RotationRequest {
@@ -51,7 +52,7 @@ export interface Rotated {
  * E_KEY_EXISTS; as OwnerWork.account, OwnerWork.put and the signers.
  */
 export async function rotate(work: OwnerWork, request: RotationRequest): Promise<Rotated> {
-  const begun = await findBegun(work);
+  const begun = await findBegun(work, request);
   if (begun !== undefined && request.agent !== undefined) throw begunInFile(work);
   const to = request.agent ?? begun?.signer;
   const account = await accountFor(work, to);
@@ -93,10 +94,14 @@ interface Next {
   readonly rotation: SignedText;
 }
 
-async function findBegun({ suite, folder, name, signal }: OwnerWork): Promise<Begun | undefined> {
+/** A passphrase that is to guard the new key must be the one that guards it already. */
+async function findBegun(work: OwnerWork, { newPassphrase }: RotationRequest): Promise<Begun | undefined> {
+  const { suite, folder, name, signal } = work;
   const given: { passphrase?: Secret } = {};
-  const ask = async (path: string): Promise<Secret> => (given.passphrase = await askPassphrase(path, { signal }));
+  const ask = async (path: string): Promise<Secret> =>
+    (given.passphrase = await (newPassphrase?.() ?? askPassphrase(path, { signal })));
   const keys = await readNextOwner(suite, folder, name, ask);
+  if (keys !== undefined && newPassphrase !== undefined && given.passphrase === undefined) throw begunUnguarded(work);
   return keys && { keys, signer: keySigner(suite, keys.privateKey), passphrase: given.passphrase };
 }
 
@@ -121,6 +126,10 @@ async function sayAgain(
 ): Promise<readonly SignedText[]> {
   const texts = handOn(work.random, account, { from, to: to.line, issued: work.directory.directoryTime });
   if (texts.length > 0) say(`The new owner key signs for what goes on: ${texts.length}.`);
+  const { policy } = account;
+  if (policy?.condition === "orphaned" && policy.signer !== from) {
+    say(`${orphanedPolicy(work.name)} Give it one: sshnp-keys policy apply ${work.name} FILE`);
+  }
   const statements: SignedText[] = [];
   for (const text of texts) statements.push(await signText(to, text));
   return statements;
@@ -193,6 +202,13 @@ function begunInFile({ folder, name }: OwnerWork): SetupError {
   const path = shellWord(nextOwnerPath(folder, name));
   return new SetupError("E_KEY_EXISTS", `A rotation of ${name} to a key in a file was begun here: ${path}`, {
     next: `Finish it first: sshnp-keys rotate ${name}`,
+  });
+}
+
+function begunUnguarded({ folder, name }: OwnerWork): SetupError {
+  const path = shellWord(nextOwnerPath(folder, name));
+  return new SetupError("E_KEY_EXISTS", `A rotation of ${name} to a key without a passphrase was begun here: ${path}`, {
+    next: `Finish it first: sshnp-keys rotate ${name} - and then hand on once more, with the passphrase.`,
   });
 }
 

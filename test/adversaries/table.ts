@@ -90,6 +90,17 @@ export const TABLE: readonly Row[] = [
     "a device that is linked is shown a smaller log with a request": "E_LOG",
     "a client's revocation is hidden from the device, and its thief let through": "E_LOG",
   }),
+  ...rows("directory-to-owner.test.ts", DIRECTORY, {
+    "a revocation is left out, and another member named twice in its place": "E_STATEMENT",
+    "a name has another owner, logged, for who reads as a member, as the owner, or watches it": "E_OWNER_KEY",
+    "a revocation is taken back behind its owner's back, logged": "E_LOG",
+    "statements that were acknowledged are gone, and with them what the owner's machine remembers": "E_LOG",
+    "a member is shown once more as waiting, and its owner deletes it": undefined,
+  }),
+  ...rows("directory-to-owner.test.ts", "thief", {
+    "what a fleet token was not given for is logged, and its owner revokes the token": undefined,
+    "of the owner key from before a rotation: he has a policy logged behind the owner's": "E_STATEMENT",
+  }),
   ...rows("directory-log.test.ts", DIRECTORY, {
     "the log is another one of the same size than before": "E_LOG + evidence",
     "the log has grown from another one than was seen before": "E_LOG",

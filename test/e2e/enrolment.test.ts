@@ -49,7 +49,7 @@ test("gateways that a fleet token and an owner's approval have let in take sessi
   const { delegations } = JSON.parse(await owner.must("sshnp-keys", "list", "@device", "--json")) as {
     delegations: { id: string }[];
   };
-  await owner.must("sshnp-keys", "revoke", "@device", "--delegation", delegations[0]?.id ?? "");
+  await owner.must("sshnp-keys", "revoke", "@device", "--delegation", delegations[0]?.id ?? "", "--yes");
   expect(await ssh("gw-1")).toMatchObject({ code: 0, stdout: "gw-1\n" });
   await owner.must("sshnp-keys", "revoke", "@device", "porch");
   expect(await ssh("porch")).toMatchObject({ code: 255, stderr: expect.stringContaining("[E_REVOKED]") });

@@ -22,7 +22,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/sshsig.ts#armor",
     "protocol/channel/record.ts#encodeRecord",
     "protocol/channel/stream-state.ts#isBreak",
-    "keys/cli/ask-yes.ts#askYes",
+    "keys/cli/ask-yes.ts#demandYes",
     "keys/cli/policy.ts#policyCommand",
     "protocol/policy/decide.ts#isFrom",
     "protocol/policy/diff.ts#diffAccess",

@@ -301,7 +301,7 @@ describe("a fleet token", () => {
       delegations: { id: string; used: number }[];
     };
     expect(delegations).toMatchObject([{ used: 1, condition: "active" }]);
-    await must(other.owner, "revoke", other.name, "--delegation", delegations[0]?.id ?? "", ...words);
+    await must(other.owner, "revoke", other.name, "--delegation", delegations[0]?.id ?? "", "--yes", ...words);
     const shown = await must(other.owner, "list", other.name);
     expect(shown).toMatch(row);
     expect(shown).toMatch(/ 1 of 9 +revoked /);

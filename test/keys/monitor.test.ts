@@ -1,8 +1,11 @@
 import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { MONITOR_FAILED_LOOKS } from "../../protocol/limits.ts";
 import { runCommand, startCommand } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
+import { Activations } from "./activation.ts";
+import { newOwned } from "./owner-commands.ts";
 
 test("the first look acknowledges, a statement made since ends it with status 76, and acknowledging goes on", async () => {
   await using folder = await temporaryFolder();
@@ -44,3 +47,15 @@ test("the first look acknowledges, a statement made since ends it with status 76
   expect(await monitor("--once")).toMatchObject({ code: 0, stderr: "" });
   expect((await monitor("--interval", "1")).code).toBe(2);
 }, 60_000);
+
+test("who is kept from looking ends with a status of its own, after looks that failed in a row", async () => {
+  await using system = await Activations.start();
+  const { machine, name } = await newOwned(system, "gateway");
+  const watching = startCommand("sshnp-keys", ["monitor", name, "--interval", "1s"], { env: { HOME: machine.home } });
+  await watching.errorLine(/are acknowledged\.$/);
+  await system.directory.stop();
+  const { code, stderr } = await watching.exit();
+  expect(code).toBe(69);
+  expect(stderr.match(/The next look is in 1 s\./g)).toHaveLength(MONITOR_FAILED_LOOKS - 1);
+  expect(stderr).toMatch(/10 looks in a row have failed: .*\n.*\n {12}\S.*\n {12}\[E_DIRECTORY\]\n$/);
+}, 120_000);

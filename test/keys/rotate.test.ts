@@ -156,7 +156,7 @@ describe("what counts by the old key's word", () => {
       ]);
     }
     expect(delegations.map(({ condition, newest }) => [condition, newest.signer])).toEqual([["active", chain.owner]]);
-    expect(policy?.statement).toMatchObject({ seq: 2, policy: "version: 1\n" });
+    expect(policy?.policy.statement).toMatchObject({ seq: 2, policy: "version: 1\n" });
     expect(history.filter(({ kind }) => kind === "policy").map(({ signer }) => signer === chain.owner)).toEqual([
       false,
       true,
@@ -284,6 +284,41 @@ describe("cut off", () => {
     await keysOk(last.machine, ["rotate", last.name]);
     expect(new Set(Object.values(await statesOf(last.machine, last.name)))).toEqual(new Set(["active"]));
     expect(Object.values(await statesOf(machine, name))).toHaveLength(21);
+  });
+
+  // Each passphrase costs a second or more, several on a busy machine.
+  test("its new key gets no other guard than it was begun with, and never none in place of one", {
+    timeout: 240_000,
+  }, async () => {
+    const cutOff = async (...words: string[]): Promise<Owned> => {
+      const owned = await newOwned(system, "gw");
+      const signal = signalAt(await changesOf(), "SIGKILL");
+      expect((await keys(owned.machine, ["rotate", owned.name, ...words], signal)).signal).toBe("SIGKILL");
+      return owned;
+    };
+    const file = join(system.newMachine().home, "passphrase");
+    writeFileSync(file, "four red roses\n");
+    const guard = ["--passphrase-file", file];
+
+    const plain = await cutOff();
+    const before = readFileSync(ownerPath(plain));
+    const refused = told(await keys(plain.machine, ["rotate", plain.name, ...guard]));
+    expect(refused).toMatchObject({
+      code: "E_KEY_EXISTS",
+      next: expect.stringMatching(/^Finish it first: .*passphrase/),
+    });
+    expect(readFileSync(ownerPath(plain))).toEqual(before);
+    await keysOk(plain.machine, ["rotate", plain.name]);
+    await keysOk(plain.machine, ["rotate", plain.name, ...guard]);
+    expect(readFileSync(ownerPath(plain), "latin1")).toMatch(/^age-encryption/);
+
+    const guarded = await cutOff(...guard);
+    const other = join(guarded.machine.home, "other");
+    writeFileSync(other, "another\n");
+    const wrong = await keys(guarded.machine, ["rotate", guarded.name, "--passphrase-file", other]);
+    expect(told(wrong).code).toBe("E_PASSPHRASE");
+    await keysOk(guarded.machine, ["rotate", guarded.name, ...guard]);
+    expect(readFileSync(ownerPath(guarded), "latin1")).toMatch(/^age-encryption/);
   });
 
   test("it is not mixed with a rotation to a key in an agent", async () => {

@@ -10,7 +10,7 @@ import { handOn } from "../../protocol/handing-on.ts";
 import { judgeNameAccount, type NameAccount, successionOf } from "../../protocol/name-account.ts";
 import { rotationText } from "../../protocol/owner-chain.ts";
 import { delegationText, policyText, revocationText } from "../../protocol/owner-statements.ts";
-import { after, signWith, subjectOf } from "../../protocol/statement-fields.ts";
+import { after, seqOf, signWith, subjectOf } from "../../protocol/statement-fields.ts";
 import { firstBinding, firstNameStatement } from "../../protocol/statements.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 
@@ -24,6 +24,8 @@ const KINDS = {
   delegated: "active",
   "of an ended delegation": "active",
   "of a revoked delegation": "orphaned",
+  "beyond a delegation": "orphaned",
+  "beyond an ended delegation": "orphaned",
 } as const;
 type Kind = keyof typeof KINDS;
 
@@ -49,13 +51,44 @@ test("whatever counted goes on to count, however much of it was said again befor
       expect(account.chain.owner).toBe(lineOf(next));
       expect(account.members.map(({ condition }) => condition)).toEqual(members.map((kind) => KINDS[kind]));
       expect(account.members.map(keysOf)).toEqual(before.members.map(keysOf));
-      expect(account.policy?.statement.policy).toBe(hasPolicy ? "version: 1\n" : undefined);
+      expect(account.policy?.policy.statement.policy).toBe(hasPolicy ? "version: 1\n" : undefined);
       expect(account.history.filter(({ kind }) => kind === "policy")).toHaveLength(hasPolicy ? 2 : 0);
       expect(account.members.map(({ newest }) => newest.seq <= 3)).not.toContain(false);
     }),
     { numRuns: 40 },
   );
 });
+
+test("of the policies it is the last by the owner until now that goes on, whatever a former one has signed behind it", () => {
+  const [first, second, third] = [newKey(), newKey(), newKey()];
+  const policyBy = (key: Ed25519PrivateKey, policy: string, before?: SignedText, expires: number | null = null) => {
+    const place = before === undefined ? { seq: 1, prev: null } : successionOf(pastOf(before));
+    return signWith(suite, key, policyText(random, { name, policy, ...place, issued: LONG_AGO, expires }));
+  };
+  const named = signWith(suite, first, firstNameStatement(random, { name, owner: lineOf(first), issued: LONG_AGO }));
+  const fields = { ...successionOf(pastOf(named)), issued: LONG_AGO, expires: null };
+  const rotation = signWith(suite, first, rotationText(random, { ...fields, name, owner: lineOf(second) }));
+  const [one, two] = [policyBy(first, "one"), policyBy(first, "stolen")];
+  // An end of its own counts nowhere: devices go on with it.
+  const said = policyBy(second, "two", one, LONG_AGO + 1);
+  const stolen = policyBy(first, "stolen", said);
+
+  const handing = { from: lineOf(second), to: lineOf(third), issued: NOW };
+  const account = judge([named, rotation, one, said, stolen]);
+  expect(account.policy).toMatchObject({ condition: "orphaned", newest: { signed: stolen }, policy: { signed: said } });
+  const texts = handOn(random, account, handing).map(({ text }) => JSON.parse(text) as object);
+  expect(texts).toEqual([
+    expect.objectContaining({ kind: "policy", policy: "two", ...successionOf(pastOf(stolen)), expires: null }),
+  ]);
+  const foreign = judge([named, rotation, two]);
+  expect(foreign.policy).toMatchObject({ condition: "orphaned", signer: lineOf(first) });
+  expect(handOn(random, foreign, handing)).toEqual([]);
+  expect(judge([named, rotation, one, said]).policy).toMatchObject({ condition: "active", policy: { signed: said } });
+});
+
+function pastOf({ text }: SignedText): { readonly seq: number; readonly hash: Uint8Array } {
+  return { seq: seqOf({ text }), hash: suite.sha256(new TextEncoder().encode(text)) };
+}
 
 function judge(history: readonly SignedText[]): NameAccount {
   const newest = new Map(history.map((signed) => [subjectOf(signed), signed]));
@@ -74,7 +107,8 @@ function past(owner: Ed25519PrivateKey, kinds: readonly Kind[], hasPolicy: boole
 
 function memberOf(owner: Ed25519PrivateKey, kind: Kind, i: number): SignedText[] {
   const keys = { x25519: X25519PrivateKey.generate(suite, random).publicKey, ed25519: newKey().publicKey };
-  const member = { name, member: parseMember(`gw${i}`), role: "device" as const, ...keys };
+  const role = kind.startsWith("beyond") ? ("client" as const) : ("device" as const);
+  const member = { name, member: parseMember(`gw${i}`), role, ...keys };
   const expires = kind === "ending" ? LATER : null;
   const signer = kind.includes("delegat") ? newKey() : owner;
   const binding = signWith(suite, signer, firstBinding(random, { ...member, issued: LONG_AGO, expires }));
@@ -87,7 +121,7 @@ function memberOf(owner: Ed25519PrivateKey, kind: Kind, i: number): SignedText[]
   if (signer === owner) return [binding];
   const text = delegationText(random, {
     ...{ name, id: `${i}`.padStart(16, "0"), key: signer.publicKey, role: "device", pattern: "gw*", uses: 5 },
-    ...{ seq: 1, prev: null, issued: LONG_AGO, expires: kind === "of an ended delegation" ? LONG_AGO + 1 : null },
+    ...{ seq: 1, prev: null, issued: LONG_AGO, expires: kind.includes("ended") ? LONG_AGO + 1 : null },
   });
   const delegation = signWith(suite, owner, text);
   return kind === "of a revoked delegation" ? [delegation, binding, revoked(delegation)] : [delegation, binding];
