@@ -74,8 +74,12 @@ export class DirectoryAccess {
     return remoteAddress !== undefined && isPrivateAddress(remoteAddress);
   }
 
-  /** The time in ms: by this machine's clock, unless that is far off the directory's. */
+  /** The time in ms: by this machine's clock, unless that is far off the directory's; never before what witnesses have said. */
   now(): number {
+    return Math.max(this.#clock(), this.client.witnessTime);
+  }
+
+  #clock(): number {
     const offset = this.client.clockOffset ?? 0;
     if (Math.abs(offset) < CLOCK_TRUST_MS) return Date.now();
     if (!this.#reportedClock) {

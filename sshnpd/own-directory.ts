@@ -109,9 +109,9 @@ export class OwnDirectory {
     return Math.abs(offset) > CLOCK_OFF_MS ? offset : undefined;
   }
 
-  /** ms since 1970 UTC: by this machine's clock, or the directory's where that is far off. */
+  /** ms since 1970 UTC: by this machine's clock, or the directory's where that is far off; never before what witnesses have said. */
   now(): number {
-    return Date.now() + (this.clockError ?? 0);
+    return Math.max(Date.now() + (this.clockError ?? 0), this.client.witnessTime);
   }
 
   /** The key list, a newer one when this one lacks the key that `ticket` says it is signed with. */

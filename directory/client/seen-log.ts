@@ -6,6 +6,7 @@ import {
   withEvidence,
   withoutPending,
   withPending,
+  withWitnessed,
   writeSeenLog,
 } from "../../keys/log-files.ts";
 import type { Fingerprint } from "../../keys/openssh.ts";
@@ -66,9 +67,9 @@ export async function openSeenLog(
   const keep = async (checkpoint: string): Promise<void> => {
     const there = await readSeenLog(folder, directory);
     // What another process has seen since stays: the next proof has to begin there.
-    if (there.checkpoint !== known) return;
-    await writeSeenLog(folder, { ...there, checkpoint });
-    known = checkpoint;
+    const isKnown = there.checkpoint === known;
+    await writeSeenLog(folder, withWitnessed(isKnown ? { ...there, checkpoint } : there, follower.witnessed));
+    if (isKnown) known = checkpoint;
   };
   const change = async (by: (seen: SeenLog) => SeenLog): Promise<void> => {
     const there = await readSeenLog(folder, directory);
@@ -80,6 +81,7 @@ export async function openSeenLog(
   };
   const follower = new LogFollower(suite, {
     checkpoint: seen.checkpoint ?? undefined,
+    witnessed: new Map(seen.witnessed),
     demand,
     onCheckpoint: ({ text }) => write(() => keep(text)),
     onEvidence: (notes) => write(() => keepEvidence({ found: now(), notes })),
