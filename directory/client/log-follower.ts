@@ -37,7 +37,7 @@ export interface LogFollowerOptions {
   readonly witnessed?: ReadonlyMap<string, number> | undefined;
   readonly demand?: WitnessDemand | undefined;
   /** Told of every checkpoint that is newer, or that a witness has cosigned later, to remember both. */
-  readonly onCheckpoint?: ((checkpoint: SignedCheckpoint) => void) | undefined;
+  readonly onCheckpoint?: ((checkpoint: SignedCheckpoint, log: LogKey) => void) | undefined;
   /** Told of two signed notes that show that the log lies, to keep them. */
   readonly onEvidence?: ((notes: readonly [string, string]) => void) | undefined;
   /** Told of a peer's checkpoint of another size than this party's newest: it is to be proved to be of the same log. */
@@ -138,7 +138,7 @@ export class LogFollower {
     if (isNewer) this.#last = checkpoint;
     const later = [...heads.witnessTimes].filter(([key, time]) => time > (this.#witnessed.get(key) ?? -1));
     for (const [key, time] of later) this.#witnessed.set(key, time);
-    if (isNewer || later.length > 0) this.#options.onCheckpoint?.(checkpoint);
+    if (isNewer || later.length > 0) this.#options.onCheckpoint?.(checkpoint, log);
     return new ProvedHeads(this.#suite, heads, proof.subjects);
   }
 
@@ -162,16 +162,15 @@ export class LogFollower {
   }
 
   /**
-   * Demands that a checkpoint that a peer has seen, and this party's newest, are of one growing log.
+   * Demands that two checkpoints are of one growing log.
    * @throws {LogEvidenceError} E_LOG when there are two trees of one size; {SecurityError} E_LOG when it is not proved; as `ask`.
    */
-  async prove(list: KeyList, note: string, ask: AskConsistency): Promise<void> {
+  async prove(list: KeyList, notes: readonly [string, string], ask: AskConsistency): Promise<void> {
     const log = logOf(list);
-    const other = openCheckpoint(this.#suite, note, log);
-    const last = this.#lastOf(log) ?? other;
-    this.#watched(() => refuseSplitView(last, other));
-    if (last.size === other.size) return;
-    const [old, young] = last.size < other.size ? [last, other] : [other, last];
+    const [one, other] = [openCheckpoint(this.#suite, notes[0], log), openCheckpoint(this.#suite, notes[1], log)];
+    this.#watched(() => refuseSplitView(one, other));
+    if (one.size === other.size) return;
+    const [old, young] = one.size < other.size ? [one, other] : [other, one];
     const proof = await ask(old.size, young.size);
     const claim = { oldSize: old.size, oldRoot: old.root, newSize: young.size, newRoot: young.root, proof };
     verifyConsistency(this.#suite, claim);

@@ -13,6 +13,8 @@ import type { Fingerprint } from "../../keys/openssh.ts";
 import type { PrivateFolder } from "../../keys/private-folder.ts";
 import type { KeyList } from "../../protocol/key-list.ts";
 import { PENDING_CHECKPOINT_MS } from "../../protocol/limits.ts";
+import { type LogKey, openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
+import { LogEvidenceError, refuseSplitView } from "../../protocol/log/proof.ts";
 import { type AskConsistency, LogFollower, type WitnessDemand } from "./log-follower.ts";
 
 /** Where the tiles of the log are. */
@@ -64,12 +66,30 @@ export async function openSeenLog(
   const write = (action: () => Promise<void>): void => {
     writing = writing.then(action).catch(onError);
   };
-  const keep = async (checkpoint: string): Promise<void> => {
-    const there = await readSeenLog(folder, directory);
-    // What another process has seen since stays: the next proof has to begin there.
-    const isKnown = there.checkpoint === known;
-    await writeSeenLog(folder, withWitnessed(isKnown ? { ...there, checkpoint } : there, follower.witnessed));
-    if (isKnown) known = checkpoint;
+  const keep = async (mine: SignedCheckpoint, log: LogKey): Promise<void> => {
+    const there = withWitnessed(await readSeenLog(folder, directory), follower.witnessed);
+    const other = there.checkpoint === known ? undefined : openedOrNone(suite, there.checkpoint, log);
+    if (other !== undefined) await refuseOther(mine, other);
+    if (other === undefined || other.size === mine.size) {
+      await writeSeenLog(folder, { ...there, checkpoint: mine.text });
+      known = mine.text;
+      return;
+    }
+    // Another process with this folder has gone on elsewhere, and its log need not be the one that this follower has seen:
+    // the older of both is forgotten only when it is proved that the newer one continues it.
+    const [older, newer] = other.size < mine.size ? [other, mine] : [mine, other];
+    const pending = { since: now(), checkpoint: older.text };
+    await writeSeenLog(folder, withPending({ ...there, checkpoint: newer.text }, pending));
+    if (newer === mine) known = mine.text;
+    onPending?.();
+  };
+  const refuseOther = async (mine: SignedCheckpoint, other: SignedCheckpoint): Promise<void> => {
+    try {
+      refuseSplitView(other, mine);
+    } catch (error) {
+      if (error instanceof LogEvidenceError) await keepEvidence({ found: now(), notes: error.evidence });
+      throw error;
+    }
   };
   const change = async (by: (seen: SeenLog) => SeenLog): Promise<void> => {
     const there = await readSeenLog(folder, directory);
@@ -83,7 +103,7 @@ export async function openSeenLog(
     checkpoint: seen.checkpoint ?? undefined,
     witnessed: new Map(seen.witnessed),
     demand,
-    onCheckpoint: ({ text }) => write(() => keep(text)),
+    onCheckpoint: (checkpoint, log) => write(() => keep(checkpoint, log)),
     onEvidence: (notes) => write(() => keepEvidence({ found: now(), notes })),
     onOther: ({ text }) => {
       write(() => change((there) => withPending(there, { since: now(), checkpoint: text })));
@@ -92,13 +112,15 @@ export async function openSeenLog(
   });
   const provePending: RememberedLog["provePending"] = async (list, { base, signal, warn }, onAlarm) => {
     await writing;
-    const { pending = [] } = await readSeenLog(folder, directory);
-    if (pending.length === 0) return;
+    const { pending = [], checkpoint: newest } = await readSeenLog(folder, directory);
+    // Both: another process with this folder may have seen more than this follower.
+    const sides = new Set([newest ?? "", follower.checkpoint].filter((note) => note !== ""));
+    if (pending.length === 0 || sides.size === 0) return;
     const { readConsistency } = await import("./log-tiles.ts");
     const ask: AskConsistency = (...sizes) => readConsistency(suite, base, sizes, { signal, warn });
     for (const { since, checkpoint } of pending) {
       try {
-        await follower.prove(list, checkpoint, ask);
+        for (const side of sides) await follower.prove(list, [side, checkpoint], ask);
         write(() => change((there) => withoutPending(there, checkpoint)));
       } catch (error) {
         onError(error);
@@ -108,6 +130,10 @@ export async function openSeenLog(
     await writing;
   };
   return { follower, settled: () => writing, provePending: (...words) => provePending(...words).catch(onError) };
+}
+
+function openedOrNone(suite: CipherSuite, note: string | null, log: LogKey): SignedCheckpoint | undefined {
+  return note === null ? undefined : openCheckpoint(suite, note, log);
 }
 
 const ALARM =

@@ -152,6 +152,7 @@ export class OwnerWork {
     const history = await read("history");
     const account = judgeNameAccount(suite, name, { newest: await read("newest"), history }, directory.directoryTime);
     await this.#seen.settled();
+    this.#proveSeen();
     await demandNothingOlder(this.folder, name, account.history);
     return account;
   }
@@ -204,6 +205,17 @@ export class OwnerWork {
           : "Use the folder or the agent that has that key.",
       },
     );
+  }
+
+  /** Has what other processes with this folder have seen of the log proved to be of the same one; nothing waits for it. */
+  #proveSeen(): void {
+    const { directory, signal } = this;
+    const at = { base: directory.address.url, signal, warn: directory.warn };
+    const work = async (): Promise<void> => {
+      const { list } = await directory.keyList({ signal });
+      await this.#seen.provePending(list, at, (text) => void process.stderr.write(`${text}\n`));
+    };
+    work().catch(() => {}); // it is tried again at the next command
   }
 
   async #openSigner(): Promise<OwnerSigner> {
