@@ -31,7 +31,7 @@ export interface RememberedLog {
   settled(): Promise<void>;
   /**
    * Has the checkpoints proved that peers have seen and this machine has not, by the tiles that the directory serves to
-   * everybody. What is not proved stays; `onAlarm` hears of what has stayed for PENDING_CHECKPOINT_MS. For the background:
+   * everybody. What is not proved stays; `onAlarm` hears first that something has stayed for PENDING_CHECKPOINT_MS. For the background:
    * it never rejects, and keeps no process from ending.
    */
   provePending(list: KeyList, from: TilesAt, onAlarm: (text: string) => void): Promise<void>;
@@ -116,15 +116,16 @@ export async function openSeenLog(
     // Both: another process with this folder may have seen more than this follower.
     const sides = new Set([newest ?? "", follower.checkpoint].filter((note) => note !== ""));
     if (pending.length === 0 || sides.size === 0) return;
+    // Before it is asked: a directory that lets requests hang until this process ends must not keep that quiet.
+    if (pending.some(({ since }) => now() - since >= PENDING_CHECKPOINT_MS)) onAlarm(ALARM);
     const { readConsistency } = await import("./log-tiles.ts");
     const ask: AskConsistency = (...sizes) => readConsistency(suite, base, sizes, { signal, warn });
-    for (const { since, checkpoint } of pending) {
+    for (const { checkpoint } of pending) {
       try {
         for (const side of sides) await follower.prove(list, [side, checkpoint], ask);
         write(() => change((there) => withoutPending(there, checkpoint)));
       } catch (error) {
         onError(error);
-        if (now() - since >= PENDING_CHECKPOINT_MS) onAlarm(ALARM);
       }
     }
     await writing;
@@ -138,4 +139,4 @@ function openedOrNone(suite: CipherSuite, note: string | null, log: LogKey): Sig
 
 const ALARM =
   "for a day the directory's log has not been proved to continue a checkpoint that a peer has seen: it may show two histories; " +
-  "sshnp trust evidence has both sides";
+  "it is asked once more, and of what stays unproved sshnp trust evidence has both sides";

@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openSeenLog } from "../../directory/client.ts";
@@ -5,6 +8,7 @@ import { readSeenLog } from "../../keys/log-files.ts";
 import { ed25519Line, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import type { KeyList } from "../../protocol/key-list.ts";
+import { PENDING_CHECKPOINT_MS } from "../../protocol/limits.ts";
 import { encodeLogProof } from "../../protocol/log/proof.ts";
 import { keyList, ORIGIN, people } from "../sshnpd/stage.ts";
 import { StatementLog } from "../support/statement-log.ts";
@@ -136,3 +140,23 @@ test("twenty processes at once lose nothing but what was overwritten, and an hon
   if (list !== undefined) await all[0]?.provePending(list, at, (text) => alarms.push(text));
   expect([errors, alarms, (await read()).pending ?? []]).toEqual([[], [], []]);
 }, 60_000);
+
+test("a directory that lets each request for a tile hang does not keep the alarm from being raised", async () => {
+  await using silent = createServer(() => {}).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const base = new URL(`http://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+  let now = Date.now();
+  const daemon = await start(() => now);
+  const [one, other] = [history("a", 5), history("b", 7)];
+  await daemon.sees(one);
+  daemon.follower.compare(keyList.list, other.checkpoint);
+  await daemon.settled();
+  const asked = once(silent, "request");
+  now += PENDING_CHECKPOINT_MS;
+  const proving = daemon.prove(base);
+  await asked;
+  expect(daemon.alarms).toHaveLength(1);
+  silent.closeAllConnections();
+  await proving;
+  expect([daemon.alarms, daemon.errors]).toMatchObject([[expect.any(String)], [{ code: "E_DIRECTORY" }]]);
+});
