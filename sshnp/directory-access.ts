@@ -47,7 +47,12 @@ export class DirectoryAccess {
     const log = await openSeenLog(suite, folder, address.fingerprint, {
       demand: readWitnessDemand(suite, witnesses, process.env),
       now: Date.now,
-      onError: (error) => progress.step(`what was seen of the directory's log was not written: ${String(error)}`),
+      onError: (error) => {
+        const text = `what was seen of the directory's log was not written: ${String(error)}`;
+        if (error instanceof SecurityError) progress.note(text);
+        else progress.step(text);
+      },
+      onUnproved: (error) => progress.step(`a checkpoint that a peer has seen is not proved yet: ${String(error)}`),
     });
     const client = new DirectoryClient({
       address,

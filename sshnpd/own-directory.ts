@@ -74,6 +74,7 @@ export class OwnDirectory {
       demand: readWitnessDemand(suite, witnesses, process.env),
       now: Date.now,
       onError: (error) => logError(log, error, "what was seen of the directory's log is not stored"),
+      onUnproved: (error) => logError(log, error, "a checkpoint that a peer has seen is not proved yet"),
       onPending: () => prove(),
     });
     const client = new DirectoryClient({ address, suite, random, keyList, log: seen.follower, onKeyList, warn });

@@ -50,12 +50,15 @@ export async function openSeenLog(
     demand,
     now,
     onError,
+    onUnproved = onError,
     onPending,
   }: {
     readonly demand?: WitnessDemand | undefined;
     /** ms since 1970 UTC. */
     readonly now: () => number;
     readonly onError: (error: unknown) => void;
+    /** Told why a checkpoint that a peer has seen is not proved yet; by default as onError. */
+    readonly onUnproved?: (error: unknown) => void;
     /** Told that there is something for {@link RememberedLog.provePending}. */
     readonly onPending?: () => void;
   },
@@ -125,7 +128,7 @@ export async function openSeenLog(
         for (const side of sides) await follower.prove(list, [side, checkpoint], ask);
         write(() => change((there) => withoutPending(there, checkpoint)));
       } catch (error) {
-        onError(error);
+        onUnproved(error);
       }
     }
     await writing;

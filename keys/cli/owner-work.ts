@@ -103,6 +103,7 @@ export class OwnerWork {
       demand: readWitnessDemand(suite, {}, process.env),
       now: Date.now,
       onError: tellNotWritten,
+      onUnproved: () => {}, // after a day it is told
     });
     const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
     const directory = new DirectoryClient({ address, suite, random, log: seen.follower });
