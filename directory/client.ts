@@ -13,6 +13,7 @@ import { dial } from "./client/dial.ts";
 import { exchange, unreachable } from "./client/http-exchange.ts";
 import type { Link, LinkOptions } from "./client/link.ts";
 import { LogFollower, type ProvedHeads } from "./client/log-follower.ts";
+import { once } from "./client/once.ts";
 import { readKeyList } from "./client/read-key-list.ts";
 import { refusalError } from "./client/refusal-error.ts";
 
@@ -102,10 +103,15 @@ export class DirectoryClient {
     return this.#keyList === undefined ? 0 : this.#log.size(this.#keyList.list);
   }
 
-  /** Takes a log proof that the directory sent, in the order in which they come; `now` in ms. As {@link LogFollower.accept}. */
-  acceptProof(proof: Uint8Array, now: number): ProvedHeads {
+  /** A time (ms) that has come, by the witnesses that are demanded. As {@link LogFollower.witnessTime}. */
+  get witnessTime(): number {
+    return this.#log.witnessTime;
+  }
+
+  /** Takes a log proof that the directory sent, in the order in which they come. As {@link LogFollower.accept}. */
+  acceptProof(proof: Uint8Array): ProvedHeads {
     assert(this.#keyList !== undefined, "nothing comes before the key list");
-    return this.#log.accept(this.#keyList.list, proof, now);
+    return this.#log.accept(this.#keyList.list, proof, Date.now(), this.directoryTime);
   }
 
   /** Compares a peer's checkpoint with what this party has seen. @throws {LogEvidenceError} E_LOG. */
@@ -288,13 +294,3 @@ function refuseExpired(expires: number, now: number): void {
 }
 
 function ignore(): void {}
-
-/** Passes each text on once. */
-function once(warn: (text: string) => void): (text: string) => void {
-  const said = new Set<string>();
-  return (text) => {
-    if (said.has(text)) return;
-    said.add(text);
-    warn(text);
-  };
-}

@@ -5,8 +5,8 @@ import { listState, readState, writeState } from "./state-files.ts";
 
 /*
  * What this machine has seen of the log of a directory, by the fingerprint of the directory's root key: the newest
- * checkpoint, so that the log cannot go back, and what shows that it has lied. Signed notes, kept as they came; whoever
- * reads them verifies them.
+ * checkpoint, so that the log cannot go back, when witnesses have cosigned, so that time cannot, and what shows that it has
+ * lied. Notes are signed, and kept as they came; whoever reads them verifies them.
  */
 
 /** Two signed checkpoints that no honest log signs, and when they were found, ms since 1970 UTC. */
@@ -28,6 +28,8 @@ export interface SeenLog {
   readonly directory: string;
   /** The newest checkpoint; null: none yet. */
   readonly checkpoint: string | null;
+  /** The newest verified time, ms since 1970 UTC, of each witness by its key in base64; at most MAX_WITNESSED. */
+  readonly witnessed?: readonly (readonly [string, number])[] | undefined;
   /** The oldest first, at most MAX_EVIDENCE. */
   readonly evidence: readonly LogEvidence[];
   /** The oldest first, at most MAX_PENDING. */
@@ -35,20 +37,20 @@ export interface SeenLog {
 }
 
 const note = v.pipe(v.string(), v.maxBytes(4096));
+const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 export const seenLogSchema: v.GenericSchema<SeenLog> = v.strictObject({
   v: v.literal(1),
   directory: v.pipe(v.string(), v.regex(/^SHA256:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]$/)),
   checkpoint: v.nullable(note),
+  witnessed: v.optional(v.array(v.strictTuple([v.pipe(v.string(), v.regex(/^[A-Za-z0-9+/]{43}=$/)), time]))),
   evidence: v.array(
     v.strictObject({
-      found: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+      found: time,
       notes: v.strictTuple([note, note]),
     }),
   ),
-  pending: v.optional(
-    v.array(v.strictObject({ since: v.pipe(v.number(), v.safeInteger(), v.minValue(0)), checkpoint: note })),
-  ),
+  pending: v.optional(v.array(v.strictObject({ since: time, checkpoint: note }))),
 });
 
 /** What was seen of that directory's log. @throws {SetupError} as {@link readState}. */
@@ -70,6 +72,14 @@ export async function listSeenLogs(keys: PrivateFolder): Promise<SeenLog[]> {
     if (seen !== undefined) logs.push(seen);
   }
   return logs;
+}
+
+/** The log with these times of witnesses, as far as it has no newer ones; the oldest of too many are forgotten. */
+export function withWitnessed(seen: SeenLog, times: ReadonlyMap<string, number>): SeenLog {
+  if (times.size === 0) return seen;
+  const newest = new Map(seen.witnessed);
+  for (const [key, said] of times) newest.set(key, Math.max(said, newest.get(key) ?? 0));
+  return { ...seen, witnessed: [...newest].toSorted(([, a], [, b]) => b - a).slice(0, MAX_WITNESSED) };
 }
 
 /** The log with one more piece of evidence; the same two notes are kept once, and the oldest are never pushed out. */
@@ -99,6 +109,8 @@ function bodyOf(text: string): string {
 
 /** Each is proved at the next contact with the directory, so that more of them mean that it does not prove them. */
 const MAX_PENDING = 16;
+/** Far more than one command line can name. */
+const MAX_WITNESSED = 64;
 /** One would do to convict a log. */
 const MAX_EVIDENCE = 16;
 

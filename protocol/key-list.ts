@@ -17,6 +17,7 @@ import { signSshsig, verifySshsig } from "../keys/sshsig.ts";
 import { X25519PublicKey } from "../keys/x25519.ts";
 import { parseCanonicalJson } from "./canonical-json.ts";
 import { KEY_LIST_BYTES } from "./limits.ts";
+import { isKeyName } from "./log/note.ts";
 
 export interface KeyList {
   readonly seq: number;
@@ -28,6 +29,7 @@ export interface KeyList {
   /** What signs tickets: the current key, then the previous one. */
   readonly ticket: readonly Ed25519PublicKey[];
   readonly log: Ed25519PublicKey;
+  /** What the log calls itself: the name of its key in signed notes. */
   readonly origin: string;
 }
 
@@ -92,5 +94,5 @@ const schema = v.strictObject({
   sealing: keys,
   ticket: keys,
   log: v.string(),
-  origin: v.pipe(v.string(), v.minLength(1), v.maxLength(256)),
+  origin: v.pipe(v.string(), v.maxLength(256), v.check(isKeyName)),
 });

@@ -63,7 +63,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
   const remembered = rememberedDevice(suite, pins, device, given, directory.now());
   const parties = new Parties(suite, client, { pins, given }, remembered);
   const take = async ({ of, statements, proof }: StatementsOutcome): Promise<void> => {
-    const proved = directory.client.acceptProof(proof, directory.now());
+    const proved = directory.client.acceptProof(proof);
     if (of === "client") await parties.takeOwn(statements, proved);
     else await parties.takeDevice(device, statements, proved, directory.now());
   };
@@ -112,7 +112,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
               const checked = await directory.checkTicket(frame, { sid, legKey: legKey.publicKey }, signal);
               const { entries } = checked.ticket;
               directory.client
-                .acceptProof(frame.proof, directory.now())
+                .acceptProof(frame.proof)
                 .demand([parties.ownBinding, ...judged.newest, ...checked.newest]);
               dial = () =>
                 dialLeg({

@@ -47,9 +47,12 @@ export class DirectoryAccess {
     const log = await openSeenLog(suite, folder, address.fingerprint, {
       demand: readWitnessDemand(suite, witnesses, process.env),
       now: Date.now,
-      onError: (error) => progress.step(`what was seen of the directory's log was not written: ${String(error)}`),
-      onUnproved: (error) =>
-        progress.step(`the device's checkpoint is not proved to be of the same log: ${inShort(error)}`),
+      onError: (error) => {
+        const text = `what was seen of the directory's log was not written: ${String(error)}`;
+        if (error instanceof SecurityError) progress.note(text);
+        else progress.step(text);
+      },
+      onUnproved: (error) => progress.step(`a checkpoint that a peer has seen is not proved yet: ${inShort(error)}`),
     });
     const client = new DirectoryClient({
       address,
@@ -76,8 +79,12 @@ export class DirectoryAccess {
     return remoteAddress !== undefined && isPrivateAddress(remoteAddress);
   }
 
-  /** The time in ms: by this machine's clock, unless that is far off the directory's. */
+  /** The time in ms: by this machine's clock, unless that is far off the directory's; never before what witnesses have said. */
   now(): number {
+    return Math.max(this.#clock(), this.client.witnessTime);
+  }
+
+  #clock(): number {
     const offset = this.client.clockOffset ?? 0;
     if (Math.abs(offset) < CLOCK_TRUST_MS) return Date.now();
     if (!this.#reportedClock) {

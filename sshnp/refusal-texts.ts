@@ -196,7 +196,7 @@ export function unsealedRefusal(
       });
     case "E_WITNESS":
       return new SecurityError(code, `${said} misses witnesses of the directory's log.`, {
-        next: `Whoever runs the directory should see why its witnesses do not cosign; ${deviceLog}.`,
+        next: `Set the device's clock if it is ahead (timedatectl); else whoever runs the directory should see why its witnesses do not cosign; ${deviceLog}.`,
       });
     case "E_BUSY":
       return new UnavailableError(code, `${said} has too much to do.`, {

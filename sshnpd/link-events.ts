@@ -77,9 +77,8 @@ export class LinkEvents {
   }
 
   #accept(proof: Uint8Array, refused?: (code: "E_LOG" | "E_WITNESS") => void): ProvedHeads {
-    const { directory } = this.#parts;
     try {
-      return directory.client.acceptProof(proof, directory.now());
+      return this.#parts.directory.client.acceptProof(proof);
     } catch (error) {
       refused?.(error instanceof SshnpError && error.code === "E_WITNESS" ? "E_WITNESS" : "E_LOG");
       throw error;

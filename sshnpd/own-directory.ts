@@ -74,7 +74,7 @@ export class OwnDirectory {
       demand: readWitnessDemand(suite, witnesses, process.env),
       now: Date.now,
       onError: (error) => logError(log, error, "what was seen of the directory's log is not stored"),
-      onUnproved: (error) => logError(log, error, "a client's checkpoint is not proved to be of the same log"),
+      onUnproved: (error) => logError(log, error, "a checkpoint that a peer has seen is not proved yet"),
       onPending: () => prove(),
     });
     const client = new DirectoryClient({ address, suite, random, keyList, log: seen.follower, onKeyList, warn });
@@ -110,9 +110,9 @@ export class OwnDirectory {
     return Math.abs(offset) > CLOCK_OFF_MS ? offset : undefined;
   }
 
-  /** ms since 1970 UTC: by this machine's clock, or the directory's where that is far off. */
+  /** ms since 1970 UTC: by this machine's clock, or the directory's where that is far off; never before what witnesses have said. */
   now(): number {
-    return Date.now() + (this.clockError ?? 0);
+    return Math.max(Date.now() + (this.clockError ?? 0), this.client.witnessTime);
   }
 
   /** The key list, a newer one when this one lacks the key that `ticket` says it is signed with. */

@@ -2,7 +2,7 @@ import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { SecurityError } from "../../keys/errors.ts";
 import type { KeyList } from "../../protocol/key-list.ts";
 import { type LogKey, openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
-import type { Witness } from "../../protocol/log/cosignature.ts";
+import { newestFirst, type Witness } from "../../protocol/log/cosignature.ts";
 import type { MapProof } from "../../protocol/log/map.ts";
 import { inWords } from "./log-words.ts";
 import {
@@ -33,9 +33,11 @@ export interface WitnessDemand {
 export interface LogFollowerOptions {
   /** The newest checkpoint seen before, a signed note. */
   readonly checkpoint?: string | undefined;
+  /** The newest time, ms, that each witness has said before, by its key in base64. */
+  readonly witnessed?: ReadonlyMap<string, number> | undefined;
   readonly demand?: WitnessDemand | undefined;
-  /** Told of every newer checkpoint, to remember it. */
-  readonly onCheckpoint?: ((checkpoint: SignedCheckpoint) => void) | undefined;
+  /** Told of every checkpoint that is newer, or that a witness has cosigned later, to remember both. */
+  readonly onCheckpoint?: ((checkpoint: SignedCheckpoint, log: LogKey) => void) | undefined;
   /** Told of two signed notes that show that the log lies, to keep them. */
   readonly onEvidence?: ((notes: readonly [string, string]) => void) | undefined;
   /** Told of a peer's checkpoint of another size than this party's newest: it is to be proved to be of the same log. */
@@ -84,12 +86,14 @@ export class LogFollower {
   /** The note from before, until the log's key is known and it can be verified. */
   #note: string | undefined;
   #last: SignedCheckpoint | undefined;
+  readonly #witnessed: Map<string, number>;
 
   constructor(suite: CipherSuite, options: LogFollowerOptions = {}) {
     this.#suite = suite;
     this.#options = options;
     this.#demand = options.demand ?? { witnesses: [], needed: 0, maxAge: 0 };
     this.#note = options.checkpoint;
+    this.#witnessed = new Map(options.witnessed);
   }
 
   /** Size of the newest checkpoint seen; 0 none. `list` has the log's key. @throws {SecurityError} E_LOG. */
@@ -102,20 +106,39 @@ export class LogFollower {
     return this.#last?.text ?? this.#note ?? "";
   }
 
+  /** The newest time, ms, that each witness has said, by its key in base64. */
+  get witnessed(): ReadonlyMap<string, number> {
+    return this.#witnessed;
+  }
+
   /**
-   * Takes an encoded proof, to be called in the order in which proofs come. `list` has the log's key; `now` in ms.
+   * A time that has come, ms, unless as many witnesses lie as are demanded: the newest that so many of them have said of any
+   * checkpoint. 0: they have not.
+   */
+  get witnessTime(): number {
+    const keys = new Set(this.#demand.witnesses.map(({ publicKey }) => publicKey.toJSON()));
+    const times = [...this.#witnessed].filter(([key]) => keys.has(key)).map(([, time]) => time);
+    return newestFirst(times)[this.#demand.needed - 1] ?? 0;
+  }
+
+  /**
+   * Takes an encoded proof, to be called in the order in which proofs come. `list` has the log's key. How long ago witnesses
+   * have cosigned goes by the latest of `now` (this machine's clock), `directoryTime` (both ms) and what witnesses have said
+   * before: whoever sets one of them back makes nothing look newer.
    * @throws {SecurityError} E_LOG, as {LogEvidenceError} where it can be shown to others; E_WITNESS; {PeerError} E_PROTOCOL.
    */
-  accept(list: KeyList, bytes: Uint8Array, now: number): ProvedHeads {
+  accept(list: KeyList, bytes: Uint8Array, now: number, directoryTime: number = now): ProvedHeads {
     const log = logOf(list);
     const proof = parseLogProof(bytes);
     const last = this.#watched(() => this.#lastOf(log));
-    const heads = this.#watched(() => verifyLogProof(this.#suite, proof, { log, ...this.#demand }, last, now));
+    const latest = Math.max(now, directoryTime, this.witnessTime);
+    const heads = this.#watched(() => verifyLogProof(this.#suite, proof, { log, ...this.#demand }, last, latest));
     const { checkpoint } = heads;
-    if (last === undefined || checkpoint.size > last.size) {
-      this.#last = checkpoint;
-      this.#options.onCheckpoint?.(checkpoint);
-    }
+    const isNewer = last === undefined || checkpoint.size > last.size;
+    if (isNewer) this.#last = checkpoint;
+    const later = [...heads.witnessTimes].filter(([key, time]) => time > (this.#witnessed.get(key) ?? -1));
+    for (const [key, time] of later) this.#witnessed.set(key, time);
+    if (isNewer || later.length > 0) this.#options.onCheckpoint?.(checkpoint, log);
     return new ProvedHeads(this.#suite, heads, proof.subjects);
   }
 
@@ -139,16 +162,15 @@ export class LogFollower {
   }
 
   /**
-   * Demands that a checkpoint that a peer has seen, and this party's newest, are of one growing log.
+   * Demands that two checkpoints are of one growing log.
    * @throws {LogEvidenceError} E_LOG when there are two trees of one size; {SecurityError} E_LOG when it is not proved; as `ask`.
    */
-  async prove(list: KeyList, note: string, ask: AskConsistency): Promise<void> {
+  async prove(list: KeyList, notes: readonly [string, string], ask: AskConsistency): Promise<void> {
     const log = logOf(list);
-    const other = openCheckpoint(this.#suite, note, log);
-    const last = this.#lastOf(log) ?? other;
-    this.#watched(() => refuseSplitView(last, other));
-    if (last.size === other.size) return;
-    const [old, young] = last.size < other.size ? [last, other] : [other, last];
+    const [one, other] = [openCheckpoint(this.#suite, notes[0], log), openCheckpoint(this.#suite, notes[1], log)];
+    this.#watched(() => refuseSplitView(one, other));
+    if (one.size === other.size) return;
+    const [old, young] = one.size < other.size ? [one, other] : [other, one];
     const proof = await ask(old.size, young.size);
     const claim = { oldSize: old.size, oldRoot: old.root, newSize: young.size, newRoot: young.root, proof };
     verifyConsistency(this.#suite, claim);

@@ -14,14 +14,13 @@ import { askUntilAnswered } from "./told-to-wait.ts";
 interface Directory {
   readonly suite: CipherSuite;
   readonly checkpointSize: number;
-  readonly directoryTime: number;
   keyList(options: { readonly signal: AbortSignal }): Promise<unknown>;
   request(
     sender: X25519PrivateKey,
     message: { readonly type: number; readonly body: Uint8Array },
     options: { readonly signal: AbortSignal },
   ): Promise<Frame>;
-  acceptProof(proof: Uint8Array, now: number): ProvedHeads;
+  acceptProof(proof: Uint8Array): ProvedHeads;
 }
 
 /**
@@ -45,7 +44,7 @@ export async function putStatements(
 
 /** Demands of the answer to statements that they are logged as the newest. @throws {SecurityError} E_LOG; {PeerError}. */
 export function demandLogged(
-  directory: Pick<Directory, "suite" | "directoryTime" | "acceptProof">,
+  directory: Pick<Directory, "suite" | "acceptProof">,
   frame: Frame,
   statements: readonly SignedText[],
 ): void {
@@ -55,5 +54,5 @@ export function demandLogged(
     const subject = subjectOf(one);
     return { subject, newest: newest.get(subject) };
   });
-  directory.acceptProof(frame.proof, directory.directoryTime).demand(claims);
+  directory.acceptProof(frame.proof).demand(claims);
 }

@@ -17,14 +17,13 @@ import { askUntilAnswered } from "./told-to-wait.ts";
 interface Directory {
   readonly suite: CipherSuite;
   readonly checkpointSize: number;
-  readonly directoryTime: number;
   keyList(options: { readonly signal: AbortSignal }): Promise<unknown>;
   send(
     sender: X25519PrivateKey,
     message: { readonly type: number; readonly body: Uint8Array },
     options: { readonly signal: AbortSignal },
   ): AsyncGenerator<Frame, void, void>;
-  acceptProof(proof: Uint8Array, now: number): ProvedHeads;
+  acceptProof(proof: Uint8Array): ProvedHeads;
 }
 
 /** What is asked for, and by which right: as a member of the name, or with its owner's signature. */
@@ -68,7 +67,7 @@ async function readOnce(
         subject: subjectOf(one),
         newest: directory.suite.sha256(utf8(one.text)),
       }));
-      directory.acceptProof(proof, directory.directoryTime).demand(claims);
+      directory.acceptProof(proof).demand(claims);
     }
     all.push(...statements);
   }

@@ -99,7 +99,7 @@ export function refusalError(code: RefusalCode, detail = 0): SshnpError {
       });
     case "E_WITNESS":
       return new SecurityError(code, "The directory says that the device misses witnesses of the directory's log.", {
-        next: "Whoever runs the directory should see why its witnesses do not cosign.",
+        next: "Set the device's clock if it is ahead (timedatectl); else whoever runs the directory should see why its witnesses do not cosign.",
       });
     case "E_REVOKED":
       return new DeniedError(code, "This member, or the token that made it, was revoked by its owner.", {

@@ -6,12 +6,15 @@ import {
   withEvidence,
   withoutPending,
   withPending,
+  withWitnessed,
   writeSeenLog,
 } from "../../keys/log-files.ts";
 import type { Fingerprint } from "../../keys/openssh.ts";
 import type { PrivateFolder } from "../../keys/private-folder.ts";
 import type { KeyList } from "../../protocol/key-list.ts";
 import { PENDING_CHECKPOINT_MS } from "../../protocol/limits.ts";
+import { type LogKey, openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
+import { LogEvidenceError, refuseSplitView } from "../../protocol/log/proof.ts";
 import { type AskConsistency, LogFollower, type WitnessDemand } from "./log-follower.ts";
 
 /** Where the tiles of the log are. */
@@ -28,8 +31,8 @@ export interface RememberedLog {
   settled(): Promise<void>;
   /**
    * Has the checkpoints proved that peers have seen and this machine has not, by the tiles that the directory serves to
-   * everybody. What is not proved stays, and is told; `onAlarm` hears of what has stayed for PENDING_CHECKPOINT_MS. For the
-   * background: it never rejects, and keeps no process from ending.
+   * everybody. What is not proved stays; `onAlarm` hears first that something has stayed for PENDING_CHECKPOINT_MS. For the background:
+   * it never rejects, and keeps no process from ending.
    */
   provePending(list: KeyList, from: TilesAt, onAlarm: (text: string) => void): Promise<void>;
 }
@@ -54,6 +57,7 @@ export async function openSeenLog(
     /** ms since 1970 UTC. */
     readonly now: () => number;
     readonly onError: (error: unknown) => void;
+    /** Told why a checkpoint that a peer has seen is not proved yet; by default as onError. */
     readonly onUnproved?: (error: unknown) => void;
     /** Told that there is something for {@link RememberedLog.provePending}. */
     readonly onPending?: () => void;
@@ -65,12 +69,30 @@ export async function openSeenLog(
   const write = (action: () => Promise<void>): void => {
     writing = writing.then(action).catch(onError);
   };
-  const keep = async (checkpoint: string): Promise<void> => {
-    const there = await readSeenLog(folder, directory);
-    // What another process has seen since stays: the next proof has to begin there.
-    if (there.checkpoint !== known) return;
-    await writeSeenLog(folder, { ...there, checkpoint });
-    known = checkpoint;
+  const keep = async (mine: SignedCheckpoint, log: LogKey): Promise<void> => {
+    const there = withWitnessed(await readSeenLog(folder, directory), follower.witnessed);
+    const other = there.checkpoint === known ? undefined : openedOrNone(suite, there.checkpoint, log);
+    if (other !== undefined) await refuseOther(mine, other);
+    if (other === undefined || other.size === mine.size) {
+      await writeSeenLog(folder, { ...there, checkpoint: mine.text });
+      known = mine.text;
+      return;
+    }
+    // Another process with this folder has gone on elsewhere, and its log need not be the one that this follower has seen:
+    // the older of both is forgotten only when it is proved that the newer one continues it.
+    const [older, newer] = other.size < mine.size ? [other, mine] : [mine, other];
+    const pending = { since: now(), checkpoint: older.text };
+    await writeSeenLog(folder, withPending({ ...there, checkpoint: newer.text }, pending));
+    if (newer === mine) known = mine.text;
+    onPending?.();
+  };
+  const refuseOther = async (mine: SignedCheckpoint, other: SignedCheckpoint): Promise<void> => {
+    try {
+      refuseSplitView(other, mine);
+    } catch (error) {
+      if (error instanceof LogEvidenceError) await keepEvidence({ found: now(), notes: error.evidence });
+      throw error;
+    }
   };
   const change = async (by: (seen: SeenLog) => SeenLog): Promise<void> => {
     const there = await readSeenLog(folder, directory);
@@ -82,8 +104,9 @@ export async function openSeenLog(
   };
   const follower = new LogFollower(suite, {
     checkpoint: seen.checkpoint ?? undefined,
+    witnessed: new Map(seen.witnessed),
     demand,
-    onCheckpoint: ({ text }) => write(() => keep(text)),
+    onCheckpoint: (checkpoint, log) => write(() => keep(checkpoint, log)),
     onEvidence: (notes) => write(() => keepEvidence({ found: now(), notes })),
     onOther: ({ text }) => {
       write(() => change((there) => withPending(there, { since: now(), checkpoint: text })));
@@ -92,17 +115,20 @@ export async function openSeenLog(
   });
   const provePending: RememberedLog["provePending"] = async (list, { base, signal, warn }, onAlarm) => {
     await writing;
-    const { pending = [] } = await readSeenLog(folder, directory);
-    if (pending.length === 0) return;
+    const { pending = [], checkpoint: newest } = await readSeenLog(folder, directory);
+    // Both: another process with this folder may have seen more than this follower.
+    const sides = new Set([newest ?? "", follower.checkpoint].filter((note) => note !== ""));
+    if (pending.length === 0 || sides.size === 0) return;
+    // Before it is asked: a directory that lets requests hang until this process ends must not keep that quiet.
+    if (pending.some(({ since }) => now() - since >= PENDING_CHECKPOINT_MS)) onAlarm(ALARM);
     const { readConsistency } = await import("./log-tiles.ts");
     const ask: AskConsistency = (...sizes) => readConsistency(suite, base, sizes, { signal, warn });
-    for (const { since, checkpoint } of pending) {
+    for (const { checkpoint } of pending) {
       try {
-        await follower.prove(list, checkpoint, ask);
+        for (const side of sides) await follower.prove(list, [side, checkpoint], ask);
         write(() => change((there) => withoutPending(there, checkpoint)));
       } catch (error) {
         onUnproved(error);
-        if (now() - since >= PENDING_CHECKPOINT_MS) onAlarm(ALARM);
       }
     }
     await writing;
@@ -110,6 +136,10 @@ export async function openSeenLog(
   return { follower, settled: () => writing, provePending: (...words) => provePending(...words).catch(onError) };
 }
 
+function openedOrNone(suite: CipherSuite, note: string | null, log: LogKey): SignedCheckpoint | undefined {
+  return note === null ? undefined : openCheckpoint(suite, note, log);
+}
+
 const ALARM =
   "for a day the directory's log has not been proved to continue a checkpoint that a peer has seen: it may show two histories; " +
-  "sshnp trust evidence has both sides";
+  "it is asked once more, and of what stays unproved sshnp trust evidence has both sides";

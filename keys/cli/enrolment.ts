@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type DirectoryClient, openSeenLog } from "../../directory/client.ts";
+import { type DirectoryClient, openSeenLog, readWitnessDemand } from "../../directory/client.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { enrolmentCode } from "../../protocol/enrolment.ts";
 import { CLIENT_BINDING_MS } from "../../protocol/limits.ts";
@@ -103,7 +103,12 @@ async function enrolAlone(
   if (known !== undefined && known.role !== enrolling.role) throw anotherRole(enrolling, known.role);
   const applicant = known ?? (await newApplicant(surroundings, folder, enrolling));
   const address = directoryOf(enrolling, applicant);
-  const seen = await openSeenLog(suite, folder, address.fingerprint, { now: Date.now, onError: tellNotWritten });
+  const demand = readWitnessDemand(suite, {}, process.env);
+  const seen = await openSeenLog(suite, folder, address.fingerprint, {
+    demand,
+    now: Date.now,
+    onError: tellNotWritten,
+  });
   const client = surroundings.connect(address, seen.follower);
   try {
     const answer = await becomeMember(surroundings, { client, applicant }, enrolling, waiting);
@@ -194,7 +199,7 @@ function judge(
       `${member} of ${name} is bound as a ${binding.statement.role}, not as a ${role}.`,
     );
   }
-  client.acceptProof(proof, client.directoryTime).demand(newest);
+  client.acceptProof(proof).demand(newest);
   const { names, member: signed, delegation } = statements;
   return {
     ...{ name, member, role, x25519, ed25519, owner: chain.owner, directory: directory.text },

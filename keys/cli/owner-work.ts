@@ -103,6 +103,7 @@ export class OwnerWork {
       demand: readWitnessDemand(suite, {}, process.env),
       now: Date.now,
       onError: tellNotWritten,
+      onUnproved: () => {}, // after a day it is told
     });
     const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
     const directory = new DirectoryClient({ address, suite, random, log: seen.follower });
@@ -157,6 +158,7 @@ export class OwnerWork {
     const account = judgeNameAccount(suite, name, { newest: await read("newest"), history }, directory.directoryTime);
     this.#demandKnown(account, [this.#member?.owner, signer?.line]);
     await this.#seen.settled();
+    this.#proveSeen();
     await demandNothingOlder(this.folder, name, account.history);
     return account;
   }
@@ -225,6 +227,17 @@ export class OwnerWork {
     throw new SecurityError("E_OWNER_KEY", `The directory says that another owner speaks for ${this.name}.`, {
       next: `The owner key that this machine knows did not hand ${this.name} on to it. Believe nothing that the directory says of it.`,
     });
+  }
+
+  /** Has what other processes with this folder have seen of the log proved to be of the same one; nothing waits for it. */
+  #proveSeen(): void {
+    const { directory, signal } = this;
+    const at = { base: directory.address.url, signal, warn: directory.warn };
+    const work = async (): Promise<void> => {
+      const { list } = await directory.keyList({ signal });
+      await this.#seen.provePending(list, at, (text) => void process.stderr.write(`${text}\n`));
+    };
+    work().catch(() => {}); // it is tried again at the next command
   }
 
   async #openSigner(): Promise<OwnerSigner> {

@@ -87,6 +87,15 @@ export function witnessTimes(
   signed: SignedCheckpoint,
   witnesses: readonly Witness[],
 ): number[] {
+  return newestFirst(timesByWitness(suite, signed, witnesses).values());
+}
+
+/** The same times, each by its witness's key in base64. */
+export function timesByWitness(
+  suite: Pick<CipherSuite, "sha256" | "verify">,
+  signed: SignedCheckpoint,
+  witnesses: readonly Witness[],
+): Map<string, number> {
   const { text, signatures } = note.parseNote(signed.text);
   const newest = new Map<string, number>();
   for (const witness of witnesses) {
@@ -96,7 +105,11 @@ export function witnessTimes(
       if (time !== undefined && time > (newest.get(key) ?? -1)) newest.set(key, time);
     }
   }
-  return [...newest.values()].toSorted((a, b) => b - a);
+  return newest;
+}
+
+export function newestFirst(times: Iterable<number>): number[] {
+  return [...times].toSorted((a, b) => b - a);
 }
 
 /** In ms; undefined when the witness did not sign this. */

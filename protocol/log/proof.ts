@@ -12,7 +12,7 @@ import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { PeerError, SecurityError } from "../../keys/errors.ts";
 import { LOG_PROOF_BYTES, LOG_PROOF_SUBJECTS, NOTE_BYTES, TREE_PROOF_HASHES } from "../limits.ts";
 import { type LogKey, openCheckpoint, type SignedCheckpoint } from "./checkpoint.ts";
-import { type Witness, witnessTimes } from "./cosignature.ts";
+import { newestFirst, timesByWitness, type Witness } from "./cosignature.ts";
 import { encodeLeaf } from "./leaf.ts";
 import { type MapProof, readMapProof, subjectKey, verifyMapProof, writeMapProof } from "./map.ts";
 import { type Hashing, leafHash, verifyConsistency, verifyInclusion } from "./tree.ts";
@@ -63,11 +63,19 @@ export class VerifiedHeads {
   readonly headsRoot: Uint8Array;
   /** When the `needed`-th newest witness cosigned, ms; undefined when none is needed. */
   readonly witnessTime: number | undefined;
+  /** When each witness that is trusted cosigned, ms, by its key in base64. */
+  readonly witnessTimes: ReadonlyMap<string, number>;
 
-  constructor(checkpoint: SignedCheckpoint, headsRoot: Uint8Array, witnessTime: number | undefined) {
+  constructor(
+    checkpoint: SignedCheckpoint,
+    headsRoot: Uint8Array,
+    witnessTimes: ReadonlyMap<string, number>,
+    needed: number,
+  ) {
     this.checkpoint = checkpoint;
     this.headsRoot = headsRoot;
-    this.witnessTime = witnessTime;
+    this.witnessTime = newestFirst(witnessTimes.values())[needed - 1];
+    this.witnessTimes = witnessTimes;
   }
 }
 
@@ -130,7 +138,7 @@ export function verifyLogProof(
   if (!isNumber || trust.needed > witnessKeys.size)
     throw new RangeError("not a number of the witnesses that are trusted");
   const checkpoint = openCheckpoint(suite, proof.checkpoint, trust.log);
-  const witnessTime = demandWitnesses(suite, checkpoint, trust, now);
+  const times = demandWitnesses(suite, checkpoint, trust, now);
   if (last !== undefined) demandGrowth(suite, last, checkpoint, proof);
   verifyInclusion(suite, {
     index: checkpoint.size - 1,
@@ -139,7 +147,7 @@ export function verifyLogProof(
     root: checkpoint.root,
     proof: proof.inclusion,
   });
-  return new VerifiedHeads(checkpoint, proof.headsRoot, witnessTime);
+  return new VerifiedHeads(checkpoint, proof.headsRoot, times, trust.needed);
 }
 
 /**
@@ -179,26 +187,29 @@ export function refuseSplitView(one: SignedCheckpoint, other: SignedCheckpoint):
 const WHEN_NOT_WITNESSED =
   "Ask whoever runs the directory: sshnp-directory witness ls tells which witnesses do not cosign, and why. " +
   "Until they do, the directory may be hiding what is newer.";
+const WHEN_TOO_LONG_AGO =
+  "A clock that is ahead looks the same, this machine's or the directory's: compare it, and set it (timedatectl set-ntp true). " +
+  `If both are right: ${WHEN_NOT_WITNESSED}`;
 
 function demandWitnesses(
   suite: Pick<CipherSuite, "sha256" | "verify">,
   checkpoint: SignedCheckpoint,
   { witnesses, needed, maxAge }: LogTrust,
   now: number,
-): number | undefined {
-  if (needed === 0) return undefined;
-  const times = witnessTimes(suite, checkpoint, witnesses);
-  const time = times[needed - 1];
+): Map<string, number> {
+  if (needed === 0) return new Map();
+  const times = timesByWitness(suite, checkpoint, witnesses);
+  const time = newestFirst(times.values())[needed - 1];
   if (time === undefined) {
-    const fact = `${times.length} of ${witnesses.length} witnesses have cosigned the log's newest checkpoint; ${needed} must have.`;
+    const fact = `${times.size} of ${witnesses.length} witnesses have cosigned the log's newest checkpoint; ${needed} must have.`;
     throw new SecurityError("E_WITNESS", fact, { next: WHEN_NOT_WITNESSED });
   }
   if (!(now - time <= maxAge)) {
     const minutes = (ms: number): number => Math.round(ms / 60_000);
     const fact = `It is ${minutes(now - time)} min since ${needed} of ${witnesses.length} witnesses cosigned the log; at most ${minutes(maxAge)} min may be.`;
-    throw new SecurityError("E_WITNESS", fact, { next: WHEN_NOT_WITNESSED });
+    throw new SecurityError("E_WITNESS", fact, { next: WHEN_TOO_LONG_AGO });
   }
-  return time;
+  return times;
 }
 
 function demandGrowth(suite: Hashing, last: SignedCheckpoint, checkpoint: SignedCheckpoint, proof: LogProof): void {

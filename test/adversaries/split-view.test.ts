@@ -82,7 +82,7 @@ async function secondAddress(log: Log): Promise<string> {
 /** The client hears of the device's log with the device's first answer. */
 async function meetAsClient({ client, device, words }: Ends): Promise<Outcome> {
   const code = await talk(client, ["-v", ...words], (session) =>
-    session.errorLine(/the device's checkpoint is not proved to be of the same log: .* \[(E_[A-Z]+)\]$/),
+    session.errorLine(/a checkpoint that a peer has seen is not proved yet: .* \[(E_[A-Z]+)\]$/),
   );
   await aDayPasses(client);
   await talk(client, words, (session) =>

@@ -7,6 +7,7 @@ import { ed25519Line, type Fingerprint, parsePublicKeyBlob, sshString } from "..
 import type { SignedText } from "../../keys/signed-text.ts";
 import { X25519PublicKey } from "../../keys/x25519.ts";
 import type { KeyList } from "../../protocol/key-list.ts";
+import { isKeyName } from "../../protocol/log/note.ts";
 import type { MemberStatements } from "../../protocol/member-statements.ts";
 import type { Party, Prologue } from "../../protocol/messages/prologue.ts";
 import { REFUSAL_NUMBERS, type RefusalCode } from "../../protocol/refusal-codes.ts";
@@ -124,7 +125,7 @@ export const keyList: fc.Arbitrary<KeyList> = fc.record({
   sealing: keys(x25519),
   ticket: keys(ed25519),
   log: ed25519,
-  origin: word(60),
+  origin: word(60).filter(isKeyName),
 });
 
 const opening = {

@@ -4,9 +4,9 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ByteReader, concat, fromHex, utf8 } from "../../keys/bytes.ts";
 import { SshnpError } from "../../keys/errors.ts";
-import { ed25519Line } from "../../keys/openssh.ts";
+import { ed25519Line, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
-import { verifyKeyList } from "../../protocol/key-list.ts";
+import { signKeyList, verifyKeyList } from "../../protocol/key-list.ts";
 import { parseLegHello } from "../../protocol/leg-hello.ts";
 import * as activation from "../../protocol/messages/activation.ts";
 import * as enrolment from "../../protocol/messages/enrolment.ts";
@@ -223,6 +223,20 @@ describe("signed texts", () => {
     const signed = { text: golden["key list"] ?? "", signature: fromHex(golden["key list, SSHSIG"] ?? "") };
     const other = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" as never;
     expect(() => verifyKeyList(suite, signed, other)).toThrow("The directory proves key");
+  });
+
+  test("a key list names its log as notes can name a key, or is refused", () => {
+    const rootFingerprint = fingerprint(suite, parsePublicKeyLine(root).blob);
+    const verify = (origin: string): string => {
+      const times = { seq: 1, issued: 1, expires: 2 };
+      const keys = { sealing: [directory.sealing.publicKey], ticket: [directory.ticket.publicKey] };
+      const list = { ...times, ...keys, log: directory.log.publicKey, origin };
+      return verifyKeyList(suite, signKeyList(suite, directory.root, list), rootFingerprint).list.origin;
+    };
+    for (const origin of ["a", "np.example.org:7800/log", "x".repeat(256)]) expect(verify(origin)).toBe(origin);
+    for (const origin of ["", " ", "a b", "a+b", "a\nb", "a\u00a0b", "a\u0000", "\ud800", "x".repeat(257)]) {
+      expect(refuses(() => verify(origin))).toBe(true);
+    }
   });
 });
 

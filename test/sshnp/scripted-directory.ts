@@ -51,6 +51,10 @@ export class ScriptedDirectory implements AsyncDisposable {
   provenWithTicket: readonly string[] | undefined;
   /** What becomes of every proof before it is sent. */
   mangled: (proof: LogProof) => Partial<LogProof> = () => ({});
+  /** What it says the time is. */
+  time: () => number = Date.now;
+  /** When its tickets are issued. */
+  ticketTime: () => number = () => this.time();
   readonly requests: SessionRequest[] = [];
   readonly legs: Socket[] = [];
   /** The statement of the one rendezvous. */
@@ -144,7 +148,7 @@ export class ScriptedDirectory implements AsyncDisposable {
       response.write(sealer.seal({ final, ...encodeFrame(frame) }));
     };
     response.write(sealer.opening);
-    say({ type: "welcome", time: Date.now(), nonce: random(16), keyListSeq: 1 });
+    say({ type: "welcome", time: this.time(), nonce: random(16), keyListSeq: 1 });
     const request = parseSessionRequest(message.body);
     this.requests.push(request);
     await this.#say(request, say);
@@ -166,7 +170,7 @@ export class ScriptedDirectory implements AsyncDisposable {
     const { prologue, prologueBytes, message1 } = request;
     const { boot, ed25519 } = rendezvous;
     const ticket = signTicket(suite, directory.ticket, {
-      ...{ sid: prologue.sid, legKey: prologue.legKey, issued: Date.now(), expires: Date.now() + 60_000 },
+      ...{ sid: prologue.sid, legKey: prologue.legKey, issued: this.ticketTime(), expires: this.ticketTime() + 60_000 },
       entries: [{ key: ed25519.publicKey, boot, addresses: this.#addresses }],
     });
     const subjects = [

@@ -1,12 +1,16 @@
 import { join } from "node:path";
+import { pino } from "pino";
 import { expect, test } from "vitest";
+import { writeKeyListFile } from "../../keys/key-list-files.ts";
 import { parseName } from "../../keys/names.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { OwnDirectory } from "../../sshnpd/own-directory.ts";
 import { patience, random, suite, World } from "../directory/world.ts";
+import { StatementLog } from "../support/statement-log.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
-import { SILENT } from "./stage.ts";
+import { DIRECTORY } from "./linked-device.ts";
+import { deviceKeys, keyList, ORIGIN, people, SILENT } from "./stage.ts";
 
 test("a directory on this machine is at a private address once it is linked, and not before", async () => {
   await using world = await World.start();
@@ -26,6 +30,24 @@ test("a directory that was linked to in public stays there, wherever DNS says by
     directory.noteLink({ remoteAddress });
     expect(directory.isPrivate).toBe(false);
   }
+});
+
+test("that a checkpoint of a client is not proved is logged as that, and not as something that is not stored", async () => {
+  await using place = await temporaryFolder();
+  const folder = await PrivateFolder.openOrCreate(join(place.path, "keys"));
+  await writeKeyListFile(folder, deviceKeys.name, keyList.signed);
+  const lines: string[] = [];
+  const log = pino({ level: "info" }, { write: (line) => void lines.push(line) });
+  const address = parseDirectoryAddress(`http://127.0.0.1:1#${DIRECTORY}`);
+  const surroundings = { suite, random, folder, log, signal: patience() };
+  const directory = await OwnDirectory.open(surroundings, { directory: address, keys: deviceKeys });
+  const seen = new StatementLog(suite, people.directory.log, ORIGIN).add(people.device.binding);
+  directory.client.acceptProof(seen.prove([]));
+  directory.client.compareCheckpoint(seen.add(people.client.binding).checkpoint);
+  await expect
+    .poll(() => lines.join(""), { timeout: 10_000 })
+    .toMatch(/"code":"E_DIRECTORY".*"msg":"a checkpoint that a peer has seen is not proved yet"/);
+  expect(lines.join("")).not.toContain("not stored");
 });
 
 async function openAt(directory: DirectoryAddress): Promise<OwnDirectory> {

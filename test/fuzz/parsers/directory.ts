@@ -108,8 +108,8 @@ export const DIRECTORY_PARSERS: readonly Parser[] = [
         parse: (bytes) => {
           const frame = parseFrame(new ByteReader(bytes).u8(), bytes.subarray(1));
           const follower = new LogFollower(suite, { checkpoint: seen });
-          const acceptProof = (given: Uint8Array, now: number) => follower.accept(list, given, now);
-          demandLogged({ suite, directoryTime: NOW, acceptProof }, frame, statements);
+          const acceptProof = (given: Uint8Array) => follower.accept(list, given, NOW);
+          demandLogged({ suite, acceptProof }, frame, statements);
           return { frame, follower };
         },
         // Its last checkpoint is the one whose proof held, and never one that was there before.

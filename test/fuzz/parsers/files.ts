@@ -109,6 +109,7 @@ const seenLog = fc.record(
     directory: of.fingerprintText,
     checkpoint: fc.option(note),
     evidence: fc.array(fc.record({ found: of.milliseconds, notes: fc.tuple(note, note) }), { maxLength: 3 }),
+    witnessed: fc.array(fc.tuple(key, of.milliseconds), { maxLength: 3 }),
     pending: fc.array(fc.record({ since: of.milliseconds, checkpoint: note }), { maxLength: 3 }),
   },
   { requiredKeys: ["v", "directory", "checkpoint", "evidence"] },

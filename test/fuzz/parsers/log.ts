@@ -339,7 +339,7 @@ export const LOG_PARSERS: readonly Parser[] = [
   },
   {
     name: "cosignature, its time signed anew",
-    covers: ["protocol/log/cosignature.ts#witnessTimes"],
+    covers: ["protocol/log/cosignature.ts#timesByWitness"],
     make: ({ suite }) => {
       const { last, key, witness } = scene(suite);
       const text = note.parseNote(last.text).text;
