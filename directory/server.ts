@@ -81,7 +81,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     ...{ suite, folder, database: store.database, privateKey: keyring.log, origin: keyring.origin },
     acceptOlder: options.acceptOlderLog ?? false,
     onError: failed,
-    grown: (checkpoint) => cosigner?.grown(checkpoint),
+    grown: () => cosigner?.grown(),
     pending: (checkpoint) => cosigner?.pending(checkpoint),
   });
   if (guarded.isOlder) log.warn({ size: guarded.log.checkpoint.size }, "goes on from an older log, as it was told to");

@@ -95,12 +95,14 @@ export class Log {
   /**
    * What proves the newest statements of `subjects`, or that there are none, under the newest checkpoint, to somebody who
    * knows the one of size `since` (0: none). A `since` that this log has not reached is answered as 0, which the asker refuses.
-   * A checkpoint that is about to be cosigned is waited for, and nothing is appended meanwhile: proofs can be made under the
-   * newest checkpoint alone, and an end that demands witnesses would refuse it without them.
+   * A checkpoint that is about to be cosigned is waited for: proofs can be made under the newest checkpoint alone, and an end
+   * that demands witnesses would refuse it without them. Appends go on meanwhile; if there was one, the next checkpoint is
+   * waited for as well, with nothing appended, or no proof would ever be cosigned while the log grows faster than a witness.
    * @throws {UnavailableError} E_STORAGE.
    */
   async proof(subjects: readonly string[], since: number): Promise<LogProof> {
     const { pending } = this.#options;
+    await pending?.(this.#state.checkpoint);
     if (pending?.(this.#state.checkpoint) === undefined) {
       try {
         return await this.#prove(this.#state, subjects, since);

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
-import { equalBytes } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import {
   WITNESS_AGAIN_MS,
@@ -41,23 +40,32 @@ interface Asking extends AskedWitness {
   /** Settles when it has been asked for the first time. */
   first: Promise<void>;
   standing: WitnessStanding;
-  /** Whether it answered when it was asked last: then proofs wait for it. */
+  /** Whether it answered within WITNESS_PATIENCE_MS when it was asked last: then proofs wait for it. */
   isLive: boolean;
+  /** Size of the largest checkpoint for which it has answered, whatever it said. */
+  answered: number;
   /** Ends a wait between two questions. */
   wake: () => void;
 }
 
+interface Round {
+  /** Live witnesses that have not answered for this checkpoint. */
+  readonly missing: Set<string>;
+  /** To be called when none is missing. */
+  readonly waiting: (() => void)[];
+  readonly timer: NodeJS.Timeout;
+}
+
 /**
  * Asks the witnesses for cosignatures of the log's newest checkpoint: each by itself and one at a time, after each append and
- * every WITNESS_AGAIN_MS. One that does not answer is asked less and less often, and nobody waits for it.
+ * every WITNESS_AGAIN_MS. One that does not answer is asked less and less often; nobody waits for it, nor for one that is slow.
  */
 export class Cosigner implements AsyncDisposable {
   readonly #options: CosignerOptions;
   readonly #asked = new Map<string, Asking>();
   readonly #running = new Set<Promise<void>>();
-  /** The newest checkpoint and what settles once it has the cosignatures that are to be expected. */
-  #round: { readonly checkpoint: SignedCheckpoint; readonly missing: Set<string>; settle: () => void } | undefined;
-  #settled: Promise<void> | undefined;
+  /** What proofs wait for, by the size of the checkpoint. */
+  readonly #rounds = new Map<number, Round>();
 
   constructor(options: CosignerOptions) {
     this.#options = options;
@@ -71,7 +79,7 @@ export class Cosigner implements AsyncDisposable {
       if (same?.url === record.url && same.verifierKey === record.verifierKey) continue;
       stop.abort();
       this.#asked.delete(name);
-      this.#strike(name);
+      this.#strike(name, Infinity);
     }
     for (const [name, record] of wanted) if (!this.#asked.has(name)) this.#start(name, record);
   }
@@ -90,33 +98,29 @@ export class Cosigner implements AsyncDisposable {
   }
 
   /** A checkpoint follows another. */
-  grown(checkpoint: SignedCheckpoint): void {
-    this.#round?.settle();
-    const live = [...this.#asked.values()].filter(({ isLive }) => isLive);
-    if (live.length > 0) {
-      this.#settled = new Promise((resolve) => {
-        const settle = (): void => {
-          clearTimeout(timer);
-          if (this.#round?.checkpoint === checkpoint) this.#round = undefined;
-          resolve();
-        };
-        const timer = setTimeout(settle, WITNESS_PATIENCE_MS).unref();
-        this.#round = { checkpoint, missing: new Set(live.map(({ name }) => name)), settle };
-      });
-    }
+  grown(): void {
     for (const { wake } of this.#asked.values()) wake();
   }
 
-  /** What to wait for before proofs under this checkpoint go out, WITNESS_PATIENCE_MS at most; undefined: nothing. */
-  pending({ size, root }: SignedCheckpoint): Promise<void> | undefined {
-    const { checkpoint } = this.#round ?? {};
-    if (checkpoint === undefined || checkpoint.size !== size || !equalBytes(checkpoint.root, root)) return undefined;
-    return this.#settled;
+  /**
+   * What to wait for before proofs under this checkpoint go out: that every live witness has answered for it, or for one that
+   * continues it; WITNESS_PATIENCE_MS at most, after which those that have not are live no more. Undefined: nothing.
+   */
+  pending({ size }: Pick<SignedCheckpoint, "size">): Promise<void> | undefined {
+    const known = this.#rounds.get(size);
+    if (known !== undefined) return new Promise((settle) => known.waiting.push(settle));
+    const live = [...this.#asked.values()].filter(({ isLive }) => isLive);
+    const missing = new Set(live.filter(({ answered }) => answered < size).map(({ name }) => name));
+    if (missing.size === 0) return undefined;
+    return new Promise((settle) => {
+      const timer = setTimeout(() => this.#giveUp(missing), WITNESS_PATIENCE_MS).unref();
+      this.#rounds.set(size, { missing, waiting: [settle], timer });
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { stop } of this.#asked.values()) stop.abort();
-    this.#round?.settle();
+    for (const name of this.#asked.keys()) this.#strike(name, Infinity);
     await Promise.all(this.#running);
   }
 
@@ -128,6 +132,7 @@ export class Cosigner implements AsyncDisposable {
       first: Promise.resolve(),
       standing: { cosigned: undefined, failure: undefined },
       isLive: false,
+      answered: 0,
       wake: ignore,
     };
     this.#asked.set(name, asking);
@@ -146,13 +151,13 @@ export class Cosigner implements AsyncDisposable {
     const { signal } = asking.stop;
     let retry = WITNESS_RETRY_MS;
     while (!signal.aborted) {
-      const isNewest = asking.isLive && asking.standing.cosigned?.size === statementLog.checkpoint.size;
+      const { cosigned, failure } = asking.standing;
       // A new checkpoint wakes one that answers; one that does not is left alone until its time has come.
-      if (isNewest) await this.#sleep(asking, WITNESS_AGAIN_MS, true);
-      else if (!asking.isLive) await this.#sleep(asking, retry, false);
+      if (failure !== undefined) await this.#sleep(asking, retry, false);
+      else if (cosigned?.size === statementLog.checkpoint.size) await this.#sleep(asking, WITNESS_AGAIN_MS, true);
       if (signal.aborted) return;
       await this.#ask(asking);
-      retry = asking.isLive ? WITNESS_RETRY_MS : Math.min(2 * retry, WITNESS_RETRY_MOST_MS);
+      retry = asking.standing.failure === undefined ? WITNESS_RETRY_MS : Math.min(2 * retry, WITNESS_RETRY_MOST_MS);
     }
   }
 
@@ -170,12 +175,17 @@ export class Cosigner implements AsyncDisposable {
     const { checkpoint } = statementLog;
     const { name, stop, standing } = asking;
     const known = standing.cosigned?.size ?? 0;
+    let isSlow = false;
+    const slow = setTimeout(() => {
+      isSlow = true;
+      this.#giveUp([name]);
+    }, WITNESS_PATIENCE_MS).unref();
     try {
       const lines = await askWitness(suite, statementLog, checkpoint, asking, known, stop.signal);
       await statementLog.withCosignatures(checkpoint, lines);
       if (standing.failure !== undefined) log.info({ witness: name }, "a witness cosigns again");
       asking.standing = { cosigned: { time: now(), size: checkpoint.size }, failure: undefined };
-      asking.isLive = true;
+      asking.isLive = !isSlow;
     } catch (error) {
       if (stop.signal.aborted) return;
       const failure = error instanceof Error ? error.message : String(error);
@@ -185,16 +195,31 @@ export class Cosigner implements AsyncDisposable {
       // One that has cosigned since the start cannot know of anything that an old backup lacks.
       if (error instanceof WitnessDisagrees && standing.cosigned === undefined) onOlder(error);
     } finally {
-      if (this.#round?.checkpoint.size === checkpoint.size || !asking.isLive) this.#strike(name);
+      clearTimeout(slow);
+      asking.answered = Math.max(asking.answered, checkpoint.size);
+      this.#strike(name, asking.isLive ? checkpoint.size : Infinity);
     }
   }
 
-  /** Nothing more is to be expected of it in this round. */
-  #strike(name: string): void {
-    const round = this.#round;
-    if (round === undefined) return;
-    round.missing.delete(name);
-    if (round.missing.size === 0) round.settle();
+  /** Nobody waits for these until they answer in time again. */
+  #giveUp(names: Iterable<string>): void {
+    for (const name of [...names]) {
+      const asking = this.#asked.get(name);
+      if (asking !== undefined) asking.isLive = false;
+      this.#strike(name, Infinity);
+    }
+  }
+
+  /** Nothing more is to be expected of it for checkpoints up to that size. */
+  #strike(name: string, size: number): void {
+    for (const [of, { missing, waiting, timer }] of this.#rounds) {
+      if (of > size) continue;
+      missing.delete(name);
+      if (missing.size > 0) continue;
+      clearTimeout(timer);
+      this.#rounds.delete(of);
+      for (const settle of waiting) settle();
+    }
   }
 }
 
