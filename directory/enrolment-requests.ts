@@ -36,7 +36,7 @@ interface Services {
   readonly keyring: Keyring;
   readonly freshness: Freshness;
   readonly audit: Audit;
-  readonly statementLog: Pick<Log, "proof">;
+  readonly statementLog: Pick<Log, "proof" | "proves">;
   readonly log: Logger;
 }
 

@@ -26,7 +26,7 @@ export interface OfferServices {
   readonly registry: RendezvousRegistry;
   readonly policies: Policies;
   readonly store: Store;
-  readonly statementLog: Pick<Log, "proof">;
+  readonly statementLog: Pick<Log, "proof" | "proves">;
 }
 
 /** What a request is handed over with: to its client, and to its device. */

@@ -1,8 +1,7 @@
 import { utf8 } from "../keys/bytes.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
-import { SecurityError } from "../keys/errors.ts";
 import type { SignedText } from "../keys/signed-text.ts";
-import { type LogProof, verifySubject } from "../protocol/log/proof.ts";
+import type { LogProof } from "../protocol/log/proof.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import type { Log } from "./log/log.ts";
 
@@ -19,7 +18,7 @@ export interface Said {
 
 interface Services {
   readonly suite: Pick<CipherSuite, "sha256">;
-  readonly statementLog: Pick<Log, "proof">;
+  readonly statementLog: Pick<Log, "proof" | "proves">;
 }
 
 /** A log that grows between so many readings and their proofs is given up on. */
@@ -40,22 +39,8 @@ export async function proved<What extends Said>(
     if (typeof said === "string") return said;
     const subjects = said.newest.map(({ subject }) => subject);
     const proof = await statementLog.proof(subjects, since());
-    if (isProved(suite, proof, said.newest)) return { said, proof };
+    const hashes = said.newest.map(({ newest }) => newest && suite.sha256(utf8(newest.text)));
+    if (statementLog.proves(proof, subjects, hashes)) return { said, proof };
   }
   return "E_BUSY";
-}
-
-function isProved(suite: Services["suite"], proof: LogProof, newest: readonly ReadNewest[]): boolean {
-  try {
-    for (const [at, { subject, newest: read }] of newest.entries()) {
-      const hash = read && suite.sha256(utf8(read.text));
-      const way = proof.subjects[at];
-      if (way === undefined) return false;
-      verifySubject(suite, proof.headsRoot, subject, hash, way);
-    }
-    return true;
-  } catch (error) {
-    if (error instanceof SecurityError) return false;
-    throw error;
-  }
 }

@@ -57,7 +57,7 @@ interface Services {
   readonly sessions: Sessions;
   readonly links: LinkServer;
   readonly audit: Audit;
-  readonly statementLog: Pick<Log, "proof">;
+  readonly statementLog: Pick<Log, "proof" | "proves">;
   readonly log: Logger;
 }
 

@@ -6,7 +6,7 @@ import { type Checkpoint, openCheckpoint, type SignedCheckpoint } from "../../pr
 import { withCosignatures } from "../../protocol/log/cosignature.ts";
 import { encodeLeaf } from "../../protocol/log/leaf.ts";
 import { EMPTY, type MapProof, subjectKey } from "../../protocol/log/map.ts";
-import type { LogProof } from "../../protocol/log/proof.ts";
+import { type LogProof, verifySubject } from "../../protocol/log/proof.ts";
 import { Frontier, type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";
 import type { Operation } from "../database.ts";
 import { RecentValues } from "./recent-values.ts";
@@ -116,6 +116,23 @@ export class Log {
       await pending?.(checkpoint);
       return await orDamaged(() => this.#prove(this.#state, subjects, since));
     });
+  }
+
+  /** Whether a proof of these subjects proves these hashes to be the newest, or with undefined that there is none. */
+  proves(
+    { headsRoot, subjects: proofs }: Pick<LogProof, "headsRoot" | "subjects">,
+    subjects: readonly string[],
+    hashes: readonly (Uint8Array | undefined)[],
+  ): boolean {
+    try {
+      for (const [at, proof] of proofs.entries()) {
+        verifySubject(this.#suite, headsRoot, subjects[at] ?? "", hashes[at], proof);
+      }
+      return true;
+    } catch (error) {
+      if (error instanceof SecurityError) return false;
+      throw error;
+    }
   }
 
   /**

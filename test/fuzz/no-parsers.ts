@@ -36,7 +36,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/reading.ts#mayRead",
     "directory/reading.ts#readStatements",
     "directory/link-proofs.ts#LinkProofs",
-    "directory/link-words.ts#LinkWords",
+    "directory/proved.ts#proved",
     "directory/standing.ts#isRevokedWithout",
     "directory/client/http-exchange.ts#routeUrl",
     "sshnp/refusal-texts.ts#unsealedRefusal",
