@@ -59,7 +59,7 @@ export const REFUSED_LEGS = 512; // that are still to read why; then the one ref
 export const UNPAIRED_LEGS_PER_ADDRESS = 32; // of all these, of one IPv4 address or IPv6 /64; a busy office pairs each within a second
 export const EARLY_DATA_TOTAL_BYTES = 1024 * 1024; // held for all legs that wait; then the one of which most is held makes room
 export const RENDEZVOUS_SESSIONS = 65_536; // whose tries are remembered until their tickets expire, about 300 B each
-export const WITNESS_LOGS = 16; // that one witness follows
+export const WITNESS_LOGS = 16; // that one witness follows, one of each directory, and keeps the newest checkpoint of
 export const WITNESS_EVIDENCE = 16; // pairs of notes kept of logs that lie; one would do to convict a log
 export const WITNESS_WAITING = 32; // requests that wait for a witness's disk; more than its logs ask in a second
 export const WITNESS_REQUESTS_PER_SECOND = 10; // of one IPv4 address or IPv6 /64; a log asks once for each checkpoint, twice when it was away
@@ -206,6 +206,8 @@ export const WITNESS_URL_BYTES = 512; // of the URL of one
 export const WITNESS_ANSWER_MS = 5_000; // for the whole answer of a witness
 export const WITNESS_PATIENCE_MS = 2_000; // that proofs wait for the cosignatures of a new checkpoint, of witnesses that answered so soon last time
 export const WITNESS_AGAIN_MS = 10 * 60_000; // until a checkpoint that stays the newest is cosigned anew: far below the age at which ends refuse it
+export const WITNESS_GAP_MS = 150; // from a witness's answer to the next question: below WITNESS_REQUESTS_PER_SECOND
+export const WITNESS_BUSY_MS = 1_000; // until a witness that says that it is busy is asked again: it counts by the second
 export const WITNESS_RETRY_MS = 2_000; // until a witness that did not answer is asked again, twice as long each time
 export const WITNESS_RETRY_MOST_MS = 60_000; // at most
 

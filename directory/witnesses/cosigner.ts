@@ -3,10 +3,13 @@ import type { Logger } from "pino";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import {
   WITNESS_AGAIN_MS,
+  WITNESS_BUSY_MS,
+  WITNESS_GAP_MS,
   WITNESS_PATIENCE_MS,
   WITNESS_RETRY_MOST_MS,
   WITNESS_RETRY_MS,
 } from "../../protocol/limits.ts";
+import { UnavailableError } from "../../keys/errors.ts";
 import type { SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
 import { parseWitness } from "../../protocol/log/cosignature.ts";
 import type { Log } from "../log/log.ts";
@@ -19,11 +22,6 @@ export interface CosignerOptions {
   /** ms since 1970 UTC. */
   readonly now: () => number;
   readonly log: Logger;
-  /**
-   * Told that a witness which answers for the first time has cosigned what this log is no continuation of: the store may
-   * be an old one, so the directory must not go on.
-   */
-  readonly onOlder: (error: WitnessDisagrees) => void;
 }
 
 /** How it stands with a witness. */
@@ -34,16 +32,17 @@ export interface WitnessStanding {
   readonly failure: string | undefined;
 }
 
+/** What came of a question; why not, where the witness says that the log is not what it has cosigned. */
+type Outcome = "cosigned" | "busy" | "failed" | WitnessDisagrees;
+
 interface Asking extends AskedWitness {
   readonly record: WitnessRecord;
   readonly stop: AbortController;
-  /** Settles when it has been asked for the first time. */
-  first: Promise<void>;
+  /** Settles when it has been asked for the first time, with what came of it. */
+  first: Promise<Outcome>;
   standing: WitnessStanding;
   /** Whether it answered within WITNESS_PATIENCE_MS when it was asked last: then proofs wait for it. */
   isLive: boolean;
-  /** Size of the largest checkpoint for which it has answered, whatever it said. */
-  answered: number;
   /** Ends a wait between two questions. */
   wake: () => void;
 }
@@ -58,7 +57,7 @@ interface Round {
 
 /**
  * Asks the witnesses for cosignatures of the log's newest checkpoint: each by itself and one at a time, after each append and
- * every WITNESS_AGAIN_MS. One that does not answer is asked less and less often; nobody waits for it, nor for one that is slow.
+ * every WITNESS_AGAIN_MS, with WITNESS_GAP_MS between two questions to one of them. One that does not answer is asked less and less often; nobody waits for it, nor for one that is slow.
  */
 export class Cosigner implements AsyncDisposable {
   readonly #options: CosignerOptions;
@@ -84,13 +83,17 @@ export class Cosigner implements AsyncDisposable {
     for (const [name, record] of wanted) if (!this.#asked.has(name)) this.#start(name, record);
   }
 
-  /** Resolves when all have been asked once, whatever came of it, or the signal comes. */
-  async askedOnce(signal: AbortSignal): Promise<void> {
-    const aborted = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener("abort", () => resolve(), { once: true });
+  /**
+   * Resolves when all have been asked once, or the signal comes; with what one of them says that has cosigned what this log is
+   * no continuation of: the store may be an old one. Later, nobody's word has the directory stop: answers are not authenticated.
+   */
+  async askedOnce(signal: AbortSignal): Promise<WitnessDisagrees | undefined> {
+    const aborted = new Promise<Outcome>((resolve) => {
+      if (signal.aborted) resolve("failed");
+      signal.addEventListener("abort", () => resolve("failed"), { once: true });
     });
-    await Promise.race([Promise.all([...this.#asked.values()].map(({ first }) => first)), aborted]);
+    const outcomes = await Promise.all([...this.#asked.values()].map(({ first }) => Promise.race([first, aborted])));
+    return outcomes.find((outcome) => outcome instanceof WitnessDisagrees);
   }
 
   standing(name: string): WitnessStanding {
@@ -110,7 +113,9 @@ export class Cosigner implements AsyncDisposable {
     const known = this.#rounds.get(size);
     if (known !== undefined) return new Promise((settle) => known.waiting.push(settle));
     const live = [...this.#asked.values()].filter(({ isLive }) => isLive);
-    const missing = new Set(live.filter(({ answered }) => answered < size).map(({ name }) => name));
+    const missing = new Set(
+      live.filter(({ standing }) => (standing.cosigned?.size ?? 0) < size).map(({ name }) => name),
+    );
     if (missing.size === 0) return undefined;
     return new Promise((settle) => {
       const timer = setTimeout(() => this.#giveUp(missing), WITNESS_PATIENCE_MS).unref();
@@ -129,16 +134,15 @@ export class Cosigner implements AsyncDisposable {
     const asking: Asking = {
       ...{ name, url: record.url, record, witness: parseWitness(suite, record.verifierKey) },
       stop: new AbortController(),
-      first: Promise.resolve(),
+      first: Promise.resolve("failed"),
       standing: { cosigned: undefined, failure: undefined },
       isLive: false,
-      answered: 0,
       wake: ignore,
     };
     this.#asked.set(name, asking);
     asking.first = this.#ask(asking);
     const running = asking.first
-      .then(() => this.#keepAsking(asking))
+      .then((outcome) => this.#keepAsking(asking, outcome))
       .catch((error: unknown) => {
         if (!asking.stop.signal.aborted) log.error({ err: error, witness: name }, "a witness is asked no more");
       });
@@ -146,18 +150,26 @@ export class Cosigner implements AsyncDisposable {
     void running.then(() => this.#running.delete(running));
   }
 
-  async #keepAsking(asking: Asking): Promise<void> {
+  async #keepAsking(asking: Asking, first: Outcome): Promise<void> {
     const { statementLog } = this.#options;
     const { signal } = asking.stop;
+    let outcome = first;
     let retry = WITNESS_RETRY_MS;
     while (!signal.aborted) {
-      const { cosigned, failure } = asking.standing;
-      // A new checkpoint wakes one that answers; one that does not is left alone until its time has come.
-      if (failure !== undefined) await this.#sleep(asking, retry, false);
-      else if (cosigned?.size === statementLog.checkpoint.size) await this.#sleep(asking, WITNESS_AGAIN_MS, true);
+      if (outcome === "cosigned") {
+        retry = WITNESS_RETRY_MS;
+        await this.#sleep(asking, WITNESS_GAP_MS, false);
+        // A new checkpoint wakes it; one that does not answer is left alone until its time has come.
+        const isNewest = asking.standing.cosigned?.size === statementLog.checkpoint.size;
+        if (isNewest) await this.#sleep(asking, WITNESS_AGAIN_MS, true);
+      } else if (outcome === "busy") {
+        await this.#sleep(asking, WITNESS_BUSY_MS, false);
+      } else {
+        await this.#sleep(asking, retry, false);
+        retry = Math.min(2 * retry, WITNESS_RETRY_MOST_MS);
+      }
       if (signal.aborted) return;
-      await this.#ask(asking);
-      retry = asking.standing.failure === undefined ? WITNESS_RETRY_MS : Math.min(2 * retry, WITNESS_RETRY_MOST_MS);
+      outcome = await this.#ask(asking);
     }
   }
 
@@ -170,8 +182,8 @@ export class Cosigner implements AsyncDisposable {
   }
 
   /** Never rejects. */
-  async #ask(asking: Asking): Promise<void> {
-    const { suite, statementLog, now, log, onOlder } = this.#options;
+  async #ask(asking: Asking): Promise<Outcome> {
+    const { suite, statementLog, now, log } = this.#options;
     const { checkpoint } = statementLog;
     const { name, stop, standing } = asking;
     const known = standing.cosigned?.size ?? 0;
@@ -186,18 +198,19 @@ export class Cosigner implements AsyncDisposable {
       if (standing.failure !== undefined) log.info({ witness: name }, "a witness cosigns again");
       asking.standing = { cosigned: { time: now(), size: checkpoint.size }, failure: undefined };
       asking.isLive = !isSlow;
+      this.#strike(name, asking.isLive ? checkpoint.size : Infinity);
+      return "cosigned";
     } catch (error) {
-      if (stop.signal.aborted) return;
+      if (stop.signal.aborted) return "failed";
       const failure = error instanceof Error ? error.message : String(error);
       if (standing.failure !== failure) log.warn({ witness: name, reason: failure }, "a witness does not cosign");
       asking.standing = { ...standing, failure };
-      asking.isLive = false;
-      // One that has cosigned since the start cannot know of anything that an old backup lacks.
-      if (error instanceof WitnessDisagrees && standing.cosigned === undefined) onOlder(error);
+      // It answers soon: who waits for it goes on waiting.
+      if (asking.isLive && error instanceof UnavailableError && error.code === "E_BUSY") return "busy";
+      this.#giveUp([name]);
+      return error instanceof WitnessDisagrees ? error : "failed";
     } finally {
       clearTimeout(slow);
-      asking.answered = Math.max(asking.answered, checkpoint.size);
-      this.#strike(name, asking.isLive ? checkpoint.size : Infinity);
     }
   }
 

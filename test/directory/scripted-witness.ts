@@ -16,7 +16,9 @@ export class ScriptedWitness implements AsyncDisposable {
   readonly key = Ed25519PrivateKey.generate(suite, random);
   readonly #server: Server;
   readonly #questions: Question[] = [];
-  readonly #asked: (() => void)[] = [];
+  readonly #waiting: (() => void)[] = [];
+  /** How many questions have come. */
+  asked = 0;
   /** Whether it cosigns at once. */
   isPrompt = true;
 
@@ -26,9 +28,10 @@ export class ScriptedWitness implements AsyncDisposable {
       request.on("data", (chunk: Uint8Array) => chunks.push(chunk));
       request.on("end", () => {
         const { checkpoint } = parseAddCheckpoint(Buffer.concat(chunks).toString("utf8"));
+        this.asked += 1;
         if (this.isPrompt) return this.cosign({ checkpoint, response });
         this.#questions.push({ checkpoint, response });
-        this.#asked.shift()?.();
+        this.#waiting.shift()?.();
       });
     });
   }
@@ -50,7 +53,7 @@ export class ScriptedWitness implements AsyncDisposable {
 
   /** The next question that it was not prompt with. */
   async question(): Promise<Question> {
-    while (this.#questions.length === 0) await new Promise<void>((resolve) => this.#asked.push(resolve));
+    while (this.#questions.length === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     return this.#questions.shift() as Question;
   }
 

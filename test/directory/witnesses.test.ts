@@ -137,6 +137,51 @@ test("what is appended does not wait for a slow witness, and proofs wait once, u
   expect(isCosigned(await prove())).toBe(true);
 });
 
+test("a witness that is busy for a moment is asked again and waited for", async () => {
+  await using scripted = await startScripted();
+  const { witness, isCosigned, append, prove } = scripted;
+  for (const status of [429, 503]) {
+    witness.isPrompt = false;
+    await append(`at ${status}`);
+    const proof = prove();
+    const { response } = await witness.question();
+    witness.isPrompt = true;
+    response.writeHead(status).end();
+    expect(isCosigned(await proof)).toBe(true);
+  }
+});
+
+test("more appends than a witness takes questions ask it about the newest alone", async () => {
+  await using scripted = await startScripted();
+  const { witness, append, isCosigned } = scripted;
+  const before = witness.asked;
+  for (let i = 0; i < 50; i++) await append(`${i}`);
+  await until(isCosigned);
+  expect(witness.asked - before).toBeLessThan(50);
+});
+
+test("a witness that was not reached at the start, and one added since, stop no directory, whatever they say", async () => {
+  await using scripted = await startScripted();
+  const { world, witness } = scripted;
+  witness.isPrompt = false;
+  const starting = (async () => {
+    await world.pause();
+    await world.resume();
+  })();
+  (await witness.question()).response.destroy();
+  await starting;
+  await using other = await ScriptedWitness.start();
+  other.isPrompt = false;
+  await world.administration.addWitness("other", { url: other.url, verifierKey: other.verifierKey });
+  for (const asked of [witness, other]) {
+    const { response } = await asked.question();
+    response.writeHead(409, { "content-type": "text/x.tlog.size" }).end("1000\n");
+  }
+  const failure = expect.stringContaining("has cosigned 1000 entries");
+  await expect.poll(() => world.administration.witnesses()).toMatchObject([{ failure }, { failure }]);
+  await scripted.append("it goes on");
+});
+
 test("many proofs while the log grows all hold, and each has its cosignature", async () => {
   await using world = await World.start();
   const { port, keyring, statementLog } = world.directory;
