@@ -88,7 +88,7 @@ export class Witness {
       });
     }
     const [before] = [...this.#followed].find(([, followed]) => followed.directory === directory) ?? [];
-    if ((before ?? origin) !== origin || (OWN_ORIGIN.test(origin) && origin !== ownOrigin(directory))) {
+    if ((before ?? origin) !== origin || (origin.startsWith(OWN_ORIGIN) && origin !== ownOrigin(directory))) {
       throw new SetupError(
         "E_USAGE",
         `A directory says that its log is ${JSON.stringify(origin)}, which is not its own.`,
@@ -186,7 +186,7 @@ export class Witness {
 }
 
 /** The origin that a directory gives its log by its root key; a log may have another one, which is nobody's own. */
-const OWN_ORIGIN = /^sshnp-directory\/SHA256:/;
+const OWN_ORIGIN = "sshnp-directory/SHA256:";
 
 function ownOrigin(directory: string): string {
   return `sshnp-directory/${directory.replaceAll("+", "-").replaceAll("/", "_")}`;
