@@ -1,7 +1,6 @@
 import type { WebSocket } from "ws";
 import { type Greeting, openGreeting } from "./link-greeting.ts";
 import type { LinkHost } from "./link-host.ts";
-import { equalBytes, utf8 } from "../keys/bytes.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
 import type { SignedText } from "../keys/signed-text.ts";
@@ -13,25 +12,21 @@ import {
   LINK_UNSENT_BYTES,
 } from "../protocol/limits.ts";
 import {
-  encodeLinkChanged,
-  encodeLinkNames,
-  encodeLinkOwn,
   encodeLinkRefused,
   encodeLinkWelcome,
   encodeSignedText,
   parseLinkWatching,
 } from "../protocol/messages/link.ts";
-import { encodeNotify, parseAnswer } from "../protocol/messages/session-request.ts";
+import { parseAnswer } from "../protocol/messages/session-request.ts";
 import { LINK } from "../protocol/messages/types.ts";
-import { policySubject } from "../protocol/owner-statements.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { isExpired } from "../protocol/statement-fields.ts";
 import { LINK_CLOSE } from "./link-close.ts";
-import { LinkProofs } from "./link-proofs.ts";
 import { LinkOpener, type LinkSealer } from "./link-sealing.ts";
+import { LinkWords } from "./link-words.ts";
 import type { Party, PresentDevice, UnprovedNotify } from "./presence.ts";
 import { TokenBucket } from "./rate-limit.ts";
-import { type MemberStanding, memberStanding } from "./standing.ts";
+import { memberStanding } from "./standing.ts";
 
 /** The first hello, after E_CLOCK, and the nonce that the second one must say. */
 type Refused = { readonly nonce: Uint8Array; readonly first: Greeting } | undefined;
@@ -46,7 +41,7 @@ type State =
       readonly device: X25519PublicKey;
       readonly opener: LinkOpener;
       readonly sealer: LinkSealer;
-      readonly proofs: LinkProofs;
+      readonly words: LinkWords;
     }
   | { readonly kind: "closed"; readonly party: Party | undefined };
 
@@ -60,8 +55,6 @@ export class DeviceLink implements PresentDevice {
   #state: State = { kind: "hello", refused: undefined };
   /** Whether something came since the last ping. */
   #isAlive = true;
-  /** SHA-256 of the policy that the device has; zeros: none. */
-  #policyHash: Uint8Array = new Uint8Array(32);
 
   constructor(socket: WebSocket, host: LinkHost<DeviceLink>) {
     this.#socket = socket;
@@ -88,31 +81,33 @@ export class DeviceLink implements PresentDevice {
     return this.#state.kind === "up" || this.#state.kind === "closed" ? this.#state.party : undefined;
   }
 
-  notify(notify: UnprovedNotify, subjects: readonly string[]): void {
-    this.#prove(LINK.notify, subjects, (proof) => encodeNotify({ ...notify, proof }));
+  async notify(notify: UnprovedNotify): Promise<boolean> {
+    if (this.#state.kind !== "up") return true; // its device will be asked once more when it is back
+    try {
+      return await this.#state.words.notify(notify);
+    } catch (error) {
+      this.#host.failed(error);
+      return false;
+    }
   }
 
   replace(): void {
     this.refuse("E_REPLACED");
   }
 
-  /** The statements on names of which the device has asked for the owner. */
-  sendNames(names: readonly Name[], chains: readonly (readonly SignedText[])[]): void {
-    this.#prove(LINK.names, names, (proof) => encodeLinkNames({ chains, proof }));
+  /** Tells the statements on those of these names that are activated; gives which. */
+  async tellNames(names: readonly Name[]): Promise<readonly Name[]> {
+    return (await this.#tell((words) => words.names(names))) ?? [];
   }
 
-  /** The device's own statements, and its name's policy unless it has that one. */
-  sendOwn({ statements, subjects }: MemberStanding, name: Name, policy: SignedText | undefined): void {
-    const hash = policy && this.#host.suite.sha256(utf8(policy.text));
-    const isKnown = hash === undefined || equalBytes(hash, this.#policyHash);
-    if (hash !== undefined) this.#policyHash = hash;
-    const own = { statements, policy: isKnown ? undefined : policy };
-    this.#prove(LINK.own, [...subjects, policySubject(name)], (proof) => encodeLinkOwn({ ...own, proof }));
+  /** Tells the device's own statements, and its name's policy unless it has that one. */
+  async tellOwn(): Promise<void> {
+    await this.#tell((words) => words.own());
   }
 
-  /** What stands about a client that the device watches. */
-  sendChanged(client: Party, { statements, subjects }: MemberStanding): void {
-    this.#prove(LINK.changed, subjects, (proof) => encodeLinkChanged({ client, statements, proof }));
+  /** Tells what stands about a client that the device watches. */
+  async tellChanged(client: Party): Promise<void> {
+    await this.#tell((words) => words.changed(client));
   }
 
   /** Sends the new key list under the key that the device knows, and goes on with the new one. */
@@ -242,9 +237,8 @@ export class DeviceLink implements PresentDevice {
     const own = random(16);
     const { name, member } = hello;
     const opener = new LinkOpener(suite, own);
-    const proofs = new LinkProofs(this.#host.statementLog, hello.checkpointSize);
-    this.#policyHash = hello.policyHash;
-    this.#state = { kind: "up", party: { name, member }, device: message.sender, opener, sealer, proofs };
+    const words = new LinkWords(this.#host, hello, (type, body) => this.#send(type, body));
+    this.#state = { kind: "up", party: { name, member }, device: message.sender, opener, sealer, words };
     const welcome = { time: clock.now(), nonce: own, keyListSeq: keyring.keyListSeq };
     this.#send(LINK.welcome, encodeLinkWelcome(welcome));
     this.#host.up(this, hello);
@@ -265,14 +259,16 @@ export class DeviceLink implements PresentDevice {
     this.close();
   }
 
-  /** Sends what needs a log proof, when it has one. */
-  #prove(type: number, subjects: readonly string[], encode: (proof: Uint8Array) => Uint8Array): void {
-    if (this.#state.kind !== "up") return;
-    const sent = this.#state.proofs.send(subjects, (proof) => this.#send(type, encode(proof)));
-    sent.catch((error: unknown) => {
+  /** What comes later may rest on it, so the link ends when it cannot be told. */
+  async #tell<T>(tell: (words: LinkWords) => Promise<T>): Promise<T | undefined> {
+    if (this.#state.kind !== "up") return undefined;
+    try {
+      return await tell(this.#state.words);
+    } catch (error) {
       this.#host.failed(error);
-      this.#socket.terminate(); // what came after it would not hold
-    });
+      this.#socket.terminate();
+      return undefined;
+    }
   }
 
   #send(type: number, body: Uint8Array): void {

@@ -23,6 +23,7 @@ import type { Freshness } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
 import type { Log } from "./log/log.ts";
 import type { TokenBucket } from "./rate-limit.ts";
+import { proved } from "./proved.ts";
 import { mayRead } from "./reading.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import { memberStanding } from "./standing.ts";
@@ -35,7 +36,7 @@ interface Services {
   readonly keyring: Keyring;
   readonly freshness: Freshness;
   readonly audit: Audit;
-  readonly statementLog: Pick<Log, "proof">;
+  readonly statementLog: Pick<Log, "proof" | "proves">;
   readonly log: Logger;
 }
 
@@ -198,13 +199,18 @@ export class EnrolmentRequests {
 
   /** The newest statements on a member, with their proof; what a member may see of itself. */
   async #showStatements(asking: Asking, stream: ResponseStream): Promise<void> {
-    const { store, statementLog } = this.#services;
-    const standing = await memberStanding(store, asking);
-    if (standing === undefined) return refuse(stream, "E_NOT_AUTHORIZED");
-    const { statements, subjects, record } = standing;
-    if (!record.x25519.equals(asking.sender)) return refuse(stream, "E_MEMBER_TAKEN");
-    const proof = encodeLogProof(await statementLog.proof(subjects, asking.checkpointSize));
-    stream.end({ type: "binding", of: "client", statements, proof });
+    const shown = await proved(
+      this.#services,
+      () => asking.checkpointSize,
+      async () => {
+        const standing = await memberStanding(this.#services.store, asking);
+        if (standing === undefined) return "E_NOT_AUTHORIZED";
+        return standing.record.x25519.equals(asking.sender) ? standing : "E_MEMBER_TAKEN";
+      },
+    );
+    if (typeof shown === "string") return refuse(stream, shown);
+    const { statements } = shown.said;
+    stream.end({ type: "binding", of: "client", statements, proof: encodeLogProof(shown.proof) });
   }
 
   #note(event: string, verdict: string, { name, member }: { readonly name: Name; readonly member?: MemberName }): void {

@@ -17,7 +17,7 @@ export interface LinkHost<Link> {
   readonly keyring: Keyring;
   readonly freshness: Freshness;
   readonly store: Store;
-  readonly statementLog: Pick<Log, "proof">;
+  readonly statementLog: Pick<Log, "proof" | "proves">;
   /** A hello has come; its takeTurn is to be called when its turn is. */
   waiting(link: Link): void;
   /** It has to say hello, or to be gone, as soon as at the start. */

@@ -1,18 +1,24 @@
+import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { isName, type MemberName, type Name } from "../keys/names.ts";
+import { parseSshsig } from "../keys/sshsig.ts";
 import { LINK_NAMES_AT_ONCE } from "../protocol/limits.ts";
+import { verifyChainOf } from "../protocol/owner-chain.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { DeviceLink } from "./device-link.ts";
-import type { Party, Presence } from "./presence.ts";
+import type { Party } from "./presence.ts";
 import { memberStanding } from "./standing.ts";
 import type { Store } from "./store.ts";
 
+/** A link, as far as it is told things. */
+type ToldLink = Pick<DeviceLink, "tellNames" | "tellOwn" | "tellChanged">;
+
 /** Links by what they watch, and what each of them watches. */
 class Watch<Key> {
-  readonly #links = new Map<Key, Set<DeviceLink>>();
-  readonly #keys = new Map<DeviceLink, ReadonlySet<Key>>();
+  readonly #links = new Map<Key, Set<ToldLink>>();
+  readonly #keys = new Map<ToldLink, ReadonlySet<Key>>();
 
   /** What `link` watches from now on; gives what it did not before. */
-  set(link: DeviceLink, keys: ReadonlySet<Key>): Key[] {
+  set(link: ToldLink, keys: ReadonlySet<Key>): Key[] {
     const before = this.#keys.get(link);
     for (const key of before ?? []) if (!keys.has(key)) this.#remove(link, key);
     for (const key of keys) this.#links.set(key, (this.#links.get(key) ?? new Set()).add(link));
@@ -22,20 +28,20 @@ class Watch<Key> {
   }
 
   /** Everybody who watches `key`. */
-  watchersOf(key: Key): DeviceLink[] {
+  watchersOf(key: Key): ToldLink[] {
     return [...(this.#links.get(key) ?? [])];
   }
 
   /** Everybody who watches a key that `matches`, with the key. */
-  *watchers(matches: (key: Key) => boolean): Iterable<readonly [DeviceLink, Key]> {
+  *watchers(matches: (key: Key) => boolean): Iterable<readonly [ToldLink, Key]> {
     for (const [key, links] of this.#links) if (matches(key)) for (const link of links) yield [link, key];
   }
 
-  keysOf(link: DeviceLink): ReadonlySet<Key> {
+  keysOf(link: ToldLink): ReadonlySet<Key> {
     return this.#keys.get(link) ?? new Set();
   }
 
-  #remove(link: DeviceLink, key: Key): void {
+  #remove(link: ToldLink, key: Key): void {
     const links = this.#links.get(key);
     links?.delete(link);
     if (links?.size === 0) this.#links.delete(key);
@@ -47,101 +53,105 @@ class Watch<Key> {
  * clients that have sessions with them. Each is told when it comes, and when it changes.
  */
 export class LinkNews {
+  readonly #suite: CipherSuite;
   readonly #store: Store;
-  readonly #presence: Presence;
   /** Names whose owner is to be reported once they are activated. */
   readonly #names = new Watch<Name>();
   /** Clients by their subjects. */
   readonly #clients = new Watch<string>();
+  /** Devices by their subjects and by their names: what is said of either concerns them. */
+  readonly #own = new Watch<string>();
 
-  constructor(store: Store, presence: Presence) {
+  constructor({ suite, store }: { readonly suite: CipherSuite; readonly store: Store }) {
+    this.#suite = suite;
     this.#store = store;
-    this.#presence = presence;
   }
 
-  /** Tells a link that is up what its hello asked for and what stands about its device. @throws {UnavailableError} E_STORAGE. */
-  async greet(link: DeviceLink, device: Party, names: readonly Name[]): Promise<void> {
-    await this.#tellOwn(link, device);
+  /**
+   * Tells a link that is up what its hello asked for and what stands about its device. What changes from now on it hears of as
+   * well: nothing is read before it is watched.
+   */
+  greet(link: ToldLink, device: Party, names: readonly Name[]): void {
+    this.#own.set(link, new Set([device.name, bindingSubject(device)]));
     this.#names.set(link, new Set(names));
+    void link.tellOwn();
     for (let i = 0; i < names.length; i += LINK_NAMES_AT_ONCE) {
-      await this.#tellNames(link, names.slice(i, i + LINK_NAMES_AT_ONCE));
+      void this.#tellNames(link, names.slice(i, i + LINK_NAMES_AT_ONCE));
     }
   }
 
   /**
    * Takes the clients that have sessions with a device now. How those stand that it did not watch before is told at once:
    * since their sessions began they may have been revoked, or got other keys, unseen by a device whose link was away.
-   * @throws {UnavailableError} E_STORAGE.
    */
-  async watch(link: DeviceLink, clients: readonly Party[]): Promise<void> {
+  watch(link: ToldLink, clients: readonly Party[]): void {
     for (const subject of this.#clients.set(link, new Set(clients.map(bindingSubject)))) {
-      await this.#tellChanged(link, subject);
+      void link.tellChanged(partyOf(subject));
     }
   }
 
   /** Forgets a link. */
-  end(link: DeviceLink): void {
+  end(link: ToldLink): void {
     this.#names.set(link, new Set());
     this.#clients.set(link, new Set());
+    this.#own.set(link, new Set());
   }
 
-  /** Tells everybody whom new statements on these subjects concern. @throws {UnavailableError} E_STORAGE. */
+  /** Tells everybody whom new statements on these subjects concern; returns when they are told. @throws {UnavailableError} E_STORAGE. */
   async changed(subjects: readonly string[]): Promise<void> {
-    for (const subject of new Set(subjects)) {
-      const [name] = subject.split(/[/:]/) as [Name];
-      if (!isName(name)) continue;
-      const [, member] = subject.split("/");
-      if (member === undefined) await this.#nameChanged(name, subject);
-      else await this.#memberChanged({ name, member: member as MemberName });
-    }
+    await Promise.all(Array.from(new Set(subjects), (subject) => this.#changed(subject)));
   }
 
-  async #memberChanged(party: Party): Promise<void> {
-    const subject = bindingSubject(party);
-    for (const link of this.#clients.watchersOf(subject)) await this.#tellChanged(link, subject);
-    await this.#tellOwnOf(party);
+  async #changed(subject: string): Promise<void> {
+    const [name] = subject.split(/[/:]/) as [Name];
+    if (!isName(name)) return;
+    if (subject.includes("/")) {
+      const told = this.#clients.watchersOf(subject).map((link) => link.tellChanged(partyOf(subject)));
+      await Promise.all([...told, ...this.#own.watchersOf(subject).map((link) => link.tellOwn())]);
+    } else await this.#nameChanged(name, subject);
   }
 
-  /** A rotation, a policy or a delegation concerns all members of a name. */
+  /**
+   * A rotation, a policy or a delegation concerns all members of a name. After a rotation its new owner says them again, in as
+   * many messages as that takes: until a member's turn has come nothing is told of it, or its sessions would end.
+   */
   async #nameChanged(name: Name, subject: string): Promise<void> {
-    if (subject === name) for (const link of this.#names.watchersOf(name)) await this.#tellNames(link, [name]);
+    const told: Promise<void>[] = [];
+    if (subject === name) for (const link of this.#names.watchersOf(name)) told.push(this.#tellNames(link, [name]));
     const isOfName = (other: string): boolean => other.startsWith(`${name}/`);
-    for (const [link, client] of this.#clients.watchers(isOfName)) await this.#tellChanged(link, client);
-    for (const party of this.#presence.parties()) if (party.name === name) await this.#tellOwnOf(party);
+    const isSaid = await this.#saidByOwnerOf(name);
+    for (const [link, client] of [...this.#clients.watchers(isOfName)]) {
+      if (await isSaid(client)) told.push(link.tellChanged(partyOf(client)));
+    }
+    for (const link of this.#own.watchersOf(name)) {
+      for (const device of this.#own.keysOf(link)) {
+        if (isOfName(device) && (await isSaid(device))) told.push(link.tellOwn());
+      }
+    }
+    await Promise.all(told);
+  }
+
+  /** Tells of a member by its subject whether the owner of now has signed for it, or for what made it. */
+  async #saidByOwnerOf(name: Name): Promise<(subject: string) => Promise<boolean>> {
+    const statements = (await this.#store.name(name))?.statements ?? [];
+    if (statements.length === 0) return () => Promise.resolve(false);
+    const { owner } = verifyChainOf(this.#suite, name, statements);
+    return async (subject) => {
+      const standing = await memberStanding(this.#store, partyOf(subject));
+      if (standing === undefined) return false;
+      const { member, delegation } = standing.statements;
+      return parseSshsig((delegation ?? member).signature).publicKey.line === owner;
+    };
   }
 
   /** The statements on those names that are activated, which are watched no more. */
-  async #tellNames(link: DeviceLink, names: readonly Name[]): Promise<void> {
-    const records = await Promise.all(names.map((name) => this.#store.name(name)));
-    const activated = names.flatMap((name, i) => {
-      const statements = records[i]?.statements ?? [];
-      return statements.length > 0 ? [{ name, statements }] : [];
-    });
-    if (activated.length === 0) return;
-    link.sendNames(
-      activated.map(({ name }) => name),
-      activated.map(({ statements }) => statements),
-    );
-    const rest = [...this.#names.keysOf(link)].filter((name) => activated.every((one) => one.name !== name));
-    this.#names.set(link, new Set(rest));
+  async #tellNames(link: ToldLink, names: readonly Name[]): Promise<void> {
+    const activated = await link.tellNames(names);
+    this.#names.set(link, new Set([...this.#names.keysOf(link)].filter((name) => !activated.includes(name))));
   }
+}
 
-  async #tellChanged(link: DeviceLink, subject: string): Promise<void> {
-    const [name, member] = subject.split("/") as [Name, MemberName];
-    const standing = await memberStanding(this.#store, { name, member });
-    if (standing !== undefined) link.sendChanged({ name, member }, standing);
-  }
-
-  async #tellOwnOf(party: Party): Promise<void> {
-    const link = this.#presence.get(party);
-    if (link !== undefined) await this.#tellOwn(link, party);
-  }
-
-  async #tellOwn(link: Pick<DeviceLink, "sendOwn">, device: Party): Promise<void> {
-    const [standing, policy] = await Promise.all([
-      memberStanding(this.#store, device),
-      this.#store.policy(device.name),
-    ]);
-    if (standing !== undefined) link.sendOwn(standing, device.name, policy);
-  }
+function partyOf(subject: string): Party {
+  const [name, member] = subject.split("/") as [Name, MemberName];
+  return { name, member };
 }

@@ -73,15 +73,15 @@ export class LinkServer {
 
   constructor(services: Services) {
     this.#services = services;
-    const { suite, random, clock, keyring, freshness, store, statementLog, presence, log } = services;
-    this.#news = new LinkNews(store, presence);
+    const { suite, random, clock, keyring, freshness, store, statementLog, log } = services;
+    this.#news = new LinkNews({ suite, store });
     this.#host = {
       ...{ suite, random, clock, keyring, freshness, store, statementLog },
       waiting: (link) => this.#waiting(link),
       awaited: (link) => this.#awaited(link),
       up: (link, hello) => this.#up(link, hello),
       down: (link) => this.#down(link),
-      watching: (link, clients) => void this.#news.watch(link, clients).catch((error: unknown) => this.#failed(error)),
+      watching: (link, clients) => this.#news.watch(link, clients),
       answered: (device, answer) => this.#answered(device, answer),
       refused: (_link, code, hello) => this.#refused(code, hello),
       failed: (error) => log.error({ err: error }, "link failed"),
@@ -165,12 +165,8 @@ export class LinkServer {
     if (link.party !== undefined) void this.#storeLastSeen([link.party]); // it may be gone again before it is present
     const { party } = link;
     if (party === undefined) return;
-    this.#news
-      .greet(link, party, hello.names)
-      .catch((error: unknown) => this.#failed(error))
-      .finally(() => {
-        if (link.isUp) this.#present(link, party, hello.version);
-      });
+    this.#news.greet(link, party, hello.names);
+    this.#present(link, party, hello.version);
   }
 
   #present(link: DeviceLink, party: Party, version: string): void {

@@ -5,7 +5,6 @@ import { encodeLogProof } from "../protocol/log/proof.ts";
 import type { Prologue } from "../protocol/messages/prologue.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import type { SessionRequest } from "../protocol/messages/session-request.ts";
-import { policySubject } from "../protocol/owner-statements.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { isExpired } from "../protocol/statement-fields.ts";
 import { rendezvousSubject } from "../protocol/statements.ts";
@@ -15,6 +14,7 @@ import type { Keyring } from "./keyring.ts";
 import type { Log } from "./log/log.ts";
 import { permits, type Policies } from "./policies.ts";
 import type { UnprovedNotify } from "./presence.ts";
+import { proved } from "./proved.ts";
 import type { RendezvousRegistry } from "./rendezvous-registry.ts";
 import { type MemberStanding, memberStanding } from "./standing.ts";
 import type { Store } from "./store.ts";
@@ -26,15 +26,13 @@ export interface OfferServices {
   readonly registry: RendezvousRegistry;
   readonly policies: Policies;
   readonly store: Store;
-  readonly statementLog: Pick<Log, "proof">;
+  readonly statementLog: Pick<Log, "proof" | "proves">;
 }
 
 /** What a request is handed over with: to its client, and to its device. */
 export interface Offer {
   readonly ticket: Frame;
   readonly notify: UnprovedNotify;
-  /** What the log must prove to the device. */
-  readonly subjects: readonly string[];
 }
 
 /** Makes the one ticket of a session, with the statements and proofs that both ends need to believe it. */
@@ -50,8 +48,25 @@ export class Offers {
    * @throws {UnavailableError} E_STORAGE.
    */
   async make({ request }: { readonly request: SessionRequest }): Promise<Offer | RefusalCode> {
-    const { suite, clock, keyring, registry, policies, store, statementLog } = this.#services;
+    const { suite, keyring } = this.#services;
     const { prologue, prologueBytes, message1, checkpointSize } = request;
+    const { sid, legKey } = prologue;
+    const made = await proved(
+      this.#services,
+      () => checkpointSize,
+      () => this.#read(prologue),
+    );
+    if (typeof made === "string") return made;
+    const { entries, statements, issued } = made.said;
+    const ticket = signTicket(suite, keyring.ticket, { sid, legKey, entries, issued, expires: issued + TICKET_MS });
+    return {
+      ticket: { type: "ticket", ticket, rendezvous: statements, proof: encodeLogProof(made.proof) },
+      notify: { prologueBytes, message1, ticket, client: prologue.client, rendezvous: statements },
+    };
+  }
+
+  async #read(prologue: Prologue) {
+    const { clock, registry, policies, store } = this.#services;
     const [client, device, policy] = await Promise.all([
       memberStanding(store, prologue.client),
       memberStanding(store, prologue.device),
@@ -65,16 +80,9 @@ export class Offers {
     if (!permits(policy, prologue, issued)) return "E_POLICY";
     const { entries, names, statements } = registry.offer(issued);
     if (entries.length === 0) return "E_NO_RENDEZVOUS";
-    const { sid, legKey } = prologue;
-    const ticket = signTicket(suite, keyring.ticket, { sid, legKey, entries, issued, expires: issued + TICKET_MS });
-    const rendezvous = names.map(rendezvousSubject);
-    const [, member] = client.subjects as [string, string];
-    const proof = encodeLogProof(await statementLog.proof([member, ...device.subjects, ...rendezvous], checkpointSize));
-    return {
-      ticket: { type: "ticket", ticket, rendezvous: statements, proof },
-      notify: { prologueBytes, message1, ticket, client: client.statements, rendezvous: statements },
-      subjects: [...client.subjects, policySubject(prologue.device.name), ...rendezvous],
-    };
+    const rendezvous = names.map((name, at) => ({ subject: rendezvousSubject(name), newest: statements[at] }));
+    const binding = client.newest.slice(1, 2);
+    return { entries, statements, issued, newest: [...binding, ...device.newest, ...rendezvous] };
   }
 
   #refusalOf(

@@ -1,24 +1,20 @@
 import type { MemberName, Name } from "../keys/names.ts";
 import { TAKEOVERS_PER_MINUTE } from "../protocol/limits.ts";
 import type { Notify } from "../protocol/messages/session-request.ts";
-import type { SignedText } from "../keys/signed-text.ts";
 import { bindingSubject } from "../protocol/statements.ts";
-import type { MemberStanding } from "./standing.ts";
 
 export interface Party {
   readonly name: Name;
   readonly member: MemberName;
 }
 
-/** A Notify that still lacks its log proof. */
-export type UnprovedNotify = Omit<Notify, "prologue" | "proof">;
+/** A Notify that still lacks its log proof, and what stands about its client then. */
+export type UnprovedNotify = Omit<Notify, "prologue" | "proof" | "client"> & { readonly client: Party };
 
 /** A device's living link, as the rest of the directory sees it. */
 export interface PresentDevice {
-  /** Seals and sends a Notify, with a log proof of `subjects` from what this device has seen. */
-  notify(notify: UnprovedNotify, subjects: readonly string[]): void;
-  /** Sends what stands about the device itself, and its name's policy unless it has that one. */
-  sendOwn(standing: MemberStanding, name: Name, policy: SignedText | undefined): void;
+  /** Seals and sends a Notify, with a log proof from what this device has seen; false when that cannot be had. */
+  notify(notify: UnprovedNotify): Promise<boolean>;
   /** Tells it that a newer link took its place, and closes. */
   replace(): void;
 }

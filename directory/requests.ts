@@ -1,10 +1,11 @@
 import type { Logger } from "pino";
 import { encodeLogProof } from "../protocol/log/proof.ts";
-import { isExpired, kindOf } from "../protocol/statement-fields.ts";
+import { isExpired, subjectOf } from "../protocol/statement-fields.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { PeerError } from "../keys/errors.ts";
 import { equalBytes, utf8 } from "../keys/bytes.ts";
 import type { Name } from "../keys/names.ts";
+import type { SignedText } from "../keys/signed-text.ts";
 import {
   CLIENT_REQUESTS_BURST,
   CLIENT_REQUESTS_PER_SECOND,
@@ -37,12 +38,13 @@ import type { Keyring } from "./keyring.ts";
 import type { LinkServer } from "./link-server.ts";
 import type { Log } from "./log/log.ts";
 import { maySee, permits, type Policies } from "./policies.ts";
+import { proved } from "./proved.ts";
 import { StatementQuestions } from "./reading.ts";
 import { AddressLimiter, NameLimiter, type TokenBucket } from "./rate-limit.ts";
 import type { RendezvousAnswer, RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import type { Sessions } from "./sessions.ts";
-import { type MemberStanding, memberStanding } from "./standing.ts";
+import { isRevokedWithout, type MemberStanding, memberStanding } from "./standing.ts";
 import type { Store } from "./store.ts";
 
 interface Services {
@@ -57,7 +59,7 @@ interface Services {
   readonly sessions: Sessions;
   readonly links: LinkServer;
   readonly audit: Audit;
-  readonly statementLog: Pick<Log, "proof">;
+  readonly statementLog: Pick<Log, "proof" | "proves">;
   readonly log: Logger;
 }
 
@@ -124,18 +126,17 @@ export class Requests {
     const refuse = (code: RefusalCode): void => stream.end({ type: "refused", code, detail: 0 });
     const asking = await memberStanding(store, client);
     if (asking?.record.role !== "client" || !asking.record.x25519.equals(sender)) return refuse("E_NOT_AUTHORIZED");
-    if (asking.isRevoked) return await this.#showRevoked("client", asking, request, stream);
+    if (asking.isRevoked) return await this.#show("client", request, stream);
     if (isExpired(asking.record, clock.now())) return refuse("E_STATEMENT");
     const isBoundBy = ({ record }: MemberStanding, hash: Uint8Array): boolean =>
       equalBytes(suite.sha256(utf8(record.binding.text)), hash);
-    if (!isBoundBy(asking, client.bindingHash)) return await this.#show("client", asking, request, stream);
+    if (!isBoundBy(asking, client.bindingHash)) return await this.#show("client", request, stream);
     // The same is done for a device that there is not and for one that this client may not see.
     const [asked, policy] = await Promise.all([memberStanding(store, device), policies.of(device.name)]);
     const isSeen = maySee(policy, request.prologue);
     if (asked?.record.role !== "device" || !isSeen) return refuse("E_UNKNOWN_NAME");
-    if (asked.isRevoked) return await this.#showRevoked("device", asked, request, stream);
-    if (request.message1.length === 0 || !isBoundBy(asked, device.bindingHash)) {
-      return await this.#show("device", asked, request, stream);
+    if (asked.isRevoked || request.message1.length === 0 || !isBoundBy(asked, device.bindingHash)) {
+      return await this.#show("device", request, stream);
     }
     if (!this.#byClient.take(client.name, clock.monotonic())) {
       return stream.end({ type: "refused", code: "E_RATE", detail: 1000 });
@@ -144,26 +145,24 @@ export class Requests {
     sessions.request({ request, sender, lastSeen: await store.lastSeen(device) }, stream);
   }
 
-  /** Answers with the newest statements on one of the two, to be asked again with. */
-  async #show(
-    of: "client" | "device",
-    { statements, subjects }: MemberStanding,
-    { checkpointSize }: SessionRequest,
-    stream: ResponseStream,
-  ): Promise<void> {
-    const proof = encodeLogProof(await this.#services.statementLog.proof(subjects, checkpointSize));
-    stream.end({ type: "binding", of, statements, proof });
-  }
-
-  /** A revocation speaks for itself; who was made by a token that is revoked has none of his own. */
-  async #showRevoked(
-    of: "client" | "device",
-    standing: MemberStanding,
-    request: SessionRequest,
-    stream: ResponseStream,
-  ): Promise<void> {
-    if (kindOf(standing.record.newest) === "revocation") return await this.#show(of, standing, request, stream);
-    stream.end({ type: "refused", code: of === "client" ? "E_REVOKED" : "E_UNKNOWN_NAME", detail: 0 });
+  /**
+   * Answers with the newest statements on one of the two, to be asked again with. A revocation speaks for itself; who was made
+   * by a token that is revoked has none of his own.
+   */
+  async #show(of: "client" | "device", request: SessionRequest, stream: ResponseStream): Promise<void> {
+    const refusal = of === "client" ? "E_REVOKED" : "E_UNKNOWN_NAME";
+    const shown = await proved(
+      this.#services,
+      () => request.checkpointSize,
+      async () => {
+        const standing = await memberStanding(this.#services.store, request.prologue[of]);
+        if (standing === undefined) return refusal;
+        return isRevokedWithout(standing) ? refusal : standing;
+      },
+    );
+    if (typeof shown === "string") return stream.end({ type: "refused", code: shown, detail: 0 });
+    const { statements } = shown.said;
+    stream.end({ type: "binding", of, statements, proof: encodeLogProof(shown.proof) });
   }
 
   /** Any member of a name can repeat what stands about it, and all devices of the name would be told. */
@@ -187,7 +186,8 @@ export class Requests {
       return stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
     const answer = await accounts.activate(activation, sender, clock.now());
     if ("subjects" in answer && answer.isNew) await links.changed(answer.subjects);
-    await this.#settle("activation", answer, stream, { since: 0, tries });
+    const statements = [activation.name, activation.binding];
+    await this.#settle("activation", answer, stream, { statements, since: 0, tries });
   }
 
   async #putStatements({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
@@ -199,7 +199,7 @@ export class Requests {
       await links.changed(answer.subjects);
       await this.#enrolments.changed(answer.subjects);
     }
-    await this.#settle("statements", answer, stream, { since: checkpointSize });
+    await this.#settle("statements", answer, stream, { statements, since: checkpointSize });
   }
 
   async #activateRendezvous({ body, sender }: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
@@ -224,16 +224,28 @@ export class Requests {
     event: string,
     answer: AccountAnswer,
     stream: ResponseStream,
-    { since, tries }: { readonly since: number; readonly tries?: TokenBucket },
+    {
+      statements,
+      since,
+      tries,
+    }: { readonly statements: readonly SignedText[]; readonly since: number; readonly tries?: TokenBucket },
   ): Promise<void> {
-    const { audit, statementLog, log } = this.#services;
+    const { audit, log } = this.#services;
     if ("refused" in answer) return this.#refuse(event, stream, answer, tries);
     tries?.giveBack();
     const { subjects, isNew } = answer;
     // The same again comes as often as somebody likes.
     if (isNew) audit.write({ event, verdict: "stored", subjects });
     log[isNew ? "info" : "debug"]({ subjects, isNew }, event);
-    stream.end({ type: "logged", proof: encodeLogProof(await statementLog.proof(subjects, since)) });
+    const texts = new Map(statements.map((one) => [subjectOf(one), one]));
+    const newest = subjects.map((subject) => ({ subject, newest: texts.get(subject) }));
+    const made = await proved(
+      this.#services,
+      () => since,
+      () => Promise.resolve({ newest }),
+    );
+    if (typeof made === "string") return this.#refuse(event, stream, { refused: made });
+    stream.end({ type: "logged", proof: encodeLogProof(made.proof) });
   }
 
   #settleRendezvous(answer: RendezvousAnswer, stream: ResponseStream, tries?: TokenBucket): void {

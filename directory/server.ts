@@ -53,8 +53,6 @@ export interface DirectoryOptions {
   readonly maxConnections: number;
   /** Whether to go on from a store whose log is older than the one that was published. */
   readonly acceptOlderLog?: boolean;
-  /** Told why it must not go on; it still serves then. */
-  readonly onFatal?: (error: SetupError) => void;
   readonly log: Logger;
   readonly clock?: Clock;
 }
@@ -82,7 +80,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     ...{ suite, folder, database: store.database, privateKey: keyring.log, origin: keyring.origin },
     acceptOlder: options.acceptOlderLog ?? false,
     onError: failed,
-    grown: (checkpoint) => cosigner?.grown(checkpoint),
+    grown: () => cosigner?.grown(),
     pending: (checkpoint) => cosigner?.pending(checkpoint),
   });
   if (guarded.isOlder) log.warn({ size: guarded.log.checkpoint.size }, "goes on from an older log, as it was told to");
@@ -114,6 +112,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     limiter.sweep(clock.monotonic());
     if (dropped > 0) log.warn({ dropped }, "connections were refused: too many are open");
     dropped = 0;
+    await guarded.settle();
     await freshness.sweep(clock.now());
     if (await keyring.refresh(clock.now())) {
       log.info({ keyListSeq: keyring.keyListSeq }, "new key list");
@@ -150,29 +149,25 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       await closed;
       await cosigner[Symbol.asyncDispose]();
       await audit.close();
-      await guarded.close();
+      await guarded.settle();
     },
   };
 }
 
 /** @throws {SetupError} E_LOG when a witness has cosigned what this log is no continuation of. */
 async function startCosigner(
-  { suite, store, log, acceptOlderLog = false, onFatal }: DirectoryOptions,
+  { suite, store, log, acceptOlderLog = false }: DirectoryOptions,
   statementLog: Log,
   clock: Clock,
 ): Promise<Cosigner> {
-  let older: SetupError | undefined;
-  const cosigner = new Cosigner({
-    ...{ suite, statementLog, log, now: () => clock.now() },
-    onOlder: (error) => {
-      if (acceptOlderLog) return log.warn({ reason: error.message }, "goes on all the same, as it was told to");
-      older ??= error;
-      onFatal?.(error);
-    },
-  });
+  const cosigner = new Cosigner({ suite, statementLog, log, now: () => clock.now() });
   cosigner.use(await store.witnesses());
-  await cosigner.askedOnce(AbortSignal.timeout(WITNESS_ANSWER_MS));
+  const older = await cosigner.askedOnce(AbortSignal.timeout(WITNESS_ANSWER_MS));
   if (older === undefined) return cosigner;
+  if (acceptOlderLog) {
+    log.warn({ reason: older.message }, "goes on all the same, as it was told to");
+    return cosigner;
+  }
   await cosigner[Symbol.asyncDispose]();
   throw older;
 }

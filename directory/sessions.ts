@@ -59,8 +59,7 @@ interface Services extends OfferServices {
  * that, is handed to the device's link with a ticket, and is answered by that device alone. All of it is forgotten after a
  * while: what makes a session safe is between its two ends.
  *
- * One name has a share, a fifth, of all sessions, and a share of that for one device. Names count and not members, of which an
- * owner makes as many as he likes.
+ * One name has a share, a fifth, of all sessions, and of that one for each device; an owner makes as many members as he likes.
  */
 export class Sessions {
   readonly #services: Services;
@@ -175,15 +174,16 @@ export class Sessions {
       },
     );
     session.phase = { kind: "asked", offer, until: this.#services.clock.monotonic() + DEVICE_ANSWER_MS };
-    void this.#notify(session, offer, link).then((isAsked) => isAsked && this.#audit(session, "asked"));
     void this.#sendTicket(session, session.stream);
+    void this.#notify(session, offer, link).then((isAsked) => isAsked && this.#audit(session, "asked"));
   }
 
   async #notify(session: Session, offer: Promise<Offer | undefined>, link: PresentDevice): Promise<boolean> {
     const made = await offer;
     if (made === undefined || session.phase.kind !== "asked") return false;
-    link.notify(made.notify, made.subjects);
-    return true;
+    if (await link.notify(made.notify)) return true;
+    if (this.#sessions.get(session.sid) === session) this.#end(session, "E_BUSY");
+    return false;
   }
 
   async #sendTicket(session: Session, stream: ResponseStream | undefined): Promise<void> {

@@ -4,6 +4,7 @@ import type { MemberStatements } from "../protocol/member-statements.ts";
 import { delegationSubject } from "../protocol/owner-statements.ts";
 import { kindOf } from "../protocol/statement-fields.ts";
 import { bindingSubject } from "../protocol/statements.ts";
+import type { ReadNewest } from "./proved.ts";
 import type { MemberRecord } from "./records.ts";
 import type { Store } from "./store.ts";
 
@@ -11,8 +12,8 @@ import type { Store } from "./store.ts";
 export interface MemberStanding {
   readonly record: MemberRecord;
   readonly statements: MemberStatements;
-  /** What the log must prove of them, in their order. */
-  readonly subjects: readonly string[];
+  /** What the log must prove of them, in their order; of a delegation what stands about it, its revocation included. */
+  readonly newest: readonly ReadNewest[];
   /** Whether its owner has revoked it, or the delegation that made it. */
   readonly isRevoked: boolean;
 }
@@ -28,12 +29,20 @@ export async function memberStanding(
   const isRevoked = isRevocation(record.newest) || (made !== undefined && isRevocation(made.newest));
   // A revocation is the owner's own word, whoever made the member.
   const delegation = isRevocation(record.newest) ? undefined : made?.newest;
-  const subjects = [party.name as string, bindingSubject(party)];
+  const newest: ReadNewest[] = [
+    { subject: party.name, newest: name.statements.at(-1) },
+    { subject: bindingSubject(party), newest: record.newest },
+  ];
   if (delegation !== undefined && record.delegation !== undefined) {
-    subjects.push(delegationSubject({ name: party.name, id: record.delegation }));
+    newest.push({ subject: delegationSubject({ name: party.name, id: record.delegation }), newest: made?.newest });
   }
   const statements = { names: name.statements, member: record.newest, delegation };
-  return { record, statements, subjects, isRevoked };
+  return { record, statements, newest, isRevoked };
+}
+
+/** Whether a member is revoked by what was said of its delegation, so that nothing on itself shows it. */
+export function isRevokedWithout({ isRevoked, record }: MemberStanding): boolean {
+  return isRevoked && !isRevocation(record.newest);
 }
 
 function isRevocation(signed: SignedText): boolean {

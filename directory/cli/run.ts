@@ -75,7 +75,6 @@ async function run(options: RunOptions): Promise<void> {
   await using directory = await startDirectory({
     ...{ suite, random, folder, store, listen: at, tls, maxConnections, log },
     acceptOlderLog: options.acceptOlderLog ?? false,
-    onFatal: (error) => stop.abort(error),
   });
   const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
   const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;

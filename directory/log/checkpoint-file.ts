@@ -19,8 +19,8 @@ export interface GuardedLog {
   readonly log: Log;
   /** Whether it is an older one that `acceptOlder` let pass. */
   readonly isOlder: boolean;
-  /** Writes what is still to be written to the file. */
-  close(): Promise<void>;
+  /** Writes what is still to be written to the file; to be called from time to time, for what could not be, and at the end. */
+  settle(): Promise<void>;
 }
 
 /**
@@ -50,7 +50,7 @@ export async function openGuardedLog(options: GuardedLogOptions): Promise<Guarde
   }
   file.keep(log.checkpoint);
   await file.settle();
-  return { log, isOlder, close: () => file.settle() };
+  return { log, isOlder, settle: () => file.settle() };
 }
 
 const FILE = "log-checkpoint";
@@ -79,7 +79,8 @@ class CheckpointFile {
   /** Waits until the newest is written; one that could not be is tried once more. */
   async settle(): Promise<void> {
     await this.#writing;
-    if (this.#waiting !== undefined) await this.#write();
+    if (this.#waiting !== undefined) this.#writing ??= this.#write();
+    await this.#writing;
   }
 
   async #write(): Promise<void> {
@@ -90,7 +91,7 @@ class CheckpointFile {
         await this.#folder.replace(FILE, utf8(text));
       } catch (error) {
         this.#onError(error);
-        this.#waiting ??= text; // for the next time
+        this.#waiting ??= text; // for the next append, or settle
         break;
       }
     }

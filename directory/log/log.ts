@@ -6,7 +6,7 @@ import { type Checkpoint, openCheckpoint, type SignedCheckpoint } from "../../pr
 import { withCosignatures } from "../../protocol/log/cosignature.ts";
 import { encodeLeaf } from "../../protocol/log/leaf.ts";
 import { EMPTY, type MapProof, subjectKey } from "../../protocol/log/map.ts";
-import type { LogProof } from "../../protocol/log/proof.ts";
+import { type LogProof, verifySubject } from "../../protocol/log/proof.ts";
 import { Frontier, type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";
 import type { Operation } from "../database.ts";
 import { RecentValues } from "./recent-values.ts";
@@ -104,12 +104,14 @@ export class Log {
   /**
    * What proves the newest statements of `subjects`, or that there are none, under the newest checkpoint, to somebody who
    * knows the one of size `since` (0: none). A `since` that this log has not reached is answered as 0, which the asker refuses.
-   * A checkpoint that is about to be cosigned is waited for, and nothing is appended meanwhile: proofs can be made under the
-   * newest checkpoint alone, and an end that demands witnesses would refuse it without them.
+   * A checkpoint that is about to be cosigned is waited for: proofs can be made under the newest checkpoint alone, and an end
+   * that demands witnesses would refuse it without them. Appends go on meanwhile; if there was one, the next checkpoint is
+   * waited for as well, with nothing appended, or no proof would ever be cosigned while the log grows faster than a witness.
    * @throws {UnavailableError} E_STORAGE.
    */
   async proof(subjects: readonly string[], since: number): Promise<LogProof> {
     const { pending } = this.#options;
+    await pending?.(this.#state.checkpoint);
     if (pending?.(this.#state.checkpoint) === undefined) {
       try {
         return await this.#prove(this.#state, subjects, since);
@@ -123,6 +125,23 @@ export class Log {
       await pending?.(checkpoint);
       return await orDamaged(() => this.#prove(this.#state, subjects, since));
     });
+  }
+
+  /** Whether a proof of these subjects proves these hashes to be the newest, or with undefined that there is none. */
+  proves(
+    { headsRoot, subjects: proofs }: Pick<LogProof, "headsRoot" | "subjects">,
+    subjects: readonly string[],
+    hashes: readonly (Uint8Array | undefined)[],
+  ): boolean {
+    try {
+      for (const [at, proof] of proofs.entries()) {
+        verifySubject(this.#suite, headsRoot, subjects[at] ?? "", hashes[at], proof);
+      }
+      return true;
+    } catch (error) {
+      if (error instanceof SecurityError) return false;
+      throw error;
+    }
   }
 
   /**

@@ -1,13 +1,15 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
-import { equalBytes } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import {
   WITNESS_AGAIN_MS,
+  WITNESS_BUSY_MS,
+  WITNESS_GAP_MS,
   WITNESS_PATIENCE_MS,
   WITNESS_RETRY_MOST_MS,
   WITNESS_RETRY_MS,
 } from "../../protocol/limits.ts";
+import { UnavailableError } from "../../keys/errors.ts";
 import type { SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
 import { parseWitness } from "../../protocol/log/cosignature.ts";
 import type { Log } from "../log/log.ts";
@@ -20,11 +22,6 @@ export interface CosignerOptions {
   /** ms since 1970 UTC. */
   readonly now: () => number;
   readonly log: Logger;
-  /**
-   * Told that a witness which answers for the first time has cosigned what this log is no continuation of: the store may
-   * be an old one, so the directory must not go on.
-   */
-  readonly onOlder: (error: WitnessDisagrees) => void;
 }
 
 /** How it stands with a witness. */
@@ -35,29 +32,39 @@ export interface WitnessStanding {
   readonly failure: string | undefined;
 }
 
+/** What came of a question; why not, where the witness says that the log is not what it has cosigned. */
+type Outcome = "cosigned" | "busy" | "failed" | WitnessDisagrees;
+
 interface Asking extends AskedWitness {
   readonly record: WitnessRecord;
   readonly stop: AbortController;
-  /** Settles when it has been asked for the first time. */
-  first: Promise<void>;
+  /** Settles when it has been asked for the first time, with what came of it. */
+  first: Promise<Outcome>;
   standing: WitnessStanding;
-  /** Whether it answered when it was asked last: then proofs wait for it. */
+  /** Whether it answered within WITNESS_PATIENCE_MS when it was asked last: then proofs wait for it. */
   isLive: boolean;
   /** Ends a wait between two questions. */
   wake: () => void;
 }
 
+interface Round {
+  /** Live witnesses that have not answered for this checkpoint. */
+  readonly missing: Set<string>;
+  /** To be called when none is missing. */
+  readonly waiting: (() => void)[];
+  readonly timer: NodeJS.Timeout;
+}
+
 /**
  * Asks the witnesses for cosignatures of the log's newest checkpoint: each by itself and one at a time, after each append and
- * every WITNESS_AGAIN_MS. One that does not answer is asked less and less often, and nobody waits for it.
+ * every WITNESS_AGAIN_MS, with WITNESS_GAP_MS between two questions to one of them. One that does not answer is asked less and less often; nobody waits for it, nor for one that is slow.
  */
 export class Cosigner implements AsyncDisposable {
   readonly #options: CosignerOptions;
   readonly #asked = new Map<string, Asking>();
   readonly #running = new Set<Promise<void>>();
-  /** The newest checkpoint and what settles once it has the cosignatures that are to be expected. */
-  #round: { readonly checkpoint: SignedCheckpoint; readonly missing: Set<string>; settle: () => void } | undefined;
-  #settled: Promise<void> | undefined;
+  /** What proofs wait for, by the size of the checkpoint. */
+  readonly #rounds = new Map<number, Round>();
 
   constructor(options: CosignerOptions) {
     this.#options = options;
@@ -71,18 +78,22 @@ export class Cosigner implements AsyncDisposable {
       if (same?.url === record.url && same.verifierKey === record.verifierKey) continue;
       stop.abort();
       this.#asked.delete(name);
-      this.#strike(name);
+      this.#strike(name, Infinity);
     }
     for (const [name, record] of wanted) if (!this.#asked.has(name)) this.#start(name, record);
   }
 
-  /** Resolves when all have been asked once, whatever came of it, or the signal comes. */
-  async askedOnce(signal: AbortSignal): Promise<void> {
-    const aborted = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener("abort", () => resolve(), { once: true });
+  /**
+   * Resolves when all have been asked once, or the signal comes; with what one of them says that has cosigned what this log is
+   * no continuation of: the store may be an old one. Later, nobody's word has the directory stop: answers are not authenticated.
+   */
+  async askedOnce(signal: AbortSignal): Promise<WitnessDisagrees | undefined> {
+    const aborted = new Promise<Outcome>((resolve) => {
+      if (signal.aborted) resolve("failed");
+      signal.addEventListener("abort", () => resolve("failed"), { once: true });
     });
-    await Promise.race([Promise.all([...this.#asked.values()].map(({ first }) => first)), aborted]);
+    const outcomes = await Promise.all([...this.#asked.values()].map(({ first }) => Promise.race([first, aborted])));
+    return outcomes.find((outcome) => outcome instanceof WitnessDisagrees);
   }
 
   standing(name: string): WitnessStanding {
@@ -90,33 +101,31 @@ export class Cosigner implements AsyncDisposable {
   }
 
   /** A checkpoint follows another. */
-  grown(checkpoint: SignedCheckpoint): void {
-    this.#round?.settle();
-    const live = [...this.#asked.values()].filter(({ isLive }) => isLive);
-    if (live.length > 0) {
-      this.#settled = new Promise((resolve) => {
-        const settle = (): void => {
-          clearTimeout(timer);
-          if (this.#round?.checkpoint === checkpoint) this.#round = undefined;
-          resolve();
-        };
-        const timer = setTimeout(settle, WITNESS_PATIENCE_MS).unref();
-        this.#round = { checkpoint, missing: new Set(live.map(({ name }) => name)), settle };
-      });
-    }
+  grown(): void {
     for (const { wake } of this.#asked.values()) wake();
   }
 
-  /** What to wait for before proofs under this checkpoint go out, WITNESS_PATIENCE_MS at most; undefined: nothing. */
-  pending({ size, root }: SignedCheckpoint): Promise<void> | undefined {
-    const { checkpoint } = this.#round ?? {};
-    if (checkpoint === undefined || checkpoint.size !== size || !equalBytes(checkpoint.root, root)) return undefined;
-    return this.#settled;
+  /**
+   * What to wait for before proofs under this checkpoint go out: that every live witness has answered for it, or for one that
+   * continues it; WITNESS_PATIENCE_MS at most, after which those that have not are live no more. Undefined: nothing.
+   */
+  pending({ size }: Pick<SignedCheckpoint, "size">): Promise<void> | undefined {
+    const known = this.#rounds.get(size);
+    if (known !== undefined) return new Promise((settle) => known.waiting.push(settle));
+    const live = [...this.#asked.values()].filter(({ isLive }) => isLive);
+    const missing = new Set(
+      live.filter(({ standing }) => (standing.cosigned?.size ?? 0) < size).map(({ name }) => name),
+    );
+    if (missing.size === 0) return undefined;
+    return new Promise((settle) => {
+      const timer = setTimeout(() => this.#giveUp(missing), WITNESS_PATIENCE_MS).unref();
+      this.#rounds.set(size, { missing, waiting: [settle], timer });
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { stop } of this.#asked.values()) stop.abort();
-    this.#round?.settle();
+    for (const name of this.#asked.keys()) this.#strike(name, Infinity);
     await Promise.all(this.#running);
   }
 
@@ -125,7 +134,7 @@ export class Cosigner implements AsyncDisposable {
     const asking: Asking = {
       ...{ name, url: record.url, record, witness: parseWitness(suite, record.verifierKey) },
       stop: new AbortController(),
-      first: Promise.resolve(),
+      first: Promise.resolve("failed"),
       standing: { cosigned: undefined, failure: undefined },
       isLive: false,
       wake: ignore,
@@ -133,7 +142,7 @@ export class Cosigner implements AsyncDisposable {
     this.#asked.set(name, asking);
     asking.first = this.#ask(asking);
     const running = asking.first
-      .then(() => this.#keepAsking(asking))
+      .then((outcome) => this.#keepAsking(asking, outcome))
       .catch((error: unknown) => {
         if (!asking.stop.signal.aborted) log.error({ err: error, witness: name }, "a witness is asked no more");
       });
@@ -141,18 +150,26 @@ export class Cosigner implements AsyncDisposable {
     void running.then(() => this.#running.delete(running));
   }
 
-  async #keepAsking(asking: Asking): Promise<void> {
+  async #keepAsking(asking: Asking, first: Outcome): Promise<void> {
     const { statementLog } = this.#options;
     const { signal } = asking.stop;
+    let outcome = first;
     let retry = WITNESS_RETRY_MS;
     while (!signal.aborted) {
-      const isNewest = asking.isLive && asking.standing.cosigned?.size === statementLog.checkpoint.size;
-      // A new checkpoint wakes one that answers; one that does not is left alone until its time has come.
-      if (isNewest) await this.#sleep(asking, WITNESS_AGAIN_MS, true);
-      else if (!asking.isLive) await this.#sleep(asking, retry, false);
+      if (outcome === "cosigned") {
+        retry = WITNESS_RETRY_MS;
+        await this.#sleep(asking, WITNESS_GAP_MS, false);
+        // A new checkpoint wakes it; one that does not answer is left alone until its time has come.
+        const isNewest = asking.standing.cosigned?.size === statementLog.checkpoint.size;
+        if (isNewest) await this.#sleep(asking, WITNESS_AGAIN_MS, true);
+      } else if (outcome === "busy") {
+        await this.#sleep(asking, WITNESS_BUSY_MS, false);
+      } else {
+        await this.#sleep(asking, retry, false);
+        retry = Math.min(2 * retry, WITNESS_RETRY_MOST_MS);
+      }
       if (signal.aborted) return;
-      await this.#ask(asking);
-      retry = asking.isLive ? WITNESS_RETRY_MS : Math.min(2 * retry, WITNESS_RETRY_MOST_MS);
+      outcome = await this.#ask(asking);
     }
   }
 
@@ -165,36 +182,57 @@ export class Cosigner implements AsyncDisposable {
   }
 
   /** Never rejects. */
-  async #ask(asking: Asking): Promise<void> {
-    const { suite, statementLog, now, log, onOlder } = this.#options;
+  async #ask(asking: Asking): Promise<Outcome> {
+    const { suite, statementLog, now, log } = this.#options;
     const { checkpoint } = statementLog;
     const { name, stop, standing } = asking;
     const known = standing.cosigned?.size ?? 0;
+    let isSlow = false;
+    const slow = setTimeout(() => {
+      isSlow = true;
+      this.#giveUp([name]);
+    }, WITNESS_PATIENCE_MS).unref();
     try {
       const lines = await askWitness(suite, statementLog, checkpoint, asking, known, stop.signal);
       await statementLog.withCosignatures(checkpoint, lines);
       if (standing.failure !== undefined) log.info({ witness: name }, "a witness cosigns again");
       asking.standing = { cosigned: { time: now(), size: checkpoint.size }, failure: undefined };
-      asking.isLive = true;
+      asking.isLive = !isSlow;
+      this.#strike(name, asking.isLive ? checkpoint.size : Infinity);
+      return "cosigned";
     } catch (error) {
-      if (stop.signal.aborted) return;
+      if (stop.signal.aborted) return "failed";
       const failure = error instanceof Error ? error.message : String(error);
       if (standing.failure !== failure) log.warn({ witness: name, reason: failure }, "a witness does not cosign");
       asking.standing = { ...standing, failure };
-      asking.isLive = false;
-      // One that has cosigned since the start cannot know of anything that an old backup lacks.
-      if (error instanceof WitnessDisagrees && standing.cosigned === undefined) onOlder(error);
+      // It answers soon: who waits for it goes on waiting.
+      if (asking.isLive && error instanceof UnavailableError && error.code === "E_BUSY") return "busy";
+      this.#giveUp([name]);
+      return error instanceof WitnessDisagrees ? error : "failed";
     } finally {
-      if (this.#round?.checkpoint.size === checkpoint.size || !asking.isLive) this.#strike(name);
+      clearTimeout(slow);
     }
   }
 
-  /** Nothing more is to be expected of it in this round. */
-  #strike(name: string): void {
-    const round = this.#round;
-    if (round === undefined) return;
-    round.missing.delete(name);
-    if (round.missing.size === 0) round.settle();
+  /** Nobody waits for these until they answer in time again. */
+  #giveUp(names: Iterable<string>): void {
+    for (const name of [...names]) {
+      const asking = this.#asked.get(name);
+      if (asking !== undefined) asking.isLive = false;
+      this.#strike(name, Infinity);
+    }
+  }
+
+  /** Nothing more is to be expected of it for checkpoints up to that size. */
+  #strike(name: string, size: number): void {
+    for (const [of, { missing, waiting, timer }] of this.#rounds) {
+      if (of > size) continue;
+      missing.delete(name);
+      if (missing.size > 0) continue;
+      clearTimeout(timer);
+      this.#rounds.delete(of);
+      for (const settle of waiting) settle();
+    }
   }
 }
 

@@ -71,14 +71,14 @@ export class Witness {
 
   /** Goes on with what is known of the log of the directory with this root key; its key list may not be there yet. */
   resume(directory: string): void {
-    for (const log of this.#state.logs) {
-      if (log.directory === directory) this.#followed.set(log.key.origin, { directory, log: log.key });
-    }
+    const log = this.#state.logs.findLast((known) => known.directory === directory);
+    if (log !== undefined) this.#followed.set(log.key.origin, { directory, log: log.key });
   }
 
   /**
    * Cosigns the log that this key list of the directory names from now on.
-   * @throws {SetupError} E_USAGE for more logs than a witness follows, or one of the origin of another directory's.
+   * @throws {SetupError} E_USAGE for more logs than a witness follows, one of the origin of another directory's, or one of
+   * another origin than this directory's log had.
    */
   follow(directory: string, { origin, log }: Pick<KeyList, "origin" | "log">): void {
     const known = this.#followed.get(origin) ?? this.#state.logs.find(({ key }) => key.origin === origin);
@@ -86,6 +86,16 @@ export class Witness {
       throw new SetupError("E_USAGE", `Two directories say that their logs are ${JSON.stringify(origin)}.`, {
         next: "Ask whoever runs them; the first of them goes on being cosigned.",
       });
+    }
+    const [before] = [...this.#followed].find(([, followed]) => followed.directory === directory) ?? [];
+    if ((before ?? origin) !== origin || (origin.startsWith(OWN_ORIGIN) && origin !== ownOrigin(directory))) {
+      throw new SetupError(
+        "E_USAGE",
+        `A directory says that its log is ${JSON.stringify(origin)}, which is not its own.`,
+        {
+          next: "Ask whoever runs it; the log that it had goes on being cosigned.",
+        },
+      );
     }
     if (known === undefined && this.#followed.size >= WITNESS_LOGS) {
       throw new SetupError("E_USAGE", `A witness follows ${WITNESS_LOGS} logs at most.`, { next: "Run another one." });
@@ -144,12 +154,20 @@ export class Witness {
     const others = this.#state.logs.filter((other) => other.key.origin !== key.origin);
     const latest = this.#state.logs.find((other) => other.key.origin === key.origin)?.latest;
     if (latest?.size !== checkpoint.size) {
-      await this.#become({ ...this.#state, logs: [...others, { directory, key, latest: checkpoint }] });
+      const logs = [...others, { directory, key, latest: checkpoint }];
+      await this.#become({ ...this.#state, logs: this.#withinBounds(logs) });
     }
     log.info({ origin: key.origin, size: checkpoint.size }, "cosigned");
     const seconds = Math.floor(now() / 1000);
     const line = cosign(suite, this.#key, this.identity.name, checkpoint.text, seconds);
     return { status: 200, type: "text/plain; charset=utf-8", body: line };
+  }
+
+  /** Of more logs than may be kept those go that are followed no more, the ones cosigned longest ago first. */
+  #withinBounds(logs: readonly WitnessedLog[]): readonly WitnessedLog[] {
+    const unfollowed = logs.filter(({ key }) => !this.#followed.has(key.origin));
+    const gone = new Set(unfollowed.slice(0, Math.max(0, logs.length - WITNESS_LOGS)));
+    return logs.filter((log) => !gone.has(log));
   }
 
   async #keepEvidence(notes: readonly [string, string]): Promise<void> {
@@ -165,6 +183,13 @@ export class Witness {
     await writeWitnessState(this.#folder, state);
     this.#state = state;
   }
+}
+
+/** The origin that a directory gives its log by its root key; a log may have another one, which is nobody's own. */
+const OWN_ORIGIN = "sshnp-directory/SHA256:";
+
+function ownOrigin(directory: string): string {
+  return `sshnp-directory/${directory.replaceAll("+", "-").replaceAll("/", "_")}`;
 }
 
 /** A name that no other witness has, so that nobody need choose one. */

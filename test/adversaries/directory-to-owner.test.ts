@@ -200,22 +200,29 @@ async function give(name: Name, ...pasts: readonly (readonly SignedText[])[]): P
     pasts.flatMap((past) => past.slice(-1)).map((newest) => entryOf(newest)),
     [],
   );
-  const [history, members] = [store.history.bind(store), store.members.bind(store)];
-  forger.forge(store, "history", async (subject) => [...(given.get(subject) ?? (await history(subject)))]);
-  forger.forge(store, "members", async (of) => {
-    const all = await members(of);
-    const more = [...given.keys()].flatMap((subject) => {
-      const [, member] = subject.split("/");
-      const [like] = all;
-      if (of !== name || member === undefined || like === undefined) return [];
-      return all.some((one) => one.member === member) ? [] : [{ ...like, member: parseMember(member) }];
-    });
-    return [...all, ...more];
-  });
+  const [past, newest] = [store.past.bind(store), store.newest.bind(store)];
+  const forged = (honest: typeof past, said: readonly SignedText[]): typeof past =>
+    async function* (of) {
+      for await (const page of honest(of)) yield page.filter((one) => !given.has(subjectOf(one)));
+      if (of === name) yield [...said];
+    };
+  const all = [...given.values()];
+  forger.forge(store, "past", forged(past, all.flat()));
+  forger.forge(
+    store,
+    "newest",
+    forged(
+      newest,
+      all.flatMap((one) => one.slice(-1)),
+    ),
+  );
 }
 
-function historyOf(subject: string): Promise<SignedText[]> {
-  return forger.world.store.history(subject);
+async function historyOf(subject: string): Promise<SignedText[]> {
+  const [name] = subject.split(/[/:]/) as [Name];
+  const statements: SignedText[] = [];
+  for await (const page of forger.world.store.past(name)) statements.push(...page);
+  return statements.filter((one) => subjectOf(one) === subject);
 }
 
 function placeAfter(before: SignedText | undefined): Pick<StatementFields, "seq" | "prev"> {

@@ -6,11 +6,11 @@ import { PrivateFolder } from "../../keys/private-folder.ts";
 import { Database } from "../../directory/database.ts";
 import { openGuardedLog } from "../../directory/log/checkpoint-file.ts";
 import type { Log } from "../../directory/log/log.ts";
-import { NOTE_BYTES } from "../../protocol/limits.ts";
+import { KEEPALIVE_MS, NOTE_BYTES } from "../../protocol/limits.ts";
 import { runCommand, startCommand } from "../support/processes.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 import { ORIGIN, textHash } from "./log-world.ts";
-import { random, suite, World } from "./world.ts";
+import { random, suite, TestClock, World } from "./world.ts";
 
 let count = 0;
 beforeEach(() => {
@@ -173,9 +173,25 @@ test("a checkpoint that cannot be put in the file is reported, stops no append, 
   expect(errors).toEqual([expect.objectContaining({ code: "E_STORAGE" })]);
   await append(guarded.log, 1);
   await rm(path, { recursive: true });
-  await guarded.close();
+  await guarded.settle();
   expect(await readFile(path, "utf8")).toBe(guarded.log.checkpoint.text);
   await database.close();
+});
+
+test("a checkpoint that could not be written is written soon after it can be, though nothing is appended", async () => {
+  const clock = new TestClock();
+  await using world = await World.start({ clock });
+  const path = join(world.data.path, "log-checkpoint");
+  await rm(path);
+  await mkdir(join(path, "in the way"), { recursive: true });
+  await append(world.directory.statementLog, 1);
+  await rm(path, { recursive: true });
+  await expect
+    .poll(() => {
+      clock.advance(KEEPALIVE_MS);
+      return readFile(path, "utf8").catch(() => "");
+    })
+    .toBe(world.directory.statementLog.checkpoint.text);
 });
 
 test("sshnp-directory run refuses an old store with status 76, and takes it with --accept-older-log", async () => {

@@ -1,13 +1,16 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { putStatements } from "../../directory/client.ts";
+import { LinkNews } from "../../directory/link-news.ts";
+import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
+import { type Name, parseMember, parseName } from "../../keys/names.ts";
 import { ed25519Line } from "../../keys/openssh.ts";
-import { X25519PrivateKey } from "../../keys/x25519.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
+import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { TOLD_AGAIN } from "../../protocol/limits.ts";
 import { verifyBinding } from "../../protocol/statements.ts";
-import { rebinding, revocation } from "../support/later-statements.ts";
+import { policy, rebinding, revocation, rotation } from "../support/later-statements.ts";
 import { TestLink } from "./streams.ts";
-import { patience, type Person, random, suite, World } from "./world.ts";
+import { newPerson, patience, type Person, random, suite, World } from "./world.ts";
 
 let world: World;
 let device: Person;
@@ -65,6 +68,54 @@ test("whoever repeats a statement has those told again whom it concerns, who may
   await put(other);
   expect(await told()).toBe("@another");
   link.link.close();
+});
+
+test("after a rotation a device hears of a member when it is its turn, also when that is in a later message", async () => {
+  const name = parseName("@many");
+  const first = await world.activated(name, "laptop", "client");
+  const of = { owner: first.owner, statement: first.statement };
+  const second = newPerson(name, parseMember("tablet"), "client", of);
+  const sensor = newPerson(name, parseMember("sensor"), "device", of);
+  const put = (by: Person, ...texts: SignedText[]) =>
+    putStatements(world.client(), by.x25519, texts, { signal: patience() });
+  await put(second, second.binding);
+  await put(sensor, sensor.binding);
+  const [link, own] = [await TestLink.open(world, device), await TestLink.open(world, sensor)];
+  link.link.watch([first, second]);
+  for (const _ of [first, second]) await link.event("changed");
+  await own.event("own");
+
+  const to = Ed25519PrivateKey.generate(suite, random);
+  const again = (who: Person): SignedText => {
+    const { statement } = verifyBinding(suite, who.binding, ed25519Line(first.owner.publicKey));
+    return rebinding(to, statement, who.binding);
+  };
+  const [firstAgain, secondAgain, sensorAgain] = [again(first), again(second), again(sensor)];
+  const rotated = rotation({ from: first.owner, to, before: first.statement });
+  await put(first, rotated, firstAgain, policy(to, name, undefined));
+  await put(first, secondAgain, sensorAgain);
+  const told: SignedText[] = [];
+  while (told.at(-1)?.text !== secondAgain.text) told.push((await link.event("changed")).changed.statements.member);
+  expect(told.map(({ text }) => text)).not.toContain(second.binding.text);
+  expect((await own.event("own")).own.statements.member).toEqual(sensorAgain);
+  await link.close();
+  await own.close();
+});
+
+test("a link that closes while it is greeted is forgotten", async () => {
+  const told: string[] = [];
+  const link = {
+    tellOwn: () => Promise.resolve(void told.push("own")),
+    tellChanged: () => Promise.resolve(void told.push("changed")),
+    tellNames: (names: readonly Name[]) => Promise.resolve((told.push(...names), [])),
+  };
+  const news = new LinkNews({ suite, store: world.store });
+  news.greet(link, device, [parseName("@later")]);
+  news.end(link);
+  told.length = 0;
+  await new Promise(setImmediate);
+  await news.changed(["@later", "@device", "@device/mygateway"]);
+  expect(told).toEqual([]);
 });
 
 async function client(name: string): Promise<Person> {

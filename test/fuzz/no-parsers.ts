@@ -36,6 +36,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/reading.ts#mayRead",
     "directory/reading.ts#readStatements",
     "directory/link-proofs.ts#LinkProofs",
+    "directory/proved.ts#proved",
+    "directory/standing.ts#isRevokedWithout",
     "directory/client/http-exchange.ts#routeUrl",
     "sshnp/refusal-texts.ts#unsealedRefusal",
     "sshnpd/backoff.ts#isAbsence",

@@ -1,15 +1,18 @@
 import { writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
+import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { activationKey } from "../../keys/activation-key.ts";
 import { base64, hex } from "../../keys/bytes.ts";
+import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { Secret } from "../../keys/secret.ts";
 import { readDirectoryKeys } from "../../keys/service-key-files.ts";
-import { ADD_CHECKPOINT_BYTES, WITNESS_REQUESTS_LOOPBACK_PER_SECOND } from "../../protocol/limits.ts";
+import { ADD_CHECKPOINT_BYTES, WITNESS_LOGS, WITNESS_REQUESTS_LOOPBACK_PER_SECOND } from "../../protocol/limits.ts";
 import { openCheckpoint } from "../../protocol/log/checkpoint.ts";
 import { parseWitness } from "../../protocol/log/cosignature.ts";
 import { printAddCheckpoint, takeCosignature } from "../../protocol/log/witness.ts";
+import { Witness } from "../../rendezvous/witness/witness.ts";
 import { RENDEZVOUS_ACTIVATION } from "../../protocol/messages/activation.ts";
 import { random, World } from "../directory/world.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
@@ -167,4 +170,45 @@ test("a rendezvous is a witness when it is told to, and says its key after its a
     ),
   );
   expect(many.filter((one) => one?.status === 429).length).toBeGreaterThan(0);
+});
+
+/** A witness in this process, which follows the logs of these directories. */
+async function openWitness(data: string, ...directories: readonly (readonly [string, NewLog])[]): Promise<Witness> {
+  const options = { suite, random, data: join(folder.path, data), now: Date.now, log: pino({ level: "silent" }) };
+  const witness = await Witness.open(options);
+  for (const [directory, list] of directories) witness.follow(directory, list);
+  return witness;
+}
+
+function newLog(of: string) {
+  const key = Ed25519PrivateKey.generate(suite, random);
+  return { origin: of, log: key.publicKey, tree: new LogTree({ origin: of, key }, 3) };
+}
+type NewLog = ReturnType<typeof newLog>;
+
+test("a witness goes on cosigning when it has cosigned more logs than it keeps, and forgets none that it follows", async () => {
+  const logs = Array.from({ length: WITNESS_LOGS + 2 }, (_, at) => newLog(`log-${at}`));
+  const [first = expect.fail(), ...others] = logs;
+  const statusOf = async (witness: Witness, { tree }: NewLog, oldSize: number, size: number): Promise<number> =>
+    (await witness.answer(ask(tree, oldSize, size))).status;
+  for (const log of others) {
+    const witness = await openWitness("many", ["first", first], [log.origin, log]);
+    if (log === others[0]) expect(await statusOf(witness, first, 0, 2)).toBe(200);
+    expect(await statusOf(witness, log, 0, 2)).toBe(200);
+  }
+  const witness = await openWitness("many", ["first", first]);
+  expect(await statusOf(witness, first, 0, 3)).toBe(409);
+  expect(await statusOf(witness, first, 2, 3)).toBe(200);
+});
+
+test("a directory takes no other directory's origin, and has one alone", async () => {
+  const own = newLog(origin);
+  const witness = await openWitness("origins");
+  const refused = expect.objectContaining({ code: "E_USAGE" });
+  expect(() => witness.follow("SHA256:somebody", own)).toThrow(refused);
+  const other = newLog("log-of-somebody");
+  witness.follow("SHA256:somebody", other);
+  witness.follow("SHA256:somebody", other);
+  expect(() => witness.follow("SHA256:somebody", newLog("another-log"))).toThrow(refused);
+  witness.follow(world.directory.keyring.fingerprint, own);
 });
