@@ -93,9 +93,8 @@ export class Log {
   }
 
   /**
-   * Makes sure that what is read in the database is what is on disk, after an append that has failed: a disk may have taken
-   * what it could not confirm. Whoever decides by what he reads and then appends does this first, in one go.
-   * @throws {UnavailableError} E_STORAGE.
+   * Makes sure that what is read in the database is what is on disk, after an append that has failed: a disk may have taken what it
+   * could not confirm. Whoever decides by what he reads and then appends does this first, in one go. @throws as append.
    */
   async settle(): Promise<void> {
     if (this.#isDoubtful) await this.#exclusively(() => this.#settled());

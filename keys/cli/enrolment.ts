@@ -32,6 +32,7 @@ import {
   publicHalves,
   putOwnBinding,
 } from "./enrolment-exchange.ts";
+import { tellLogNotStored } from "./say.ts";
 
 export interface Enrolling {
   readonly name: Name;
@@ -107,7 +108,7 @@ async function enrolAlone(
   const seen = await openSeenLog(suite, folder, address.fingerprint, {
     demand,
     now: Date.now,
-    onError: tellNotWritten,
+    onError: tellLogNotStored,
   });
   const client = surroundings.connect(address, seen.follower);
   try {
@@ -283,9 +284,4 @@ function anotherRole({ name, member, role }: Pick<Enrolling, "name" | "member" |
   return new SetupError("E_KEY_EXISTS", `${member} of ${name} is a ${found} on this machine, not a ${role}.`, {
     next: `Choose another name, or ask as a ${found}${found === "device" ? " with -d" : " without -d"}.`,
   });
-}
-
-function tellNotWritten(error: unknown): void {
-  const why = error instanceof SshnpError ? error.message : String(error);
-  process.stderr.write(`What was seen of the directory's log is not stored: ${why}\n`);
 }

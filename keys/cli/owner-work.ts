@@ -20,7 +20,7 @@ import { seqOf, subjectOf } from "../../protocol/statement-fields.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { listKeyFiles, type MemberKeys, readMemberFile, readOwnerFile } from "../end-key-files.ts";
-import { DeniedError, PeerError, SecurityError, SetupError, SshnpError } from "../errors.ts";
+import { DeniedError, PeerError, SecurityError, SetupError } from "../errors.ts";
 import { keysFolderPath } from "../keys-folder.ts";
 import { type Name, parseName } from "../names.ts";
 import { fingerprint, parsePublicKeyLine } from "../openssh.ts";
@@ -34,6 +34,7 @@ import { X25519PrivateKey } from "../x25519.ts";
 import { ownerInAgent } from "./owner-in-agent.ts";
 import { interruption } from "./interruption.ts";
 import { demandNothingOlder, rememberStated } from "./stated.ts";
+import { tellLogNotStored } from "./say.ts";
 
 export interface OwnerOptions {
   readonly keys?: string;
@@ -102,7 +103,7 @@ export class OwnerWork {
     const seen = await openSeenLog(suite, folder, address.fingerprint, {
       demand: readWitnessDemand(suite, {}, process.env),
       now: Date.now,
-      onError: tellNotWritten,
+      onError: tellLogNotStored,
       onUnproved: () => {}, // after a day it is told
     });
     const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
@@ -293,9 +294,4 @@ function noKeys(name: Name, path: string): SetupError {
   return new SetupError("E_NO_KEYS", `No keys of ${name} on this machine (looked in ${shellWord(path)}).`, {
     next: `Elsewhere? Say where: --keys FOLDER. In ssh-agent? --owner-key agent:SHA256:...`,
   });
-}
-
-function tellNotWritten(error: unknown): void {
-  const why = error instanceof SshnpError ? error.message : String(error);
-  process.stderr.write(`What was seen of the directory's log is not stored: ${why}\n`);
 }
