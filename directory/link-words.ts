@@ -34,7 +34,7 @@ export class LinkWords {
     this.#host = host;
     this.#device = { name, member };
     this.#send = send;
-    this.#proofs = new LinkProofs(host.statementLog, checkpointSize);
+    this.#proofs = new LinkProofs(checkpointSize);
     this.#policyHash = policyHash;
   }
 

@@ -1,5 +1,6 @@
 import { setImmediate as othersTurn } from "node:timers/promises";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
+import { utf8 } from "../keys/bytes.ts";
 import { SshnpError } from "../keys/errors.ts";
 import { isMember } from "../keys/names.ts";
 import type { Fingerprint } from "../keys/openssh.ts";
@@ -27,7 +28,7 @@ import type { Store } from "./store.ts";
 interface Services {
   readonly suite: CipherSuite;
   readonly store: Store;
-  readonly statementLog: Pick<Log, "proof">;
+  readonly statementLog: Pick<Log, "proof" | "proves">;
   /** Of the directory's root key. */
   readonly fingerprint: Fingerprint;
 }
@@ -59,6 +60,7 @@ export class StatementQuestions {
     const stop = this.#services.clock.every(READING_MS, () => stream.cut());
     try {
       for await (const frame of readStatements(this.#services, question)) {
+        if (frame.type === "refused") return stream.end(frame);
         stream.send(frame);
         await stream.drained();
         if (!stream.isOpen) return;
@@ -96,16 +98,24 @@ export async function mayRead(
 
 /**
  * The statements that were asked for, some in each frame. They are read as they are asked for, and others come to be answered
- * in between, however many there are. @throws {UnavailableError} E_STORAGE.
+ * in between, however many there are. The last is a refusal, to ask again, when one of them was not the newest any more.
+ * @throws {UnavailableError} E_STORAGE.
  */
 export async function* readStatements(
-  { store, statementLog }: Pick<Services, "store" | "statementLog">,
+  { suite, store, statementLog }: Pick<Services, "suite" | "store" | "statementLog">,
   { name, what, checkpointSize }: Pick<ReadStatements, "name" | "what" | "checkpointSize">,
 ): AsyncGenerator<Frame, void, void> {
-  const proofs = new LinkProofs(statementLog, checkpointSize);
+  const proofs = new LinkProofs(checkpointSize);
   for await (const statements of pages(what === "newest" ? store.newest(name) : store.past(name))) {
     let proof: Uint8Array = new Uint8Array(0);
-    if (what === "newest") await proofs.send(statements.map(subjectOf), (bytes) => void (proof = bytes));
+    if (what === "newest") {
+      const subjects = statements.map(subjectOf);
+      const made = await statementLog.proof(subjects, proofs.seen);
+      const hashes = statements.map(({ text }) => suite.sha256(utf8(text)));
+      // Something was said since they were read, and under the newer checkpoint they would look like a lie.
+      if (!statementLog.proves(made, subjects, hashes)) return yield { type: "refused", code: "E_BUSY", detail: 100 };
+      proof = proofs.sent(made);
+    }
     yield { type: "statements", statements, proof };
     await othersTurn();
   }

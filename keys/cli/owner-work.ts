@@ -5,7 +5,6 @@ import {
   openSeenLog,
   readWitnessDemand,
   putStatements,
-  readStatements,
   refusalError,
   type RememberedLog,
 } from "../../directory/client.ts";
@@ -15,7 +14,7 @@ import { ENROLMENTS_PER_NAME, LOG_PROOF_SUBJECTS } from "../../protocol/limits.t
 import { encodeEnrolmentsQuestion } from "../../protocol/messages/enrolment.ts";
 import { READING_NAMESPACE, readingProof } from "../../protocol/messages/read-statements.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
-import { judgeNameAccount, type NameAccount } from "../../protocol/name-account.ts";
+import type { NameAccount } from "../../protocol/name-account.ts";
 import { seqOf, subjectOf } from "../../protocol/statement-fields.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
@@ -34,6 +33,7 @@ import { X25519PrivateKey } from "../x25519.ts";
 import { ownerInAgent } from "./owner-in-agent.ts";
 import { interruption } from "./interruption.ts";
 import { demandNothingOlder, rememberStated } from "./stated.ts";
+import { readAccount } from "./read-account.ts";
 import { tellLogNotStored } from "./say.ts";
 
 export interface OwnerOptions {
@@ -152,11 +152,7 @@ export class OwnerWork {
 
   async #readAccount(ownerSignature: Uint8Array, signer?: OwnerSigner): Promise<NameAccount> {
     const { suite, directory, name, signal } = this;
-    const read = (what: "newest" | "history"): Promise<SignedText[]> =>
-      readStatements(directory, this.#sender, { name, what, ownerSignature }, { signal });
-    // What was newest is read after what there ever was, lest something came in between.
-    const history = await read("history");
-    const account = judgeNameAccount(suite, name, { newest: await read("newest"), history }, directory.directoryTime);
+    const account = await readAccount(suite, directory, this.#sender, { name, ownerSignature }, { signal });
     this.#demandKnown(account, [this.#member?.owner, signer?.line]);
     await this.#seen.settled();
     this.#proveSeen();

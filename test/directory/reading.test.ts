@@ -116,7 +116,7 @@ test("what is said while the newest are read is what is shown and proved", async
   await client.keyList({ signal: patience() });
   const before = (await store.policy(owner.name)) ?? expect.fail();
   const frames = readFrames(
-    { store, statementLog: directory.statementLog },
+    { suite, store, statementLog: directory.statementLog },
     { name: owner.name, what: "newest", checkpointSize: 0 },
   );
   const first = await frames.next();
@@ -147,13 +147,32 @@ test("others have their turns while the past is read", async () => {
   const { store, directory } = world;
   const question = { name: owner.name, what: "history", checkpointSize: 0 } as const;
   let last = -1;
-  for await (const frame of readFrames({ store, statementLog: directory.statementLog }, question)) {
+  for await (const frame of readFrames({ suite, store, statementLog: directory.statementLog }, question)) {
     expect(frame.type).toBe("statements");
     expect(turns).toBeGreaterThan(last);
     last = turns;
   }
   over.abort();
   await others;
+});
+
+test("what is replaced between its reading and its proof is not shown as a lie: its reader asks again", async () => {
+  const { store, directory } = world;
+  const { statementLog } = directory;
+  const [sensor] = await store.members(owner.name);
+  const honest = statementLog.proof.bind(statementLog);
+  let isPut = false;
+  const proof: typeof honest = async (subjects, since) => {
+    if (!isPut) {
+      isPut = true;
+      await statementLog.append([{ subject: `${owner.name}/${sensor?.member}`, hash: random(32) }], []);
+    }
+    return await honest(subjects, since);
+  };
+  const services = { suite, store, statementLog: { proof, proves: statementLog.proves.bind(statementLog) } };
+  const question = { name: owner.name, what: "newest", checkpointSize: 0 } as const;
+  const frames = await rest(readFrames(services, question));
+  expect(frames.at(-1)).toEqual({ type: "refused", code: "E_BUSY", detail: 100 });
 });
 
 /** The answer to a question for statements, none of which is read yet. */
