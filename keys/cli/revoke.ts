@@ -6,7 +6,10 @@ import { bindingText } from "../../protocol/statements.ts";
 import { utf8 } from "../bytes.ts";
 import { SetupError } from "../errors.ts";
 import { parseMember } from "../names.ts";
+import { parseSshsig } from "../sshsig.ts";
+import { ed25519Line, fingerprint, parsePublicKeyLine } from "../openssh.ts";
 import { signText } from "../owner-signer.ts";
+import { demandYes } from "./ask-yes.ts";
 import { DELETED } from "./deleted.ts";
 import { type OwnerOptions, ownerOptions, type OwnerWork, withOwner } from "./owner-work.ts";
 import { revokeDelegation } from "./revoke-delegation.ts";
@@ -64,8 +67,15 @@ export function unrevokeCommand(): Command {
     .description("Take back a revocation: the member counts again, with the keys that it had.")
     .argument("<name>", "the name, such as @acme")
     .argument("<member>", "the member, such as laptop-client")
-    .action((name: string, member: string, options: OwnerOptions) =>
-      withOwner(name, options, (work) => unrevoke(work, member)),
+    .option("--yes", "do not ask, where the owner of now has not signed those keys himself")
+    .addHelpText(
+      "after",
+      `
+Where a fleet token or an owner key of before has signed the keys, whoever has that may have put his own in their place, so they are
+shown and asked for first: on the machine sshnp-keys show NAME says which it has.`,
+    )
+    .action((name: string, member: string, options: OwnerOptions & { readonly yes?: boolean }) =>
+      withOwner(name, options, (work) => unrevoke(work, member, { isAgreed: options.yes === true })),
     );
 }
 
@@ -90,13 +100,27 @@ export async function revoke(work: OwnerWork, memberText: string, reason: string
   );
 }
 
-async function unrevoke(work: OwnerWork, memberText: string): Promise<void> {
+async function unrevoke(
+  work: OwnerWork,
+  memberText: string,
+  { isAgreed }: { readonly isAgreed: boolean },
+): Promise<void> {
   const { account, member } = await memberOf(work, memberText);
   const { name } = work;
   if (member.condition === "active") return say(`${member.member} of ${name} is not revoked.`);
   const signer = await work.signer();
   work.demandOwner(account, signer);
   const { statement } = member.binding;
+  const { publicKey: bound } = parseSshsig(member.binding.signed.signature);
+  if (bound.line !== signer.line && !isAgreed) {
+    const key = fingerprint(work.suite, parsePublicKeyLine(ed25519Line(statement.ed25519)).blob);
+    say(
+      `Not the owner key of now, but the key ${fingerprint(work.suite, bound.blob)} has signed that ${member.member} has the key`,
+    );
+    say(`  ${key}`);
+    const next = `Compare it with sshnp-keys show ${name} on ${member.member}, then give --yes.`;
+    await demandYes(work, `that ${member.member} counts with it`, next);
+  }
   const issued = work.directory.directoryTime;
   const lasts = statement.expires === null ? null : issued + (statement.expires - statement.issued);
   const text = bindingText(work.random, {

@@ -176,7 +176,12 @@ describe("what counts by the old key's word", () => {
   });
 
   test("may be changed by the new key: who was revoked comes back", async () => {
-    await keysOk(owned.machine, ["unrevoke", owned.name, "gw3"]);
+    // That the key before has bound it is for its owner to look at.
+    const unasked = await keys(owned.machine, ["unrevoke", owned.name, "gw3"]);
+    expect(unasked.code).toBe(2);
+    expect(unasked.stderr).toMatch(/has signed that gw3 has the key\n {2}SHA256:\S{43}\n.*\[E_USAGE\]/s);
+    expect(await statesOf(owned.machine, owned.name)).toMatchObject({ gw3: "revoked" });
+    await keysOk(owned.machine, ["unrevoke", owned.name, "gw3", "--yes"]);
     expect(await statesOf(owned.machine, owned.name)).toMatchObject({ gw3: "active" });
   });
 });

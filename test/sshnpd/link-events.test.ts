@@ -12,6 +12,7 @@ import { encodeLogProof, type LogProof } from "../../protocol/log/proof.ts";
 import type { MemberStatements } from "../../protocol/member-statements.ts";
 import { policySubject } from "../../protocol/owner-statements.ts";
 import type { PeerClaim } from "../../protocol/peers.ts";
+import { CLIENT_BINDING_MS } from "../../protocol/limits.ts";
 import { bindingSubject, signFirstNameStatement } from "../../protocol/statements.ts";
 import { NOW } from "../protocol/fixtures.ts";
 import { delegation, policy, rebinding, revocation, rotation } from "../support/later-statements.ts";
@@ -375,7 +376,7 @@ describe("what is said about a client with sessions", () => {
       pattern: "*",
     } as const;
     const given = delegation(client.owner, of);
-    const member = rebinding(token, clientBinding.statement, undefined);
+    const member = rebinding(token, clientBinding.statement, undefined, { expires: NOW + CLIENT_BINDING_MS });
     const bindingHash = suite.sha256(new TextEncoder().encode(member.text));
     const asked = () => startRequest({ client: { name: client.name, member: client.member, bindingHash } });
     const made: MemberStatements = { ...clientStatements, member, delegation: given };
