@@ -49,7 +49,13 @@ describe("a machine with a one-time password", () => {
     const wrong = await run(owner, "approve", name, "laptop2", "--code", "0000-0000-0000-0000");
     expect(wrong.code).toBe(76);
     expect(told(wrong)).toMatchObject({ code: "E_MEMBER_KEY", fact: expect.stringContaining("Nothing was signed.") });
+    expect(told(wrong).fact).toContain("The codes differ");
     expect(told(wrong).fact).toContain(code);
+    for (const typed of [code.slice(0, 4), `${code.slice(0, -1)}u`, `${code}0`]) {
+      const cut = await run(owner, "approve", name, "laptop2", "--code", typed);
+      expect(cut.code).toBe(2);
+      expect(told(cut)).toMatchObject({ code: "E_USAGE", fact: expect.stringContaining("has 16 digits and letters") });
+    }
     expect((await run(owner, "approve", name, "laptop2")).code).toBe(2); // nobody can be asked
     await must(owner, "approve", name, "laptop2", "--code", code.toUpperCase());
 
