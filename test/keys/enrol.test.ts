@@ -329,6 +329,8 @@ describe("a fleet token", () => {
     const shown = await must(other.owner, "list", other.name);
     expect(shown).toMatch(row);
     expect(shown).toMatch(/ 1 of 9 +revoked /);
+    await must(other.owner, "unrevoke", other.name, "gw-a");
+    expect(await must(other.owner, "list", other.name)).toMatch(/^gw-a +device +active /m);
     expect(
       told(await run(system.newMachine(), "enroll", other.name, "gw-b", ...by.with(2, join(machine.home, "token")))),
     ).toMatchObject({
@@ -370,7 +372,9 @@ test("a member that is deleted is revoked, and shown with --all alone", async ()
   await must(other.owner, "delete", other.name, "old");
   expect(await must(other.owner, "list", other.name)).not.toMatch(/^old /m);
   expect(await must(other.owner, "list", other.name, "--all")).toMatch(/^old +client +revoked /m);
-  expect((await run(machine, "list", other.name)).code).toBe(77);
+  const refused = await run(machine, "list", other.name);
+  expect(refused.code).toBe(77);
+  expect(told(refused)).toMatchObject({ code: "E_NOT_AUTHORIZED", next: expect.stringContaining("revoked") });
 });
 
 async function newOwner(): Promise<{ readonly name: string; readonly owner: Machine }> {
