@@ -166,9 +166,12 @@ export class EnrolmentRequests {
   }
 
   async #ownStatements({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
-    const { store } = this.#services;
+    const { store, clock } = this.#services;
     const question = parseOwnStatementsQuestion(body);
-    if ((await store.keyHolder(sender)) !== bindingSubject(question)) return refuse(stream, "E_NOT_AUTHORIZED");
+    if ((await store.keyHolder(sender)) !== bindingSubject(question)) {
+      const isPending = await this.#enrolments.isPending(question, sender, clock.now());
+      return refuse(stream, isPending ? "E_PENDING" : "E_NOT_AUTHORIZED");
+    }
     await this.#showStatements({ ...question, sender }, stream);
   }
 

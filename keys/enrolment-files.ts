@@ -2,9 +2,11 @@ import * as v from "valibot";
 import { base64, fromBase64 } from "./bytes.ts";
 import type { CipherSuite } from "./cipher-suite.ts";
 import { Ed25519PrivateKey } from "./ed25519.ts";
-import type { MemberName, Name, Role } from "./names.ts";
+import { SetupError } from "./errors.ts";
+import { isMember, isName, type MemberName, type Name, type Role } from "./names.ts";
 import type { PrivateFolder } from "./private-folder.ts";
-import { readState, removeState, writeState } from "./state-files.ts";
+import { shellWord } from "./shell-word.ts";
+import { listState, readState, removeState, writeState } from "./state-files.ts";
 import { X25519PrivateKey } from "./x25519.ts";
 
 /*
@@ -45,6 +47,14 @@ interface Member {
   readonly member: MemberName;
 }
 
+/** Who was asked for from this folder and has no key file yet. @throws {SetupError} as {@link listState}. */
+export async function listApplicants(keys: PrivateFolder): Promise<Member[]> {
+  return (await listState(keys)).flatMap((file): Member[] => {
+    const [, name = "", member = ""] = FILE.exec(file) ?? [];
+    return isName(name) && isMember(member) ? [{ name, member }] : [];
+  });
+}
+
 /** Undefined when that member was never asked for from this folder. @throws {SetupError} as {@link readState}. */
 export async function readApplicant(
   suite: CipherSuite,
@@ -75,6 +85,19 @@ export async function writeApplicant(keys: PrivateFolder, applicant: ApplicantKe
 export async function removeApplicant(keys: PrivateFolder, member: Member): Promise<void> {
   await removeState(keys, fileOf(member));
 }
+
+/** Why there are no keys yet where an enrolment was begun. `code`: the one to compare. */
+export function stillWaiting(
+  { name, member, role }: Pick<ApplicantKeys, "name" | "member" | "role">,
+  { folder, code }: { readonly folder: string; readonly code: string },
+): SetupError {
+  const device = role === "device" ? " -d" : "";
+  return new SetupError("E_NO_KEYS", `Enrolment of ${member} of ${name} waits for its owner (code ${code}).`, {
+    next: `When he has approved, or to see how it stands, run this again: sshnp-keys enroll ${name} ${member}${device} --keys ${shellWord(folder)}`,
+  });
+}
+
+const FILE = /^enrolment\.([^.]+)\.([^.]+)\.json$/;
 
 function fileOf({ name, member }: Member): string {
   return `enrolment.${name}.${member}.json`;

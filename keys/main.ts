@@ -25,6 +25,12 @@ process.umask(0o077);
 const program = new Command("sshnp-keys")
   .description("Makes and keeps the keys of names.")
   .version(VERSION)
+  .addHelpText(
+    "after",
+    `
+Commands that read or say what stands about a name demand the witnesses of the directory's log that SSHNP_WITNESSES names:
+K:KEY,KEY, how many of which must have cosigned it. Without it none is demanded.`,
+  )
   .addCommand(activateCommand())
   .addCommand(otpCommand())
   .addCommand(enrollCommand())

@@ -57,6 +57,6 @@ function changedHostKeys(
   return new SecurityError("E_HOST_KEY", `HOST KEY CHANGED for ${host}. ${changes.join(" ")} Not connecting.`, {
     next:
       "Installed anew? Compare on the device: cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -, " +
-      `then: ${commands.join(" && ")}. Not expected? Stop, and tell whoever answers for the device.`,
+      `then: ${commands.join(" && ")}   Not expected? Stop, and tell whoever answers for the device.`,
   });
 }

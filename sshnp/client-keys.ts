@@ -7,10 +7,12 @@ import {
   type MemberKeys,
   readMemberFile,
 } from "../keys/end-key-files.ts";
+import { listApplicants, readApplicant, stillWaiting } from "../keys/enrolment-files.ts";
 import { SetupError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
 import { readOwnStatements } from "../keys/own-statement-files.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
+import { enrolmentCode } from "../protocol/enrolment.ts";
 import { judgeOwn, type OwnKeys, type OwnStanding, statementsIn } from "../protocol/own-standing.ts";
 import { noClientKeys, severalClients } from "./setup-texts.ts";
 
@@ -34,7 +36,7 @@ export async function loadClient(
 ): Promise<Client> {
   const folder = await PrivateFolder.open(path);
   if (folder === undefined) throw noClientKeys(client, path);
-  const entry = await chooseClient(folder, client);
+  const entry = await chooseClient(suite, folder, client);
   const keys = await readMemberFile(suite, folder, entry, askPassphrase);
   if (keys?.role !== "client") throw noClientKeys(client, path);
   if ((await readAcknowledged(folder, entry)) === false) {
@@ -49,7 +51,7 @@ export async function loadClient(
 
 type MemberEntry = Extract<KeyFileEntry, { readonly kind: "member" }>;
 
-async function chooseClient(folder: PrivateFolder, client: Name | undefined): Promise<MemberEntry> {
+async function chooseClient(suite: CipherSuite, folder: PrivateFolder, client: Name | undefined): Promise<MemberEntry> {
   const clients = (await listKeyFiles(folder, client)).filter(
     // A passphrase hides the role; reading tells.
     (entry): entry is MemberEntry => entry.kind === "member" && entry.role !== "device",
@@ -57,6 +59,7 @@ async function chooseClient(folder: PrivateFolder, client: Name | undefined): Pr
   const sure = clients.filter((entry) => entry.role === "client");
   const [entry, ...others] = sure.length > 0 ? sure : clients;
   if (entry === undefined) {
+    await refuseWhileWaiting(suite, folder, client);
     const all = client === undefined ? [] : await listKeyFiles(folder);
     const names = all.flatMap((other) => (other.kind === "member" && other.role === "client" ? [other.name] : []));
     throw noClientKeys(client, folder.path, [...new Set(names)]);
@@ -67,6 +70,17 @@ async function chooseClient(folder: PrivateFolder, client: Name | undefined): Pr
       folder.path,
     );
   return entry;
+}
+
+/** @throws {SetupError} E_NO_KEYS when a client was asked for in this folder, and its owner has not let it in yet. */
+async function refuseWhileWaiting(suite: CipherSuite, folder: PrivateFolder, client: Name | undefined): Promise<void> {
+  for (const one of await listApplicants(folder)) {
+    const applicant = client === undefined || client === one.name ? await readApplicant(suite, folder, one) : undefined;
+    if (applicant?.role !== "client") continue;
+    const { x25519, ed25519 } = applicant;
+    const code = enrolmentCode(suite, { ...applicant, x25519: x25519.publicKey, ed25519: ed25519.publicKey });
+    throw stillWaiting(applicant, { folder: folder.path, code });
+  }
 }
 
 /** The public side of a member's key file. */

@@ -15,7 +15,7 @@ export function noClientKeys(client: Name | undefined, folder: string, others: r
     "E_NO_KEYS",
     `No client keys${client === undefined ? "" : ` of ${client}`} on this machine (looked in ${shellWord(folder)}).`,
     {
-      next: `First time: sshnp-keys activate -a ${client ?? "@client"} -c SECRET --directory ADDRESS   Elsewhere? Say where: sshnp --keys DIR`,
+      next: `First machine of ${client ?? "@client"}: sshnp-keys activate -a ${client ?? "@client"} -c SECRET --directory ADDRESS   One more: sshnp-keys enroll ${client ?? "@client"} NAME --otp - --directory ADDRESS   Elsewhere? Say where: sshnp --keys DIR`,
     },
   );
 }

@@ -2,6 +2,7 @@
 export const SESSION_HELP = `Usage: sshnp [options] [@client] @device [user@]mygateway [ssh options] [command ...]
        sshnp proxy [--client @client] [user@]mygateway.device.np[:22]
        sshnp trust ls | show | accept | forget ...     the keys that devices and names are held to
+       sshnp trust evidence                            what was kept of a directory whose log lies
 
 Opens an SSH session to a device that has no open port. All that stands after the device is ssh's, and the exit status is
 ssh's too. @client may be left out with one client in the keys folder.

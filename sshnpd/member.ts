@@ -12,6 +12,7 @@ import {
   readOwnerFile,
   writeMemberFile,
 } from "../keys/end-key-files.ts";
+import { readApplicant, stillWaiting } from "../keys/enrolment-files.ts";
 import { DeniedError, PeerError, SetupError } from "../keys/errors.ts";
 import type { MemberName, Name } from "../keys/names.ts";
 import { ed25519Line } from "../keys/openssh.ts";
@@ -20,6 +21,7 @@ import type { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
 import { X25519PrivateKey } from "../keys/x25519.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../protocol/directory-address.ts";
+import { enrolmentCode } from "../protocol/enrolment.ts";
 import { encodeActivationStart } from "../protocol/messages/activation.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
 import { judgeOwn, statementsIn } from "../protocol/own-standing.ts";
@@ -108,7 +110,7 @@ async function makeMember(surroundings: Surroundings, wanted: Wanted): Promise<O
   const { suite, folder, signal } = surroundings;
   const { name, member } = wanted;
   const owner = await readOwnerFile(suite, folder, name, asking(signal));
-  if (owner === undefined) throw await noKeys(folder, wanted);
+  if (owner === undefined) throw await noKeys(surroundings, wanted);
   const directory = wanted.directory ?? (await directoryOfOthers(surroundings, name));
   if (directory === undefined) {
     throw new SetupError("E_USAGE", "No directory is given.", {
@@ -180,7 +182,16 @@ function asking(signal: AbortSignal): AskPassphrase {
   return (path) => askPassphrase(path, { signal });
 }
 
-async function noKeys(folder: PrivateFolder, { name, member }: Wanted): Promise<SetupError> {
+async function noKeys(
+  { suite, folder }: Pick<Surroundings, "suite" | "folder">,
+  { name, member }: Wanted,
+): Promise<SetupError> {
+  const applicant = await readApplicant(suite, folder, { name, member });
+  if (applicant !== undefined) {
+    const { x25519, ed25519 } = applicant;
+    const code = enrolmentCode(suite, { ...applicant, x25519: x25519.publicKey, ed25519: ed25519.publicKey });
+    return stillWaiting(applicant, { folder: folder.path, code });
+  }
   const others = await listKeyFiles(folder, name);
   return noKeysIn(folder.path, { name, member }, others.length > 0);
 }
@@ -192,8 +203,8 @@ export function noKeysIn(
   isActivated = false,
 ): SetupError {
   const next = isActivated
-    ? `Put the owner key of ${name} beside the other keys and run this again: it makes ${member} by itself, once.`
-    : `First time: sshnp-keys activate -a ${name} -c SECRET --directory ADDRESS -d ${member}   Elsewhere? Say where: sshnpd --keys DIR`;
+    ? `Put the owner key of ${name} beside the other keys and run this again: it makes ${member} by itself, once.   Is it elsewhere? sshnp-keys enroll ${name} ${member} -d --otp -`
+    : `First machine of ${name}: sshnp-keys activate -a ${name} -c SECRET --directory ADDRESS -d ${member}   One more: sshnp-keys enroll ${name} ${member} -d --otp - --directory ADDRESS   Elsewhere? Say where: sshnpd --keys DIR`;
   return new SetupError(
     "E_NO_KEYS",
     `No keys of ${member} of ${name} on this machine (looked in ${shellWord(path)}).`,

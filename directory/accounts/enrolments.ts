@@ -129,6 +129,12 @@ export class Enrolments {
     return (await this.#store.enrolments(name)).filter((one) => isAlive(one, now) && giverOf(one) === owner);
   }
 
+  /** Whether who holds that key waits for the owner of now. @throws {UnavailableError} E_STORAGE. */
+  async isPending(party: Pick<Applicant, "name" | "member">, sender: X25519PublicKey, now: number): Promise<boolean> {
+    const pending = await this.#pending(party, await this.#ownerOf(party.name), now);
+    return pending?.x25519.equals(sender) === true;
+  }
+
   /** Forgets whom no owner has answered, and one-time passwords with which nobody can come back. @throws {UnavailableError} E_STORAGE. */
   async sweep(now: number): Promise<void> {
     await this.#store.exclusively(async () => {

@@ -32,7 +32,7 @@ export function refusalError(code: RefusalCode, detail = 0): SshnpError {
       return new DeniedError(code, "The name is not activated yet.", { next: "Run sshnp-keys activate for it first." });
     case "E_NOT_AUTHORIZED":
       return new DeniedError(code, "The directory does not know these keys under that name.", {
-        next: "Check that the keys folder is the right one, and that the name was activated at this directory.",
+        next: "They may have been rotated away or revoked; the owner sees that in sshnp-keys list. Else check that the keys folder is the right one, and that the name was activated at this directory.",
       });
     case "E_OFFLINE":
       return new UnavailableError(code, `The device is offline${detail > 0 ? `, last seen ${utc(detail)}` : ""}.`, {

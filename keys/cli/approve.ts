@@ -15,7 +15,7 @@ import type { NameAccount } from "../../protocol/name-account.ts";
 import { isOfPattern } from "../../protocol/owner-statements.ts";
 import { bindingSubject, firstBinding } from "../../protocol/statements.ts";
 import { DeniedError, SecurityError, SetupError, UnavailableError } from "../errors.ts";
-import { parseMember, type Role } from "../names.ts";
+import { parseMember, quoted, type Role } from "../names.ts";
 import { signText } from "../owner-signer.ts";
 import { minute } from "../table.ts";
 import { isTerminal } from "../terminal.ts";
@@ -93,7 +93,8 @@ export async function deny(work: OwnerWork, account: NameAccount, pending: Pendi
   say(`${member} of ${name} is turned away. Its one-time password is used up.`);
 }
 
-async function approve(work: OwnerWork, memberText: string, given: string | undefined): Promise<void> {
+async function approve(work: OwnerWork, memberText: string, option: string | undefined): Promise<void> {
+  const given = option === undefined ? undefined : parseCode(option);
   const account = await work.account();
   const pending = await pendingOf(work, account, memberText);
   const { name, member, role, requested } = pending;
@@ -102,13 +103,13 @@ async function approve(work: OwnerWork, memberText: string, given: string | unde
     if (!isTerminal()) throw noCode(name, member);
     say(`${member} asks to become a ${role} of ${name}, since ${minute(requested)}.`);
   }
-  const shown = given ?? (await askLine("Type the code that the new machine shows: ", work.signal));
-  if (!isSameCode(shown, code)) {
+  const shown = given ?? parseCode(await askLine("Type the code that the new machine shows: ", work.signal));
+  if (shown !== code) {
     throw new SecurityError(
       "E_MEMBER_KEY",
-      `That is not the code of ${member}, which is ${code}: its keys are others than the machine's. Nothing was signed.`,
+      `The codes differ: that of ${member} is ${code} here. It was mistyped, or the keys are others. Nothing was signed.`,
       {
-        next: `Look again. If it stays so, somebody stands in between: sshnp-keys deny ${name} ${member}`,
+        next: `Look again at the new machine. If it stays so, somebody stands in between: sshnp-keys deny ${name} ${member}`,
       },
     );
   }
@@ -185,11 +186,14 @@ async function pendingOf(work: OwnerWork, account: NameAccount, memberText: stri
   });
 }
 
-function isSameCode(given: string, code: string): boolean {
+/** As {@link enrolmentCode} writes it. @throws {SetupError} E_USAGE on what no machine shows. */
+function parseCode(text: string): string {
   try {
-    return asBase32(given, CODE_CHARACTERS) === code;
+    return asBase32(text, CODE_CHARACTERS);
   } catch {
-    return false;
+    throw new SetupError("E_USAGE", `A code has ${CODE_CHARACTERS} digits and letters; ${quoted(text)} is none.`, {
+      next: "Copy it whole from the new machine: four groups of four, such as 7k3f-9qzm-x2hc-b5w1.",
+    });
   }
 }
 

@@ -5,6 +5,7 @@ import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { RandomBytes } from "../cipher-suite.ts";
 import { parseFleetToken, parseOneTimePassword } from "../enrolment-secrets.ts";
+import { SetupError } from "../errors.ts";
 import { fingerprintWords } from "../fingerprint-words.ts";
 import { firstLine, firstLineOfFile } from "../first-line.ts";
 import { keysFolderPath } from "../keys-folder.ts";
@@ -99,6 +100,7 @@ function givenName(text: string): { readonly name: Name; readonly owner: Fingerp
 
 async function givenSecret({ otp, token }: EnrollOptions, signal: AbortSignal): Promise<Enrolling["secret"]> {
   if (token !== undefined) {
+    if (/^[0-9a-f]{64}$/i.test(token)) throw tokenAsWord();
     const text =
       token === "-" ? await fromStdin("The fleet token: ", signal) : await firstLineOfFile(token, { signal });
     return { kind: "token", secret: parseFleetToken(text) };
@@ -107,6 +109,13 @@ async function givenSecret({ otp, token }: EnrollOptions, signal: AbortSignal): 
   if (given === "") return undefined;
   const text = given === "-" ? await fromStdin("The one-time password: ", signal) : given;
   return { kind: "password", secret: parseOneTimePassword(text) };
+}
+
+/** As a file's name it would be repeated, and so come into logs. */
+function tokenAsWord(): SetupError {
+  return new SetupError("E_USAGE", "--token takes a file, or - for stdin, and not the token itself.", {
+    next: "Everybody on this machine can read a command line: write the token to a file, or give --token - and type it.",
+  });
 }
 
 async function fromStdin(question: string, signal: AbortSignal): Promise<string> {

@@ -32,12 +32,15 @@ export async function askNonce(
   return answer;
 }
 
-/** What stands about a member that is bound by these keys; undefined when none is. @throws as DirectoryClient.request. */
+/**
+ * What stands about a member that is bound by these keys; "pending" when it waits for its owner, undefined when there is
+ * neither. @throws as DirectoryClient.request.
+ */
 export async function askOwnStatements(
   client: DirectoryClient,
   applicant: ApplicantKeys,
   signal: AbortSignal,
-): Promise<OwnBinding | undefined> {
+): Promise<OwnBinding | "pending" | undefined> {
   await client.keyList({ signal }); // the checkpoint seen before is signed with a key in it
   const body = encodeOwnStatementsQuestion({ ...applicant, checkpointSize: client.checkpointSize });
   try {
@@ -45,6 +48,7 @@ export async function askOwnStatements(
     if (frame.type !== "binding") throw outOfTurn();
     return frame;
   } catch (error) {
+    if (error instanceof UnavailableError && error.code === "E_PENDING") return "pending";
     if (error instanceof DeniedError && error.code === "E_NOT_AUTHORIZED") return undefined;
     throw error;
   }
@@ -101,16 +105,17 @@ export async function putOwnBinding(
     await putStatements(client, applicant.x25519, [binding], { signal });
   } catch (error) {
     const code = error instanceof DeniedError || error instanceof SecurityError ? error.code : undefined;
-    if (code === "E_MEMBER_TAKEN" || code === "E_MEMBER_KEY" || code === "E_TOKEN") throw refusal(applicant, code, 0);
-    if (code !== "E_NOT_AUTHORIZED" && code !== "E_REVOKED") throw error;
-    throw new DeniedError(
-      "E_TOKEN",
-      `The token is none that the owner of ${applicant.name} has given, or was revoked.`,
-      {
-        next: `For ${applicant.role} ${applicant.member} the owner can make another one: sshnp-keys delegate ${applicant.name} --role ${applicant.role}`,
-        cause: error,
-      },
-    );
+    if (code === "E_MEMBER_TAKEN" || code === "E_MEMBER_KEY") throw refusal(applicant, code, 0);
+    if (code !== "E_TOKEN" && code !== "E_NOT_AUTHORIZED" && code !== "E_REVOKED") throw error;
+    const { name, member, role } = applicant;
+    const fact =
+      code === "E_TOKEN"
+        ? `The fleet token is used up, past its time, or not for ${role} ${member} of ${name}.`
+        : `The token is none that the owner of ${name} has given, or was revoked.`;
+    throw new DeniedError("E_TOKEN", fact, {
+      next: `For ${role} ${member} the owner can make another one: sshnp-keys delegate ${name} --role ${role} --pattern ${member}`,
+      cause: error,
+    });
   }
 }
 
@@ -142,13 +147,9 @@ async function* enrol(
 function refusal({ name, member }: ApplicantKeys, code: RefusalCode, detail: number): SshnpError {
   switch (code) {
     case "E_TOKEN":
-      return new DeniedError(
-        code,
-        `The one-time password or token does not let ${member} ask for ${name}, or not any more.`,
-        {
-          next: `It may be used up, past its time, or for others. The owner can make a new one: sshnp-keys otp ${name}`,
-        },
-      );
+      return new DeniedError(code, `The one-time password does not let ${member} ask for ${name}, or not any more.`, {
+        next: `It may be used up, past its time, or for others, or the owner has turned ${member} away. He can make a new one: sshnp-keys otp ${name}`,
+      });
     case "E_MEMBER_TAKEN":
       return new DeniedError(code, `${name} has a ${member} already, or one that waits, with other keys.`, {
         next: `Choose another name for this machine: sshnp-keys enroll ${name} NAME`,

@@ -13,7 +13,7 @@ import { Ed25519PrivateKey } from "../ed25519.ts";
 import { listKeyFiles, type MemberKeys, readMemberFile, writeMemberFile } from "../end-key-files.ts";
 import { type ApplicantKeys, readApplicant, removeApplicant, writeApplicant } from "../enrolment-files.ts";
 import { delegationKey, passwordKey } from "../enrolment-secrets.ts";
-import { SecurityError, SetupError, SshnpError, UnavailableError } from "../errors.ts";
+import { SecurityError, SetupError, SshnpError } from "../errors.ts";
 import { holdFile, type HeldFile } from "../held-file.ts";
 import { writeKeyListFile } from "../key-list-files.ts";
 import type { MemberName, Name, Role } from "../names.ts";
@@ -32,6 +32,7 @@ import {
   publicHalves,
   putOwnBinding,
 } from "./enrolment-exchange.ts";
+import { anotherRole, pending, turnedAway, waitsWithPassword } from "./enrolment-texts.ts";
 import { tellLogNotStored } from "./say.ts";
 
 export interface Enrolling {
@@ -150,8 +151,11 @@ async function becomeMember(
   const code = enrolmentCode(suite, publicHalves(applicant));
   if (secret?.kind !== "password") {
     const done = await askOwnStatements(client, applicant, signal);
-    if (done !== undefined) return done;
-    if (secret === undefined) throw pending(applicant, code);
+    if (done !== undefined && done !== "pending") return done;
+    if (secret === undefined) {
+      if (done === undefined) throw turnedAway(applicant);
+      throw isWaiting ? waitsWithPassword(applicant, code) : pending(applicant, code);
+    }
     const key = delegationKey(suite, secret.secret, name);
     const { time } = await askNonce(client, applicant, signal);
     const binding = firstBinding(random, {
@@ -161,7 +165,7 @@ async function becomeMember(
     });
     await putOwnBinding(client, applicant, signWith(suite, key, binding), signal);
     const made = await askOwnStatements(client, applicant, signal);
-    if (made !== undefined) return made;
+    if (made !== undefined && made !== "pending") return made;
     throw new SecurityError("E_LOG", "The directory has taken a binding and does not know it any more.");
   }
   await client.keyList({ signal }); // the checkpoint seen before is signed with a key in it
@@ -272,16 +276,4 @@ function directoryOf({ name, directory }: Enrolling, applicant: ApplicantKeys): 
 
 function ownerOf(suite: CipherSuite, { owner }: MemberKeys): Fingerprint {
   return fingerprint(suite, parsePublicKeyLine(owner).blob);
-}
-
-function pending({ name, member }: ApplicantKeys, code: string): UnavailableError {
-  return new UnavailableError("E_PENDING", `Enrolment of ${member} of ${name} waits for its owner (code ${code}).`, {
-    next: `Where the owner key is: sshnp-keys approve ${name} ${member}   Then run this again, or with --wait.`,
-  });
-}
-
-function anotherRole({ name, member, role }: Pick<Enrolling, "name" | "member" | "role">, found: Role): SetupError {
-  return new SetupError("E_KEY_EXISTS", `${member} of ${name} is a ${found} on this machine, not a ${role}.`, {
-    next: `Choose another name, or ask as a ${found}${found === "device" ? " with -d" : " without -d"}.`,
-  });
 }

@@ -99,7 +99,7 @@ export class OwnerWork {
       entry?.kind === "member"
         ? await readMemberFile(suite, folder, entry, (file) => askPassphrase(file, { signal }))
         : undefined;
-    const address = directoryAddress(options, member?.directory);
+    const address = directoryAddress(name, options, member?.directory);
     const seen = await openSeenLog(suite, folder, address.fingerprint, {
       demand: readWitnessDemand(suite, {}, process.env),
       now: Date.now,
@@ -278,11 +278,11 @@ export async function withOwner(
   await action(await OwnerWork.open(name, options));
 }
 
-function directoryAddress(options: OwnerOptions, remembered: string | undefined): DirectoryAddress {
+function directoryAddress(name: Name, options: OwnerOptions, remembered: string | undefined): DirectoryAddress {
   const given = options.directory ?? (process.env["SSHNP_DIRECTORY"] || remembered);
   if (given !== undefined) return parseDirectoryAddress(given);
   throw new SetupError("E_USAGE", "No directory is given.", {
-    next: "Give --directory or SSHNP_DIRECTORY; on the directory's machine `sshnp-directory address --data DIR` prints it.",
+    next: `Give --directory or SSHNP_DIRECTORY. Any machine of ${name} has the address (sshnp-keys show ${name}), and the directory's own: sshnp-directory address --data DIR`,
   });
 }
 

@@ -4,7 +4,7 @@ import { revocationText } from "../../protocol/owner-statements.ts";
 import { type MemberAccount, type NameAccount, successionOf } from "../../protocol/name-account.ts";
 import { bindingText } from "../../protocol/statements.ts";
 import { utf8 } from "../bytes.ts";
-import { SetupError } from "../errors.ts";
+import { DeniedError, SetupError } from "../errors.ts";
 import { parseMember } from "../names.ts";
 import { parseSshsig } from "../sshsig.ts";
 import { ed25519Line, fingerprint, parsePublicKeyLine } from "../openssh.ts";
@@ -144,7 +144,7 @@ function oneOfBoth(name: string): SetupError {
   });
 }
 
-/** A member of the name, and all that stands on it. @throws {SetupError} E_USAGE when there is none. */
+/** A member of the name, and all that stands on it. @throws {DeniedError} E_UNKNOWN_NAME when there is none. */
 export async function memberOf(
   work: OwnerWork,
   memberText: string,
@@ -153,7 +153,7 @@ export async function memberOf(
   const account = await work.account();
   const member = account.members.find((one) => one.member === wanted);
   if (member !== undefined) return { account, member };
-  throw new SetupError("E_USAGE", `${work.name} has no member ${wanted}.`, {
+  throw new DeniedError("E_UNKNOWN_NAME", `${work.name} has no member ${wanted}.`, {
     next: `Its members: sshnp-keys list ${work.name}`,
   });
 }

@@ -94,6 +94,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/end-key-files.ts#listKeyFiles",
     "keys/log-files.ts#listSeenLogs",
     "keys/end-key-files.ts#isFormerOwnerFile",
+    "keys/enrolment-files.ts#listApplicants",
     "keys/peer-files.ts#listPins",
     "sshnpd/authorized-keys.ts#addAuthorizedKey",
   ],

@@ -160,6 +160,8 @@ describe("restore", () => {
     expect(existsSync(ownerPath(other.keys, name))).toBe(false);
     const unasked = await keys(other, ["restore", old, "--directory", system.addressAt(1)], env);
     expect(unasked).toMatchObject({ code: 0, stderr: expect.stringContaining("is not known") });
+    const used = await keys(other, ["list", name, "--directory", system.address], env);
+    expect(told(used)).toMatchObject({ code: "E_NOT_AUTHORIZED", next: expect.stringContaining("rotated away") });
   });
 });
 

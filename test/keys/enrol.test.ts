@@ -42,11 +42,20 @@ describe("a machine with a one-time password", () => {
       new RegExp(`^PENDING +ROLE +CODE +WAITS\nlaptop2 +client +${code} +0 min$`, "m"),
     );
     expect(await enroll(machine, "laptop2")).toMatchObject({ code: 75 });
+    const waiting = await enroll(machine, "laptop2", "--wait");
+    expect(waiting.code).toBe(2);
+    expect(told(waiting)).toMatchObject({ code: "E_USAGE", next: expect.stringContaining("--otp -") });
 
     const wrong = await run(owner, "approve", name, "laptop2", "--code", "0000-0000-0000-0000");
     expect(wrong.code).toBe(76);
     expect(told(wrong)).toMatchObject({ code: "E_MEMBER_KEY", fact: expect.stringContaining("Nothing was signed.") });
+    expect(told(wrong).fact).toContain("The codes differ");
     expect(told(wrong).fact).toContain(code);
+    for (const typed of [code.slice(0, 4), `${code.slice(0, -1)}u`, `${code}0`]) {
+      const cut = await run(owner, "approve", name, "laptop2", "--code", typed);
+      expect(cut.code).toBe(2);
+      expect(told(cut)).toMatchObject({ code: "E_USAGE", fact: expect.stringContaining("has 16 digits and letters") });
+    }
     expect((await run(owner, "approve", name, "laptop2")).code).toBe(2); // nobody can be asked
     await must(owner, "approve", name, "laptop2", "--code", code.toUpperCase());
 
@@ -112,7 +121,14 @@ describe("a machine with a one-time password", () => {
     const denied = await again.exit();
     expect(denied.code).toBe(77);
     expect(denied.stderr).toContain("[E_NOT_AUTHORIZED]");
-    expect((await enroll(machine, "gw-stop", "--otp", password)).code).toBe(77);
+    const used = await enroll(machine, "gw-stop", "--otp", password);
+    expect(used.code).toBe(77);
+    expect(told(used)).toMatchObject({ code: "E_TOKEN", next: expect.stringContaining("turned gw-stop away") });
+    for (const words of [[], ["--wait"]]) {
+      const ended = await enroll(machine, "gw-stop", ...words);
+      expect(ended.code).toBe(77);
+      expect(told(ended)).toMatchObject({ code: "E_NOT_AUTHORIZED", fact: expect.stringContaining("turned this") });
+    }
   });
 
   test("that was told another owner than the directory names becomes nothing, whoever approves (T4)", async () => {
@@ -268,13 +284,21 @@ describe("a fleet token", () => {
     writeFileSync(join(machines[2].home, "token"), token);
     const before = machines[2].snapshot();
     const over = await enroll(machines[2], "gw-3", "-d", "--token", "token");
-    expect(told(over)).toMatchObject({ code: "E_TOKEN" });
+    expect(told(over)).toMatchObject({ code: "E_TOKEN", next: expect.stringContaining("sshnp-keys delegate") });
     expect(over.code).toBe(77);
     expect(machines[2].snapshot()).toEqual(before);
     // The same machine again is no further use; another with its name is refused.
     expect(await enroll(machines[0], "gw-1", "-d", "--token", "token")).toMatchObject({ code: 0 });
     expect(told(await enroll(machines[2], "gw-1", "-d", "--token", "token"))).toMatchObject({ code: "E_MEMBER_TAKEN" });
     expect(await must(owner, "list", name)).toMatch(/^[0-9a-f]{16} +device +gw-\* +2 of 2 +active +\S+ \S+ UTC$/m);
+  });
+
+  test("that is given in place of its file is not repeated", async () => {
+    const token = "e796".repeat(16);
+    const exit = await enroll(system.newMachine(), "gw-1", "-d", "--token", token);
+    expect(exit.code).toBe(2);
+    expect(told(exit)).toMatchObject({ code: "E_USAGE", fact: expect.stringContaining("takes a file") });
+    expect(exit.stderr).not.toContain(token);
   });
 
   test.each([
@@ -305,6 +329,8 @@ describe("a fleet token", () => {
     const shown = await must(other.owner, "list", other.name);
     expect(shown).toMatch(row);
     expect(shown).toMatch(/ 1 of 9 +revoked /);
+    await must(other.owner, "unrevoke", other.name, "gw-a");
+    expect(await must(other.owner, "list", other.name)).toMatch(/^gw-a +device +active /m);
     expect(
       told(await run(system.newMachine(), "enroll", other.name, "gw-b", ...by.with(2, join(machine.home, "token")))),
     ).toMatchObject({
@@ -346,7 +372,9 @@ test("a member that is deleted is revoked, and shown with --all alone", async ()
   await must(other.owner, "delete", other.name, "old");
   expect(await must(other.owner, "list", other.name)).not.toMatch(/^old /m);
   expect(await must(other.owner, "list", other.name, "--all")).toMatch(/^old +client +revoked /m);
-  expect((await run(machine, "list", other.name)).code).toBe(77);
+  const refused = await run(machine, "list", other.name);
+  expect(refused.code).toBe(77);
+  expect(told(refused)).toMatchObject({ code: "E_NOT_AUTHORIZED", next: expect.stringContaining("revoked") });
 });
 
 async function newOwner(): Promise<{ readonly name: string; readonly owner: Machine }> {

@@ -68,8 +68,11 @@ describe("the owner of a name", () => {
 
   test("is told of a member that is not there, or cannot be one", async () => {
     const { machine, name } = owned;
-    const exit = await keys(machine, ["revoke", name, "nobody"]);
-    expect(told(exit)).toMatchObject({ code: "E_USAGE", next: `Its members: sshnp-keys list ${name}` });
+    for (const command of ["revoke", "unrevoke", "renew"]) {
+      const exit = await keys(machine, [command, name, "nobody"]);
+      expect(exit.code).toBe(68);
+      expect(told(exit)).toMatchObject({ code: "E_UNKNOWN_NAME", next: `Its members: sshnp-keys list ${name}` });
+    }
     expect(told(await keys(machine, ["revoke", name, "No Body"])).code).toBe("E_USAGE");
     expect(told(await keys(machine, ["revoke", name, "gw1", "--reason", "x".repeat(300)])).code).toBe("E_USAGE");
   });
@@ -143,7 +146,8 @@ describe("an owner key", () => {
     expect(await statesOf(machine, name, ...where)).toEqual({ gw: "active" });
     await keysOk(machine, ["revoke", name, "gw", ...where]);
     expect((await logOf(machine, name, ...where)).statements).toHaveLength(3);
-    expect(told(await keys(machine, ["list", name])).code).toBe("E_USAGE");
+    const without = await keys(machine, ["list", name]);
+    expect(told(without)).toMatchObject({ code: "E_USAGE", next: expect.stringContaining(`sshnp-keys show ${name}`) });
   });
 });
 

@@ -54,7 +54,7 @@ describe("host keys", () => {
     expect(() => judge(pin, second)).toThrow(
       expect.objectContaining({
         code: "E_HOST_KEY",
-        next: expect.stringContaining(`sshnp trust accept ${HOST} ${of(second)}`) as string,
+        next: expect.stringContaining(`sshnp trust accept ${HOST} ${of(second)} `) as string, // no dot to be copied with it
       }),
     );
     const accepted = judge(accepting(pin, second), second);

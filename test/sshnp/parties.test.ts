@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { LogFollower } from "../../directory/client.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { writeMemberFile } from "../../keys/end-key-files.ts";
+import { writeApplicant } from "../../keys/enrolment-files.ts";
 import { ed25519Line } from "../../keys/openssh.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { OWNER_CHAIN } from "../../protocol/limits.ts";
@@ -46,5 +47,20 @@ test("a client starts again after rotations that it took one by one, however man
     expect((await load()).standing).toMatchObject({
       ...{ chain: { owner: ed25519Line(to.publicKey) }, binding: { signed: bound } },
     });
+  }
+});
+
+test("a client whose enrolment waits for its owner is told so, and a device's is no matter", async () => {
+  await using folder = await temporaryFolder();
+  const keys = await PrivateFolder.openOrCreate(join(folder.path, "keys"));
+  const { name, member, x25519, ed25519 } = client;
+  const load = (): Promise<Client> => loadClient(suite, keys.path, undefined, () => Promise.reject(new Error("none")));
+  for (const [role, message] of [
+    ["device", /^No client keys on this machine/],
+    ["client", /waits for its owner \(code (?:[0-9a-z]{4}-){3}[0-9a-z]{4}\)\.$/],
+  ] as const) {
+    await writeApplicant(keys, { name, member, role, x25519, ed25519, directory: "http://np.example.org:7800" });
+    const told: unknown = await load().catch((error: unknown) => error);
+    expect(told).toMatchObject({ code: "E_NO_KEYS", message: expect.stringMatching(message) as unknown });
   }
 });

@@ -92,6 +92,7 @@ test("every command that a text names is there", { timeout: 60_000 }, async () =
       "sshnp trust accept",
       "sshnp-directory rendezvous ls",
       "sshnp-keys activate",
+      "sshnp-keys enroll",
       "sshnp-keys list",
       "sshnp-keys log",
       "sshnp-keys otp",

@@ -3,12 +3,15 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { readAcknowledged } from "../../keys/activation-files.ts";
 import { writeMemberFile, writeOwnerFile } from "../../keys/end-key-files.ts";
+import { writeApplicant } from "../../keys/enrolment-files.ts";
 import { type MemberName, type Name, parseMember, parseName } from "../../keys/names.ts";
 import { ed25519Line } from "../../keys/openssh.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { Secret } from "../../keys/secret.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import { enrolmentCode } from "../../protocol/enrolment.ts";
 import { announceMember, findMember, noKeysIn, type OwnMember } from "../../sshnpd/member.ts";
+import { newApplicant } from "../directory/applicant.ts";
 import { type Person, patience, random, suite, World } from "../directory/world.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 
@@ -85,7 +88,9 @@ test("without keys and without an owner key nothing is made, and the message say
     code: "E_NO_KEYS",
     exitStatus: 78,
     message: expect.stringContaining(machine.keys.path),
-    next: expect.stringContaining("sshnp-keys activate -a @device -c SECRET --directory ADDRESS -d mygateway"),
+    next: expect.stringMatching(
+      /sshnp-keys activate -a @device -c SECRET --directory ADDRESS -d mygateway .*sshnp-keys enroll @device mygateway -d /,
+    ),
   });
   await machine.writeClient("laptop-client");
   await expect(machine.find("mygateway")).rejects.toMatchObject({
@@ -94,6 +99,20 @@ test("without keys and without an owner key nothing is made, and the message say
   });
   expect(readdirSync(machine.keys.path)).toEqual(["@device.laptop-client.npkeys"]);
   expect(noKeysIn("/nowhere", { name: parseName("@device"), member: gateway }).code).toBe("E_NO_KEYS");
+});
+
+test("a device whose enrolment waits for its owner is told so, with its code", async () => {
+  await using machine = await emptyMachine();
+  const { x25519, ed25519 } = newApplicant(owner.name, "waits");
+  const keys = { name: owner.name, member: parseMember("waits"), role: "device", x25519, ed25519 } as const;
+  await writeApplicant(machine.keys, { ...keys, directory: world.address.text });
+  const code = enrolmentCode(suite, { ...keys, x25519: x25519.publicKey, ed25519: ed25519.publicKey });
+  await expect(machine.find("waits")).rejects.toMatchObject({
+    code: "E_NO_KEYS",
+    message: expect.stringContaining(`waits for its owner (code ${code})`),
+    next: expect.stringContaining(`sshnp-keys enroll @device waits -d --keys ${machine.keys.path}`),
+  });
+  await expect(machine.find("another")).rejects.toMatchObject({ next: expect.stringContaining("activate") });
 });
 
 test("the directory is the one given, else the one that other keys of the name remember", async () => {
