@@ -46,7 +46,7 @@ function describe({ number, test, decision }: Omit<PolicyTestResult, "passed">):
 }
 
 const LACKS = {
-  device: "no grant has both",
+  device: "no grant has both this client and this device",
   service: "no grant of theirs has the service",
   login: "no grant of theirs has the login",
   time: "their grant does not hold then",

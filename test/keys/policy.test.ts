@@ -32,13 +32,13 @@ test("test prints a line for each test, needs nothing but the file, and fails wh
   expect(good).toMatchObject({ code: 0, stderr: "All 2 tests pass.\n" });
   expect(good.stdout.split("\n")).toEqual([
     "ok   test 1 (line 5) expects allow for @acme/alice and ssh on gw1: grant 1 allows it",
-    "ok   test 2 (line 6) expects deny for @acme/bob and ssh on gw1: no grant has both",
+    "ok   test 2 (line 6) expects deny for @acme/bob and ssh on gw1: no grant has both this client and this device",
     "",
   ]);
   const bad = await policy(["test", file(FAILING, alone)], alone);
   expect(bad.code).toBe(65);
   expect(bad.stdout).toContain(
-    "\nFAIL test 3 (line 7) expects allow for @acme/bob and ssh on gw1: no grant has both\n",
+    "\nFAIL test 3 (line 7) expects allow for @acme/bob and ssh on gw1: no grant has both this client and this device\n",
   );
   expect(bad.stderr).toMatch(/^sshnp-keys: A test of the policy fails: test 3 .*\n.*\n +\[E_POLICY\]\n$/);
   expect(await policy(["test", file("version: 1\n", alone)], alone)).toMatchObject({

@@ -11,7 +11,7 @@ test("the tests of a good policy pass, each with a line", () => {
   const policy = policyOf(EXAMPLE);
   expect(testLines(runPolicyTests(policy))).toEqual([
     "ok   test 1 (line 22) expects allow for @acme/alice and ssh on gw1 as pi at 2026-12-01 10:00 UTC: grant 1 allows it",
-    "ok   test 2 (line 28) expects deny for @vendor/x and ssh on gw1: no grant has both",
+    "ok   test 2 (line 28) expects deny for @vendor/x and ssh on gw1: no grant has both this client and this device",
   ]);
   expect(() => refuseFailedTests(policy)).not.toThrow();
 });
