@@ -20,14 +20,32 @@ export async function askPassphrase(path: string, waiting: Waiting = {}): Promis
     : await passphraseFromFile(file, waiting);
 }
 
-/** A passphrase to guard a file with: as {@link askPassphrase}, but typed twice. Throws as that does. */
+/** No measure of strength: it keeps out what anybody tries through, however slow scrypt makes a try. */
+const LEAST_CHARACTERS = 8;
+
+/**
+ * A passphrase to guard a file with: as {@link askPassphrase}, but typed twice, and of 8 characters at least.
+ * @throws {SetupError} as that does; E_PASSPHRASE when it is shorter.
+ */
 export async function askNewPassphrase(question: string, waiting: Waiting = {}): Promise<Secret> {
   const file = passphraseFile();
-  if (file !== undefined) return await passphraseFromFile(file, waiting);
-  const first = await promptForPassphrase(question, waiting);
+  if (file !== undefined) return await newPassphraseFromFile(file, waiting);
+  const first = longEnough(await promptForPassphrase(question, waiting));
   const second = await promptForPassphrase("The same once more: ", waiting);
   if (first.secretText() === second.secretText()) return first;
   throw new SetupError("E_PASSPHRASE", "The two differ.", { next: "Nothing was written; run this again." });
+}
+
+/** As {@link passphraseFromFile}, to guard a file with. @throws {SetupError} as that; E_PASSPHRASE below 8 characters. */
+export async function newPassphraseFromFile(file: string, waiting: Waiting = {}): Promise<Secret> {
+  return longEnough(await passphraseFromFile(file, waiting));
+}
+
+function longEnough(passphrase: Secret): Secret {
+  if (Array.from(passphrase.secretText()).length >= LEAST_CHARACTERS) return passphrase;
+  throw new SetupError("E_PASSPHRASE", `A new passphrase has ${LEAST_CHARACTERS} characters at least.`, {
+    next: "Nothing was written. Four or five random words are easy to keep and hard to guess.",
+  });
 }
 
 /** The first line of `file`. @throws {SetupError} E_STORAGE when it cannot be read, E_PASSPHRASE when it is empty. */

@@ -12,13 +12,14 @@ import { keysFolderPath } from "../keys-folder.ts";
 import { clientMember, parseMember, parseName } from "../names.ts";
 import { fingerprint, type PublicKeyLine, parsePublicKeyLine } from "../openssh.ts";
 import { type OwnerKeyInAgent, parseOwnerKey } from "../owner-signer.ts";
-import { askNewPassphrase, askPassphrase, passphraseFromFile } from "../passphrase.ts";
+import { askNewPassphrase, askPassphrase, newPassphraseFromFile, passphraseFromFile } from "../passphrase.ts";
 import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
 import { activate, type ActivationRequest, type ActivationResult } from "./activation.ts";
 import type { Wanted } from "./activation-keys.ts";
 import { ownerInAgent } from "./owner-in-agent.ts";
 import { interruption } from "./interruption.ts";
+import { nextStep } from "./next-step.ts";
 
 interface ActivateOptions {
   readonly atsign: string;
@@ -46,7 +47,7 @@ export function activateCommand(): Command {
       "--owner-key <key>",
       "agent:SHA256:..., a key in ssh-agent, also one on a FIDO2 token; without it, a new file",
     )
-    .option("--passphrase", "ask for a passphrase that guards the owner key")
+    .option("--passphrase", "ask for a passphrase that guards the owner key, of 8 characters at least")
     .option("--passphrase-file <file>", "the first line of a file is that passphrase")
     .addHelpText(
       "after",
@@ -84,7 +85,7 @@ async function run(options: ActivateOptions): Promise<void> {
     askPassphrase: (file) => passphraseOf(file, options, signal),
   };
   const connect = (address: DirectoryAddress) => new DirectoryClient({ address, suite, random });
-  await tell(suite, wanted, await activate({ suite, random, connect }, request, { signal }));
+  await tell(suite, wanted, await activate({ suite, random, connect }, request, { signal }), options);
 }
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
@@ -110,7 +111,7 @@ function givenOwnerKey({ ownerKey, passphrase, passphraseFile }: ActivateOptions
 }
 
 async function newPassphrase(options: ActivateOptions, signal: AbortSignal): Promise<Secret | undefined> {
-  if (options.passphraseFile !== undefined) return await passphraseFromFile(options.passphraseFile, { signal });
+  if (options.passphraseFile !== undefined) return await newPassphraseFromFile(options.passphraseFile, { signal });
   if (options.passphrase !== true) return undefined;
   return await askNewPassphrase("Passphrase for the owner key: ", { signal });
 }
@@ -120,7 +121,12 @@ async function passphraseOf(file: string, options: ActivateOptions, signal: Abor
   return await askPassphrase(file, { signal });
 }
 
-async function tell(suite: CipherSuite, { name }: Wanted, result: ActivationResult): Promise<void> {
+async function tell(
+  suite: CipherSuite,
+  { name }: Wanted,
+  result: ActivationResult,
+  options: ActivateOptions,
+): Promise<void> {
   if (result.kind === "already") {
     const members = result.members.map(({ member, role }) => (role === undefined ? member : `${role} ${member}`));
     return say(`${name} is activated on this machine already: ${members.join(", ")}.`);
@@ -135,7 +141,7 @@ async function tell(suite: CipherSuite, { name }: Wanted, result: ActivationResu
   say(`  ${await fingerprintWords(owned)}   the same in words`);
   say(`  ${keepingSafe(key, result)}`);
   say(`This machine is ${role} ${member} of ${name}.`);
-  say(role === "device" ? `Next: sshnpd -a ${name} -m @client -d ${member}` : `Next: sshnp ${name} @device mygateway`);
+  say(nextStep(result.member, options.keys));
 }
 
 function keepingSafe({ type }: PublicKeyLine, { ownerPath, member }: Activated): string {

@@ -15,6 +15,7 @@ import { minute } from "../table.ts";
 import { askHidden, isTerminal } from "../terminal.ts";
 import { enrol, type Enrolled, type Enrolling } from "./enrolment.ts";
 import { interruption } from "./interruption.ts";
+import { nextStep } from "./next-step.ts";
 import { say } from "./say.ts";
 
 interface EnrollOptions {
@@ -85,7 +86,7 @@ async function run(nameText: string, memberText: string, options: EnrollOptions)
       },
     },
   );
-  await tell(enrolled, enrolling);
+  await tell(enrolled, enrolling, options);
 }
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
@@ -122,7 +123,7 @@ async function fromStdin(question: string, signal: AbortSignal): Promise<string>
   return isTerminal() ? await askHidden(question, { signal }) : await firstLine(process.stdin, "stdin", { signal });
 }
 
-async function tell(enrolled: Enrolled, { owner }: Enrolling): Promise<void> {
+async function tell(enrolled: Enrolled, { owner }: Enrolling, options: EnrollOptions): Promise<void> {
   const { member: keys, ownerFingerprint, isBefore } = enrolled;
   const { name, member, role } = keys;
   say(`This machine is ${role} ${member} of ${name}${isBefore ? " already" : ""}.`);
@@ -130,5 +131,5 @@ async function tell(enrolled: Enrolled, { owner }: Enrolling): Promise<void> {
     say(`Its owner key was not compared with anybody: ${ownerFingerprint}`);
     say(`  ${await fingerprintWords(ownerFingerprint)}   the same in words`);
   }
-  say(role === "device" ? `Next: sshnpd -a ${name} -m @client -d ${member}` : `Next: sshnp ${name} @device mygateway`);
+  say(nextStep(keys, options.keys));
 }

@@ -3,7 +3,7 @@ import { fingerprintWords } from "../fingerprint-words.ts";
 import { SetupError } from "../errors.ts";
 import { fingerprint, parsePublicKeyLine } from "../openssh.ts";
 import { parseOwnerKey } from "../owner-signer.ts";
-import { askNewPassphrase, passphraseFromFile } from "../passphrase.ts";
+import { askNewPassphrase, newPassphraseFromFile } from "../passphrase.ts";
 import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
 import { ownerInAgent } from "./owner-in-agent.ts";
@@ -66,7 +66,7 @@ async function run(name: string, options: RotateOptions): Promise<void> {
 /** Undefined when nobody asks for one. */
 function newPassphrase(options: RotateOptions, signal: AbortSignal): (() => Promise<Secret>) | undefined {
   const { passphraseFile, passphrase } = options;
-  if (passphraseFile !== undefined) return () => passphraseFromFile(passphraseFile, { signal });
+  if (passphraseFile !== undefined) return () => newPassphraseFromFile(passphraseFile, { signal });
   if (passphrase !== true) return undefined;
   return () => askNewPassphrase("Passphrase for the new owner key: ", { signal });
 }

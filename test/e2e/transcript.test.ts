@@ -57,7 +57,7 @@ test.skipIf(!CAN_MAKE_USERS)(
     const activated = await windows.device.run(read.line("device", "sshnp-keys activate"));
     expect(activated).toContain("@device is activated. Owner key: ");
     const daemon = read.line("device", "sshnpd");
-    expect(activated).toContain(`Next: ${daemon.replace(/ -s$/, "")}`);
+    expect(activated).toContain(`Next: ${daemon.replace(/ -s$/, "").replace("@client", "@WHO")}`);
     const runDaemon = `${daemon} --ssh-port ${sshServer.port}`;
     await windows.device.type(runDaemon);
     await windows.device.shows(new RegExp(`^${read.output("device", "sshnpd")}$`, "m"));

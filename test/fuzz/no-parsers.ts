@@ -75,6 +75,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/own-statement-files.ts#readOwnStatements",
     "keys/owner-succession-files.ts#readNextOwner",
     "keys/passphrase.ts#passphraseFromFile",
+    "keys/passphrase.ts#newPassphraseFromFile",
     "keys/peer-files.ts#readPins",
     "keys/private-folder.ts#PrivateFolder",
     "keys/service-key-files.ts#readDirectoryKeys",

@@ -290,6 +290,8 @@ describe.concurrent("keys on this machine", () => {
     const words = ["-a", name, "-c", secret, "--passphrase-file"];
     await refused(machine, [...words, "empty"], "E_PASSPHRASE", 77);
     await refused(machine, [...words, "nothing"], "E_STORAGE", 74);
+    writeFileSync(join(machine.home, "short"), "tulips7\nbehind\n");
+    await refused(machine, [...words, "short"], "E_PASSPHRASE", 77);
     await refused(machine, ["-a", name, "-c", secret, "--passphrase"], "E_PASSPHRASE", 77);
   });
 });

@@ -35,7 +35,7 @@ test("a device is activated with the line that the directory prints, and told wh
   expect(inWords).toBe(await fingerprintWords(parseFingerprint(key)));
   expect(exit.stderr).toMatch(/Move that file off this machine: whoever has it speaks for the name/);
   expect(exit.stderr).toMatch(
-    /^This machine is device mygateway of @device\.\nNext: sshnpd -a @device -m @client -d mygateway\n$/m,
+    /^This machine is device mygateway of @device\.\nNext: sshnpd -a @device -m @WHO -d mygateway\n$/m,
   );
   expect(await system.members("@device")).toEqual([{ member: "mygateway", role: "device" }]);
   const file = machine.keyFile("@device", "mygateway");
@@ -215,6 +215,15 @@ test("with SSHNP_CRYPTO=noble the same keys come out", async () => {
   expect(verifies(machine, owner, "sshnp-binding@v1", statements[1])).toBe(true);
 });
 
+test.each([
+  [["-d", "gw"], (name: string) => `sshnpd -a ${name} -m @WHO -d gw --keys 'k/my gw'`],
+  [[], (name: string) => `sshnp --keys 'k/my gw' ${name} @device mygateway`],
+])("with a folder of one's own and %j the next command names it", async (words, next) => {
+  const { name, secret } = await system.newName();
+  const exit = await system.newMachine().activate(["-a", name, "-c", secret, ...words, "--keys", "k/my gw"]);
+  expect(exit.stderr).toContain(`\nNext: ${next(name)}\n`);
+});
+
 test("two names live in one folder, and each remembers its directory", async () => {
   const machine = system.newMachine();
   const one = await system.newName();
@@ -253,8 +262,8 @@ describe("on a terminal", () => {
     const window = await begin(machine, "one", name);
     await answer(window, [
       [/^The one-time secret: /m, secret],
-      [/^Passphrase for the owner key: /m, "tulip"],
-      [/^The same once more: /m, "tulip"],
+      [/^Passphrase for the owner key: /m, "blue tulip"],
+      [/^The same once more: /m, "blue tulip"],
     ]);
     await window.prompt();
     const screen = await window.text();
@@ -264,8 +273,8 @@ describe("on a terminal", () => {
     expect(isGuarded(machine, name)).toBe(true);
     const opened = join(machine.home, "opened");
     const age = ["-d", "-o", opened, join(machine.keys, `${name}.owner.npkeys`)];
-    expect(await ageOnTerminal(machine.home, age, "tulips\n")).not.toBe(0);
-    expect(await ageOnTerminal(machine.home, age, "tulip\n")).toBe(0);
+    expect(await ageOnTerminal(machine.home, age, "blue tulips\n")).not.toBe(0);
+    expect(await ageOnTerminal(machine.home, age, "blue tulip\n")).toBe(0);
     expect(JSON.parse(readFileSync(opened, "utf8"))).toMatchObject({ kind: "owner", name });
   });
 
@@ -275,8 +284,8 @@ describe("on a terminal", () => {
     const window = await begin(machine, "two", name);
     await answer(window, [
       [/^The one-time secret: /m, secret],
-      [/^Passphrase for the owner key: /m, "tulip"],
-      [/^The same once more: /m, "tulips"],
+      [/^Passphrase for the owner key: /m, "blue tulip"],
+      [/^The same once more: /m, "blue tulips"],
     ]);
     expect(await window.prompt()).toMatch(/The two differ\.\n.*\n +\[E_PASSPHRASE\]$/);
     expect(await window.run("echo $?")).toBe("77");

@@ -70,6 +70,9 @@ describe("a backup", () => {
     const file = join(machine.home, "none.age");
     expect(told(await keys(machine, ["backup", owned.name, file])).code).toBe("E_PASSPHRASE");
     expect(existsSync(file)).toBe(false);
+    const short = await keys(machine, ["backup", owned.name, file], passphraseFile(machine, "tulips7"));
+    expect(told(short)).toMatchObject({ code: "E_PASSPHRASE", fact: expect.stringContaining("8 characters at least") });
+    expect(existsSync(file)).toBe(false);
     const nowhere = await keys(machine, ["backup", owned.name, join(machine.home, "no/such/folder.age")], env);
     expect(told(nowhere)).toMatchObject({ code: "E_STORAGE", fact: expect.stringContaining("ENOENT") });
   });
@@ -144,7 +147,10 @@ describe("restore", () => {
     expect(other.snapshot()).toHaveLength(1);
   });
 
-  test("of a key that was rotated away is refused: by the folder, and by the directory where it is known", async () => {
+  // Each passphrase costs a second or more, several on a busy machine.
+  test("of a key that was rotated away is refused: by the folder, and by the directory where it is known", {
+    timeout: 240_000,
+  }, async () => {
     const rotated = await newOwned(system, "gw");
     const { name } = rotated;
     const old = join(rotated.machine.home, "old.age");

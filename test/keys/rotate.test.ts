@@ -113,6 +113,10 @@ describe("a name whose owner key is in a file", () => {
     expect(readFileSync(ownerPath(owned), "latin1")).toMatch(/^age-encryption\.org\/v1\n-> scrypt /);
     const wrong = await keys(machine, ["rotate", name], { SSHNP_PASSPHRASE_FILE: second });
     expect(told(wrong).code).toBe("E_PASSPHRASE");
+    const short = join(machine.home, "short");
+    writeFileSync(short, "tulips7\n");
+    const weak = await keys(machine, ["rotate", name, "--passphrase-file", short], { SSHNP_PASSPHRASE_FILE: first });
+    expect(told(weak)).toMatchObject({ code: "E_PASSPHRASE", fact: expect.stringContaining("8 characters at least") });
     await keysOk(machine, ["rotate", name, "--passphrase-file", second], { SSHNP_PASSPHRASE_FILE: first });
     await keysOk(machine, ["revoke", name, "gw"], { SSHNP_PASSPHRASE_FILE: second });
   });
