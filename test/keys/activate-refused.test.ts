@@ -84,7 +84,7 @@ describe.concurrent("a secret", () => {
     const { name, secret } = await own.newName();
     const machine = own.newMachine();
     const guess = () => activateHere(own, own.newMachine(), { name, secret: WRONG });
-    const results = await Promise.allSettled(Array.from({ length: 130 }, guess));
+    const results = await Promise.allSettled(Array.from({ length: 200 }, guess));
     const codes = results.map((result) =>
       result.status === "rejected" ? (result.reason as { code?: string }).code : "",
     );

@@ -329,7 +329,7 @@ describe("a fleet token", () => {
     const shown = await must(other.owner, "list", other.name);
     expect(shown).toMatch(row);
     expect(shown).toMatch(/ 1 of 9 +revoked /);
-    await must(other.owner, "unrevoke", other.name, "gw-a");
+    await must(other.owner, "unrevoke", other.name, "gw-a", "--yes");
     expect(await must(other.owner, "list", other.name)).toMatch(/^gw-a +device +active /m);
     expect(
       told(await run(system.newMachine(), "enroll", other.name, "gw-b", ...by.with(2, join(machine.home, "token")))),
