@@ -28,7 +28,7 @@ export async function memberStanding(
   const made = record.delegation === undefined ? undefined : await store.delegation(party.name, record.delegation);
   const isRevoked = isRevocation(record.newest) || (made !== undefined && isRevocation(made.newest));
   // A revocation is the owner's own word, whoever made the member.
-  const delegation = isRevocation(record.newest) ? undefined : made?.newest;
+  const delegation = isRevocation(record.newest) ? undefined : made?.delegation;
   const newest: ReadNewest[] = [
     { subject: party.name, newest: name.statements.at(-1) },
     { subject: bindingSubject(party), newest: record.newest },
@@ -36,7 +36,9 @@ export async function memberStanding(
   if (delegation !== undefined && record.delegation !== undefined) {
     newest.push({ subject: delegationSubject({ name: party.name, id: record.delegation }), newest: made?.newest });
   }
-  const statements = { names: name.statements, member: record.newest, delegation };
+  const delegationRevocation =
+    delegation !== undefined && made !== undefined && isRevocation(made.newest) ? made.newest : undefined;
+  const statements = { names: name.statements, member: record.newest, delegation, delegationRevocation };
   return { record, statements, newest, isRevoked };
 }
 

@@ -5,8 +5,8 @@
  * ```
  * u8 count (1..8), that many signed texts     the name statement and the rotations after it, the newest last
  * signed text                                 the newest statement on the member: a binding, or the revocation of it
- * u8 0 or 1, if 1: signed text                the newest statement on the delegation by which the binding was made: the
- *                                             delegation, or the revocation of it
+ * u8 0..2, from 1 on: signed text             the delegation by which the binding was made
+ *          if 2: signed text                  the revocation of that delegation
  * ```
  */
 import type { ByteReader, ByteWriter } from "../keys/bytes.ts";
@@ -33,11 +33,10 @@ export interface MemberStatements {
   readonly names: readonly SignedText[];
   /** The newest statement on the member: its binding, or the revocation of it. */
   readonly member: SignedText;
-  /**
-   * The newest statement on the delegation by which the binding was made: it, or its revocation; undefined where the owner
-   * signed the binding himself, or has revoked the member.
-   */
+  /** The delegation by which the binding was made; undefined where the owner signed it himself, or has revoked the member. */
   readonly delegation: SignedText | undefined;
+  /** What revokes that delegation, if the owner has. */
+  readonly delegationRevocation?: SignedText | undefined;
 }
 
 /** A binding that its name's owner answers for, and the delegation of his that made it, if one did. */
@@ -46,12 +45,14 @@ export interface AnsweredBinding {
   readonly delegation: Verified<Delegation> | undefined;
 }
 
-export function writeMemberStatements(writer: ByteWriter, { names, member, delegation }: MemberStatements): void {
+export function writeMemberStatements(writer: ByteWriter, statements: MemberStatements): void {
+  const { names, member, delegation, delegationRevocation } = statements;
   writer.u8(names.length);
   for (const name of names) writeSignedText(writer, name);
   writeSignedText(writer, member);
-  writer.u8(delegation === undefined ? 0 : 1);
-  if (delegation !== undefined) writeSignedText(writer, delegation);
+  const made = [delegation, delegationRevocation].filter((signed) => signed !== undefined);
+  writer.u8(made.length);
+  for (const signed of made) writeSignedText(writer, signed);
 }
 
 /** @throws {PeerError} E_PROTOCOL. No signature is verified here. */
@@ -61,8 +62,9 @@ export function readMemberStatements(reader: ByteReader): MemberStatements {
   const names = Array.from({ length: count }, () => readSignedText(reader));
   const member = readSignedText(reader);
   const form = reader.u8();
-  if (form > 1) throw new PeerError("E_PROTOCOL", "a delegation is there or not");
-  return { names, member, delegation: form === 1 ? readSignedText(reader) : undefined };
+  if (form > 2) throw new PeerError("E_PROTOCOL", "a delegation is there, with its revocation, or not");
+  const delegation = form >= 1 ? readSignedText(reader) : undefined;
+  return { names, member, delegation, ...(form === 2 && { delegationRevocation: readSignedText(reader) }) };
 }
 
 /**
@@ -75,17 +77,12 @@ export function verifyMemberStatements(
   suite: CipherSuite,
   member: { readonly name: Name; readonly member: MemberName },
   owner: OwnerChain,
-  { member: newest, delegation: signedDelegation }: MemberStatements,
+  { member: newest, delegation: signedDelegation, delegationRevocation }: MemberStatements,
 ): AnsweredBinding {
   if (kindOf(newest) === "revocation") {
     const { statement } = verifyRevocation(suite, newest, owner.owner);
     if (statement.subject !== bindingSubject(member)) throw another(member);
     throw revoked(member, statement.reason);
-  }
-  if (signedDelegation !== undefined && kindOf(signedDelegation) === "revocation") {
-    const { statement } = verifyRevocation(suite, signedDelegation, owner.owner);
-    if (!statement.subject.startsWith(delegationSubject({ name: member.name, id: "" }))) throw another(member);
-    throw revokedToken(member, statement.reason);
   }
   const delegation =
     signedDelegation === undefined ? undefined : verifyDelegation(suite, signedDelegation, owner.owner);
@@ -93,6 +90,13 @@ export function verifyMemberStatements(
   const { statement } = binding;
   if (statement.name !== member.name || statement.member !== member.member) throw another(member);
   if (delegation !== undefined) refuseBeyond(delegation.statement, statement);
+  if (delegationRevocation !== undefined) {
+    const { statement: revocation } = verifyRevocation(suite, delegationRevocation, owner.owner);
+    // That of another one says nothing about this member.
+    if (delegation === undefined || revocation.subject !== delegationSubject(delegation.statement))
+      throw another(member);
+    throw revokedToken(member, revocation.reason);
+  }
   return { binding, delegation };
 }
 

@@ -8,7 +8,7 @@ import { parseSshsig } from "../keys/sshsig.ts";
 import { FORMER_OWNERS } from "./limits.ts";
 import { type MemberStatements, newestOf, verifyMemberStatements } from "./member-statements.ts";
 import { type OwnerChain, verifyChainOf } from "./owner-chain.ts";
-import { isExpired, seqOf, type Verified } from "./statement-fields.ts";
+import { isExpired, kindOf, seqOf, type Verified } from "./statement-fields.ts";
 import type { Binding } from "./statements.ts";
 
 /** What somebody, believed by nobody, says of a peer. */
@@ -145,8 +145,10 @@ export function judgeOwner(
  * What to remember of statements of which a judgement has just found that the owner has revoked the member (E_REVOKED), or
  * the delegation that made it: then the binding is the first one, and none as old counts again.
  */
-export function seenRevocation({ member, delegation }: MemberStatements): SeenRevocation {
-  return { seq: seqOf(member), owner: parseSshsig((delegation ?? member).signature).publicKey.line };
+export function seenRevocation({ member, delegationRevocation }: MemberStatements): SeenRevocation {
+  // Beside a member's revocation the judgement looks at nothing else.
+  const revocation = kindOf(member) === "revocation" ? member : (delegationRevocation ?? member);
+  return { seq: seqOf(member), owner: parseSshsig(revocation.signature).publicKey.line };
 }
 
 function fingerprintOf(suite: CipherSuite, line: string): Fingerprint {

@@ -91,11 +91,10 @@ export const logProof: fc.Arbitrary<Uint8Array> = fc.oneof(
   { arbitrary: someBytes(300), weight: 40 },
   bytesOf(24 * 1024),
 );
-export const memberStatements: fc.Arbitrary<MemberStatements> = fc.record({
-  names: signedTexts(8),
-  member: signedText,
-  delegation: fc.option(signedText, { nil: undefined }),
-});
+export const memberStatements: fc.Arbitrary<MemberStatements> = fc.oneof(
+  fc.record({ names: signedTexts(8), member: signedText, delegation: fc.option(signedText, { nil: undefined }) }),
+  fc.record({ names: signedTexts(8), member: signedText, delegation: signedText, delegationRevocation: signedText }),
+);
 export const linkParty = fc.record({ name, member });
 
 const party: fc.Arbitrary<Party> = fc.record({ name, member, bindingHash: bytesOf(32) });

@@ -34,10 +34,10 @@ const refused = (code: string) => expect.objectContaining({ code }) as Error;
 function verify(
   { member: of }: Pick<Resident, "member">,
   member: SignedText,
-  given: { readonly by?: SignedText; readonly chain?: typeof chain } = {},
+  given: { readonly by?: SignedText; readonly revocation?: SignedText; readonly chain?: typeof chain } = {},
 ) {
-  const { by, chain: owners = chain } = given;
-  const statements: MemberStatements = { names: [named], member, delegation: by };
+  const { by, revocation, chain: owners = chain } = given;
+  const statements: MemberStatements = { names: [named], member, delegation: by, delegationRevocation: revocation };
   return verifyMemberStatements(suite, { name: house.name, member: of }, owners, statements);
 }
 
@@ -104,18 +104,23 @@ describe("a revocation", () => {
 
   test("ends what a delegation made when it is the delegation's, and no stranger's", () => {
     const of = `${house.name}:delegation:${DELEGATION}`;
-    const by = house.revocation(owner, of, delegation, { reason: "leaked" });
-    expect(() => verify(sensor, delegated, { by })).toThrow(refused("E_REVOKED"));
-    expect(() => verify(sensor, delegated, { by })).toThrow('The owner says: "leaked".');
+    const ending = house.revocation(owner, of, delegation, { reason: "leaked" });
+    const ended = (revocation: SignedText, more = {}) =>
+      verify(sensor, delegated, { by: delegation, revocation, ...more });
+    expect(() => ended(ending)).toThrow(refused("E_REVOKED"));
+    expect(() => ended(ending)).toThrow('The owner says: "leaked".');
     for (const other of [
       house.revocation(stranger, of, delegation),
       house.revocation(fleet, of, delegation),
       house.revocation(owner, `@evil:delegation:${DELEGATION}`, delegation),
+      house.revocation(owner, `${house.name}:delegation:ffeeddccbbaa9988`, delegation),
       house.revocation(owner, subject, binding),
     ]) {
-      expect(() => verify(sensor, delegated, { by: other })).toThrow(refused("E_STATEMENT"));
+      expect(() => ended(other)).toThrow(refused("E_STATEMENT"));
     }
-    expect(() => verify(sensor, delegated, { by, chain: rotated })).toThrow(refused("E_STATEMENT"));
+    expect(() => ended(ending, { chain: rotated })).toThrow(refused("E_STATEMENT"));
+    // Nor one that the owner has bound himself.
+    expect(() => verify(gateway, binding, { revocation: ending })).toThrow(refused("E_STATEMENT"));
   });
 
   test("is taken back by a binding after it", () => {
@@ -240,9 +245,12 @@ describe("on the wire", () => {
     for (const count of [0, 9, 255]) expect(() => read(write(statements(count)))).toThrow(refused("E_PROTOCOL"));
   });
 
-  test("a delegation is there or not, and nothing else", () => {
+  test("a delegation is there, or with its revocation, or not, and nothing else", () => {
     const without = write({ names: [named], member: binding, delegation: undefined });
-    for (const form of [2, 0x80, 255]) {
+    const delegationRevocation = house.revocation(owner, `${house.name}:delegation:${DELEGATION}`, delegation);
+    const revoked = { names: [named], member: delegated, delegation, delegationRevocation };
+    expect(read(write(revoked))).toEqual(revoked);
+    for (const form of [1, 2, 3, 0x80, 255]) {
       const changed = without.slice();
       changed[changed.length - 1] = form;
       expect(() => read(changed)).toThrow(refused("E_PROTOCOL"));

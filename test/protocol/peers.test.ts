@@ -1,12 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { utf8 } from "../../keys/bytes.ts";
+import { hex, utf8 } from "../../keys/bytes.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { ed25519Line, fingerprint, parsePublicKeyLine } from "../../keys/openssh.ts";
 import { type PeerPins, withAccepted } from "../../keys/peer.ts";
 import { type SignedText, signedTextToJson } from "../../keys/signed-text.ts";
 import { signSshsig } from "../../keys/sshsig.ts";
 import type { MemberStatements } from "../../protocol/member-statements.ts";
-import { judgeOwner, judgePeer, type PeerClaim } from "../../protocol/peers.ts";
+import { revocationText } from "../../protocol/owner-statements.ts";
+import { judgeOwner, judgePeer, type PeerClaim, seenRevocation } from "../../protocol/peers.ts";
+import { signWith } from "../../protocol/statement-fields.ts";
 import { signFirstBinding, signFirstNameStatement } from "../../protocol/statements.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { cast, NOW, repeatableRandom, statementsOf } from "./fixtures.ts";
@@ -152,6 +154,29 @@ describe("a peer", () => {
     const renewed = judgePeer(suite, later(3), { known, given: undefined }, NOW);
     expect(renewed.binding.statement.seq).toBe(3);
     judgePeer(suite, later(3), { known: { ...renewed.pins, revoked }, given: undefined }, NOW);
+  });
+
+  test("what is remembered of a revocation is its owner's, whatever else is given beside it", () => {
+    const member = signWith(
+      suite,
+      device.owner,
+      revocationText(repeatableRandom("revoked"), {
+        ...{ subject: `${device.name}/${device.member}`, reason: "", seq: 2, issued: NOW, expires: null },
+        prev: hex(suite.sha256(utf8(claim.statements.member.text))),
+      }),
+    );
+    const beside = signWith(
+      suite,
+      client.owner,
+      revocationText(repeatableRandom("beside"), {
+        ...{ subject: `${device.name}:delegation:${DELEGATION}`, reason: "", seq: 2, issued: NOW, expires: null },
+        prev: hex(new Uint8Array(32)),
+      }),
+    );
+    const statements = { ...claim.statements, member, delegation: beside, delegationRevocation: beside };
+    const judge = () => judgePeer(suite, { ...claim, statements }, nothing, NOW);
+    expect(judge).toThrow(expect.objectContaining({ code: "E_REVOKED" }));
+    expect(seenRevocation(statements)).toEqual({ seq: 2, owner: ed25519Line(device.owner.publicKey) });
   });
 
   test("cannot have two bindings of one number", () => {

@@ -390,11 +390,11 @@ describe("what is said about a client with sessions", () => {
     const subjects = [...CLIENT_SUBJECTS, `${client.name}:delegation:${of.id}`];
     const changed = {
       client: { name: client.name, member: client.member },
-      statements: { ...made, delegation: revoked },
+      statements: { ...made, delegationRevocation: revoked },
     };
     linked.say({ type: "changed", changed: { ...changed, proof: linked.prove(subjects) } });
     expect(await session.closed).toEqual(REVOKED);
-    expect(await ask({ ...made, delegation: revoked })).toMatchObject({ code: "E_REVOKED" });
+    expect(await ask({ ...made, delegationRevocation: revoked })).toMatchObject({ code: "E_REVOKED" });
     linked.log.add(given);
     expect(await ask()).toMatchObject({ code: "E_MEMBER_KEY" });
     // What the owner himself signs after that counts.
