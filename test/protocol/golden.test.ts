@@ -245,6 +245,12 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
   bytes("link own without a policy", encodeLinkOwn({ ...own, policy: undefined }));
   const changed = { client: { name: client.name, member: client.member }, statements: logged.rotated };
   bytes("link changed", encodeLinkChanged({ ...changed, proof: proofs.changed.bytes }));
+  const { delegation, delegated, delegationRevocation } = logged;
+  const ended = { names: logged.rotated.names, member: delegated, delegation, delegationRevocation };
+  bytes(
+    "link changed, its delegation revoked",
+    encodeLinkChanged({ ...changed, statements: ended, proof: proofs.changed.bytes }),
+  );
   bytes("link watching", encodeLinkWatching([changed.client]));
   const statements = [logged.rotation, logged.rebinding];
   bytes("put statements", encodePutStatements({ checkpointSize: seen.size, statements }));

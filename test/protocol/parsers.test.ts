@@ -75,6 +75,7 @@ const LAYOUTS: readonly Layout[] = [
   { golden: "link own", parse: link.parseLinkOwn, print: link.encodeLinkOwn },
   { golden: "link own without a policy", parse: link.parseLinkOwn, print: link.encodeLinkOwn },
   { golden: "link changed", parse: link.parseLinkChanged, print: link.encodeLinkChanged },
+  { golden: "link changed, its delegation revoked", parse: link.parseLinkChanged, print: link.encodeLinkChanged },
   { golden: "link watching", parse: link.parseLinkWatching, print: link.encodeLinkWatching },
   { golden: "put statements", parse: parsePutStatements, print: encodePutStatements },
   { golden: "read statements", parse: parseReadStatements, print: encodeReadStatements },
