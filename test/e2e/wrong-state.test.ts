@@ -353,10 +353,9 @@ function clientMember(): string {
   return files[0]?.split(".")[1] ?? "";
 }
 
-/** Mode and hash of everything below a folder. */
 /** All that is in a keys folder but what was seen of the directory's log, which grows with every look. */
 function pinsIn(folder: string): Record<string, string> {
-  return Object.fromEntries(Object.entries(contentOf(folder)).filter(([path]) => !/^state\/\.?log\./.test(path)));
+  return contentOf(folder, (path) => !/^state\/\.?log\./.test(path));
 }
 
 /** What whoever runs a machine does to believe a log that has gone back. */
@@ -364,9 +363,10 @@ function forgetLog(keys: string): void {
   for (const file of readdirSync(join(keys, "state"))) if (file.startsWith("log.")) rmSync(join(keys, "state", file));
 }
 
-function contentOf(folder: string): Record<string, string> {
+/** Mode and hash of what is below a folder; of what is written meanwhile another name is there a moment later. */
+function contentOf(folder: string, isMeant = (_path: string) => true): Record<string, string> {
   if (!existsSync(folder)) return {};
-  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).sort();
+  const paths = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter(isMeant).sort();
   return Object.fromEntries(
     paths.map((path) => {
       const stats = lstatSync(join(folder, path));
