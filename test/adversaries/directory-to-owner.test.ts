@@ -35,12 +35,11 @@ runRows(import.meta.filename, {
     const [gw1, laptop] = [owner.subject("gw1"), owner.subject("laptop")];
     await give(owner.name, (await historyOf(laptop)).slice(0, 1));
     const { store } = forger.world;
-    const honest = store.members.bind(store);
-    let reads = 0;
-    forger.forge(store, "members", async (name) => {
-      const all = await honest(name);
-      const isPast = (reads += 1) % 2 === 1;
-      return isPast ? all : all.map((one) => ({ ...one, member: parseMember(gw1.split("/")[1] ?? "") }));
+    const honest = store.newest.bind(store);
+    const twice = (await historyOf(gw1)).slice(-1);
+    forger.forge(store, "newest", async function* (name) {
+      for await (const page of honest(name)) yield page.filter((one) => subjectOf(one) !== laptop);
+      yield twice;
     });
     return outcomeOf(await before.run("sshnp-keys", "list", "@twice"));
   },
@@ -84,7 +83,7 @@ runRows(import.meta.filename, {
     const { store } = forger.world;
     const waiting = await store.enrolments(owner.name);
     expect(waiting).toHaveLength(1);
-    await owner.must("approve", "@deleting", "--auto", "laptop2");
+    await owner.must("approve", "@deleting", "--auto", "laptop2", "--role", "client");
     forger.forge(store, "enrolments", () => Promise.resolve(waiting));
     const exit = await owner.run("delete", "@deleting", "laptop2");
     expect(exit.stderr).toMatch(/laptop2 of @deleting is revoked\. .*laptop2 of @deleting is turned away\./s);

@@ -97,7 +97,7 @@ async function meetAsDevice({ client, device, daemon, words }: Ends): Promise<Ou
     for (let i = 0; i < 2; i++) await talk(client, words);
     return await running.errorLine(line);
   };
-  const code = await hear(daemon, /"code":"(E_[A-Z]+)".*"a client's checkpoint is not proved to be of the same/);
+  const code = await hear(daemon, /"code":"(E_[A-Z]+)".*"a checkpoint that a peer has seen is not proved yet/);
   await daemon.kill("SIGTERM");
   await aDayPasses(device);
   const after = await forger.startDaemon(device);
