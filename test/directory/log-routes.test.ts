@@ -151,7 +151,7 @@ test("whatever is asked for below the prefix is answered by 200, 400 or 404", as
       expect([200, 400, 404]).toContain(answer?.status);
       expect(answer?.body.length === 0).toBe(answer?.status !== 200);
     }),
-    { numRuns: 2000 },
+    { numRuns: 2000, examples: [["checkpoint"], ["tile/0/000"], ["tile/0/0"], ["nothing"]] },
   );
   expect(statuses).toEqual(new Set([200, 400, 404]));
   expect(await logFile(world.log, "/v1/keys")).toBeUndefined();
