@@ -139,8 +139,8 @@ export class LinkNews {
     return async (subject) => {
       const standing = await memberStanding(this.#store, partyOf(subject));
       if (standing === undefined) return false;
-      const { member, delegation } = standing.statements;
-      return parseSshsig((delegation ?? member).signature).publicKey.line === owner;
+      const { member, delegation, delegationRevocation } = standing.statements;
+      return parseSshsig((delegationRevocation ?? delegation ?? member).signature).publicKey.line === owner;
     };
   }
 

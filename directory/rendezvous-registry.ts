@@ -190,6 +190,7 @@ export class RendezvousRegistry {
     { isActivated }: { readonly isActivated: boolean },
   ): Promise<void> {
     const known = this.#known.get(name);
+    if (known !== undefined) await this.#demandNewest(known);
     const added = known?.record.added ?? now;
     const record = { added, activationKey, isActivated, statement: known?.record.statement };
     await this.#store.putRendezvous(name, record);

@@ -58,6 +58,7 @@ export async function serveRendezvous(
   const { data } = options;
   const witness =
     options.isWitness === true ? await Witness.open({ suite, random, data, now: Date.now, log }) : undefined;
+  witness?.resume(directory.fingerprint);
   const client = new DirectoryClient({
     ...{ address: directory, suite, random, keyList },
     onKeyList: (list) => {
@@ -77,7 +78,11 @@ export async function serveRendezvous(
   });
   const use = (list: KeyList): void => {
     server.useKeyList(list);
-    witness?.follow(directory.fingerprint, list);
+    try {
+      witness?.follow(directory.fingerprint, list);
+    } catch (error) {
+      log.error({ err: error }, "the directory's log is not followed"); // which ends nobody's session
+    }
   };
   if (keyList !== undefined) refresh.note(keyList.list);
   const addresses = publicAddresses(options.publicAt, { ...options.listen, port: server.port });

@@ -1,6 +1,6 @@
 import type { Link, LinkEvent, ProvedHeads } from "../directory/client.ts";
 import { equalBytes } from "../keys/bytes.ts";
-import { type ErrorCode, SshnpError, UnavailableError } from "../keys/errors.ts";
+import { type ErrorCode, SetupError, SshnpError, UnavailableError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
 import { LABEL } from "../protocol/label.ts";
 import { LINK_NAMES } from "../protocol/limits.ts";
@@ -114,6 +114,7 @@ export class LinkEvents {
       sessions.restore();
     } catch (error) {
       if (error instanceof SshnpError && NOT_ITSELF.has(error.code)) sessions.revokeAll();
+      if (error instanceof SetupError) sessions.restore(); // it counts, and could only not be written
       throw error;
     } finally {
       if (!equalBytes(before, statements.policyHash)) await sessions.recheck();
@@ -136,14 +137,25 @@ export class LinkEvents {
     try {
       const judged = await clients.judge(claim, directory.now());
       proved.demand(judged.newest);
-      sessions.keepOf(client, judged.binding.statement.x25519);
+      sessions.keepOf(client, judged.binding.statement);
       // What is asked for by an older binding and has not begun yet is refused by this one.
-      if (judged.standing === "known" && !judged.firstContact) await clients.pin(claim, directory.now());
+      if (judged.standing === "known" && !judged.firstContact) await this.#pin(claim);
     } catch (error) {
       if (!(error instanceof SshnpError) || error instanceof UnavailableError) throw error;
       logError(log, error, "the sessions of a client are ended", { client: client.name, member: client.member });
       sessions.revoke(client);
       if (error.code === "E_REVOKED") await clients.rememberRevocation(claim);
+    }
+  }
+
+  /** That a disk is full ends nobody's sessions. */
+  async #pin(claim: PeerClaim): Promise<void> {
+    const { clients, directory, log } = this.#parts;
+    try {
+      await clients.pin(claim, directory.now());
+    } catch (error) {
+      if (!(error instanceof SetupError)) throw error;
+      logError(log, error, "a client's newer binding is not pinned");
     }
   }
 }

@@ -17,6 +17,8 @@ export class SessionAccess {
   readonly #access: DeviceAccess;
   readonly #log: Log;
   readonly #end: () => void;
+  /** When the client's binding ends, as far as is known now. */
+  #expires: number | null;
   readonly #streams = new Set<ChannelStream>();
   #timer: NodeJS.Timeout | undefined;
   /** When the timer is about, ms since 1970 UTC. */
@@ -26,6 +28,7 @@ export class SessionAccess {
   /** `end` is called when the session may not go on. */
   constructor(session: Asked, access: DeviceAccess, log: Log, end: () => void) {
     this.#session = session;
+    this.#expires = session.expires;
     this.#access = access;
     this.#log = log;
     this.#end = end;
@@ -38,6 +41,13 @@ export class SessionAccess {
     stream.once("close", () => this.#streams.delete(stream));
     this.#settle(stream, await this.#judge(stream.service));
     return !stream.destroyed;
+  }
+
+  /** The client's binding ends otherwise than when the session began. */
+  async rebound(expires: number | null): Promise<void> {
+    if (expires === this.#expires) return;
+    this.#expires = expires;
+    await this.recheck();
   }
 
   /** Judges the session and its streams by the rules of now. */
@@ -72,7 +82,8 @@ export class SessionAccess {
 
   /** What cannot be judged is not allowed, nor what outlasts its client's binding. */
   async #judge(service: string): Promise<AccessDecision> {
-    const { claim, login, expires } = this.#session;
+    const { claim, login } = this.#session;
+    const expires = this.#expires;
     if (isExpired({ expires }, this.#access.now)) {
       return { allowed: false, code: "E_STATEMENT", reason: `the binding of ${claim.member} has expired` };
     }

@@ -8,10 +8,9 @@ import type { GrantedSession } from "./requests.ts";
 import { SessionAccess } from "./session-access.ts";
 import { serveSession, type SessionServices } from "./session.ts";
 import type { ChannelEnd } from "../protocol/channel/bind-channel.ts";
-import type { X25519PublicKey } from "../keys/x25519.ts";
 import type { LinkParty } from "../protocol/messages/link.ts";
 import type { PeerClaim } from "../protocol/peers.ts";
-import { bindingSubject } from "../protocol/statements.ts";
+import { type Binding, bindingSubject } from "../protocol/statements.ts";
 
 export interface SessionsOptions extends SessionServices {
   readonly access: DeviceAccess;
@@ -89,11 +88,13 @@ export class Sessions {
     this.#revokeWhere(({ claim }) => claim.name === name && claim.member === member);
   }
 
-  /** Ends the sessions of a client that were begun with another key than its own of now. */
-  keepOf({ name, member }: LinkParty, key: X25519PublicKey): void {
-    this.#revokeWhere(
-      ({ claim, clientKey }) => claim.name === name && claim.member === member && !clientKey.equals(key),
-    );
+  /** Ends the sessions of a client that were begun with another key than its own of now; the others go on until its binding ends. */
+  keepOf({ name, member }: LinkParty, { x25519, expires }: Pick<Binding, "x25519" | "expires">): void {
+    for (const { granted, revoked, access } of this.#running.keys()) {
+      if (granted.claim.name !== name || granted.claim.member !== member) continue;
+      if (granted.clientKey.equals(x25519)) void access.rebound(expires);
+      else revoked.abort();
+    }
   }
 
   /** Ends all sessions, because the device itself is revoked, and any that begins until {@link restore}. */

@@ -126,6 +126,7 @@ export async function addName(
   now: number,
 ): Promise<"new" | "again"> {
   return await store.exclusively(async () => {
+    await store.database.settle(); // an activation may have landed that was said to have failed
     const known = await store.name(name);
     if (known !== undefined && known.statements.length > 0) {
       throw new SetupError("E_NAME_TAKEN", `${name} is activated already.`, {

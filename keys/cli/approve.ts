@@ -7,8 +7,9 @@ import {
   denialProof,
   enrolmentCode,
   type PendingEnrolment,
+  verifyOneTimePassword,
 } from "../../protocol/enrolment.ts";
-import { CLIENT_BINDING_MS, ENROLMENT_WATCH_MS } from "../../protocol/limits.ts";
+import { CLIENT_BINDING_MS, ENROLMENT_MS, ENROLMENT_WATCH_MS } from "../../protocol/limits.ts";
 import { encodeEnrolmentDenial } from "../../protocol/messages/enrolment.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import type { NameAccount } from "../../protocol/name-account.ts";
@@ -88,7 +89,7 @@ export async function deny(work: OwnerWork, account: NameAccount, pending: Pendi
   work.demandOwner(account, signer);
   const proof = denialProof(work.directory.address.fingerprint, pending);
   const ownerSignature = await signer.sign(DENIAL_NAMESPACE, proof);
-  await usePassword(work, pending, "deny", work.directory.directoryTime);
+  await usePassword(work, pending, "deny", earliest(work));
   await work.tell(REQUEST.denyEnrolment, encodeEnrolmentDenial({ name, member, x25519, ed25519, ownerSignature }));
   say(`${member} of ${name} is turned away. Its one-time password is used up.`);
 }
@@ -165,16 +166,23 @@ async function admit(
   const subject = bindingSubject({ name, member });
   // Of one that is revoked, too: its name stays its own.
   if (account.history.some((past) => past.subject === subject)) return taken(pending);
+  // The directory says what time it is, and might say that of a password that was forgotten since.
+  if (Date.now() >= verifyOneTimePassword(work.suite, pending.password).expires + ENROLMENT_MS) return ended(pending);
   const signer = await work.signer();
   work.demandOwner(account, signer);
   // Remembered before it is signed: who was let in without a trace could be let in twice.
-  if (!(await usePassword(work, pending, "admit", work.directory.directoryTime))) return usedUp(pending);
+  if (!(await usePassword(work, pending, "admit", earliest(work)))) return usedUp(pending);
   const issued = work.directory.directoryTime;
   const expires = role === "client" ? issued + CLIENT_BINDING_MS : null;
   const text = firstBinding(work.random, { name, member, role, x25519, ed25519, issued, expires });
   await work.put([await signText(signer, text)]);
   say(`${member} is a ${role} of ${name} now.`);
   return undefined;
+}
+
+/** By which a used password is forgotten: a directory that says a later time has none forgotten that may still be shown. */
+function earliest({ directory }: OwnerWork): number {
+  return Math.min(Date.now(), directory.directoryTime);
 }
 
 async function pendingOf(work: OwnerWork, account: NameAccount, memberText: string): Promise<PendingEnrolment> {
@@ -195,6 +203,12 @@ function parseCode(text: string): string {
       next: "Copy it whole from the new machine: four groups of four, such as 7k3f-9qzm-x2hc-b5w1.",
     });
   }
+}
+
+function ended({ name, member }: PendingEnrolment): DeniedError {
+  return new DeniedError("E_TOKEN", `The one-time password of ${member} has ended by this machine's clock.`, {
+    next: `Is the clock right? Then a new one: sshnp-keys otp ${name}`,
+  });
 }
 
 function anotherRole({ member, role }: PendingEnrolment): DeniedError {

@@ -6,7 +6,7 @@ import { SetupError } from "../errors.ts";
 import { signText } from "../owner-signer.ts";
 import { minute } from "../table.ts";
 import { type OwnerOptions, ownerOptions, type OwnerWork, withOwner } from "./owner-work.ts";
-import { memberOf } from "./revoke.ts";
+import { demandOwnKeys, memberOf } from "./revoke.ts";
 import { say } from "./say.ts";
 
 /** `sshnp-keys renew` */
@@ -15,22 +15,27 @@ export function renewCommand(): Command {
     .description("Let clients count for another year, with the keys that they have.")
     .argument("<name>", "the name, such as @acme")
     .argument("[member]", "a client; all whose year is over or ends within 30 days, unless given")
+    .option("--yes", "do not ask, where the owner of now has not signed those keys himself")
     .addHelpText(
       "after",
       `
 A client's keys count for a year, so that what is forgotten ends. sshnp says so from 30 days ahead. Whoever is revoked stays
-revoked. Nothing is to be done on the client's machine.
+revoked. Nothing is to be done on the client's machine. Whom a fleet token has made is shown and asked for first.
 
 Examples:
   sshnp-keys renew @acme
   sshnp-keys renew @acme laptop-client`,
     )
-    .action((name: string, member: string | undefined, options: OwnerOptions) =>
-      withOwner(name, options, (work) => renew(work, member)),
+    .action((name: string, member: string | undefined, options: OwnerOptions & { readonly yes?: boolean }) =>
+      withOwner(name, options, (work) => renew(work, member, { isAgreed: options.yes === true })),
     );
 }
 
-async function renew(work: OwnerWork, memberText: string | undefined): Promise<void> {
+async function renew(
+  work: OwnerWork,
+  memberText: string | undefined,
+  { isAgreed }: { readonly isAgreed: boolean },
+): Promise<void> {
   const { name } = work;
   const account = await work.account();
   const now = work.directory.directoryTime;
@@ -44,6 +49,7 @@ async function renew(work: OwnerWork, memberText: string | undefined): Promise<v
   work.demandOwner(account, signer);
   const expires = now + CLIENT_BINDING_MS;
   for (const one of chosen) {
+    if (!isAgreed) await demandOwnKeys(work, one, signer);
     const fields = { ...one.binding.statement, ...successionOf(one.newest), issued: now, expires };
     await work.put([await signText(signer, bindingText(work.random, fields))]);
     say(`${one.member} of ${name} counts until ${minute(expires)}.`);

@@ -8,7 +8,7 @@ import { DeniedError, SetupError } from "../errors.ts";
 import { parseMember } from "../names.ts";
 import { parseSshsig } from "../sshsig.ts";
 import { ed25519Line, fingerprint, parsePublicKeyLine } from "../openssh.ts";
-import { signText } from "../owner-signer.ts";
+import { type OwnerSigner, signText } from "../owner-signer.ts";
 import { demandYes } from "./ask-yes.ts";
 import { DELETED } from "./deleted.ts";
 import { type OwnerOptions, ownerOptions, type OwnerWork, withOwner } from "./owner-work.ts";
@@ -111,16 +111,7 @@ async function unrevoke(
   const signer = await work.signer();
   work.demandOwner(account, signer);
   const { statement } = member.binding;
-  const { publicKey: bound } = parseSshsig(member.binding.signed.signature);
-  if (bound.line !== signer.line && !isAgreed) {
-    const key = fingerprint(work.suite, parsePublicKeyLine(ed25519Line(statement.ed25519)).blob);
-    say(
-      `Not the owner key of now, but the key ${fingerprint(work.suite, bound.blob)} has signed that ${member.member} has the key`,
-    );
-    say(`  ${key}`);
-    const next = `Compare it with sshnp-keys show ${name} on ${member.member}, then give --yes.`;
-    await demandYes(work, `that ${member.member} counts with it`, next);
-  }
+  if (!isAgreed) await demandOwnKeys(work, member, signer);
   const issued = work.directory.directoryTime;
   const lasts = statement.expires === null ? null : issued + (statement.expires - statement.issued);
   const text = bindingText(work.random, {
@@ -130,6 +121,25 @@ async function unrevoke(
   });
   await work.put([await signText(signer, text)]);
   say(`${member.member} of ${name} counts again.`);
+}
+
+/**
+ * Has a person look at keys that not the owner key of now has signed: whoever had the one before, or a fleet token, may have put
+ * his own in their place. @throws {SetupError} E_USAGE, E_INTERRUPTED when nobody agrees.
+ */
+export async function demandOwnKeys(
+  work: OwnerWork,
+  { member, binding }: MemberAccount,
+  signer: OwnerSigner,
+): Promise<void> {
+  const { publicKey: bound } = parseSshsig(binding.signed.signature);
+  if (bound.line === signer.line) return;
+  const key = fingerprint(work.suite, parsePublicKeyLine(ed25519Line(binding.statement.ed25519)).blob);
+  const by = fingerprint(work.suite, bound.blob);
+  say(`Not the owner key of now, but the key ${by} has signed that ${member} has the key`);
+  say(`  ${key}`);
+  const next = `Compare it with sshnp-keys show ${work.name} on ${member}, then give --yes.`;
+  await demandYes(work, `that ${member} counts with it`, next);
 }
 
 function tooLong(): SetupError {

@@ -9,6 +9,7 @@ import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { TOLD_AGAIN } from "../../protocol/limits.ts";
 import { verifyBinding } from "../../protocol/statements.ts";
 import { policy, rebinding, revocation, rotation } from "../support/later-statements.ts";
+import { giveToken } from "./applicant.ts";
 import { TestLink } from "./streams.ts";
 import { newPerson, patience, type Person, random, suite, World } from "./world.ts";
 
@@ -100,6 +101,30 @@ test("after a rotation a device hears of a member when it is its turn, also when
   expect((await own.event("own")).own.statements.member).toEqual(sensorAgain);
   await link.close();
   await own.close();
+});
+
+test("a fleet token that a former owner gave ends what it made, whoever of them revokes it", async () => {
+  const name = parseName("@fleet");
+  const first = await world.activated(name, "laptop", "client");
+  const { key, signed: given } = await giveToken(world.client(), first, { role: "client", pattern: "*" });
+  const tablet = newPerson(name, parseMember("tablet"), "client", {
+    ...{ owner: key, statement: first.statement, expires: Date.now() + 3_600_000 },
+  });
+  const put = (by: Person, ...texts: SignedText[]) =>
+    putStatements(world.client(), by.x25519, texts, { signal: patience() });
+  await put(tablet, tablet.binding);
+  const link = await TestLink.open(world, device);
+  link.link.watch([tablet]);
+  await link.event("changed");
+  const to = Ed25519PrivateKey.generate(suite, random);
+  const { statement } = verifyBinding(suite, first.binding, ed25519Line(first.owner.publicKey));
+  const rotated = rotation({ from: first.owner, to, before: first.statement });
+  await put(first, rotated, rebinding(to, statement, first.binding)); // the token is not said again
+  const revoked = revocation(to, given);
+  await put(first, revoked);
+  const { statements } = (await link.event("changed")).changed;
+  expect(statements.delegationRevocation?.text).toBe(revoked.text);
+  await link.close();
 });
 
 test("a link that closes while it is greeted is forgotten", async () => {

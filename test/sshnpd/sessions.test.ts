@@ -197,10 +197,10 @@ describe("of clients that have proved themselves", () => {
     const [before, now] = [X25519PrivateKey.generate(suite, random), X25519PrivateKey.generate(suite, random)];
     const old = await begin(laptop, before.publicKey);
     const kept = [await begin(laptop, now.publicKey), await begin(phone, before.publicKey)];
-    sessions.keepOf(party(laptop), now.publicKey);
+    sessions.keepOf(party(laptop), { x25519: now.publicKey, expires: null });
     expect(await old.closed).toEqual(revoked);
     await expect.poll(() => sessions.count).toBe(2);
-    sessions.keepOf(party(laptop), now.publicKey);
+    sessions.keepOf(party(laptop), { x25519: now.publicKey, expires: null });
     expect(sessions.clients).toEqual([party(laptop), party(phone)]);
     for (const one of kept) one.close("finished");
   });
