@@ -121,6 +121,7 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
   "docs/benchmarks.md": {
     "npm run bench": "not run",
     "npm run bench -- --only carrying --seconds 10": [".ci/run", "npm run bench -- --only carrying"],
+    "npm run bench -- --only log --only accounts --only revocation": "not run",
     "npm run bench -- --only idle-devices --only herd --only idle-daemon --devices 5000": "not run",
     "npm run faults": "not run",
     "npm run attack": [".ci/run", "npm run attack --"],
