@@ -145,22 +145,13 @@ test("a live session ends at the expiry of its grant", async () => {
 }, 20_000);
 
 test("a live session ends with its client's binding, and no stream of it is opened then", async () => {
-  const began = performance.now();
-  await begin({ now: () => NOW + 1000 + Math.floor(performance.now() - began) });
-  const binding = rebinding(client.owner, clientBinding.statement, client.binding, { expires: NOW + 2500 });
-  const bindingHash = suite.sha256(utf8(binding.text));
-  const initiator = startRequest({ client: { name: client.name, member: client.member, bindingHash } });
-  const channel = await linked.connect(initiator, { client: { ...clientStatements, member: binding } });
+  const { channel } = await beginBoundFor1500();
   await channel.open("ssh").opened;
+  expect(await endOf(channel)).toMatchObject({ code: "revoked" });
 }, 20_000);
 
 test("a live session whose client is renewed for the same key goes on beyond the binding that it began with", async () => {
-  const began = performance.now();
-  await begin({ now: () => NOW + 1000 + Math.floor(performance.now() - began) });
-  const binding = rebinding(client.owner, clientBinding.statement, client.binding, { expires: NOW + 2500 });
-  const bindingHash = suite.sha256(utf8(binding.text));
-  const initiator = startRequest({ client: { name: client.name, member: client.member, bindingHash } });
-  const channel = await linked.connect(initiator, { client: { ...clientStatements, member: binding } });
+  const { channel, binding, began } = await beginBoundFor1500();
   const renewed = rebinding(client.owner, clientBinding.statement, binding);
   linked.log.add(renewed);
   const proof = linked.prove([client.name, bindingSubject(client)]);
@@ -279,6 +270,17 @@ async function obey(text: string): Promise<void> {
   linked.say({ type: "own", own: { statements, policy, proof } });
   await expect.poll(() => linked.own.policy?.signed.text).toBe(policy.text);
   expect(linked.failures).toEqual([]);
+}
+
+/** A session of a client whose binding ends 1,500 ms after `began`. */
+async function beginBoundFor1500() {
+  const began = performance.now();
+  await begin({ now: () => NOW + 1000 + Math.floor(performance.now() - began) });
+  const binding = rebinding(client.owner, clientBinding.statement, client.binding, { expires: NOW + 2500 });
+  const bindingHash = suite.sha256(utf8(binding.text));
+  const initiator = startRequest({ client: { name: client.name, member: client.member, bindingHash } });
+  const channel = await linked.connect(initiator, { client: { ...clientStatements, member: binding } });
+  return { channel, binding, began };
 }
 
 function endOf(channel: ChannelBinding): ChannelBinding["closed"] {
