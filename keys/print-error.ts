@@ -24,6 +24,23 @@ export function printError(command: string, error: unknown): number {
   return EXIT_STATUS.E_BUG;
 }
 
+/**
+ * The same for programs, one line on stderr: `{"v":1,"error":{"code":"E_OFFLINE","status":69,"message":"...","next":"...",
+ * "retryable":true}}`; `next` is left out where there is none. Only printable ASCII leaves: what is not is escaped, as JSON does.
+ */
+export function printErrorJson(error: unknown): number {
+  const known = error instanceof SshnpError ? error : undefined;
+  const status = known?.exitStatus ?? EXIT_STATUS.E_BUG;
+  const code = known?.code ?? "E_BUG";
+  const message = error instanceof Error ? error.message : String(error);
+  const json = { v: 1, error: { code, status, message, next: known?.next, retryable: RETRYABLE.has(status) } };
+  process.stderr.write(`${printable(JSON.stringify(json))}\n`);
+  return status;
+}
+
+/** Statuses of what may go by itself: unavailable, temporary failure, timed out. */
+const RETRYABLE: ReadonlySet<number> = new Set([69, 75, 124]);
+
 /** Text with everything but printable ASCII escaped: no control or bidirectional character reaches a terminal. */
 export function printable(text: string): string {
   return text.replace(/[^ -~]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);

@@ -1,11 +1,12 @@
 import { isWitnessOption, type WitnessOptions, withWitnessOption } from "../directory/client.ts";
 import { SetupError } from "../keys/errors.ts";
-import { type MemberName, type Name, parseMember, parseName, quoted } from "../keys/names.ts";
-import { type Fingerprint, parseFingerprint } from "../keys/openssh.ts";
+import { type MemberName, type Name, quoted } from "../keys/names.ts";
+import type { Fingerprint } from "../keys/openssh.ts";
 import { parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { WAIT_MS } from "../protocol/limits.ts";
-import { isLogin } from "../protocol/service.ts";
+import { type Defaults, NO_DEFAULTS } from "./settings.ts";
 import { argumentOf, configurationOf, type SshOption, scanSshOptions, sshLetter } from "./ssh-options.ts";
+import { parseLogin, readTarget } from "./target.ts";
 
 /** Whom to reach, and with what of this machine. */
 export interface Destination {
@@ -55,17 +56,20 @@ export type Question = "help" | "version";
  * is ssh's.
  * @throws {SetupError} E_USAGE on anything else. Nothing was looked up, expanded or started by then.
  */
-export function parseSessionCommand(words: readonly string[]): SessionCommand | Question {
+export function parseSessionCommand(
+  words: readonly string[],
+  defaults: Defaults = NO_DEFAULTS,
+): SessionCommand | Question {
   const front = readFront(words);
   if (typeof front === "string") return front;
-  const names = readNames(words, front.words);
-  if (front.ssh.length > 0 && names.client === undefined) {
+  const names = readTarget(words.slice(front.words), defaults, USAGE);
+  if (front.ssh.length > 0 && words[front.words]?.startsWith("@") === true && names.words === 2) {
     throw usage(
       "ssh's options stand ahead of a single name, where @client belongs.",
       "Give both names after them, or put them after the device: sshnp @device mygateway -p 22",
     );
   }
-  const after = words.slice(names.words);
+  const after = words.slice(front.words + names.words);
   const scan = scanSshOptions(after);
   const user: SshOption[] = names.user === undefined ? [] : [{ letter: "l", value: names.user }];
   const options = [...front.ssh, ...user, ...scan.options];
@@ -75,7 +79,7 @@ export function parseSessionCommand(words: readonly string[]): SessionCommand | 
   return {
     destination: {
       client: names.client,
-      device: { name: names.device, member: names.member },
+      device: names.device,
       owner: names.owner,
       login,
       directory: front.directory,
@@ -113,17 +117,6 @@ export function parseKeysFolder(text: string): string {
   // A path goes into files that ssh reads; and dollar-brace is a variable there, with no way to write it plainly.
   if (text === "" || text.startsWith("-") || /\p{Cc}|\$\{/u.test(text)) {
     throw usage(`--keys ${quoted(text)} is no folder that can be used.`, "Give its path, such as ./keys.");
-  }
-  return text;
-}
-
-/** An account's name. @throws {SetupError} E_USAGE. */
-export function parseLogin(text: string): string {
-  if (text === "" || !isLogin(text)) {
-    throw usage(
-      `${quoted(text)} is not a user name.`,
-      "It is 1 to 32 of a-z, A-Z, 0-9, dot, hyphen and underscore, and begins with a letter or an underscore.",
-    );
   }
   return text;
 }
@@ -192,45 +185,6 @@ function readLetters(word: string, next: string | undefined, own: Set<string>, s
     }
   }
   return 0;
-}
-
-interface Names {
-  readonly client: Name | undefined;
-  readonly device: Name;
-  readonly owner: Fingerprint | undefined;
-  readonly user: string | undefined;
-  readonly member: MemberName;
-  /** Words read, all before them included. */
-  readonly words: number;
-}
-
-function readNames(words: readonly string[], start: number): Names {
-  const [first, second, third] = words.slice(start, start + 3);
-  if (first === undefined) throw usage("Whom to connect to is missing.", USAGE);
-  const hasClient = second?.startsWith("@") === true;
-  const device = hasClient ? second : first;
-  const target = hasClient ? third : second;
-  for (const word of hasClient ? [first, second, third] : [first, second]) {
-    if (word?.startsWith("-") === true) {
-      throw usage(`The option ${quoted(word)} stands where a name belongs.`, USAGE);
-    }
-  }
-  if (!first.startsWith("@")) throw usage(`${quoted(first)} is not a name, which begins with @.`, USAGE);
-  const client = hasClient ? parseName(first) : undefined;
-  const equals = device.indexOf("=");
-  const name = parseName(equals < 0 ? device : device.slice(0, equals));
-  const owner = equals < 0 ? undefined : parseFingerprint(device.slice(equals + 1));
-  if (target === undefined) throw usage(`Which device of ${name} is missing.`, USAGE);
-  const at = target.lastIndexOf("@");
-  const user = at < 0 ? undefined : parseLogin(target.slice(0, at));
-  return {
-    client,
-    device: name,
-    owner,
-    user,
-    member: parseMember(target.slice(at + 1)),
-    words: start + (hasClient ? 3 : 2),
-  };
 }
 
 /** The account, which is the first that is named: ssh takes the first value of everything. */

@@ -29,6 +29,8 @@ import { tuneHeap } from "./tune-heap.ts";
 export interface Surroundings {
   /** Absolute path of the keys folder. */
   readonly keys: string;
+  /** What the session is asked for; `ssh` when it is not said. Others may be opened in it, each judged by itself. */
+  readonly service?: string;
   /** The SSH public key that the device is asked to admit. */
   readonly userKey: UserKey | undefined;
   readonly progress: Progress;
@@ -43,7 +45,7 @@ export interface Surroundings {
  * @throws {SshnpError} with a next step; the signal's reason.
  */
 export async function connect(destination: Destination, surroundings: Surroundings): Promise<Session> {
-  const { keys: path, userKey, progress, signal } = surroundings;
+  const { keys: path, service = "ssh", userKey, progress, signal } = surroundings;
   const { device, owner: given, login, waitSeconds } = destination;
   const [suite, kem] = await Promise.all([loadSuite(process.env["SSHNP_CRYPTO"]), loadKem()]);
   const client = await loadClient(suite, path, destination.client, (file) => askPassphrase(file, { signal }));
@@ -85,7 +87,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
         {
           client: self,
           device: { ...device, bindingHash: judged.binding.hash },
-          service: "ssh",
+          service,
           login,
           sshKey: userKey === undefined ? undefined : { use: "push", blob: userKey.key.blob },
           checkpoint: directory.client.checkpoint,
@@ -136,7 +138,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
         directory.client.compareCheckpoint(payload.checkpoint);
         if (payload.refusal !== undefined) throw deviceRefusal(attempt, payload.refusal);
         const { hostKeys } = payload;
-        if (hostKeys.length === 0) throw noSshServer(attempt, "no SSH server answers on it.");
+        if (service === "ssh" && hostKeys.length === 0) throw noSshServer(attempt, "no SSH server answers on it.");
         await pinDevice(suite, folder, { claim, given, hostKeys }, directory.now());
         if (judged.firstContact) {
           const owner = `owner ${judged.ownerFingerprint}`;

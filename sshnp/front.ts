@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { SetupError } from "../keys/errors.ts";
 import { bridge } from "./bridge.ts";
 import type { SessionCommand } from "./command-line.ts";
@@ -93,13 +94,14 @@ class Front {
 
   /** From a session that stands to the end of ssh. */
   async #accompany(session: Session): Promise<CommandEnd> {
+    const stream = session.open("ssh", { only: true });
     const visitor = await Promise.race([
       this.#door.visitor,
       ...[this.#ssh.ended, session.ended].map(async (end) => void (await end)),
     ]);
-    const copied = visitor === undefined ? session.ended : this.#join(session, visitor);
+    const copied = visitor === undefined ? session.ended : this.#join(stream, visitor);
     await Promise.race([this.#ssh.ended, copied]);
-    const hungUp = session.stream.readableEnded && !this.#watch.serverSpoke;
+    const hungUp = stream.readableEnded && !this.#watch.serverSpoke;
     await session.close();
     const failure = await session.ended;
     if (failure !== undefined && !this.#watch.serverSpoke) return await this.#giveUp(failure);
@@ -113,7 +115,7 @@ class Front {
     return { status: 255, error: sshRefused(session.attempt, pushed) };
   }
 
-  #join({ stream }: Session, visitor: Socket): Promise<void> {
+  #join(stream: Duplex, visitor: Socket): Promise<void> {
     this.#progress.step("ssh is joined to the session");
     return bridge(stream, { from: visitor, to: visitor }, this.#watch);
   }

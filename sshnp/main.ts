@@ -7,17 +7,23 @@ import { endEvenWhileCompiling } from "../keys/exit.ts";
 import type { CommandEnd } from "./ssh-process.ts";
 
 endEvenWhileCompiling();
-process.exit(await main(process.argv.slice(2)));
 
 async function main(words: readonly string[]): Promise<number> {
   if (words[0] === "proxy" && (await joinFront(words))) return 0;
-  const { status, error } = await run(words).catch((thrown: unknown) => ({ status: 255, error: thrown }));
+  const { status, error, json } = await run(words).catch(
+    (thrown: unknown): CommandEnd => ({ status: 255, error: thrown }),
+  );
   if (error === undefined) return status;
-  const { printError } = await import("../keys/print-error.ts");
-  const own = printError("sshnp", error);
+  const { printError, printErrorJson } = await import("../keys/print-error.ts");
+  const own = json === true ? printErrorJson(error) : printError("sshnp", error);
   // What scripts expect of ssh: 255 for everything that is not the remote command's.
-  return words[0] === "trust" || own === 2 || own === 130 ? own : 255;
+  return (words[0] ?? "") in VERBS || own === 2 || own === 130 ? own : 255;
 }
+
+/** Whatever is no session: their statuses are those of sysexits.h. */
+const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) => Promise<CommandEnd>>>> = {
+  trust: async () => (await import("./cli/trust.ts")).trust,
+};
 
 /** SSHNP_FRONT is `[user@]host:port PATH`: for which host somebody waits at which socket. */
 async function joinFront(words: readonly string[]): Promise<boolean> {
@@ -27,9 +33,12 @@ async function joinFront(words: readonly string[]): Promise<boolean> {
   return await relayToFront(path);
 }
 
-async function run([verb, ...rest]: readonly string[]): Promise<CommandEnd> {
-  if (verb === "proxy") return await (await import("./proxy.ts")).proxy(rest);
-  if (verb === "trust") return await (await import("./cli/trust.ts")).trust(rest);
+async function run([first, ...rest]: readonly string[]): Promise<CommandEnd> {
+  if (first === "proxy") return await (await import("./proxy.ts")).proxy(rest);
+  const verb = VERBS[first ?? ""];
+  if (verb !== undefined) return await (await verb())(rest);
   const { session } = await import("./run-session.ts");
-  return await session(verb === undefined ? [] : [verb, ...rest], import.meta.filename);
+  return await session(first === undefined ? [] : [first, ...rest], import.meta.filename);
 }
+
+process.exit(await main(process.argv.slice(2)));

@@ -3,15 +3,9 @@ import { SetupError } from "../keys/errors.ts";
 import { hostName, parseHostName, parseName, quoted } from "../keys/names.ts";
 import { type Fingerprint, parseFingerprint } from "../keys/openssh.ts";
 import { parseDirectoryAddress } from "../protocol/directory-address.ts";
-import {
-  DEFAULT_WAIT,
-  type Destination,
-  parseKeysFolder,
-  parseLogin,
-  parseWait,
-  type Question,
-} from "./command-line.ts";
+import { DEFAULT_WAIT, type Destination, parseKeysFolder, parseWait, type Question } from "./command-line.ts";
 import { argumentOf } from "./ssh-options.ts";
+import { parseLogin } from "./target.ts";
 
 /**
  * Reads the words after `sshnp proxy`: what {@link proxyWords} writes, and what people write into ssh_config.

@@ -7,6 +7,7 @@ import { Progress } from "./progress.ts";
 import { findUserKey } from "./public-key.ts";
 import { parseProxyLine } from "./proxy-line.ts";
 import { readAhead } from "./read-ahead.ts";
+import { readDefaults } from "./settings.ts";
 import { standardStreams } from "./relay.ts";
 import { type CommandEnd, signalStatus } from "./ssh-process.ts";
 import { SshWatch } from "./ssh-watch.ts";
@@ -18,7 +19,8 @@ export async function proxy(words: readonly string[]): Promise<CommandEnd> {
     process.stdout.write((await import("./usage.ts")).PROXY_HELP);
     return { status: 0, error: undefined };
   }
-  const destination = await withLogin(parsed, []);
+  const client = parsed.client ?? readDefaults(process.env).client;
+  const destination = await withLogin({ ...parsed, client }, []);
   return await relaySession(destination, keysFolderOf(destination));
 }
 
@@ -40,7 +42,7 @@ async function relaySession(destination: Destination, keys: string): Promise<Com
     const userKey = pushKey === undefined ? undefined : await findUserKey(pushKey.identityFile, { signal });
     const session = await connect(destination, { keys, userKey, progress: new Progress(verbose), signal });
     stopReading();
-    await bridge(session.stream, ssh, new SshWatch());
+    await bridge(session.open("ssh", { only: true }), ssh, new SshWatch());
     await session.close();
     return interrupted ?? { status: 0, error: await session.ended };
   } catch (error) {

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { SetupError } from "../keys/errors.ts";
 import { type PublicKeyLine, parsePublicKeyLine } from "../keys/openssh.ts";
 import { shellWord } from "../keys/shell-word.ts";
-import { parseLogin } from "./command-line.ts";
+import { parseLogin } from "./target.ts";
 
 /** The user's public key, and where it is from, for people. */
 export interface UserKey {

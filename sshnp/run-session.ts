@@ -1,12 +1,13 @@
 import { parseSessionCommand, type SessionCommand } from "./command-line.ts";
 import { keysFolderOf, withLogin } from "./destination.ts";
 import { runFront } from "./front.ts";
+import { readDefaults } from "./settings.ts";
 import { shellCommand, sshArguments } from "./ssh-command.ts";
 import { type CommandEnd, startSsh } from "./ssh-process.ts";
 
 /** `sshnp @device mygateway ...`. `main`: the path by which ssh can start us again, as its proxy. */
 export async function session(words: readonly string[], main: string): Promise<CommandEnd> {
-  const parsed = parseSessionCommand(words);
+  const parsed = parseSessionCommand(words, readDefaults(process.env));
   if (parsed === "help") return print((await import("./usage.ts")).SESSION_HELP);
   if (parsed === "version") return print(`${(await import("../keys/version.ts")).VERSION}\n`);
   const destination = await withLogin(parsed.destination, parsed.ssh.configuration);

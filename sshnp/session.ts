@@ -1,4 +1,3 @@
-import type { Duplex } from "node:stream";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { SshnpError, UnavailableError } from "../keys/errors.ts";
 import { bindChannel, type ChannelBinding, type ChannelEnd, type Clock } from "../protocol/channel/bind-channel.ts";
@@ -13,12 +12,14 @@ import type { Progress } from "./progress.ts";
 import { deviceRefusal } from "./refusal-texts.ts";
 import { accessWithdrawn, noSshServer, timedOut, truncated } from "./session-texts.ts";
 
-/** A session with a device, and in it the stream to its SSH server. */
+/** A session with a device. */
 export interface Session {
   readonly attempt: Attempt;
-  /** Both directions of SSH; may be written at once. */
-  readonly stream: Duplex;
-  /** Why the session broke, or undefined when it ended in good order. Settles when the stream can give no more. */
+  /**
+   * Opens a stream to a service of the device, which may be written at once. With `only` the session is there for this one: what breaks the stream breaks the session.
+   */
+  open(service: string, options?: { readonly only: boolean }): ChannelStream;
+  /** Why the session broke, or undefined when it ended in good order. Settles when its streams can give no more. */
   readonly ended: Promise<SshnpError | undefined>;
   /** Says farewell to the device and returns when it has gone out, within LINGER_MS. */
   close(): Promise<void>;
@@ -56,8 +57,8 @@ export function openSession(
 
 class BegunSession implements Session {
   readonly attempt: Attempt;
-  readonly stream: ChannelStream;
   readonly ended: Promise<SshnpError | undefined>;
+  readonly #progress: Progress;
   readonly #binding: ChannelBinding;
   readonly #joined: Promise<SshnpError | undefined>;
   readonly #unconfirmed: NodeJS.Timeout;
@@ -67,6 +68,7 @@ class BegunSession implements Session {
 
   constructor(attempt: Attempt, channel: Channel, leg: Leg, progress: Progress) {
     this.attempt = attempt;
+    this.#progress = progress;
     this.#binding = bindChannel(channel, leg.socket, {
       signal: new AbortController().signal, // it is closed by name
       clock: CLOCK,
@@ -75,12 +77,6 @@ class BegunSession implements Session {
         progress.step("the device has confirmed the keys");
       },
     });
-    this.stream = this.#binding.open("ssh");
-    this.stream.once("error", (error) => this.#breakOff(streamError(error, attempt)));
-    this.stream.opened.then(
-      () => progress.step("the device has opened its SSH port"),
-      () => {}, // the stream's error tells
-    );
     this.#joined = leg.joined.then(
       () => {
         progress.step("the rendezvous has joined the two legs");
@@ -94,6 +90,16 @@ class BegunSession implements Session {
       this.#breakOff(timedOut(attempt, "The device answered, but did not come to the rendezvous", CONFIRM_MS / 1000));
     }, CONFIRM_MS);
     this.ended = this.#end();
+  }
+
+  open(service: string, { only } = { only: false }): ChannelStream {
+    const stream = this.#binding.open(service);
+    if (only) stream.once("error", (error) => this.#breakOff(streamError(error, this.attempt)));
+    stream.opened.then(
+      () => this.#progress.step(`the device has opened ${service}`),
+      () => {}, // the stream's error tells
+    );
+    return stream;
   }
 
   async close(): Promise<void> {
@@ -117,8 +123,8 @@ class BegunSession implements Session {
   }
 }
 
-/** Why the one stream of the session broke. */
-function streamError(error: Error, attempt: Attempt): SshnpError {
+/** Why a stream of a session broke, for a person. */
+export function streamError(error: Error, attempt: Attempt): SshnpError {
   if (!(error instanceof SshnpError)) return truncated(attempt, error);
   if (error.code === "E_NO_SSHD") return noSshServer(attempt, "nothing answers on its SSH port.");
   if (error.code === "E_DEVICE_REFUSED") return deviceRefusal(attempt, { code: "E_DEVICE_REFUSED", reason: "" });

@@ -7,6 +7,8 @@ import { noSshBinary } from "./setup-texts.ts";
 export interface CommandEnd {
   readonly status: number;
   readonly error: unknown;
+  /** Tell of the error in JSON. */
+  readonly json?: boolean;
 }
 
 export interface SshProcess {

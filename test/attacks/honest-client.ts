@@ -38,18 +38,19 @@ export async function honestConnect(stack: Stack, directory: string = stack.addr
     },
     { keys: stack.client.keys, userKey: undefined, progress: new Silence(), signal },
   );
+  const stream = session.open("ssh", { only: true });
   try {
     const broken = session.ended.then((error) => {
       throw error ?? new Error("the session ended before the device's SSH server had spoken");
     });
     broken.catch(() => {}); // at the end of every session
-    const [first] = (await Promise.race([once(session.stream, "data", { signal }), broken])) as [Buffer];
+    const [first] = (await Promise.race([once(stream, "data", { signal }), broken])) as [Buffer];
     const taken = performance.now() - began;
     if (!first.toString("latin1").startsWith("SSH-2.0-"))
       throw new Error("the device's SSH server says something else");
     return taken;
   } finally {
-    session.stream.on("error", () => {});
+    stream.on("error", () => {});
     await session.close();
   }
 }

@@ -186,9 +186,10 @@ export class AttackingMember {
     });
     const attempt = { client: this.#client.keys.name, device: DEVICE, login: "", directory: target.stack.address };
     const session = openSession(suite, attempt, { keys, limits: payload.limits }, leg, new Silence());
-    session.stream.on("error", () => {});
+    const stream = session.open("ssh", { only: true });
+    stream.on("error", () => {});
     return {
-      received: new Promise((resolve) => session.stream.once("data", () => resolve(true))),
+      received: new Promise((resolve) => stream.once("data", () => resolve(true))),
       ended: session.ended.then(() => false),
       async close() {
         await session.close();

@@ -71,9 +71,10 @@ export async function timeSession(stack: Stack, signal: AbortSignal, ...words: s
   const progress = new Progress(false);
   const begin = performance.now();
   const session = await connect(destination, { keys: stack.client.keys, userKey: undefined, progress, signal });
-  await once(session.stream, "readable", { signal });
+  const stream = session.open("ssh", { only: true });
+  await once(stream, "readable", { signal });
   const elapsed = performance.now() - begin;
-  session.stream.destroy();
+  stream.destroy();
   await session.close();
   return elapsed;
 }

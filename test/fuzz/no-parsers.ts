@@ -127,7 +127,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/cli/enroll.ts#enrollCommand",
     "rendezvous/cli/run.ts#addRunCommand",
     "sshnpd/cli.ts#command",
-    "sshnp/cli/trust.ts#trust",
+    "sshnp/cli/run-verb.ts#runVerb",
     "sshnp/cli/trust/accept.ts#acceptCommand",
   ],
   "runs a program of the system and gives its output to a parser of the table, or matches one word in it": [

@@ -53,9 +53,10 @@ test.each([
   const session = await begin(says);
   const ssh = { from: new PassThrough(), to: new PassThrough().resume() };
   ssh.from.write("SSH-2.0-OpenSSH_9.2\r\n");
-  const copied = bridge(session.stream, ssh, new SshWatch());
+  const stream = session.open("ssh", { only: true });
+  const copied = bridge(stream, ssh, new SshWatch());
   vi.advanceTimersByTime(CONFIRM_MS - 1);
-  expect(session.stream.destroyed).toBe(false);
+  expect(stream.destroyed).toBe(false);
   vi.advanceTimersByTime(1);
   await copied;
   vi.advanceTimersByTime(LINGER_MS);
@@ -90,7 +91,7 @@ test("a session that the device ends as revoked says so, and what was open break
   });
   socket.write(Uint8Array.of(LEG_STATUS.joined));
   const session = openSession(world.suite, ATTEMPT, AGREED, leg, new Progress(false));
-  const broken = once(session.stream, "error");
+  const broken = once(session.open("ssh"), "error");
   expect(await session.ended).toMatchObject({
     ...{ name: "DeniedError", code: "E_NOT_AUTHORIZED" },
     message: "mygateway of @device has withdrawn the access of @client.",

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { isDeepStrictEqual } from "node:util";
 import { base64 } from "../../../keys/bytes.ts";
-import { hostName, quoted } from "../../../keys/names.ts";
+import { hostName, isMember, isName, quoted } from "../../../keys/names.ts";
 import { parsePublicKeyLine } from "../../../keys/openssh.ts";
 import { printable } from "../../../keys/print-error.ts";
 import { shellWord } from "../../../keys/shell-word.ts";
@@ -18,17 +18,13 @@ import { isLogin, parseService } from "../../../protocol/service.ts";
 import { parseListen, publicAddresses } from "../../../rendezvous/host-port.ts";
 import { isLoopbackAddress, isPrivateAddress, parseIpAddress } from "../../../rendezvous/ip-address.ts";
 import { originOf } from "../../../rendezvous/origin.ts";
-import {
-  type Destination,
-  parseKeysFolder,
-  parseLogin,
-  parseSessionCommand,
-  parseWait,
-} from "../../../sshnp/command-line.ts";
+import { type Destination, parseKeysFolder, parseSessionCommand, parseWait } from "../../../sshnp/command-line.ts";
 import { parseProxyLine, proxyWords } from "../../../sshnp/proxy-line.ts";
 import { parseConfiguredLogin, parseFirstPublicKey } from "../../../sshnp/public-key.ts";
 import { shellCommand, sshArguments } from "../../../sshnp/ssh-command.ts";
 import { argumentOf, configurationOf, scanSshOptions, sshLetter } from "../../../sshnp/ssh-options.ts";
+import { readDefaults } from "../../../sshnp/settings.ts";
+import { parseLogin, readTarget } from "../../../sshnp/target.ts";
 import { parsePasswdLine } from "../../../sshnpd/accounts.ts";
 import { hasKey } from "../../../sshnpd/authorized-keys.ts";
 import { parseClients } from "../../../sshnpd/clients.ts";
@@ -152,7 +148,7 @@ export const WORD_PARSERS: readonly Parser[] = [
   },
   {
     name: "login",
-    covers: ["protocol/service.ts#isLogin", "sshnp/command-line.ts#parseLogin"],
+    covers: ["protocol/service.ts#isLogin", "sshnp/target.ts#parseLogin"],
     make: () =>
       textParser({
         samples: of.login.filter((text) => text !== ""),
@@ -252,6 +248,37 @@ export const WORD_PARSERS: readonly Parser[] = [
         holds: ({ network }, text) =>
           isLoopback(text) === (network === "loopback") && network.length <= Math.max(8, text.length + 8),
         words: IP_WORDS,
+      }),
+  },
+  {
+    name: "words that name whom to reach",
+    covers: ["sshnp/target.ts#readTarget", "sshnp/settings.ts#readDefaults"],
+    make: () =>
+      textParser({
+        samples: fc
+          .tuple(of.name, of.name, of.login, of.member, fc.constantFrom("1", "2", "3", "4"))
+          .map(([client, device, login, member, form]) => {
+            const user = login === "" ? "" : `${login}@`;
+            const host = `${member}.${device.slice(1)}.np`;
+            if (form === "1") return `${client} ${device} ${user}${member} uptime`;
+            if (form === "2") return `${device} ${user}${member}`;
+            return form === "3" ? `${client} ${user}${host}` : `${user}${member}`;
+          }),
+        parse: (text) => {
+          const words = wordsOf(text);
+          const defaults = readDefaults({
+            SSHNP_DEVICE: "@acme",
+            SSHNP_CLIENT: words[0]?.startsWith("@") ? words[0] : "",
+          });
+          return { words, target: readTarget(words, defaults, "usage") };
+        },
+        holds: ({ words, target: { device, user, words: count } }) =>
+          count >= 1 &&
+          count <= Math.min(3, words.length) &&
+          isName(device.name) &&
+          isMember(device.member) &&
+          (user === undefined || (user !== "" && isLogin(user))) &&
+          words.slice(0, count).every((word) => !word.startsWith("-")),
       }),
   },
   {

@@ -1,0 +1,53 @@
+import type { Command } from "commander";
+import type { WitnessOptions } from "../../directory/client.ts";
+import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import { DEFAULT_WAIT, type Destination, parseKeysFolder, parseWait } from "../command-line.ts";
+import { keysFolderOf } from "../destination.ts";
+import type { Target } from "../target.ts";
+
+/** What {@link withDestinationOptions} reads. */
+export interface DestinationFlags extends WitnessOptions {
+  readonly directory?: string;
+  readonly keys?: string;
+  readonly wait?: string | boolean;
+  readonly verbose?: boolean;
+}
+
+/** Adds the options that every verb has which makes a session with a device or asks the directory about one. */
+export function withDestinationOptions(command: Command): Command {
+  return command
+    .option("--directory <address>", "http(s)://HOST:PORT#SHA256:... (else SSHNP_DIRECTORY, else as in the key file)")
+    .option("--keys <folder>", "the keys folder (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)")
+    .option(
+      "--witness <key>",
+      "a witness that must have cosigned the directory's log, for each (else SSHNP_WITNESSES)",
+      (value: string, before: readonly string[]) => [...before, value],
+      [],
+    )
+    .option("--witnesses <k>", "how many of them must have, more than half if not said")
+    .option("--max-checkpoint-age <time>", "how long ago that may be: 24h if not said")
+    .option("-v, --verbose", "tell each step, with its time");
+}
+
+/** `--wait[=10m]`, for verbs that can wait for a device. */
+export function withWaitOption(command: Command): Command {
+  return command.option("--wait [time]", `wait for a device that is offline, ${DEFAULT_WAIT} if not said`);
+}
+
+/** @throws {SetupError} E_USAGE. */
+export function destinationOf(flags: DestinationFlags, target: Target): Destination {
+  const { wait, witness, witnesses, maxCheckpointAge } = flags;
+  const destination: Destination = {
+    client: target.client,
+    device: target.device,
+    owner: target.owner,
+    login: target.user ?? "",
+    directory: flags.directory === undefined ? undefined : parseDirectoryAddress(flags.directory).text,
+    keys: flags.keys === undefined ? undefined : parseKeysFolder(flags.keys),
+    witnesses: { witness, witnesses, maxCheckpointAge },
+    waitSeconds: wait === undefined || wait === false ? 0 : parseWait(wait === true ? DEFAULT_WAIT : wait),
+    pushKey: undefined,
+    verbose: flags.verbose === true,
+  };
+  return { ...destination, keys: keysFolderOf(destination) };
+}
