@@ -1,5 +1,5 @@
 /**
- * Messages of the SSH agent protocol (RFC 9987) that it takes to sign.
+ * Messages of the SSH agent protocol (RFC 9987) that it takes to sign, as a client and as an agent.
  *
  * ```
  * message               u32 length of the rest || u8 type || fields
@@ -36,6 +36,42 @@ export function encodeSignRequest(key: Uint8Array, data: Uint8Array): Uint8Array
   return message(new ByteWriter().u8(SIGN_REQUEST).bytes32(key).bytes32(data).u32(0).done());
 }
 
+export type AgentRequest =
+  | { readonly type: "keys" }
+  | { readonly type: "sign"; readonly key: Uint8Array; readonly data: Uint8Array };
+
+/** A request without its length. @throws {PeerError} E_PROTOCOL when it is none of the two. */
+export function parseAgentRequest(bytes: Uint8Array): AgentRequest {
+  const reader = new ByteReader(bytes);
+  const type = reader.u8();
+  if (type === REQUEST_IDENTITIES) {
+    reader.end();
+    return { type: "keys" };
+  }
+  if (type !== SIGN_REQUEST) throw new PeerError("E_PROTOCOL", "a request of an unknown type");
+  const request: AgentRequest = { type: "sign", key: reader.bytes32(), data: reader.bytes32() };
+  reader.u32();
+  reader.end();
+  return request;
+}
+
+/** Says which keys there are: a whole message. */
+export function encodeKeysAnswer(keys: readonly AgentKey[]): Uint8Array {
+  const writer = new ByteWriter().u8(IDENTITIES_ANSWER).u32(keys.length);
+  for (const { blob, comment } of keys) writer.bytes32(blob).bytes32(comment);
+  return message(writer.done());
+}
+
+/** Gives a signature in SSH's encoding: a whole message. */
+export function encodeSignAnswer(signature: Uint8Array): Uint8Array {
+  return message(new ByteWriter().u8(SIGN_RESPONSE).bytes32(signature).done());
+}
+
+/** Says no: a whole message. */
+export function encodeAgentFailure(): Uint8Array {
+  return message(new ByteWriter().u8(FAILURE).done());
+}
+
 /** An answer without its length. @throws {PeerError} E_PROTOCOL when it is none of ours, or too long. */
 export function parseAgentAnswer(bytes: Uint8Array): AgentAnswer {
   if (bytes.length > MAX_ANSWER_BYTES) throw tooLong();
@@ -45,7 +81,7 @@ export function parseAgentAnswer(bytes: Uint8Array): AgentAnswer {
   return answer;
 }
 
-/** Puts one answer together from the pieces in which it arrives. */
+/** Puts one answer, or request, together from the pieces in which it arrives. */
 export class AgentAnswerBuffer {
   readonly #header = new Uint8Array(4);
   #body: Uint8Array | undefined;

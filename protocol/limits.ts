@@ -111,6 +111,9 @@ export const LINGER_MS = 2_000; // for a CLOSE to reach the peer before the sock
 
 // Handshake payloads
 export const HOST_KEYS = 8; // SSH host keys of one device; OpenSSH makes three
+export const SSH_CERTIFICATE_MS = 5 * 60_000; // that a session's key may be used to log in; logged in, it is not looked at again
+export const SSH_CERTIFICATE_SKEW_MS = 60_000; // ahead of now: the device's wall clock may be set back between signing and sshd's look
+export const SSH_CERTIFICATE_BYTES = 2 * 1024; // one certificate for a session's key; ours have some 600 B
 export const SSH_KEY_BYTES = 4 * 1024; // one SSH public key blob; RSA of 16,384 bits fits
 export const REASON_BYTES = 512; // text of a refusal
 export const SESSION_CACHE = 4096; // answers a device remembers, by session id

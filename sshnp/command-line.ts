@@ -27,6 +27,8 @@ export interface Destination {
   readonly waitSeconds: number;
   /** Send the user's public key, of this identity file if one is given, for the device to admit. */
   readonly pushKey: { readonly identityFile: string | undefined } | undefined;
+  /** Make a key for this session alone, for the device to certify. */
+  readonly sessionKey?: boolean;
   readonly verbose: boolean;
 }
 
@@ -40,6 +42,8 @@ export interface SessionCommand {
     readonly before: readonly string[];
     readonly user: string;
     readonly after: readonly string[];
+    /** Whether ssh is asked to forward an agent. */
+    readonly forwardsAgent: boolean;
     /** What to add to `ssh -G` so that it reads the same configuration. */
     readonly configuration: readonly string[];
   };
@@ -87,6 +91,7 @@ export function parseSessionCommand(
       witnesses: front.witnesses,
       waitSeconds: front.waitSeconds,
       pushKey: front.pushKey ? { identityFile } : undefined,
+      ...(front.sessionKey ? { sessionKey: true } : {}),
       verbose: front.verbose,
     },
     print: front.print,
@@ -94,6 +99,7 @@ export function parseSessionCommand(
       before: front.ssh.map(({ letter, value }) => `-${letter}${value ?? ""}`),
       user: names.user ?? "",
       after,
+      forwardsAgent: options.some(({ letter }) => letter === "A") || valuesOf(options, "", "forwardagent").length > 0,
       configuration: options.flatMap(({ letter, value }) =>
         "Flo".includes(letter) ? [`-${letter}${value ?? ""}`] : [],
       ),
@@ -133,6 +139,7 @@ interface Front {
   readonly witnesses: WitnessOptions | undefined;
   readonly waitSeconds: number;
   readonly pushKey: boolean;
+  readonly sessionKey: boolean;
   readonly print: boolean;
   readonly verbose: boolean;
   readonly words: number;
@@ -161,12 +168,14 @@ function readFront(words: readonly string[]): Front | Question {
     else if (name === "directory")
       directory = parseDirectoryAddress(joined ?? argumentOf("-directory", words[++index])).text;
     else if (name === "keys") keys = parseKeysFolder(joined ?? argumentOf("-keys", words[++index]));
+    else if (word === "--session-key") own.add(word);
     else if (isWitnessOption(name))
       witnesses = withWitnessOption(witnesses, name, joined ?? argumentOf(`-${name}`, words[++index]));
     else if (word.startsWith("--")) throw usage(`${quoted(word)} is no option of sshnp.`, USAGE);
     else index += readLetters(word, words[index + 1], own, ssh);
   }
-  const flags = { pushKey: own.has("s"), print: own.has("x"), verbose: own.has("v") };
+  const sessionKey = own.has("--session-key");
+  const flags = { sessionKey, pushKey: own.has("s"), print: own.has("x"), verbose: own.has("v") };
   return { ssh, directory, keys, witnesses, waitSeconds, ...flags, words: index };
 }
 

@@ -6,6 +6,7 @@ import { askPassphrase } from "../keys/passphrase.ts";
 import { readPins } from "../keys/peer-files.ts";
 import { REPOST_MS } from "../protocol/limits.ts";
 import { SessionInitiator } from "../protocol/session/initiator.ts";
+import type { RequestPayload } from "../protocol/session/payloads.ts";
 import { loadKem, loadSuite } from "../protocol/suite/load.ts";
 import { dialLeg, type Leg } from "../rendezvous/client.ts";
 import type { Attempt } from "./attempt.ts";
@@ -19,7 +20,8 @@ import type { UserKey } from "./public-key.ts";
 import { logTrouble } from "./log-texts.ts";
 import { isEndNear, ownEndNear, ownEndTrouble } from "./own-end-texts.ts";
 import { deviceRefusal } from "./refusal-texts.ts";
-import { keyNotTaken, noSshServer } from "./session-texts.ts";
+import type { SessionAgent } from "./session-agent.ts";
+import { keyNotCertified, keyNotTaken, noSshServer } from "./session-texts.ts";
 import { Parties } from "./parties.ts";
 import { requestSession, type StatementsOutcome } from "./request-session.ts";
 import { openSession, type Session } from "./session.ts";
@@ -33,6 +35,8 @@ export interface Surroundings {
   readonly service?: string;
   /** The SSH public key that the device is asked to admit. */
   readonly userKey: UserKey | undefined;
+  /** A key of this session that the device is asked to certify, and who is told the certificate; instead of `userKey`. */
+  readonly sessionKey?: Pick<SessionAgent, "blob" | "certified"> | undefined;
   readonly progress: Progress;
   /** Ends the attempt. */
   readonly signal: AbortSignal;
@@ -45,7 +49,7 @@ export interface Surroundings {
  * @throws {SshnpError} with a next step; the signal's reason.
  */
 export async function connect(destination: Destination, surroundings: Surroundings): Promise<Session> {
-  const { keys: path, service = "ssh", userKey, progress, signal } = surroundings;
+  const { keys: path, service = "ssh", userKey, sessionKey, progress, signal } = surroundings;
   const { device, owner: given, login, waitSeconds } = destination;
   const [suite, kem] = await Promise.all([loadSuite(process.env["SSHNP_CRYPTO"]), loadKem()]);
   const client = await loadClient(suite, path, destination.client, (file) => askPassphrase(file, { signal }));
@@ -89,7 +93,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
           device: { ...device, bindingHash: judged.binding.hash },
           service,
           login,
-          sshKey: userKey === undefined ? undefined : { use: "push", blob: userKey.key.blob },
+          sshKey: sshKeyOf(surroundings),
           checkpoint: directory.client.checkpoint,
         },
       );
@@ -151,6 +155,10 @@ export async function connect(destination: Destination, surroundings: Surroundin
           );
         }
         if (isEndNear(parties.ownEnd, directory.now())) progress.note(ownEndNear(client.keys, parties.ownEnd));
+        if (sessionKey !== undefined) {
+          if (payload.certificate === undefined) throw keyNotCertified(attempt);
+          sessionKey.certified(payload.certificate);
+        }
         if (userKey !== undefined) reportKey(progress, userKey, payload.keyTaken, attempt);
         if (leg === undefined || dial === undefined) {
           throw new SecurityError("E_TICKET", "The directory gave no ticket.");
@@ -192,6 +200,11 @@ async function isAlive(leg: Promise<Leg>): Promise<boolean> {
 }
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
+
+function sshKeyOf({ userKey, sessionKey }: Surroundings): RequestPayload["sshKey"] {
+  if (sessionKey !== undefined) return { use: "certify", blob: sessionKey.blob };
+  return userKey === undefined ? undefined : { use: "push", blob: userKey.key.blob };
+}
 
 function reportKey(progress: Progress, { source }: UserKey, taken: boolean, attempt: Attempt): void {
   if (taken) progress.step(`the device takes the key of ${source}, if it may write for that user`);

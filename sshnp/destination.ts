@@ -8,9 +8,10 @@ export function keysFolderOf(destination: Destination): string {
   return parseKeysFolder(resolve(keysFolderPath(destination.keys, process.env)));
 }
 
-/** A key is pushed for one account, so ssh is asked which one when the command line does not say. */
+/** A key is pushed, or certified, for one account, so ssh is asked which one when the command line does not say. */
 export async function withLogin(destination: Destination, configuration: readonly string[]): Promise<Destination> {
-  if (destination.pushKey === undefined || destination.login !== "") return destination;
+  const needsLogin = destination.pushKey !== undefined || destination.sessionKey === true;
+  if (!needsLogin || destination.login !== "") return destination;
   const { loginOf } = await import("./public-key.ts");
   return { ...destination, login: await loginOf([...configuration, hostName(destination.device)]) };
 }

@@ -8,6 +8,7 @@ import { Progress } from "./progress.ts";
 import { proxyWords } from "./proxy-line.ts";
 import { noSshServer, sshRefused } from "./session-texts.ts";
 import type { Session } from "./session.ts";
+import type { SessionAgent } from "./session-agent.ts";
 import { type SshSurroundings, sshArguments } from "./ssh-command.ts";
 import { type CommandEnd, signalStatus, type SshProcess, startSsh } from "./ssh-process.ts";
 import { SshWatch } from "./ssh-watch.ts";
@@ -21,9 +22,13 @@ import { SshWatch } from "./ssh-watch.ts";
  */
 export async function runFront(command: SessionCommand, surroundings: SshSurroundings): Promise<CommandEnd> {
   const door = openFrontDoor();
+  const agent = command.destination.sessionKey === true ? await makeAgent() : undefined;
   const host = proxyWords(command.destination).at(-1) ?? "";
-  const ssh = startSsh(sshArguments(command, surroundings), `${host} ${door.path}`);
-  const front = new Front(command, surroundings, door, ssh);
+  const ssh = startSsh(
+    sshArguments(command, { ...surroundings, ...(agent && { agent: agent.path }) }),
+    `${host} ${door.path}`,
+  );
+  const front = new Front(command, surroundings, door, ssh, agent);
   const onSignal = (signal: NodeJS.Signals): void => front.interrupt(signal);
   for (const signal of SIGNALS) process.on(signal, onSignal);
   try {
@@ -31,7 +36,20 @@ export async function runFront(command: SessionCommand, surroundings: SshSurroun
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);
     door.close();
+    agent?.close();
   }
+}
+
+async function makeAgent(): Promise<SessionAgent> {
+  const [{ openSessionAgent }, { loadSuite }, { randomBytes }] = await Promise.all([
+    import("./session-agent.ts"),
+    import("../protocol/suite/load.ts"),
+    import("node:crypto"),
+  ]);
+  return openSessionAgent(
+    await loadSuite(process.env["SSHNP_CRYPTO"]),
+    (length) => new Uint8Array(randomBytes(length)),
+  );
 }
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -41,16 +59,24 @@ class Front {
   readonly #surroundings: SshSurroundings;
   readonly #door: FrontDoor;
   readonly #ssh: SshProcess;
+  readonly #agent: SessionAgent | undefined;
   readonly #progress: Progress;
   readonly #watch = new SshWatch();
   readonly #attempt = new AbortController();
   #interruptedBy: NodeJS.Signals | undefined;
 
-  constructor(command: SessionCommand, surroundings: SshSurroundings, door: FrontDoor, ssh: SshProcess) {
+  constructor(
+    command: SessionCommand,
+    surroundings: SshSurroundings,
+    door: FrontDoor,
+    ssh: SshProcess,
+    agent: SessionAgent | undefined,
+  ) {
     this.#command = command;
     this.#surroundings = surroundings;
     this.#door = door;
     this.#ssh = ssh;
+    this.#agent = agent;
     this.#progress = new Progress(command.destination.verbose);
   }
 
@@ -89,7 +115,10 @@ class Front {
             findUserKey(destination.pushKey?.identityFile, { signal }),
           ),
     ]);
-    return await connect(destination, { keys: this.#surroundings.keys, userKey, progress: this.#progress, signal });
+    return await connect(destination, {
+      ...{ keys: this.#surroundings.keys, userKey, sessionKey: this.#agent },
+      ...{ progress: this.#progress, signal },
+    });
   }
 
   /** From a session that stands to the end of ssh. */
@@ -112,7 +141,7 @@ class Front {
     if (hungUp) return { status: 255, error: noSshServer(session.attempt, "its SSH server hung up without a word.") };
     if (!this.#watch.mayHaveBeenRefused) return end;
     const pushed = this.#command.destination.pushKey !== undefined;
-    return { status: 255, error: sshRefused(session.attempt, pushed) };
+    return { status: 255, error: sshRefused(session.attempt, pushed, this.#agent !== undefined) };
   }
 
   #join(stream: Duplex, visitor: Socket): Promise<void> {

@@ -1,3 +1,4 @@
+import { SetupError } from "../keys/errors.ts";
 import { parseSessionCommand, type SessionCommand } from "./command-line.ts";
 import { keysFolderOf, withLogin } from "./destination.ts";
 import { runFront } from "./front.ts";
@@ -13,6 +14,11 @@ export async function session(words: readonly string[], main: string): Promise<C
   const destination = await withLogin(parsed.destination, parsed.ssh.configuration);
   const command: SessionCommand = { ...parsed, destination };
   const surroundings = { node: process.execPath, main, keys: keysFolderOf(destination) };
+  if (destination.sessionKey === true && (command.print || command.needs === "background")) {
+    throw new SetupError("E_USAGE", "--session-key does not go with -x or -f: the key lives as long as this command.", {
+      next: "Leave one of them out.",
+    });
+  }
   if (command.print) return print(`${shellCommand(["ssh", ...sshArguments(command, surroundings)])}\n`);
   if (command.needs === "tunnel") return await runFront(command, surroundings);
   return await startSsh(sshArguments(command, surroundings)).ended;

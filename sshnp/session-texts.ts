@@ -21,15 +21,34 @@ export function keyNotTaken({ client, device: { name, member } }: Attempt): stri
   );
 }
 
+/** The device lets the session in, and made no certificate for its key. */
+export function keyNotCertified(attempt: Attempt): DeniedError {
+  const { client, login } = attempt;
+  const { member, name } = attempt.device;
+  return new DeniedError(
+    "E_SSH_AUTH",
+    `${member} of ${name} certifies no session key of ${client} for user ${login}.`,
+    {
+      next:
+        `On the device: sshnpd --session-keys ${login} ...   If ${name} has a policy, a grant in it must name the login as well. ` +
+        `With a key of your own: ${commandFor(attempt)}`,
+    },
+  );
+}
+
 /** ssh ended with 255 although host key and tunnel were good. `pushed`: a key was sent along, to be added. */
-export function sshRefused(attempt: Attempt, pushed: boolean): DeniedError {
+export function sshRefused(attempt: Attempt, pushed: boolean, certified = false): DeniedError {
   const { login } = attempt;
   const { member, name } = attempt.device;
   const user = login === "" ? "the user that you log in as" : `user ${login}`;
   const byHand = `add your public key for ${user} on the device (~/.ssh/authorized_keys)`;
-  const next = pushed
-    ? `Then sshnpd did not add your key: it must run with -s, as root or as ${user}; its log on the device says why. Or ${byHand}`
-    : `Then ${byHand}, or, if its sshnpd runs with -s: ${commandFor(attempt, "-s")}`;
+  const byCertificate =
+    "Then its SSH server does not take the certificates of sshnpd yet. On the device: sshnpd ssh-ca   tells how";
+  const next = certified
+    ? byCertificate
+    : pushed
+      ? `Then sshnpd did not add your key: it must run with -s, as root or as ${user}; its log on the device says why. Or ${byHand}`
+      : `Then ${byHand}, or, if its sshnpd runs with -s: ${commandFor(attempt, "-s")}`;
   return new DeniedError("E_SSH_AUTH", `The tunnel to ${member} of ${name} was up; ssh itself ended with status 255.`, {
     next: `Did it say "Permission denied"? ${next}`,
   });

@@ -10,6 +10,8 @@ export interface SshSurroundings {
   readonly main: string;
   /** Absolute path of the keys folder. */
   readonly keys: string;
+  /** Socket of the agent that has the key of this session, if it has one of its own. */
+  readonly agent?: string;
 }
 
 /**
@@ -34,7 +36,7 @@ export function shellCommand(words: readonly string[]): string {
   return words.map(shellQuoted).join(" ");
 }
 
-function ourOptions(command: SessionCommand, host: string, { node, main, keys }: SshSurroundings): string[] {
+function ourOptions(command: SessionCommand, host: string, { node, main, keys, agent }: SshSurroundings): string[] {
   const { destination } = command;
   const knownHosts = `${keys}/state/${knownHostsFile(destination.device)}`;
   const proxy = shellCommand([node, main, ...proxyWords({ ...destination, keys })]);
@@ -52,10 +54,25 @@ function ourOptions(command: SessionCommand, host: string, { node, main, keys }:
     "ProxyUseFdpass=no",
     "ControlPersist=no", // a master that lives on would need our session when we are gone
     "ServerAliveInterval=0", // the channel below has its own heartbeat, and outlives a network for longer
+    ...agentOptions(command.ssh.forwardsAgent, agent),
     // ssh counts the wait for the device as part of connecting.
     ...(destination.waitSeconds > 0 ? ["ConnectTimeout=0"] : []),
   ];
   return options.flatMap((option) => ["-o", option]);
+}
+
+/**
+ * An agent is forwarded to a device when the command line asks for it, never because of a line in the user's configuration. The
+ * agent with the key of the session would be forwarded in place of the user's, so that one is named.
+ */
+function agentOptions(forwards: boolean, agent: string | undefined): string[] {
+  const own =
+    agent === undefined ? [] : [`IdentityAgent=${configurationWord(agent)}`, "IdentityFile=none", "IdentitiesOnly=no"];
+  if (!forwards) return [...own, "ForwardAgent=no"];
+  const users = process.env["SSH_AUTH_SOCK"] ?? "";
+  return agent === undefined
+    ? own
+    : [...own, users === "" ? "ForwardAgent=no" : `ForwardAgent=${configurationWord(users)}`];
 }
 
 /** One word of ssh_config(5), with nothing in it left to expand. */

@@ -8,6 +8,7 @@ Opens an SSH session to a device that has no open port. All that stands after th
 ssh's too. @client may be left out with one client in the keys folder.
 
   -s                 send your public SSH key for the device to admit (its sshnpd runs with -s)
+  --session-key      log in with a key made for this session, which the device certifies (its sshnpd runs with --session-keys)
   -x                 print the ssh command line instead of running it
   -v                 tell each step, with its time
   --wait[=10m]       wait for a device that is offline; Ctrl-C withdraws

@@ -8,6 +8,7 @@ import { VERSION } from "../keys/version.ts";
 import { parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { parseClients } from "./clients.ts";
 import type { DaemonOptions } from "./daemon.ts";
+import { parseCertifiedLogins } from "./session-keys.ts";
 import { parsePermitOpen } from "./permit-open.ts";
 
 interface Flags extends WitnessOptions {
@@ -20,6 +21,7 @@ interface Flags extends WitnessOptions {
   readonly permitOpen: readonly string[];
   readonly statusFile?: string;
   readonly sshpublickey?: boolean;
+  readonly sessionKeys?: string | true;
   readonly verbose?: boolean;
 }
 
@@ -44,12 +46,19 @@ export function command(run: (options: DaemonOptions) => Promise<void>): Command
     .option("--ssh-port <port>", "where this machine's SSH server answers on 127.0.0.1", "22")
     .option("--permit-open <host:port>", "what listed clients may reach beside ssh; several times", collect, [])
     .option("-s, --sshpublickey", "put public keys that clients push (sshnp -s) into authorized_keys")
+    .option(
+      "--session-keys [logins]",
+      "certify keys of single sessions (sshnp --session-key) for these logins, with commas; else for those that the policy names",
+    )
     .option("--status-file <file>", "keep the newest of the lines on stdout in a file, for health checks")
     .option("-u, --un-hide", "has no effect; accepted for those who come from NoPorts")
     .option("-v, --verbose", "log more")
     .addHelpText(
       "after",
       `
+Commands:
+  ssh-ca             prints the lines of sshd_config by which sshd takes the keys of --session-keys
+
 The first line on stdout, once the directory knows that this device is here: online: mygateway.device.np
 stderr is a log, one JSON object a line, with a few plain lines for people. When the directory is lost, stdout says
 offline: mygateway.device.np, within half a minute at most. --status-file FILE has the newest of these lines while sshnpd
@@ -62,6 +71,7 @@ comes in without -m; if any -m is given, a client must be in both. --permit-open
 -s: run as root, it admits the keys of every listed client for any login, root included; run as a user, for that user
 alone. Keys that were added stay when a client leaves -m.
 Without keys for -d NAME, but with the owner key of -a beside, it makes them and signs them once.
+--session-keys: nothing stays on this machine, and the SSH server has to be told once: sshnpd ssh-ca
 
 Exit status: 0 stopped by a signal, 2 usage, 75 another sshnpd runs with these keys, others with a message.
 
@@ -85,6 +95,7 @@ function parseFlags(flags: Flags): DaemonOptions {
     permitOpen: parsePermitOpen(flags.permitOpen),
     statusFile: flags.statusFile,
     acceptsKeys: flags.sshpublickey === true,
+    sessionKeys: flags.sessionKeys === undefined ? undefined : parseCertifiedLogins(flags.sessionKeys),
     isVerbose: flags.verbose === true,
   };
 }

@@ -29,6 +29,8 @@ import { OwnPolicy, type StatedPolicy } from "./own-policy.ts";
 import { OwnStatements } from "./own-statements.ts";
 import { Requests } from "./requests.ts";
 import { takeRunningLock } from "./running-lock.ts";
+import { type CertifiedLogins, ownLoginUnlessRoot, SessionKeys } from "./session-keys.ts";
+import { openSshAuthority } from "../keys/ssh-authority-file.ts";
 import { Sessions } from "./sessions.ts";
 import { StatusFile } from "./status-file.ts";
 
@@ -48,6 +50,8 @@ export interface DaemonOptions {
   readonly statusFile: string | undefined;
   /** Whether public keys that clients push go into authorized_keys. */
   readonly acceptsKeys: boolean;
+  /** For which logins keys of sessions are certified; undefined: for none. */
+  readonly sessionKeys?: CertifiedLogins | undefined;
   readonly isVerbose: boolean;
 }
 
@@ -88,7 +92,18 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const sessions = new Sessions({
       ...{ suite, clients, access, sshPort, accountFor, now, log, allowPrivate, onClients },
     });
+    const certified = options.sessionKeys;
+    const sessionKeys =
+      certified === undefined
+        ? undefined
+        : new SessionKeys({
+            ...{ suite, random, device: keys.member, logins: certified, policy, now, wallClock: Date.now },
+            authority: await openSshAuthority(suite, folder, random),
+            onlyLogin: ownLoginUnlessRoot(),
+            overLoopback: () => true,
+          });
     const requests = new Requests({
+      sessionKeys,
       suite,
       random,
       loadKem,

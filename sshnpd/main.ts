@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import type { Command } from "commander";
 import { runCommandLine } from "../keys/command-line.ts";
 import { endEvenWhileCompiling } from "../keys/exit.ts";
 import { collectWholeHeapAtOnce, keepHeapSmall } from "../keys/small-heap.ts";
@@ -21,13 +22,21 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
 // Whoever started this may have gone and read no more; the sessions have not.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
-const program = command(async (options) => {
-  const { runDaemon } = await import("./daemon.ts");
-  try {
-    await runDaemon(options, stop.signal);
-  } catch (error) {
-    if (!stop.signal.aborted) throw error; // whatever was cut off by the wish to stop
-  }
-});
+/** What is no daemon. */
+const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
+  "ssh-ca": async () => (await import("./cli/ssh-ca.ts")).sshCaCommand(),
+};
+
+const [, , verb = ""] = process.argv;
+const program =
+  (await VERBS[verb]?.()) ??
+  command(async (options) => {
+    const { runDaemon } = await import("./daemon.ts");
+    try {
+      await runDaemon(options, stop.signal);
+    } catch (error) {
+      if (!stop.signal.aborted) throw error; // whatever was cut off by the wish to stop
+    }
+  });
 
 process.exit(await runCommandLine(program));

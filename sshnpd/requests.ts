@@ -29,6 +29,7 @@ import type { DeviceAccess } from "./device-access.ts";
 import type { HostKeys } from "./host-keys.ts";
 import { type Log, logError } from "./log.ts";
 import type { OwnStatements } from "./own-statements.ts";
+import type { SessionKeys } from "./session-keys.ts";
 import { verifyNotify } from "./verify-notify.ts";
 
 /** A session that was granted. Nothing of it happens before its client's CONFIRM. */
@@ -68,6 +69,8 @@ export interface RequestsOptions {
   readonly sshPort: number;
   /** Whether pushed keys are accepted (-s). */
   readonly acceptsKeys: boolean;
+  /** Certifies keys of sessions; undefined: this daemon does not (--session-keys). */
+  readonly sessionKeys?: Pick<SessionKeys, "certify"> | undefined;
   /** The directory's key list that has the key of this ticket, if there is one. */
   readonly keyListFor: (ticket: Uint8Array) => Promise<VerifiedKeyList>;
   /** ms since 1970 UTC. */
@@ -186,12 +189,14 @@ export class Requests {
     const { notify, claim, clientKey, expires, ticket, responder, about } = request;
     const verdict = await this.#verdict(request);
     const pushedKey = "hostKeys" in verdict ? this.#pushedKey(responder, notify.prologue) : undefined;
+    const certificate = "hostKeys" in verdict ? await this.#certificate(responder, notify.prologue) : undefined;
     const refusal = "hostKeys" in verdict ? this.#refusalForWantOfRoom() : verdict;
     const payload: AnswerPayload = {
       refusal,
       ticketHash: ticketHash(suite, notify.ticket),
       hostKeys: "hostKeys" in verdict && refusal === undefined ? verdict.hostKeys : [],
-      keyTaken: refusal === undefined && pushedKey !== undefined,
+      keyTaken: refusal === undefined && (pushedKey ?? certificate) !== undefined,
+      certificate: refusal === undefined ? certificate : undefined,
       checkpoint: this.#options.checkpoint(),
       limits: CHANNEL_LIMITS,
     };
@@ -235,6 +240,15 @@ export class Requests {
   #refusalForWantOfRoom(): Refusal | undefined {
     if (this.#options.hasRoom()) return undefined;
     return { code: "E_BUSY", reason: "it has as many sessions as it may have" };
+  }
+
+  /** For the key that the client made for this session. msg2 seals it for the client alone. */
+  async #certificate(
+    { payload: { sshKey } }: SessionResponder,
+    { service, client, login, sid }: Notify["prologue"],
+  ): Promise<Uint8Array | undefined> {
+    if (service !== "ssh" || sshKey?.use !== "certify") return undefined;
+    return await this.#options.sessionKeys?.certify({ client, blob: sshKey.blob, login, sid: hex(sid) });
   }
 
   /**

@@ -57,6 +57,24 @@ export function mayAsk(policy: Policy, client: PolicyClient, device: MemberName)
   return grantsOf(policy, client, device).length > 0;
 }
 
+/**
+ * Whether a grant that holds at `now` names this login, for ssh. A grant that names none lets every login in; but it says of none
+ * that whoever comes may become it.
+ */
+export function namesLogin(
+  policy: Policy,
+  client: PolicyClient,
+  device: MemberName,
+  { login, now }: Pick<AccessRequest, "login" | "now">,
+): boolean {
+  return grantsOf(policy, client, device).some(
+    (grant) =>
+      grant.logins?.has(login) === true &&
+      grant.services.some((pattern) => hasService(pattern, { kind: "ssh" })) &&
+      timeLeft(grant, now) !== undefined,
+  );
+}
+
 /** The grants that let a client reach a device, for whatever and whenever. */
 export function grantsOf(policy: Policy, client: PolicyClient, device: MemberName): Grant[] {
   const isInTag = rememberTags(device);

@@ -6,13 +6,13 @@
  *       u16-prefixed SSH public key blob (empty when none)
  * msg2: u8 verdict (0 yes, else a refusal code), u16-prefixed reason, SHA-256 of the ticket (32),
  *       u8 count of host keys, each a u16-prefixed SSH public key blob, u8 key taken (0 no, 1 yes),
- *       u16-prefixed SSH certificate (empty), u16-prefixed checkpoint (the newest that the device has seen, or empty),
+ *       u16-prefixed SSH certificate (empty unless the key was to be certified and is taken), u16-prefixed checkpoint (the newest that the device has seen, or empty),
  *       u32 early window, u32 stream window, u32 session window, u16 streams
  * ```
  */
 import { ByteReader, ByteWriter, utf8Text } from "../../keys/bytes.ts";
 import { PeerError } from "../../keys/errors.ts";
-import { NOTE_BYTES, HOST_KEYS, REASON_BYTES, SSH_KEY_BYTES } from "../limits.ts";
+import { NOTE_BYTES, HOST_KEYS, REASON_BYTES, SSH_CERTIFICATE_BYTES, SSH_KEY_BYTES } from "../limits.ts";
 import { parseRefusalCode, REFUSAL_NUMBERS, type RefusalCode } from "../refusal-codes.ts";
 
 /** What the device should do with the SSH public key of a request. */
@@ -46,6 +46,8 @@ export interface AnswerPayload {
   readonly hostKeys: readonly Uint8Array[];
   /** Whether the key of the request will be put to the use asked for. */
   readonly keyTaken: boolean;
+  /** For a key that was to be certified: a certificate for it in SSH's encoding; undefined: none. */
+  readonly certificate?: Uint8Array | undefined;
   /** The newest checkpoint that the device has seen, as a signed note; empty: none. */
   readonly checkpoint: string;
   readonly limits: ChannelLimits;
@@ -88,7 +90,7 @@ export function encodeAnswerPayload(payload: AnswerPayload): Uint8Array {
   for (const key of payload.hostKeys) writer.bytes16(key);
   return writer
     .u8(payload.keyTaken ? 1 : 0)
-    .bytes16(EMPTY)
+    .bytes16(payload.certificate ?? EMPTY)
     .text16(payload.checkpoint)
     .u32(limits.earlyWindow)
     .u32(limits.streamWindow)
@@ -113,7 +115,10 @@ export function parseAnswerPayload(bytes: Uint8Array): AnswerPayload {
   });
   const taken = reader.u8();
   if (taken > 1) throw new PeerError("E_PROTOCOL", "an answer is malformed");
-  readEmpty(reader);
+  const certificate = reader.bytes16();
+  if (certificate.length > SSH_CERTIFICATE_BYTES || (taken === 0 && certificate.length > 0)) {
+    throw new PeerError("E_PROTOCOL", "an answer has a malformed certificate");
+  }
   const checkpoint = readCheckpoint(reader);
   const limits = {
     earlyWindow: reader.u32(),
@@ -124,7 +129,8 @@ export function parseAnswerPayload(bytes: Uint8Array): AnswerPayload {
   reader.end();
   if (verdict === 0 && reason !== "") throw new PeerError("E_PROTOCOL", "an answer gives a reason for its yes");
   const refusal = verdict === 0 ? undefined : { code: parseRefusalCode(verdict), reason };
-  return { refusal, ticketHash, hostKeys, keyTaken: taken === 1, checkpoint, limits };
+  const certified = certificate.length === 0 ? undefined : certificate.slice();
+  return { refusal, ticketHash, hostKeys, keyTaken: taken === 1, certificate: certified, checkpoint, limits };
 }
 
 /** What it says is judged by whoever compares it. */
@@ -132,8 +138,4 @@ function readCheckpoint(reader: ByteReader): string {
   const checkpoint = reader.bytes16();
   if (checkpoint.length > NOTE_BYTES) throw new PeerError("E_PROTOCOL", "a checkpoint is too long");
   return utf8Text(checkpoint);
-}
-
-function readEmpty(reader: ByteReader): void {
-  if (reader.bytes16().length !== 0) throw new PeerError("E_PROTOCOL", "a field of a later version is not empty");
 }

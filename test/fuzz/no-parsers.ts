@@ -107,6 +107,9 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/data-folder.ts#openStore",
     "sshnp/cli/trust/keys-folder.ts#openKeysFolder",
     "sshnp/front-door.ts#openFrontDoor",
+    "sshnp/session-agent.ts#openSessionAgent",
+    "keys/ssh-authority-file.ts#openSshAuthority",
+    "sshnpd/cli/ssh-ca.ts#sshCaCommand",
   ],
   "looks up in the store who has asked; test/directory/enrolment.test.ts has who has not": [
     "directory/accounts/enrolments.ts#hasAsked",

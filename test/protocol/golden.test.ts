@@ -34,6 +34,7 @@ import { REQUEST } from "../../protocol/messages/types.ts";
 import { encodeKeyListResponse, ResponseSealer } from "../../protocol/response.ts";
 import { sealMessage } from "../../protocol/sealed-message.ts";
 import { SessionInitiator } from "../../protocol/session/initiator.ts";
+import { signUserCertificate } from "../../keys/ssh-certificate.ts";
 import { encodeAnswerPayload, encodeRequestPayload } from "../../protocol/session/payloads.ts";
 import { parsePrologue } from "../../protocol/messages/prologue.ts";
 import { SessionResponder } from "../../protocol/session/responder.ts";
@@ -170,6 +171,12 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
   };
   bytes("msg2 payload", encodeAnswerPayload(yes));
   bytes("msg2 payload with a checkpoint", encodeAnswerPayload({ ...yes, checkpoint }));
+  const certificate = signUserCertificate(suite, repeatableRandom("certificate"), device.ed25519, {
+    ...{ key: client.ed25519.publicKey, keyId: "sshnp:@client/laptop", principals: ["pi"] },
+    ...{ validAfter: 1_700_000_000, validBefore: 1_700_000_300, sourceAddress: "127.0.0.1/32,::1/128" },
+  });
+  bytes("SSH certificate", certificate);
+  bytes("msg2 payload with an SSH certificate", encodeAnswerPayload({ ...yes, keyTaken: true, certificate }));
   bytes(
     "msg2 payload of a refusal",
     encodeAnswerPayload({

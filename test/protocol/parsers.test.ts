@@ -292,14 +292,15 @@ describe("a response", () => {
 });
 
 describe("what has no meaning yet, and so no second form,", () => {
-  test("is refused in the payload of msg2: an SSH certificate", () => {
+  test("is refused in the payload of msg2: a certificate of a key that is not taken", () => {
     const answer = payloads.parseAnswerPayload(fromHex(golden["msg2 payload"] ?? ""));
     const bytes = payloads.encodeAnswerPayload(answer);
     const rest = 2 + answer.checkpoint.length + 4 + 4 + 4 + 2;
     const at = bytes.length - rest - 2;
     expect([...bytes.subarray(at, at + 2)]).toEqual([0, 0]);
     const changed = concat(bytes.subarray(0, at), Uint8Array.of(0, 1, 0xff), bytes.subarray(at + 2));
-    expect(() => payloads.parseAnswerPayload(changed)).toThrow("a field of a later version");
+    expect(answer.keyTaken).toBe(false);
+    expect(() => payloads.parseAnswerPayload(changed)).toThrow("a malformed certificate");
   });
 
   test("is refused in the payload of msg2: a reason for a yes", () => {

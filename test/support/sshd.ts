@@ -19,11 +19,15 @@ export interface SshServerOptions {
   readonly namespace?: RunInside;
   /** More lines of sshd_config(5). They come first, and of each option the first value holds. */
   readonly configuration?: readonly string[];
+  /** The last lines of sshd_config(5), for a Match. */
+  readonly last?: readonly string[];
 }
 
 /** An OpenSSH server of the test's own on 127.0.0.1, with nothing of the system's but the program. */
 export interface SshServer extends AsyncDisposable {
   readonly port: number;
+  /** Path of its sshd_config. */
+  readonly configurationFile: string;
   /** Its public host keys as `TYPE BASE64`. */
   readonly hostKeys: readonly string[];
   /** A private key that it admits, and the public half as `TYPE BASE64`. */
@@ -54,6 +58,7 @@ export async function startSshServer(options: SshServerOptions = {}): Promise<Ss
     };
     return {
       port,
+      configurationFile: join(path, "sshd_config"),
       hostKeys,
       identityFile,
       identity,
@@ -121,6 +126,7 @@ function serverConfiguration(folder: string, port: number, options: SshServerOpt
     "MaxStartups 1000", // the default drops some of many connections that come at once
     "LogLevel VERBOSE",
     "Subsystem sftp internal-sftp",
+    ...(options.last ?? []),
   ];
   return `${lines.join("\n")}\n`;
 }

@@ -1,6 +1,14 @@
 import * as fc from "fast-check";
-import { type AgentAnswer, AgentAnswerBuffer, parseAgentAnswer, typeOfKey } from "../../../keys/agent-messages.ts";
-import { ByteReader, ByteWriter, concat, utf8 } from "../../../keys/bytes.ts";
+import {
+  type AgentAnswer,
+  AgentAnswerBuffer,
+  encodeKeysRequest,
+  encodeSignRequest,
+  parseAgentAnswer,
+  parseAgentRequest,
+  typeOfKey,
+} from "../../../keys/agent-messages.ts";
+import { ByteReader, ByteWriter, concat, equalBytes, utf8 } from "../../../keys/bytes.ts";
 import { Ed25519PrivateKey } from "../../../keys/ed25519.ts";
 import { SshnpError } from "../../../keys/errors.ts";
 import {
@@ -12,6 +20,7 @@ import {
   sshString,
 } from "../../../keys/openssh.ts";
 import { parseOwnerKey } from "../../../keys/owner-signer.ts";
+import { parseUserCertificate, signUserCertificate } from "../../../keys/ssh-certificate.ts";
 import { ed25519Signature, verifySignature } from "../../../keys/ssh-signature.ts";
 import * as of from "../arbitraries.ts";
 import { words } from "../mutation.ts";
@@ -19,6 +28,8 @@ import { bytesParser, type Parser, streamParser, textParser } from "../subject.t
 
 const SK = "sk-ssh-ed25519@openssh.com";
 const MESSAGE = utf8("a message");
+/** `string` of `string "ssh-ed25519" || string signature`. */
+const SIGNATURE_BYTES = 4 + 4 + 11 + 4 + 64;
 
 const answers: fc.Arbitrary<AgentAnswer> = fc.oneof(
   fc
@@ -39,6 +50,68 @@ export const AGENT_PARSERS: readonly Parser[] = [
     name: "answer of an SSH agent",
     covers: ["keys/agent-messages.ts#parseAgentAnswer"],
     make: () => bytesParser({ samples: answers.map(encodeAnswer), parse: parseAgentAnswer, print: encodeAnswer }),
+  },
+  {
+    name: "request to an SSH agent",
+    covers: ["keys/agent-messages.ts#parseAgentRequest"],
+    make: () =>
+      bytesParser({
+        samples: fc
+          .oneof(
+            fc.constant(encodeKeysRequest()),
+            fc.tuple(of.publicKeyBlob, of.someBytes(100)).map(([key, data]) => encodeSignRequest(key, data)),
+          )
+          .map((message) => message.subarray(4)),
+        parse: parseAgentRequest,
+        holds: (request, bytes) => {
+          const again = request.type === "keys" ? encodeKeysRequest() : encodeSignRequest(request.key, request.data);
+          // Flags mean nothing for the one kind of key that is here.
+          return equalBytes(again.subarray(4, again.length - 4), bytes.subarray(0, bytes.length - 4));
+        },
+      }),
+  },
+  {
+    name: "SSH user certificate, its bytes as they come",
+    share: 0.5,
+    covers: ["keys/ssh-certificate.ts#parseUserCertificate"],
+    make: ({ suite }) => {
+      const key = Ed25519PrivateKey.parse(suite, new Uint8Array(32).fill(3));
+      const blob = signUserCertificate(suite, (length) => new Uint8Array(length), key, {
+        ...{ key: key.publicKey, keyId: "sshnp @client/laptop 00", principals: ["pi"], sourceAddress: "127.0.0.1/32" },
+        ...{ validAfter: 1_700_000_000, validBefore: 1_700_000_300 },
+      });
+      return bytesParser({
+        samples: fc.constant(blob),
+        parse: (bytes) => parseUserCertificate(suite, bytes),
+        // Nobody but the key's holder makes another one.
+        print: () => blob,
+      });
+    },
+  },
+  {
+    name: "SSH user certificate, its signature made anew",
+    share: 0.5,
+    covers: ["keys/ssh-certificate.ts#parseUserCertificate"],
+    make: ({ suite }) => {
+      const key = Ed25519PrivateKey.parse(suite, new Uint8Array(32).fill(3));
+      const sample = fc
+        .record({
+          ...{ keyId: fc.string({ maxLength: 20 }), principal: of.login, others: fc.array(of.login, { maxLength: 2 }) },
+          ...{ validAfter: fc.nat(), validBefore: fc.nat() },
+          sourceAddress: fc.constantFrom(undefined, "127.0.0.1/32,::1/128"),
+        })
+        .map(({ principal, others, ...rest }) =>
+          signUserCertificate(suite, (length) => new Uint8Array(length), key, {
+            ...{ ...rest, key: key.publicKey, principals: [principal, ...others] },
+          }),
+        );
+      return bytesParser({
+        samples: sample.map((blob) => blob.subarray(0, -SIGNATURE_BYTES)),
+        parse: (signed) =>
+          parseUserCertificate(suite, concat(signed, sshString(ed25519Signature(suite.sign(key, signed))))),
+        holds: ({ principals, authority }) => principals.length > 0 && authority.equals(key.publicKey),
+      });
+    },
   },
   {
     name: "answer of an SSH agent, in pieces",

@@ -28,6 +28,7 @@ import { parseLogin, readTarget } from "../../../sshnp/target.ts";
 import { parsePasswdLine } from "../../../sshnpd/accounts.ts";
 import { hasKey } from "../../../sshnpd/authorized-keys.ts";
 import { parseClients } from "../../../sshnpd/clients.ts";
+import { parseCertifiedLogins, parseLogins } from "../../../sshnpd/session-keys.ts";
 import { parsePermitOpen } from "../../../sshnpd/permit-open.ts";
 import { parseKeyscan } from "../../../sshnpd/host-keys.ts";
 import { parseListeningSockets } from "../../../sshnpd/listening-sockets.ts";
@@ -248,6 +249,22 @@ export const WORD_PARSERS: readonly Parser[] = [
         holds: ({ network }, text) =>
           isLoopback(text) === (network === "loopback") && network.length <= Math.max(8, text.length + 8),
         words: IP_WORDS,
+      }),
+  },
+  {
+    name: "logins of --session-keys",
+    covers: ["sshnpd/session-keys.ts#parseCertifiedLogins", "sshnpd/session-keys.ts#parseLogins"],
+    make: () =>
+      textParser({
+        samples: fc
+          .array(
+            of.login.filter((text) => text !== ""),
+            { minLength: 1, maxLength: 4 },
+          )
+          .map((all) => all.join(",")),
+        parse: (text) => ({ set: parseCertifiedLogins(text), list: parseLogins(text, "--for") }),
+        print: ({ list }) => list.join(","),
+        holds: ({ set, list }) => set !== "any" && list.every((login) => set.has(login) && isLogin(login)),
       }),
   },
   {

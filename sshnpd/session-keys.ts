@@ -1,0 +1,114 @@
+import { userInfo } from "node:os";
+import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import { SetupError, SshnpError } from "../keys/errors.ts";
+import { type MemberName, quoted } from "../keys/names.ts";
+import { ed25519FromBlob } from "../keys/openssh.ts";
+import type { SshAuthority } from "../keys/ssh-authority-file.ts";
+import { signUserCertificate } from "../keys/ssh-certificate.ts";
+import { SSH_CERTIFICATE_MS, SSH_CERTIFICATE_SKEW_MS } from "../protocol/limits.ts";
+import { namesLogin } from "../protocol/policy/decide.ts";
+import { isLogin } from "../protocol/service.ts";
+import type { PeerClaim } from "../protocol/peers.ts";
+import type { OwnPolicy, StatedPolicy } from "./own-policy.ts";
+
+/** For which logins a device certifies keys of sessions: those listed; `any`: those that the policy names. */
+export type CertifiedLogins = ReadonlySet<string> | "any";
+
+export interface SessionKeysOptions {
+  readonly suite: Pick<CipherSuite, "sign">;
+  readonly random: RandomBytes;
+  readonly authority: SshAuthority;
+  readonly device: MemberName;
+  readonly logins: CertifiedLogins;
+  /** The only login that the SSH server can let in; undefined: it runs as root. */
+  readonly onlyLogin: string | undefined;
+  /** Whether all sessions reach the SSH server over loopback, so that the certificate need be good for nothing else. */
+  readonly overLoopback: () => boolean;
+  readonly policy: Pick<OwnPolicy, "current">;
+  /** ms since 1970 UTC, by the clock that access goes by. */
+  readonly now: () => number;
+  /** The same by this machine's wall clock, right or wrong: the SSH server goes by it. */
+  readonly wallClock: () => number;
+}
+
+/** A key to be certified, of a client that is let in. */
+export interface KeyToCertify {
+  readonly client: Pick<PeerClaim, "name" | "member">;
+  /** In SSH's encoding. */
+  readonly blob: Uint8Array;
+  readonly login: string;
+  /** Session id, in hex. */
+  readonly sid: string;
+}
+
+/**
+ * Certifies the SSH keys that clients make for one session. A certificate lasts for minutes, is good for one account, the one
+ * that the request names, and nothing of it stays on the device.
+ */
+export class SessionKeys {
+  readonly #options: SessionKeysOptions;
+
+  constructor(options: SessionKeysOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The certificate in SSH's encoding; undefined when this key is not certified. With a policy, a grant that holds now must name
+   * the login; without one it must be listed. A login that is merely not excluded is never certified.
+   */
+  async certify({ client, blob, login, sid }: KeyToCertify): Promise<Uint8Array | undefined> {
+    const { suite, random, authority, onlyLogin, overLoopback, policy, wallClock } = this.#options;
+    if (login === "" || (onlyLogin !== undefined && login !== onlyLogin)) return undefined;
+    const key = keyOf(blob);
+    if (key === undefined || !this.#isGranted(client, login, await policy.current())) return undefined;
+    const now = wallClock();
+    return signUserCertificate(suite, random, authority.key, {
+      key,
+      keyId: `sshnp ${client.name}/${client.member} ${sid}`,
+      principals: [login],
+      validAfter: Math.floor((now - SSH_CERTIFICATE_SKEW_MS) / 1000),
+      validBefore: Math.ceil((now + SSH_CERTIFICATE_MS) / 1000),
+      sourceAddress: overLoopback() ? "127.0.0.1/32,::1/128" : undefined,
+    });
+  }
+
+  #isGranted(client: KeyToCertify["client"], login: string, policy: StatedPolicy): boolean {
+    const { device, logins, now } = this.#options;
+    const isListed = logins !== "any" && logins.has(login);
+    if (policy === undefined) return isListed;
+    if (policy === "unreadable" || !(isListed || logins === "any")) return false;
+    return namesLogin(policy, client, device, { login, now: now() });
+  }
+}
+
+/** The value of --session-keys: logins with commas, or nothing. @throws {SetupError} E_USAGE. */
+export function parseCertifiedLogins(value: string | true): CertifiedLogins {
+  return value === true ? "any" : new Set(parseLogins(value, "--session-keys"));
+}
+
+/** Logins with commas. @throws {SetupError} E_USAGE. */
+export function parseLogins(value: string, option: string): readonly string[] {
+  const logins = value.split(",");
+  for (const login of logins) {
+    if (login !== "" && isLogin(login)) continue;
+    throw new SetupError("E_USAGE", `${option}: ${quoted(login)} is not a login.`, {
+      next: `Name the logins with commas: ${option} pi,admin`,
+    });
+  }
+  return logins;
+}
+
+/** Undefined where an SSH server of this daemon's can let in anybody. */
+export function ownLoginUnlessRoot(): string | undefined {
+  return process.geteuid?.() === 0 ? undefined : userInfo().username;
+}
+
+/** Session keys are Ed25519; of anything else no certificate is made. */
+function keyOf(blob: Uint8Array): ReturnType<typeof ed25519FromBlob> | undefined {
+  try {
+    return ed25519FromBlob(blob);
+  } catch (error) {
+    if (error instanceof SshnpError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,113 @@
+/** A key for one session, which the device certifies, against an OpenSSH server that admits no other. */
+import { mkdir, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../support/ordinary-user.ts";
+import { runCommand, runProcess } from "../support/processes.ts";
+import { type SshServer, startSshServer } from "../support/sshd.ts";
+import { Stack } from "../support/stack.ts";
+
+const NO_OTHER_KEYS = ["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"];
+
+let stack: Stack;
+let sshd: SshServer;
+let strange: SshServer;
+beforeAll(async () => {
+  stack = await Stack.start({ withoutDaemon: true });
+  const dropIn = await stack.device.must("sshnpd", "ssh-ca", "--for", stack.login);
+  expect(dropIn).toMatch(/^Match User \S+\n {2}TrustedUserCAKeys ".*\/keys\/state\/ssh_ca\.pub"$/);
+  // The lines go to the end, as those of a Match do in sshd_config.d.
+  sshd = await startSshServer({ authorizedKeysFile: "none", last: dropIn.split("\n") });
+  strange = await startSshServer({ authorizedKeysFile: "none" });
+});
+afterAll(async () => {
+  await stack[Symbol.asyncDispose]();
+  for (const server of [sshd, strange]) await server.stop();
+});
+
+test("opens a shell with no key of the user's, and sshd's log says whose it was", async () => {
+  await stack.startDaemon("--ssh-port", String(sshd.port), "--session-keys", stack.login);
+  const runtime = join(stack.client.home, "run");
+  await mkdir(runtime);
+  const env = { HOME: stack.client.home, XDG_RUNTIME_DIR: runtime };
+  const first = await runCommand("sshnp", sessionKeyWords("echo here; exit 3"), { env });
+  expect(first).toMatchObject({ code: 3, stdout: "here\n" });
+  const accepted = /Accepted publickey for (\S+) .* ID sshnp @client\/(\S+) [0-9a-f]{32} \(serial \d+\) CA ED25519 /;
+  expect(accepted.exec(sshd.process.stderr)?.[1]).toBe(stack.login);
+  expect(await readdir(runtime)).toEqual([]);
+  // Without it there is nothing to log in with.
+  const without = await stack.client.run("sshnp", "@client", "@device", `${stack.login}@mygateway`, ...NO_KEYS, "true");
+  expect(without).toMatchObject({ code: 255, stderr: expect.stringContaining("[E_SSH_AUTH]") });
+  await stack.daemon.stop();
+});
+
+test("a login that is not listed is not certified, and the client is told what to do", async () => {
+  await stack.startDaemon("--ssh-port", String(sshd.port), "--session-keys", "pi,admin");
+  const { code, stderr } = await withSessionKey("true");
+  expect({ code, stderr }).toEqual({
+    code: 255,
+    stderr: expect.stringMatching(
+      /^sshnp: mygateway of @device certifies no session key of @client for user \S+\.\n +On the device: sshnpd --session-keys \S+ \.\.\. .*\n +\[E_SSH_AUTH\]\n$/m,
+    ),
+  });
+  await stack.daemon.stop();
+  await stack.startDaemon("--ssh-port", String(sshd.port));
+  expect((await withSessionKey("true")).stderr).toContain("certifies no session key");
+  await stack.daemon.stop();
+});
+
+test("an SSH server that does not trust the device's certificates refuses them, and the client is told so", async () => {
+  await stack.startDaemon("--ssh-port", String(strange.port), "--session-keys", stack.login);
+  await stack.client.run("sshnp", "trust", "forget", "mygateway.device.np");
+  const { code, stderr } = await withSessionKey("true");
+  expect(code).toBe(255);
+  expect(stderr).toMatch(/Permission denied[\s\S]*On the device: sshnpd ssh-ca {3}tells how\n +\[E_SSH_AUTH\]\n$/);
+  await stack.daemon.stop();
+});
+
+test.each([["-x"], ["-f"]])("does not go with %s", async (option) => {
+  const exit = await stack.client.run("sshnp", "--session-key", option, "@client", "@device", "pi@mygateway", "true");
+  expect(exit).toMatchObject({
+    code: 2,
+    stdout: "",
+    stderr: expect.stringContaining("--session-key does not go with"),
+  });
+});
+
+describe.runIf(CAN_MAKE_USERS)("as an ordinary user", () => {
+  let user: OrdinaryUser;
+  beforeAll(async () => {
+    user = await ordinaryUser();
+  });
+  afterAll(() => user.remove());
+
+  test("sshnpd ssh-ca trusts its key for that user alone, in words that sshd understands", async () => {
+    const run = { env: { HOME: user.home }, user, cwd: "/" };
+    const main = `${user.installation}/dist/sshnpd/main.js`;
+    const dropIn = await runProcess("node", [main, "ssh-ca"], run);
+    expect(dropIn).toMatchObject({ code: 0, stderr: "" });
+    expect(dropIn.stdout).toBe(
+      `Match User ${user.name}\n  TrustedUserCAKeys "${user.home}/.local/share/sshnp/keys/state/ssh_ca.pub"\n`,
+    );
+    expect(await runProcess("node", [main, "ssh-ca"], run)).toMatchObject({ stdout: dropIn.stdout });
+    await using server = await startSshServer({ last: dropIn.stdout.trim().split("\n") });
+    const effective = async (login: string): Promise<string> => {
+      const words = ["-T", "-f", server.configurationFile, "-C", `user=${login},host=localhost,addr=127.0.0.1`];
+      return (await runProcess("/usr/sbin/sshd", words, { env: { HOME: "/nonexistent" }, cwd: "/" })).stdout;
+    };
+    expect(await effective(user.name)).toContain(`trustedusercakeys ${user.home}/`);
+    expect(await effective("root")).toContain("trustedusercakeys none");
+    const other = await runProcess("node", [main, "ssh-ca", "--for", "root"], run);
+    expect(other).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("[E_USAGE]") });
+  });
+});
+
+const NO_KEYS = [...NO_OTHER_KEYS, "-o", "IdentityFile=none", "-o", "IdentityAgent=none"];
+
+function sessionKeyWords(command: string): string[] {
+  return ["--session-key", "@client", "@device", `${stack.login}@mygateway`, ...NO_OTHER_KEYS, command];
+}
+
+function withSessionKey(command: string) {
+  return stack.client.run("sshnp", ...sessionKeyWords(command));
+}
