@@ -39,6 +39,17 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     "sshnp-keys rotate @acme": ["test/keys/rotate.test.ts", '["rotate", name]'],
     "sshnp-keys rotate @acme --to agent:SHA256:...": ["test/keys/rotate.test.ts", '["rotate", name, "--to", `agent:'],
   },
+  "docs/session-keys.md": {
+    "sshnpd -a @device -m @client -d mygateway --session-keys pi": [
+      "test/e2e/session-key.test.ts",
+      '"--session-keys", stack.login',
+    ],
+    "sshnpd ssh-ca": ["test/e2e/session-key.test.ts", '"sshnpd", "ssh-ca", "--for", stack.login'],
+    "sshnp --session-key @client @device pi@mygateway": [
+      "test/e2e/session-key.test.ts",
+      '"--session-key", "@client", "@device", `${stack.login}@mygateway`',
+    ],
+  },
   "docs/trust.md": {
     "sshnp-keys show @device": ["test/e2e/first-contact.test.ts", '"sshnp-keys", "show", "@device"'],
     "sshnp-keys show @device --qr": ["test/e2e/first-contact.test.ts", '"sshnp-keys", "show", "@device", "--qr"'],

@@ -15,6 +15,11 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
   "sshnp @client @device mygateway": ["test/support/stack.ts", '["@client", "@device", `${this.login}@mygateway`'],
   "sshnp @device=SHA256:... mygateway": ["test/e2e/wrong-state.test.ts", "`@device=${OTHER_FINGERPRINT}`"],
   "sshnpd -m @client=SHA256:...": ["scripts/demo/cast.mjs", '"-m", `@client=${'],
+  "sshnpd ... --session-keys pi": ["test/e2e/session-key.test.ts", '"--session-keys", stack.login'],
+  "sshnp --session-key @client @device pi@mygateway": [
+    "test/e2e/session-key.test.ts",
+    '"--session-key", "@client", "@device", `${stack.login}@mygateway`',
+  ],
   "sshnp-keys delegate": ["test/e2e/enrolment.test.ts", '"delegate"'],
   "sshnp-keys revoke @device othergateway": [
     "test/e2e/revocation.test.ts",
