@@ -19,6 +19,7 @@ export function parseProxyLine(words: readonly string[]): Destination | Question
   let witnesses: WitnessOptions | undefined;
   let waitSeconds = 0;
   let push = false;
+  let sessionKey = false;
   let identityFile: string | undefined;
   let verbose = false;
   let target: string | undefined;
@@ -33,6 +34,7 @@ export function parseProxyLine(words: readonly string[]): Destination | Question
     else if (name === "keys") keys = parseKeysFolder(value());
     else if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
     else if (isWitnessOption(name)) witnesses = withWitnessOption(witnesses, name, value());
+    else if (word === "--session-key") sessionKey = true;
     else if (word === "-s") push = true;
     else if (word === "-i") identityFile = argumentOf("i", words[++index]);
     else if (word === "-v") verbose = true;
@@ -50,7 +52,8 @@ export function parseProxyLine(words: readonly string[]): Destination | Question
   }
   const login = user === undefined ? "" : parseLogin(user);
   const pushKey = push ? { identityFile } : undefined;
-  return { client, device, owner, login, directory, keys, witnesses, waitSeconds, pushKey, verbose };
+  const made = sessionKey ? { sessionKey } : {};
+  return { client, device, owner, login, directory, keys, witnesses, waitSeconds, pushKey, ...made, verbose };
 }
 
 /** The words after `sshnp` that make it a proxy to this destination. */
@@ -66,6 +69,7 @@ export function proxyWords(destination: Destination): string[] {
     ...(waitSeconds === 0 ? [] : [`--wait=${waitSeconds}`]),
     ...(pushKey === undefined ? [] : ["-s"]),
     ...(pushKey?.identityFile === undefined ? [] : ["-i", pushKey.identityFile]),
+    ...(destination.sessionKey === true ? ["--session-key"] : []),
     ...(destination.verbose ? ["-v"] : []),
     `${login === "" ? "" : `${login}@`}${hostName(device)}:22`,
   ];

@@ -1,4 +1,5 @@
 import { SetupError } from "../keys/errors.ts";
+import { hostName } from "../keys/names.ts";
 import { bridge } from "./bridge.ts";
 import type { Destination } from "./command-line.ts";
 import { connect } from "./connect.ts";
@@ -7,6 +8,7 @@ import { Progress } from "./progress.ts";
 import { findUserKey } from "./public-key.ts";
 import { parseProxyLine } from "./proxy-line.ts";
 import { readAhead } from "./read-ahead.ts";
+import type { SessionAgent } from "./session-agent.ts";
 import { readDefaults } from "./settings.ts";
 import { standardStreams } from "./relay.ts";
 import { type CommandEnd, signalStatus } from "./ssh-process.ts";
@@ -29,6 +31,7 @@ async function relaySession(destination: Destination, keys: string): Promise<Com
   const attempt = new AbortController();
   const ssh = standardStreams();
   let interrupted: CommandEnd | undefined;
+  let agent: SessionAgent | undefined;
   const interrupt = (by: NodeJS.Signals): void => {
     interrupted ??= { status: signalStatus(by), error: undefined };
     attempt.abort(new SetupError("E_INTERRUPTED", "Interrupted."));
@@ -40,7 +43,9 @@ async function relaySession(destination: Destination, keys: string): Promise<Com
     const { pushKey, verbose } = destination;
     const { signal } = attempt;
     const userKey = pushKey === undefined ? undefined : await findUserKey(pushKey.identityFile, { signal });
-    const session = await connect(destination, { keys, userKey, progress: new Progress(verbose), signal });
+    agent = destination.sessionKey === true ? await makeAgent(destination, keys) : undefined;
+    const progress = new Progress(verbose);
+    const session = await connect(destination, { keys, userKey, sessionKey: agent, progress, signal });
     stopReading();
     await bridge(session.open("ssh", { only: true }), ssh, new SshWatch());
     await session.close();
@@ -48,7 +53,20 @@ async function relaySession(destination: Destination, keys: string): Promise<Com
   } catch (error) {
     return interrupted ?? { status: 255, error };
   } finally {
+    agent?.close();
     ssh.from.destroy();
     ssh.to.destroy();
   }
+}
+
+/** ssh's configuration says IdentityAgent KEYS/state/agent.%r@%h, for it cannot be told another place any more. */
+async function makeAgent({ login, device }: Destination, keys: string): Promise<SessionAgent> {
+  const [{ openSessionAgentAt }, { loadSuite }, { randomBytes }] = await Promise.all([
+    import("./session-agent.ts"),
+    import("../protocol/suite/load.ts"),
+    import("node:crypto"),
+  ]);
+  const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
+  const path = `${keys}/state/agent.${login}@${hostName(device)}`;
+  return openSessionAgentAt(path, suite, (length) => new Uint8Array(randomBytes(length)));
 }

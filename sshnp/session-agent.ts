@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import {
 import { equalBytes } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { Ed25519PrivateKey } from "../keys/ed25519.ts";
-import { SshnpError } from "../keys/errors.ts";
+import { SetupError, SshnpError } from "../keys/errors.ts";
 import { ed25519Line, parsePublicKeyLine } from "../keys/openssh.ts";
 import { ed25519Signature } from "../keys/ssh-signature.ts";
 
@@ -33,25 +33,72 @@ export interface SessionAgent {
 
 /** Listens on a socket in a folder of mode 0700, so that only this user can come. It is there when this returns. */
 export function openSessionAgent(suite: CipherSuite, random: RandomBytes): SessionAgent {
+  const folder = mkdtempSync(join(process.env["XDG_RUNTIME_DIR"] || tmpdir(), "sshnp-"));
+  const path = join(folder, "agent");
+  const { blob, server, certified, close } = makeAgent(suite, random);
+  server.listen(path);
+  return {
+    ...{ path, blob, certified },
+    close: () => {
+      close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * The same for an ssh that was started by somebody else, whose configuration names `path`, in a folder of ours. The agent is there
+ * when the certificate is. Whoever comes last with the same path stands there for all of them: a certificate is for an
+ * account on a device, and so as good for the one ssh as for the other.
+ * @throws {SetupError} E_USAGE when a path of that length cannot be listened on.
+ */
+export function openSessionAgentAt(path: string, suite: CipherSuite, random: RandomBytes): SessionAgent {
+  const mine = `${path}.${process.pid}`;
+  if (Buffer.byteLength(mine) > MAX_PATH_BYTES) {
+    throw new SetupError("E_USAGE", "The path of the keys folder is too long for a session key.", {
+      next: `Use a shorter one with --keys: ${mine.length - MAX_PATH_BYTES} characters less will do.`,
+    });
+  }
+  const { blob, server, certified, close } = makeAgent(suite, random);
+  let inode: number | undefined;
+  return {
+    ...{ path, blob },
+    certified: (certificate) => {
+      certified(certificate);
+      rmSync(mine, { force: true });
+      server.listen(mine); // at once: there is no name to look up
+      inode = statSync(mine).ino;
+      renameSync(mine, path);
+    },
+    close: () => {
+      close();
+      rmSync(mine, { force: true });
+      if (inode !== undefined && statSync(path, { throwIfNoEntry: false })?.ino === inode)
+        rmSync(path, { force: true });
+    },
+  };
+}
+
+/** sun_path of unix(7) has 108 bytes, its final zero included. */
+const MAX_PATH_BYTES = 107;
+
+function makeAgent(suite: CipherSuite, random: RandomBytes) {
   const key = Ed25519PrivateKey.generate(suite, random);
   const { blob } = parsePublicKeyLine(ed25519Line(key.publicKey));
   let certified: SessionAgent["certified"] = () => {};
   const certificate = new Promise<Uint8Array | undefined>((resolve) => (certified = resolve));
-  const folder = mkdtempSync(join(process.env["XDG_RUNTIME_DIR"] || tmpdir(), "sshnp-"));
-  const path = join(folder, "agent");
   const visitors = new Set<Socket>();
   const server = createServer((socket) => {
     visitors.add(socket);
     socket.on("error", () => {}).once("close", () => visitors.delete(socket));
     serve(socket, async (bytes) => answer(suite, key, await certificate, bytes)).catch(() => socket.destroy());
-  }).listen(path);
+  });
   const close = (): void => {
     certified(undefined);
     for (const socket of visitors) socket.destroy();
     server.close();
-    rmSync(folder, { recursive: true, force: true });
   };
-  return { path, blob, certified, close };
+  return { blob, server, certified, close };
 }
 
 /** ssh asks one thing at a time. */

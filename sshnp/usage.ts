@@ -49,5 +49,6 @@ the device's host keys are written to state/known_hosts.mygateway.device.np in t
                      witnesses of the directory's log, as of sshnp
   --wait[=10m]       wait for a device that is offline
   -s [-i FILE]       send your public SSH key (of FILE) for the device to admit
+  --session-key      log in with a key made for this session: with IdentityAgent KEYS/state/agent.%r@%h in ssh's configuration
   -v                 tell each step, with its time
 `;

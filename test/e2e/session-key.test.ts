@@ -7,6 +7,7 @@ import { runCommand, runProcess } from "../support/processes.ts";
 import { type SshServer, startSshServer } from "../support/sshd.ts";
 import { Stack } from "../support/stack.ts";
 
+const MAIN = join(import.meta.dirname, "../../dist/sshnp/main.js");
 const NO_OTHER_KEYS = ["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"];
 
 let stack: Stack;
@@ -38,6 +39,26 @@ test("opens a shell with no key of the user's, and sshd's log says whose it was"
   // Without it there is nothing to log in with.
   const without = await stack.client.run("sshnp", "@client", "@device", `${stack.login}@mygateway`, ...NO_KEYS, "true");
   expect(without).toMatchObject({ code: 255, stderr: expect.stringContaining("[E_SSH_AUTH]") });
+  await stack.daemon.stop();
+});
+
+test("any ssh uses one whose configuration names the proxy and its agent, several at once, and nothing is left", async () => {
+  await stack.startDaemon("--ssh-port", String(sshd.port), "--session-keys", stack.login);
+  const state = join(stack.client.keys, "state");
+  const options = [
+    `ProxyCommand=node ${MAIN} proxy --session-key --keys ${stack.client.keys} %r@%h:%p`,
+    `UserKnownHostsFile=${state}/known_hosts.%h`,
+    `IdentityAgent=${state}/agent.%r@%h`,
+    "IdentityFile=none",
+  ];
+  const words = [...NO_OTHER_KEYS, ...options.flatMap((option) => ["-o", option])];
+  const ssh = (command: string) =>
+    runProcess("ssh", [...words, `${stack.login}@mygateway.device.np`, command], stack.client.options);
+  const all = await Promise.all([1, 2, 3, 4].map((number) => ssh(`echo ${number}`)));
+  expect(all.map(({ code, stdout }) => ({ code, stdout }))).toEqual(
+    [1, 2, 3, 4].map((number) => ({ code: 0, stdout: `${number}\n` })),
+  );
+  expect((await readdir(state)).filter((name) => name.startsWith("agent."))).toEqual([]);
   await stack.daemon.stop();
 });
 
