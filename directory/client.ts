@@ -24,6 +24,8 @@ export { readStatements, type StatementsQuestion } from "./client/read-statement
 export { openSeenLog, type RememberedLog } from "./client/seen-log.ts";
 export * from "./client/witness-demand.ts";
 export { NobodyThereError } from "./client/nobody-there.ts";
+export { ProxyError, proxyFor } from "./client/proxy.ts";
+export { reportCertificate, type ShownCertificate, shownCertificate } from "./client/certificate.ts";
 export { refusalError } from "./client/refusal-error.ts";
 
 export interface DirectoryClientOptions {

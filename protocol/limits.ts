@@ -48,6 +48,8 @@ export const TICKET_ENTRIES_BYTES = 800; // all entries together, so that a hell
 export const HELLO_BYTES = 1024; // a whole leg hello, ticket included
 export const HELLO_MS = 5_000; // two round trips on a bad mobile link
 export const UNPAIRED_LEG_MS = 15_000; // a leg waits this long for the other one
+export const ELSEWHERE_MS = 1_000; // that an end waits at the first rendezvous it has reached, before it goes to the others of the ticket as well
+export const OTHER_TRANSPORT_MS = 5_000; // that it waits there over TCP, before it comes over WebSocket: what some firewalls swallow TCP for
 export const EARLY_DATA_BYTES = 64 * 1024; // held for an unpaired leg
 export const FIRST_FLIGHT_BYTES = 60 * 1024; // records kept by a client until the device's CONFIRM; below EARLY_DATA_BYTES
 
@@ -165,6 +167,10 @@ export const DIRECTORY_CONNECT_MS = 10_000; // TCP, TLS and the WebSocket upgrad
 export const REDIAL_MS = 2_000; // between two attempts to connect a link while nothing answers; a SYN or two each, 100 B
 export const DIRECTORY_SILENCE_MS = 2.5 * KEEPALIVE_MS; // an answer without any byte for so long is dead
 export const LINK_EVENTS = 256; // notifications that wait for a busy device; more are a directory gone mad
+
+// HTTP proxies, of both ends
+export const PROXY_HEAD_BYTES = 8 * 1024; // head of an answer to CONNECT; with the challenges of a domain some 2 KB
+export const PROXY_PASSWORD_BYTES = 1024; // of a password file; a line
 
 // Directory: HTTP
 export const HEADERS_MS = 10_000; // a client's whole request head

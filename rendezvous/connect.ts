@@ -1,16 +1,22 @@
-import { lookup } from "node:dns";
 import { type EventEmitter, once } from "node:events";
-import { isIP, type LookupFunction, Socket } from "node:net";
+import { isIP, Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import { proxyFor, reportCertificate } from "../directory/client.ts";
+import { SetupError } from "../keys/errors.ts";
 import { DIAL_MS, DIAL_STAGGER_MS } from "../protocol/limits.ts";
 import { formatRendezvousAddress, type RendezvousAddress } from "../protocol/rendezvous-address.ts";
+import { ConnectProgress, PrivateAddressError, reasonOf } from "./connect-progress.ts";
 import { isPrivateAddress } from "./ip-address.ts";
+import { isPrivateName, resolver } from "./resolver.ts";
 import { WEBSOCKET_LIMITS, WebSocketStream } from "./web-socket-stream.ts";
 
 export interface ConnectOptions {
-  /** Whether loopback, link-local and private addresses are connected to. */
+  /** Whether loopback, link-local and private addresses are connected to. Names that a proxy looks up are its to judge. */
   readonly allowPrivate: boolean;
   readonly signal: AbortSignal;
+  /** Told when a TLS certificate does not verify, which stops nothing. */
+  readonly warn?: ((text: string) => void) | undefined;
 }
 
 /** None of the addresses could be connected to; `reasons` has one for each, in words. */
@@ -18,8 +24,9 @@ export class ConnectError extends Error {
   override readonly name = "ConnectError";
   readonly reasons: readonly string[];
 
-  constructor(reasons: readonly string[]) {
-    super(reasons.join("; "));
+  /** `cause`: what one of them failed with. */
+  constructor(reasons: readonly string[], cause?: unknown) {
+    super(reasons.join("; "), { cause });
     this.reasons = reasons;
   }
 }
@@ -27,7 +34,8 @@ export class ConnectError extends Error {
 /**
  * Connects to the first of some places that answers: each gets a head start of DIAL_STAGGER_MS over the next, as in
  * RFC 8305. The other attempts are given up.
- * @throws {ConnectError} when none answers; the signal's reason when it is aborted.
+ * @throws {ConnectError} when none answers; {SetupError} when the environment names no proper proxy; the signal's reason when it
+ * is aborted.
  */
 export function connectFirst<Place extends { readonly address: RendezvousAddress }>(
   places: readonly Place[],
@@ -36,6 +44,7 @@ export function connectFirst<Place extends { readonly address: RendezvousAddress
   return new Promise((resolve, reject) => {
     const over = new AbortController();
     const reasons: string[] = [];
+    let cause: unknown;
     let started = 0;
     let failed = 0;
     let stagger: NodeJS.Timeout | undefined;
@@ -56,13 +65,16 @@ export function connectFirst<Place extends { readonly address: RendezvousAddress
       void attempt(place, index);
     };
     const attempt = async (place: Place, index: number): Promise<void> => {
+      const progress = new ConnectProgress();
       try {
-        const stream = await connect(place.address, { ...options, signal: over.signal });
+        const stream = await connect(place.address, { ...options, signal: over.signal }, progress);
         if (over.signal.aborted) stream.destroy();
         end(() => resolve({ place, stream }));
       } catch (error) {
-        reasons[index] = `${formatRendezvousAddress(place.address)} (${reasonOf(error)})`;
-        if (++failed === places.length) end(() => reject(new ConnectError(reasons)));
+        if (error instanceof SetupError) return end(() => reject(error));
+        reasons[index] = `${formatRendezvousAddress(place.address)} (${reasonOf(error, progress)})`;
+        cause ??= error;
+        if (++failed === places.length) end(() => reject(new ConnectError(reasons, cause)));
         else startNext();
       }
     };
@@ -72,14 +84,22 @@ export function connectFirst<Place extends { readonly address: RendezvousAddress
   });
 }
 
-async function connect(given: RendezvousAddress, options: ConnectOptions): Promise<Duplex> {
+async function connect(given: RendezvousAddress, options: ConnectOptions, progress: ConnectProgress): Promise<Duplex> {
   const address = { ...given, host: canonicalHost(given.host) };
-  if (!options.allowPrivate && isIP(address.host) !== 0 && isPrivateAddress(address.host)) throw privateAddress();
+  const { host, port, transport } = address;
+  const { allowPrivate } = options;
+  if (!allowPrivate && isIP(host) !== 0 && isPrivateAddress(host)) throw new PrivateAddressError();
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(DIAL_MS)]);
-  return address.transport === "tcp"
-    ? await connectTcp(address, options.allowPrivate, signal)
-    : await connectWebSocket(address, options.allowPrivate, signal);
+  const openTunnel = await proxyFor({ kind: PROXY_KINDS[transport], host, port });
+  if (openTunnel !== undefined && !allowPrivate && isIP(host) === 0 && isPrivateName(host))
+    throw new PrivateAddressError();
+  const tunnel = await openTunnel?.({ signal, limitMs: DIAL_MS });
+  if (tunnel !== undefined) progress.connected("through the proxy");
+  const dial = transport === "tcp" ? connectTcp : connectWebSocket;
+  return await dial(address, { ...options, signal }, progress, tunnel);
 }
+
+const PROXY_KINDS = { tcp: "tcp", ws: "http", wss: "https" } as const;
 
 /** `127.1` and `2130706433` are names to a look-up, but addresses to a URL, which asks for no look-up. Here they are addresses. */
 function canonicalHost(host: string): string {
@@ -88,12 +108,14 @@ function canonicalHost(host: string): string {
 
 async function connectTcp(
   { host, port }: RendezvousAddress,
-  allowPrivate: boolean,
-  signal: AbortSignal,
+  { allowPrivate, signal }: ConnectOptions,
+  progress: ConnectProgress,
+  tunnel: Socket | undefined,
 ): Promise<Duplex> {
+  if (tunnel !== undefined) return tunnel.setKeepAlive(true);
   const socket = new Socket({ allowHalfOpen: true });
   socket
-    .connect({ host, port, lookup: checkedLookup(allowPrivate) })
+    .connect({ host, port, lookup: resolver(allowPrivate, progress) })
     .setNoDelay(true)
     .setKeepAlive(true);
   await opened(socket, "connect", socket, signal);
@@ -102,19 +124,35 @@ async function connectTcp(
 
 async function connectWebSocket(
   address: RendezvousAddress,
-  allowPrivate: boolean,
-  signal: AbortSignal,
+  { allowPrivate, signal, warn }: ConnectOptions,
+  progress: ConnectProgress,
+  tunnel: Socket | undefined,
 ): Promise<Duplex> {
   const { WebSocket } = await import("ws");
+  const connection = tunnel === undefined ? undefined : await overTunnel(address, tunnel);
   const socket = new WebSocket(`${formatRendezvousAddress(address)}/v1/leg`, {
     ...WEBSOCKET_LIMITS,
     ...NO_DELAY,
-    lookup: checkedLookup(allowPrivate),
+    lookup: resolver(allowPrivate, progress),
     rejectUnauthorized: false, // nothing rests on TLS: what is carried is sealed from end to end
+    ...(connection !== undefined && { createConnection: () => connection }),
+    finishRequest: (request) => {
+      request.once("socket", (below) => below.once("connect", () => progress.connected("TCP ok")));
+      request.end();
+    },
   });
+  if (address.transport === "wss" && warn !== undefined) {
+    socket.once("upgrade", ({ socket: secure }) => reportCertificate(secure as TLSSocket, address, warn));
+  }
   const stream = new WebSocketStream(socket);
   await opened(socket, "open", stream, signal);
   return stream;
+}
+
+async function overTunnel({ transport, host }: RendezvousAddress, tunnel: Socket): Promise<Socket> {
+  if (transport !== "wss") return tunnel;
+  const { connect: secure } = await import("node:tls");
+  return secure({ socket: tunnel, rejectUnauthorized: false, ...(isIP(host) === 0 && { servername: host }) });
 }
 
 /**
@@ -131,42 +169,6 @@ async function opened(emitter: EventEmitter, event: string, stream: Duplex, sign
     stream.destroy();
     throw signal.aborted ? signal.reason : error;
   }
-}
-
-/** The addresses that were checked are the ones connected to, so that no second look-up can say otherwise. */
-function checkedLookup(allowPrivate: boolean): LookupFunction {
-  return (host, options, callback) => {
-    lookup(host, { ...options, all: true }, (error, addresses) => {
-      if (error !== null) return callback(error, "");
-      const allowed = allowPrivate ? addresses : addresses.filter(({ address }) => !isPrivateAddress(address));
-      const [first] = allowed;
-      if (first === undefined) return callback(privateAddress(), "");
-      if (options.all === true) callback(null, allowed);
-      else callback(null, first.address, first.family);
-    });
-  };
-}
-
-function privateAddress(): Error {
-  return Object.assign(new Error("a private address"), { code: "PRIVATE" });
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  PRIVATE: "a private address, which only a directory at a private address may name",
-  ECONNREFUSED: "connection refused",
-  ECONNRESET: "connection reset",
-  EHOSTUNREACH: "no route",
-  ENETUNREACH: "no network",
-  ENOTFOUND: "no such host",
-  EAI_AGAIN: "DNS does not answer",
-  ETIMEDOUT: "timeout",
-};
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === "TimeoutError") return `timeout after ${DIAL_MS / 1000} s`;
-  const code = "code" in error ? String(error.code) : "";
-  return REASONS[code] ?? (code === "" ? error.message : code);
 }
 
 function ignore(): void {}

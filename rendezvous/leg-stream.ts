@@ -5,11 +5,13 @@ import { EARLY_DATA_BYTES } from "../protocol/limits.ts";
 type Done = (error?: Error | null) => void;
 
 /**
- * The bytes of one leg, as an end sees them. Until the rendezvous has joined it, what is written goes ahead as early
- * data and is kept, since another rendezvous, or the same one after a restart, may need to be told again; what is more
- * than EARLY_DATA_BYTES waits. Afterwards it only passes bytes through.
+ * The bytes of one leg, as an end sees them. Until a rendezvous has joined it, what is written goes ahead as early data on each
+ * of its sockets and is kept, since another rendezvous, or the same one after a restart, may need to be told again; what is more
+ * than EARLY_DATA_BYTES waits. Afterwards it only passes the bytes of one socket through.
  */
 export class LegStream extends Duplex {
+  readonly #waiting = new Set<Duplex>();
+  /** The one that was joined. */
   #socket: Duplex | undefined;
   #early: Uint8Array[] = [];
   #earlyBytes = 0;
@@ -23,18 +25,26 @@ export class LegStream extends Duplex {
     this.on("error", ignore); // Leg.joined rejects, or the close tells
   }
 
-  /** Goes on with a new socket: the hello, then all that was written so far. Nothing is read from it here. */
+  /** Begins a socket beside those there are: the hello, then all that was written so far. Nothing is read from it here. */
   start(socket: Duplex, hello: Uint8Array): void {
-    this.#socket?.destroy();
-    this.#socket = socket;
+    if (this.destroyed) return void socket.destroy();
+    this.#waiting.add(socket);
     socket.write(concat(hello, ...this.#early));
     if (this.#hasEnded) socket.end();
   }
 
-  /** The rendezvous has joined the leg. `first`: bytes of the peer that were read already; then the socket was paused. */
-  join(first: Uint8Array): void {
-    const socket = this.#socket;
-    if (socket === undefined || this.destroyed) return;
+  /** Ends a socket that leads nowhere. */
+  giveUp(socket: Duplex): void {
+    this.#waiting.delete(socket);
+    socket.destroy();
+  }
+
+  /** The rendezvous has joined the leg by this socket; the others end. `first`: bytes of the peer that were read already; then the socket was paused. */
+  join(socket: Duplex, first: Uint8Array): void {
+    if (this.destroyed) return;
+    this.#waiting.delete(socket);
+    this.#endWaiting();
+    this.#socket = socket;
     this.#isJoined = true;
     this.#early = [];
     if (first.length > 0) this.push(first);
@@ -72,6 +82,7 @@ export class LegStream extends Duplex {
   override _final(done: Done): void {
     this.#hasEnded = true;
     this.#socket?.end();
+    for (const socket of this.#waiting) socket.end();
     const whenFlushed = (): void => {
       if (this.#socket?.writableFinished === true) done();
       else this.#socket?.once("finish", () => done());
@@ -82,7 +93,13 @@ export class LegStream extends Duplex {
 
   override _destroy(error: Error | null, done: Done): void {
     this.#socket?.destroy();
+    this.#endWaiting();
     done(error);
+  }
+
+  #endWaiting(): void {
+    for (const socket of this.#waiting) socket.destroy();
+    this.#waiting.clear();
   }
 
   #forward(chunk: Uint8Array, done: Done): void {
@@ -95,7 +112,7 @@ export class LegStream extends Duplex {
     if (early.length > 0) {
       this.#early.push(early);
       this.#earlyBytes += early.length;
-      this.#socket?.write(early);
+      for (const socket of this.#waiting) socket.write(early);
     }
     if (early.length === chunk.length) done();
     else this.#proceed = () => this.#forward(chunk.subarray(early.length), done);

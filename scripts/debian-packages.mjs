@@ -10,6 +10,7 @@ const PACKAGES = {
   ip: "iproute2",
   ps: "procps",
   socat: "socat",
+  squid: "squid",
   ss: "iproute2",
   ssh: "openssh-client",
   sshd: "openssh-server",
@@ -17,7 +18,7 @@ const PACKAGES = {
 };
 
 /** Package -> the service that it would start. */
-const SERVICES = { haproxy: "haproxy", "openssh-server": "ssh" };
+const SERVICES = { haproxy: "haproxy", "openssh-server": "ssh", squid: "squid" };
 
 /**
  * Installs the packages of the commands that are missing. Anything that is there already is left alone.

@@ -77,6 +77,7 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
  */
 export function isFinal(error: unknown, wasLinked: boolean): boolean {
   if (error instanceof DeniedError && error.code === "E_REPLACED") return true;
+  if (error instanceof DeniedError && error.code === "E_PROXY_AUTH") return false; // the next network may have none
   if (wasLinked || (error instanceof DeniedError && error.code === "E_REVOKED")) return false;
   if (error instanceof PeerError) return error.code === "E_VERSION";
   return error instanceof DeniedError || error instanceof SecurityError || error instanceof SetupError;

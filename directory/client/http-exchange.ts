@@ -2,6 +2,8 @@ import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { SshnpError, UnavailableError } from "../../keys/errors.ts";
 import { dial } from "./dial.ts";
+import { ProxyError } from "./proxy-error.ts";
+import { reachedAddress } from "./reached.ts";
 
 export interface HttpExchange {
   /** Where the directory is; a path in it is kept ahead of the route. */
@@ -14,7 +16,7 @@ export interface HttpExchange {
   readonly signal: AbortSignal;
   /** Whether the process may end while this goes on. */
   readonly isBackground?: boolean;
-  /** Told the IP address that the answer comes from. */
+  /** Told the IP address that the answer comes from; undefined where only a proxy knows it. */
   readonly onAnswered?: (address: string | undefined) => void;
   /** Told when the TLS certificate does not verify, which stops nothing. */
   readonly warn: (text: string) => void;
@@ -28,13 +30,16 @@ export interface HttpExchange {
 export async function* exchange(options: HttpExchange): AsyncGenerator<Uint8Array, void, void> {
   const { base, signal } = options;
   signal.throwIfAborted();
-  const request = await startRequest(options);
+  const request = await startRequest(options).catch((cause: unknown) => {
+    signal.throwIfAborted();
+    throw unreachable(base, cause);
+  });
   const abort = (): void => void request.destroy(asError(signal.reason));
   signal.addEventListener("abort", abort, { once: true });
   try {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       request.once("response", (answer) => {
-        options.onAnswered?.(answer.socket.remoteAddress);
+        options.onAnswered?.(reachedAddress(answer.socket));
         resolve(answer);
       });
       request.once("error", reject);
@@ -60,6 +65,14 @@ export function routeUrl(base: URL, route: `/${string}`): URL {
 /** That the directory does not answer, with the system's reason when there is one. */
 export function unreachable(base: URL, cause: unknown): SshnpError {
   if (cause instanceof SshnpError) return cause;
+  if (cause instanceof ProxyError) {
+    const detail = { next: cause.next, cause: cause.cause ?? cause };
+    return new UnavailableError(
+      "E_DIRECTORY",
+      `Cannot reach the directory at ${base.origin}: ${cause.message}.`,
+      detail,
+    );
+  }
   const reason = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
   return new UnavailableError("E_DIRECTORY", `Cannot reach the directory at ${base.origin}${reason}.`, {
     next: "Check its address, this machine's network, and on its machine whether sshnp-directory runs.",

@@ -7,8 +7,12 @@ import {
   LINK_MESSAGE_BYTES,
 } from "../../protocol/limits.ts";
 import { routeUrl, unreachable } from "./http-exchange.ts";
-import { connectPersistently } from "./persistent-connect.ts";
+import { connectPersistently, type Place } from "./persistent-connect.ts";
 import { placeOf } from "./place.ts";
+import { proxyFor } from "./proxy.ts";
+import { noteOver } from "./reached.ts";
+
+export { reachedAddress } from "./reached.ts";
 
 /**
  * Begins a link's WebSocket: it is connected, from the address that `onConnected` is told, and about to ask for the upgrade.
@@ -22,7 +26,7 @@ export async function openLinkSocket(
   const { WebSocket: ClientSocket } = await import("ws");
   const url = routeUrl(base, "/v1/link");
   const { isSecure, ...place } = placeOf(url);
-  const connected = await connectPersistently(place, signal).catch((cause: unknown) => {
+  const connected = await connectTo(place, isSecure, signal).catch((cause: unknown) => {
     throw signal.aborted ? signal.reason : unreachable(base, cause);
   });
   onConnected?.(connected.localAddress);
@@ -38,8 +42,16 @@ export async function openLinkSocket(
   });
 }
 
+async function connectTo(place: Place, isSecure: boolean, signal: AbortSignal): Promise<Socket> {
+  const openTunnel = await proxyFor({ kind: isSecure ? "https" : "http", ...place });
+  if (openTunnel === undefined) return await connectPersistently(place, signal);
+  return await openTunnel({ signal, limitMs: DIRECTORY_CONNECT_MS });
+}
+
 /** TLS over a connection. Whether the certificate verifies is reported at the upgrade, and stops nothing. */
 async function secure(socket: Socket, host: string): Promise<Socket> {
   const { connect } = await import("node:tls");
-  return connect({ socket, rejectUnauthorized: false, ...(isIP(host) === 0 && { servername: host }) });
+  const over = connect({ socket, rejectUnauthorized: false, ...(isIP(host) === 0 && { servername: host }) });
+  noteOver(over, socket);
+  return over;
 }

@@ -36,7 +36,7 @@ import { type LinkMessage, LinkOpener, LinkSealer } from "../link-sealing.ts";
 import { EventQueue } from "./event-queue.ts";
 import { reportCertificate } from "./certificate.ts";
 import { unreachable } from "./http-exchange.ts";
-import { openLinkSocket } from "./link-socket.ts";
+import { openLinkSocket, reachedAddress } from "./link-socket.ts";
 import { responseError } from "./response-error.ts";
 import { refusalError } from "./refusal-error.ts";
 
@@ -58,7 +58,7 @@ export interface Link {
    * {PeerError} E_PROTOCOL when the directory broke the protocol; the signal's reason.
    */
   readonly events: AsyncIterable<LinkEvent>;
-  /** The IP address at which the directory was reached, as Node prints it; undefined when the socket broke at once. */
+  /** The IP address at which the directory was reached, as Node prints it; undefined when the socket broke at once, or only a proxy knows it. */
   readonly remoteAddress: string | undefined;
   answer(answer: Answer): void;
   /** The clients that have sessions with the device now, all of them. */
@@ -147,7 +147,7 @@ class DeviceLink implements Link {
     const abort = (): void => this.#end(options.signal.reason);
     options.signal.addEventListener("abort", abort, { once: true });
     socket.on("upgrade", ({ socket: stream }) => {
-      this.#remoteAddress = stream.remoteAddress;
+      this.#remoteAddress = reachedAddress(stream);
       if (address.url.protocol === "https:") reportCertificate(stream as TLSSocket, address.url, warn);
     });
     socket.on("open", () => this.#hello({ kind: "time", time: options.client.directoryTime }));
