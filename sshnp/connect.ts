@@ -31,6 +31,8 @@ export interface Surroundings {
   readonly keys: string;
   /** What the session is asked for; `ssh` when it is not said. Others may be opened in it, each judged by itself. */
   readonly service?: string;
+  /** Which command asks, for what people are told to do next; undefined: a session of ssh. */
+  readonly asked?: Attempt["asked"];
   /** The SSH public key that the device is asked to admit. */
   readonly userKey: UserKey | undefined;
   readonly progress: Progress;
@@ -45,7 +47,7 @@ export interface Surroundings {
  * @throws {SshnpError} with a next step; the signal's reason.
  */
 export async function connect(destination: Destination, surroundings: Surroundings): Promise<Session> {
-  const { keys: path, service = "ssh", userKey, progress, signal } = surroundings;
+  const { keys: path, service = "ssh", asked: by, userKey, progress, signal } = surroundings;
   const { device, owner: given, login, waitSeconds } = destination;
   const [suite, kem] = await Promise.all([loadSuite(process.env["SSHNP_CRYPTO"]), loadKem()]);
   const client = await loadClient(suite, path, destination.client, (file) => askPassphrase(file, { signal }));
@@ -60,7 +62,8 @@ export async function connect(destination: Destination, surroundings: Surroundin
   );
   directory.client.dialAhead({ signal });
   tuneHeap();
-  const attempt: Attempt = { client: keys.name, device, login, directory: directory.client.address.url.origin };
+  const { origin } = directory.client.address.url;
+  const attempt: Attempt = { client: keys.name, device, login, directory: origin, service, asked: by };
   const pins = await readPins(folder, device);
   const remembered = rememberedDevice(suite, pins, device, given, directory.now());
   const parties = new Parties(suite, client, { pins, given }, remembered);
