@@ -9,16 +9,22 @@ export interface Attempt {
   readonly login: string;
   /** The directory, as people write it: `http://host:port`. */
   readonly directory: string;
+  /** What was asked for; undefined: ssh. */
+  readonly service?: string | undefined;
+  /** The verb that asked, and what stood behind the device; undefined: a session of ssh. */
+  readonly asked?: { readonly verb: string; readonly after: readonly string[] } | undefined;
 }
 
 /** The command line that asks for the same again, with one more option. */
-export function commandFor({ client, device: { name, member }, login }: Attempt, option?: string): string {
+export function commandFor({ client, device: { name, member }, login, asked }: Attempt, option?: string): string {
   return [
     "sshnp",
+    ...(asked === undefined ? [] : [asked.verb]),
     ...(option === undefined ? [] : [option]),
     client,
     name,
     login === "" ? member : `${login}@${member}`,
+    ...(asked?.after ?? []),
   ]
     .map((word) => shellWord(word))
     .join(" ");

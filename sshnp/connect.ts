@@ -33,6 +33,8 @@ export interface Surroundings {
   readonly keys: string;
   /** What the session is asked for; `ssh` when it is not said. Others may be opened in it, each judged by itself. */
   readonly service?: string;
+  /** Which command asks, for what people are told to do next; undefined: a session of ssh. */
+  readonly asked?: Attempt["asked"];
   /** The SSH public key that the device is asked to admit. */
   readonly userKey: UserKey | undefined;
   /** A key of this session that the device is asked to certify, and who is told the certificate; instead of `userKey`. */
@@ -49,7 +51,7 @@ export interface Surroundings {
  * @throws {SshnpError} with a next step; the signal's reason.
  */
 export async function connect(destination: Destination, surroundings: Surroundings): Promise<Session> {
-  const { keys: path, service = "ssh", userKey, sessionKey, progress, signal } = surroundings;
+  const { keys: path, service = "ssh", asked: by, userKey, sessionKey, progress, signal } = surroundings;
   const { device, owner: given, login, waitSeconds } = destination;
   const [suite, kem] = await Promise.all([loadSuite(process.env["SSHNP_CRYPTO"]), loadKem()]);
   const client = await loadClient(suite, path, destination.client, (file) => askPassphrase(file, { signal }));
@@ -64,7 +66,8 @@ export async function connect(destination: Destination, surroundings: Surroundin
   );
   directory.client.dialAhead({ signal });
   tuneHeap();
-  const attempt: Attempt = { client: keys.name, device, login, directory: directory.client.address.url.origin };
+  const { origin } = directory.client.address.url;
+  const attempt: Attempt = { client: keys.name, device, login, directory: origin, service, asked: by };
   const pins = await readPins(folder, device);
   const remembered = rememberedDevice(suite, pins, device, given, directory.now());
   const parties = new Parties(suite, client, { pins, given }, remembered);

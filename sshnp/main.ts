@@ -22,6 +22,7 @@ async function main(words: readonly string[]): Promise<number> {
 
 /** Whatever is no session: their statuses are those of sysexits.h. */
 const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) => Promise<CommandEnd>>>> = {
+  forward: async () => (await import("./cli/forward.ts")).forward,
   trust: async () => (await import("./cli/trust.ts")).trust,
 };
 

@@ -7,7 +7,7 @@ import { CONFIRM_MS, SESSION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from "../protoc
 import type { HandshakeResult } from "../protocol/noise/handshake-result.ts";
 import type { ChannelLimits } from "../protocol/session/payloads.ts";
 import type { Leg } from "../rendezvous/client.ts";
-import type { Attempt } from "./attempt.ts";
+import { type Attempt, commandFor } from "./attempt.ts";
 import type { Progress } from "./progress.ts";
 import { deviceRefusal } from "./refusal-texts.ts";
 import { accessWithdrawn, noSshServer, timedOut, truncated } from "./session-texts.ts";
@@ -19,6 +19,8 @@ export interface Session {
    * Opens a stream to a service of the device, which may be written at once. With `only` the session is there for this one: what breaks the stream breaks the session.
    */
   open(service: string, options?: { readonly only: boolean }): ChannelStream;
+  /** Resolves when one more stream may be asked for, or the session is over. */
+  room(): Promise<void>;
   /** Why the session broke, or undefined when it ended in good order. Settles when its streams can give no more. */
   readonly ended: Promise<SshnpError | undefined>;
   /** Says farewell to the device and returns when it has gone out, within LINGER_MS. */
@@ -64,7 +66,9 @@ class BegunSession implements Session {
   readonly #unconfirmed: NodeJS.Timeout;
   #isClosing = false;
   #isLate = false;
+  #isOver = false;
   #broken: SshnpError | undefined;
+  #waiting: (() => void)[] = [];
 
   constructor(attempt: Attempt, channel: Channel, leg: Leg, progress: Progress) {
     this.attempt = attempt;
@@ -76,6 +80,7 @@ class BegunSession implements Session {
         clearTimeout(this.#unconfirmed);
         progress.step("the device has confirmed the keys");
       },
+      onRoom: () => this.#tellRoom(),
     });
     this.#joined = leg.joined.then(
       () => {
@@ -102,10 +107,19 @@ class BegunSession implements Session {
     return stream;
   }
 
+  async room(): Promise<void> {
+    if (this.#binding.hasRoom || this.#isOver) return;
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
   async close(): Promise<void> {
     this.#isClosing = this.#broken === undefined;
     this.#binding.close("finished");
     await this.#binding.closed;
+  }
+
+  #tellRoom(): void {
+    for (const tell of this.#waiting.splice(0)) tell();
   }
 
   #breakOff(error: SshnpError): void {
@@ -117,6 +131,8 @@ class BegunSession implements Session {
   /** Of several reasons the deepest: the leg that was never joined, then the channel, then its stream. */
   async #end(): Promise<SshnpError | undefined> {
     const how = await this.#binding.closed;
+    this.#isOver = true;
+    this.#tellRoom();
     clearTimeout(this.#unconfirmed);
     if (this.#isClosing || this.#isLate) return this.#broken;
     return (await this.#joined) ?? endError(how, this.attempt) ?? this.#broken;
@@ -126,7 +142,8 @@ class BegunSession implements Session {
 /** Why a stream of a session broke, for a person. */
 export function streamError(error: Error, attempt: Attempt): SshnpError {
   if (!(error instanceof SshnpError)) return truncated(attempt, error);
-  if (error.code === "E_NO_SSHD") return noSshServer(attempt, "nothing answers on its SSH port.");
+  if (error.code === "E_UNREACHABLE" || error.code === "E_CLOSED")
+    return noSshServer(attempt, "nothing answers on its SSH port.");
   if (error.code === "E_DEVICE_REFUSED") return deviceRefusal(attempt, { code: "E_DEVICE_REFUSED", reason: "" });
   return error.code === "E_TRUNCATED" ? truncated(attempt, error) : error;
 }
@@ -142,7 +159,7 @@ function endError(end: ChannelEnd, attempt: Attempt): SshnpError | undefined {
       return accessWithdrawn(attempt);
     case "going-away":
       return new UnavailableError("E_TRUNCATED", `The daemon on ${member} of ${name} is stopping.`, {
-        next: `Try again when it is back: sshnp --wait ${attempt.client} ${name} ${member}`,
+        next: `Try again when it is back: ${commandFor(attempt, "--wait")}`,
       });
     case "protocol-error":
     case "failed":

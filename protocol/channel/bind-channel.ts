@@ -30,6 +30,8 @@ export interface BindOptions {
   readonly onConfirmed?: () => void;
   /** Called at once for every stream that the peer asks for. It is accepted or refused then or later; refused if missing. */
   readonly onOpen?: (stream: ChannelStream) => void;
+  /** A stream may be opened, after {@link ChannelBinding.open} has refused one for want of room or `hasRoom` was false. */
+  readonly onRoom?: () => void;
   readonly onPong?: (roundTripMs: number) => void;
 }
 
@@ -40,6 +42,8 @@ export interface ChannelBinding {
    * @throws {UnavailableError} E_BUSY when there are as many as there may be, E_TRUNCATED when the channel is over.
    */
   open(service: string): ChannelStream;
+  /** Whether one more stream may be opened now; `onRoom` tells when that is so again. False when the channel is over. */
+  readonly hasRoom: boolean;
   /** Sends a PING now, unless one is unanswered or the last was just now. */
   ping(): void;
   /** Closes the channel; streams that have not finished are destroyed. */
@@ -67,6 +71,7 @@ class BoundChannel implements ChannelBinding, StreamPath {
   readonly #streams = new Map<number, ChannelStream>();
   readonly #waiting = new Set<ChannelStream>(); // for the socket to drain, longest first
   readonly #abort = (): void => this.close("going-away");
+  #wantsRoom = false;
   #progressAt: number;
   #cancelTimer: () => void;
   #socketError: Error | undefined;
@@ -100,12 +105,19 @@ class BoundChannel implements ChannelBinding, StreamPath {
     if (this.#end !== undefined) throw endError(this.#end);
     const number = this.channel.open(service);
     if (number === undefined) {
+      this.#wantsRoom = true;
       throw new UnavailableError("E_BUSY", "This session has as many streams as it may have.", {
         next: "Close one and try again.",
       });
     }
     this.flush();
     return this.#addStream(number, service, "opener");
+  }
+
+  get hasRoom(): boolean {
+    const hasRoom = this.channel.hasRoom;
+    this.#wantsRoom ||= !hasRoom;
+    return hasRoom;
   }
 
   ping(): void {
@@ -140,6 +152,9 @@ class BoundChannel implements ChannelBinding, StreamPath {
       this.#fail(error);
     }
     this.flush();
+    if (!this.#wantsRoom || !this.channel.hasRoom) return;
+    this.#wantsRoom = false;
+    this.#options.onRoom?.();
   }
 
   flush(): void {

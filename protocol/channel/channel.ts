@@ -97,14 +97,18 @@ export class Channel {
     return [{ type: "truncated" }];
   }
 
+  /** Whether {@link open} would give a stream now. */
+  get hasRoom(): boolean {
+    return !this.#over && this.#streams.size < this.#streamsAtOnce && this.#firstFlightRoom > 0;
+  }
+
   /**
    * Asks for a stream (client only) and returns its number; undefined when there are as many as there may be, when the
    * first flight is full, or when the channel is over. Data may follow at once.
    */
   open(service: string): number | undefined {
     assert(this.#role === "client", "the client opens streams");
-    if (this.#over || this.#streams.size >= this.#streamsAtOnce) return undefined;
-    if (this.#firstFlightRoom <= 0) return undefined;
+    if (!this.hasRoom) return undefined;
     const number = this.#newestStream + 1;
     const window = this.#budget.take();
     this.#newestStream = number;

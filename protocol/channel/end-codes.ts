@@ -6,9 +6,10 @@
  * | finished | 0 | both directions have ended and the sender has taken all it received |
  * | acknowledged | 1 | the answer to a RESET that broke the stream off |
  * | refused | 2 | access rules forbid this service |
- * | unreachable | 3 | nothing answers where the service should be |
+ * | unreachable | 3 | there is no such host, no way to it, or no answer from it |
  * | failed | 4 | the sender's own connection behind the stream broke |
  * | cancelled | 5 | the sender does not want the stream any more |
+ * | closed | 6 | the host answers, and nothing listens there |
  *
  * | CLOSE | number | says |
  * |---|---|---|
@@ -20,7 +21,15 @@
  */
 import { DeniedError, PeerError, type SshnpError, UnavailableError } from "../../keys/errors.ts";
 
-const RESET_NUMBERS = { finished: 0, acknowledged: 1, refused: 2, unreachable: 3, failed: 4, cancelled: 5 } as const;
+const RESET_NUMBERS = {
+  finished: 0,
+  acknowledged: 1,
+  refused: 2,
+  unreachable: 3,
+  failed: 4,
+  cancelled: 5,
+  closed: 6,
+} as const;
 const CLOSE_NUMBERS = { finished: 0, "going-away": 1, "protocol-error": 2, revoked: 3, failed: 4 } as const;
 
 export type ResetCode = keyof typeof RESET_NUMBERS;
@@ -53,7 +62,9 @@ export function resetError(code: BreakCode): SshnpError {
     case "refused":
       return new DeniedError("E_DEVICE_REFUSED", "The device does not allow this service.");
     case "unreachable":
-      return new UnavailableError("E_NO_SSHD", "Nothing answers on the device where this service should be.");
+      return new UnavailableError("E_UNREACHABLE", "The device does not reach the host of this service.");
+    case "closed":
+      return new UnavailableError("E_CLOSED", "Nothing listens where this service should be.");
     case "failed":
       return new UnavailableError("E_TRUNCATED", "The connection behind the other end of this stream broke.");
     case "cancelled":

@@ -93,7 +93,7 @@ describe("docs/protocol.md", () => {
   });
 
   test("lists how streams and channels end", () => {
-    const resets = (["finished", "acknowledged", "refused", "unreachable", "failed", "cancelled"] as const).map(
+    const resets = (["finished", "acknowledged", "refused", "unreachable", "failed", "cancelled", "closed"] as const).map(
       (code) => `| ${resetNumber(code)} ${code} |`,
     );
     const closes = (["finished", "going-away", "protocol-error", "revoked", "failed"] as const).map(

@@ -181,8 +181,8 @@ describe("over TCP", () => {
     await using ends = await boundEnds();
     ends.onOpen = (stream) => stream.refuse(stream.service === "ssh" ? "unreachable" : "refused");
     const ssh = ends.client.open("ssh");
-    await expect(ssh.opened).rejects.toMatchObject({ name: "UnavailableError", code: "E_NO_SSHD" });
-    await expect(finished(ssh)).rejects.toMatchObject({ code: "E_NO_SSHD" });
+    await expect(ssh.opened).rejects.toMatchObject({ name: "UnavailableError", code: "E_UNREACHABLE" });
+    await expect(finished(ssh)).rejects.toMatchObject({ code: "E_UNREACHABLE" });
     const port = ends.client.open("tcp:10.0.0.1:5432");
     await expect(finished(port)).rejects.toMatchObject({ name: "DeniedError", code: "E_DEVICE_REFUSED" });
     const [near, far] = await ends.openPair();
