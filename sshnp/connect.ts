@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { SecurityError, UnavailableError } from "../keys/errors.ts";
+import { DeniedError, SecurityError, UnavailableError } from "../keys/errors.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
 import { askPassphrase } from "../keys/passphrase.ts";
 import { readPins } from "../keys/peer-files.ts";
@@ -172,7 +172,10 @@ export async function connect(destination: Destination, surroundings: Surroundin
       }
     }
   } catch (error) {
-    throw ownEndTrouble(client.keys, parties.ownEnd, directory.now(), logTrouble(attempt, error));
+    const trouble = ownEndTrouble(client.keys, parties.ownEnd, directory.now(), logTrouble(attempt, error));
+    if (!(trouble instanceof DeniedError) || trouble.code !== "E_UNKNOWN_NAME") throw trouble;
+    const { withSuggestion } = await import("./suggestion.ts");
+    throw await withSuggestion(trouble, attempt, { directory: directory.client, sender: keys.x25519, signal });
   } finally {
     await directory.remembered(); // also what shows that the directory lies
   }

@@ -22,6 +22,7 @@ async function main(words: readonly string[]): Promise<number> {
 
 /** Whatever is no session: their statuses are those of sysexits.h. */
 const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) => Promise<CommandEnd>>>> = {
+  ls: async () => (await import("./cli/ls.ts")).ls,
   trust: async () => (await import("./cli/trust.ts")).trust,
 };
 

@@ -34,6 +34,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/client/refusal-error.ts#refusalError",
     "directory/link-news.ts#LinkNews",
     "directory/client/list-devices.ts#listDevices",
+    "sshnp/cli/ls/watch.ts#redraw",
+    "sshnp/cli/open-directory.ts#openDirectory",
     "directory/device-lists.ts#DeviceLists",
     "directory/standing.ts#isRevokedRecord",
     "directory/reading.ts#mayRead",
