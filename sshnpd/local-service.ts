@@ -1,14 +1,13 @@
 import { connect, type Socket } from "node:net";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
-import { parseService } from "../protocol/service.ts";
+import type { StreamService } from "../protocol/service.ts";
 
 /**
  * Connects a stream that a client asked for, and may have, with what its service means: the SSH server on 127.0.0.1, or the
  * host and port as this machine reaches them. Both ways, half-close kept: accepted once the server has answered, refused as
  * unreachable when it does not. The socket is closed when the stream is, which must not have happened yet.
  */
-export function connectToService(stream: ChannelStream, sshPort: number): Socket {
-  const service = parseService(stream.service);
+export function connectToService(stream: ChannelStream, service: StreamService, sshPort: number): Socket {
   const { host, port } = service.kind === "ssh" ? { host: "127.0.0.1", port: sshPort } : service;
   const server = connect({ host, port, allowHalfOpen: true, noDelay: true });
   let isConnected = false;
