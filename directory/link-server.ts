@@ -172,7 +172,7 @@ export class LinkServer {
   #present(link: DeviceLink, party: Party, version: string): void {
     const { presence, sessions, clock, audit, log } = this.#services;
     const device = bindingSubject(party);
-    const { replaced, clone } = presence.connect(party, link, clock.monotonic());
+    const { replaced, clone } = presence.connect(party, link, { since: clock.now(), version }, clock.monotonic());
     const peer = { version };
     audit.write({ event: "link up", device, replaced, peer });
     log.info({ device, replaced, peer }, "link up");

@@ -1,14 +1,14 @@
 import { hex, utf8 } from "../keys/bytes.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { SetupError } from "../keys/errors.ts";
-import type { Name } from "../keys/names.ts";
+import type { MemberName, Name } from "../keys/names.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import { parseSshsig } from "../keys/sshsig.ts";
 import { POLICIES_KEPT } from "../protocol/limits.ts";
 import { verifyPolicyStatement } from "../protocol/owner-statements.ts";
-import { decide, mayAsk } from "../protocol/policy/decide.ts";
+import { decide, isFrom, mayAsk } from "../protocol/policy/decide.ts";
 import { NO_POLICY } from "../protocol/policy/diff-lines.ts";
-import type { Policy } from "../protocol/policy/policy.ts";
+import type { Policy, PolicyClient } from "../protocol/policy/policy.ts";
 import { parseService } from "../protocol/service.ts";
 import type { Prologue } from "../protocol/messages/prologue.ts";
 import type { Store } from "./store.ts";
@@ -63,6 +63,13 @@ export class Policies {
 /** Whether a client may know of a device: who may not is told what is told of a device that does not exist. */
 export function maySee(policy: Policy | undefined, { client, device }: Pick<Prologue, "client" | "device">): boolean {
   return policy === undefined || mayAsk(policy, client, device.member);
+}
+
+/** The same for many devices: whether a client may know of one. */
+export function seenBy(policy: Policy | undefined, client: PolicyClient): (device: MemberName) => boolean {
+  if (policy === undefined) return () => true;
+  const own = { ...policy, grants: policy.grants.filter((grant) => isFrom(grant, client)) };
+  return (device) => mayAsk(own, client, device);
 }
 
 /** Whether what a request asks for is granted now (ms since 1970 UTC). Where there is no policy, the device alone says. */

@@ -19,9 +19,17 @@ export interface PresentDevice {
   replace(): void;
 }
 
+/** What is told of a device that is online. */
+export interface PresenceAccount {
+  /** ms since 1970 UTC. */
+  readonly since: number;
+  /** Of its sshnpd, as its link hello told. */
+  readonly version: string;
+}
+
 /** Which devices have a link to this directory. The newest link of a member is the one that counts. */
 export class Presence {
-  readonly #links = new Map<string, { readonly party: Party; readonly link: PresentDevice }>();
+  readonly #links = new Map<string, { readonly party: Party; readonly link: PresentDevice } & PresenceAccount>();
   /** Times (ms, monotonic) at which living links of a member were taken over, in the last minute. */
   readonly #takeovers = new Map<string, number[]>();
 
@@ -33,16 +41,26 @@ export class Presence {
     return this.#links.get(bindingSubject(party))?.link;
   }
 
+  about(party: Party): PresenceAccount | undefined {
+    const entry = this.#links.get(bindingSubject(party));
+    return entry && { since: entry.since, version: entry.version };
+  }
+
   /** All that have a link. */
   parties(): Party[] {
     return Array.from(this.#links.values(), ({ party }) => party);
   }
 
   /** A link is up; an older one of the same member is replaced. `clone` says that this happens too often. `now` is monotonic. */
-  connect(party: Party, link: PresentDevice, now: number): { readonly replaced: boolean; readonly clone: boolean } {
+  connect(
+    party: Party,
+    link: PresentDevice,
+    { since, version }: PresenceAccount,
+    now: number,
+  ): { readonly replaced: boolean; readonly clone: boolean } {
     const subject = bindingSubject(party);
     const older = this.#links.get(subject)?.link;
-    this.#links.set(subject, { party, link });
+    this.#links.set(subject, { party, link, since, version });
     if (older === undefined) return { replaced: false, clone: false };
     older.replace();
     const recent = [...(this.#takeovers.get(subject) ?? []), now].filter((time) => now - time < 60_000);

@@ -32,12 +32,14 @@ import type { OpenedMessage } from "../protocol/sealed-message.ts";
 import type { AccountAnswer, Accounts } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
+import { DeviceLists } from "./device-lists.ts";
 import { EnrolmentRequests } from "./enrolment-requests.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
 import type { LinkServer } from "./link-server.ts";
 import type { Log } from "./log/log.ts";
 import { maySee, permits, type Policies } from "./policies.ts";
+import type { Presence } from "./presence.ts";
 import { proved } from "./proved.ts";
 import { StatementQuestions } from "./reading.ts";
 import { AddressLimiter, NameLimiter, type TokenBucket } from "./rate-limit.ts";
@@ -55,6 +57,7 @@ interface Services {
   readonly freshness: Freshness;
   readonly accounts: Accounts;
   readonly policies: Policies;
+  readonly presence: Presence;
   readonly registry: RendezvousRegistry;
   readonly sessions: Sessions;
   readonly links: LinkServer;
@@ -71,12 +74,14 @@ export class Requests {
   readonly #byClient = new NameLimiter({ perSecond: CLIENT_REQUESTS_PER_SECOND, burst: CLIENT_REQUESTS_BURST });
   readonly #enrolments: EnrolmentRequests;
   readonly #questions: StatementQuestions;
+  readonly #deviceLists: DeviceLists;
   readonly #toldAgain = new NameLimiter({ perSecond: 1000 / TOLD_AGAIN_MS, burst: TOLD_AGAIN });
   readonly #wrongSecrets = new AddressLimiter(WRONG_SECRETS, LOOPBACK_WRONG_SECRETS);
 
   constructor(services: Services) {
     this.#services = services;
     this.#enrolments = new EnrolmentRequests(services);
+    this.#deviceLists = new DeviceLists(services);
     this.#questions = new StatementQuestions({ ...services, fingerprint: services.keyring.fingerprint });
   }
 
@@ -97,6 +102,8 @@ export class Requests {
         return await this.#putStatements(message, stream);
       case REQUEST.readStatements:
         return await this.#questions.answer(message, stream);
+      case REQUEST.listDevices:
+        return await this.#deviceLists.answer(message, stream);
       case REQUEST.rendezvousActivationStart:
         parseRendezvousActivationStart(message.body);
         return this.#challenge(stream);
@@ -111,9 +118,8 @@ export class Requests {
 
   /** Forgets what is past its time: addresses, names, enrolments. @throws {UnavailableError} E_STORAGE. */
   async sweep(): Promise<void> {
-    this.#wrongSecrets.sweep(this.#services.clock.monotonic());
-    this.#byClient.sweep(this.#services.clock.monotonic());
-    this.#toldAgain.sweep(this.#services.clock.monotonic());
+    const limited = [this.#wrongSecrets, this.#byClient, this.#toldAgain, this.#deviceLists];
+    for (const one of limited) one.sweep(this.#services.clock.monotonic());
     this.#services.accounts.sweep();
     await this.#enrolments.sweep();
   }

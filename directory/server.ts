@@ -98,7 +98,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const strangers = new Strangers(options.maxConnections);
   const links = new LinkServer({ ...shared, presence, strangers });
   const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, new StatementRates(clock));
-  const requests = new Requests({ ...shared, accounts, policies, registry, links });
+  const requests = new Requests({ ...shared, accounts, policies, presence, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
   const limiter = new AddressLimiter();
 

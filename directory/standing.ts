@@ -47,6 +47,17 @@ export function isRevokedWithout({ isRevoked, record }: MemberStanding): boolean
   return isRevoked && !isRevocation(record.newest);
 }
 
+/** Whether a member is revoked, by its record alone. @throws {UnavailableError} E_STORAGE. */
+export async function isRevokedRecord(
+  store: Pick<Store, "delegation">,
+  name: Name,
+  { newest, delegation }: Pick<MemberRecord, "newest" | "delegation">,
+): Promise<boolean> {
+  if (isRevocation(newest)) return true;
+  const made = delegation === undefined ? undefined : await store.delegation(name, delegation);
+  return made !== undefined && isRevocation(made.newest);
+}
+
 function isRevocation(signed: SignedText): boolean {
   return kindOf(signed) === "revocation";
 }

@@ -4,6 +4,7 @@ import type { MemberName, Name } from "../keys/names.ts";
 import { type SignedText, signedTextFromJson, type SignedTextJson, signedTextToJson } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
 import { LOG_PROOF_SUBJECTS } from "../protocol/limits.ts";
+import { subjectOf } from "../protocol/statement-fields.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { PendingEnrolment } from "../protocol/enrolment.ts";
 import { Database, type Operation } from "./database.ts";
@@ -113,6 +114,17 @@ export class Store implements AsyncDisposable {
       const [of, member] = subject.split("/") as [Name, MemberName];
       return { name: of, member, ...memberFromJson(value) };
     });
+  }
+
+  /** The devices of one name, sorted by member, those included that are revoked; some at a time. */
+  async *devices(name: Name): AsyncGenerator<(Pick<Party, "member"> & MemberRecord)[], void, void> {
+    for await (const page of this.#pages(MEMBERS, `${name}/`)) {
+      yield page.flatMap((value) => {
+        const record = memberFromJson(value);
+        const [, member] = subjectOf(record.binding).split("/");
+        return record.role === "device" ? [{ member: member as MemberName, ...record }] : [];
+      });
+    }
   }
 
   async delegation(name: Name, id: string): Promise<DelegationRecord | undefined> {

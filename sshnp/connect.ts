@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { SecurityError, UnavailableError } from "../keys/errors.ts";
+import { DeniedError, SecurityError, UnavailableError } from "../keys/errors.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
 import { askPassphrase } from "../keys/passphrase.ts";
 import { readPins } from "../keys/peer-files.ts";
@@ -42,7 +42,12 @@ export interface Surroundings {
   readonly progress: Progress;
   /** Ends the attempt. */
   readonly signal: AbortSignal;
+  /** Told as each is reached; those of an attempt that is begun anew come again. */
+  readonly onMilestone?: (milestone: Milestone) => void;
 }
+
+/** How far a connect has come: the request went out, the ticket came, the device's answer; the leg is dialled, joined. */
+export type Milestone = "asked" | "ticket" | "answered" | "dialling" | "dialled" | "joined";
 
 /**
  * From a destination to a session: own keys, what is known of the device, the request and the device's answer by way of
@@ -51,7 +56,7 @@ export interface Surroundings {
  * @throws {SshnpError} with a next step; the signal's reason.
  */
 export async function connect(destination: Destination, surroundings: Surroundings): Promise<Session> {
-  const { keys: path, service = "ssh", asked: by, userKey, sessionKey, progress, signal } = surroundings;
+  const { keys: path, service = "ssh", asked: by, userKey, sessionKey, progress, signal, onMilestone } = surroundings;
   const { device, owner: given, login, waitSeconds } = destination;
   const [suite, kem] = await Promise.all([loadSuite(process.env["SSHNP_CRYPTO"]), loadKem()]);
   const client = await loadClient(suite, path, destination.client, (file) => askPassphrase(file, { signal }));
@@ -110,6 +115,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
         leg?.then(({ socket }) => socket.destroy()).catch(() => {});
       };
       try {
+        onMilestone?.("asked");
         const outcome = await requestSession(
           directory.client,
           keys.x25519,
@@ -130,8 +136,10 @@ export async function connect(destination: Destination, surroundings: Surroundin
                   allowPrivate: directory.isPrivate,
                   signal: AbortSignal.any([signal, failed.signal]),
                 });
+              onMilestone?.("ticket");
+              onMilestone?.("dialling");
               leg = dial();
-              leg.catch(() => {}); // told when it is needed
+              void tellOf(leg, onMilestone);
             },
           },
         );
@@ -141,6 +149,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
           await take(outcome);
           continue;
         }
+        onMilestone?.("answered");
         const { payload, keys: sessionKeys } = initiator.readMessage2(outcome.message2, outcome.ticket);
         directory.client.compareCheckpoint(payload.checkpoint);
         if (payload.refusal !== undefined) throw deviceRefusal(attempt, payload.refusal);
@@ -168,7 +177,9 @@ export async function connect(destination: Destination, surroundings: Surroundin
         }
         if (!(await isAlive(leg))) {
           progress.step("the connection to the rendezvous did not last until the device answered; making it anew");
+          onMilestone?.("dialling");
           leg = dial();
+          void tellOf(leg, onMilestone);
         }
         const dialled = await leg;
         directory.proveSeen(signal);
@@ -183,10 +194,23 @@ export async function connect(destination: Destination, surroundings: Surroundin
       }
     }
   } catch (error) {
-    throw ownEndTrouble(client.keys, parties.ownEnd, directory.now(), logTrouble(attempt, error));
+    const trouble = ownEndTrouble(client.keys, parties.ownEnd, directory.now(), logTrouble(attempt, error));
+    if (!(trouble instanceof DeniedError) || trouble.code !== "E_UNKNOWN_NAME") throw trouble;
+    const { withSuggestion } = await import("./suggestion.ts");
+    throw await withSuggestion(trouble, attempt, { directory: directory.client, sender: keys.x25519, signal });
   } finally {
     await directory.remembered(); // also what shows that the directory lies
   }
+}
+
+/** What goes wrong with a leg is told when it is needed. */
+async function tellOf(leg: Promise<Leg>, onMilestone: Surroundings["onMilestone"]): Promise<void> {
+  try {
+    const { joined } = await leg;
+    onMilestone?.("dialled");
+    await joined;
+    onMilestone?.("joined");
+  } catch {}
 }
 
 /** Whole seconds, rounded up; 0 when that moment has passed. */

@@ -3,7 +3,7 @@ import { SshnpError, UnavailableError } from "../keys/errors.ts";
 import { bindChannel, type ChannelBinding, type ChannelEnd, type Clock } from "../protocol/channel/bind-channel.ts";
 import { Channel } from "../protocol/channel/channel.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
-import { CONFIRM_MS, SESSION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from "../protocol/limits.ts";
+import { CONFIRM_MS, PING_GAP_MS, SESSION_WINDOW_BYTES, STREAM_WINDOW_BYTES } from "../protocol/limits.ts";
 import type { HandshakeResult } from "../protocol/noise/handshake-result.ts";
 import type { ChannelLimits } from "../protocol/session/payloads.ts";
 import type { Leg } from "../rendezvous/client.ts";
@@ -21,6 +21,11 @@ export interface Session {
   open(service: string, options?: { readonly only: boolean }): ChannelStream;
   /** Resolves when one more stream may be asked for, or the session is over. */
   room(): Promise<void>;
+  /**
+   * One round trip to the device and back, ms; the first waits until the device has proved its keys.
+   * @throws why the session broke; the signal's reason.
+   */
+  ping(options: { readonly signal: AbortSignal }): Promise<number>;
   /** Why the session broke, or undefined when it ended in good order. Settles when its streams can give no more. */
   readonly ended: Promise<SshnpError | undefined>;
   /** Says farewell to the device and returns when it has gone out, within LINGER_MS. */
@@ -64,6 +69,8 @@ class BegunSession implements Session {
   readonly #binding: ChannelBinding;
   readonly #joined: Promise<SshnpError | undefined>;
   readonly #unconfirmed: NodeJS.Timeout;
+  readonly #confirmed: Promise<void>;
+  readonly #pongs = new Set<(roundTripMs: number) => void>();
   #isClosing = false;
   #isLate = false;
   #isOver = false;
@@ -73,12 +80,18 @@ class BegunSession implements Session {
   constructor(attempt: Attempt, channel: Channel, leg: Leg, progress: Progress) {
     this.attempt = attempt;
     this.#progress = progress;
+    let confirm = (): void => {};
+    this.#confirmed = new Promise((resolve) => (confirm = resolve));
     this.#binding = bindChannel(channel, leg.socket, {
       signal: new AbortController().signal, // it is closed by name
       clock: CLOCK,
       onConfirmed: () => {
         clearTimeout(this.#unconfirmed);
         progress.step("the device has confirmed the keys");
+        confirm();
+      },
+      onPong: (roundTripMs) => {
+        for (const answered of this.#pongs) answered(roundTripMs);
       },
       onRoom: () => this.#tellRoom(),
     });
@@ -110,6 +123,30 @@ class BegunSession implements Session {
   async room(): Promise<void> {
     if (this.#binding.hasRoom || this.#isOver) return;
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  async ping({ signal }: { readonly signal: AbortSignal }): Promise<number> {
+    const broken = new AbortController();
+    const patience = AbortSignal.any([signal, broken.signal]);
+    let answered: ((roundTripMs: number) => void) | undefined;
+    const pong = new Promise<number>((resolve, reject) => {
+      answered = resolve;
+      patience.addEventListener("abort", () => reject(asError(patience.reason, this.attempt)), { once: true });
+    });
+    pong.catch(() => {}); // it is awaited below, unless this ends earlier
+    void this.ended.then((error) => broken.abort(error ?? truncated(this.attempt, undefined)));
+    signal.throwIfAborted();
+    await Promise.race([this.#confirmed, pong]);
+    if (answered !== undefined) this.#pongs.add(answered);
+    // A heartbeat of the channel's own may be under way, or was just now.
+    const again = setInterval(() => this.#binding.ping(), PING_GAP_MS);
+    this.#binding.ping();
+    try {
+      return await pong;
+    } finally {
+      clearInterval(again);
+      if (answered !== undefined) this.#pongs.delete(answered);
+    }
   }
 
   async close(): Promise<void> {

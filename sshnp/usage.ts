@@ -1,6 +1,8 @@
 /** What `--help` prints. */
 export const SESSION_HELP = `Usage: sshnp [options] [@client] @device [user@]mygateway [ssh options] [command ...]
        sshnp proxy [--client @client] [user@]mygateway.device.np[:22]
+       sshnp ls [@client] [@device]                     the devices that you may reach, and which are online
+       sshnp ping [@client] @device mygateway           how long each part of the way to a device takes
        sshnp trust ls | show | accept | forget ...     the keys that devices and names are held to
        sshnp trust evidence                            what was kept of a directory whose log lies
 

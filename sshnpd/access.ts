@@ -46,7 +46,8 @@ export type AccessDecision =
 /**
  * Whether a client may use a service now; asked for the session and for every stream in it. With a policy, the policy
  * grants, and if any -m is given the client must be in it as well. Without one, -m grants `ssh`, for any login (the SSH server
- * decides about those), and what --permit-open names. With neither, nothing is granted to anybody.
+ * decides about those), and what --permit-open names. With neither, nothing is granted to anybody. Whoever is granted
+ * anything now is granted `ping`.
  */
 export function decideAccess(rules: AccessRules, question: AccessQuestion): AccessDecision {
   const { policy, hasList } = rules;
@@ -69,7 +70,7 @@ export function decideAccess(rules: AccessRules, question: AccessQuestion): Acce
 
 function decideByList({ permitOpen }: AccessRules, name: Name, service: Service): AccessDecision {
   const printed = printService(service);
-  if (service.kind === "ssh" || permitOpen.has(printed)) return { allowed: true, until: undefined };
+  if (service.kind !== "tcp" || permitOpen.has(printed)) return { allowed: true, until: undefined };
   const granted = permitOpen.size === 0 ? "ssh and nothing else" : "ssh and what its --permit-open names, nothing else";
   const how = `on the device: sshnpd --permit-open ${printed.slice("tcp:".length)} ...`;
   return deny("E_DEVICE_REFUSED", `it grants ${name} ${granted}; ${how}`);

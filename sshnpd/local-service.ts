@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { SERVER_CONNECT_MS, SERVER_FAMILY_MS, SERVER_FLUSH_MS, SERVER_PROBE_MS } from "../protocol/limits.ts";
-import { parseService } from "../protocol/service.ts";
+import type { StreamService } from "../protocol/service.ts";
 import { ServerLookup } from "./server-lookup.ts";
 
 /**
@@ -11,8 +11,7 @@ import { ServerLookup } from "./server-lookup.ts";
  * the server is given time to take what was sent to it; one whose stream breaks off is told so by a RST, as it would be by TCP (but
  * for the SSH server: ssh tells what is whole by itself).
  */
-export function connectToService(stream: ChannelStream, sshPort: number): Socket {
-  const service = parseService(stream.service);
+export function connectToService(stream: ChannelStream, service: StreamService, sshPort: number): Socket {
   const { host, port } = service.kind === "ssh" ? { host: "127.0.0.1", port: sshPort } : service;
   const server = connect({
     ...{ host, port, lookup, allowHalfOpen: true, noDelay: true },

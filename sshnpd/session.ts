@@ -5,6 +5,7 @@ import { assert, PeerError, SshnpError, UnavailableError } from "../keys/errors.
 import { bindChannel, type ChannelEnd } from "../protocol/channel/bind-channel.ts";
 import { Channel } from "../protocol/channel/channel.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
+import { parseService } from "../protocol/service.ts";
 import type { Account } from "./accounts.ts";
 import type { Clients } from "./clients.ts";
 import { CLOCK } from "./clock.ts";
@@ -142,7 +143,9 @@ async function serveStream(
   counts: SessionCounts,
 ): Promise<void> {
   if (!(await access.admit(stream))) return;
-  const server = connectToService(stream, sshPort);
+  const service = parseService(stream.service);
+  if (service.kind === "ping") return stream.refuse("refused"); // the session itself was the answer
+  const server = connectToService(stream, service, sshPort);
   server.once("close", () => {
     counts.received += server.bytesWritten;
     counts.sent += server.bytesRead;

@@ -100,9 +100,7 @@ export function parseLinkHello(body: Uint8Array): LinkHello {
   const member = reader.text8();
   if (!isMember(member)) throw new PeerError("E_PROTOCOL", "a link hello has a malformed member");
   const epoch = reader.raw(16).slice();
-  const version = reader.text8();
-  if (!/^[0-9A-Za-z.+-]{1,64}$/.test(version))
-    throw new PeerError("E_PROTOCOL", "a link hello has a malformed version");
+  const version = readVersion(reader);
   const count = reader.u8();
   if (count > LINK_NAMES) throw new PeerError("E_PROTOCOL", "a link hello has too many names");
   const names = Array.from({ length: count }, () => readName(reader));
@@ -110,6 +108,13 @@ export function parseLinkHello(body: Uint8Array): LinkHello {
   const policyHash = reader.raw(32).slice();
   reader.end();
   return { name, member, epoch, version, names, checkpointSize, policyHash };
+}
+
+/** The version of sshnpd. @throws {PeerError} E_PROTOCOL. */
+export function readVersion(reader: ByteReader): string {
+  const version = reader.text8();
+  if (!/^[0-9A-Za-z.+-]{1,64}$/.test(version)) throw new PeerError("E_PROTOCOL", "a malformed version of sshnpd");
+  return version;
 }
 
 export function encodeLinkWelcome(welcome: LinkWelcome): Uint8Array {

@@ -18,6 +18,7 @@
  * statements 13  some of the statements asked for (read-statements.ts)
  * pending 14     u64 time at which the enrolment came (ms), u64 until when it waits for its owner (ms)
  * enrolments 15  some of the pending enrolments asked for (enrolment.ts)
+ * devices 16     some of the devices asked for (devices.ts)
  * ```
  */
 import { ByteReader, ByteWriter } from "../../keys/bytes.ts";
@@ -27,6 +28,7 @@ import { type MemberStatements, readMemberStatements, writeMemberStatements } fr
 import { parseRefusalCode, REFUSAL_NUMBERS, type RefusalCode } from "../refusal-codes.ts";
 import { readSignedText, writeSignedText } from "../signed-text-wire.ts";
 import { type EnrolmentEntry, readEnrolments, writeEnrolments } from "./enrolment.ts";
+import { type DeviceEntry, readDevices, writeDevices } from "./devices.ts";
 import { readStatementsPage, type StatementsPage, writeStatementsPage } from "./read-statements.ts";
 import { readProof, readSignedTexts, writeSignedTexts } from "./session-request.ts";
 import { FRAME } from "./types.ts";
@@ -58,7 +60,8 @@ export type Frame =
   | { readonly type: "logged"; readonly proof: Uint8Array }
   | ({ readonly type: "statements" } & StatementsPage)
   | { readonly type: "pending"; readonly requested: number; readonly until: number }
-  | { readonly type: "enrolments"; readonly entries: readonly EnrolmentEntry[] };
+  | { readonly type: "enrolments"; readonly entries: readonly EnrolmentEntry[] }
+  | { readonly type: "devices"; readonly devices: readonly DeviceEntry[] };
 
 /** Type byte and body of a frame. */
 export function encodeFrame(frame: Frame): { readonly type: number; readonly body: Uint8Array } {
@@ -106,6 +109,9 @@ export function encodeFrame(frame: Frame): { readonly type: number; readonly bod
       break;
     case "enrolments":
       writeEnrolments(writer, frame.entries);
+      break;
+    case "devices":
+      writeDevices(writer, frame.devices);
       break;
     case "keepAlive":
     case "done":
@@ -164,6 +170,8 @@ function readFrame(type: number, reader: ByteReader): Frame {
       return { type: "pending", requested: reader.u64(), until: reader.u64() };
     case FRAME.enrolments:
       return { type: "enrolments", entries: readEnrolments(reader) };
+    case FRAME.devices:
+      return { type: "devices", devices: readDevices(reader) };
     default:
       throw new PeerError("E_PROTOCOL", "the directory answers with an unknown frame");
   }

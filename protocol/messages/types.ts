@@ -14,6 +14,7 @@ export const REQUEST = {
   ownStatements: 12,
   readEnrolments: 13,
   denyEnrolment: 14,
+  listDevices: 15,
 } as const;
 
 /** Type bytes of sealed messages on a device's link. */
@@ -53,4 +54,5 @@ export const FRAME = {
   statements: 13,
   pending: 14,
   enrolments: 15,
+  devices: 16,
 } as const;

@@ -1,5 +1,5 @@
 import { quoted } from "../../keys/names.ts";
-import { parseService, type Service } from "../service.ts";
+import { parseService, type Service, type StreamService } from "../service.ts";
 import type { ServicePattern } from "./policy.ts";
 import { problem } from "./problem.ts";
 import type { TextNode } from "./tree.ts";
@@ -15,7 +15,7 @@ export function parseServicePattern(node: TextNode): ServicePattern {
 }
 
 /** One service and no more. @throws {SetupError} E_POLICY. */
-export function parseOneService(node: TextNode): Service {
+export function parseOneService(node: TextNode): StreamService {
   return parsed(
     node.text,
     node,
@@ -23,10 +23,14 @@ export function parseOneService(node: TextNode): Service {
   );
 }
 
-function parsed(text: string, node: TextNode, form: string): Service {
+function parsed(text: string, node: TextNode, form: string): StreamService {
+  const fact = `${quoted(node.text)} is not a service.`;
+  let service: Service;
   try {
-    return parseService(text);
+    service = parseService(text);
   } catch {
-    throw problem(node.at, `${quoted(node.text)} is not a service.`, form);
+    throw problem(node.at, fact, form);
   }
+  if (service.kind === "ping") throw problem(node.at, fact, "Take it out: whoever may use anything may ping.");
+  return service;
 }

@@ -33,14 +33,14 @@ export function matches(pattern: string, text: string): boolean {
 
 /** Whether a service, or all those of another pattern, are among those that a grant means. */
 export function hasService(pattern: ServicePattern, service: Service | ServicePattern): boolean {
-  if (pattern.kind === "ssh" || service.kind === "ssh") return pattern.kind === service.kind;
+  if (pattern.kind === "ssh" || service.kind !== "tcp") return pattern.kind === service.kind;
   return (
     (pattern.host === "*" || pattern.host === service.host) && (pattern.port === "*" || pattern.port === service.port)
   );
 }
 
-/** As it stands in a policy: `ssh`, `tcp:HOST:PORT` with IPv6 in brackets, `*` for any. */
+/** As it stands in a policy (but `ping`, which stands in none): `ssh`, `tcp:HOST:PORT` with IPv6 in brackets, `*` for any. */
 export function printService(service: ServicePattern | Service): string {
-  if (service.kind === "ssh") return "ssh";
+  if (service.kind !== "tcp") return service.kind;
   return `tcp:${service.host.includes(":") ? `[${service.host}]` : service.host}:${service.port}`;
 }

@@ -31,7 +31,12 @@ export function withDestinationOptions(command: Command): Command {
 
 /** `--wait[=10m]`, for verbs that can wait for a device. */
 export function withWaitOption(command: Command): Command {
-  return command.option("--wait [time]", `wait for a device that is offline, ${DEFAULT_WAIT} if not said`);
+  return command.option("--wait [=time]", `wait for a device that is offline, ${DEFAULT_WAIT} if not said`);
+}
+
+/** `--wait` by itself takes no word after it for its time, as that is a name: to be called on the words of a verb first. */
+export function withJoinedWait(words: readonly string[]): string[] {
+  return words.map((word) => (word === "--wait" ? `--wait=${DEFAULT_WAIT}` : word));
 }
 
 /** @throws {SetupError} E_USAGE. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { hex, utf8 } from "../../keys/bytes.ts";
 import type { Ed25519PrivateKey } from "../../keys/ed25519.ts";
+import { parseMember } from "../../keys/names.ts";
 import { ed25519Line } from "../../keys/openssh.ts";
 import { activationKey } from "../../keys/activation-key.ts";
 import { parseCramSecret } from "../../keys/secret.ts";
@@ -17,6 +18,7 @@ import {
   RENDEZVOUS_ACTIVATION,
   rendezvousActivationProof,
 } from "../../protocol/messages/activation.ts";
+import { type DeviceEntry, encodeListDevices } from "../../protocol/messages/devices.ts";
 import {
   encodeLinkChanged,
   encodeLinkHello,
@@ -269,6 +271,13 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
   );
   const ownerSignature = signSshsig(suite, logged.nextOwner, READING_NAMESPACE, readBytes);
   bytes("read statements as an owner", encodeReadStatements({ ...reading, what: "history", ownerSignature }));
+  bytes("list devices", encodeListDevices(device.name));
+  const devices: DeviceEntry[] = [
+    { member: device.member, state: "online", since: NOW, version },
+    { member: parseMember("shed"), state: "offline", lastSeen: NOW - 840_000 },
+    { member: parseMember("spare"), state: "never seen" },
+  ];
+  bytes("frame devices", encodeFrame({ type: "devices", devices }).body);
   layouts["checkpoint"] = checkpoint;
   bytes("log proof", proofs.notify.bytes);
   bytes("log proof for who has seen nothing", proofs.binding.bytes);

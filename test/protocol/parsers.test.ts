@@ -13,6 +13,7 @@ import * as enrolment from "../../protocol/messages/enrolment.ts";
 import * as link from "../../protocol/messages/link.ts";
 import { encodeLogProof, parseLogProof } from "../../protocol/log/proof.ts";
 import { encodePutStatements, parsePutStatements } from "../../protocol/messages/put-statements.ts";
+import { encodeListDevices, parseListDevices } from "../../protocol/messages/devices.ts";
 import { encodeReadStatements, parseReadStatements } from "../../protocol/messages/read-statements.ts";
 import { encodeFrame, parseFrame } from "../../protocol/messages/response-frames.ts";
 import * as session from "../../protocol/messages/session-request.ts";
@@ -80,6 +81,7 @@ const LAYOUTS: readonly Layout[] = [
   { golden: "put statements", parse: parsePutStatements, print: encodePutStatements },
   { golden: "read statements", parse: parseReadStatements, print: encodeReadStatements },
   { golden: "read statements as an owner", parse: parseReadStatements, print: encodeReadStatements },
+  { golden: "list devices", parse: parseListDevices, print: encodeListDevices },
   { golden: "put password", parse: enrolment.parsePutPassword, print: enrolment.encodePutPassword },
   { golden: "enrolment", parse: enrolment.parseEnrolmentRequest, print: enrolment.encodeEnrolmentRequest },
   {

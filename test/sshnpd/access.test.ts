@@ -7,20 +7,33 @@ import { NOW } from "../protocol/fixtures.ts";
 
 const alice: Name = parseName("@alice");
 const STANDINGS: readonly Standing[] = ["unlisted", "unresolved", "known"];
-const SERVICES = ["ssh", "tcp:127.0.0.1:22", "tcp:10.0.0.1:5432", "tcp:169.254.169.254:80", "SSH", "ssh ", "", "exec"];
+const SERVICES = [
+  "ssh",
+  "ping",
+  "tcp:127.0.0.1:22",
+  "tcp:10.0.0.1:5432",
+  "tcp:169.254.169.254:80",
+  "SSH",
+  "ssh ",
+  "",
+  "exec",
+];
 const LIST: AccessRules = { policy: undefined, hasList: true, permitOpen: new Set() };
 
 const TABLE = STANDINGS.flatMap((standing) => SERVICES.map((service) => [standing, service] as const));
 
-test.each(TABLE)("without a policy, %s, %j: only a known client gets ssh, and nothing else", (standing, service) => {
-  expect(ask(LIST, { standing, service }).allowed).toBe(standing === "known" && service === "ssh");
-});
+test.each(TABLE)(
+  "without a policy, %s, %j: only a known client gets ssh and ping, and nothing else",
+  (standing, service) => {
+    expect(ask(LIST, { standing, service }).allowed).toBe(standing === "known" && ["ssh", "ping"].includes(service));
+  },
+);
 
 test("without a policy, --permit-open grants a known client what it names, and not a bit more", () => {
   const rules = { ...LIST, permitOpen: new Set(["tcp:10.0.0.1:5432", "tcp:[fd00::1]:80"]) };
   for (const standing of STANDINGS) {
     for (const service of [...SERVICES, "tcp:[fd00::1]:80", "tcp:10.0.0.1:543", "tcp:10.0.0.11:5432"]) {
-      const isNamed = service === "ssh" || rules.permitOpen.has(service);
+      const isNamed = service === "ssh" || service === "ping" || rules.permitOpen.has(service);
       expect(ask(rules, { standing, service }).allowed, service).toBe(standing === "known" && isNamed);
     }
   }
@@ -55,6 +68,19 @@ test("with a policy, the policy grants, member, device, service and login; --per
     expect(ask(rules, change).allowed, JSON.stringify(change)).toBe(false);
     expect(ask({ ...rules, hasList: true }, change).allowed, JSON.stringify(change)).toBe(false);
   }
+});
+
+test("with a policy, a ping is for whoever may use anything now", () => {
+  const grant = "{from: ['@alice/laptop'], to: [gw1], services: ['tcp:10.0.0.1:80'], expires: 2200-01-01}";
+  const rules = { ...LIST, policy: policy(grant), hasList: false };
+  expect(ask(rules, { service: "ping", login: "" })).toEqual({ allowed: true, until: END });
+  expect(ask(rules, { service: "ssh" }).allowed).toBe(false);
+  expect(ask(rules, { service: "ping", now: END })).toMatchObject({
+    code: "E_POLICY",
+    reason: "the policy let @alice/laptop use ping on gw1 until 2200-01-01 00:00 UTC",
+  });
+  expect(ask(rules, { service: "ping", device: parseMember("gw2") }).allowed).toBe(false);
+  expect(ask({ ...rules, hasList: true }, { service: "ping", standing: "unlisted" }).allowed).toBe(false);
 });
 
 test("with a policy and any -m, a client must be in both", () => {

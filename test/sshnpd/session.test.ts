@@ -112,7 +112,7 @@ test("a pushed key that has no place stops nothing", async () => {
   expect(connections).toHaveLength(1);
 });
 
-test.each(["tcp:10.0.0.1:5432", "tcp:127.0.0.1:22", "tcp:169.254.169.254:80", "SSH", "exec", "ssh:22"])(
+test.each(["ping", "tcp:10.0.0.1:5432", "tcp:127.0.0.1:22", "tcp:169.254.169.254:80", "SSH", "exec", "ssh:22"])(
   "each stream is judged, whatever the session was granted for: %s is refused",
   async (service) => {
     await using play = await begin();

@@ -3,6 +3,13 @@ import { ByteReader, ByteWriter, utf8 } from "../../../keys/bytes.ts";
 import * as activation from "../../../protocol/messages/activation.ts";
 import * as link from "../../../protocol/messages/link.ts";
 import { encodePrologue, parsePrologue, readPrologue } from "../../../protocol/messages/prologue.ts";
+import {
+  type DeviceEntry,
+  encodeListDevices,
+  parseListDevices,
+  readDevices,
+  writeDevices,
+} from "../../../protocol/messages/devices.ts";
 import { encodeFrame, type Frame, parseFrame } from "../../../protocol/messages/response-frames.ts";
 import { encodePutStatements, parsePutStatements } from "../../../protocol/messages/put-statements.ts";
 import {
@@ -45,6 +52,18 @@ const SESSION = "messages/session-request.ts";
 const signedTexts = of.signedTexts(3);
 const labels = fc.array(fc.stringMatching(/^[a-z0-9/]{1,20}$/), { maxLength: 6 });
 
+const devices: fc.Arbitrary<DeviceEntry[]> = fc.array(
+  fc.oneof(
+    fc.record({ member: of.member, state: fc.constant("never seen" as const) }),
+    fc.record({ member: of.member, state: fc.constant("offline" as const), lastSeen: of.milliseconds }),
+    fc.record({
+      ...{ member: of.member, state: fc.constant("online" as const), since: of.milliseconds },
+      version: fc.stringMatching(/^[0-9A-Za-z.+-]{1,64}$/),
+    }),
+  ),
+  { maxLength: 128 },
+);
+
 const frames: Readonly<Record<Frame["type"], fc.Arbitrary<Frame>>> = {
   welcome: fc.record({ type: fc.constant("welcome"), time: of.milliseconds, nonce: of.nonce, keyListSeq: fc.nat() }),
   keepAlive: fc.constant({ type: "keepAlive" }),
@@ -78,6 +97,7 @@ const frames: Readonly<Record<Frame["type"], fc.Arbitrary<Frame>>> = {
   }),
   logged: fc.record({ type: fc.constant("logged"), proof: of.logProof }),
   pending: fc.record({ type: fc.constant("pending"), requested: of.milliseconds, until: of.milliseconds }),
+  devices: fc.record({ type: fc.constant("devices"), devices }),
   enrolments: fc.record({ type: fc.constant("enrolments"), entries: fc.array(enrolmentEntry, { maxLength: 16 }) }),
 };
 
@@ -204,6 +224,14 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
     link.encodeLinkHello,
   ),
   message(
+    "version of sshnpd in a message",
+    LINK,
+    "readVersion",
+    fc.stringMatching(/^[0-9A-Za-z.+-]{1,64}$/),
+    reading(link.readVersion),
+    writing((writer, version) => writer.text8(version)),
+  ),
+  message(
     "link welcome",
     LINK,
     "parseLinkWelcome",
@@ -275,6 +303,22 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
     }),
     parseReadStatements,
     encodeReadStatements,
+  ),
+  message(
+    "question for devices",
+    "messages/devices.ts",
+    "parseListDevices",
+    of.name,
+    parseListDevices,
+    encodeListDevices,
+  ),
+  message(
+    "devices in a message",
+    "messages/devices.ts",
+    "readDevices",
+    devices,
+    reading(readDevices),
+    writing(writeDevices),
   ),
   message(
     "page of statements in a message",

@@ -141,7 +141,7 @@ export const WORD_PARSERS: readonly Parser[] = [
         samples: of.service,
         parse: (text) => parseService(text),
         print: (service) => {
-          if (service.kind === "ssh") return "ssh";
+          if (service.kind !== "tcp") return service.kind;
           return `tcp:${service.host.includes(":") ? `[${service.host}]` : service.host}:${service.port}`;
         },
         words: words("ssh", "tcp:", "[::1]", "[1]", "[1.2.3.4]", "localhost"),

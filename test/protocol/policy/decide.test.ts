@@ -197,6 +197,27 @@ test("it decides as a plain reading of the policy does, and ends when no grant g
   expect(allowed).toBeGreaterThan(300);
 });
 
+test("a ping is allowed exactly while the policy allows anything at all, whatever login it names", () => {
+  let allowed = 0;
+  fc.assert(
+    fc.property(plainPolicy, fc.array(plainRequest, { minLength: 20, maxLength: 20 }), (plain, requests) => {
+      const policy = policyOf(printPlain(plain));
+      const services = plain.grants.flatMap((grant) => grant.services.map((one) => one.replaceAll("*", "1")));
+      const logins = plain.grants.flatMap((grant) => grant.logins ?? []);
+      for (const { login, ...request } of requests) {
+        const decision = decide(policy, requestFrom({ ...request, login, service: "ping" }));
+        const anything = services.flatMap((service) =>
+          ["", ...logins].flatMap((as) => grantsThatAllow(plain, { ...request, service, login: as })),
+        );
+        expect(decision.allowed).toBe(anything.length > 0);
+        if (decision.allowed) allowed++;
+      }
+    }),
+    { numRuns: 200 },
+  );
+  expect(allowed).toBeGreaterThan(200);
+});
+
 test("a grant more never takes anything away", () => {
   fc.assert(
     fc.property(plainPolicy, plainPolicy, plainRequest, (plain, more, request) => {

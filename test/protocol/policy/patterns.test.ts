@@ -94,6 +94,8 @@ test.each([
   ["tcp:[::1]:22", "tcp:[::1]:22", true],
   ["tcp:[::1]:22", "tcp:[0:0:0:0:0:0:0:1]:22", false],
   ["tcp:[::1]:*", "tcp:[::1]:80", true],
+  ["ssh", "ping", false],
+  ["tcp:*:*", "ping", false],
 ])("%s has %s: %s", (pattern, text, expected) => {
   if (expected === undefined) expect(() => parseService(text)).toThrow("unknown service");
   else expect(hasService(patternOf(pattern), parseService(text))).toBe(expected);

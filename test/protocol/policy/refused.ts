@@ -124,6 +124,7 @@ export const REFUSED: readonly (readonly [what: string, text: string])[] = [
   ["services as a text", grant("services: ssh", "to: [a]", undefined, "", "")],
   ["no services", grant("services: []", "to: [a]", undefined, "", "")],
   ["an unknown service", grant("services: [sftp]", "to: [a]", undefined, "", "")],
+  ["the service of a ping", grant("services: [ping]", "to: [a]", undefined, "", "")],
   ["any service", grant('services: ["*"]', "to: [a]", undefined, "", "")],
   ["a service without a port", grant("services: [tcp:a]", "to: [a]", undefined, "", "")],
   ["a service with a part of a host", grant('services: ["tcp:10.0.*:22"]', "to: [a]", undefined, "", "")],
