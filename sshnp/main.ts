@@ -22,6 +22,10 @@ async function main(words: readonly string[]): Promise<number> {
 
 /** Whatever is no session: their statuses are those of sysexits.h. */
 const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) => Promise<CommandEnd>>>> = {
+  "ssh-config": async () => {
+    const { sshConfig } = await import("./cli/ssh-config.ts");
+    return (words) => sshConfig(words, import.meta.filename);
+  },
   trust: async () => (await import("./cli/trust.ts")).trust,
 };
 
