@@ -28,12 +28,7 @@ export const SSH_CONFIG_PARSERS: readonly Parser[] = [
       textParser({
         samples: hostPattern,
         parse: parseHostPattern,
-        holds: (pattern) => {
-          const fits = new RegExp(
-            `^${pattern.replaceAll(".", "\\.").replace(/[*?]/g, (c) => (c === "*" ? ".*" : "."))}$`,
-          );
-          return fits.test(sampleHost(pattern)) && !/[^a-z0-9._-]/.test(sampleHost(pattern));
-        },
+        holds: (pattern) => /^[a-z0-9_-]+\.[a-z0-9-]+\.np$/.test(sampleHost(pattern)),
         words: words("*", "?", ".np", "!", ",", " "),
       }),
   },
