@@ -6,9 +6,11 @@ import { run, SetUpError } from "./run.mjs";
 /** Command -> the Debian package that brings it. */
 const PACKAGES = {
   age: "age",
+  git: "git",
   haproxy: "haproxy",
   ip: "iproute2",
   ps: "procps",
+  rsync: "rsync",
   socat: "socat",
   squid: "squid",
   ss: "iproute2",

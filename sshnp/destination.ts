@@ -4,7 +4,7 @@ import { hostName } from "../keys/names.ts";
 import { type Destination, parseKeysFolder } from "./command-line.ts";
 
 /** Absolute path of the keys folder. @throws {SetupError} E_USAGE when it cannot be used. */
-export function keysFolderOf(destination: Destination): string {
+export function keysFolderOf(destination: Pick<Destination, "keys">): string {
   return parseKeysFolder(resolve(keysFolderPath(destination.keys, process.env)));
 }
 

@@ -25,6 +25,10 @@ const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) =>
   forward: async () => (await import("./cli/forward.ts")).forward,
   ls: async () => (await import("./cli/ls.ts")).ls,
   ping: async () => (await import("./cli/ping.ts")).ping,
+  "ssh-config": async () => {
+    const { sshConfig } = await import("./cli/ssh-config.ts");
+    return (words) => sshConfig(words, import.meta.filename);
+  },
   trust: async () => (await import("./cli/trust.ts")).trust,
 };
 

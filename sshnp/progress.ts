@@ -1,16 +1,18 @@
 import { printable } from "../keys/print-error.ts";
 
-/** What people are told on stderr while a session comes about. */
+/** What people are told, on stderr if not said otherwise, while a session comes about. */
 export class Progress {
   readonly #verbose: boolean;
+  readonly #write: (text: string) => void;
 
-  constructor(verbose: boolean) {
+  constructor(verbose: boolean, write = (text: string): void => void process.stderr.write(text)) {
     this.#verbose = verbose;
+    this.#write = write;
   }
 
   /** Something that everybody should know. */
   note(text: string): void {
-    process.stderr.write(`sshnp: ${printable(text)}\n`);
+    this.#write(`sshnp: ${printable(text)}\n`);
   }
 
   /** A step, told with -v alone, with the milliseconds since this process began. */

@@ -58,7 +58,13 @@ export function parseProxyLine(words: readonly string[]): Destination | Question
 
 /** The words after `sshnp` that make it a proxy to this destination. */
 export function proxyWords(destination: Destination): string[] {
-  const { client, owner, keys, directory, waitSeconds, pushKey, login, device } = destination;
+  const { login, device } = destination;
+  return [...proxyOptions(destination), `${login === "" ? "" : `${login}@`}${hostName(device)}:22`];
+}
+
+/** The same ahead of the host. */
+export function proxyOptions(destination: Omit<Destination, "device" | "login">): string[] {
+  const { client, owner, keys, directory, waitSeconds, pushKey } = destination;
   return [
     "proxy",
     ...(client === undefined ? [] : ["--client", client]),
@@ -71,7 +77,6 @@ export function proxyWords(destination: Destination): string[] {
     ...(pushKey?.identityFile === undefined ? [] : ["-i", pushKey.identityFile]),
     ...(destination.sessionKey === true ? ["--session-key"] : []),
     ...(destination.verbose ? ["-v"] : []),
-    `${login === "" ? "" : `${login}@`}${hostName(device)}:22`,
   ];
 }
 

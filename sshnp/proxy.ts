@@ -10,12 +10,23 @@ import { parseProxyLine } from "./proxy-line.ts";
 import { readAhead } from "./read-ahead.ts";
 import type { SessionAgent } from "./session-agent.ts";
 import { readDefaults } from "./settings.ts";
-import { standardStreams } from "./relay.ts";
+import { type StandardStreams, standardStreams } from "./relay.ts";
 import { type CommandEnd, signalStatus } from "./ssh-process.ts";
 import { SshWatch } from "./ssh-watch.ts";
+import { isStderrThrownAway, tellSsh, terminalWriter } from "./told-by-ssh.ts";
 
 /** `sshnp proxy ...` */
 export async function proxy(words: readonly string[]): Promise<CommandEnd> {
+  const ssh = standardStreams();
+  const watch = new SshWatch();
+  const end = await proxied(words, ssh, watch).catch((error: unknown): CommandEnd => ({ status: 255, error }));
+  if (end.error !== undefined && !watch.serverSpoke && isStderrThrownAway()) await tellSsh(end.error, ssh);
+  ssh.from.destroy();
+  ssh.to.destroy();
+  return end;
+}
+
+async function proxied(words: readonly string[], ssh: StandardStreams, watch: SshWatch): Promise<CommandEnd> {
   const parsed = parseProxyLine(words);
   if (parsed === "help" || parsed === "version") {
     process.stdout.write((await import("./usage.ts")).PROXY_HELP);
@@ -23,13 +34,17 @@ export async function proxy(words: readonly string[]): Promise<CommandEnd> {
   }
   const client = parsed.client ?? readDefaults(process.env).client;
   const destination = await withLogin({ ...parsed, client }, []);
-  return await relaySession(destination, keysFolderOf(destination));
+  return await relaySession(destination, keysFolderOf(destination), ssh, watch);
 }
 
 /** Makes a session of its own and joins it to standard input and output: what stands behind any ssh, scp or rsync. */
-async function relaySession(destination: Destination, keys: string): Promise<CommandEnd> {
+async function relaySession(
+  destination: Destination,
+  keys: string,
+  ssh: StandardStreams,
+  watch: SshWatch,
+): Promise<CommandEnd> {
   const attempt = new AbortController();
-  const ssh = standardStreams();
   let interrupted: CommandEnd | undefined;
   let agent: SessionAgent | undefined;
   const interrupt = (by: NodeJS.Signals): void => {
@@ -44,18 +59,16 @@ async function relaySession(destination: Destination, keys: string): Promise<Com
     const { signal } = attempt;
     const userKey = pushKey === undefined ? undefined : await findUserKey(pushKey.identityFile, { signal });
     agent = destination.sessionKey === true ? await makeAgent(destination, keys) : undefined;
-    const progress = new Progress(verbose);
+    const progress = new Progress(verbose, isStderrThrownAway() ? terminalWriter() : undefined);
     const session = await connect(destination, { keys, userKey, sessionKey: agent, progress, signal });
     stopReading();
-    await bridge(session.open("ssh", { only: true }), ssh, new SshWatch());
+    await bridge(session.open("ssh", { only: true }), ssh, watch);
     await session.close();
     return interrupted ?? { status: 0, error: await session.ended };
   } catch (error) {
     return interrupted ?? { status: 255, error };
   } finally {
     agent?.close();
-    ssh.from.destroy();
-    ssh.to.destroy();
   }
 }
 

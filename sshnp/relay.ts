@@ -5,8 +5,13 @@ import type { Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { tuneHeap } from "./tune-heap.ts";
 
+export interface StandardStreams {
+  readonly from: Readable;
+  readonly to: Writable;
+}
+
 /** Standard input and output; as sockets where they are pipes, for Node's own process.stdout blocks when its reader is slow. */
-export function standardStreams(): { readonly from: Readable; readonly to: Writable } {
+export function standardStreams(): StandardStreams {
   return {
     from: socketOf(0) ?? process.stdin,
     // Not process.stdout, which no pipe ever ends: nobody could wait for its end.

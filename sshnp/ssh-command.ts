@@ -1,6 +1,6 @@
 import { SetupError } from "../keys/errors.ts";
 import { hostName, type MemberName, type Name, quoted } from "../keys/names.ts";
-import type { SessionCommand } from "./command-line.ts";
+import type { Destination, SessionCommand } from "./command-line.ts";
 import { proxyWords } from "./proxy-line.ts";
 
 /** What a command line of ssh depends on besides the words of the user. */
@@ -23,7 +23,8 @@ export function sshArguments(command: SessionCommand, surroundings: SshSurroundi
   const { destination, ssh } = command;
   const host = hostName(destination.device);
   const user = ssh.user === "" ? "" : `${ssh.user}@`;
-  return [...ourOptions(command, host, surroundings), ...ssh.before, `${user}${host}`, ...ssh.after];
+  const agent = optionWords(agentSettings(ssh.forwardsAgent, surroundings.agent));
+  return [...ourOptions(destination, surroundings), ...agent, ...ssh.before, `${user}${host}`, ...ssh.after];
 }
 
 /** Where the host keys of one device stand for ssh: a file each, so that no two sessions ever write the same one. */
@@ -36,43 +37,69 @@ export function shellCommand(words: readonly string[]): string {
   return words.map(shellQuoted).join(" ");
 }
 
-function ourOptions(command: SessionCommand, host: string, { node, main, keys, agent }: SshSurroundings): string[] {
-  const { destination } = command;
-  const knownHosts = `${keys}/state/${knownHostsFile(destination.device)}`;
-  const proxy = shellCommand([node, main, ...proxyWords({ ...destination, keys })]);
-  const options = [
-    `ProxyCommand=${escapePercents(refuseUnwritable(proxy))}`,
-    `HostKeyAlias=${host}`,
-    `UserKnownHostsFile=${configurationWord(refuseUnwritable(knownHosts))}`,
-    "GlobalKnownHostsFile=/dev/null",
-    "KnownHostsCommand=none",
-    "StrictHostKeyChecking=yes",
-    "UpdateHostKeys=no",
-    "CheckHostIP=no",
-    "VerifyHostKeyDNS=no",
-    "CanonicalizeHostname=no",
-    "ProxyUseFdpass=no",
-    "ControlPersist=no", // a master that lives on would need our session when we are gone
-    "ServerAliveInterval=0", // the channel below has its own heartbeat, and outlives a network for longer
-    ...agentOptions(command.ssh.forwardsAgent, agent),
+/** The words `-o KEY=VALUE ...` that lead ssh, or what starts it, to this device and hold it to the host keys that came end to end. */
+export function ourOptions(destination: Destination, { node, main, keys }: SshSurroundings): string[] {
+  const host = hostName(destination.device);
+  const options: readonly SshSetting[] = [
+    ...settingsOfWay({
+      proxyCommand: proxyCommand([node, main, ...proxyWords({ ...destination, keys })]),
+      knownHosts: pathInConfiguration(`${keys}/state/${knownHostsFile(destination.device)}`),
+    }),
+    ["HostKeyAlias", host],
+    ["ControlPersist", "no"], // a master that lives on would need our session when we are gone
     // ssh counts the wait for the device as part of connecting.
-    ...(destination.waitSeconds > 0 ? ["ConnectTimeout=0"] : []),
+    ...(destination.waitSeconds > 0 ? [["ConnectTimeout", "0"] as const] : []),
   ];
-  return options.flatMap((option) => ["-o", option]);
+  return optionWords(options);
+}
+
+function optionWords(settings: readonly SshSetting[]): string[] {
+  return settings.flatMap(([key, value]) => ["-o", `${key}=${value}`]);
+}
+
+/** Key and value of ssh_config(5). */
+export type SshSetting = readonly [key: string, value: string];
+
+/** What leads ssh to devices and holds it to our host keys; both values as they stand in ssh_config. */
+export function settingsOfWay(way: { readonly proxyCommand: string; readonly knownHosts: string }): SshSetting[] {
+  return [
+    ["ProxyCommand", way.proxyCommand],
+    ["UserKnownHostsFile", way.knownHosts],
+    ["GlobalKnownHostsFile", "/dev/null"],
+    ["KnownHostsCommand", "none"],
+    ["StrictHostKeyChecking", "yes"],
+    ["UpdateHostKeys", "no"],
+    ["CheckHostIP", "no"],
+    ["VerifyHostKeyDNS", "no"],
+    ["CanonicalizeHostname", "no"],
+    ["ProxyUseFdpass", "no"],
+    ["ServerAliveInterval", "0"], // the channel below has its own heartbeat, and outlives a network for longer
+  ];
+}
+
+/** A ProxyCommand of these words, with nothing in them left to expand. @throws {SetupError} E_USAGE. */
+export function proxyCommand(words: readonly string[]): string {
+  return escapePercents(refuseUnwritable(shellCommand(words)));
+}
+
+/** A path as one word of ssh_config. @throws {SetupError} E_USAGE when it cannot be written there. */
+export function pathInConfiguration(path: string): string {
+  return configurationWord(refuseUnwritable(path));
 }
 
 /**
  * An agent is forwarded to a device when the command line asks for it, never because of a line in the user's configuration. The
  * agent with the key of the session would be forwarded in place of the user's, so that one is named.
  */
-function agentOptions(forwards: boolean, agent: string | undefined): string[] {
-  const own =
-    agent === undefined ? [] : [`IdentityAgent=${configurationWord(agent)}`, "IdentityFile=none", "IdentitiesOnly=no"];
-  if (!forwards) return [...own, "ForwardAgent=no"];
+function agentSettings(forwards: boolean, agent: string | undefined): SshSetting[] {
+  if (agent === undefined) return forwards ? [] : [["ForwardAgent", "no"]];
   const users = process.env["SSH_AUTH_SOCK"] ?? "";
-  return agent === undefined
-    ? own
-    : [...own, users === "" ? "ForwardAgent=no" : `ForwardAgent=${configurationWord(users)}`];
+  return [
+    ["IdentityAgent", configurationWord(agent)],
+    ["IdentityFile", "none"],
+    ["IdentitiesOnly", "no"],
+    ["ForwardAgent", forwards && users !== "" ? configurationWord(users) : "no"],
+  ];
 }
 
 /** One word of ssh_config(5), with nothing in it left to expand. */

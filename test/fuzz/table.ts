@@ -9,6 +9,7 @@ import { MESSAGE_PARSERS } from "./parsers/messages.ts";
 import { OWNER_PARSERS } from "./parsers/owners.ts";
 import { POLICY_PARSERS } from "./parsers/policy.ts";
 import { PROXY_PARSERS } from "./parsers/proxies.ts";
+import { SSH_CONFIG_PARSERS } from "./parsers/ssh-config.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
 import { TRUST_PARSERS } from "./parsers/trust.ts";
@@ -29,6 +30,7 @@ export const PARSERS: readonly Parser[] = [
   ...HANDSHAKE_PARSERS,
   ...STREAM_PARSERS,
   ...POLICY_PARSERS,
+  ...SSH_CONFIG_PARSERS,
   ...FILE_PARSERS,
   ...TRUST_PARSERS,
   ...WITNESS_PARSERS,

@@ -301,11 +301,7 @@ export const WORD_PARSERS: readonly Parser[] = [
   {
     name: "words of a session",
     mayRefuseSamples: true,
-    covers: [
-      "sshnp/command-line.ts#parseSessionCommand",
-      "sshnp/ssh-command.ts#sshArguments",
-      "sshnp/ssh-command.ts#shellCommand",
-    ],
+    covers: ["sshnp/command-line.ts#parseSessionCommand", "sshnp/ssh-command.ts#shellCommand"],
     make: () =>
       textParser({
         samples: fc

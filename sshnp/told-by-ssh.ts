@@ -1,0 +1,94 @@
+import { createWriteStream, fstatSync, statSync } from "node:fs";
+import { finished } from "node:stream/promises";
+import { SshnpError } from "../keys/errors.ts";
+import { printable } from "../keys/print-error.ts";
+import type { StandardStreams } from "./relay.ts";
+
+/*
+ * With ControlMaster and ControlPersist, ssh gives its ProxyCommand /dev/null as standard error, because the proxy outlives
+ * whoever started it (sshconnect.c, ssh_proxy_connect). What a person must read then takes other ways: what went wrong goes
+ * to ssh itself, in words of its own protocol, and notes go to the terminal, where ssh asks its questions too.
+ */
+
+/** Whether what this process writes to standard error is read by nobody. */
+export function isStderrThrownAway(): boolean {
+  try {
+    const stderr = fstatSync(2);
+    return stderr.isCharacterDevice() && stderr.rdev === statSync("/dev/null").rdev;
+  } catch {
+    return false;
+  }
+}
+
+/** Writes notes to the terminal; where there is none, to nobody. */
+export function terminalWriter(): (text: string) => void {
+  const terminal = createWriteStream("/dev/tty", { flags: "r+" });
+  terminal.on("error", ignore);
+  return (text) => void terminal.write(text);
+}
+
+/** Has ssh print the error. Returns when ssh has hung up, or after HEARD_MS. */
+export async function tellSsh(failure: unknown, ssh: StandardStreams): Promise<void> {
+  if (!ssh.to.writable) return;
+  // ssh sends its own first packets before it reads what we say, and would find a broken pipe.
+  const gone = finished(ssh.from, { writable: false, signal: AbortSignal.timeout(HEARD_MS) });
+  ssh.from.resume();
+  ssh.to.on("error", ignore);
+  ssh.to.end(disconnectBytes(failure));
+  await gone.catch(() => {});
+}
+
+function ignore(): void {}
+
+/** From our words to ssh's end there is no network. */
+const HEARD_MS = 3_000;
+
+/**
+ * An SSH server's first bytes that say why there is no session: its identification (RFC 4253 section 4.2), then
+ * SSH_MSG_DISCONNECT (11.1), which may come at any time. OpenSSH prints
+ * `Received disconnect from UNKNOWN port 65535:7: TEXT`, up to 400 characters of TEXT.
+ *
+ * ```
+ * "SSH-2.0-sshnp\r\n"
+ * u32be packet length, u8 padding length, u8 1, u32be 7 (service not available), string TEXT, string "", padding
+ * ```
+ */
+export function disconnectBytes(error: unknown): Uint8Array {
+  const text = Buffer.from(textOf(error), "ascii");
+  const payload = Buffer.alloc(1 + 4 + 4 + text.length + 4);
+  payload[0] = SSH_MSG_DISCONNECT;
+  payload.writeUInt32BE(SERVICE_NOT_AVAILABLE, 1);
+  payload.writeUInt32BE(text.length, 5);
+  text.copy(payload, 9);
+  const padding = paddingFor(4 + 1 + payload.length);
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(1 + payload.length + padding, 0);
+  head[4] = padding;
+  return Buffer.concat([Buffer.from("SSH-2.0-sshnp\r\n"), head, payload, Buffer.alloc(padding)]);
+}
+
+const SSH_MSG_DISCONNECT = 1;
+/** SSH_DISCONNECT_SERVICE_NOT_AVAILABLE, RFC 4253 section 11.1. */
+const SERVICE_NOT_AVAILABLE = 7;
+/** What OpenSSH shows of it. */
+const MAX_TEXT = 400;
+
+/** Fact, next step and code as far as there is room; the code always. */
+function textOf(error: unknown): string {
+  if (!(error instanceof SshnpError)) {
+    return printable(`This is a bug: ${error instanceof Error ? error.message : String(error)} [E_BUG]`).slice(
+      0,
+      MAX_TEXT,
+    );
+  }
+  const code = `[${error.code}]`;
+  const whole = printable([error.message, ...(error.next === undefined ? [] : [error.next])].join(" "));
+  const room = MAX_TEXT - code.length - 1;
+  return `${whole.length <= room ? whole : `${whole.slice(0, room - 3)}...`} ${code}`;
+}
+
+/** To a multiple of 8 bytes, at least 4 (RFC 4253 section 6). */
+function paddingFor(length: number): number {
+  const padding = 8 - (length % 8);
+  return padding < 4 ? padding + 8 : padding;
+}

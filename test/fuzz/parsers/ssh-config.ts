@@ -1,0 +1,93 @@
+import * as fc from "fast-check";
+import { hasInclude, withInclude, withoutInclude } from "../../../sshnp/include-line.ts";
+import {
+  controlPathIn,
+  isOurBlock,
+  parseHostPattern,
+  readBlock,
+  sampleHost,
+  sshConfigBlock,
+} from "../../../sshnp/ssh-config-block.ts";
+import { pathInConfiguration, proxyCommand } from "../../../sshnp/ssh-command.ts";
+import * as of from "../arbitraries.ts";
+import { words } from "../mutation.ts";
+import { type Parser, textParser } from "../subject.ts";
+
+const hostPattern = fc.oneof(
+  fc.constant("*.np"),
+  of.name.map((name) => `*.${name.slice(1)}.np`),
+);
+const line = fc.constantFrom("Host *\n", "  User pi\n", "\n", "# sshnp\n", "Include config.d/*\n", "\r\n");
+const PATH = '"/home/pi/.ssh/config.d/sshnp"';
+
+export const SSH_CONFIG_PARSERS: readonly Parser[] = [
+  {
+    name: "pattern for host names of devices",
+    covers: ["sshnp/ssh-config-block.ts#parseHostPattern", "sshnp/ssh-config-block.ts#sampleHost"],
+    make: () =>
+      textParser({
+        samples: hostPattern,
+        parse: parseHostPattern,
+        holds: (pattern) => /^[a-z0-9_-]+\.[a-z0-9-]+\.np$/.test(sampleHost(pattern)),
+        words: words("*", "?", ".np", "!", ",", " "),
+      }),
+  },
+  {
+    name: "block of ssh_config of ours",
+    mayRefuseSamples: true,
+    covers: ["sshnp/ssh-config-block.ts#readBlock", "sshnp/ssh-config-block.ts#isOurBlock"],
+    make: () =>
+      textParser({
+        samples: hostPattern.map((pattern) =>
+          sshConfigBlock({
+            hostPattern: pattern,
+            proxy: ["/usr/bin/node", "/usr/lib/main.js", "proxy"],
+            keys: "/home/pi/keys",
+            controlPath: "/home/pi/.ssh/sshnp-%C",
+            waits: false,
+            knowsKnownHostsCommand: true,
+          }),
+        ),
+        parse: readBlock,
+        holds: ({ keys, hostPattern: hosts }, text) =>
+          isOurBlock(text) && hosts !== "" && keys.length > 0 && keys.every((key) => /^[a-z]+$/.test(key)),
+        words: words("# Begin sshnp ", "# End sshnp\n", "Host ", "  ProxyCommand "),
+      }),
+  },
+  {
+    name: "configuration of ssh with our Include line",
+    isTotal: true,
+    covers: ["sshnp/include-line.ts#hasInclude"],
+    make: () =>
+      textParser({
+        samples: fc.array(line, { maxLength: 6 }).map((lines) => lines.join("")),
+        parse: (text) => ({ text }),
+        // Whatever is not ours comes back as it was, and a second time changes nothing.
+        holds: ({ text }) => {
+          const once = withInclude(text, PATH);
+          const bare = hasInclude(text) ? (withoutInclude(text) ?? "") : text;
+          return hasInclude(once) && withInclude(once, PATH) === once && (withoutInclude(once) ?? "") === bare;
+        },
+        words: words("# sshnp ssh-config --uninstall takes away ", "\nInclude ", "\n"),
+      }),
+  },
+  {
+    name: "path in a configuration of ssh",
+    covers: [
+      "sshnp/ssh-command.ts#pathInConfiguration",
+      "sshnp/ssh-command.ts#proxyCommand",
+      "sshnp/ssh-config-block.ts#controlPathIn",
+    ],
+    make: () =>
+      textParser({
+        samples: fc.constantFrom("/home/pi/keys", "/home/a b/it's", "/100%h/ü"),
+        parse: (path) => ({ path, words: [pathInConfiguration(path), proxyCommand([path])] }),
+        holds: ({ path, words: [inFile = "", inCommand = ""] }) =>
+          !/\p{Cc}|\$\{/u.test(inFile + inCommand) &&
+          inFile.replaceAll("%%", "%").replace(/\\([\\"])/g, "$1") === `"${path}"` &&
+          !/(?<!%)(?:%%)*%(?!%)/.test(inCommand) &&
+          Buffer.byteLength(controlPathIn([path]) ?? "") <= 103,
+        words: words("%", '"', "\\", "'", "${"),
+      }),
+  },
+];
