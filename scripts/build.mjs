@@ -26,7 +26,7 @@ await bundle("sshnp", {
     { name: "session", test: /sshnp\/connect\.ts$|protocol\/suite\/(native|ml-kem)\.ts$/, priority: 1 },
   ],
 });
-await bundle("sshnpd", { external: ["age-encryption"], emptyOutDir: false, groups: [] });
+await bundle("sshnpd", { external: ["age-encryption", "@lydell/node-pty"], emptyOutDir: false, groups: [] });
 for (const command of Object.values(bin)) {
   const file = join(root, command);
   if (existsSync(file)) chmodSync(file, 0o755);

@@ -60,6 +60,10 @@ const IMPURE_GLOBALS = new Set(
 );
 const PURE_USES_OF_DATE = [".parse", ".UTC", "new", "type"];
 
+// Packages that are part of what `npm run build` makes, and so no dependencies of who installs it; each in the folders that
+// may load them. docs/decisions/0022-the-built-in-ssh.md
+const BUNDLED: Readonly<Record<string, readonly string[]>> = { ssh2: ["sshnpd/builtin/", "sshnp/native/"] };
+
 // Private keys are read in one file for the ends and in one for the services.
 const END_KEY_FILES = "keys/end-key-files.ts";
 const SERVICE_KEY_FILES = "keys/service-key-files.ts";
@@ -119,6 +123,7 @@ const HARMLESS = {
   "rendezvous/client.ts": 'import "../protocol/channel/stream-adapter.ts";',
   "rendezvous/lobby.ts": 'import "../protocol/ticket.ts";',
   "rendezvous/main.ts": 'import "./lobby.ts"; import "../directory/client.ts";',
+  "sshnpd/builtin/ssh2.ts": 'import "ssh2"; import "ssh2/lib/protocol/constants.js";',
   "sshnpd/main.ts": 'import "../protocol/session/initiator.ts"; import "../keys/end-key-files.ts";',
   "sshnp/connect.ts": 'import "../rendezvous/client.ts"; import "../directory/client.ts";',
 };
@@ -155,6 +160,7 @@ keys/a.ts         import "left-pad";                                    imports 
 keys/a.ts         import "vitest";                                      imports vitest, which is no dependency
 keys/a.ts         import "sshnp/keys/names.ts";                         imports sshnp, which is no dependency
 keys/a.ts         import "#names";                                      imports #names, which is no dependency
+sshnp/a.ts        import "ssh2";                                        imports ssh2, which is no dependency
 sshnp/a.ts        import "net";                                         imports net without node:
 sshnp/a.ts        import "node:module";                                 imports node:module, a way around imports
 sshnp/a.ts        await import(file);                                   cannot be read: an import whose target is computed
@@ -249,12 +255,18 @@ function importsAgainstTheTable({ path, imports }: SourceFile, graph: ImportGrap
         if (!specifier.startsWith("node:")) return [`${path} imports ${target} without node:`];
         return target === "node:module" ? [`${path} imports node:module, a way around imports`] : [];
       case "package":
-        return target in packageJson().dependencies ? [] : [`${path} imports ${target}, which is no dependency`];
+        return isDependency(target, path) ? [] : [`${path} imports ${target}, which is no dependency`];
       case "file":
         if (!mayImport(path, target)) return [`${path} must not import ${target}`];
         return graph.has(target) ? [] : [`${path} imports ${target}, which does not exist`];
     }
   });
+}
+
+function isDependency(name: string, importer: string): boolean {
+  const { dependencies, optionalDependencies } = packageJson();
+  if (name in dependencies || name in optionalDependencies) return true;
+  return (BUNDLED[name] ?? []).some((folder) => importer.startsWith(folder));
 }
 
 function mayImport(from: string, to: string): boolean {
@@ -323,6 +335,7 @@ function repositoryFiles(): string[] {
 interface PackageJson {
   readonly bin: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly optionalDependencies: Readonly<Record<string, string>>;
 }
 
 function packageJson(): PackageJson {

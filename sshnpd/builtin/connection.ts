@@ -1,0 +1,83 @@
+import { connect } from "node:net";
+import type { TcpipRequestInfo } from "ssh2";
+import { quoted } from "../../keys/names.ts";
+import { ChannelOutput } from "./channel-output.ts";
+import type { ConnectionContext } from "./connection-context.ts";
+import { mayOpen } from "./key-rights.ts";
+import { serveSession } from "./session.ts";
+import { type Connection, guardChannel, type ServerChannel } from "./ssh2.ts";
+
+/** Serves the channels of a connection. Agent, X11 and remote forwarding are refused by having nobody who listens. */
+export function serveConnection(connection: Connection, context: ConnectionContext): void {
+  let sessions = 0;
+  let forwards = 0;
+  connection.on("session", (accept, reject) => {
+    if (sessions >= MAX_SESSIONS) return reject();
+    sessions++;
+    const session = accept();
+    session.on("close", () => sessions--);
+    serveSession(session, context);
+  });
+  connection.on("tcpip", (accept, reject, target: TcpipRequestInfo) => {
+    const { destIP: host, destPort: port } = target;
+    const isPermitted = mayOpen(context.rights, host, port) && context.mayForward?.(host, port) === true;
+    if (!isPermitted || forwards >= MAX_FORWARDS) {
+      context.log.info({ peer: { host: quoted(host), port } }, "a forward is refused");
+      return reject();
+    }
+    forwards++;
+    context.track(forward(accept, reject, target, context).finally(() => forwards--));
+  });
+  // -R: without anybody who takes it ssh2 refuses it itself.
+}
+
+/** As many commands at once over one connection (ControlMaster); sshd has 10. */
+const MAX_SESSIONS = 32;
+/** A browser behind `ssh -D` opens some dozens. */
+const MAX_FORWARDS = 256;
+/** For a connection through the device to somewhere else. */
+const CONNECT_MS = 10_000;
+
+async function forward(
+  accept: () => ServerChannel,
+  reject: () => void,
+  { destIP: host, destPort: port }: TcpipRequestInfo,
+  { transport, signal, breakOff }: ConnectionContext,
+): Promise<void> {
+  const socket = connect({ host, port, allowHalfOpen: true, signal });
+  const isConnected = await new Promise<boolean>((resolve) => {
+    socket.setTimeout(CONNECT_MS, () => resolve(false));
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+  });
+  socket.on("error", () => {});
+  if (!isConnected) {
+    socket.destroy();
+    return reject();
+  }
+  socket.setTimeout(0);
+  const channel = accept();
+  guardChannel(channel, breakOff);
+  channel.on("error", () => {});
+  const output = new ChannelOutput(channel, transport);
+  const close = (): void => {
+    output.close();
+    socket.destroy();
+  };
+  const ended = new Promise<void>((resolve) => {
+    channel.once("close", resolve);
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  channel.pipe(socket);
+  socket.once("close", () => {
+    channel.unpipe(socket);
+    channel.resume();
+  });
+  const copied = output.copy(socket, "output").then(() => channel.eof());
+  await Promise.race([ended, Promise.all([copied, endOf(channel)])]);
+  channel.close();
+  close();
+}
+
+function endOf(channel: ServerChannel): Promise<void> {
+  return new Promise((resolve) => channel.once("end", resolve));
+}

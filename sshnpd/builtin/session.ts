@@ -1,0 +1,151 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { Writable } from "node:stream";
+import type { PseudoTtyInfo, WindowChangeInfo } from "ssh2";
+import { shellWords, wordsAs } from "./account-words.ts";
+import { ChannelOutput } from "./channel-output.ts";
+import type { ConnectionContext } from "./connection-context.ts";
+import { environmentOf, isAccepted, MAX_VARIABLES, terminalType } from "./environment.ts";
+import { runPiped } from "./piped.ts";
+import type { Running, WindowSize } from "./running.ts";
+import { sftpWords } from "./sftp-words.ts";
+import { guardChannel, type ServerChannel, type Session } from "./ssh2.ts";
+import { runInTerminal, type TerminalRequest } from "./terminal.ts";
+
+/** What a client wants to be run. */
+type Wish = { readonly command: string | undefined } | { readonly subsystem: "sftp" };
+
+/** Serves one channel of type session: an exec, a shell or sftp. */
+export function serveSession(session: Session, context: ConnectionContext): void {
+  const { rights } = context;
+  const variables = new Map<string, string>();
+  let terminal: TerminalRequest | undefined;
+  let running: Running | undefined;
+  let isStarted = false;
+  const closed = new AbortController();
+  session.on("close", () => closed.abort());
+  context.signal.addEventListener("abort", () => closed.abort(), { once: true });
+
+  session.on("env", (accept: Reply, reject: Reply, { key, val }: { key: string; val: string }) => {
+    const isTaken = !isStarted && variables.size < MAX_VARIABLES && isAccepted(key, val);
+    if (isTaken) variables.set(key, val);
+    (isTaken ? accept : reject)?.();
+  });
+  session.on("pty", (accept: Reply, reject: Reply, info: PseudoTtyInfo & { readonly term?: string }) => {
+    if (!rights.pty || isStarted || terminal !== undefined) return reject?.();
+    const modes = info.modes as unknown as TerminalRequest["modes"];
+    terminal = { type: terminalType(info.term ?? ""), modes, ...sizeOf(info) };
+    accept?.();
+  });
+  session.on("window-change", (_accept: Reply, _reject: Reply, info: WindowChangeInfo) => {
+    if (terminal === undefined) return;
+    terminal = { ...terminal, ...sizeOf(info) };
+    running?.resize(sizeOf(info));
+  });
+  session.on("signal", (_accept: Reply, _reject: Reply, { name }: { name: string }) => {
+    // As sshd: what the key's owner forced to run is not for whoever has the key to stop.
+    if (rights.command === undefined && SIGNALS.has(name)) running?.signal(`SIG${name}` as NodeJS.Signals);
+  });
+  const begin = (accept: () => ServerChannel, wish: Wish): void => {
+    isStarted = true;
+    const channel = accept();
+    guardChannel(channel, context.breakOff);
+    channel.on("error", () => {});
+    context.track(run(channel, wish));
+  };
+  session.on("exec", (accept, _reject, { command }) => begin(accept, { command }));
+  session.on("shell", (accept) => begin(accept, { command: undefined }));
+  session.on("subsystem", (accept: () => ServerChannel, reject: Reply, { name }: { name: string }) => {
+    if (name === "sftp") begin(accept, { subsystem: "sftp" });
+    else reject?.();
+  });
+
+  async function run(channel: ServerChannel, wish: Wish): Promise<void> {
+    const output = new ChannelOutput(channel, context.transport);
+    try {
+      running = await start(wish);
+    } catch (error) {
+      context.log.warn({ login: context.account.login, err: error }, "nothing can be run for a session");
+      channel.stderr.write("This session cannot be started here; the log of the device says why.\n");
+      channel.exit(255);
+      channel.end();
+      return;
+    }
+    const hangUp = (): void => {
+      running?.hangUp();
+      output.close();
+      channel.resume();
+    };
+    closed.signal.addEventListener("abort", hangUp, { once: true });
+    if (closed.signal.aborted) hangUp();
+    if (terminal !== undefined) running.resize(terminal); // the window may have changed meanwhile
+    await serve(channel, running, output, closed.signal);
+    closed.signal.removeEventListener("abort", hangUp);
+    if (terminal !== undefined) running.hangUp();
+  }
+
+  async function start(wish: Wish): Promise<Running> {
+    const { account, visitor } = context;
+    const asked = "subsystem" in wish ? wish.subsystem : wish.command;
+    const env = environmentOf(account, visitor, variables);
+    if (rights.command !== undefined && asked !== undefined) env["SSH_ORIGINAL_COMMAND"] = asked;
+    const isSftp = rights.command === undefined ? "subsystem" in wish : rights.command === "internal-sftp";
+    if (isSftp) return await runPiped(await sftpWords(account, context.sftpServer), env);
+    const program = shellWords(account, rights.command ?? asked);
+    if (terminal !== undefined) return await runInTerminal(account, program, env, terminal);
+    return await runPiped(wordsAs(account, program), env);
+  }
+}
+
+/** ssh2 gives it when the client asked for a reply. */
+type Reply = (() => void) | undefined;
+
+/** Of RFC 4254 section 6.10. */
+const SIGNALS: ReadonlySet<string> = new Set("ABRT ALRM FPE HUP ILL INT KILL PIPE QUIT SEGV TERM USR1 USR2".split(" "));
+/** What winsize of ioctl_tty(2) can hold. */
+const MAX_SIZE = 0xffff;
+/** A terminal that is kept open by what its shell left in the background is closed when nothing was printed for so long. */
+const QUIET_MS = 150;
+
+async function serve(
+  channel: ServerChannel,
+  { input, output, errors, exited }: Running,
+  to: ChannelOutput,
+  signal: AbortSignal,
+): Promise<void> {
+  feed(channel, input);
+  const copied = Promise.all([to.copy(output, "output"), errors === undefined ? undefined : to.copy(errors, "errors")]);
+  const end = await exited;
+  if ("status" in end) channel.exit(end.status);
+  else channel.exit(end.signal, false, "");
+  const quiet = new AbortController();
+  // Behind pipes, as with sshd, the session lasts until nobody has them open any more.
+  await (errors === undefined
+    ? Promise.race([copied, untilQuiet(to, AbortSignal.any([signal, quiet.signal]))])
+    : copied);
+  quiet.abort();
+  channel.end();
+  channel.resume();
+}
+
+/** What the client sends goes to the process, its end included; when the process takes no more it goes nowhere. */
+function feed(channel: ServerChannel, input: Writable): void {
+  channel.pipe(input);
+  const letGo = (): void => {
+    channel.unpipe(input);
+    channel.resume();
+  };
+  input.once("error", letGo).once("close", letGo);
+}
+
+async function untilQuiet(output: ChannelOutput, signal: AbortSignal): Promise<void> {
+  let before = -1;
+  while (!signal.aborted && (output.isBlocked || output.count !== before)) {
+    before = output.count;
+    await pause(QUIET_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+function sizeOf({ cols, rows }: { readonly cols: number; readonly rows: number }): WindowSize {
+  const within = (value: number, usual: number): number => (value >= 1 && value <= MAX_SIZE ? value : usual);
+  return { columns: within(cols, 80), rows: within(rows, 24) };
+}
