@@ -65,7 +65,7 @@ export function directoryRefusal(
     case "E_POLICY":
       return new DeniedError(
         "E_POLICY",
-        `The directory says that the policy of ${name} does not let ${client} reach ${member} by ssh ${asWhom(attempt)}.`,
+        `The directory says that the policy of ${name} does not let ${client} ${useOf(attempt)}.`,
         {
           next: `Ask the owner of ${name} for a grant in it.${withLogin(attempt)}`,
         },
@@ -103,13 +103,21 @@ export function directoryRefusal(
   }
 }
 
-function asWhom({ login }: Attempt): string {
-  return login === "" ? "with no login named" : `as ${login}`;
+/** What was asked for, after "does not let @client". */
+function useOf({ service = "ssh", login, device: { member } }: Attempt): string {
+  if (service !== "ssh") return `reach ${placeOf(service)} by way of ${member}`;
+  return `reach ${member} by ssh ${login === "" ? "with no login named" : `as ${login}`}`;
+}
+
+function placeOf(service: string): string {
+  return service.replace(/^tcp:/, "");
 }
 
 /** A policy may grant certain logins alone. */
-function withLogin({ login, client, device: { name, member } }: Attempt): string {
-  return login === "" ? ` It may grant certain logins: sshnp ${client} ${name} LOGIN@${member}` : "";
+function withLogin({ service = "ssh", login, client, device: { name, member } }: Attempt): string {
+  return login === "" && service === "ssh"
+    ? ` It may grant certain logins: sshnp ${client} ${name} LOGIN@${member}`
+    : "";
 }
 
 /** A refusal that the device itself sealed. `reason` is its own text, of any content. */
@@ -118,16 +126,22 @@ export function deviceRefusal(
   refusal: { readonly code: RefusalCode; readonly reason: string },
 ): SshnpError {
   const { member, name } = attempt.device;
+  const { service = "ssh" } = attempt;
+  const permitted = service === "ssh" ? "" : ` --permit-open ${placeOf(service)}`;
   const reason = refusal.reason === "" ? "" : ` It says: ${quoted(refusal.reason, REASON_BYTES)}`;
   switch (refusal.code) {
     case "E_DEVICE_REFUSED":
       return new DeniedError("E_DEVICE_REFUSED", `${member} of ${name} itself refused ${attempt.client}.${reason}`, {
-        next: `On the device, permit it: sshnpd -a ${name} -m ${attempt.client} -d ${member} (the directory cannot override this)`,
+        next: `On the device, permit it: sshnpd -a ${name} -m ${attempt.client} -d ${member}${permitted} (the directory cannot override this)`,
       });
     case "E_POLICY":
-      return new DeniedError("E_POLICY", `The policy of ${name} does not let ${attempt.client} do that.${reason}`, {
-        next: `Ask the owner of ${name} for a grant in it (neither the device nor the directory can override this).`,
-      });
+      return new DeniedError(
+        "E_POLICY",
+        `The policy of ${name} does not let ${attempt.client} ${service === "ssh" ? "do that" : useOf(attempt)}.${reason}`,
+        {
+          next: `Ask the owner of ${name} for a grant in it (neither the device nor the directory can override this).`,
+        },
+      );
     case "E_LOG":
       return new SecurityError(
         "E_LOG",

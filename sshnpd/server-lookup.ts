@@ -18,10 +18,10 @@ export class ServerLookup {
 
   /** For the option `lookup`. */
   readonly lookup: LookupFunction = (host, options, callback) => {
-    const answer = (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[]): void => {
-      const [first] = addresses;
+    const answer = (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[] | undefined): void => {
+      const first = addresses?.[0]; // there are none with an error, whatever the types say
       if (error !== null || first === undefined) callback(error ?? new Error("it has no address"), "");
-      else if (options.all === true) callback(null, [...addresses]);
+      else if (options.all === true) callback(null, [...(addresses ?? [])]);
       else callback(null, first.address, first.family);
     };
     if (host === "localhost") return answer(null, LOOPBACK);
@@ -41,7 +41,7 @@ export class ServerLookup {
 /** All addresses of a name. */
 export type Look = (
   host: string,
-  callback: (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[]) => void,
+  callback: (error: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[] | undefined) => void,
 ) => void;
 
 const systemLook: Look = (host, callback) => systemLookup(host, { all: true }, callback);

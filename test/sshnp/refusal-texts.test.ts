@@ -4,6 +4,7 @@ import { parseMember, parseName } from "../../keys/names.ts";
 import { LogEvidenceError } from "../../protocol/log/proof.ts";
 import { REFUSAL_NUMBERS, type RefusalCode } from "../../protocol/refusal-codes.ts";
 import type { Attempt } from "../../sshnp/attempt.ts";
+import { cannotListen, endedByDevice, streamRefusal, waitedInVain } from "../../sshnp/forward/texts.ts";
 import { logTrouble } from "../../sshnp/log-texts.ts";
 import { deviceRefusal, directoryRefusal, lastSeen, unsealedRefusal } from "../../sshnp/refusal-texts.ts";
 import {
@@ -23,6 +24,11 @@ const ATTEMPT: Attempt = {
   device: { name: parseName("@device"), member: parseMember("mygateway") },
   login: "",
   directory: "http://np.example.org:7800",
+};
+const FORWARD = {
+  ...ATTEMPT,
+  service: "tcp:db.example.org:5432",
+  asked: { verb: "forward", after: ["5432:db.example.org:5432", "--unix", "./a b:db:1"] },
 };
 const NOW = Date.UTC(2026, 10, 22, 10, 55);
 const SEEN = NOW - 14 * 60_000;
@@ -56,6 +62,19 @@ const ALL = [
   ...SEALED_CODES.map((code) => deviceRefusal(ATTEMPT, { code, reason: "" })),
   deviceRefusal(ATTEMPT, { code: "E_DEVICE_REFUSED", reason: "it does not list @client" }),
   ...UNSEALED_CODES.map((code) => unsealedRefusal(ATTEMPT, { code, labels: "sshnp/1" })),
+  directoryRefusal(FORWARD, { code: "E_POLICY", detail: 0 }, NOW),
+  directoryRefusal(FORWARD, { code: "E_OFFLINE", detail: SEEN }, NOW),
+  deviceRefusal(FORWARD, { code: "E_DEVICE_REFUSED", reason: "it does not list @client" }),
+  deviceRefusal(FORWARD, { code: "E_POLICY", reason: "" }),
+  ...["E_DEVICE_REFUSED", "E_CLOSED", "E_UNREACHABLE"].map((code) =>
+    streamRefusal(FORWARD, FORWARD.service, Object.assign(new Error("reset"), { code })),
+  ),
+  waitedInVain(FORWARD, FORWARD.service, "too many wait already"),
+  ...["EADDRINUSE", "EACCES", "EADDRNOTAVAIL", "ENOENT", "ENOTSOCK", "EMFILE"].map((code) =>
+    cannotListen("127.0.0.1:5432", Object.assign(new Error("listen"), { code })),
+  ),
+  endedByDevice(FORWARD),
+  truncated(FORWARD, undefined),
   noSshServer(ATTEMPT, "nothing answers on its SSH port."),
   sshRefused({ ...ATTEMPT, login: "pi" }, false),
   sshRefused(ATTEMPT, false),
