@@ -86,12 +86,15 @@ function readAnswer(socket: Socket, proxy: ProxySettings, { signal, limitMs }: P
     const settle = (finish: () => void): void => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
-      socket.off("data", onData).off("end", onEnd).off("close", onEnd).pause();
+      socket.off("readable", onReadable).off("end", onEnd).off("close", onEnd);
       finish();
     };
     const onAbort = (): void => settle(() => reject(signal.reason));
     const onEnd = (): void => fail("closed the connection without an answer");
-    const onData = (chunk: Buffer): void => {
+    // Not "data": whoever gets the socket would find it paused, or losing what comes.
+    const onReadable = (): void => {
+      const chunk: Buffer | null = socket.read();
+      if (chunk === null) return;
       bytes = Buffer.concat([bytes, chunk.subarray(0, PROXY_HEAD_BYTES + 1 - bytes.length)]);
       let answer: ProxyAnswer | undefined;
       try {
@@ -106,7 +109,7 @@ function readAnswer(socket: Socket, proxy: ProxySettings, { signal, limitMs }: P
       settle(() => resolve(answer));
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    socket.on("data", onData).on("end", onEnd).on("close", onEnd);
+    socket.on("readable", onReadable).on("end", onEnd).on("close", onEnd);
     if (signal.aborted) onAbort();
     else if (socket.closed) onEnd();
   });
