@@ -1,38 +1,38 @@
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
-import { parseService } from "../protocol/service.ts";
+import type { Service } from "../protocol/service.ts";
+import { Carried, joinStream } from "./join-stream.ts";
+import type { Served } from "./ssh-server.ts";
 
 /**
- * Connects a stream that a client asked for, and may have, with what its service means: the SSH server on 127.0.0.1, or the
- * host and port as this machine reaches them. Both ways, half-close kept: accepted once the server has answered, refused as
- * unreachable when it does not. The socket is closed when the stream is, which must not have happened yet.
+ * Connects a stream that a client asked for, and may have, with the host and port of its service as this machine reaches them.
+ * Both ways, half-close kept: accepted once the server has answered, refused as unreachable when it does not. The socket is
+ * closed when the stream is, which must not have happened yet.
  */
-export function connectToService(stream: ChannelStream, sshPort: number): Socket {
-  const service = parseService(stream.service);
-  const { host, port } = service.kind === "ssh" ? { host: "127.0.0.1", port: sshPort } : service;
+export function connectToService(
+  stream: ChannelStream,
+  { host, port }: Pick<Extract<Service, { kind: "tcp" }>, "host" | "port">,
+): Served {
   const server = connect({ host, port, allowHalfOpen: true, noDelay: true });
-  let isConnected = false;
+  const carried = new Carried();
+  const refuse = (): void => stream.refuse("unreachable");
+  const giveUp = (): void => void server.destroy();
   server.setTimeout(CONNECT_MS, () => server.destroy(new Error("the server does not answer")));
+  server.once("error", refuse);
+  stream.once("close", giveUp);
   server.once("connect", () => {
-    isConnected = true;
     server.setTimeout(0);
+    server.off("error", refuse);
+    stream.off("close", giveUp);
     stream.accept();
-    server.pipe(stream).pipe(server);
+    joinStream(stream, server);
   });
-  server.on("error", (error) => {
-    if (!isConnected) {
-      stream.refuse("unreachable");
-    } else if (server.readableEnded) {
-      // A server that has said all and is gone takes no more: what the client still sends has no reader.
-      stream.unpipe(server);
-      stream.resume();
-    } else {
-      stream.destroy(error);
-    }
+  server.once("close", () => {
+    carried.count(server);
+    carried.end();
   });
-  stream.once("close", () => server.destroy());
-  return server;
+  return carried;
 }
 
 /** Over loopback, longer means that the server's backlog is full. */
-const CONNECT_MS = 10_000;
+export const CONNECT_MS = 10_000;
