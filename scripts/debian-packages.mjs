@@ -6,6 +6,8 @@ import { run, SetUpError } from "./run.mjs";
 /** Command -> the Debian package that brings it. */
 const PACKAGES = {
   age: "age",
+  dbclient: "dropbear-bin",
+  dropbear: "dropbear-bin",
   git: "git",
   haproxy: "haproxy",
   ip: "iproute2",

@@ -8,8 +8,10 @@ import { VERSION } from "../keys/version.ts";
 import { parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { parseClients } from "./clients.ts";
 import type { DaemonOptions } from "./daemon.ts";
+import { parseInetdProgram } from "./inetd-program.ts";
 import { parseCertifiedLogins } from "./session-keys.ts";
 import { parsePermitOpen } from "./permit-open.ts";
+import { SSH_MODES, type SshMode } from "./ssh-server.ts";
 
 interface Flags extends WitnessOptions {
   readonly atsign: string;
@@ -18,6 +20,8 @@ interface Flags extends WitnessOptions {
   readonly directory?: string;
   readonly keys?: string;
   readonly sshPort: string;
+  readonly sshMode: string;
+  readonly sshProgram?: string;
   readonly permitOpen: readonly string[];
   readonly statusFile?: string;
   readonly sshpublickey?: boolean;
@@ -44,6 +48,8 @@ export function command(run: (options: DaemonOptions) => Promise<void>): Command
     .option("--witnesses <k>", "how many of them must have, more than half if not said")
     .option("--max-checkpoint-age <time>", "how long ago that may be: 24h if not said")
     .option("--ssh-port <port>", "where this machine's SSH server answers on 127.0.0.1", "22")
+    .option("--ssh-mode <mode>", "which SSH server: auto, tcp, inetd, builtin or off (no ssh)", "auto")
+    .option("--ssh-program <file>", "sshd or dropbear, to be started for each session where none listens (else found)")
     .option("--permit-open <host:port>", "what listed clients may reach beside ssh; several times", collect, [])
     .option("-s, --sshpublickey", "put public keys that clients push (sshnp -s) into authorized_keys")
     .option(
@@ -73,6 +79,9 @@ alone. Keys that were added stay when a client leaves -m.
 Without keys for -d NAME, but with the owner key of -a beside, it makes them and signs them once.
 --session-keys: nothing stays on this machine, and the SSH server has to be told once: sshnpd ssh-ca
 
+--ssh-mode auto takes the server that answers on --ssh-port, else starts sshd or dropbear for each session with no port at all
+(inetd), else a built-in one. It never changes to other host keys than clients have pinned; docs/ssh-modes.md has it all.
+
 Exit status: 0 stopped by a signal, 2 usage, 75 another sshnpd runs with these keys, others with a message.
 
 Examples:
@@ -92,6 +101,8 @@ function parseFlags(flags: Flags): DaemonOptions {
     keys: keysFolderPath(flags.keys, process.env),
     witnesses: flags,
     sshPort: parsePort(flags.sshPort),
+    sshMode: parseSshMode(flags.sshMode),
+    sshProgram: flags.sshProgram === undefined ? undefined : parseInetdProgram(flags.sshProgram),
     permitOpen: parsePermitOpen(flags.permitOpen),
     statusFile: flags.statusFile,
     acceptsKeys: flags.sshpublickey === true,
@@ -105,6 +116,14 @@ function parsePort(text: string): number {
     throw new SetupError("E_USAGE", `${quoted(text)} is not a port.`, { next: "A port is a number from 1 to 65535." });
   }
   return Number(text);
+}
+
+function parseSshMode(text: string): SshMode {
+  const mode = SSH_MODES.find((known) => known === text);
+  if (mode === undefined) {
+    throw new SetupError("E_USAGE", `${quoted(text)} is no SSH mode.`, { next: `One of: ${SSH_MODES.join(", ")}.` });
+  }
+  return mode;
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {

@@ -14,15 +14,17 @@ import type { DirectoryAddress } from "../protocol/directory-address.ts";
 import { UNKNOWN_CLIENT_MS } from "../protocol/limits.ts";
 import { loadKem, loadSuite } from "../protocol/suite/load.ts";
 import { accountFor } from "./accounts.ts";
+import type { SshMode } from "./ssh-server.ts";
 import { awaitSshServer } from "./await-ssh-server.ts";
 import { Clients, type ListedClients } from "./clients.ts";
-import { CLOCK } from "./clock.ts";
 import { DeviceAccess } from "./device-access.ts";
-import { HostKeys } from "./host-keys.ts";
 import { keepLinked } from "./link.ts";
 import { createLog, type Log, logError } from "./log.ts";
 import { announceMember, findMember, noKeysIn, type OwnMember } from "./member.ts";
 import { watchNetwork } from "./network-watch.ts";
+import type { InetdProgram } from "./inetd-program.ts";
+import { grantedInstead } from "./granted-instead.ts";
+import { openSshServer } from "./open-ssh-server.ts";
 import { OwnDirectory } from "./own-directory.ts";
 import { LinkEvents } from "./link-events.ts";
 import { OwnPolicy, type StatedPolicy } from "./own-policy.ts";
@@ -43,7 +45,9 @@ export interface DaemonOptions {
   readonly keys: string;
   /** Which witnesses of the directory's log are demanded, beside SSHNP_WITNESSES. */
   readonly witnesses?: WitnessOptions;
+  readonly sshMode: SshMode;
   readonly sshPort: number;
+  readonly sshProgram: Pick<InetdProgram, "name" | "file"> | undefined;
   /** Services beside ssh that -m grants where there is no policy, as `tcp:HOST:PORT`. */
   readonly permitOpen: ReadonlySet<string>;
   /** Where the newest line of stdout is kept, if anywhere. */
@@ -80,9 +84,15 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const now = (): number => directory.now();
     const { permitOpen } = options;
     const access = new DeviceAccess({ device: keys.member, clients, policy, permitOpen, now });
-    const { sshPort, acceptsKeys } = options;
-    const hostKeys = new HostKeys(sshPort, () => CLOCK.now(), signal);
-    awaitSshServer({ hostKeys, port: sshPort, log, signal }).catch((error: unknown) => {
+    const { sshPort, sshMode, acceptsKeys } = options;
+    const granted = async (): Promise<string> => grantedInstead(await policy.current(), permitOpen);
+    const sshServer = await openSshServer({
+      ...options,
+      ...{ mode: sshMode, port: sshPort, program: options.sshProgram, folder, granted, log, signal },
+    });
+    const hostKeys = { current: (login = "") => sshServer.hostKeys(login) };
+    const awaited = sshMode === "off" ? undefined : awaitSshServer({ hostKeys, port: sshPort, log, signal });
+    awaited?.catch((error: unknown) => {
       if (error instanceof SetupError) tell(`${error.message} ${error.next ?? ""}`);
       else logError(log, error, "the SSH server is not looked for any more");
     });
@@ -90,7 +100,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const line: { current: Link | undefined } = { current: undefined };
     const onClients = (list: readonly LinkParty[]): void => line.current?.watch(list);
     const sessions = new Sessions({
-      ...{ suite, clients, access, sshPort, accountFor, now, log, allowPrivate, onClients },
+      ...{ suite, clients, access, sshServer, accountFor, now, log, allowPrivate, onClients },
     });
     const certified = options.sessionKeys;
     const sessionKeys =
@@ -114,7 +124,6 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       clients,
       access,
       hostKeys,
-      sshPort,
       acceptsKeys,
       keyListFor: (ticket) => directory.keyListFor(ticket),
       now,
@@ -141,6 +150,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     } finally {
       status?.remove();
       await sessions.close();
+      await sshServer.close();
       await directory.remembered();
     }
   } finally {

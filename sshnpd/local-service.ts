@@ -1,23 +1,27 @@
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { SERVER_CONNECT_MS, SERVER_FAMILY_MS, SERVER_FLUSH_MS, SERVER_PROBE_MS } from "../protocol/limits.ts";
-import type { StreamService } from "../protocol/service.ts";
+import type { Service } from "../protocol/service.ts";
+import { Carried } from "./join-stream.ts";
 import { ServerLookup } from "./server-lookup.ts";
+import type { Served } from "./ssh-server.ts";
 
 /**
- * Connects a stream that a client asked for, and may have, with what its service means: the SSH server on 127.0.0.1, or the
- * host and port as this machine reaches them. Both ways, half-close kept: accepted once the server has answered; refused as closed
- * when the host says that nothing listens there, else as unreachable. The stream must not have been closed yet. Afterwards
- * the server is given time to take what was sent to it; one whose stream breaks off is told so by a RST, as it would be by TCP (but
- * for the SSH server: ssh tells what is whole by itself).
+ * Connects a stream that a client asked for, and may have, with the host and port of its service as this machine reaches them.
+ * Both ways, half-close kept: accepted once the server has answered; refused as closed when the host says that nothing listens
+ * there, else as unreachable. The stream must not have been closed yet. Afterwards the server is given time to take what was
+ * sent to it; one whose stream breaks off is told so by a RST, as it would be by TCP.
  */
-export function connectToService(stream: ChannelStream, service: StreamService, sshPort: number): Socket {
-  const { host, port } = service.kind === "ssh" ? { host: "127.0.0.1", port: sshPort } : service;
+export function connectToService(
+  stream: ChannelStream,
+  { host, port }: Pick<Extract<Service, { kind: "tcp" }>, "host" | "port">,
+): Served {
   const server = connect({
     ...{ host, port, lookup, allowHalfOpen: true, noDelay: true },
     ...{ keepAlive: true, keepAliveInitialDelay: SERVER_PROBE_MS },
     ...{ autoSelectFamily: true, autoSelectFamilyAttemptTimeout: SERVER_FAMILY_MS },
   });
+  const carried = new Carried();
   let isConnected = false;
   const late = setTimeout(() => server.destroy(new Error("the server does not answer")), SERVER_CONNECT_MS);
   server.once("connect", () => {
@@ -26,7 +30,11 @@ export function connectToService(stream: ChannelStream, service: StreamService, 
     stream.accept();
     server.pipe(stream).pipe(server);
   });
-  server.once("close", () => clearTimeout(late));
+  server.once("close", () => {
+    clearTimeout(late);
+    carried.count(server);
+    carried.end();
+  });
   server.on("error", (error) => {
     if (!isConnected) {
       stream.refuse(isRefused(error) ? "closed" : "unreachable");
@@ -42,10 +50,9 @@ export function connectToService(stream: ChannelStream, service: StreamService, 
     if (!isConnected) server.destroy();
     else if (stream.readableEnded && stream.writableFinished)
       server.setTimeout(SERVER_FLUSH_MS, () => server.destroy());
-    else if (service.kind === "tcp") server.resetAndDestroy();
-    else server.destroy();
+    else server.resetAndDestroy();
   });
-  return server;
+  return carried;
 }
 
 const { lookup } = new ServerLookup();

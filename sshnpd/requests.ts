@@ -9,6 +9,7 @@ import type { VerifiedKeyList } from "../protocol/key-list.ts";
 import { LABEL } from "../protocol/label.ts";
 import {
   EARLY_WINDOW_BYTES,
+  REASON_BYTES,
   REQUESTS_AT_ONCE,
   SESSION_WINDOW_BYTES,
   STREAM_WINDOW_BYTES,
@@ -26,7 +27,6 @@ import { type Ticket, ticketHash } from "../protocol/ticket.ts";
 import type { Standing } from "./access.ts";
 import type { Clients } from "./clients.ts";
 import type { DeviceAccess } from "./device-access.ts";
-import type { HostKeys } from "./host-keys.ts";
 import { type Log, logError } from "./log.ts";
 import type { OwnStatements } from "./own-statements.ts";
 import type { SessionKeys } from "./session-keys.ts";
@@ -65,8 +65,8 @@ export interface RequestsOptions {
   readonly deviceKey: X25519PrivateKey;
   readonly clients: Clients;
   readonly access: Pick<DeviceAccess, "judge">;
-  readonly hostKeys: Pick<HostKeys, "current">;
-  readonly sshPort: number;
+  /** The host keys of the device's SSH server, for whoever logs in as `login`. Throws as the SshServer's hostKeys does. */
+  readonly hostKeys: { readonly current: (login: string) => Promise<readonly Uint8Array[]> };
   /** Whether pushed keys are accepted (-s). */
   readonly acceptsKeys: boolean;
   /** Certifies keys of sessions; undefined: this daemon does not (--session-keys). */
@@ -229,10 +229,11 @@ export class Requests {
     }
     if (service !== "ssh") return { hostKeys: [] };
     try {
-      return { hostKeys: await this.#options.hostKeys.current() };
+      return { hostKeys: await this.#options.hostKeys.current(login) };
     } catch (error) {
       if (!(error instanceof SshnpError)) throw error;
-      return { code: "E_NO_SSHD", reason: error.message };
+      const code = error.code === "E_DEVICE_REFUSED" ? error.code : "E_NO_SSHD";
+      return { code, reason: error.message.slice(0, REASON_BYTES) };
     }
   }
 

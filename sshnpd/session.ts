@@ -13,11 +13,12 @@ import { type Log, logError } from "./log.ts";
 import { CHANNEL_LIMITS, type GrantedSession } from "./requests.ts";
 import { connectToService } from "./local-service.ts";
 import type { SessionAccess } from "./session-access.ts";
+import type { SshServer } from "./ssh-server.ts";
 
 export interface SessionServices {
   readonly suite: CipherSuite;
   readonly clients: Clients;
-  readonly sshPort: number;
+  readonly sshServer: Pick<SshServer, "serve">;
   /** The account that a session for this login may put a key into. */
   readonly accountFor: (login: string) => Promise<Account | undefined>;
   /** ms since 1970 UTC. */
@@ -69,6 +70,7 @@ export async function serveSession(
     limits: CHANNEL_LIMITS,
   });
   let prepared: Promise<void> | undefined;
+  const serving = new Set<Promise<void>>();
   const binding = bindChannel(channel, socket, {
     signal,
     clock: CLOCK,
@@ -82,19 +84,23 @@ export async function serveSession(
     },
     onOpen: (stream) => {
       assert(prepared !== undefined, "no stream is asked for ahead of CONFIRM");
-      prepared
-        .then(() => serveStream(stream, services, access, counts))
+      const work = prepared
+        .then(() => serveStream(stream, session, services, { access, counts }))
         .catch((error: unknown) => {
           logError(log, error, "stream given up");
           stream.refuse("failed");
-        });
+        })
+        .finally(() => serving.delete(work));
+      serving.add(work);
     },
   });
   const revoke = (): void => binding.close("revoked");
   revoked.addEventListener("abort", revoke, { once: true });
   if (revoked.aborted) revoke();
   socket.resume();
-  return { end: await binding.closed, counts };
+  const end = await binding.closed;
+  await Promise.all(serving);
+  return { end, counts };
 }
 
 /** The first byte of a path: records of the first handshake follow. */
@@ -138,16 +144,16 @@ async function prepare(session: GrantedSession, { clients, accountFor, now, log 
 
 async function serveStream(
   stream: ChannelStream,
-  { sshPort }: SessionServices,
-  access: SessionAccess,
-  counts: SessionCounts,
+  { claim, login }: GrantedSession,
+  { sshServer, log }: SessionServices,
+  { access, counts }: { readonly access: SessionAccess; readonly counts: SessionCounts },
 ): Promise<void> {
   if (!(await access.admit(stream))) return;
   const service = parseService(stream.service);
   if (service.kind === "ping") return stream.refuse("refused"); // the session itself was the answer
-  const server = connectToService(stream, service, sshPort);
-  server.once("close", () => {
-    counts.received += server.bytesWritten;
-    counts.sent += server.bytesRead;
-  });
+  const visitor = { client: claim.name, member: claim.member, login };
+  const served = service.kind === "ssh" ? sshServer.serve(stream, visitor, log) : connectToService(stream, service);
+  await served.closed;
+  counts.received += served.received;
+  counts.sent += served.sent;
 }

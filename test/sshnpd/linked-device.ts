@@ -28,6 +28,7 @@ import { OwnDirectory } from "../../sshnpd/own-directory.ts";
 import { OwnPolicy } from "../../sshnpd/own-policy.ts";
 import { OwnStatements } from "../../sshnpd/own-statements.ts";
 import { Requests } from "../../sshnpd/requests.ts";
+import { TcpServer } from "../../sshnpd/tcp-server.ts";
 import { Sessions } from "../../sshnpd/sessions.ts";
 import { NOW } from "../protocol/fixtures.ts";
 import { StatementLog } from "../support/statement-log.ts";
@@ -149,7 +150,15 @@ export class LinkedDevice implements AsyncDisposable {
     const { member: device } = deviceKeys;
     const access = new DeviceAccess({ device, clients, policy, permitOpen: new Set(), now });
     this.sessions = new Sessions({
-      ...{ suite, clients, access, sshPort, accountFor: () => Promise.resolve(undefined), now, log: SILENT },
+      ...{
+        suite,
+        clients,
+        access,
+        sshServer: new TcpServer({ port: sshPort, hostKeys: { current: () => Promise.resolve([]) } }),
+        accountFor: () => Promise.resolve(undefined),
+        now,
+        log: SILENT,
+      },
       ...{ allowPrivate: () => true, onClients: (list) => this.#link.watch(list) },
     });
     const requests = new Requests({
@@ -165,7 +174,7 @@ export class LinkedDevice implements AsyncDisposable {
       checkpoint: () => directory.client.checkpoint,
       compareCheckpoint: (note) => directory.client.compareCheckpoint(note),
       hostKeys: { current: () => Promise.resolve([people.client.x25519.publicKey.bytes]) },
-      ...{ sshPort: 1, acceptsKeys: false, now, log: SILENT },
+      ...{ acceptsKeys: false, now, log: SILENT },
       keyListFor: (ticket) => directory.keyListFor(ticket),
       hasRoom: () => this.sessions.hasRoom,
       begin: (session) => this.sessions.begin(session),

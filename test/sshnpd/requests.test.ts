@@ -146,7 +146,7 @@ describe("refused for all to know, sealed for the one who asked", () => {
 
   test("everybody, when nothing answers on the SSH port", async () => {
     const nothing = new HostKeys(1, () => 0, new AbortController().signal);
-    await using stage = await setStage(nothing, { sshPort: 1 });
+    await using stage = await setStage(nothing);
     const reason = "No SSH server on this device: nothing answers on its 127.0.0.1:1.";
     expect(await refusalOf(stage)).toEqual({ code: "E_NO_SSHD", reason });
   });

@@ -15,6 +15,7 @@ import type { Account } from "../../sshnpd/accounts.ts";
 import { HostKeys } from "../../sshnpd/host-keys.ts";
 import type { GrantedSession } from "../../sshnpd/requests.ts";
 import { SessionAccess } from "../../sshnpd/session-access.ts";
+import { TcpServer } from "../../sshnpd/tcp-server.ts";
 import { serveSession, type SessionServices } from "../../sshnpd/session.ts";
 import { NOW } from "../protocol/fixtures.ts";
 import { type SshServer, startSshServer } from "../support/sshd.ts";
@@ -180,6 +181,8 @@ test("when the server breaks off, so does the stream", async () => {
   await using play = await begin();
   const stream = play.client().open("ssh");
   await stream.opened;
+  connections[0]?.write("SSH-2.0-broken\r\n");
+  await once(stream, "readable");
   connections[0]?.resetAndDestroy();
   await expect(readToEnd(stream)).rejects.toMatchObject({ code: "E_TRUNCATED" });
 });
@@ -320,7 +323,7 @@ test("whoever has stolen the device's key can ask in anybody's name, and reaches
   const [session] = stage.granted;
   if (session === undefined) throw new Error("not granted");
   const [near, far] = await socketPair();
-  const services = { sshPort: portNumber, accountFor: () => Promise.resolve(undefined) };
+  const services = { sshServer: sshServerAt(portNumber), accountFor: () => Promise.resolve(undefined) };
   const { signal } = new AbortController();
   const served = serve(near, session, stage, services, { signal, revoked: signal, onConfirmed: () => {} });
   // What an attacker can still try: the keys that it can compute are not those of the session.
@@ -371,7 +374,7 @@ async function begin(
   let confirmed = 0;
   const lookedUp: string[] = [];
   const services = {
-    sshPort: changes.sshPort ?? portNumber,
+    sshServer: sshServerAt(changes.sshPort ?? portNumber),
     accountFor: (login: string) => {
       lookedUp.push(login);
       return Promise.resolve(changes.accounts?.find((account) => account.login === login));
@@ -418,12 +421,16 @@ function serve(
   near: Socket,
   session: GrantedSession,
   { clients, access: rules }: Stage,
-  changes: Pick<SessionServices, "sshPort" | "accountFor">,
+  changes: Pick<SessionServices, "sshServer" | "accountFor">,
   control: Omit<Parameters<typeof serveSession>[3], "access">,
 ) {
   const services = { suite, clients, now: () => NOW + 1000, log: SILENT, ...changes };
   const access = new SessionAccess(session, rules, SILENT, () => {});
   return serveSession(near, session, services, { ...control, access });
+}
+
+function sshServerAt(at: number): TcpServer {
+  return new TcpServer({ port: at, hostKeys });
 }
 
 function accountAt(home: string): Account {

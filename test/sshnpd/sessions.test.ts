@@ -14,6 +14,7 @@ import { signFirstBinding } from "../../protocol/statements.ts";
 import { CLOCK } from "../../sshnpd/clock.ts";
 import type { GrantedSession } from "../../sshnpd/requests.ts";
 import { Sessions, type SessionsOptions, whoMakesRoom } from "../../sshnpd/sessions.ts";
+import { TcpServer } from "../../sshnpd/tcp-server.ts";
 import { NOW } from "../protocol/fixtures.ts";
 import {
   clientBinding,
@@ -259,7 +260,7 @@ function newSessions(changes: Partial<SessionsOptions> = {}): Sessions {
     suite,
     clients: stage.clients,
     access: stage.access,
-    sshPort: 1,
+    sshServer: new TcpServer({ port: 1, hostKeys: { current: () => Promise.resolve([]) } }),
     accountFor: () => Promise.resolve(undefined),
     now: () => NOW + 1000,
     log: SILENT,

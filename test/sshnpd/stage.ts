@@ -141,7 +141,6 @@ export async function setStage(
     clients,
     access,
     hostKeys,
-    sshPort: 22,
     acceptsKeys: false,
     keyListFor: () => Promise.resolve(keyList),
     now,

@@ -1,0 +1,67 @@
+import type { Duplex } from "node:stream";
+import { UnavailableError } from "../keys/errors.ts";
+import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
+import { Carried } from "./join-stream.ts";
+import type { Log } from "./log.ts";
+import type { Served, SshServer, SshVisitor } from "./ssh-server.ts";
+
+/** An SSH server in this process. */
+export interface BuiltinServer {
+  hostKeys(): readonly Uint8Array[];
+  /** Speaks SSH on the duplex, to its end. */
+  attend(duplex: Duplex, visitor: SshVisitor): Promise<void>;
+  close(): unknown;
+}
+
+/** How it is loaded and opened, once and when it is first needed. */
+export type OpenBuiltin = () => Promise<BuiltinServer>;
+
+/** `--ssh-mode builtin`. */
+export class BuiltinMode implements SshServer {
+  readonly mode = "builtin";
+  readonly #open: OpenBuiltin | undefined;
+  #server: Promise<BuiltinServer> | undefined;
+
+  /** Without `open` there is none in this version, which is said whenever it is asked for. */
+  constructor(open: OpenBuiltin | undefined) {
+    this.#open = open;
+  }
+
+  async hostKeys(): Promise<readonly Uint8Array[]> {
+    return (await this.#opened()).hostKeys();
+  }
+
+  serve(stream: ChannelStream, visitor: SshVisitor, log: Log): Served {
+    const carried = new Carried();
+    const attend = async (): Promise<void> => {
+      const server = await this.#opened();
+      if (stream.destroyed) return;
+      stream.accept();
+      await server.attend(stream, visitor);
+    };
+    void attend()
+      .catch((error: unknown) => {
+        log.warn({ reason: error instanceof Error ? error.message : "" }, "the built-in SSH server gives a stream up");
+        stream.refuse("failed");
+      })
+      .finally(() => carried.end());
+    return carried;
+  }
+
+  async close(): Promise<void> {
+    const server = await this.#server?.catch(() => undefined);
+    await server?.close();
+  }
+
+  async #opened(): Promise<BuiltinServer> {
+    if (this.#open === undefined) throw notThere();
+    this.#server ??= this.#open();
+    return await this.#server;
+  }
+}
+
+function notThere(): UnavailableError {
+  return new UnavailableError("E_NO_SSHD", "No SSH server on this device: this version of sshnpd has none built in.", {
+    next: "Install one (Debian: apt-get install openssh-server) and leave --ssh-mode away.",
+  });
+}
