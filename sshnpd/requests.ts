@@ -29,7 +29,7 @@ import type { Clients } from "./clients.ts";
 import type { DeviceAccess } from "./device-access.ts";
 import { type Log, logError } from "./log.ts";
 import type { OwnStatements } from "./own-statements.ts";
-import type { SessionKeys } from "./session-keys.ts";
+import { certificateFor, type SessionKeys } from "./session-keys.ts";
 import { verifyNotify } from "./verify-notify.ts";
 
 /** A session that was granted. Nothing of it happens before its client's CONFIRM. */
@@ -189,7 +189,9 @@ export class Requests {
     const { notify, claim, clientKey, expires, ticket, responder, about } = request;
     const verdict = await this.#verdict(request);
     const pushedKey = "hostKeys" in verdict ? this.#pushedKey(responder, notify.prologue) : undefined;
-    const certificate = "hostKeys" in verdict ? await this.#certificate(responder, notify.prologue) : undefined;
+    const { sessionKeys } = this.#options;
+    const certificate =
+      "hostKeys" in verdict ? await certificateFor(sessionKeys, responder.payload, notify.prologue) : undefined;
     const refusal = "hostKeys" in verdict ? this.#refusalForWantOfRoom() : verdict;
     const payload: AnswerPayload = {
       refusal,
@@ -241,15 +243,6 @@ export class Requests {
   #refusalForWantOfRoom(): Refusal | undefined {
     if (this.#options.hasRoom()) return undefined;
     return { code: "E_BUSY", reason: "it has as many sessions as it may have" };
-  }
-
-  /** For the key that the client made for this session. msg2 seals it for the client alone. */
-  async #certificate(
-    { payload: { sshKey } }: SessionResponder,
-    { service, client, login, sid }: Notify["prologue"],
-  ): Promise<Uint8Array | undefined> {
-    if (service !== "ssh" || sshKey?.use !== "certify") return undefined;
-    return await this.#options.sessionKeys?.certify({ client, blob: sshKey.blob, login, sid: hex(sid) });
   }
 
   /**

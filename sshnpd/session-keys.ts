@@ -1,4 +1,5 @@
 import { userInfo } from "node:os";
+import { hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SetupError, SshnpError } from "../keys/errors.ts";
 import { type MemberName, quoted } from "../keys/names.ts";
@@ -6,6 +7,8 @@ import { ed25519FromBlob } from "../keys/openssh.ts";
 import type { SshAuthority } from "../keys/ssh-authority-file.ts";
 import { signUserCertificate } from "../keys/ssh-certificate.ts";
 import { SSH_CERTIFICATE_MS, SSH_CERTIFICATE_SKEW_MS } from "../protocol/limits.ts";
+import type { Prologue } from "../protocol/messages/prologue.ts";
+import type { RequestPayload } from "../protocol/session/payloads.ts";
 import { namesLogin } from "../protocol/policy/decide.ts";
 import { isLogin } from "../protocol/service.ts";
 import type { PeerClaim } from "../protocol/peers.ts";
@@ -79,6 +82,19 @@ export class SessionKeys {
     if (policy === "unreadable" || !(isListed || logins === "any")) return false;
     return namesLogin(policy, client, device, { login, now: now() });
   }
+}
+
+/**
+ * The certificate for the key that a client made for its session, where the request asks for one and this daemon makes them.
+ * msg2 seals it for the client alone.
+ */
+export async function certificateFor(
+  sessionKeys: Pick<SessionKeys, "certify"> | undefined,
+  { sshKey }: Pick<RequestPayload, "sshKey">,
+  { service, client, login, sid }: Prologue,
+): Promise<Uint8Array | undefined> {
+  if (service !== "ssh" || sshKey?.use !== "certify") return undefined;
+  return await sessionKeys?.certify({ client, blob: sshKey.blob, login, sid: hex(sid) });
 }
 
 /** The value of --session-keys: logins with commas, or nothing. @throws {SetupError} E_USAGE. */
