@@ -114,7 +114,7 @@ class BegunSession implements Session {
     const stream = this.#binding.open(service);
     if (only) stream.once("error", (error) => this.#breakOff(streamError(error, this.attempt)));
     stream.opened.then(
-      () => this.#progress.step(`the device has opened ${service}`),
+      () => this.#progress.step(`the device has opened ${service === "ssh" ? "its SSH port" : service}`),
       () => {}, // the stream's error tells
     );
     return stream;

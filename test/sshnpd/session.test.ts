@@ -164,7 +164,7 @@ test("streams that are broken off as they are asked for reach nothing, and leave
   expect(connections).toHaveLength(1);
 });
 
-test("a stream to a port where nothing listens is broken off as closed, the session lives", async () => {
+test("a stream to an SSH port where nothing listens is refused, the session lives", async () => {
   const closed = createServer().listen(0, "127.0.0.1");
   await once(closed, "listening");
   const { port: sshPort } = closed.address() as AddressInfo;
@@ -173,7 +173,7 @@ test("a stream to a port where nothing listens is broken off as closed, the sess
   await using play = await begin({ sshPort });
   const channel = play.client();
   for (let i = 0; i < 3; i++) {
-    await expect(channel.open("ssh").opened).rejects.toMatchObject({ code: "E_CLOSED" });
+    await expect(channel.open("ssh").opened).rejects.toMatchObject({ code: "E_NO_SSHD" });
   }
 });
 
