@@ -40,6 +40,8 @@ export interface SessionCommand {
     readonly before: readonly string[];
     readonly user: string;
     readonly after: readonly string[];
+    /** Whether the words say something of shared connections (ControlMaster, ControlPath). */
+    readonly sharesConnection: boolean;
     /** What to add to `ssh -G` so that it reads the same configuration. */
     readonly configuration: readonly string[];
   };
@@ -94,6 +96,9 @@ export function parseSessionCommand(
       before: front.ssh.map(({ letter, value }) => `-${letter}${value ?? ""}`),
       user: names.user ?? "",
       after,
+      sharesConnection:
+        options.some(({ letter }) => "MOS".includes(letter)) ||
+        ["controlpath", "controlmaster"].some((key) => firstValue(options, "", key) !== undefined),
       configuration: options.flatMap(({ letter, value }) =>
         "Flo".includes(letter) ? [`-${letter}${value ?? ""}`] : [],
       ),

@@ -21,7 +21,9 @@ export function sshArguments(command: SessionCommand, surroundings: SshSurroundi
   const { destination, ssh } = command;
   const host = hostName(destination.device);
   const user = ssh.user === "" ? "" : `${ssh.user}@`;
-  return [...ourOptions(destination, surroundings), ...ssh.before, `${user}${host}`, ...ssh.after];
+  // A connection that is there may be that of another client, and was opened without what these words ask for.
+  const alone = ssh.sharesConnection ? [] : ["-o", "ControlPath=none"];
+  return [...ourOptions(destination, surroundings), ...alone, ...ssh.before, `${user}${host}`, ...ssh.after];
 }
 
 /** Where the host keys of one device stand for ssh: a file each, so that no two sessions ever write the same one. */
