@@ -44,6 +44,8 @@ export interface SessionCommand {
     readonly after: readonly string[];
     /** Whether ssh is asked to forward an agent. */
     readonly forwardsAgent: boolean;
+    /** Whether the words say something of shared connections (ControlMaster, ControlPath). */
+    readonly sharesConnection: boolean;
     /** What to add to `ssh -G` so that it reads the same configuration. */
     readonly configuration: readonly string[];
   };
@@ -100,6 +102,9 @@ export function parseSessionCommand(
       user: names.user ?? "",
       after,
       forwardsAgent: options.some(({ letter }) => letter === "A") || valuesOf(options, "", "forwardagent").length > 0,
+      sharesConnection:
+        options.some(({ letter }) => "MOS".includes(letter)) ||
+        ["controlpath", "controlmaster"].some((key) => firstValue(options, "", key) !== undefined),
       configuration: options.flatMap(({ letter, value }) =>
         "Flo".includes(letter) ? [`-${letter}${value ?? ""}`] : [],
       ),

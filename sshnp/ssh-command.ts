@@ -24,7 +24,9 @@ export function sshArguments(command: SessionCommand, surroundings: SshSurroundi
   const host = hostName(destination.device);
   const user = ssh.user === "" ? "" : `${ssh.user}@`;
   const agent = optionWords(agentSettings(ssh.forwardsAgent, surroundings.agent));
-  return [...ourOptions(destination, surroundings), ...agent, ...ssh.before, `${user}${host}`, ...ssh.after];
+  // A connection that is there may be that of another client, and was opened without what these words ask for.
+  const alone = ssh.sharesConnection ? [] : ["-o", "ControlPath=none"];
+  return [...ourOptions(destination, surroundings), ...agent, ...alone, ...ssh.before, `${user}${host}`, ...ssh.after];
 }
 
 /** Where the host keys of one device stand for ssh: a file each, so that no two sessions ever write the same one. */

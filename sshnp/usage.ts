@@ -3,6 +3,7 @@ export const SESSION_HELP = `Usage: sshnp [options] [@client] @device [user@]myg
        sshnp proxy [--client @client] [user@]mygateway.device.np[:22]
        sshnp ls [@client] [@device]                     the devices that you may reach, and which are online
        sshnp ping [@client] @device mygateway           how long each part of the way to a device takes
+       sshnp ssh-config [--install | --uninstall | --check]   ssh, scp, rsync, git ... by mygateway.device.np
        sshnp trust ls | show | accept | forget ...     the keys that devices and names are held to
        sshnp trust evidence                            what was kept of a directory whose log lies
 
@@ -28,19 +29,14 @@ Examples:
   sshnp @device mygateway -L 8080:localhost:80 -N
   sshnp --wait @device mygateway uptime
 
-In ~/.ssh/config, for ssh, scp, sftp, rsync, git and editors:
-  Host *.np
-    ProxyCommand sshnp proxy %r@%h:%p
-    UserKnownHostsFile ~/.local/share/sshnp/keys/state/known_hosts.%h
-    StrictHostKeyChecking yes
-    UpdateHostKeys no
-    CheckHostIP no
-    ServerAliveInterval 0
+For ssh, scp, sftp, rsync, git and editors, by host names such as mygateway.device.np, once:
+  sshnp ssh-config --install
 `;
 
 export const PROXY_HELP = `Usage: sshnp proxy [options] [user@]mygateway.device.np[:22]
 
-Joins standard input and output to the SSH server of a device: a ProxyCommand for ssh. Before the first byte is passed on,
+Joins standard input and output to the SSH server of a device: a ProxyCommand for ssh, as
+sshnp ssh-config writes it. Before the first byte is passed on,
 the device's host keys are written to state/known_hosts.mygateway.device.np in the keys folder.
 
   --client @client   which client to be, when the keys folder has several

@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { sshConfigBlock } from "../../sshnp/ssh-config-block.ts";
+import { SESSION_HELP } from "../../sshnp/usage.ts";
 import { README_BLOCKS, README_INLINE_CODE, README_LINKS } from "../support/readme.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -29,7 +31,7 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
     "test/keys/activate-agent.test.ts",
     'words: ["--owner-key", `agent:${',
   ],
-  "sshnp proxy": ["test/e2e/transcript.test.ts", "writeSshConfig(laptop)"],
+  "sshnp ssh-config": ["test/sshnp/ssh-config.test.ts", '[MAIN, "ssh-config", ...words]'],
   "sshnp trust accept mygateway.device.np SHA256:...": [
     "test/e2e/wrong-state.test.ts",
     '"trust", "accept", "mygateway.device.np"',
@@ -58,8 +60,19 @@ test("what the README links to is there", () => {
   for (const link of README_LINKS) expect(existsSync(join(ROOT, link)), link).toBe(true);
 });
 
-test("the block for ssh_config is the one that sshnp --help shows", () => {
-  const block = README_BLOCKS.find((text) => text.startsWith("Host ")) ?? "";
-  const usage = readFileSync(join(ROOT, "sshnp/usage.ts"), "utf8");
-  expect(usage).toContain(block.replace(/^/gm, "  ").trimEnd());
+test("the block for ssh_config is the one that sshnp ssh-config writes, and --help says how to have it", () => {
+  const keys = "/home/you/.local/share/sshnp/keys";
+  const written = sshConfigBlock({
+    hostPattern: "*.np",
+    proxy: ["/usr/bin/node", "/usr/lib/node_modules/sshnp/dist/sshnp/main.js", "proxy", "--keys", keys],
+    keys,
+    controlPath: "/home/you/.ssh/sshnp-%C",
+    waits: false,
+    knowsKnownHostsCommand: true,
+  });
+  const block = README_BLOCKS.find((text) => text.startsWith("Host ")) ?? "none";
+  expect(written).toContain(`\n${block}# End sshnp\n`);
+  const { bin }: { bin: Record<string, string> } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  expect(block).toContain(`/node_modules/sshnp/${bin["sshnp"]} `);
+  expect(SESSION_HELP).toContain("\n  sshnp ssh-config --install\n");
 });

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
-import { chown, mkdir, symlink, writeFile } from "node:fs/promises";
+import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { freePort } from "../support/free-port.ts";
 import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../support/ordinary-user.ts";
-import { README_BLOCKS, README_TRANSCRIPT } from "../support/readme.ts";
+import { README_TRANSCRIPT } from "../support/readme.ts";
 import { startSshServer } from "../support/sshd.ts";
 import { type Terminal, Terminals } from "../support/terminals.ts";
 
@@ -75,7 +75,7 @@ test.skipIf(!CAN_MAKE_USERS)(
     const forwarding = read.line("laptop", "sshnp @device").replace("8080", String(forwardPort));
     expect(await windows.laptop.run(forwarding)).toMatch(/load average/);
 
-    await writeSshConfig(laptop);
+    expect(await windows.laptop.run(read.line("laptop", "sshnp ssh-config"))).toContain(" is in force. Try it: ssh ");
     await windows.laptop.run("echo 'version 7' > firmware.bin");
     await windows.laptop.run(read.line("laptop", "scp"));
     expect(readFileSync(join(device.home, "firmware.bin"), "utf8")).toBe("version 7\n");
@@ -166,11 +166,4 @@ async function installCommands(user: OrdinaryUser): Promise<void> {
     readFileSync(join(user.installation, "package.json"), "utf8"),
   );
   for (const [name, file] of Object.entries(bin)) await symlink(join(user.installation, file), join(folder, name));
-}
-
-async function writeSshConfig(user: OrdinaryUser): Promise<void> {
-  const block = README_BLOCKS.find((text) => text.startsWith("Host "));
-  const file = join(user.home, ".ssh/config");
-  await writeFile(file, block ?? "", { mode: 0o600 });
-  await chown(file, user.uid, user.gid);
 }

@@ -1,0 +1,136 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { CAN_MAKE_USERS } from "../../support/ordinary-user.ts";
+import { isRunning, runCommand } from "../../support/processes.ts";
+import type { Stack } from "../../support/stack.ts";
+import { Terminals } from "../../support/terminals.ts";
+import { HOST, Person, startDevice } from "./person.ts";
+
+/*
+ * With ControlMaster the first ssh leaves a master behind that has our proxy, without a standard error and without the
+ * person who started it.
+ */
+let stack: Stack;
+let person: Person;
+beforeAll(async () => {
+  stack = await startDevice("tcp");
+  person = CAN_MAKE_USERS ? await Person.ordinary(stack) : await Person.withFile(stack);
+});
+afterAll(async () => {
+  await person[Symbol.asyncDispose]();
+  await stack[Symbol.asyncDispose]();
+});
+
+test("all sessions share one connection, by a socket that is theirs alone, and its end is the proxy's", async () => {
+  await person.must("ssh", HOST, "true");
+  const proxy = proxyOf(person);
+  for (let i = 0; i < 3; i++) await person.must("ssh", HOST, "true");
+  expect(proxyOf(person)).toBe(proxy);
+  expect(granted()).toBe(1);
+  const [socket = ""] = sockets();
+  expect(statSync(join(folder(), socket)).mode & 0o777).toBe(0o600);
+
+  await person.must("ssh", "-O", "exit", HOST);
+  await expect.poll(() => isRunning(proxy)).toBe(false);
+  expect(sockets()).toEqual([]);
+});
+
+test.each(["SIGTERM", "SIGKILL"] as const)("a master that %s ends takes its proxy with it", async (signal) => {
+  const before = granted();
+  await person.must("ssh", HOST, "true");
+  const proxy = proxyOf(person);
+  process.kill(await master(), signal);
+  await expect.poll(() => isRunning(proxy)).toBe(false);
+  expect(await person.must("ssh", HOST, "echo again")).toBe("again\n");
+  expect(granted()).toBe(before + 2);
+  await person.must("ssh", "-O", "exit", HOST);
+});
+
+test("a proxy that ends takes the master with it, and the next ssh makes a new one", async () => {
+  await person.must("ssh", HOST, "true");
+  const proxy = proxyOf(person);
+  const pid = await master();
+  process.kill(proxy, "SIGKILL");
+  await expect.poll(() => isRunning(pid)).toBe(false);
+  expect(await person.must("ssh", HOST, "echo again")).toBe("again\n");
+  await person.must("ssh", "-O", "exit", HOST);
+});
+
+test("sshnp itself never goes by a connection that is there, for it may be that of another client", async () => {
+  await person.must("ssh", HOST, "true");
+  const before = granted();
+  const words = ["@client", "@device", "mygateway", ...fileOption("-F")];
+  expect(await runCommand("sshnp", [...words, "echo", "own"], person.options)).toMatchObject({
+    code: 0,
+    stdout: "own\n",
+  });
+  expect(granted()).toBe(before + 1);
+  const check = await runCommand("sshnp", [...words, "-O", "check"], person.options);
+  expect(check).toMatchObject({ code: 0, stderr: expect.stringMatching(/^Master running/) });
+  await person.must("ssh", "-O", "exit", HOST);
+});
+
+test("why there is no session is told by ssh, when the proxy has no standard error", async () => {
+  const exit = await person.run("ssh", "nothere.device.np", "true");
+  expect(exit).toMatchObject({ code: 255, stdout: "" });
+  expect(exit.stderr).toMatch(
+    /^Received disconnect from UNKNOWN port 65535:7: There is no device nothere of @device .*\[E_UNKNOWN_NAME\]\r?\n/m,
+  );
+});
+
+test("what a person must know while they wait comes to the terminal then", { timeout: 90_000 }, async () => {
+  await stack.daemon.kill("SIGTERM");
+  await using terminals = await Terminals.start();
+  const { user, options } = person;
+  const window = await terminals.open("here", { env: options.env, ...(user && { user }) });
+  const install = ["ssh-config", "--install", "--wait=10m", ...fileOption("--file")];
+  expect(await runCommand("sshnp", install, options)).toMatchObject({ code: 0 });
+  await window.type(`${person.words("ssh", HOST).join(" ")} echo through 2>/dev/null`);
+  await window.shows(/^sshnp: waiting for mygateway of @device: last seen /m);
+  await stack.startDaemon();
+  await window.shows(/^through$/m);
+  await window.prompt();
+});
+
+/** How many sessions the device has let in. */
+function granted(): number {
+  return stack.daemon.stderr.match(/"msg":"request granted"/g)?.length ?? 0;
+}
+
+/** Where the configuration is, and the control sockets. */
+function folder(): string {
+  return join(person.home, CAN_MAKE_USERS ? ".ssh" : "ssh");
+}
+
+function sockets(): string[] {
+  return readdirSync(folder()).filter((name) => name.startsWith("sshnp-"));
+}
+
+function fileOption(option: string): string[] {
+  return CAN_MAKE_USERS ? [] : [option, join(folder(), "config")];
+}
+
+/** The one `sshnp proxy` that has keys of this person. */
+function proxyOf({ home }: Person): number {
+  const pids = readdirSync("/proc").map(Number);
+  const found = pids.filter((pid) => pid > 0 && commandLine(pid).includes(`proxy\0--keys\0${home}`));
+  expect(found).toHaveLength(1);
+  return found[0] ?? 0;
+}
+
+/** The process that has the connection; it went into the background, so that it is nobody's child. */
+async function master(): Promise<number> {
+  const { stderr } = await person.run("ssh", "-O", "check", HOST);
+  const pid = Number(/^Master running \(pid=(\d+)\)/.exec(stderr)?.[1]);
+  expect(commandLine(pid)).toMatch(/^ssh/);
+  return pid;
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return ""; // it has ended meanwhile
+  }
+}
