@@ -1,4 +1,6 @@
-import { writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { SELF_SIGNED } from "../directory/certificate.ts";
@@ -108,6 +110,34 @@ test("where one port with TLS is all there is, and inspected, both ends work unc
   for (const hidden of ["SSH-2.0", "mygateway", "@device", "@client", "echo there", "there\n"]) {
     expect(read).not.toContain(hidden);
   }
+});
+
+test("over IPv6 alone: directory, rendezvous and what is forwarded to", async () => {
+  const web = createServer((socket) => socket.end("over there")).listen(0, "::1");
+  await once(web, "listening");
+  const target = `[::1]:${(web.address() as AddressInfo).port}`;
+  await stack.directory.stop();
+  const data = join(stack.server.home, "directory");
+  await using directory = stack.server.start("sshnp-directory", "run", "--data", data, "--listen", "[::1]:0");
+  const [address] = await directory.line(/^http:\/\/\[::1\]:\d+#SHA256:\S+$/);
+  await stack.rendezvous.stop();
+  const rendezvous = join(stack.server.home, "rendezvous");
+  const words = ["run", "--data", rendezvous, "--directory", address, "--listen", "[::]:0", "--public"];
+  await using middle = stack.server.start(
+    "sshnp-rendezvous",
+    ...words,
+    `[::1]:${rendezvousPort}`,
+    "--listen",
+    `[::]:${rendezvousPort}`,
+  );
+  await middle.line(/^tcp:\/\/\[::1\]:\d+$/m);
+  await using _daemon = await startDaemon(address, {});
+
+  const forwarded = await ssh(address, {}, "-W", target);
+  expect([forwarded.code, forwarded.stdout]).toEqual([0, "over there"]);
+  const known = await readFile(join(stack.client.keys, "state/known_hosts.mygateway.device.np"), "utf8");
+  expect(known).toMatch(/^(?:mygateway\.device\.np \S+ \S+\n)+$/m);
+  web.close();
 });
 
 function proxyWith(options: { readonly asksPassword?: boolean; readonly ports?: readonly number[] }): Promise<Squid> {

@@ -39,7 +39,6 @@ export async function startSquid(options: SquidOptions = {}): Promise<Squid> {
   const name = `squid${randomBytes(6).toString("hex")}`; // of its shared memory, too
   let squid: RunningProcess | undefined;
   const dispose = async (): Promise<void> => {
-    await squid?.kill("SIGTERM").catch(() => {});
     await squid?.stop();
     for (const left of await readdir(SHARED_MEMORY).catch(() => [])) {
       if (left.startsWith(`${name}-`)) await rm(join(SHARED_MEMORY, left), { force: true });
