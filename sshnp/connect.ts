@@ -134,6 +134,7 @@ export async function connect(destination: Destination, surroundings: Surroundin
                   ...{ suite, sid, legKey, ticket: frame.ticket, entries, role: "client" },
                   nextDial: () => ++dials,
                   allowPrivate: directory.isPrivate,
+                  warn: (text) => progress.step(text),
                   signal: AbortSignal.any([signal, failed.signal]),
                 });
               onMilestone?.("ticket");

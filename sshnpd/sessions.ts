@@ -189,6 +189,7 @@ export class Sessions {
       role: "device",
       nextDial: () => ++dials,
       allowPrivate: this.#options.allowPrivate(),
+      warn: (text) => this.#options.log.debug(text),
       signal,
     });
   }

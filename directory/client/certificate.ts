@@ -21,12 +21,12 @@ export function shownCertificate(socket: TLSSocket): ShownCertificate {
 }
 
 /** Tells when the TLS certificate of a connection does not verify. Nothing rests on it, so that stops nothing. */
-export function reportCertificate(socket: TLSSocket, place: { host: string }, warn: (text: string) => void): void {
+export function reportCertificate(socket: TLSSocket, place: string, warn: (text: string) => void): void {
   if (socket.authorized) return;
   const { issuer, distrusted } = shownCertificate(socket);
   const whose = issuer === "" ? "" : `, which is of ${quoted(issuer)},`;
   const why = quoted(distrusted ?? "");
-  warn(`The TLS certificate of ${place.host}${whose} does not verify (${why}). Nothing rests on it: going on.`);
+  warn(`The TLS certificate of ${place}${whose} does not verify (${why}). Nothing rests on it: going on.`);
 }
 
 /** The common name, else the organisation, of one side of a certificate. */

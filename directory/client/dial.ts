@@ -40,7 +40,7 @@ async function begin(base: URL, tunnel: Socket | undefined, warn: (text: string)
     ...{ ...servername, ALPNProtocols: ["http/1.1"], rejectUnauthorized: false },
   });
   if (tunnel !== undefined) noteOver(socket, tunnel);
-  socket.once("secureConnect", () => reportCertificate(socket, base, warn));
+  socket.once("secureConnect", () => reportCertificate(socket, base.host, warn));
   return socket;
 }
 

@@ -148,7 +148,7 @@ class DeviceLink implements Link {
     options.signal.addEventListener("abort", abort, { once: true });
     socket.on("upgrade", ({ socket: stream }) => {
       this.#remoteAddress = reachedAddress(stream);
-      if (address.url.protocol === "https:") reportCertificate(stream as TLSSocket, address.url, warn);
+      if (address.url.protocol === "https:") reportCertificate(stream as TLSSocket, address.url.host, warn);
     });
     socket.on("open", () => this.#hello({ kind: "time", time: options.client.directoryTime }));
     socket.on("ping", () => this.#heard());

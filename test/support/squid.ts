@@ -18,6 +18,8 @@ export interface SquidOptions {
   readonly asksPassword?: boolean;
   /** The only ports that it connects to; all when not said. */
   readonly ports?: readonly number[];
+  /** Names that it knows to lead to 127.0.0.1. */
+  readonly names?: readonly string[];
   /** PEM; then it speaks TLS itself. */
   readonly tls?: { readonly cert: string; readonly key: string };
 }
@@ -31,13 +33,12 @@ export interface Squid extends AsyncDisposable {
 }
 
 export async function startSquid(options: SquidOptions = {}): Promise<Squid> {
-  const { at, asksPassword = false, ports, tls } = options;
+  const { at, asksPassword = false, ports, names = [], tls } = options;
   const user: OrdinaryUser | undefined = CAN_MAKE_USERS ? await ordinaryUser() : undefined;
   const folder = await temporaryFolder();
   const name = `squid${randomBytes(6).toString("hex")}`; // of its shared memory, too
   let squid: RunningProcess | undefined;
   const dispose = async (): Promise<void> => {
-    await squid?.kill("SIGTERM").catch(() => {});
     await squid?.stop();
     for (const left of await readdir(SHARED_MEMORY).catch(() => [])) {
       if (left.startsWith(`${name}-`)) await rm(join(SHARED_MEMORY, left), { force: true });
@@ -67,6 +68,7 @@ export async function startSquid(options: SquidOptions = {}): Promise<Squid> {
       "logformat test %rm %ru %>Hs %un",
       `access_log stdio:${log} logformat=test`,
       "buffered_logs off",
+      `hosts_file ${await file("hosts", names.map((one) => `127.0.0.1 ${one}\n`).join(""))}`,
       `cache_log ${join(data, "cache.log")}`,
       "cache deny all",
       "cache_mem 4 MB",
