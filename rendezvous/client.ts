@@ -15,6 +15,7 @@ import { ConnectError, connectFirst } from "./connect.ts";
 import { readLegAnswer } from "./leg-answer.ts";
 import { LegStream } from "./leg-stream.ts";
 
+export { ConnectError, connectFirst } from "./connect.ts";
 export { isPrivateAddress } from "./ip-address.ts";
 
 export interface DialLegOptions {
