@@ -1,7 +1,9 @@
 import { setImmediate as othersTurn } from "node:timers/promises";
+import { ByteReader } from "../keys/bytes.ts";
 import { isMember, type MemberName, type Name } from "../keys/names.ts";
 import { DEVICE_LIST_MS, DEVICE_LISTS_BURST, DEVICE_LISTS_PER_SECOND, DEVICES_AT_ONCE } from "../protocol/limits.ts";
 import { type DeviceEntry, parseListDevices } from "../protocol/messages/devices.ts";
+import { REQUEST } from "../protocol/messages/types.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import type { OpenedMessage } from "../protocol/sealed-message.ts";
 import { isExpired } from "../protocol/statement-fields.ts";
@@ -9,6 +11,7 @@ import type { Clock } from "./clock.ts";
 import { type Policies, seenBy } from "./policies.ts";
 import type { Party, Presence } from "./presence.ts";
 import { NameLimiter } from "./rate-limit.ts";
+import type { RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import { isRevokedRecord, memberStanding } from "./standing.ts";
 import type { Store } from "./store.ts";
@@ -17,10 +20,11 @@ interface Services {
   readonly store: Store;
   readonly policies: Policies;
   readonly presence: Pick<Presence, "about">;
+  readonly registry: Pick<RendezvousRegistry, "offer">;
   readonly clock: Clock;
 }
 
-/** Answers which devices of a name a client may reach, and whether they are online. */
+/** Answers what clients look at: which devices of a name they may reach and whether they are online, and the rendezvous. */
 export class DeviceLists {
   readonly #services: Services;
   readonly #byClient = new NameLimiter({ perSecond: DEVICE_LISTS_PER_SECOND, burst: DEVICE_LISTS_BURST });
@@ -33,9 +37,10 @@ export class DeviceLists {
 
   /** @throws {PeerError} when it does not parse; {UnavailableError} E_STORAGE. */
   async answer(
-    { body, sender }: Pick<OpenedMessage, "body" | "sender">,
+    { type, body, sender }: Pick<OpenedMessage, "type" | "body" | "sender">,
     stream: Pick<ResponseStream, "send" | "drained" | "end" | "cut" | "isOpen">,
   ): Promise<void> {
+    if (type === REQUEST.listRendezvous) return await this.#rendezvous({ body, sender }, stream);
     const { clock } = this.#services;
     const name = parseListDevices(body);
     const refuse = (code: RefusalCode, detail = 0): void => stream.end({ type: "refused", code, detail });
@@ -57,6 +62,22 @@ export class DeviceLists {
       stop();
       this.#asking.delete(key);
     }
+    stream.end({ type: "done" });
+  }
+
+  /** Those that a ticket would name now, by their root-signed statements. */
+  async #rendezvous(
+    { body, sender }: Pick<OpenedMessage, "body" | "sender">,
+    stream: Pick<ResponseStream, "send" | "end">,
+  ): Promise<void> {
+    const { clock, registry } = this.#services;
+    new ByteReader(body).end();
+    const client = await this.#clientOf(sender);
+    if (typeof client === "string") return stream.end({ type: "refused", code: client, detail: 0 });
+    if (!this.#byClient.take(client.name, clock.monotonic())) {
+      return stream.end({ type: "refused", code: "E_RATE", detail: 1000 });
+    }
+    for (const statement of registry.offer(clock.now()).statements) stream.send({ type: "rendezvous", statement });
     stream.end({ type: "done" });
   }
 

@@ -103,6 +103,7 @@ export class Requests {
       case REQUEST.readStatements:
         return await this.#questions.answer(message, stream);
       case REQUEST.listDevices:
+      case REQUEST.listRendezvous:
         return await this.#deviceLists.answer(message, stream);
       case REQUEST.rendezvousActivationStart:
         parseRendezvousActivationStart(message.body);

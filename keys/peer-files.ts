@@ -69,6 +69,7 @@ export async function listPins(keys: PrivateFolder): Promise<Subject[]> {
  * @throws {SetupError} E_STORAGE when it cannot be had in 10 s; what `change` throws.
  */
 export async function lockPins<T>(keys: PrivateFolder, change: () => Promise<T>): Promise<T> {
+  if (PrivateFolder.isFrozen) return await change();
   // Most connects have nothing to write, and so nothing to load for it.
   const { lockOpenFile } = await import("./kernel-lock.ts");
   const path = (await PrivateFolder.openOrCreate(join(keys.path, "state"))).pathOf("pins.lock");

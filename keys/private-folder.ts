@@ -17,6 +17,7 @@ export class PrivateFolder {
   readonly path: string;
   /** The folders that openOrCreate made for it, the outermost first. */
   readonly #made: readonly string[];
+  static #isFrozen = false;
 
   private constructor(path: string, made: readonly string[] = []) {
     this.path = path;
@@ -42,10 +43,24 @@ export class PrivateFolder {
   /** As {@link open}; makes the folder, and those above it, when missing. */
   static async openOrCreate(path: string): Promise<PrivateFolder> {
     const absolute = resolve(path);
+    if (PrivateFolder.#isFrozen) return (await PrivateFolder.open(absolute)) ?? new PrivateFolder(absolute);
     const made = await storing(absolute, () => makeFolders(absolute));
     const folder = await PrivateFolder.open(absolute);
     if (folder === undefined) throw storageError("read", absolute, undefined);
     return new PrivateFolder(absolute, made);
+  }
+
+  /**
+   * From here on this process changes nothing in any such folder: what would be written or removed is not, and a folder that
+   * would be made is one without files. For those who look and promise to leave all as it is.
+   */
+  static changeNothing(): void {
+    PrivateFolder.#isFrozen = true;
+  }
+
+  /** Whether {@link changeNothing} was called. */
+  static get isFrozen(): boolean {
+    return PrivateFolder.#isFrozen;
   }
 
   /** Where `file` is, for messages. */
@@ -111,6 +126,7 @@ export class PrivateFolder {
 
   /** Removes a file; that there is none is no error. @throws {SetupError} E_STORAGE. */
   async remove(file: string): Promise<void> {
+    if (PrivateFolder.#isFrozen) return;
     const path = this.pathOf(file);
     await storing(path, async () => {
       await rm(path, { force: true });
@@ -128,6 +144,7 @@ export class PrivateFolder {
 
   /** Writes a file of another name, on disk, which `publish` then gives its own name. */
   async #writeThrough(file: string, bytes: Uint8Array, publish: (temporary: string) => Promise<void>): Promise<void> {
+    if (PrivateFolder.#isFrozen) return;
     const path = this.pathOf(file);
     const unique = hex(crypto.getRandomValues(new Uint8Array(8)));
     const temporary = join(this.path, `.${file}.${unique}${TEMPORARY}`);

@@ -9,6 +9,7 @@ import { LegStream } from "./leg-stream.ts";
 import { meet } from "./meeting.ts";
 import { type Connection, connectAny, type Place, visit } from "./visit.ts";
 
+export { ConnectError, connectFirst } from "./connect.ts";
 export { isPrivateAddress } from "./ip-address.ts";
 
 export interface DialLegOptions {

@@ -4,6 +4,7 @@
  *
  * ```
  * listDevices  u8-prefixed name                            answered by frames devices, in the order of the members, and done
+ * listRendezvous  (empty)                                  answered by frames rendezvous, at most 3, and done
  * devices      u8 count (0..128), each: u8-prefixed member, u8 state (0 never seen, 1 offline, 2 online), u64 ms since 1970:
  *              since when it is online, or when it was last seen (0 for one that never was), u8-prefixed version of sshnpd as
  *              its link hello told (empty unless it is online)

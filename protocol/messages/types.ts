@@ -15,6 +15,8 @@ export const REQUEST = {
   readEnrolments: 13,
   denyEnrolment: 14,
   listDevices: 15,
+  /** Not 16 to 18, which are those of a link. */
+  listRendezvous: 19,
 } as const;
 
 /** Type bytes of sealed messages on a device's link. */

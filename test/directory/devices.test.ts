@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type DeviceEntry, listDevices } from "../../directory/client.ts";
+import { type DeviceEntry, listDevices, listRendezvous } from "../../directory/client.ts";
 import { memberOperation } from "../../directory/records.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { type MemberName, parseMember, parseName } from "../../keys/names.ts";
@@ -135,6 +135,20 @@ describe("who may see what", () => {
     clock.advance(3_600_001);
     expect(await refusal(brief)).toBe("E_STATEMENT");
   });
+});
+
+test("a client is told the rendezvous that a ticket would name, as the root key has signed them; others are not", async () => {
+  const ask = (who: Pick<Person, "x25519">) => listRendezvous(world.client(), who.x25519, { signal: patience() });
+  expect(await ask(alice)).toEqual([]);
+  for (const number of [1, 2, 3, 4]) await world.rendezvous(`rz${number}`, [`tcp://127.0.0.1:${7800 + number}`]);
+  const named = await ask(alice);
+  expect(named).toHaveLength(3);
+  for (const { rendezvous, addresses } of named) {
+    expect(addresses).toEqual([`tcp://127.0.0.1:${7800 + Number(rendezvous.slice(2))}`]);
+  }
+  await expect(ask(gateway)).rejects.toMatchObject({ code: "E_NOT_AUTHORIZED" });
+  const longer = { type: REQUEST.listRendezvous, body: Uint8Array.of(0) };
+  expect(await rest(send(world, alice, longer))).toEqual([{ type: "refused", code: "E_PROTOCOL", detail: 0 }]);
 });
 
 describe("a name of thousands", () => {

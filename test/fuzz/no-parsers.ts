@@ -34,6 +34,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/client/refusal-error.ts#refusalError",
     "directory/link-news.ts#LinkNews",
     "directory/client/list-devices.ts#listDevices",
+    "directory/client/list-rendezvous.ts#listRendezvous",
     "sshnp/cli/ls/watch.ts#redraw",
     "sshnp/cli/open-directory.ts#openDirectory",
     "directory/device-lists.ts#DeviceLists",
