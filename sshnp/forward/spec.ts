@@ -107,6 +107,7 @@ export function isLoopbackBind(bind: Bind): boolean {
 export function tcpService(host: string, port: number): string | undefined {
   if (!Number.isInteger(port) || port < 1 || port > 65_535 || !/^[!-~]{1,255}$/.test(host)) return undefined;
   const address = ipOf(host);
+  if (address === undefined && /[:[\]]/.test(host)) return undefined;
   const text = `tcp:${address === undefined ? host.toLowerCase() : bracketed(address)}:${port}`;
   try {
     parseService(text);

@@ -54,7 +54,7 @@ afterAll(async () => {
 });
 
 test("100 HTTP requests at once through one session, where 64 streams have room, are all answered", async () => {
-  const answers = await Promise.all(Array.from({ length: 100 }, (_, number) => request(portTo("web"), `/${number}`)));
+  const answers = await Promise.all(Array.from({ length: 100 }, (_, number) => ask(portTo("web"), `/${number}`)));
   expect(answers).toEqual(Array.from({ length: 100 }, (_, number) => `you asked for /${number}`));
 });
 
@@ -69,7 +69,7 @@ test.each(["127.0.0.1", "::1"])("it listens at %s, and at no address of the netw
     .trim()
     .split("\n")
     .map((line) => line.split(/\s+/)[3]);
-  expect(addresses.toSorted()).toEqual([`127.0.0.1:${portTo("raw")}`, `[::1]:${portTo("raw")}`]);
+  expect(new Set(addresses)).toEqual(new Set([`127.0.0.1:${portTo("raw")}`, `[::1]:${portTo("raw")}`]));
 });
 
 test("200 MB each way at once arrive as they were sent", async () => {
@@ -155,7 +155,7 @@ test("what the device does not permit, and what nothing listens at, is told once
   expect(stderr.split(`mygateway of @device does not let @client reach ${place}.`)).toHaveLength(2);
   expect(stderr).toContain(`on the device: sshnpd --permit-open ${place} ... [E_DEVICE_REFUSED]`);
   expect(stderr.split(`Nothing listens at 127.0.0.1:${nothing}, as mygateway of @device reaches it.`)).toHaveLength(2);
-  expect(await request(portTo("web"), "/still")).toBe("you asked for /still");
+  expect(await ask(portTo("web"), "/still")).toBe("you asked for /still");
 });
 
 test("curl goes through SOCKS, by name and by address", async () => {
@@ -220,7 +220,7 @@ test("what is refused ahead of the session is told with what was asked for, by i
 test("of several, the first of which is not permitted, the others are forwarded", async () => {
   const specs = [`0:127.0.0.1:${notPermitted.port}`, `0:127.0.0.1:${webPort}`];
   await using other = await startForward(stack, specs, 2);
-  expect(await request(other.ports[1] ?? 0, "/second")).toBe("you asked for /second");
+  expect(await ask(other.ports[1] ?? 0, "/second")).toBe("you asked for /second");
   expect(other.process.stderr).toContain("[E_DEVICE_REFUSED]");
 });
 
@@ -308,7 +308,7 @@ function curl(...words: string[]): ReturnType<typeof runProcess> {
   return runProcess("curl", [...proxy, ...words], stack.client.options);
 }
 
-async function request(port: number, path: string): Promise<string> {
+async function ask(port: number, path: string): Promise<string> {
   const [response] = (await once(get({ port, host: "127.0.0.1", path, agent: false }), "response")) as [
     AsyncIterable<Buffer>,
   ];

@@ -2,6 +2,7 @@ import { AGENT_PARSERS } from "./parsers/agents.ts";
 import { DIRECTORY_PARSERS } from "./parsers/directory.ts";
 import { ENROLMENT_PARSERS } from "./parsers/enrolments.ts";
 import { FILE_PARSERS } from "./parsers/files.ts";
+import { FORWARD_PARSERS } from "./parsers/forwards.ts";
 import { HANDSHAKE_PARSERS } from "./parsers/handshakes.ts";
 import { KEY_PARSERS } from "./parsers/keys.ts";
 import { LOG_PARSERS } from "./parsers/log.ts";
@@ -36,4 +37,5 @@ export const PARSERS: readonly Parser[] = [
   ...WITNESS_PARSERS,
   ...WORD_PARSERS,
   ...PROXY_PARSERS,
+  ...FORWARD_PARSERS,
 ];
