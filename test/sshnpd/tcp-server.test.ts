@@ -11,7 +11,7 @@ import { serveStreams } from "./served-streams.ts";
 const ENDLESS = new AbortController().signal;
 
 test("of 20 logins at once a server with the default MaxStartups loses none", { timeout: 120_000 }, async () => {
-  await using sshd = await startSshServer({ configuration: ["MaxStartups 10:30:100"] });
+  await using sshd = await startSshServer({ maxStartups: "10:30:100" });
   await using streams = await serveStreams(() => serverAt(sshd.port), { together: 20 });
   const exits = await Promise.all(Array.from({ length: 20 }, (_, i) => login(sshd, streams.port, `echo ${i}; exit 3`)));
   expect(exits.map(({ code, stdout }) => [code, stdout])).toEqual(exits.map((_, i) => [3, `${i}\n`]));
