@@ -17,6 +17,8 @@ export interface SshServerOptions {
   readonly port?: number;
   /** Runs it on the loopback of this namespace. */
   readonly namespace?: RunInside;
+  /** As in sshd_config(5), of which the last one holds. */
+  readonly maxStartups?: string;
   /** More lines of sshd_config(5). They come first, and of each option the first value holds. */
   readonly configuration?: readonly string[];
   /** The last lines of sshd_config(5), for a Match. */
@@ -123,7 +125,7 @@ function serverConfiguration(folder: string, port: number, options: SshServerOpt
     "KbdInteractiveAuthentication no",
     "PermitRootLogin prohibit-password",
     "PermitUserRC no",
-    "MaxStartups 1000", // the default drops some of many connections that come at once
+    `MaxStartups ${options.maxStartups ?? "1000"}`, // the default drops some of many connections that come at once
     "LogLevel VERBOSE",
     "Subsystem sftp internal-sftp",
     ...(options.last ?? []),
