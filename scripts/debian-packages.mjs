@@ -6,14 +6,17 @@ import { run, SetUpError } from "./run.mjs";
 /** Command -> the Debian package that brings it. */
 const PACKAGES = {
   age: "age",
+  fish: "fish",
   haproxy: "haproxy",
   ip: "iproute2",
+  mandoc: "mandoc",
   ps: "procps",
   socat: "socat",
   ss: "iproute2",
   ssh: "openssh-client",
   sshd: "openssh-server",
   tmux: "tmux",
+  zsh: "zsh",
 };
 
 /** Package -> the service that it would start. */

@@ -1,5 +1,6 @@
+import type { Command } from "commander";
 import { parseSessionCommand, type SessionCommand } from "./command-line.ts";
-import { keysFolderOf, withLogin } from "./destination.ts";
+import { keysFolderOf, withLogin, withSurroundingsStated } from "./destination.ts";
 import { runFront } from "./front.ts";
 import { readDefaults } from "./settings.ts";
 import { shellCommand, sshArguments } from "./ssh-command.ts";
@@ -8,14 +9,22 @@ import { type CommandEnd, startSsh } from "./ssh-process.ts";
 /** `sshnp @device mygateway ...`. `main`: the path by which ssh can start us again, as its proxy. */
 export async function session(words: readonly string[], main: string): Promise<CommandEnd> {
   const parsed = parseSessionCommand(words, readDefaults(process.env));
-  if (parsed === "help") return print((await import("./usage.ts")).SESSION_HELP);
+  if (parsed === "help") return tell((await import("./usage.ts")).sessionDescription());
   if (parsed === "version") return print(`${(await import("../keys/version.ts")).VERSION}\n`);
   const destination = await withLogin(parsed.destination, parsed.ssh.configuration);
   const command: SessionCommand = { ...parsed, destination };
   const surroundings = { node: process.execPath, main, keys: keysFolderOf(destination) };
-  if (command.print) return print(`${shellCommand(["ssh", ...sshArguments(command, surroundings)])}\n`);
+  if (command.print) {
+    const printed = { ...command, destination: withSurroundingsStated(destination, process.env) };
+    return print(`${shellCommand(["ssh", ...sshArguments(printed, surroundings)])}\n`);
+  }
   if (command.needs === "tunnel") return await runFront(command, surroundings);
   return await startSsh(sshArguments(command, surroundings)).ended;
+}
+
+function tell(description: Command): CommandEnd {
+  description.outputHelp();
+  return { status: 0, error: undefined };
 }
 
 function print(text: string): CommandEnd {

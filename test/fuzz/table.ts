@@ -8,6 +8,7 @@ import { LOG_PARSERS } from "./parsers/log.ts";
 import { MESSAGE_PARSERS } from "./parsers/messages.ts";
 import { OWNER_PARSERS } from "./parsers/owners.ts";
 import { POLICY_PARSERS } from "./parsers/policy.ts";
+import { SETTING_PARSERS } from "./parsers/settings.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
 import { TRUST_PARSERS } from "./parsers/trust.ts";
@@ -32,4 +33,5 @@ export const PARSERS: readonly Parser[] = [
   ...TRUST_PARSERS,
   ...WITNESS_PARSERS,
   ...WORD_PARSERS,
+  ...SETTING_PARSERS,
 ];
