@@ -284,6 +284,7 @@ export const OWN_RENDEZVOUS_START_MS = 5_000; // that the directory's address wa
 export const OWN_RENDEZVOUS_END_MS = 5_000; // for its rendezvous to end in order
 
 // Client
+export const CONFIGURATION_BYTES = 16 * 1024; // of a configuration file or a profile; settings are a few lines
 export const ANSWER_MS = DEVICE_ANSWER_MS + 15_000; // for the directory's answer, and after a ticket for the device's
 export const CONFIRM_MS = 20_000; // from msg2 to the device's CONFIRM: both legs, and UNPAIRED_LEG_MS with some room
 export const REPOST_MS = 1_000; // before a lost wait for a device is taken up again

@@ -8,9 +8,11 @@ const PACKAGES = {
   age: "age",
   dbclient: "dropbear-bin",
   dropbear: "dropbear-bin",
+  fish: "fish",
   git: "git",
   haproxy: "haproxy",
   ip: "iproute2",
+  mandoc: "mandoc",
   ps: "procps",
   rsync: "rsync",
   socat: "socat",
@@ -19,6 +21,7 @@ const PACKAGES = {
   ssh: "openssh-client",
   sshd: "openssh-server",
   tmux: "tmux",
+  zsh: "zsh",
 };
 
 /** Package -> the service that it would start. */

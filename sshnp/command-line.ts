@@ -66,7 +66,7 @@ export function parseSessionCommand(
   words: readonly string[],
   defaults: Defaults = NO_DEFAULTS,
 ): SessionCommand | Question {
-  const front = readFront(words);
+  const front = readFront(words, defaults.wait);
   if (typeof front === "string") return front;
   const names = readTarget(words.slice(front.words), defaults, USAGE);
   if (front.ssh.length > 0 && words[front.words]?.startsWith("@") === true && names.words === 2) {
@@ -77,8 +77,11 @@ export function parseSessionCommand(
   }
   const after = words.slice(front.words + names.words);
   const scan = scanSshOptions(after);
-  const user: SshOption[] = names.user === undefined ? [] : [{ letter: "l", value: names.user }];
-  const options = [...front.ssh, ...user, ...scan.options];
+  const given: SshOption[] = names.user === undefined ? [] : [{ letter: "l", value: names.user }];
+  const stated = [...front.ssh, ...given, ...scan.options];
+  const isStated = readLogin(stated) !== "";
+  const user = isStated || defaults.user === undefined ? names.user : parseLogin(defaults.user);
+  const options: SshOption[] = isStated || user === undefined ? stated : [...stated, { letter: "l", value: user }];
   const login = readLogin(options);
   refuseOtherWays(options);
   const identityFile = firstValue(options, "i", "identityfile");
@@ -99,7 +102,7 @@ export function parseSessionCommand(
     print: front.print,
     ssh: {
       before: front.ssh.map(({ letter, value }) => `-${letter}${value ?? ""}`),
-      user: names.user ?? "",
+      user: user ?? "",
       after,
       forwardsAgent: options.some(({ letter }) => letter === "A") || valuesOf(options, "", "forwardagent").length > 0,
       sharesConnection:
@@ -113,12 +116,12 @@ export function parseSessionCommand(
   };
 }
 
-/** Seconds of `30`, `30s`, `10m` or `24h`. @throws {SetupError} E_USAGE. */
-export function parseWait(text: string): number {
+/** Seconds of `30`, `30s`, `10m` or `24h`. `from`: where it stands. @throws {SetupError} E_USAGE. */
+export function parseWait(text: string, from = "--wait="): number {
   const [, number, unit = "s"] = /^([1-9][0-9]{0,5})([smh])?$/.exec(text) ?? [];
   const seconds = Number(number) * (unit === "h" ? 3600 : unit === "m" ? 60 : 1);
   if (number === undefined || seconds * 1000 > WAIT_MS) {
-    throw usage(`--wait=${quoted(text)} is not a time of at most 24 hours.`, "Write it as 30s, 10m or 2h.");
+    throw usage(`${from}${quoted(text)} is not a time of at most 24 hours.`, "Write it as 30s, 10m or 2h.");
   }
   return seconds;
 }
@@ -151,12 +154,12 @@ interface Front {
 }
 
 /** The options ahead of the names. In a word of several letters each is read on its own. */
-function readFront(words: readonly string[]): Front | Question {
+function readFront(words: readonly string[], wait: string | undefined): Front | Question {
   const ssh: SshOption[] = [];
   let directory: string | undefined;
   let keys: string | undefined;
   let witnesses: WitnessOptions | undefined;
-  let waitSeconds = 0;
+  let waitSeconds: number | undefined;
   const own = new Set<string>();
   let index = 0;
   for (; index < words.length; index++) {
@@ -169,18 +172,21 @@ function readFront(words: readonly string[]): Front | Question {
     if (word === "--help" || word === "-h") return "help";
     if (word === "--version") return "version";
     const [, name = "", joined] = /^--([a-z-]+)(?:=(.*))?$/s.exec(word) ?? [];
-    if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
+    if (word === "--no-wait") waitSeconds = 0;
+    else if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
     else if (name === "directory")
       directory = parseDirectoryAddress(joined ?? argumentOf("-directory", words[++index])).text;
     else if (name === "keys") keys = parseKeysFolder(joined ?? argumentOf("-keys", words[++index]));
     else if (word === "--session-key") own.add(word);
     else if (isWitnessOption(name))
       witnesses = withWitnessOption(witnesses, name, joined ?? argumentOf(`-${name}`, words[++index]));
+    else if (name === "profile") throw usage("--profile stands ahead of all other words.", "sshnp --profile NAME ...");
     else if (word.startsWith("--")) throw usage(`${quoted(word)} is no option of sshnp.`, USAGE);
     else index += readLetters(word, words[index + 1], own, ssh);
   }
   const sessionKey = own.has("--session-key");
   const flags = { sessionKey, pushKey: own.has("s"), print: own.has("x"), verbose: own.has("v") };
+  waitSeconds ??= wait === undefined ? 0 : parseWait(wait, "SSHNP_WAIT=");
   return { ssh, directory, keys, witnesses, waitSeconds, ...flags, words: index };
 }
 

@@ -8,6 +8,21 @@ export function keysFolderOf(destination: Pick<Destination, "keys">): string {
   return parseKeysFolder(resolve(keysFolderPath(destination.keys, process.env)));
 }
 
+/** With all that would be read from the environment, for a command line that is run in another one. */
+export function withSurroundingsStated(
+  destination: Destination,
+  env: Readonly<Record<string, string | undefined>>,
+): Destination {
+  const [, witnesses, keys] = /^([0-9]+):(.+)$/s.exec(env["SSHNP_WITNESSES"] ?? "") ?? [];
+  const named = destination.witnesses?.witness?.length ? undefined : keys;
+  return {
+    ...destination,
+    directory: destination.directory ?? (env["SSHNP_DIRECTORY"] || undefined),
+    witnesses:
+      named === undefined ? destination.witnesses : { witnesses, ...destination.witnesses, witness: named.split(",") },
+  };
+}
+
 /** A key is pushed, or certified, for one account, so ssh is asked which one when the command line does not say. */
 export async function withLogin(destination: Destination, configuration: readonly string[]): Promise<Destination> {
   const needsLogin = destination.pushKey !== undefined || destination.sessionKey === true;

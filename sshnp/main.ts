@@ -4,6 +4,8 @@
  * loads a socket; a session starts ssh, and loads the rest while ssh starts too.
  */
 import { endEvenWhileCompiling } from "../keys/exit.ts";
+import { SetupError } from "../keys/errors.ts";
+import { hasConfiguration } from "./config/paths.ts";
 import type { CommandEnd } from "./ssh-process.ts";
 
 endEvenWhileCompiling();
@@ -17,7 +19,8 @@ async function main(words: readonly string[]): Promise<number> {
   const { printError, printErrorJson } = await import("../keys/print-error.ts");
   const own = json === true ? printErrorJson(error) : printError("sshnp", error);
   // What scripts expect of ssh: 255 for everything that is not the remote command's.
-  return (words[0] ?? "") in VERBS || own === 2 || own === 130 ? own : 255;
+  const first = words.find((word, at) => !word.startsWith("--profile") && words[at - 1] !== "--profile");
+  return Object.hasOwn(VERBS, first ?? "") || own === 2 || own === 130 ? own : 255;
 }
 
 /** Whatever is no session: their statuses are those of sysexits.h. */
@@ -30,6 +33,10 @@ const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) =>
     return (words) => sshConfig(words, import.meta.filename);
   },
   trust: async () => (await import("./cli/trust.ts")).trust,
+  profile: async () => (await import("./cli/profile.ts")).profile,
+  completion: async () => (await import("./cli/completion.ts")).completion,
+  help: async () => (await import("./cli/help.ts")).helpOn(["proxy", ...Object.keys(VERBS)], run),
+  version: async () => (await import("./cli/version.ts")).version,
 };
 
 /** SSHNP_FRONT is `[user@]host:port PATH`: for which host somebody waits at which socket. */
@@ -41,11 +48,45 @@ async function joinFront(words: readonly string[]): Promise<boolean> {
 }
 
 async function run([first, ...rest]: readonly string[]): Promise<CommandEnd> {
+  if (first === "--profile" || first?.startsWith("--profile=") === true) {
+    const [, joined] = first.split("=", 2);
+    return await run(withProfile(joined ?? rest[0], joined === undefined ? rest.slice(1) : rest));
+  }
+  const isHelp = Object.hasOwn(VERBS, first ?? "") && rest.at(-1) === "--help";
+  const isNeeded = !isHelp && !WITHOUT_SETTINGS.has(first ?? "") && hasConfiguration(process.env);
+  if (isNeeded) await (await import("./config/apply.ts")).applyConfiguration(process.env);
   if (first === "proxy") return await (await import("./proxy.ts")).proxy(rest);
-  const verb = VERBS[first ?? ""];
+  const verb = Object.hasOwn(VERBS, first ?? "") ? VERBS[first ?? ""] : undefined;
   if (verb !== undefined) return await (await verb())(rest);
+  if (first?.startsWith("-") === true) {
+    const { fromNoPorts } = await import("./noports-flags.ts");
+    const ours = fromNoPorts([first, ...rest]);
+    for (const note of ours?.notes ?? []) process.stderr.write(`sshnp: ${note}\n`);
+    if (ours !== undefined) return await run(ours.words);
+  }
   const { session } = await import("./run-session.ts");
   return await session(first === undefined ? [] : [first, ...rest], import.meta.filename);
+}
+
+/** What helps with a configuration that cannot be read, and what needs none. */
+const WITHOUT_SETTINGS: ReadonlySet<string> = new Set([
+  "profile",
+  "help",
+  "version",
+  "completion",
+  "--help",
+  "--version",
+]);
+
+/** `--profile NAME`, ahead of everything: what SSHNP_PROFILE says, to child processes as well. */
+function withProfile(name: string | undefined, rest: readonly string[]): readonly string[] {
+  if (name === undefined || name === "") {
+    throw new SetupError("E_USAGE", "--profile lacks its argument.", {
+      next: "Those that are there: sshnp profile ls",
+    });
+  }
+  process.env["SSHNP_PROFILE"] = name;
+  return rest;
 }
 
 process.exit(await main(process.argv.slice(2)));

@@ -4,6 +4,7 @@ import { hostName, parseHostName, parseName, quoted } from "../keys/names.ts";
 import { type Fingerprint, parseFingerprint } from "../keys/openssh.ts";
 import { parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { DEFAULT_WAIT, type Destination, parseKeysFolder, parseWait, type Question } from "./command-line.ts";
+import { type Defaults, NO_DEFAULTS } from "./settings.ts";
 import { argumentOf } from "./ssh-options.ts";
 import { parseLogin } from "./target.ts";
 
@@ -11,13 +12,16 @@ import { parseLogin } from "./target.ts";
  * Reads the words after `sshnp proxy`: what {@link proxyWords} writes, and what people write into ssh_config.
  * @throws {SetupError} E_USAGE on anything else.
  */
-export function parseProxyLine(words: readonly string[]): Destination | Question {
-  let client: Destination["client"];
+export function parseProxyLine(
+  words: readonly string[],
+  defaults: Pick<Defaults, "client" | "wait"> = NO_DEFAULTS,
+): Destination | Question {
+  let client = defaults.client;
   let owner: Fingerprint | undefined;
   let directory: string | undefined;
   let keys: string | undefined;
   let witnesses: WitnessOptions | undefined;
-  let waitSeconds = 0;
+  let waitSeconds = defaults.wait === undefined ? 0 : parseWait(defaults.wait, "SSHNP_WAIT=");
   let push = false;
   let sessionKey = false;
   let identityFile: string | undefined;
@@ -32,6 +36,7 @@ export function parseProxyLine(words: readonly string[]): Destination | Question
     else if (name === "owner") owner = parseFingerprint(value());
     else if (name === "directory") directory = parseDirectoryAddress(value()).text;
     else if (name === "keys") keys = parseKeysFolder(value());
+    else if (word === "--no-wait") waitSeconds = 0;
     else if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
     else if (isWitnessOption(name)) witnesses = withWitnessOption(witnesses, name, value());
     else if (word === "--session-key") sessionKey = true;

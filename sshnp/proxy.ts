@@ -27,13 +27,12 @@ export async function proxy(words: readonly string[]): Promise<CommandEnd> {
 }
 
 async function proxied(words: readonly string[], ssh: StandardStreams, watch: SshWatch): Promise<CommandEnd> {
-  const parsed = parseProxyLine(words);
+  const parsed = parseProxyLine(words, readDefaults(process.env));
   if (parsed === "help" || parsed === "version") {
-    process.stdout.write((await import("./usage.ts")).PROXY_HELP);
+    (await import("./usage.ts")).proxyDescription().outputHelp();
     return { status: 0, error: undefined };
   }
-  const client = parsed.client ?? readDefaults(process.env).client;
-  const destination = await withLogin({ ...parsed, client }, []);
+  const destination = await withLogin(parsed, []);
   return await relaySession(destination, keysFolderOf(destination), ssh, watch);
 }
 

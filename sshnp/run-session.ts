@@ -1,6 +1,7 @@
+import type { Command } from "commander";
 import { SetupError } from "../keys/errors.ts";
 import { parseSessionCommand, type SessionCommand } from "./command-line.ts";
-import { keysFolderOf, withLogin } from "./destination.ts";
+import { keysFolderOf, withLogin, withSurroundingsStated } from "./destination.ts";
 import { runFront } from "./front.ts";
 import { readDefaults } from "./settings.ts";
 import { shellCommand, sshArguments } from "./ssh-command.ts";
@@ -9,7 +10,7 @@ import { type CommandEnd, startSsh } from "./ssh-process.ts";
 /** `sshnp @device mygateway ...`. `main`: the path by which ssh can start us again, as its proxy. */
 export async function session(words: readonly string[], main: string): Promise<CommandEnd> {
   const parsed = parseSessionCommand(words, readDefaults(process.env));
-  if (parsed === "help") return print((await import("./usage.ts")).SESSION_HELP);
+  if (parsed === "help") return tell((await import("./usage.ts")).sessionDescription());
   if (parsed === "version") return print(`${(await import("../keys/version.ts")).VERSION}\n`);
   const destination = await withLogin(parsed.destination, parsed.ssh.configuration);
   const command: SessionCommand = { ...parsed, destination };
@@ -19,9 +20,17 @@ export async function session(words: readonly string[], main: string): Promise<C
       next: "Leave one of them out.",
     });
   }
-  if (command.print) return print(`${shellCommand(["ssh", ...sshArguments(command, surroundings)])}\n`);
+  if (command.print) {
+    const printed = { ...command, destination: withSurroundingsStated(destination, process.env) };
+    return print(`${shellCommand(["ssh", ...sshArguments(printed, surroundings)])}\n`);
+  }
   if (command.needs === "tunnel") return await runFront(command, surroundings);
   return await startSsh(sshArguments(command, surroundings)).ended;
+}
+
+function tell(description: Command): CommandEnd {
+  description.outputHelp();
+  return { status: 0, error: undefined };
 }
 
 function print(text: string): CommandEnd {

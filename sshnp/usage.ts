@@ -1,26 +1,23 @@
-/** What `--help` prints. */
-export const SESSION_HELP = `Usage: sshnp [options] [@client] @device [user@]mygateway [ssh options] [command ...]
+import type { Command } from "commander";
+import { describeProxy, describeSession } from "./session-description.ts";
+
+/** The usage lines of `sshnp --help`, one for each verb. */
+const USAGE = `[options] [@client] @device [user@]mygateway [ssh options] [command ...]
        sshnp proxy [--client @client] [user@]mygateway.device.np[:22]
+       sshnp forward [@client] @device mygateway [PORT:HOST:]PORT ...   local ports to what a device reaches
        sshnp ls [@client] [@device]                     the devices that you may reach, and which are online
        sshnp ping [@client] @device mygateway           how long each part of the way to a device takes
        sshnp ssh-config [--install | --uninstall | --check]   ssh, scp, rsync, git ... by mygateway.device.np
        sshnp trust ls | show | accept | forget ...     the keys that devices and names are held to
        sshnp trust evidence                            what was kept of a directory whose log lies
+       sshnp profile ls | show | use | set | rm | import ...    settings that go together
+       sshnp completion bash | zsh | fish              what a shell needs to complete these words
+       sshnp help [command]                            the help of sshnp, or of one of these
+       sshnp version [--json]`;
 
-Opens an SSH session to a device that has no open port. All that stands after the device is ssh's, and the exit status is
-ssh's too. @client may be left out with one client in the keys folder.
-
-  -s                 send your public SSH key for the device to admit (its sshnpd runs with -s)
-  --session-key      log in with a key made for this session, which the device certifies (its sshnpd runs with --session-keys)
-  -x                 print the ssh command line instead of running it
-  -v                 tell each step, with its time
-  --wait[=10m]       wait for a device that is offline; Ctrl-C withdraws
-  --directory ADDR   http(s)://HOST:PORT#SHA256:... instead of the address in the key file (else SSHNP_DIRECTORY)
-  --witness KEY      NAME+hash+base64 of a witness that must have cosigned the directory's log, for each (else SSHNP_WITNESSES)
-  --witnesses K      how many of them must have, more than half if not said
-  --max-checkpoint-age 24h  how long ago that may be
-  --keys DIR         the keys folder (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)
-  --help, --version
+const ABOUT_SESSIONS = `
+All that stands after the device is ssh's, and the exit status is ssh's too. @client may be left out with one client in the
+keys folder, or where a setting names it, and @device where a setting names it: see sshnp profile --help.
 
 @device=SHA256:... compares the owner key of @device with a fingerprint that you were given.
 
@@ -33,20 +30,16 @@ For ssh, scp, sftp, rsync, git and editors, by host names such as mygateway.devi
   sshnp ssh-config --install
 `;
 
-export const PROXY_HELP = `Usage: sshnp proxy [options] [user@]mygateway.device.np[:22]
+const ABOUT_PROXY = `
+Before the first byte is passed on, the device's host keys are written to state/known_hosts.mygateway.device.np in the keys
+folder.`;
 
-Joins standard input and output to the SSH server of a device: a ProxyCommand for ssh, as
-sshnp ssh-config writes it. Before the first byte is passed on,
-the device's host keys are written to state/known_hosts.mygateway.device.np in the keys folder.
+/** All that `sshnp --help`, its man page and completion are made of. */
+export function sessionDescription(): Command {
+  return describeSession().usage(USAGE).addHelpText("after", ABOUT_SESSIONS);
+}
 
-  --client @client   which client to be, when the keys folder has several
-  --owner FPR        SHA256:..., the owner key that the device's name must have
-  --keys DIR         the keys folder (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)
-  --directory ADDR   http(s)://HOST:PORT#SHA256:... instead of the address in the key file (else SSHNP_DIRECTORY)
-  --witness KEY, --witnesses K, --max-checkpoint-age 24h
-                     witnesses of the directory's log, as of sshnp
-  --wait[=10m]       wait for a device that is offline
-  -s [-i FILE]       send your public SSH key (of FILE) for the device to admit
-  --session-key      log in with a key made for this session: with IdentityAgent KEYS/state/agent.%r@%h in ssh's configuration
-  -v                 tell each step, with its time
-`;
+/** The same of `sshnp proxy`. */
+export function proxyDescription(): Command {
+  return describeProxy().usage("[options] [user@]mygateway.device.np[:22]").addHelpText("after", ABOUT_PROXY);
+}

@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { WitnessOptions } from "../../directory/client.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { DEFAULT_WAIT, type Destination, parseKeysFolder, parseWait } from "../command-line.ts";
@@ -31,7 +31,11 @@ export function withDestinationOptions(command: Command): Command {
 
 /** `--wait[=10m]`, for verbs that can wait for a device. */
 export function withWaitOption(command: Command): Command {
-  return command.option("--wait [=time]", `wait for a device that is offline, ${DEFAULT_WAIT} if not said`);
+  return command
+    .addOption(
+      new Option("--wait [=time]", `wait for a device that is offline, ${DEFAULT_WAIT} if not said`).env("SSHNP_WAIT"),
+    )
+    .option("--no-wait", "do not, whatever the settings say");
 }
 
 /** `--wait` by itself takes no word after it for its time, as that is a name: to be called on the words of a verb first. */

@@ -129,6 +129,23 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
       '"--delegation", id, "--cascade"',
     ],
   },
+  "docs/settings.md": {
+    "sshnp profile set acme client=@client device=@device wait=10m": [
+      "test/sshnp/profile.test.ts",
+      'profile("set", "work", "client=@alice", "device=@acme", "wait=10m")',
+    ],
+    "sshnp profile use acme": ["test/sshnp/profile.test.ts", 'profile("use", "work")'],
+    "sshnp profile ls": ["test/sshnp/profile.test.ts", 'profile("ls")'],
+    "sshnp profile show": ["test/sshnp/profile.test.ts", 'profile("show")'],
+    "sshnp profile show acme": ["test/sshnp/profile.test.ts", 'profile("show", "work")'],
+    "sshnp profile set acme user=pi wait=": [
+      "test/sshnp/profile.test.ts",
+      'profile("set", "work", "wait=", "user=pi")',
+    ],
+    "sshnp profile use --none": ["test/sshnp/profile.test.ts", 'profile("use", "--none")'],
+    "sshnp profile rm acme": ["test/sshnp/profile.test.ts", 'profile("rm", "work")'],
+    "sshnp profile import ~/.sshnp/config/acme.env": ["test/sshnp/profile.test.ts", 'profile("import", file)'],
+  },
   "docs/benchmarks.md": {
     "npm run bench": "not run",
     "npm run bench -- --only carrying --seconds 10": [".ci/run", "npm run bench -- --only carrying"],

@@ -39,7 +39,7 @@ export class Help {
       .filter((line) => line.startsWith(`${words} `))
       .map((line) => /^[a-z][a-z-]*(?= |$)/.exec(line.slice(words.length + 1))?.[0])
       .filter((name) => name !== undefined);
-    return [...new Set([...listed, ...used])].filter((name) => name !== "help");
+    return [...new Set([...listed, ...used])].filter((name) => name !== "help" || words === "sshnp");
   }
 
   /** All that can be asked: every command with every subcommand, level by level. */

@@ -2,7 +2,6 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { sshConfigBlock } from "../../sshnp/ssh-config-block.ts";
-import { SESSION_HELP } from "../../sshnp/usage.ts";
 import { README_BLOCKS, README_INLINE_CODE, README_LINKS } from "../support/readme.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -74,5 +73,5 @@ test("the block for ssh_config is the one that sshnp ssh-config writes, and --he
   expect(written).toContain(`\n${block}# End sshnp\n`);
   const { bin }: { bin: Record<string, string> } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
   expect(block).toContain(`/node_modules/sshnp/${bin["sshnp"]} `);
-  expect(SESSION_HELP).toContain("\n  sshnp ssh-config --install\n");
+  expect(readFileSync(join(ROOT, "sshnp/usage.ts"), "utf8")).toContain("\n  sshnp ssh-config --install\n");
 });

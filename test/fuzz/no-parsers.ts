@@ -4,6 +4,12 @@
  */
 export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
+    "sshnp/cli/profile/ls.ts#lsCommand",
+    "sshnp/cli/profile/show.ts#showCommand",
+    "sshnp/config/paths.ts#hasConfiguration",
+    "sshnp/destination.ts#withSurroundingsStated",
+    "sshnp/noports-flags.ts#SSHNP_FLAGS",
+    "sshnp/noports-flags.ts#NPT_FLAGS",
     "protocol/policy/client-names.ts#clientNames",
     "directory/administration.ts#administer",
     "directory/policies.ts#Policies",
@@ -74,6 +80,9 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/secret.ts#Secret",
   ],
   "reads a file and gives its bytes to a parser of the table": [
+    "sshnp/cli/profile/stored.ts#readProfile",
+    "sshnp/config/apply.ts#readConfiguration",
+    "sshnp/config/file.ts#readConfigurationFile",
     "keys/cli/policy-file.ts#readPolicyFile",
     "keys/service-key-files.ts#openWitnessKey",
     "rendezvous/witness/witness-state.ts#readWitnessState",
@@ -140,6 +149,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/open-files.ts#openFilesAtMost",
   ],
   "a command line that commander reads; its values go to parsers of the table": [
+    "sshnp/cli/profile/set.ts#setCommand",
     "keys/cli/monitor.ts#monitorCommand",
     "directory/cli/witness.ts#addWitnessCommands",
     "keys/command-line.ts#runCommandLine",

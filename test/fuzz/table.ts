@@ -11,6 +11,7 @@ import { OWNER_PARSERS } from "./parsers/owners.ts";
 import { POLICY_PARSERS } from "./parsers/policy.ts";
 import { PROXY_PARSERS } from "./parsers/proxies.ts";
 import { SSH_CONFIG_PARSERS } from "./parsers/ssh-config.ts";
+import { SETTING_PARSERS } from "./parsers/settings.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
 import { TRUST_PARSERS } from "./parsers/trust.ts";
@@ -38,4 +39,5 @@ export const PARSERS: readonly Parser[] = [
   ...WORD_PARSERS,
   ...PROXY_PARSERS,
   ...FORWARD_PARSERS,
+  ...SETTING_PARSERS,
 ];
