@@ -17,8 +17,8 @@ import { ed25519Line, parsePublicKeyLine } from "../keys/openssh.ts";
 import { ed25519Signature } from "../keys/ssh-signature.ts";
 
 /**
- * The SSH key of one session, and the agent (RFC 9987) from which our own ssh uses it: it has this key alone, with the
- * certificate that the device made for it, and it is gone with this process. The key is never on disk.
+ * The SSH key of one session, and the agent (RFC 9987) from which ssh uses it: it has this key alone, with the certificate
+ * that the device made for it and without, as some servers want it, and is gone with this process. The key is never on disk.
  */
 export interface SessionAgent {
   /** The value for IdentityAgent of ssh_config(5). */
@@ -87,11 +87,12 @@ function makeAgent(suite: CipherSuite, random: RandomBytes) {
   const { blob } = parsePublicKeyLine(ed25519Line(key.publicKey));
   let certified: SessionAgent["certified"] = () => {};
   const certificate = new Promise<Uint8Array | undefined>((resolve) => (certified = resolve));
+  const offered = certificate.then((made) => (made === undefined ? [] : [made, blob]));
   const visitors = new Set<Socket>();
   const server = createServer((socket) => {
     visitors.add(socket);
     socket.on("error", () => {}).once("close", () => visitors.delete(socket));
-    serve(socket, async (bytes) => answer(suite, key, await certificate, bytes)).catch(() => socket.destroy());
+    serve(socket, async (bytes) => answer(suite, key, await offered, bytes)).catch(() => socket.destroy());
   });
   const close = (): void => {
     certified(undefined);
@@ -115,15 +116,15 @@ async function serve(socket: Socket, reply: (request: Uint8Array) => Promise<Uin
 function answer(
   suite: CipherSuite,
   key: Ed25519PrivateKey,
-  certificate: Uint8Array | undefined,
+  offered: readonly Uint8Array[],
   bytes: Uint8Array,
 ): Uint8Array {
   try {
     const request = parseAgentRequest(bytes);
     if (request.type === "keys") {
-      return encodeKeysAnswer(certificate === undefined ? [] : [{ blob: certificate, comment: COMMENT }]);
+      return encodeKeysAnswer(offered.map((blob) => ({ blob, comment: COMMENT })));
     }
-    if (certificate === undefined || !equalBytes(request.key, certificate)) return encodeAgentFailure();
+    if (!offered.some((blob) => equalBytes(request.key, blob))) return encodeAgentFailure();
     return encodeSignAnswer(ed25519Signature(suite.sign(key, request.data)));
   } catch (error) {
     if (error instanceof SshnpError) return encodeAgentFailure(); // extensions that are offered to every agent

@@ -1,5 +1,4 @@
 import type { Duplex } from "node:stream";
-import { UnavailableError } from "../keys/errors.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { Carried } from "./join-stream.ts";
 import type { Log } from "./log.ts";
@@ -19,11 +18,10 @@ export type OpenBuiltin = () => Promise<BuiltinServer>;
 /** `--ssh-mode builtin`. */
 export class BuiltinMode implements SshServer {
   readonly mode = "builtin";
-  readonly #open: OpenBuiltin | undefined;
+  readonly #open: OpenBuiltin;
   #server: Promise<BuiltinServer> | undefined;
 
-  /** Without `open` there is none in this version, which is said whenever it is asked for. */
-  constructor(open: OpenBuiltin | undefined) {
+  constructor(open: OpenBuiltin) {
     this.#open = open;
   }
 
@@ -54,14 +52,7 @@ export class BuiltinMode implements SshServer {
   }
 
   async #opened(): Promise<BuiltinServer> {
-    if (this.#open === undefined) throw notThere();
     this.#server ??= this.#open();
     return await this.#server;
   }
-}
-
-function notThere(): UnavailableError {
-  return new UnavailableError("E_NO_SSHD", "No SSH server on this device: this version of sshnpd has none built in.", {
-    next: "Install one (Debian: apt-get install openssh-server) and leave --ssh-mode away.",
-  });
 }

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { SetupError } from "../keys/errors.ts";
 import type { MemberName, Name } from "../keys/names.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
 import type { OpenBuiltin } from "./builtin-mode.ts";
@@ -33,7 +32,6 @@ export interface SshServerChoice {
  */
 export async function openSshServer(choice: SshServerChoice): Promise<SshServer> {
   if (choice.mode === "off") return new (await import("./off-server.ts")).OffServer(choice.granted);
-  if (choice.mode === "builtin" && BUILTIN === undefined) throw noBuiltin();
   const { name, member, folder, log, signal } = choice;
   const state = await PrivateFolder.openOrCreate(join(folder.path, "state"));
   const word = `${name}.${member}`;
@@ -42,17 +40,8 @@ export async function openSshServer(choice: SshServerChoice): Promise<SshServer>
   return new AutoServer({ candidates, state, member: word, mayChangeKeys: choice.mode !== "auto", log });
 }
 
-/** Takes the place of `undefined` as soon as there is a built-in server: `async () => (await import("./builtin/...")).BuiltinServer.open(...)`. */
-const BUILTIN: OpenBuiltin | undefined = undefined;
-
-function noBuiltin(): SetupError {
-  return new SetupError("E_USAGE", "This version of sshnpd has no SSH server built in.", {
-    next: "Install one (Debian: apt-get install openssh-server): without --ssh-mode it is found.",
-  });
-}
-
 async function candidatesFor(
-  { mode, port, program, signal }: SshServerChoice,
+  { mode, port, program, folder, log, signal }: SshServerChoice,
   surroundings: { readonly state: PrivateFolder; readonly ownKey: string; readonly signal: AbortSignal },
 ): Promise<Candidate[]> {
   const candidates: Candidate[] = [];
@@ -79,7 +68,10 @@ async function candidatesFor(
   }
   if (mode === "auto" || mode === "builtin") {
     const { BuiltinMode } = await import("./builtin-mode.ts");
-    candidates.push({ word: "builtin", server: new BuiltinMode(BUILTIN) });
+    // Whoever has a shell reaches what the device reaches; as sshd does by default, it is not made more difficult than that.
+    const openBuiltin: OpenBuiltin = async () =>
+      (await import("./builtin/server.ts")).BuiltinServer.open({ folder, log, mayForward: () => true });
+    candidates.push({ word: "builtin", server: new BuiltinMode(openBuiltin) });
   }
   return candidates;
 }

@@ -282,20 +282,20 @@ export const WORD_PARSERS: readonly Parser[] = [
             return form === "3" ? `${client} ${user}${host}` : `${user}${member}`;
           }),
         parse: (text) => {
-          const words = wordsOf(text);
+          const given = wordsOf(text);
           const defaults = readDefaults({
             SSHNP_DEVICE: "@acme",
-            SSHNP_CLIENT: words[0]?.startsWith("@") ? words[0] : "",
+            SSHNP_CLIENT: given[0]?.startsWith("@") ? given[0] : "",
           });
-          return { words, target: readTarget(words, defaults, "usage") };
+          return { given, target: readTarget(given, defaults, "usage") };
         },
-        holds: ({ words, target: { device, user, words: count } }) =>
+        holds: ({ given, target: { device, user, words: count } }) =>
           count >= 1 &&
-          count <= Math.min(3, words.length) &&
+          count <= Math.min(3, given.length) &&
           isName(device.name) &&
           isMember(device.member) &&
           (user === undefined || (user !== "" && isLogin(user))) &&
-          words.slice(0, count).every((word) => !word.startsWith("-")),
+          given.slice(0, count).every((word) => !word.startsWith("-")),
       }),
   },
   {
