@@ -12,6 +12,7 @@ interface Options {
   readonly key: HostKey;
   readonly log: Log;
   readonly mayForward: ((host: string, port: number) => boolean) | undefined;
+  readonly mayListen: boolean;
   readonly sftpServer: SftpServer;
   readonly admits: ((key: Uint8Array) => boolean) | undefined;
 }
@@ -48,7 +49,7 @@ export async function attendConnection(
     const entry = await authenticate(connection, { visitor, admits: options.admits, log, breakOff });
     clearTimeout(late);
     log.info({ ...about, login: entry.account.login }, "logged in");
-    const { mayForward, sftpServer } = options;
+    const { mayForward, mayListen, sftpServer } = options;
     const context = {
       ...entry,
       visitor,
@@ -56,6 +57,7 @@ export async function attendConnection(
       log,
       sftpServer,
       mayForward,
+      mayListen,
       signal: ended.signal,
       breakOff,
       track,

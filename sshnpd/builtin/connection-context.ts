@@ -12,6 +12,8 @@ export interface ConnectionContext extends Entry {
   readonly sftpServer: SftpServer;
   /** Whether a client may connect through the device to a host and port. */
   readonly mayForward: ((host: string, port: number) => boolean) | undefined;
+  /** Whether a client may have ports of the device's loopback lead to it. */
+  readonly mayListen: boolean;
   /** Aborted when the connection has ended. */
   readonly signal: AbortSignal;
   /** Ends the connection, with a reason for the log. */

@@ -1,13 +1,14 @@
 import { connect } from "node:net";
 import type { TcpipRequestInfo } from "ssh2";
 import { quoted } from "../../keys/names.ts";
-import { ChannelOutput } from "./channel-output.ts";
+import { carry } from "./carry.ts";
 import type { ConnectionContext } from "./connection-context.ts";
 import { mayOpen } from "./key-rights.ts";
+import { serveRemoteForwards } from "./remote-forwards.ts";
 import { serveSession } from "./session.ts";
-import { type Connection, guardChannel, type ServerChannel } from "./ssh2.ts";
+import type { Connection, ServerChannel } from "./ssh2.ts";
 
-/** Serves the channels of a connection. Agent, X11 and remote forwarding are refused by having nobody who listens. */
+/** Serves the channels of a connection. Agent and X11 forwarding are refused by having nobody who listens. */
 export function serveConnection(connection: Connection, context: ConnectionContext): void {
   let sessions = 0;
   let forwards = 0;
@@ -28,7 +29,7 @@ export function serveConnection(connection: Connection, context: ConnectionConte
     forwards++;
     context.track(forward(accept, reject, target, context).finally(() => forwards--));
   });
-  // -R: without anybody who takes it ssh2 refuses it itself.
+  serveRemoteForwards(connection, context);
 }
 
 /** As many commands at once over one connection (ControlMaster); sshd has 10. */
@@ -42,8 +43,9 @@ async function forward(
   accept: () => ServerChannel,
   reject: () => void,
   { destIP: host, destPort: port }: TcpipRequestInfo,
-  { transport, signal, breakOff }: ConnectionContext,
+  context: ConnectionContext,
 ): Promise<void> {
+  const { signal } = context;
   const socket = connect({ host, port, allowHalfOpen: true, signal });
   const isConnected = await new Promise<boolean>((resolve) => {
     socket.setTimeout(CONNECT_MS, () => resolve(false));
@@ -55,29 +57,5 @@ async function forward(
     return reject();
   }
   socket.setTimeout(0);
-  const channel = accept();
-  guardChannel(channel, breakOff);
-  channel.on("error", () => {});
-  const output = new ChannelOutput(channel, transport);
-  const close = (): void => {
-    output.close();
-    socket.destroy();
-  };
-  const ended = new Promise<void>((resolve) => {
-    channel.once("close", resolve);
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-  channel.pipe(socket);
-  socket.once("close", () => {
-    channel.unpipe(socket);
-    channel.resume();
-  });
-  const copied = output.copy(socket, "output").then(() => channel.eof());
-  await Promise.race([ended, Promise.all([copied, endOf(channel)])]);
-  channel.close();
-  close();
-}
-
-function endOf(channel: ServerChannel): Promise<void> {
-  return new Promise((resolve) => channel.once("end", resolve));
+  await carry(accept(), socket, context);
 }

@@ -9,9 +9,17 @@ export interface KeyRights {
   readonly forwarding: boolean;
   /** Where to alone, as `host:port`, with `*` for any of either; undefined: not restricted. */
   readonly permitOpen: readonly string[] | undefined;
+  /** The ports of the device alone that may lead to the client (`ssh -R`), `*` for any; undefined: not restricted. */
+  readonly permitListen: readonly string[] | undefined;
 }
 
-export const ALL_RIGHTS: KeyRights = { command: undefined, pty: true, forwarding: true, permitOpen: undefined };
+export const ALL_RIGHTS: KeyRights = {
+  command: undefined,
+  pty: true,
+  forwarding: true,
+  permitOpen: undefined,
+  permitListen: undefined,
+};
 
 /**
  * The rights that the options of a key leave, or why the key admits nobody. Every restriction of sshd(8) is kept; one
@@ -42,6 +50,12 @@ export function rightsOf(options: readonly KeyOption[], now: number): KeyRights 
         if (value === undefined || !PERMIT_OPEN.test(value)) return { refusal: "its permitopen cannot be read" };
         rights = { ...rights, permitOpen: [...(rights.permitOpen ?? []), value.toLowerCase()] };
         break;
+      case "permitlisten": {
+        const [, port] = PERMIT_LISTEN.exec(value ?? "") ?? [];
+        if (port === undefined) return { refusal: "its permitlisten cannot be read" };
+        rights = { ...rights, permitListen: [...(rights.permitListen ?? []), port] };
+        break;
+      }
       case "expiry-time": {
         const expires = parseExpiryTime(value ?? "");
         if (expires === undefined) return { refusal: "its expiry-time cannot be read" };
@@ -55,7 +69,6 @@ export function rightsOf(options: readonly KeyOption[], now: number): KeyRights 
       case "x11-forwarding":
       case "no-user-rc":
       case "user-rc":
-      case "permitlisten":
       case "tunnel":
       case "environment":
         break;
@@ -79,6 +92,13 @@ export function mayOpen({ forwarding, permitOpen }: KeyRights, host: string, por
   return permitOpen.some((entry) => hosts.some((text) => entry === `${text}:${port}` || entry === `${text}:*`));
 }
 
+/** Whether a key with these rights may be used to listen on a port; the host is the device's loopback in any case. */
+export function mayListen({ forwarding, permitListen }: KeyRights, port: number): boolean {
+  return (
+    forwarding && (permitListen === undefined || permitListen.some((entry) => ["*", String(port)].includes(entry)))
+  );
+}
+
 /** ms since 1970 of `YYYYMMDD[HHMM[SS]][Z]`, in local time unless it ends with Z, as of sshd(8); else undefined. */
 export function parseExpiryTime(text: string): number | undefined {
   const match = /^([0-9]{4})([0-9]{2})([0-9]{2})(?:([0-9]{2})([0-9]{2})([0-9]{2})?)?(Z?)$/.exec(text);
@@ -91,4 +111,6 @@ export function parseExpiryTime(text: string): number | undefined {
   return isSame && !Number.isNaN(time) ? time : undefined;
 }
 
+/** A port, with or without a host: only loopback is listened on, so a host that is not loopback permits nothing. */
+const PERMIT_LISTEN = /^(?:(?:\*|localhost|127\.0\.0\.1|\[::1\]):)?(\*|[0-9]{1,5})$/;
 const PERMIT_OPEN = /^(?:\*|[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(?:\*|[0-9]{1,5})$/;

@@ -12,6 +12,8 @@ export interface BuiltinServerOptions {
   readonly log: Log;
   /** Whether a client may connect through the device to a host and port (`ssh -L`, `-D`). Not given: nowhere. */
   readonly mayForward?: ((host: string, port: number) => boolean) | undefined;
+  /** Whether a client may have ports of the device's loopback lead to it (`ssh -R`). Not given: it may not. */
+  readonly mayListen?: boolean | undefined;
   /** `auto` when it is not given. */
   readonly sftpServer?: SftpServer | undefined;
 }
@@ -85,8 +87,8 @@ export class BuiltinServer {
     signal.addEventListener("abort", cut, { once: true });
     if (signal.aborted) cut();
     try {
-      const { log, mayForward, sftpServer = "auto" } = this.#options;
-      const options = { key: this.#key, log, mayForward, sftpServer, admits };
+      const { log, mayForward, mayListen = false, sftpServer = "auto" } = this.#options;
+      const options = { key: this.#key, log, mayForward, mayListen, sftpServer, admits };
       await attendConnection(duplex, visitor, options, over);
     } finally {
       signal.removeEventListener("abort", cut);
