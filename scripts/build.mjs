@@ -40,6 +40,7 @@ async function bundle(room, { external, emptyOutDir, groups }) {
   await build({
     root,
     configFile: false,
+    define: { __dirname: "import.meta.dirname" }, // of CommonJS packages, in what becomes an ES module
     logLevel: "warn",
     ssr: { noExternal: true, external, target: "node" },
     build: {
