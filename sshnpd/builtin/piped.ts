@@ -1,22 +1,36 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync } from "node:fs";
+import type { LoginAccount } from "./login-account.ts";
+import { makePipes } from "./pipes.ts";
 import { type ProcessEnd, type Running, signalGroup } from "./running.ts";
 
 /**
  * Runs a program behind pipes, in a process group of its own.
  * @throws {Error} with the `code` of the system when it cannot be started.
  */
-export async function runPiped(words: readonly string[], env: Readonly<Record<string, string>>): Promise<Running> {
+export async function runPiped(
+  account: Pick<LoginAccount, "uid" | "gid">,
+  words: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<Running> {
   const [file = "", ...args] = words;
-  const child = spawn(file, args, { cwd: "/", env, detached: true, stdio: ["pipe", "pipe", "pipe"] });
+  const { input, output, errors, descriptors } = await makePipes(account);
+  const child = spawn(file, args, { cwd: "/", env, detached: true, stdio: [...descriptors] });
+  for (const descriptor of descriptors) closeSync(descriptor);
   const exited = new Promise<ProcessEnd>((resolve) => {
     child.once("exit", (status, signal) =>
       resolve(signal === null ? { status: status ?? 255 } : { signal: signal.slice(3) }),
     );
   });
-  for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on("error", () => {}); // its end tells
-  await once(child, "spawn");
-  const { pid = 0, stdin: input, stdout: output, stderr: errors } = child;
+  for (const stream of [input, output, errors]) stream.on("error", () => {}); // its end tells
+  try {
+    await once(child, "spawn");
+  } catch (error) {
+    for (const stream of [input, output, errors]) stream.destroy();
+    throw error;
+  }
+  const { pid = 0 } = child;
   let hasExited = false;
   child.once("exit", () => (hasExited = true));
   const signal = (name: NodeJS.Signals): void => {

@@ -61,8 +61,8 @@ export function serveRemoteForwards(connection: Connection, context: ConnectionC
       port,
       socket.remoteAddress ?? "127.0.0.1",
       socket.remotePort ?? 0,
-      (error: Error | undefined, channel: ServerChannel) => {
-        if (error !== undefined || socket.destroyed) {
+      (_error: unknown, channel: ServerChannel | undefined) => {
+        if (channel === undefined || socket.destroyed) {
           socket.destroy();
           channel?.close();
           return;

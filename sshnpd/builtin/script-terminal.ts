@@ -11,7 +11,7 @@ import type { Running, WindowSize } from "./running.ts";
 export async function runScript(program: readonly string[], env: Readonly<Record<string, string>>): Promise<Running> {
   // script runs the command by $SHELL, and the account's shell is not to run as root.
   const command = `SHELL=${quote(env["SHELL"] ?? "/bin/sh")}; export SHELL; exec ${program.map(quote).join(" ")}`;
-  const running = await runPiped(["script", "-qfec", command, "/dev/null"], { ...env, SHELL: "/bin/sh" });
+  const running = await runPiped(OURS, ["script", "-qfec", command, "/dev/null"], { ...env, SHELL: "/bin/sh" });
   return {
     ...running,
     errors: undefined,
@@ -19,6 +19,9 @@ export async function runScript(program: readonly string[], env: Readonly<Record
     resize: (size) => void resize(running.pid, size),
   };
 }
+
+/** script itself runs as we do. */
+const OURS = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
 
 /** One word for a shell, whatever is in it. */
 function quote(word: string): string {

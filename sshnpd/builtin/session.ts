@@ -89,10 +89,10 @@ export function serveSession(session: Session, context: ConnectionContext): void
     const env = environmentOf(account, visitor, variables);
     if (rights.command !== undefined && asked !== undefined) env["SSH_ORIGINAL_COMMAND"] = asked;
     const isSftp = rights.command === undefined ? "subsystem" in wish : rights.command === "internal-sftp";
-    if (isSftp) return await runPiped(await sftpWords(account, context.sftpServer), env);
+    if (isSftp) return await runPiped(account, await sftpWords(account, context.sftpServer), env);
     const program = shellWords(account, rights.command ?? asked);
     if (terminal !== undefined) return await runInTerminal(account, program, env, terminal);
-    return await runPiped(wordsAs(account, program), env);
+    return await runPiped(account, wordsAs(account, program), env);
   }
 }
 
