@@ -21,7 +21,7 @@ export async function carry(
     channel.unpipe(socket);
     channel.resume();
   });
-  const copied = output.copy(socket, "output").then(() => channel.eof());
+  const copied = output.copy(socket.iterator({ destroyOnReturn: false }), "output").then(() => channel.eof());
   await Promise.race([ended, Promise.all([copied, endOf(channel)])]);
   channel.close();
   output.close();

@@ -1,4 +1,4 @@
-import type { Duplex, Readable } from "node:stream";
+import type { Duplex } from "node:stream";
 import { type ServerChannel, stateOf } from "./ssh2.ts";
 
 /**
@@ -26,7 +26,7 @@ export class ChannelOutput {
   }
 
   /** Copies a source to its end, or until the channel is closed. */
-  async copy(source: Readable, kind: "output" | "errors"): Promise<void> {
+  async copy(source: AsyncIterable<unknown>, kind: "output" | "errors"): Promise<void> {
     const stream = kind === "output" ? this.#channel : this.#channel.stderr;
     try {
       for await (const chunk of source) {
