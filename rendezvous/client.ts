@@ -15,8 +15,8 @@ import { ConnectError, connectFirst } from "./connect.ts";
 import { readLegAnswer } from "./leg-answer.ts";
 import { LegStream } from "./leg-stream.ts";
 
-export { ConnectError, connectFirst } from "./connect.ts";
 export { isPrivateAddress } from "./ip-address.ts";
+export { lookAtRendezvous } from "./look.ts";
 
 export interface DialLegOptions {
   readonly suite: CipherSuite;

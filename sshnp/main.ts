@@ -22,6 +22,7 @@ async function main(words: readonly string[]): Promise<number> {
 
 /** Whatever is no session: their statuses are those of sysexits.h. */
 const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) => Promise<CommandEnd>>>> = {
+  doctor: async () => (await import("./cli/doctor.ts")).doctor,
   ls: async () => (await import("./cli/ls.ts")).ls,
   ping: async () => (await import("./cli/ping.ts")).ping,
   trust: async () => (await import("./cli/trust.ts")).trust,
