@@ -16,6 +16,7 @@ export const STATEMENTS_READ = 200_000; // on one name, read at once: 100,000 me
 export const DEVICES_AT_ONCE = 128; // in one frame of an answer, 100 B each; at most 255
 export const LS_WATCH_MS = 2_000; // between two lists of devices that somebody watches; DEVICE_LISTS_PER_SECOND serves four of them for each client name
 export const SUGGESTION_MS = 3_000; // for the list of devices that tells which one was meant, when a session has failed already
+export const STATUS_CLIENTS = 32; // that one keys folder is told of; a person has a handful
 export const CONTACT_MS = 20_000; // for all that is asked of a directory to see how it is
 export const LOOK_MS = 5_000; // for one look at the network: a name, a connection, a certificate, a banner
 export const DEVICES_LISTED = 100_000; // of one name, that a client takes: more than one directory serves

@@ -15,6 +15,8 @@ import { Progress } from "./progress.ts";
 
 /** What one client of this machine finds when it asks its directory about itself. */
 export interface DirectoryContact {
+  /** Who asked. */
+  readonly client: Client;
   readonly directory: DirectoryAccess;
   /** Whether the key list is signed by the root key of the address. */
   readonly keyList: Outcome<{ readonly expires: number }>;
@@ -58,10 +60,10 @@ export async function contactDirectory(
   const demand = readWitnessDemand(suite, witnesses, process.env);
   const patience = AbortSignal.any([signal, within()]);
   const keyList = await outcomeOf(async () => (await directory.client.fetchKeyList({ signal: patience })).list);
-  if ("error" in keyList) return { directory, keyList, log: undefined, own: undefined, rendezvous: undefined };
+  if ("error" in keyList) return { client, directory, keyList, log: undefined, own: undefined, rendezvous: undefined };
   const { log, own } = await askForOwn(suite, client, directory, demand, patience);
   const rendezvous = await outcomeOf(() => listRendezvous(directory.client, client.keys.x25519, { signal: patience }));
-  return { directory, keyList, log, own, rendezvous };
+  return { client, directory, keyList, log, own, rendezvous };
 }
 
 async function askForOwn(

@@ -25,6 +25,7 @@ const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) =>
   doctor: async () => (await import("./cli/doctor.ts")).doctor,
   ls: async () => (await import("./cli/ls.ts")).ls,
   ping: async () => (await import("./cli/ping.ts")).ping,
+  status: async () => (await import("./cli/status.ts")).status,
   trust: async () => (await import("./cli/trust.ts")).trust,
 };
 

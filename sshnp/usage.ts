@@ -4,6 +4,7 @@ export const SESSION_HELP = `Usage: sshnp [options] [@client] @device [user@]myg
        sshnp ls [@client] [@device]                     the devices that you may reach, and which are online
        sshnp ping [@client] @device mygateway           how long each part of the way to a device takes
        sshnp doctor [@client] [@device mygateway]       looks at all that a session needs, and says what to do
+       sshnp status [@client]                           who this machine is, and how its directory looks
        sshnp trust ls | show | accept | forget ...     the keys that devices and names are held to
        sshnp trust evidence                            what was kept of a directory whose log lies
 

@@ -131,6 +131,55 @@ test("an address with another root key is not believed", async () => {
   expect(stdout).toContain("E_DIRECTORY_KEY");
 });
 
+test("sshnp status tells who this machine is, how its directory looks and what is here, and changes nothing", async () => {
+  const before = await contents(stack.client.keys);
+  const { code, stdout, stderr } = await stack.client.run("sshnp", "status");
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout).toMatch(/^client +@client as \S+-client, counts until \d{4}-\d\d-\d\d \d\d:\d\d UTC\n/);
+  expect(stdout).toMatch(
+    /^directory +https:\/\/127\.0\.0\.1:\d+\ncertificate +of "np\.example\.org" .*does not verify/m,
+  );
+  expect(stdout).toMatch(
+    /^key +SHA256:\S+ signed what it uses until .*\nclock +\d+\.\d s (?:behind|ahead of) the directory's\n/m,
+  );
+  expect(stdout).toMatch(
+    /^log +newest checkpoint of \d+ entries; no witness is demanded, so nobody says how old it is\n/m,
+  );
+  expect(stdout).toMatch(/^agent +none: SSH_AUTH_SOCK is not set\nssh +OpenSSH_/m);
+  expect(stdout).toMatch(/^ssh config +\S.*\nversion +sshnp \d+\.\d+\.\d+, Node v\d/m);
+  expect(await contents(stack.client.keys)).toEqual(before);
+});
+
+test("sshnp status --json has it for programs, with what is wrong and its status", async () => {
+  const env = {
+    HOME: stack.client.home,
+    ...preloading(clockOffBy(400 * 86_400_000)),
+    SSH_AUTH_SOCK: "/nonexistent",
+    ALL_PROXY: "p",
+  };
+  const ahead = await runCommand("sshnp", ["status", "--json"], { env });
+  const told = JSON.parse(ahead.stdout) as { readonly directories: readonly { readonly clockOffsetMs: number }[] };
+  expect(told).toMatchObject({
+    ...{ v: 1, status: 0 },
+    clients: [{ name: "@client", directory: stack.address, error: null }],
+    directories: [
+      {
+        address: stack.address,
+        error: null,
+        certificate: { subject: '"np.example.org"' },
+        log: { witnessesNeeded: 0 },
+      },
+    ],
+    proxy: { ALL_PROXY: "p" },
+    agent: { keys: null, error: { code: "E_AGENT" } },
+    ssh: { version: expect.stringMatching(/^OpenSSH_/) as string },
+  });
+  expect(Math.round((told.directories[0]?.clockOffsetMs ?? 0) / 86_400_000)).toBe(-400); // and its binding counts by the directory's clock
+  const home = join(stack.client.home, "empty");
+  expect(await runCommand("sshnp", ["status"], { env: { HOME: home } })).toMatchObject({ code: 78, stdout: "" });
+  expect((await stack.client.run("sshnp", "status", "@nobody")).code).toBe(78);
+});
+
 test("a device that is offline, a rendezvous that is down, a directory that is down: each is told, and its status", async () => {
   await stack.daemon.kill("SIGTERM");
   const offline = await doctor("@device", "mygateway");
@@ -151,6 +200,11 @@ test("a device that is offline, a rendezvous that is down, a directory that is d
   expect(down.stdout).toMatch(/^fail {2}connection +127\.0\.0\.1:\d+ cannot be connected to \(ECONNREFUSED\)/m);
   expect(down.stdout).toMatch(/^ok {4}key files /m);
   expect(down.stdout).toMatch(/^skip {2}sshd /m);
+  const status = await stack.client.run("sshnp", "status");
+  expect(status.code).toBe(69);
+  expect(status.stdout).toMatch(
+    /^client +@client as .*\ndirectory .*\n.*\n +Cannot reach the directory at .* \[E_DIRECTORY\]\n/,
+  );
 });
 
 interface Report {
