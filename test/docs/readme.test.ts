@@ -24,6 +24,10 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
     "test/keys/activate-agent.test.ts",
     'words: ["--owner-key", `agent:${',
   ],
+  "sshnp ls @device": ["test/e2e/ls.test.ts", 'ls("@device", "-o", "table")'],
+  "sshnp ping @device mygateway": ["test/e2e/ping.test.ts", 'ping("-c", "1", "@device", "mygateway")'],
+  "sshnp status": ["test/e2e/doctor.test.ts", '"sshnp", "status")'],
+  "sshnp doctor @device mygateway": ["test/e2e/doctor.test.ts", 'doctor("@device", "mygateway")'],
   "sshnp proxy": ["test/e2e/transcript.test.ts", "writeSshConfig(laptop)"],
   "sshnp trust accept mygateway.device.np SHA256:...": [
     "test/e2e/wrong-state.test.ts",

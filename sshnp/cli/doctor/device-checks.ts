@@ -13,6 +13,7 @@ import type { Outcome } from "../../outcome.ts";
 import { directoryRefusal } from "../../refusal-texts.ts";
 import { Progress } from "../../progress.ts";
 import { streamError } from "../../session.ts";
+import { sshBanner } from "../../ssh-banner.ts";
 import { type Check, failed, ok, skipped } from "./check.ts";
 
 /** The device, as far as one can look from here: known, online, a whole session, its host keys, its SSH server. */
@@ -131,9 +132,9 @@ async function checkBanner(stream: ChannelStream, attempt: Parameters<typeof str
   try {
     for await (const chunk of stream) {
       text += Buffer.from(chunk as Uint8Array).toString("latin1");
-      const banner = /^SSH-[^\r\n]{1,250}(?=\r?\n)/m.exec(text)?.[0];
-      if (banner !== undefined) return ok("sshd", `it says ${quoted(banner)}`);
-      if (text.length > BANNER_BYTES) break;
+      const said = sshBanner(text);
+      if (said === undefined) break;
+      if (said !== "more") return ok("sshd", `it says ${quoted(said.banner, 254)}`);
     }
     const what = "Something else than an SSH server answers on the device.";
     return failed("sshd", new DeniedError("E_NO_SSHD", what, { next: "On the device: sshnpd --ssh-port PORT" }));
@@ -144,9 +145,6 @@ async function checkBanner(stream: ChannelStream, attempt: Parameters<typeof str
     stream.destroy();
   }
 }
-
-/** Lines may stand ahead of it; a server that says more than that is none. */
-const BANNER_BYTES = 8 * 1024;
 
 function withNext(error: SshnpError, next: string): SshnpError {
   return new DeniedError(error.code, error.message, { next });
