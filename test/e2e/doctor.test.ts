@@ -180,6 +180,28 @@ test("sshnp status --json has it for programs, with what is wrong and its status
   expect((await stack.client.run("sshnp", "status", "@nobody")).code).toBe(78);
 });
 
+test("witnesses that are demanded have seen the log, or it fails and with it no other look at the directory", async () => {
+  const place = ["--data", join(stack.server.home, "w1"), "--listen", "127.0.0.1:0"];
+  const witness = stack.server.start("sshnp-rendezvous", "witness", ...place, "--directory", stack.address, "-v");
+  const [, url = ""] = await witness.line(/^(http:.*)$/m);
+  const [, key = ""] = await witness.line(/^(sshnp-witness-.*)$/m);
+  await witness.errorLine(/"msg":"follows"/);
+  const data = join(stack.server.home, "directory");
+  await stack.server.must("sshnp-directory", "witness", "add", "w1", url, key, "--data", data);
+  await witness.errorLine(/"msg":"cosigned"/);
+  const never = await stack.server.must("sshnp-rendezvous", "witness-key", "--data", join(stack.server.home, "w2"));
+  const seen = await doctor("--witness", key);
+  expect(seen.code).toBe(0);
+  expect(seen.stdout).toMatch(/^ok {4}log +\d+ entries.*; 1 of 1 witnesses have seen it, .* ago\nok /m);
+  const status = await stack.client.run("sshnp", "status", "--witness", key);
+  expect(status.stdout).toMatch(/^log +newest checkpoint of \d+ entries; 1 of 1 witnesses saw it .* ago\n/m);
+  const unseen = await doctor("--json", "--witness", never);
+  expect(unseen.code).toBe(76);
+  expect(verdicts(unseen.stdout).filter((line) => !line.startsWith("ok "))).toEqual(["fail log"]);
+  expect(unseen.stdout).toContain("E_WITNESS");
+  await witness.stop();
+});
+
 test("a device that is offline, a rendezvous that is down, a directory that is down: each is told, and its status", async () => {
   await stack.daemon.kill("SIGTERM");
   const offline = await doctor("@device", "mygateway");
