@@ -1,7 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { listRendezvous, readWitnessDemand, type WitnessDemand, type WitnessOptions } from "../directory/client.ts";
+import {
+  answerDeadline,
+  listRendezvous,
+  readWitnessDemand,
+  type WitnessDemand,
+  type WitnessOptions,
+} from "../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
-import { PeerError, type SshnpError, UnavailableError } from "../keys/errors.ts";
+import { PeerError, type SshnpError } from "../keys/errors.ts";
 import { CONTACT_MS } from "../protocol/limits.ts";
 import { encodeOwnStatementsQuestion } from "../protocol/messages/enrolment.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
@@ -11,7 +17,7 @@ import { type Client, ownKeys } from "./client-keys.ts";
 import { DirectoryAccess } from "./directory-access.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 import { ownEndTrouble } from "./own-end-texts.ts";
-import { Progress } from "./progress.ts";
+import { Silence } from "./progress.ts";
 
 /** What one client of this machine finds when it asks its directory about itself. */
 export interface DirectoryContact {
@@ -37,15 +43,6 @@ export interface LogState {
   readonly witnessTime: number;
 }
 
-/** Says nothing: what is found is told in its place. */
-class Silence extends Progress {
-  constructor() {
-    super(false);
-  }
-
-  override note(): void {}
-}
-
 /**
  * Asks a directory for its keys, for the client's own newest statements with a log proof, and for its rendezvous, each once. What
  * goes wrong is told beside the rest. @throws {SetupError} E_USAGE, E_BAD_KEY_FILE before it has asked anything.
@@ -58,7 +55,7 @@ export async function contactDirectory(
 ): Promise<DirectoryContact> {
   const directory = await DirectoryAccess.of(suite, random, client, given, new Silence(), witnesses);
   const demand = readWitnessDemand(suite, witnesses, process.env);
-  const patience = AbortSignal.any([signal, within()]);
+  const patience = AbortSignal.any([signal, answerDeadline(CONTACT_MS)]);
   const keyList = await outcomeOf(async () => (await directory.client.fetchKeyList({ signal: patience })).list);
   if ("error" in keyList) return { client, directory, keyList, log: undefined, own: undefined, rendezvous: undefined };
   const { log, own } = await askForOwn(suite, client, directory, demand, patience);
@@ -105,15 +102,6 @@ function refuseEnded({ keys }: Client, own: OwnStanding, now: number): Outcome<O
 
 function isOfLog({ code }: SshnpError): boolean {
   return code === "E_LOG" || code === "E_WITNESS";
-}
-
-function within(): AbortSignal {
-  const late = new AbortController();
-  const error = new UnavailableError("E_TIMEOUT", "The directory keeps the connection open and gives no answer.", {
-    next: "Try again; if it stays so, whoever runs the directory should look at its log.",
-  });
-  setTimeout(() => late.abort(error), CONTACT_MS).unref();
-  return late.signal;
 }
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));

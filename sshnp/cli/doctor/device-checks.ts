@@ -11,7 +11,7 @@ import { connect } from "../../connect.ts";
 import type { DirectoryContact } from "../../directory-contact.ts";
 import type { Outcome } from "../../outcome.ts";
 import { directoryRefusal } from "../../refusal-texts.ts";
-import { Progress } from "../../progress.ts";
+import { Silence } from "../../progress.ts";
 import { streamError } from "../../session.ts";
 import { sshBanner } from "../../ssh-banner.ts";
 import { type Check, failed, ok, skipped } from "./check.ts";
@@ -79,7 +79,7 @@ async function* checkSession(
   const pinned = (await readPins(client.folder, device)).member?.hostKeys ?? [];
   const begun = performance.now();
   try {
-    const surroundings = { keys: client.folder.path, userKey: undefined, progress: new Silence(false), signal };
+    const surroundings = { keys: client.folder.path, userKey: undefined, progress: new Silence(), signal };
     const session = await connect({ ...destination, waitSeconds: 0 }, surroundings);
     try {
       await session.ping({ signal: AbortSignal.any([signal, AbortSignal.timeout(4 * LOOK_MS)]) });
@@ -152,9 +152,4 @@ function withNext(error: SshnpError, next: string): SshnpError {
 
 function since(begun: number): string {
   return `${(performance.now() - begun).toFixed(0)} ms`;
-}
-
-/** What a connect tells people is told by its checks. */
-class Silence extends Progress {
-  override note(): void {}
 }
