@@ -23,6 +23,7 @@ export { demandLogged, putStatements } from "./client/put-statements.ts";
 export { readStatements, type StatementsQuestion } from "./client/read-statements.ts";
 export { openSeenLog, type RememberedLog } from "./client/seen-log.ts";
 export * from "./client/witness-demand.ts";
+export { answerDeadline } from "./client/answer-deadline.ts";
 export { listRendezvous } from "./client/list-rendezvous.ts";
 export { listDevices } from "./client/list-devices.ts";
 export type { DeviceEntry } from "../protocol/messages/devices.ts";

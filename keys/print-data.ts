@@ -5,7 +5,7 @@ import { SetupError } from "./errors.ts";
  * `... | head`, is no failure. @throws {SetupError} E_STORAGE when it cannot be written, on a full disk for one.
  */
 export async function printData(text: string): Promise<void> {
-  process.stdout.on("error", () => {}); // told below
+  if (process.stdout.listenerCount("error") === 0) process.stdout.on("error", () => {}); // told below
   const error = await new Promise<NodeJS.ErrnoException | null | undefined>((resolve) => {
     process.stdout.write(text, resolve);
   });

@@ -9,8 +9,8 @@ import { LegStream } from "./leg-stream.ts";
 import { meet } from "./meeting.ts";
 import { type Connection, connectAny, type Place, visit } from "./visit.ts";
 
-export { ConnectError, connectFirst } from "./connect.ts";
 export { isPrivateAddress } from "./ip-address.ts";
+export { lookAtRendezvous } from "./look.ts";
 
 export interface DialLegOptions {
   readonly suite: CipherSuite;

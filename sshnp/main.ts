@@ -25,6 +25,7 @@ async function main(words: readonly string[]): Promise<number> {
 
 /** Whatever is no session: their statuses are those of sysexits.h. */
 const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) => Promise<CommandEnd>>>> = {
+  doctor: async () => (await import("./cli/doctor.ts")).doctor,
   forward: async () => (await import("./cli/forward.ts")).forward,
   ls: async () => (await import("./cli/ls.ts")).ls,
   ping: async () => (await import("./cli/ping.ts")).ping,
@@ -32,6 +33,7 @@ const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) =>
     const { sshConfig } = await import("./cli/ssh-config.ts");
     return (words) => sshConfig(words, import.meta.filename);
   },
+  status: async () => (await import("./cli/status.ts")).status,
   trust: async () => (await import("./cli/trust.ts")).trust,
   profile: async () => (await import("./cli/profile.ts")).profile,
   completion: async () => (await import("./cli/completion.ts")).completion,

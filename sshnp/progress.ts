@@ -20,3 +20,12 @@ export class Progress {
     if (this.#verbose) this.note(`${performance.now().toFixed(0).padStart(5)} ms  ${text}`);
   }
 }
+
+/** Says nothing: for those who tell what was found in their own words. */
+export class Silence extends Progress {
+  constructor() {
+    super(false);
+  }
+
+  override note(): void {}
+}

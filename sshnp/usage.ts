@@ -7,6 +7,8 @@ const USAGE = `[options] [@client] @device [user@]mygateway [ssh options] [comma
        sshnp forward [@client] @device mygateway [PORT:HOST:]PORT ...   local ports to what a device reaches
        sshnp ls [@client] [@device]                     the devices that you may reach, and which are online
        sshnp ping [@client] @device mygateway           how long each part of the way to a device takes
+       sshnp doctor [@client] [@device mygateway]       looks at all that a session needs, and says what to do
+       sshnp status [@client]                           who this machine is, and how its directory looks
        sshnp ssh-config [--install | --uninstall | --check]   ssh, scp, rsync, git ... by mygateway.device.np
        sshnp trust ls | show | accept | forget ...     the keys that devices and names are held to
        sshnp trust evidence                            what was kept of a directory whose log lies

@@ -1,10 +1,11 @@
 import { PeerError } from "../../keys/errors.ts";
 import type { MemberName, Name } from "../../keys/names.ts";
 import type { X25519PrivateKey } from "../../keys/x25519.ts";
-import { DEVICES_LISTED } from "../../protocol/limits.ts";
+import { DEVICE_LIST_MS, DEVICES_LISTED } from "../../protocol/limits.ts";
 import { type DeviceEntry, encodeListDevices } from "../../protocol/messages/devices.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
+import { answerDeadline } from "./answer-deadline.ts";
 import { refusalError } from "./refusal-error.ts";
 import { askUntilAnswered } from "./told-to-wait.ts";
 
@@ -20,7 +21,8 @@ interface Directory {
 /**
  * The devices of a name that the sender may reach, sorted by member, as the directory says they stand; none when there is no
  * such name or the sender may see none of it, which nobody is told apart. While an answer to this sender is under way, it waits.
- * @throws what the directory refused with; {PeerError} E_PROTOCOL, also for more than DEVICES_LISTED.
+ * @throws what the directory refused with; {UnavailableError} E_TIMEOUT after DEVICE_LIST_MS; {PeerError} E_PROTOCOL, also for more than
+ * DEVICES_LISTED.
  */
 export async function listDevices(
   directory: Directory,
@@ -28,7 +30,10 @@ export async function listDevices(
   name: Name,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<DeviceEntry[]> {
-  return await askUntilAnswered(() => listOnce(directory, sender, name, signal), { signal });
+  return await askUntilAnswered(
+    () => listOnce(directory, sender, name, AbortSignal.any([signal, answerDeadline(DEVICE_LIST_MS)])),
+    { signal },
+  );
 }
 
 async function listOnce(

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type DeviceEntry, listDevices, listRendezvous } from "../../directory/client.ts";
 import { memberOperation } from "../../directory/records.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
@@ -217,6 +217,26 @@ test("a client name that asks too often is told when to ask again, and that is n
   clock.stopped = undefined;
   clock.advance(60_000);
   expect(await members(dave, gateway)).toEqual(["gw1"]);
+});
+
+test("a directory that keeps the connection open and gives no answer is given up", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  try {
+    const silent = async function* (
+      _sender: unknown,
+      _message: unknown,
+      { signal }: { readonly signal: AbortSignal },
+    ): AsyncGenerator<Frame, void, void> {
+      vi.advanceTimersByTime(DEVICE_LIST_MS);
+      await turn();
+      signal.throwIfAborted();
+      yield { type: "done" };
+    };
+    const listing = listDevices({ send: silent }, alice.x25519, gateway.name, { signal: new AbortController().signal });
+    await expect(listing).rejects.toMatchObject({ code: "E_TIMEOUT" });
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test.each([

@@ -50,6 +50,12 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
       '"--session-key", "@client", "@device", `${stack.login}@mygateway`',
     ],
   },
+  "docs/looking.md": {
+    "sshnp ls @device": ["test/e2e/ls.test.ts", 'ls("@device", "-o", "table")'],
+    "sshnp ping @device mygateway": ["test/e2e/ping.test.ts", 'ping("-c", "1", "@device", "mygateway")'],
+    "sshnp status": ["test/e2e/doctor.test.ts", '"sshnp", "status")'],
+    "sshnp doctor @device mygateway": ["test/e2e/doctor.test.ts", 'doctor("@device", "mygateway")'],
+  },
   "docs/trust.md": {
     "sshnp-keys show @device": ["test/e2e/first-contact.test.ts", '"sshnp-keys", "show", "@device"'],
     "sshnp-keys show @device --qr": ["test/e2e/first-contact.test.ts", '"sshnp-keys", "show", "@device", "--qr"'],

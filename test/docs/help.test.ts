@@ -27,6 +27,10 @@ const DOCUMENTED: Readonly<Record<string, string>> = {
   "sshnp ssh-config":
     "--install --uninstall --check --file --host-pattern --client --control-master --keys --directory --wait",
   "sshnp-keys show": "--json --qr --keys SSHNP_KEYS",
+  "sshnp ls": "-o --json --online --watch --directory --keys --witness -v",
+  "sshnp ping": "-c --json --wait --directory --keys --witness -v",
+  "sshnp status": "--json --directory --keys --witness",
+  "sshnp doctor": "--json --directory --keys --witness",
   "sshnp trust ls": "--json --keys SSHNP_KEYS",
   "sshnp trust show": "--json --qr --keys",
   "sshnp trust accept": "--keys",

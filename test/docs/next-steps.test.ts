@@ -38,12 +38,12 @@ test("every command and flag that a document shows is there", async () => {
 });
 
 test.each([
-  ["Next: sshnp doctor", "there is no doctor"],
+  ["Next: sshnp surgery", "there is no surgery"],
   ["New machine: sshnp-keys adopt @alice", "there is no adopt"],
   ["sshnp-directory name remove @acme --data np", "there is no remove"],
   ["Give it: sshnp-keys activate -a @acme --secret SECRET", "there is no --secret"],
   ["Try sshnp --native @device mygateway.", "there is no --native"],
-  ["It is told by sshnp status", "there is no status"],
+  ["It is told by sshnp version", "there is no version"],
   ["Stop it, then (sshnpd --quiet).", "there is no --quiet"],
   ["`sshnp-rendezvous run --name rz1`", "there is no --name"],
   ["sshnp-keys activate -a @a -z", "there is no -z"],

@@ -31,6 +31,10 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
     'words: ["--owner-key", `agent:${',
   ],
   "sshnp ssh-config": ["test/sshnp/ssh-config.test.ts", '[MAIN, "ssh-config", ...words]'],
+  "sshnp ls @device": ["test/e2e/ls.test.ts", 'ls("@device", "-o", "table")'],
+  "sshnp ping @device mygateway": ["test/e2e/ping.test.ts", 'ping("-c", "1", "@device", "mygateway")'],
+  "sshnp status": ["test/e2e/doctor.test.ts", '"sshnp", "status")'],
+  "sshnp doctor @device mygateway": ["test/e2e/doctor.test.ts", 'doctor("@device", "mygateway")'],
   "sshnp trust accept mygateway.device.np SHA256:...": [
     "test/e2e/wrong-state.test.ts",
     '"trust", "accept", "mygateway.device.np"',

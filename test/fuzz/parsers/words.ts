@@ -32,6 +32,7 @@ import { parseCertifiedLogins, parseLogins } from "../../../sshnpd/session-keys.
 import { parsePermitOpen } from "../../../sshnpd/permit-open.ts";
 import { parseKeyscan } from "../../../sshnpd/host-keys.ts";
 import { parseListeningSockets } from "../../../sshnpd/listening-sockets.ts";
+import { sshBanner } from "../../../sshnp/ssh-banner.ts";
 import * as of from "../arbitraries.ts";
 import { words } from "../mutation.ts";
 import { type Parser, textParser } from "../subject.ts";
@@ -131,6 +132,21 @@ export const WORD_PARSERS: readonly Parser[] = [
         print: formatRendezvousAddress,
         holds: ({ port }, text) => isRendezvousAddress(text) && port >= 1 && port <= 65_535,
         words: words("tcp://", "ws://", "wss://", "[::1]", "[1]", "[1.2.3.4]", "..", "-"),
+      }),
+  },
+  {
+    name: "banner of an SSH server",
+    covers: ["sshnp/ssh-banner.ts#sshBanner"],
+    isTotal: true, // but for what is longer than inputs mostly are
+    make: () =>
+      textParser({
+        samples: fc.stringMatching(/^(?:[a-z ]{0,20}\r\n){0,3}SSH-2\.0-[!-~]{1,40}\r\n$/),
+        parse: (text) => sshBanner(text),
+        holds: (said, text) => {
+          if (said === "more") return text.length <= 8 * 1024;
+          return said.banner.startsWith("SSH-") && said.banner.length <= 254 && text.includes(said.banner);
+        },
+        words: words("SSH-", "SSH-2.0-", "\r\n", "\n", "\u001b[2J"),
       }),
   },
   {
