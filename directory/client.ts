@@ -25,7 +25,8 @@ export { openSeenLog, type RememberedLog } from "./client/seen-log.ts";
 export * from "./client/witness-demand.ts";
 export { NobodyThereError } from "./client/nobody-there.ts";
 export { ProxyError, proxyFor } from "./client/proxy.ts";
-export { reportCertificate, type ShownCertificate, shownCertificate } from "./client/certificate.ts";
+export { reportCertificate, type ShownCertificate } from "./client/certificate.ts";
+export { certificateAt } from "./client/certificate-at.ts";
 export { refusalError } from "./client/refusal-error.ts";
 
 export interface DirectoryClientOptions {

@@ -106,7 +106,7 @@ export async function connectAny(
     if (!(cause instanceof ConnectError)) throw cause;
     if (cause.cause instanceof DeniedError) throw cause.cause;
     throw new UnavailableError("E_RENDEZVOUS", `Cannot reach the rendezvous ${cause.reasons.join(", nor ")}.`, {
-      next: "Check this machine's network, and that sshnp-rendezvous runs there; both ends must be able to reach it.",
+      next: "Check this machine's network, and that sshnp-rendezvous runs there; both ends must be able to reach it. Where nothing but port 443 gets out: docs/networks.md",
       cause,
     });
   }

@@ -4,6 +4,7 @@ import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { WebSocketServer } from "ws";
+import { certificateAt } from "../../directory/client/certificate-at.ts";
 import { exchange } from "../../directory/client/http-exchange.ts";
 import { openLinkSocket, reachedAddress } from "../../directory/client/link-socket.ts";
 import { chooseProxy, isExcepted } from "../../directory/client/proxy-settings.ts";
@@ -124,6 +125,18 @@ test.each(["http", "https"])(
     link.terminate();
   },
 );
+
+test("whose certificate is shown is said, through the proxy as well", async () => {
+  const { port } = secure.address() as AddressInfo;
+  const signal = AbortSignal.timeout(20_000);
+  const shown = { subject: "np.example.org", issuer: "np.example.org", distrusted: "DEPTH_ZERO_SELF_SIGNED_CERT" };
+  expect(await certificateAt(new URL(`https://dir.example.org:${port}`), { signal })).toEqual(shown);
+  expect(await certificateAt(new URL(`wss://127.0.0.1:${port}`), { signal })).toEqual(shown);
+  expect(await certificateAt(new URL(`http://127.0.0.1:${port}`), { signal })).toBeUndefined();
+  const plain = (server.address() as AddressInfo).port;
+  const nobody = certificateAt(new URL(`https://127.0.0.1:${plain}`), { signal });
+  await expect(nobody).rejects.toMatchObject({ code: "E_DIRECTORY" });
+});
 
 test("why a proxy does not lead to the directory is told, with its status", async () => {
   const base = new URL(`http://dir.example.org:${await freePort()}`);

@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
+import { ConnectProgress, reasonOf } from "../../rendezvous/connect-progress.ts";
 import { connectFirst } from "../../rendezvous/connect.ts";
 import { parseRendezvousAddress } from "../../protocol/rendezvous-address.ts";
 import { SELF_SIGNED } from "../directory/certificate.ts";
@@ -125,6 +126,18 @@ test.skipIf(!CAN_MAKE_NAMESPACES)(
     expect(reached).toEqual(["leg 192.0.2.1", "link 192.0.2.1", "request 192.0.2.1", ""]);
   },
 );
+
+test.each([
+  [{ resolved: true }, "timeout after 10 s; DNS ok, TCP blocked"],
+  [{}, "timeout after 10 s; TCP blocked"],
+  [{ resolved: true, connected: "TCP ok" as const }, "timeout after 10 s; TCP ok, but it does not answer"],
+  [{ connected: "through the proxy" as const }, "timeout after 10 s; the proxy connects, but it does not answer"],
+])("what a dial waited for in vain is told: %j", (came, told) => {
+  const progress = new ConnectProgress();
+  if ("resolved" in came) progress.resolved();
+  if ("connected" in came) progress.connected(came.connected);
+  expect(reasonOf(new DOMException("late", "TimeoutError"), progress)).toBe(told);
+});
 
 function attempt(address: string): ReturnType<typeof connectFirst> {
   const places = [{ address: parseRendezvousAddress(address) }];
