@@ -1,9 +1,7 @@
 import { once } from "node:events";
-import { isIP } from "node:net";
 import { DIRECTORY_CONNECT_MS } from "../../protocol/limits.ts";
 import { type ShownCertificate, shownCertificate } from "./certificate.ts";
 import { unreachable } from "./http-exchange.ts";
-import { connectPersistently } from "./persistent-connect.ts";
 import { placeOf } from "./place.ts";
 import { proxyFor } from "./proxy.ts";
 
@@ -21,7 +19,8 @@ export async function certificateAt(
 ): Promise<ShownCertificate | undefined> {
   const { isSecure, ...place } = placeOf(url);
   if (!isSecure) return undefined;
-  const { connect } = await import("node:tls");
+  const [{ isIP }, { connect }] = await Promise.all([import("node:net"), import("node:tls")]);
+  const { connectPersistently } = await import("./persistent-connect.ts");
   const limit = AbortSignal.timeout(2 * DIRECTORY_CONNECT_MS);
   const signal = AbortSignal.any([given, limit]);
   try {
