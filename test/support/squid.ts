@@ -81,7 +81,7 @@ export async function startSquid(options: SquidOptions = {}): Promise<Squid> {
       "shutdown_lifetime 0 seconds",
       ...(asksPassword
         ? [
-            `auth_param basic program ${HELPER} ${await file("passwords", PASSWORD_FILE)}`,
+            `auth_param basic program ${AUTHENTICATOR} ${await file("passwords", PASSWORD_FILE)}`,
             "auth_param basic children 1 startup=1 idle=1",
             "auth_param basic realm test",
             "acl known proxy_auth REQUIRED",
@@ -115,4 +115,4 @@ export async function startSquid(options: SquidOptions = {}): Promise<Squid> {
 }
 
 const SHARED_MEMORY = "/dev/shm";
-const HELPER = "/usr/lib/squid/basic_ncsa_auth";
+const AUTHENTICATOR = "/usr/lib/squid/basic_ncsa_auth";
