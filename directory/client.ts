@@ -29,7 +29,8 @@ export { listDevices } from "./client/list-devices.ts";
 export type { DeviceEntry } from "../protocol/messages/devices.ts";
 export { NobodyThereError } from "./client/nobody-there.ts";
 export { ProxyError, proxyFor } from "./client/proxy.ts";
-export { reportCertificate, type ShownCertificate, shownCertificate } from "./client/certificate.ts";
+export { reportCertificate, type ShownCertificate } from "./client/certificate.ts";
+export { certificateAt } from "./client/certificate-at.ts";
 export { refusalError } from "./client/refusal-error.ts";
 
 export interface DirectoryClientOptions {

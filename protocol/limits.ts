@@ -56,7 +56,7 @@ export const HELLO_BYTES = 1024; // a whole leg hello, ticket included
 export const HELLO_MS = 5_000; // two round trips on a bad mobile link
 export const UNPAIRED_LEG_MS = 15_000; // a leg waits this long for the other one
 export const ELSEWHERE_MS = 1_000; // that an end waits at the first rendezvous it has reached, before it goes to the others of the ticket as well
-export const OTHER_TRANSPORT_MS = 5_000; // that it waits there over TCP, before it comes over WebSocket: what some firewalls swallow TCP for
+export const OTHER_TRANSPORT_MS = 5_000; // that it waits there over TCP, before it comes over WebSocket with TLS, where it can: some firewalls swallow all else
 export const EARLY_DATA_BYTES = 64 * 1024; // held for an unpaired leg
 export const FIRST_FLIGHT_BYTES = 60 * 1024; // records kept by a client until the device's CONFIRM; below EARLY_DATA_BYTES
 

@@ -142,7 +142,9 @@ async function connectWebSocket(
     },
   });
   if (address.transport === "wss" && warn !== undefined) {
-    socket.once("upgrade", ({ socket: secure }) => reportCertificate(secure as TLSSocket, formatRendezvousAddress(address), warn));
+    socket.once("upgrade", ({ socket: secure }) =>
+      reportCertificate(secure as TLSSocket, formatRendezvousAddress(address), warn),
+    );
   }
   const stream = new WebSocketStream(socket);
   await opened(socket, "open", stream, signal);

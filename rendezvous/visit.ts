@@ -36,7 +36,7 @@ export interface Visitor extends Omit<ConnectOptions, "signal"> {
 /**
  * Brings a leg to one rendezvous, `places` being its addresses, and waits there to be joined. One that has restarted is dialled
  * again with its new boot, once; at an address that closes without a word, or answers what no rendezvous does, or over TCP stays
- * mute for OTHER_TRANSPORT_MS, it gives way to the other addresses. `first`: a connection to one of them that is there.
+ * mute for OTHER_TRANSPORT_MS where there is one with TLS, it gives way to the other addresses. `first`: a connection to one of them that is there.
  * @throws {UnavailableError} E_RENDEZVOUS; {PeerError} E_PROTOCOL; {DeniedError} E_PROXY_AUTH; the signal's reason.
  */
 export async function visit(
@@ -52,19 +52,14 @@ export async function visit(
   for (;;) {
     const { place, stream } = connection;
     const others = left.filter((other) => other !== place);
-    const webSockets = place.address.transport === "tcp" ? others.filter(isWebSocket) : [];
+    const secure = place.address.transport === "tcp" ? others.filter(isSecure) : [];
     try {
       socket.start(stream, hello(visitor, place.entry, boot));
-      let answer = await answerWithin(
-        stream,
-        webSockets.length > 0 ? OTHER_TRANSPORT_MS : WHOLE_WAIT_MS,
-        signal,
-        others,
-      );
-      if (answer === "late" && webSockets.length > 0) {
-        const other = await connectAny(webSockets, visitor, signal).catch(() => undefined);
+      let answer = await answerWithin(stream, secure.length > 0 ? OTHER_TRANSPORT_MS : WHOLE_WAIT_MS, signal, others);
+      if (answer === "late" && secure.length > 0) {
+        const other = await connectAny(secure, visitor, signal).catch(() => undefined);
         if (other !== undefined && stream.readableLength === 0 && !stream.readableEnded) {
-          left = webSockets;
+          left = secure;
           connection = other;
           socket.giveUp(stream);
           continue;
@@ -106,14 +101,14 @@ export async function connectAny(
     if (!(cause instanceof ConnectError)) throw cause;
     if (cause.cause instanceof DeniedError) throw cause.cause;
     throw new UnavailableError("E_RENDEZVOUS", `Cannot reach the rendezvous ${cause.reasons.join(", nor ")}.`, {
-      next: "Check this machine's network, and that sshnp-rendezvous runs there; both ends must be able to reach it.",
+      next: "Check this machine's network, and that sshnp-rendezvous runs there; both ends must be able to reach it. Where nothing but port 443 gets out: docs/networks.md",
       cause,
     });
   }
 }
 
-function isWebSocket({ address }: Place): boolean {
-  return address.transport !== "tcp";
+function isSecure({ address }: Place): boolean {
+  return address.transport === "wss";
 }
 
 /** Where there are other addresses, rubbish is no more than a reason to go there. */

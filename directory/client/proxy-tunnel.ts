@@ -36,7 +36,7 @@ export async function openTunnel(proxy: ProxySettings, target: Tunnel, { signal,
     const authorization = password === undefined ? "" : `Proxy-Authorization: Basic ${password}\r\n`;
     socket.write(`CONNECT ${place} HTTP/1.1\r\nHost: ${place}\r\n${authorization}\r\n`);
     const answer = await readAnswer(socket, proxy, { signal, limitMs });
-    if (answer.status >= 300) throw refusal(proxy, place, answer, password !== undefined);
+    if (answer.status >= 300) throw refusal(proxy, place, answer);
     socket.allowHalfOpen = true;
     noteProxied(socket, target.host);
     return socket;
@@ -118,9 +118,9 @@ function readAnswer(socket: Socket, proxy: ProxySettings, { signal, limitMs }: P
 const NO_PROXY_THERE =
   "Check what HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names; hosts in NO_PROXY are reached without it.";
 
-function refusal(proxy: ProxySettings, place: string, { status, schemes }: ProxyAnswer, hadPassword: boolean): Error {
+function refusal(proxy: ProxySettings, place: string, { status, schemes }: ProxyAnswer): Error {
   const name = nameOf(proxy);
-  if (status === 407) return passwordWanted(proxy, schemes, hadPassword);
+  if (status === 407) return passwordWanted(proxy, schemes);
   if (status >= 500) {
     const next = `Check ${place}, and whether the proxy can reach it; if the proxy is not needed there: NO_PROXY=HOST`;
     const cause = new NobodyThereError(`status ${status}`, { saidBy: "proxy" });
@@ -130,7 +130,8 @@ function refusal(proxy: ProxySettings, place: string, { status, schemes }: Proxy
   return new ProxyError(`the proxy ${name} does not permit it (status ${status})`, next);
 }
 
-function passwordWanted(proxy: ProxySettings, schemes: readonly string[], hadPassword: boolean): DeniedError {
+function passwordWanted(proxy: ProxySettings, schemes: readonly string[]): DeniedError {
+  const hadPassword = proxy.user !== undefined && (proxy.password ?? proxy.passwordFile) !== undefined;
   const name = nameOf(proxy);
   const takesBasic = schemes.some((scheme) => scheme.toLowerCase() === "basic");
   const offered = schemes.length === 0 ? "no scheme" : schemes.slice(0, 4).join(", ");

@@ -56,6 +56,17 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     "sshnp status": ["test/e2e/doctor.test.ts", '"sshnp", "status")'],
     "sshnp doctor @device mygateway": ["test/e2e/doctor.test.ts", 'doctor("@device", "mygateway")'],
   },
+  "docs/networks.md": {
+    "sshnp-directory run --data np --listen 127.0.0.1:7800 --public https://np.example.org": [
+      "test/directory/command.test.ts",
+      'run("--public", "https://np.example.org:7800")',
+    ],
+    "sshnp-rendezvous run --data rz --directory ADDRESS --listen 127.0.0.1:7801 --public 203.0.113.7:7801,wss://np.example.org:443":
+      [
+        "test/e2e/networks.test.ts",
+        "offerRendezvous(`rv.example.org:${rendezvousPort},wss://rv.example.org:${https.port}`)",
+      ],
+  },
   "docs/trust.md": {
     "sshnp-keys show @device": ["test/e2e/first-contact.test.ts", '"sshnp-keys", "show", "@device"'],
     "sshnp-keys show @device --qr": ["test/e2e/first-contact.test.ts", '"sshnp-keys", "show", "@device", "--qr"'],

@@ -112,6 +112,23 @@ test("where one port with TLS is all there is, and inspected, both ends work unc
   }
 });
 
+test("a rendezvous that hangs keeps no session from another one", async () => {
+  const data = join(stack.server.home, "second");
+  const add = ["rendezvous", "add", "rz2", "--data", join(stack.server.home, "directory")];
+  const secret = await stack.server.must("sshnp-directory", ...add);
+  await offerRendezvous(`127.0.0.1:${rendezvousPort}`);
+  const words = ["run", "--data", data, "--directory", stack.address, "--listen", "127.0.0.1:0", "-c", secret];
+  await using second = stack.server.start("sshnp-rendezvous", ...words);
+  await second.line(/^tcp:/);
+  await using _daemon = await startDaemon(stack.address, {});
+  for (const hanging of [stack.rendezvous, second]) {
+    process.kill(hanging.pid, "SIGSTOP"); // connections come about all the same, and nothing is read from them
+    const { code, stdout } = await ssh(stack.address, {}, "echo", "there");
+    expect([code, stdout]).toEqual([0, "there\n"]);
+    process.kill(hanging.pid, "SIGCONT");
+  }
+});
+
 test("over IPv6 alone: directory, rendezvous and what is forwarded to", async () => {
   const web = createServer((socket) => socket.end("over there")).listen(0, "::1");
   await once(web, "listening");
@@ -122,14 +139,8 @@ test("over IPv6 alone: directory, rendezvous and what is forwarded to", async ()
   const [address] = await directory.line(/^http:\/\/\[::1\]:\d+#SHA256:\S+$/);
   await stack.rendezvous.stop();
   const rendezvous = join(stack.server.home, "rendezvous");
-  const words = ["run", "--data", rendezvous, "--directory", address, "--listen", "[::]:0", "--public"];
-  await using middle = stack.server.start(
-    "sshnp-rendezvous",
-    ...words,
-    `[::1]:${rendezvousPort}`,
-    "--listen",
-    `[::]:${rendezvousPort}`,
-  );
+  const words = ["run", "--data", rendezvous, "--directory", address, "--public", `[::1]:${rendezvousPort}`];
+  await using middle = stack.server.start("sshnp-rendezvous", ...words, "--listen", `[::]:${rendezvousPort}`);
   await middle.line(/^tcp:\/\/\[::1\]:\d+$/m);
   await using _daemon = await startDaemon(address, {});
 

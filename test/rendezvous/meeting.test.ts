@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { expect, test } from "vitest";
 import type { Role } from "../../keys/names.ts";
 import type { TicketEntry } from "../../protocol/ticket.ts";
+import { SELF_SIGNED } from "../directory/certificate.ts";
 import { startSlowProxy } from "../support/slow-proxy.ts";
 import { dial, readBytes, serve, type Serving } from "./serving.ts";
 import { newBoot, newKey, newSession, newWorld, type World } from "./world.ts";
@@ -68,11 +69,12 @@ test.concurrent("ends that hear of two joins in another order take the same one"
   expect(client.rendezvous.equals(device.rendezvous)).toBe(true);
 });
 
-test.concurrent("a firewall that swallows what comes over TCP is passed over WebSocket", async () => {
+test.concurrent("a firewall that swallows all but TLS is passed over WebSocket with TLS", async () => {
   const world = newWorld();
   await using mute = await listen(() => {});
   await using serving = await serve({ world });
-  const addresses = [`tcp://127.0.0.1:${mute.port}`, `ws://127.0.0.1:${serving.port}`];
+  await using https = await startSlowProxy(() => serving.port, 0, { tls: SELF_SIGNED });
+  const addresses = [`tcp://127.0.0.1:${mute.port}`, `wss://127.0.0.1:${https.port}`];
   const ends = ticketFor(world, { ...entryOf(serving), addresses });
   await meetAndTalk(await ends.dial("client", [0]), await ends.dial("device", [0]));
 });

@@ -130,6 +130,18 @@ test("what is granted as tcp is connected as the device reaches it, and only tha
   await expect(channel.open("ssh").opened).rejects.toMatchObject({ code: "E_DEVICE_REFUSED" });
 });
 
+test("what is granted as tcp may be at an IPv6 address", async () => {
+  const other = createServer((socket) => connections.push(socket.end("hello"))).listen(0, "::1");
+  await once(other, "listening");
+  const service = `tcp:[::1]:${(other.address() as AddressInfo).port}`;
+  await begin();
+  await obey(`grants: [{from: ["@client"], to: ["*"], services: ["${service}"]}]`);
+  const stream = (await linked.connect(startRequest({ service }))).open(service);
+  const [bytes] = (await once(stream, "data")) as [Uint8Array];
+  expect(new TextDecoder().decode(bytes)).toBe("hello");
+  other.close();
+});
+
 test("a live session ends at the expiry of its grant", async () => {
   const clock = standingClock();
   await begin({ now: () => clock.now });

@@ -36,12 +36,12 @@ export async function startSquid(options: SquidOptions = {}): Promise<Squid> {
   const { at, asksPassword = false, ports, names = [], tls } = options;
   const user: OrdinaryUser | undefined = CAN_MAKE_USERS ? await ordinaryUser() : undefined;
   const folder = await temporaryFolder();
-  const name = `squid${randomBytes(6).toString("hex")}`; // of its shared memory, too
+  const service = `squid${randomBytes(6).toString("hex")}`; // of its shared memory, too
   let squid: RunningProcess | undefined;
   const dispose = async (): Promise<void> => {
     await squid?.stop();
     for (const left of await readdir(SHARED_MEMORY).catch(() => [])) {
-      if (left.startsWith(`${name}-`)) await rm(join(SHARED_MEMORY, left), { force: true });
+      if (left.startsWith(`${service}-`)) await rm(join(SHARED_MEMORY, left), { force: true });
     }
     await user?.remove();
     await folder.remove();
@@ -68,6 +68,8 @@ export async function startSquid(options: SquidOptions = {}): Promise<Squid> {
       "logformat test %rm %ru %>Hs %un",
       `access_log stdio:${log} logformat=test`,
       "buffered_logs off",
+      "dns_nameservers 127.0.0.1", // nothing is looked up outside
+      "dns_timeout 1 second",
       `hosts_file ${await file("hosts", names.map((one) => `127.0.0.1 ${one}\n`).join(""))}`,
       `cache_log ${join(data, "cache.log")}`,
       "cache deny all",
@@ -79,7 +81,7 @@ export async function startSquid(options: SquidOptions = {}): Promise<Squid> {
       "shutdown_lifetime 0 seconds",
       ...(asksPassword
         ? [
-            `auth_param basic program ${HELPER} ${await file("passwords", PASSWORD_FILE)}`,
+            `auth_param basic program ${AUTHENTICATOR} ${await file("passwords", PASSWORD_FILE)}`,
             "auth_param basic children 1 startup=1 idle=1",
             "auth_param basic realm test",
             "acl known proxy_auth REQUIRED",
@@ -93,7 +95,7 @@ export async function startSquid(options: SquidOptions = {}): Promise<Squid> {
     if (user !== undefined) {
       for (const path of [data, log, configuration]) await chown(path, user.uid, user.gid);
     }
-    squid = startProcess("squid", ["-N", "-d", "1", "-n", name, "-f", configuration], {
+    squid = startProcess("squid", ["-N", "-d", "1", "-n", service, "-f", configuration], {
       env: { HOME: home, PATH: `${process.env["PATH"]}:/usr/sbin` },
       cwd: dirname(data),
       ...(user !== undefined && { user }),
@@ -113,4 +115,4 @@ export async function startSquid(options: SquidOptions = {}): Promise<Squid> {
 }
 
 const SHARED_MEMORY = "/dev/shm";
-const HELPER = "/usr/lib/squid/basic_ncsa_auth";
+const AUTHENTICATOR = "/usr/lib/squid/basic_ncsa_auth";
