@@ -2,28 +2,30 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { SetupError } from "../keys/errors.ts";
 import { bridge } from "./bridge.ts";
-import type { SessionCommand } from "./command-line.ts";
+import type { Destination } from "./command-line.ts";
 import { type FrontDoor, openFrontDoor } from "./front-door.ts";
 import { Progress } from "./progress.ts";
 import { proxyWords } from "./proxy-line.ts";
 import { noSshServer, sshRefused } from "./session-texts.ts";
 import type { Session } from "./session.ts";
-import { type SshSurroundings, sshArguments } from "./ssh-command.ts";
-import { type CommandEnd, signalStatus, type SshProcess, startSsh } from "./ssh-process.ts";
+import { type CommandEnd, signalStatus, type SshProcess } from "./ssh-process.ts";
 import { SshWatch } from "./ssh-watch.ts";
 
 /**
- * Runs ssh, and meanwhile makes the session that ssh's proxy will ask for at a socket of ours; SSHNP_FRONT tells the
+ * Runs ssh, or a program that runs it, and meanwhile makes the session that ssh's proxy will ask for at a socket of ours; SSHNP_FRONT tells the
  * proxy where, and for which host.
  *
  * When no session comes about, ssh is ended before its proxy is let go, for it would complain about a closed connection;
  * so what a person reads last is our own error.
  */
-export async function runFront(command: SessionCommand, surroundings: SshSurroundings): Promise<CommandEnd> {
+export async function runFront(
+  destination: Destination,
+  keys: string,
+  start: (front: string) => SshProcess,
+): Promise<CommandEnd> {
   const door = openFrontDoor();
-  const host = proxyWords(command.destination).at(-1) ?? "";
-  const ssh = startSsh(sshArguments(command, surroundings), `${host} ${door.path}`);
-  const front = new Front(command, surroundings, door, ssh);
+  const ssh = start(`${proxyWords(destination).at(-1) ?? ""} ${door.path}`);
+  const front = new Front(destination, keys, door, ssh);
   const onSignal = (signal: NodeJS.Signals): void => front.interrupt(signal);
   for (const signal of SIGNALS) process.on(signal, onSignal);
   try {
@@ -37,8 +39,8 @@ export async function runFront(command: SessionCommand, surroundings: SshSurroun
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 class Front {
-  readonly #command: SessionCommand;
-  readonly #surroundings: SshSurroundings;
+  readonly #destination: Destination;
+  readonly #keys: string;
   readonly #door: FrontDoor;
   readonly #ssh: SshProcess;
   readonly #progress: Progress;
@@ -46,12 +48,12 @@ class Front {
   readonly #attempt = new AbortController();
   #interruptedBy: NodeJS.Signals | undefined;
 
-  constructor(command: SessionCommand, surroundings: SshSurroundings, door: FrontDoor, ssh: SshProcess) {
-    this.#command = command;
-    this.#surroundings = surroundings;
+  constructor(destination: Destination, keys: string, door: FrontDoor, ssh: SshProcess) {
+    this.#destination = destination;
+    this.#keys = keys;
     this.#door = door;
     this.#ssh = ssh;
-    this.#progress = new Progress(command.destination.verbose);
+    this.#progress = new Progress(destination.verbose);
   }
 
   /** A signal for us is one for ssh; while there is no SSH yet, it ends the attempt as well. */
@@ -79,7 +81,7 @@ class Front {
   }
 
   async #open(): Promise<Session> {
-    const { destination } = this.#command;
+    const destination = this.#destination;
     const { signal } = this.#attempt;
     const [{ connect }, userKey] = await Promise.all([
       import("./connect.ts"),
@@ -89,7 +91,7 @@ class Front {
             findUserKey(destination.pushKey?.identityFile, { signal }),
           ),
     ]);
-    return await connect(destination, { keys: this.#surroundings.keys, userKey, progress: this.#progress, signal });
+    return await connect(destination, { keys: this.#keys, userKey, progress: this.#progress, signal });
   }
 
   /** From a session that stands to the end of ssh. */
@@ -111,7 +113,7 @@ class Front {
     if (failure !== undefined) return { status: 255, error: failure };
     if (hungUp) return { status: 255, error: noSshServer(session.attempt, "its SSH server hung up without a word.") };
     if (!this.#watch.mayHaveBeenRefused) return end;
-    const pushed = this.#command.destination.pushKey !== undefined;
+    const pushed = this.#destination.pushKey !== undefined;
     return { status: 255, error: sshRefused(session.attempt, pushed) };
   }
 

@@ -5,6 +5,7 @@
  */
 import { endEvenWhileCompiling } from "../keys/exit.ts";
 import type { CommandEnd } from "./ssh-process.ts";
+import type { TransferProgram } from "./transfer-line.ts";
 
 endEvenWhileCompiling();
 
@@ -29,6 +30,9 @@ const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) =>
   trust: async () => (await import("./cli/trust.ts")).trust,
 };
 
+/** Verbs that run a program by a session: their statuses are the program's, and 255. */
+const TRANSFERS: Readonly<Record<string, TransferProgram>> = { cp: "scp", rsync: "rsync", sftp: "sftp" };
+
 /** SSHNP_FRONT is `[user@]host:port PATH`: for which host somebody waits at which socket. */
 async function joinFront(words: readonly string[]): Promise<boolean> {
   const [, host, path] = /^(\S+) (.*)$/s.exec(process.env["SSHNP_FRONT"] ?? "") ?? [];
@@ -41,6 +45,9 @@ async function run([first, ...rest]: readonly string[]): Promise<CommandEnd> {
   if (first === "proxy") return await (await import("./proxy.ts")).proxy(rest);
   const verb = VERBS[first ?? ""];
   if (verb !== undefined) return await (await verb())(rest);
+  const program = TRANSFERS[first ?? ""];
+  if (program !== undefined)
+    return await (await import("./cli/transfer.ts")).transfer(program, rest, import.meta.filename);
   const { session } = await import("./run-session.ts");
   return await session(first === undefined ? [] : [first, ...rest], import.meta.filename);
 }

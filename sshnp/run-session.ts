@@ -14,8 +14,9 @@ export async function session(words: readonly string[], main: string): Promise<C
   const command: SessionCommand = { ...parsed, destination };
   const surroundings = { node: process.execPath, main, keys: keysFolderOf(destination) };
   if (command.print) return print(`${shellCommand(["ssh", ...sshArguments(command, surroundings)])}\n`);
-  if (command.needs === "tunnel") return await runFront(command, surroundings);
-  return await startSsh(sshArguments(command, surroundings)).ended;
+  const arguments_ = sshArguments(command, surroundings);
+  if (command.needs !== "tunnel") return await startSsh(arguments_).ended;
+  return await runFront(destination, surroundings.keys, (front) => startSsh(arguments_, { front }));
 }
 
 function print(text: string): CommandEnd {

@@ -2,6 +2,7 @@
 import { SetupError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
 import { shellWord } from "../keys/shell-word.ts";
+import type { SshProgram } from "./ssh-process.ts";
 
 /** No client keys in the folder; `client` when one was named, `others`: whose keys are there. */
 export function noClientKeys(client: Name | undefined, folder: string, others: readonly Name[] = []): SetupError {
@@ -26,9 +27,9 @@ export function severalClients(clients: readonly string[], folder: string): Setu
   });
 }
 
-export function noSshBinary(cause: unknown): SetupError {
-  return new SetupError("E_NO_SSH", "There is no ssh on this machine that can be started.", {
-    next: "Install it: apt-get install openssh-client",
+export function noSshBinary(cause: unknown, program: SshProgram = "ssh"): SetupError {
+  return new SetupError("E_NO_SSH", `There is no ${program} on this machine that can be started.`, {
+    next: `Install it: apt-get install ${program === "rsync" ? "rsync" : "openssh-client"}`,
     cause,
   });
 }

@@ -26,6 +26,12 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
     "test/keys/activate-agent.test.ts",
     'words: ["--owner-key", `agent:${',
   ],
+  "sshnp cp @device firmware.bin pi@mygateway:": [
+    "test/e2e/openssh/transfers.test.ts",
+    'sshnp("cp", "@device", ...ssh(), "-r", join(path, "tree"), `${at()}:',
+  ],
+  "sshnp rsync": ["test/e2e/openssh/transfers.test.ts", '["rsync", "--keys", keys, "@device"'],
+  "sshnp sftp": ["test/e2e/openssh/transfers.test.ts", 'sshnp("sftp", "@device", ...ssh(), "-b"'],
   "sshnp ssh-config": ["test/sshnp/ssh-config.test.ts", '[MAIN, "ssh-config", ...words]'],
   "sshnp trust accept mygateway.device.np SHA256:...": [
     "test/e2e/wrong-state.test.ts",
