@@ -1,7 +1,9 @@
 /** What `--help` prints. */
 export const SESSION_HELP = `Usage: sshnp [options] [@client] @device [user@]mygateway [ssh options] [command ...]
        sshnp proxy [--client @client] [user@]mygateway.device.np[:22]
-       sshnp cp | rsync | sftp ...                     scp, rsync and sftp with a device
+       sshnp cp ... mygateway:PATH                     scp with a device
+       sshnp rsync ... mygateway:PATH                  rsync with a device
+       sshnp sftp ... mygateway                        sftp with a device
        sshnp ssh-config [--install | --uninstall | --check]   ssh, scp, rsync, git ... by mygateway.device.np
        sshnp trust ls | show | accept | forget ...     the keys that devices and names are held to
        sshnp trust evidence                            what was kept of a directory whose log lies
