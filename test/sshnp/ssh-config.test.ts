@@ -242,6 +242,7 @@ test("options reach the proxy, and what cannot be is refused", async () => {
     ["--client", "me"],
     ["--install", "--check"],
     ["--install", "--file", "/tmp/a*b/config"],
+    ["--install", "--file", "/etc/ssh/ssh_config"],
     ["words"],
   ]) {
     expect([words, (await sshConfig(...words)).code]).toEqual([words, 2]);
