@@ -11,7 +11,7 @@ import { readDefaults } from "./settings.ts";
 import { type StandardStreams, standardStreams } from "./relay.ts";
 import { type CommandEnd, signalStatus } from "./ssh-process.ts";
 import { SshWatch } from "./ssh-watch.ts";
-import { isStderrThrownAway, tellSsh, terminalWriter } from "./told-by-ssh.ts";
+import { isStderrThrownAway, tellSsh, writeToTerminal } from "./told-by-ssh.ts";
 
 /** `sshnp proxy ...` */
 export async function proxy(words: readonly string[]): Promise<CommandEnd> {
@@ -55,7 +55,7 @@ async function relaySession(
     const { pushKey, verbose } = destination;
     const { signal } = attempt;
     const userKey = pushKey === undefined ? undefined : await findUserKey(pushKey.identityFile, { signal });
-    const progress = new Progress(verbose, isStderrThrownAway() ? terminalWriter() : undefined);
+    const progress = new Progress(verbose, isStderrThrownAway() ? writeToTerminal : undefined);
     const session = await connect(destination, { keys, userKey, progress, signal });
     stopReading();
     await bridge(session.open("ssh", { only: true }), ssh, watch);
