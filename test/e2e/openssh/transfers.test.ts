@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => stack[Symbol.asyncDispose]());
 
-test("sshnp cp copies both ways, by both protocols, and a tree", async () => {
+test("sshnp cp copies both ways, by both protocols, and a tree", { timeout: 120_000 }, async () => {
   const { path, content } = folder("cp");
   for (const protocol of ["-O", "-s"]) {
     const there = `${path}/there${protocol}`;
