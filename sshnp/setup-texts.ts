@@ -2,7 +2,6 @@
 import { SetupError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
 import { shellWord } from "../keys/shell-word.ts";
-import type { SshProgram } from "./ssh-process.ts";
 
 /** No client keys in the folder; `client` when one was named, `others`: whose keys are there. */
 export function noClientKeys(client: Name | undefined, folder: string, others: readonly Name[] = []): SetupError {
@@ -27,7 +26,7 @@ export function severalClients(clients: readonly string[], folder: string): Setu
   });
 }
 
-export function noSshBinary(cause: unknown, program: SshProgram = "ssh"): SetupError {
+export function noSshBinary(cause: unknown, program: "ssh" | "scp" | "sftp" | "rsync" = "ssh"): SetupError {
   return new SetupError("E_NO_SSH", `There is no ${program} on this machine that can be started.`, {
     next: `Install it: apt-get install ${program === "rsync" ? "rsync" : "openssh-client"}`,
     cause,
