@@ -213,8 +213,8 @@ function readLogin(options: readonly SshOption[]): string {
   return logins[0] ?? "";
 }
 
-/** What would lead ssh elsewhere. It stands behind our own options, so ssh would pass it over without a word. */
-function refuseOtherWays(options: readonly SshOption[]): void {
+/** Refuses what would lead ssh elsewhere: it stands behind our own options, so ssh would pass it over. @throws {SetupError} E_USAGE. */
+export function refuseOtherWays(options: readonly SshOption[]): void {
   for (const { letter, value = "" } of options) {
     const key = letter === "o" ? configurationOf(value)?.key : undefined;
     if (letter === "J" || key === "proxycommand" || key === "proxyjump" || key === "proxyusefdpass") {

@@ -2,33 +2,32 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { SetupError } from "../keys/errors.ts";
 import { bridge } from "./bridge.ts";
-import type { SessionCommand } from "./command-line.ts";
+import type { Destination } from "./command-line.ts";
 import { type FrontDoor, openFrontDoor } from "./front-door.ts";
 import { Progress } from "./progress.ts";
 import { proxyWords } from "./proxy-line.ts";
 import { noSshServer, sshRefused } from "./session-texts.ts";
 import type { Session } from "./session.ts";
 import type { SessionAgent } from "./session-agent.ts";
-import { type SshSurroundings, sshArguments } from "./ssh-command.ts";
-import { type CommandEnd, signalStatus, type SshProcess, startSsh } from "./ssh-process.ts";
+import { type CommandEnd, signalStatus, type SshProcess } from "./ssh-process.ts";
 import { SshWatch } from "./ssh-watch.ts";
 
 /**
- * Runs ssh, and meanwhile makes the session that ssh's proxy will ask for at a socket of ours; SSHNP_FRONT tells the
+ * Runs ssh, or a program that runs it, and meanwhile makes the session that ssh's proxy will ask for at a socket of ours; SSHNP_FRONT tells the
  * proxy where, and for which host.
  *
  * When no session comes about, ssh is ended before its proxy is let go, for it would complain about a closed connection;
  * so what a person reads last is our own error.
  */
-export async function runFront(command: SessionCommand, surroundings: SshSurroundings): Promise<CommandEnd> {
+export async function runFront(
+  destination: Destination,
+  keys: string,
+  start: (front: string, agent: string | undefined) => SshProcess,
+): Promise<CommandEnd> {
   const door = openFrontDoor();
-  const agent = command.destination.sessionKey === true ? await makeAgent() : undefined;
-  const host = proxyWords(command.destination).at(-1) ?? "";
-  const ssh = startSsh(
-    sshArguments(command, { ...surroundings, ...(agent && { agent: agent.path }) }),
-    `${host} ${door.path}`,
-  );
-  const front = new Front(command, surroundings, door, ssh, agent);
+  const agent = destination.sessionKey === true ? await makeAgent() : undefined;
+  const ssh = start(`${proxyWords(destination).at(-1) ?? ""} ${door.path}`, agent?.path);
+  const front = new Front(destination, keys, door, ssh, agent);
   const onSignal = (signal: NodeJS.Signals): void => front.interrupt(signal);
   for (const signal of SIGNALS) process.on(signal, onSignal);
   try {
@@ -55,8 +54,8 @@ async function makeAgent(): Promise<SessionAgent> {
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 class Front {
-  readonly #command: SessionCommand;
-  readonly #surroundings: SshSurroundings;
+  readonly #destination: Destination;
+  readonly #keys: string;
   readonly #door: FrontDoor;
   readonly #ssh: SshProcess;
   readonly #agent: SessionAgent | undefined;
@@ -66,18 +65,18 @@ class Front {
   #interruptedBy: NodeJS.Signals | undefined;
 
   constructor(
-    command: SessionCommand,
-    surroundings: SshSurroundings,
+    destination: Destination,
+    keys: string,
     door: FrontDoor,
     ssh: SshProcess,
     agent: SessionAgent | undefined,
   ) {
-    this.#command = command;
-    this.#surroundings = surroundings;
+    this.#destination = destination;
+    this.#keys = keys;
     this.#door = door;
     this.#ssh = ssh;
     this.#agent = agent;
-    this.#progress = new Progress(command.destination.verbose);
+    this.#progress = new Progress(destination.verbose);
   }
 
   /** A signal for us is one for ssh; while there is no SSH yet, it ends the attempt as well. */
@@ -105,7 +104,7 @@ class Front {
   }
 
   async #open(): Promise<Session> {
-    const { destination } = this.#command;
+    const destination = this.#destination;
     const { signal } = this.#attempt;
     const [{ connect }, userKey] = await Promise.all([
       import("./connect.ts"),
@@ -116,8 +115,7 @@ class Front {
           ),
     ]);
     return await connect(destination, {
-      ...{ keys: this.#surroundings.keys, userKey, sessionKey: this.#agent },
-      ...{ progress: this.#progress, signal },
+      ...{ keys: this.#keys, userKey, sessionKey: this.#agent, progress: this.#progress, signal },
     });
   }
 
@@ -140,7 +138,7 @@ class Front {
     if (failure !== undefined) return { status: 255, error: failure };
     if (hungUp) return { status: 255, error: noSshServer(session.attempt, "its SSH server hung up without a word.") };
     if (!this.#watch.mayHaveBeenRefused) return end;
-    const pushed = this.#command.destination.pushKey !== undefined;
+    const pushed = this.#destination.pushKey !== undefined;
     return { status: 255, error: sshRefused(session.attempt, pushed, this.#agent !== undefined) };
   }
 

@@ -7,6 +7,7 @@ import { endEvenWhileCompiling } from "../keys/exit.ts";
 import { SetupError } from "../keys/errors.ts";
 import { hasConfiguration } from "./config/paths.ts";
 import type { CommandEnd } from "./ssh-process.ts";
+import type { TransferProgram } from "./transfer-line.ts";
 
 endEvenWhileCompiling();
 
@@ -41,6 +42,9 @@ const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) =>
   version: async () => (await import("./cli/version.ts")).version,
 };
 
+/** Verbs that run a program by a session: their statuses are the program's, and 255. */
+const TRANSFERS: Readonly<Record<string, TransferProgram>> = { cp: "scp", rsync: "rsync", sftp: "sftp" };
+
 /** SSHNP_FRONT is `[user@]host:port PATH`: for which host somebody waits at which socket. */
 async function joinFront(words: readonly string[]): Promise<boolean> {
   const [, host, path] = /^(\S+) (.*)$/s.exec(process.env["SSHNP_FRONT"] ?? "") ?? [];
@@ -60,6 +64,9 @@ async function run([first, ...rest]: readonly string[]): Promise<CommandEnd> {
   if (first === "proxy") return await (await import("./proxy.ts")).proxy(rest);
   const verb = Object.hasOwn(VERBS, first ?? "") ? VERBS[first ?? ""] : undefined;
   if (verb !== undefined) return await (await verb())(rest);
+  const program = TRANSFERS[first ?? ""];
+  if (program !== undefined)
+    return await (await import("./cli/transfer.ts")).transfer(program, rest, import.meta.filename);
   if (first?.startsWith("-") === true) {
     const { fromNoPorts } = await import("./noports-flags.ts");
     const ours = fromNoPorts([first, ...rest]);

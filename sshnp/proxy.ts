@@ -13,7 +13,7 @@ import { readDefaults } from "./settings.ts";
 import { type StandardStreams, standardStreams } from "./relay.ts";
 import { type CommandEnd, signalStatus } from "./ssh-process.ts";
 import { SshWatch } from "./ssh-watch.ts";
-import { isStderrThrownAway, tellSsh, terminalWriter } from "./told-by-ssh.ts";
+import { isStderrThrownAway, tellSsh, writeToTerminal } from "./told-by-ssh.ts";
 
 /** `sshnp proxy ...` */
 export async function proxy(words: readonly string[]): Promise<CommandEnd> {
@@ -58,7 +58,7 @@ async function relaySession(
     const { signal } = attempt;
     const userKey = pushKey === undefined ? undefined : await findUserKey(pushKey.identityFile, { signal });
     agent = destination.sessionKey === true ? await makeAgent(destination, keys) : undefined;
-    const progress = new Progress(verbose, isStderrThrownAway() ? terminalWriter() : undefined);
+    const progress = new Progress(verbose, isStderrThrownAway() ? writeToTerminal : undefined);
     const session = await connect(destination, { keys, userKey, sessionKey: agent, progress, signal });
     stopReading();
     await bridge(session.open("ssh", { only: true }), ssh, watch);

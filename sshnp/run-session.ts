@@ -24,8 +24,10 @@ export async function session(words: readonly string[], main: string): Promise<C
     const printed = { ...command, destination: withSurroundingsStated(destination, process.env) };
     return print(`${shellCommand(["ssh", ...sshArguments(printed, surroundings)])}\n`);
   }
-  if (command.needs === "tunnel") return await runFront(command, surroundings);
-  return await startSsh(sshArguments(command, surroundings)).ended;
+  if (command.needs !== "tunnel") return await startSsh(sshArguments(command, surroundings)).ended;
+  return await runFront(destination, surroundings.keys, (front, agent) =>
+    startSsh(sshArguments(command, { ...surroundings, ...(agent !== undefined && { agent }) }), { front }),
+  );
 }
 
 function tell(description: Command): CommandEnd {

@@ -26,9 +26,9 @@ export function severalClients(clients: readonly string[], folder: string): Setu
   });
 }
 
-export function noSshBinary(cause: unknown): SetupError {
-  return new SetupError("E_NO_SSH", "There is no ssh on this machine that can be started.", {
-    next: "Install it: apt-get install openssh-client",
+export function noSshBinary(cause: unknown, program: "ssh" | "scp" | "sftp" | "rsync" = "ssh"): SetupError {
+  return new SetupError("E_NO_SSH", `There is no ${program} on this machine that can be started.`, {
+    next: `Install it: apt-get install ${program === "rsync" ? "rsync" : "openssh-client"}`,
     cause,
   });
 }

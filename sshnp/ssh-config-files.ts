@@ -26,8 +26,16 @@ export function filesInHome(home: string): SshConfigFiles {
   return { config: join(folder, "config"), block, include: isIncludable(block) ? `"${block}"` : "config.d/sshnp" };
 }
 
-/** Another configuration, by absolute path. @throws {SetupError} E_USAGE when an Include line cannot name what is beside it. */
+/**
+ * Another configuration, by absolute path. @throws {SetupError} E_USAGE when an Include line cannot name what is beside it, or
+ * when it is everybody's: the block leads to one user's keys, and nobody else could read it.
+ */
 export function filesBeside(config: string): SshConfigFiles {
+  if (config.startsWith("/etc/ssh/")) {
+    throw new SetupError("E_USAGE", `${quoted(config)} is the configuration of all users, and keys are one user's.`, {
+      next: "As each user: sshnp ssh-config --install",
+    });
+  }
   const block = join(dirname(config), "config.d/sshnp");
   if (!isIncludable(block)) {
     throw new SetupError("E_USAGE", `An Include line cannot name ${quoted(block)}.`, {

@@ -17,12 +17,18 @@ export interface SshProcess {
   readonly ended: Promise<CommandEnd>;
 }
 
-/** Starts the system's ssh on our terminal and files. `front`: the value of SSHNP_FRONT, see front.ts. */
-export function startSsh(arguments_: readonly string[], front?: string): SshProcess {
+/** Programs of the system that speak SSH, by themselves or by starting ssh. */
+export type SshProgram = "ssh" | "scp" | "sftp" | "rsync";
+
+/** Starts such a program, ssh if none is named, on our terminal and files. `front`: the value of SSHNP_FRONT, see front.ts. */
+export function startSsh(
+  arguments_: readonly string[],
+  { front, program = "ssh" }: { readonly front?: string; readonly program?: SshProgram } = {},
+): SshProcess {
   const { SSHNP_FRONT: _, ...inherited } = process.env;
   const env = front === undefined ? inherited : { ...inherited, SSHNP_FRONT: front };
-  const child = spawn("ssh", arguments_, { stdio: "inherit", env });
-  return { child, ended: endOf(child) };
+  const child = spawn(program, arguments_, { stdio: "inherit", env });
+  return { child, ended: endOf(child, program) };
 }
 
 /** The exit status by which a shell tells of a signal. */
@@ -30,12 +36,12 @@ export function signalStatus(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal];
 }
 
-async function endOf(child: ChildProcess): Promise<CommandEnd> {
+async function endOf(child: ChildProcess, program: SshProgram): Promise<CommandEnd> {
   try {
     const [code, signal]: (number | null | NodeJS.Signals)[] = await once(child, "exit");
     if (typeof code === "number") return { status: code, error: undefined };
     return { status: signalStatus(signal as NodeJS.Signals), error: undefined };
   } catch (cause) {
-    return { status: 255, error: noSshBinary(cause) };
+    return { status: 255, error: noSshBinary(cause, program) };
   }
 }

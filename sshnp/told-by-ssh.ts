@@ -1,4 +1,4 @@
-import { createWriteStream, fstatSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, statSync, writeSync } from "node:fs";
 import { finished } from "node:stream/promises";
 import { SshnpError } from "../keys/errors.ts";
 import { printable } from "../keys/print-error.ts";
@@ -20,11 +20,15 @@ export function isStderrThrownAway(): boolean {
   }
 }
 
-/** Writes notes to the terminal; where there is none, to nobody. */
-export function terminalWriter(): (text: string) => void {
-  const terminal = createWriteStream("/dev/tty", { flags: "r+" });
-  terminal.on("error", ignore);
-  return (text) => void terminal.write(text);
+/** Writes to the terminal; where there is none, to nobody. It is not held open, for this process may outlive it. */
+export function writeToTerminal(text: string): void {
+  try {
+    const terminal = openSync("/dev/tty", constants.O_WRONLY);
+    writeSync(terminal, text);
+    closeSync(terminal);
+  } catch {
+    // Whoever started ssh has no terminal.
+  }
 }
 
 /** Has ssh print the error. Returns when ssh has hung up, or after HEARD_MS. */

@@ -4,6 +4,9 @@ import { describeProxy, describeSession } from "./session-description.ts";
 /** The usage lines of `sshnp --help`, one for each verb. */
 const USAGE = `[options] [@client] @device [user@]mygateway [ssh options] [command ...]
        sshnp proxy [--client @client] [user@]mygateway.device.np[:22]
+       sshnp cp ... mygateway:PATH                     scp with a device
+       sshnp rsync ... mygateway:PATH                  rsync with a device
+       sshnp sftp ... mygateway                        sftp with a device
        sshnp forward [@client] @device mygateway [PORT:HOST:]PORT ...   local ports to what a device reaches
        sshnp ls [@client] [@device]                     the devices that you may reach, and which are online
        sshnp ping [@client] @device mygateway           how long each part of the way to a device takes

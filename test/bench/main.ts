@@ -10,6 +10,7 @@ import { idleDaemon } from "./idle-daemon.ts";
 import { idleDevices } from "./idle-devices.ts";
 import { log } from "./log.ts";
 import { longLine } from "./long-line.ts";
+import { openssh } from "./openssh.ts";
 import { revocation } from "./revocation.ts";
 import { startUp } from "./start-up.ts";
 import { meetsTarget } from "./table.ts";
@@ -17,6 +18,7 @@ import { meetsTarget } from "./table.ts";
 /** The parts by name, in the order in which they run. */
 export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   "start-up": startUp,
+  openssh,
   carrying,
   "end-to-end": endToEnd,
   connect: connecting,

@@ -24,6 +24,9 @@ const DOCUMENTED: Readonly<Record<string, string>> = {
   sshnpd: "-a -m -d --directory --keys --ssh-port -s -u -v SSHNP_DIRECTORY SSHNP_KEYS",
   sshnp: "-s -x -v --wait --directory --keys SSHNP_DIRECTORY SSHNP_KEYS",
   "sshnp proxy": "--client --keys --directory --wait -s -v",
+  "sshnp cp": "--wait --directory --keys --witness",
+  "sshnp rsync": "--wait --directory --keys --witness -e",
+  "sshnp sftp": "--wait --directory --keys --witness",
   "sshnp ssh-config":
     "--install --uninstall --check --file --host-pattern --client --control-master --keys --directory --wait",
   "sshnp-keys show": "--json --qr --keys SSHNP_KEYS",

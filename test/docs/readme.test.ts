@@ -30,6 +30,12 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
     "test/keys/activate-agent.test.ts",
     'words: ["--owner-key", `agent:${',
   ],
+  "sshnp cp @device firmware.bin pi@mygateway:": [
+    "test/e2e/openssh/transfers.test.ts",
+    'sshnp("cp", "@device", ...ssh(), "-r", join(path, "tree"), `${at()}:',
+  ],
+  "sshnp rsync": ["test/e2e/openssh/transfers.test.ts", '["rsync", "--keys", keys, "@device"'],
+  "sshnp sftp": ["test/e2e/openssh/transfers.test.ts", 'sshnp("sftp", "@device", ...ssh(), "-b"'],
   "sshnp ssh-config": ["test/sshnp/ssh-config.test.ts", '[MAIN, "ssh-config", ...words]'],
   "sshnp ls @device": ["test/e2e/ls.test.ts", 'ls("@device", "-o", "table")'],
   "sshnp ping @device mygateway": ["test/e2e/ping.test.ts", 'ping("-c", "1", "@device", "mygateway")'],

@@ -175,6 +175,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnpd/cli.ts#command",
     "sshnp/cli/run-verb.ts#runVerb",
     "sshnp/cli/ssh-config.ts#sshConfig",
+    "sshnp/cli/transfer.ts#transfer",
     "sshnp/cli/trust/accept.ts#acceptCommand",
   ],
   "runs a program of the system and gives its output to a parser of the table, or matches one word in it": [

@@ -42,6 +42,21 @@ test("ssh understands what was meant, whatever the user's configuration says", a
   expect(understood["knownhostscommand"]).toBeUndefined();
 });
 
+test.each([
+  ["@device gw", "none"],
+  ["@device gw -O check", "/tmp/theirs"],
+  ["-S /tmp/own @client @device gw", "/tmp/own"],
+  ["@device gw -o ControlPath=/tmp/own", "/tmp/own"],
+  ["@device gw -M", "/tmp/theirs"],
+])("sshnp %s has the control socket %s, where the configuration has one for all", async (line, socket) => {
+  await using folder = await temporaryFolder();
+  await writeFile(join(folder.path, "config"), "ControlPath /tmp/theirs\n");
+  const words = sshArguments(command(line), { node: NODE, main: "/main.js", keys: "/keys" });
+  const ask = ["-F", join(folder.path, "config"), "-G", ...words];
+  const { stdout } = await runProcess("ssh", ask, { env: { HOME: folder.path } });
+  expect(settings(stdout)["controlpath"] ?? ["none"]).toEqual([socket]);
+});
+
 test("an option that would lead ssh past the host keys has no effect", async () => {
   await using folder = await temporaryFolder();
   const understood = await sshSettings(

@@ -2,10 +2,11 @@ import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, readdirSync, re
 import { rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { sshConfigBlock } from "../../sshnp/ssh-config-block.ts";
+import { controlPathIn, sshConfigBlock } from "../../sshnp/ssh-config-block.ts";
 import { hasInclude, withInclude, withoutInclude } from "../../sshnp/include-line.ts";
 import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../support/ordinary-user.ts";
 import { type Exit, runCommand, runProcess } from "../support/processes.ts";
+import { startSshServer } from "../support/sshd.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 
 const MAIN = join(import.meta.dirname, "../../dist/sshnp/main.js");
@@ -220,6 +221,30 @@ test("a host or a user with an apostrophe, which would end the proxy's word, rea
   expect(await proxyOf("g'w.acme.np")).toBeUndefined();
 });
 
+test("a folder for control sockets is taken while their path is short enough for ssh, and the next one then", async () => {
+  await using sshd = await startSshServer();
+  await using place = await temporaryFolder("/tmp"); // TMPDIR may be too long itself
+  const longest = join(place.path, "x".repeat(39 - place.path.length - 1));
+  mkdirSync(longest);
+  const controlPath = controlPathIn([longest, "/run/user/1000"]);
+  expect(controlPath).toBe(`${longest}/sshnp-%C`);
+  const share = [
+    "-o",
+    "ControlMaster=auto",
+    "-o",
+    `ControlPath=${controlPath}`,
+    "-o",
+    "ControlPersist=60",
+    ...sshd.sshOptions,
+  ];
+  const ssh = (...words: string[]): Promise<Exit> =>
+    runProcess("ssh", [...share, ...words, "127.0.0.1", "true"], { env: { HOME: folder.path } });
+  expect(await ssh()).toMatchObject({ code: 0 });
+  expect(await ssh("-O", "exit")).toMatchObject({ code: 0, stderr: expect.stringContaining("Exit request sent") });
+  expect(controlPathIn([`${longest}x`, "/run/user/1000"])).toBe("/run/user/1000/sshnp-%C");
+  expect(controlPathIn([`${longest}x`])).toBeUndefined();
+});
+
 test("options reach the proxy, and what cannot be is refused", async () => {
   const { stdout } = await sshConfig(
     "--client",
@@ -242,6 +267,7 @@ test("options reach the proxy, and what cannot be is refused", async () => {
     ["--client", "me"],
     ["--install", "--check"],
     ["--install", "--file", "/tmp/a*b/config"],
+    ["--install", "--file", "/etc/ssh/ssh_config"],
     ["words"],
   ]) {
     expect([words, (await sshConfig(...words)).code]).toEqual([words, 2]);

@@ -6,7 +6,7 @@ import { CAN_MAKE_USERS } from "../../support/ordinary-user.ts";
 import type { Stack } from "../../support/stack.ts";
 import { DEVICE_MODES, HOST, Person, startDevice } from "./person.ts";
 
-describe.each(DEVICE_MODES)("with a device in mode %s", (mode) => {
+describe.each(DEVICE_MODES)("with a device in mode %s", { timeout: 120_000 }, (mode) => {
   let stack: Stack;
   let person: Person;
   let echo: Server;

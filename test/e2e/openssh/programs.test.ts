@@ -20,7 +20,7 @@ const PEOPLE = [
   ["an ordinary user", "one shared connection", (stack: Stack) => Person.ordinary(stack)],
 ] as const;
 
-describe.each(DEVICE_MODES)("with a device in mode %s", (mode) => {
+describe.each(DEVICE_MODES)("with a device in mode %s", { timeout: 120_000 }, (mode) => {
   let stack: Stack;
   beforeAll(async () => {
     stack = await startDevice(mode);
@@ -135,7 +135,7 @@ describe.each(DEVICE_MODES)("with a device in mode %s", (mode) => {
       expect(await at("two", "log", "--format=%s")).toBe("second\nfirst\n");
     });
 
-    test("a terminal is one, and hears of its new size", { timeout: 90_000 }, async () => {
+    test("a terminal is one, and hears of its new size", async () => {
       await using terminals = await Terminals.start({ columns: 90, rows: 30 });
       const { user, options } = person;
       const window = await terminals.open("here", { env: options.env, ...(user && { user }) });

@@ -9,6 +9,7 @@ import {
   sshConfigBlock,
 } from "../../../sshnp/ssh-config-block.ts";
 import { pathInConfiguration, proxyCommand } from "../../../sshnp/ssh-command.ts";
+import { parseTransfer } from "../../../sshnp/transfer-line.ts";
 import * as of from "../arbitraries.ts";
 import { words } from "../mutation.ts";
 import { type Parser, textParser } from "../subject.ts";
@@ -88,6 +89,38 @@ export const SSH_CONFIG_PARSERS: readonly Parser[] = [
           !/(?<!%)(?:%%)*%(?!%)/.test(inCommand) &&
           Buffer.byteLength(controlPathIn([path]) ?? "") <= 103,
         words: words("%", '"', "\\", "'", "${"),
+      }),
+  },
+  {
+    name: "words of sshnp cp, rsync and sftp",
+    mayRefuseSamples: true,
+    covers: ["sshnp/transfer-line.ts#parseTransfer"],
+    make: () =>
+      textParser({
+        samples: fc
+          .tuple(
+            fc.constantFrom("scp", "sftp", "rsync"),
+            of.name,
+            of.member,
+            fc.subarray(["-a", "-e", "ssh", "-i", "key", "file"]),
+          )
+          .map(([program, device, member, others]) => [program, device, ...others, `pi@${member}:path`].join("\0")),
+        parse: (text) => {
+          const [program = "", ...all] = text.split("\0");
+          if (program !== "scp" && program !== "sftp" && program !== "rsync") return undefined;
+          const command = parseTransfer(program, all, { client: undefined, device: undefined });
+          return command === "help" ? undefined : command;
+        },
+        // Every operand that the program takes for a remote one is on the device that was parsed.
+        holds: ({ destination: { device }, words: all }) => {
+          const operands = all.slice(all.indexOf("--") + 1);
+          const remote = operands.filter((operand) => /^[^:/[\]]+:/.test(operand));
+          const host = `${device.member}.${device.name.slice(1)}.np:`;
+          return remote.every((operand) =>
+            operand.slice(operand.lastIndexOf("@", operand.indexOf(":")) + 1).startsWith(host),
+          );
+        },
+        words: words("\0", "--wait\0", "--\0", "@device\0", "-e\0", "gw.device.np:", "pi@", ":"),
       }),
   },
 ];

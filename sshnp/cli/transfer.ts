@@ -1,0 +1,31 @@
+import { keysFolderOf } from "../destination.ts";
+import { runFront } from "../front.ts";
+import { readDefaults } from "../settings.ts";
+import { ourOptions } from "../ssh-command.ts";
+import { type CommandEnd, startSsh } from "../ssh-process.ts";
+import { parseTransfer, type TransferProgram } from "../transfer-line.ts";
+
+/**
+ * `sshnp cp|rsync|sftp ...`: the system's scp, rsync or sftp with what sshnp gives ssh. `main`: the path by which ssh can start
+ * us again, as its proxy. The exit status is the program's.
+ */
+export async function transfer(program: TransferProgram, words: readonly string[], main: string): Promise<CommandEnd> {
+  const parsed = parseTransfer(program, words, readDefaults(process.env));
+  if (parsed === "help") {
+    process.stdout.write((await import("../transfer-help.ts")).TRANSFER_HELP[program]);
+    return { status: 0, error: undefined };
+  }
+  const { destination } = parsed;
+  const keys = keysFolderOf(destination);
+  // A connection that is there may be that of another client.
+  const options = [...ourOptions(destination, { node: process.execPath, main, keys }), "-o", "ControlPath=none"];
+  const shell = program === "rsync" ? ["-e", rsyncShell(["ssh", ...options], parsed.sshWords)] : options;
+  const arguments_ = [...shell, ...parsed.words];
+  return await runFront(destination, keys, (front) => startSsh(arguments_, { front, program }));
+}
+
+/** rsync takes its remote shell apart at spaces; in quotes, a quote is written twice (rsync(1), "--rsh"). */
+function rsyncShell(words: readonly string[], further: string): string {
+  const quoted = words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "''")}'`));
+  return [...quoted, ...(further === "" ? [] : [further])].join(" ");
+}
