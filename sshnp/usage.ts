@@ -1,6 +1,7 @@
 /** What `--help` prints. */
 export const SESSION_HELP = `Usage: sshnp [options] [@client] @device [user@]mygateway [ssh options] [command ...]
        sshnp proxy [--client @client] [user@]mygateway.device.np[:22]
+       sshnp forward [options] [@client] @device mygateway 8080:localhost:80 ...    local ports to what a device reaches, without ssh
        sshnp trust ls | show | accept | forget ...     the keys that devices and names are held to
        sshnp trust evidence                            what was kept of a directory whose log lies
 

@@ -24,6 +24,8 @@ const DOCUMENTED: Readonly<Record<string, string>> = {
   sshnpd: "-a -m -d --directory --keys --ssh-port -s -u -v SSHNP_DIRECTORY SSHNP_KEYS",
   sshnp: "-s -x -v --wait --directory --keys SSHNP_DIRECTORY SSHNP_KEYS",
   "sshnp proxy": "--client --keys --directory --wait -s -v",
+  "sshnp forward":
+    "--bind --socks --unix --keep-alive --exec --timeout --print-port --json --wait --directory --keys --witness -v",
   "sshnp-keys show": "--json --qr --keys SSHNP_KEYS",
   "sshnp trust ls": "--json --keys SSHNP_KEYS",
   "sshnp trust show": "--json --qr --keys",

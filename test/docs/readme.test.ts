@@ -24,6 +24,10 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
     "test/keys/activate-agent.test.ts",
     'words: ["--owner-key", `agent:${',
   ],
+  "sshnp forward @device mygateway 8080:localhost:80": [
+    "test/e2e/forwarding.ts",
+    '["forward", "--print-port", "@client", "@device", "mygateway", ...words]',
+  ],
   "sshnp proxy": ["test/e2e/transcript.test.ts", "writeSshConfig(laptop)"],
   "sshnp trust accept mygateway.device.np SHA256:...": [
     "test/e2e/wrong-state.test.ts",
