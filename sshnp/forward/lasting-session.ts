@@ -32,7 +32,7 @@ export class LastingSession {
   #session: Session | undefined;
   #making: Promise<void> | undefined;
   #isOver = false;
-  #reason: unknown;
+  #reason: Error = new SetupError("E_INTERRUPTED", "Ended.");
   #resolveOver: (reason: unknown) => void = () => {};
   /** Denials of a session for one service, and until when they count. */
   readonly #denied = new Map<string, { readonly error: unknown; readonly until: number }>();
@@ -155,7 +155,7 @@ export class LastingSession {
   #end(reason: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#reason = reason;
+    if (reason instanceof Error) this.#reason = reason;
     this.#session = undefined;
     this.#resolveOver(reason);
   }
