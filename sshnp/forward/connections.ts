@@ -96,8 +96,8 @@ export class Connections {
     gone: AbortController,
     onRefused: (error: unknown) => void = () => {},
   ): Promise<ChannelStream | undefined> {
-    const late = waitedInVain({ device: this.#device }, service, LATE);
-    const timer = setTimeout(() => gone.abort(late), FORWARD_WAIT_MS);
+    const giveUp = (): void => gone.abort(waitedInVain({ device: this.#device }, service, LATE));
+    const timer = setTimeout(giveUp, FORWARD_WAIT_MS);
     try {
       const { session, stream } = await this.#streams.open(service, gone.signal);
       stream.once("error", (error) => {

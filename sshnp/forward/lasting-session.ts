@@ -112,11 +112,11 @@ export class LastingSession {
   async #watch(session: Session): Promise<void> {
     const { now, endedByDevice } = this.#options;
     const since = now();
-    const error = (await session.ended) ?? endedByDevice(session);
+    const error = await session.ended;
     if (this.#isOver) return;
     this.#session = undefined;
     this.#failures = now() - since >= FORWARD_LASTED_MS ? 0 : this.#failures + 1;
-    this.#lost(error, session);
+    this.#lost(error ?? endedByDevice(session), session);
   }
 
   #lost(error: SshnpError, session: Session): void {

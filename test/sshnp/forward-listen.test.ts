@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type Listening, listenAt, listenAtSocket } from "../../sshnp/forward/listen.ts";
 import { localConnection, readAll } from "../e2e/forwarding.ts";
+import { LOOPBACK_ADDRESSES } from "../support/loopback.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 
 test("a port is the same at both loopback addresses, and gone when it is closed", async () => {
   const listening = await listenAt("loopback", 0, (socket) => socket.end("hello"));
-  expect(listening.addresses).toEqual(["127.0.0.1", "::1"]);
+  expect(listening.addresses).toEqual(LOOPBACK_ADDRESSES);
   for (const host of listening.addresses) {
     expect(await readAll(await localConnection(listening.port ?? 0, host))).toBe("hello");
   }
@@ -17,7 +18,7 @@ test("a port is the same at both loopback addresses, and gone when it is closed"
   await expect(localConnection(listening.port ?? 0)).rejects.toMatchObject({ code: "ECONNREFUSED" });
 });
 
-test.each(["127.0.0.1", "::1"])("a port that somebody has at %s is not taken by half", async (host) => {
+test.each(LOOPBACK_ADDRESSES)("a port that somebody has at %s is not taken by half", async (host) => {
   const other = createServer().listen(0, host);
   await once(other, "listening");
   const { port } = other.address() as AddressInfo;

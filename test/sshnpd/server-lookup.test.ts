@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { expect, test } from "vitest";
 import { SERVER_LOOKUPS } from "../../protocol/limits.ts";
 import { type Look, ServerLookup } from "../../sshnpd/server-lookup.ts";
+import { LOOPBACK_ADDRESSES } from "../support/loopback.ts";
 
 type Answer = Parameters<Look>[1];
 
@@ -29,7 +30,7 @@ test("no more names are looked up at once than may be, and the next one begins w
   ]);
 });
 
-test.each(["127.0.0.1", "::1"])(
+test.each(LOOPBACK_ADDRESSES)(
   "localhost is found where it listens at %s alone, whatever the system's files say",
   async (host) => {
     const server = createServer((socket) => socket.end()).listen(0, host);
