@@ -30,8 +30,6 @@ const LIMITS = { earlyWindow: 49_152, streamWindow: 262_144, sessionWindow: 4_19
 export interface DeviceSession {
   readonly session: Session;
   readonly device: ChannelBinding;
-  /** What was asked for, in that order; each is accepted at once. */
-  readonly streams: readonly ChannelStream[];
 }
 
 /** `onOpen` has each stream that is asked for; they are accepted unless it is given. */
@@ -43,7 +41,6 @@ export async function deviceSession(
   const session = openSession(suite, ATTEMPT, { keys: KEYS, limits: LIMITS }, leg, new Progress(false));
   const [first] = (await once(far, "data")) as [Buffer];
   far.pause().unshift(first.subarray(1)); // the byte with which a path begins
-  const streams: ChannelStream[] = [];
   let hasConfirmed = (): void => {};
   const confirmed = new Promise<void>((resolve) => (hasConfirmed = resolve));
   const channel = new Channel({
@@ -56,12 +53,9 @@ export async function deviceSession(
     signal: new AbortController().signal,
     clock: CLOCK,
     onConfirmed: () => hasConfirmed(),
-    onOpen: (stream) => {
-      streams.push(stream);
-      onOpen(stream);
-    },
+    onOpen,
   });
   far.resume();
   await confirmed;
-  return { session, device, streams };
+  return { session, device };
 }
