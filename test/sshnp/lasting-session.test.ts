@@ -166,6 +166,7 @@ describe("streams", () => {
     const queue = new StreamQueue(play.lasting);
     const taken = await Promise.all(Array.from({ length: STREAMS }, () => queue.open("tcp:a:1", NEVER)));
     const stop = new AbortController();
+    setMaxListeners(0, stop.signal);
     const given = Array.from({ length: FORWARD_QUEUE - 1 }, () => queue.open("tcp:a:1", stop.signal));
     const last = queue.open("tcp:b:2", NEVER);
     await expect(queue.open("tcp:c:3", NEVER)).rejects.toBeInstanceOf(QueueFull);
