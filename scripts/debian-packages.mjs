@@ -6,6 +6,7 @@ import { run, SetUpError } from "./run.mjs";
 /** Command -> the Debian package that brings it. */
 const PACKAGES = {
   age: "age",
+  curl: "curl",
   dbclient: "dropbear-bin",
   dropbear: "dropbear-bin",
   fish: "fish",

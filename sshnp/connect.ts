@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { DeniedError, SecurityError, UnavailableError } from "../keys/errors.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
+import type { AskPassphrase } from "../keys/end-key-files.ts";
 import { askPassphrase } from "../keys/passphrase.ts";
 import { readPins } from "../keys/peer-files.ts";
 import { REPOST_MS } from "../protocol/limits.ts";
@@ -39,6 +40,8 @@ export interface Surroundings {
   readonly userKey: UserKey | undefined;
   /** A key of this session that the device is asked to certify, and who is told the certificate; instead of `userKey`. */
   readonly sessionKey?: Pick<SessionAgent, "blob" | "certified"> | undefined;
+  /** Asks for the passphrase of a key file; the person at the terminal unless said. */
+  readonly passphrase?: AskPassphrase;
   readonly progress: Progress;
   /** Ends the attempt. */
   readonly signal: AbortSignal;
@@ -59,7 +62,12 @@ export async function connect(destination: Destination, surroundings: Surroundin
   const { keys: path, service = "ssh", asked: by, userKey, sessionKey, progress, signal, onMilestone } = surroundings;
   const { device, owner: given, login, waitSeconds } = destination;
   const [suite, kem] = await Promise.all([loadSuite(process.env["SSHNP_CRYPTO"]), loadKem()]);
-  const client = await loadClient(suite, path, destination.client, (file) => askPassphrase(file, { signal }));
+  const client = await loadClient(
+    suite,
+    path,
+    destination.client,
+    surroundings.passphrase ?? ((file) => askPassphrase(file, { signal })),
+  );
   const { folder, keys } = client;
   const directory = await DirectoryAccess.of(
     suite,

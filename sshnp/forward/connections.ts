@@ -15,22 +15,17 @@ export class Connections {
   readonly #streams: StreamQueue;
   readonly #device: Attempt["device"];
   readonly #report: Report;
-  readonly #signal: AbortSignal;
-  readonly #live = new Set<Socket>();
+  /** The connections, and what ends the wait of each. */
+  readonly #live = new Map<Socket, AbortController>();
   readonly #onChange: (count: number) => void;
+  #isClosed = false;
 
-  /** Aborting `signal` ends what still waits. `onChange` is told how many there are. */
-  constructor(
-    streams: StreamQueue,
-    device: Attempt["device"],
-    report: Report,
-    options: { readonly signal: AbortSignal; readonly onChange: (count: number) => void },
-  ) {
+  /** `onChange` is told how many there are. */
+  constructor(streams: StreamQueue, device: Attempt["device"], report: Report, onChange: (count: number) => void) {
     this.#streams = streams;
     this.#device = device;
     this.#report = report;
-    this.#signal = options.signal;
-    this.#onChange = options.onChange;
+    this.#onChange = onChange;
   }
 
   get count(): number {
@@ -39,8 +34,8 @@ export class Connections {
 
   /** Takes a connection over that is for this service. It has not been read. */
   take(local: Socket, service: string): void {
-    this.#take(local, async () => {
-      const stream = await this.#open(local, service);
+    this.#take(local, async (gone) => {
+      const stream = await this.#open(service, gone);
       if (stream === undefined) return breakOff(local);
       await join(local, stream);
     });
@@ -48,12 +43,12 @@ export class Connections {
 
   /** Takes a connection over whose program is to say by SOCKS what it is for. It has not been read. */
   takeSocks(local: Socket): void {
-    this.#take(local, async () => {
-      const asked = await readSocks(local, AbortSignal.any([this.#signal, AbortSignal.timeout(SOCKS_HANDSHAKE_MS)]));
+    this.#take(local, async (gone) => {
+      const asked = await readSocks(local);
       if (asked === undefined) return;
       const { service, rest } = asked;
       let refusal: unknown;
-      const stream = await this.#open(local, service, (error) => (refusal = error));
+      const stream = await this.#open(service, gone, (error) => (refusal = error));
       const reply =
         stream === undefined ? replyFor(refusal) : await stream.opened.then(() => "succeeded" as const, replyFor);
       if (stream === undefined || reply !== "succeeded") return hangUp(local, socksReply(reply));
@@ -66,42 +61,45 @@ export class Connections {
 
   /** Resolves when there is none. */
   async drained(signal: AbortSignal): Promise<void> {
-    const closed = [...this.#live].map((local) => new Promise<void>((resolve) => local.once("close", () => resolve())));
+    const closed = [...this.#live.keys()].map(
+      (local) => new Promise<void>((resolve) => local.once("close", () => resolve())),
+    );
     await withSignal(Promise.all(closed), signal);
   }
 
-  /** Breaks all off. */
+  /** Breaks all off, and tells of nothing any more. */
   close(): void {
-    for (const local of this.#live) breakOff(local);
+    this.#isClosed = true;
+    for (const local of this.#live.keys()) breakOff(local);
   }
 
-  #take(local: Socket, serve: () => Promise<void>): void {
-    this.#live.add(local);
+  /** `serve` is given what is aborted when the connection is gone. */
+  #take(local: Socket, serve: (gone: AbortController) => Promise<void>): void {
+    const gone = new AbortController();
+    this.#live.set(local, gone);
     this.#onChange(this.#live.size);
     local.on("error", () => {}); // its close tells
     local.once("close", () => {
+      gone.abort();
       this.#live.delete(local);
       this.#onChange(this.#live.size);
     });
-    serve().catch((error: unknown) => {
-      if (error instanceof SshnpError || this.#signal.aborted) return breakOff(local);
+    serve(gone).catch((error: unknown) => {
       breakOff(local);
-      throw error;
+      if (!(error instanceof SshnpError)) throw error;
     });
   }
 
   /** Undefined: it cannot be had, which has been told. */
   async #open(
-    local: Socket,
     service: string,
+    gone: AbortController,
     onRefused: (error: unknown) => void = () => {},
   ): Promise<ChannelStream | undefined> {
-    const late = AbortSignal.timeout(FORWARD_WAIT_MS);
-    const gone = new AbortController();
-    local.once("close", () => gone.abort());
+    const giveUp = (): void => gone.abort(waitedInVain({ device: this.#device }, service, LATE));
+    const timer = setTimeout(giveUp, FORWARD_WAIT_MS);
     try {
-      const signal = AbortSignal.any([this.#signal, late, gone.signal]);
-      const { session, stream } = await this.#streams.open(service, signal);
+      const { session, stream } = await this.#streams.open(service, gone.signal);
       stream.once("error", (error) => {
         const refusal = streamRefusal(session.attempt, service, error);
         if (refusal !== undefined) this.#report.refused(service, refusal);
@@ -113,13 +111,14 @@ export class Connections {
       return stream;
     } catch (error) {
       onRefused(error);
-      if (this.#signal.aborted || gone.signal.aborted) return undefined;
-      if (late.aborted) this.#report.refused(service, waitedInVain({ device: this.#device }, service, LATE));
-      else if (error instanceof QueueFull) {
+      if (error instanceof QueueFull) {
         this.#report.refused(service, waitedInVain({ device: this.#device }, service, "too many wait already"));
-      } else if (error instanceof SshnpError) this.#report.refused(service, error);
-      else throw error;
+      } else if (error instanceof SshnpError) {
+        if (!this.#isClosed && error.code !== "E_INTERRUPTED") this.#report.refused(service, error);
+      } else if (!gone.signal.aborted) throw error;
       return undefined;
+    } finally {
+      clearTimeout(timer);
     }
   }
 }
@@ -143,15 +142,12 @@ function replyFor(error: unknown): Exclude<SocksReplyCode, "succeeded"> {
 }
 
 /** Undefined: nothing comes of it, and the connection is closed. */
-async function readSocks(
-  local: Socket,
-  signal: AbortSignal,
-): Promise<{ readonly service: string; readonly rest: Uint8Array } | undefined> {
+async function readSocks(local: Socket): Promise<{ readonly service: string; readonly rest: Uint8Array } | undefined> {
   const handshake = new SocksHandshake();
   return await new Promise((resolve) => {
     const end = (result: { readonly service: string; readonly rest: Uint8Array } | undefined): void => {
       local.pause().off("data", onData).off("end", onEnd).off("close", onEnd);
-      signal.removeEventListener("abort", onEnd);
+      clearTimeout(late);
       if (result === undefined && !local.writableEnded) local.destroy();
       resolve(result);
     };
@@ -170,7 +166,7 @@ async function readSocks(
       }
       if (said.length > 0) local.write(Buffer.concat(said));
     };
-    signal.addEventListener("abort", onEnd, { once: true });
+    const late = setTimeout(onEnd, SOCKS_HANDSHAKE_MS);
     local.on("data", onData).once("end", onEnd).once("close", onEnd).resume();
   });
 }

@@ -32,7 +32,7 @@ export class LastingSession {
   #session: Session | undefined;
   #making: Promise<void> | undefined;
   #isOver = false;
-  #reason: unknown;
+  #reason: Error = new SetupError("E_INTERRUPTED", "Ended.");
   #resolveOver: (reason: unknown) => void = () => {};
   /** Denials of a session for one service, and until when they count. */
   readonly #denied = new Map<string, { readonly error: unknown; readonly until: number }>();
@@ -112,11 +112,11 @@ export class LastingSession {
   async #watch(session: Session): Promise<void> {
     const { now, endedByDevice } = this.#options;
     const since = now();
-    const error = (await session.ended) ?? endedByDevice(session);
+    const error = await session.ended;
     if (this.#isOver) return;
     this.#session = undefined;
     this.#failures = now() - since >= FORWARD_LASTED_MS ? 0 : this.#failures + 1;
-    this.#lost(error, session);
+    this.#lost(error ?? endedByDevice(session), session);
   }
 
   #lost(error: SshnpError, session: Session): void {
@@ -155,7 +155,7 @@ export class LastingSession {
   #end(reason: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#reason = reason;
+    if (reason instanceof Error) this.#reason = reason;
     this.#session = undefined;
     this.#resolveOver(reason);
   }

@@ -1,5 +1,7 @@
+import type { AskPassphrase } from "../../keys/end-key-files.ts";
 import { SetupError } from "../../keys/errors.ts";
 import { hostName } from "../../keys/names.ts";
+import { askPassphrase } from "../../keys/passphrase.ts";
 import { FORWARD_DRAIN_MS, FORWARD_KEPT_SECONDS } from "../../protocol/limits.ts";
 import type { Attempt } from "../attempt.ts";
 import type { Destination } from "../command-line.ts";
@@ -57,6 +59,7 @@ class Forwarding {
   #command: RunningCommand | undefined;
   #idle: NodeJS.Timeout | undefined;
   #isReady = false;
+  #asked: ReturnType<AskPassphrase> | undefined;
 
   constructor(plan: ForwardPlan, destination: Destination, progress: Progress) {
     this.#plan = plan;
@@ -65,10 +68,8 @@ class Forwarding {
     this.#report = new Report(progress, plan.json);
     this.#ended = new Promise((resolve) => (this.#end = resolve));
     this.#session = this.#newSession();
-    this.#connections = new Connections(new StreamQueue(this.#session), destination.device, this.#report, {
-      signal: this.#stop.signal,
-      onChange: () => this.#watchIdle(),
-    });
+    const queue = new StreamQueue(this.#session);
+    this.#connections = new Connections(queue, destination.device, this.#report, () => this.#watchIdle());
   }
 
   interrupt(signal: NodeJS.Signals): void {
@@ -106,8 +107,8 @@ class Forwarding {
         // The directory keeps the request: so it begins when the device is back, and nobody has to ask again and again.
         const waitSeconds = Math.max(destination.waitSeconds, isLost ? FORWARD_KEPT_SECONDS : 0);
         const keys = keysFolderOf(destination);
-        const surroundings = { keys, service, asked: plan.asked, userKey: undefined, progress: this.#progress, signal };
-        return await connect({ ...destination, waitSeconds }, surroundings);
+        const more = { asked: plan.asked, userKey: undefined, passphrase: this.#passphrase, progress: this.#progress };
+        return await connect({ ...destination, waitSeconds }, { keys, service, ...more, signal });
       },
       onUp: () => report.tell({ event: "up" }),
       onBack: () => report.tell({ event: "back" }, `${hostName(destination.device)} is back: a new session stands.`),
@@ -121,6 +122,12 @@ class Forwarding {
       random: Math.random,
     });
   }
+
+  /** Asked for once, for nobody may be there when a session is made anew. */
+  readonly #passphrase: AskPassphrase = (file) => {
+    this.#asked ??= askPassphrase(file, { signal: this.#stop.signal });
+    return this.#asked;
+  };
 
   /** Ahead of the session: a port that is taken is no affair of the device's. What connects meanwhile waits. */
   async #listen(): Promise<void> {

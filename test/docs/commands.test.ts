@@ -95,6 +95,30 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     ],
     "sshnp trust forget @device": ["test/sshnp/trust.test.ts", 'trust(keys, "forget", "@device")'],
   },
+  "docs/forward.md": {
+    "sshnp forward @device mygateway 8080:localhost:80": ["test/e2e/forward.test.ts", "`0:127.0.0.1:${port}`"],
+    "sshnp forward @device mygateway 5432:db.plant.lan:5432 8080:80": [
+      "test/e2e/forward.test.ts",
+      'startForward(stack, [...specs, "--socks", "0"], 5)',
+    ],
+    "sshnp forward @device mygateway 80": ["test/e2e/forward.test.ts", "const specs = [String(webPort),"],
+    "sshnp forward @device mygateway --socks 1080": [
+      "test/e2e/forward-lasting.test.ts",
+      'startForward(stack, ["--socks", "0"])',
+    ],
+    "sshnp forward @device mygateway --unix ./db.sock:localhost:5432": [
+      "test/e2e/forward-lasting.test.ts",
+      '"mygateway", "--unix", `${path}:127.0.0.1:${server.port}`',
+    ],
+    "sshnp forward @device mygateway 80 --exec 'curl http://127.0.0.1:{port}/'": [
+      "test/e2e/forward.test.ts",
+      '"--exec", "curl --fail --silent http://127.0.0.1:{port}/exec"',
+    ],
+    "sshnp forward @device mygateway 8080:80 --keep-alive": [
+      "test/e2e/forward-lasting.test.ts",
+      'startForward(stack, [specOf(server), "--keep-alive"])',
+    ],
+  },
   "docs/keys.md": {
     "sshnp-keys otp @acme": ["test/keys/enrol.test.ts", 'must(of.owner, "otp", of.name, ...words)'],
     "sshnp-keys otp @acme --role client --member 'laptop*'": [

@@ -29,6 +29,8 @@ const DOCUMENTED: Readonly<Record<string, string>> = {
   "sshnp sftp": "--wait --directory --keys --witness",
   "sshnp ssh-config":
     "--install --uninstall --check --file --host-pattern --client --control-master --keys --directory --wait",
+  "sshnp forward":
+    "--bind --socks --unix --keep-alive --exec --timeout --print-port --json --wait --directory --keys --witness -v",
   "sshnp-keys show": "--json --qr --keys SSHNP_KEYS",
   "sshnp ls": "-o --json --online --watch --directory --keys --witness -v",
   "sshnp ping": "-c --json --wait --directory --keys --witness -v",

@@ -41,6 +41,10 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
   "sshnp ping @device mygateway": ["test/e2e/ping.test.ts", 'ping("-c", "1", "@device", "mygateway")'],
   "sshnp status": ["test/e2e/doctor.test.ts", '"sshnp", "status")'],
   "sshnp doctor @device mygateway": ["test/e2e/doctor.test.ts", 'doctor("@device", "mygateway")'],
+  "sshnp forward @device mygateway 8080:localhost:80": [
+    "test/e2e/forwarding.ts",
+    '["forward", "--print-port", "@client", "@device", "mygateway", ...words]',
+  ],
   "sshnp trust accept mygateway.device.np SHA256:...": [
     "test/e2e/wrong-state.test.ts",
     '"trust", "accept", "mygateway.device.np"',

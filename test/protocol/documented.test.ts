@@ -93,9 +93,9 @@ describe("docs/protocol.md", () => {
   });
 
   test("lists how streams and channels end", () => {
-    const resets = (["finished", "acknowledged", "refused", "unreachable", "failed", "cancelled", "closed"] as const).map(
-      (code) => `| ${resetNumber(code)} ${code} |`,
-    );
+    const resets = (
+      ["finished", "acknowledged", "refused", "unreachable", "failed", "cancelled", "closed"] as const
+    ).map((code) => `| ${resetNumber(code)} ${code} |`);
     const closes = (["finished", "going-away", "protocol-error", "revoked", "failed"] as const).map(
       (code) => `| ${closeNumber(code)} ${code} |`,
     );
