@@ -29,9 +29,25 @@ interface Flags extends WitnessOptions {
 
 /** The command line of sshnpd. `run` gets what it says, parsed. */
 export function command(run: (options: DaemonOptions) => Promise<void>): Command {
-  return new Command("sshnpd")
+  return withOptions(new Command("sshnpd"))
     .description("Makes this machine reachable by ssh for the clients listed, with no port open to the network.")
     .version(VERSION, "-V, --version")
+    .addHelpText("after", HELP)
+    .action((flags: Flags) => run(parseFlags(flags)));
+}
+
+/** The command line of `sshnpd check`: the same options, as the daemon has them or is to have them. */
+export function checkCommand(run: (options: DaemonOptions, json: boolean) => Promise<void>): Command {
+  return withOptions(new Command("sshnpd check"))
+    .description(
+      "Looks whether sshnpd with these options would work here, and says what to do. Disturbs none that runs.",
+    )
+    .option("--json", "one JSON object, for programs")
+    .action((flags: Flags & { readonly json?: boolean }) => run(parseFlags(flags), flags.json === true));
+}
+
+function withOptions(plain: Command): Command {
+  return plain
     .requiredOption("-a, --atsign <name>", "the name this device belongs to, such as @device")
     .requiredOption("-d, --device <member>", "what this device is called under that name")
     .option("-m, --manager <names>", "who may come in: @client or @client=SHA256:..., several with commas", collect, [])
@@ -52,10 +68,10 @@ export function command(run: (options: DaemonOptions) => Promise<void>): Command
     .option("-s, --sshpublickey", "put public keys that clients push (sshnp -s) into authorized_keys")
     .option("--status-file <file>", "keep the newest of the lines on stdout in a file, for health checks")
     .option("-u, --un-hide", "has no effect; accepted for those who come from NoPorts")
-    .option("-v, --verbose", "log more")
-    .addHelpText(
-      "after",
-      `
+    .option("-v, --verbose", "log more");
+}
+
+const HELP = `
 The first line on stdout, once the directory knows that this device is here: online: mygateway.device.np
 stderr is a log, one JSON object a line, with a few plain lines for people. When the directory is lost, stdout says
 offline: mygateway.device.np, within half a minute at most. --status-file FILE has the newest of these lines while sshnpd
@@ -74,12 +90,12 @@ Without keys for -d NAME, but with the owner key of -a beside, it makes them and
 
 Exit status: 0 stopped by a signal, 2 usage, 75 another sshnpd runs with these keys, others with a message.
 
+sshnpd check, with the same options, looks whether this machine is ready, and says what to do: status 78 if there is something.
+
 Examples:
   sshnpd -a @device -m @client -d mygateway
-  sshnpd -a @device -m @alice,@bob=SHA256:... -d mygateway -s --ssh-port 2222`,
-    )
-    .action((flags: Flags) => run(parseFlags(flags)));
-}
+  sshnpd -a @device -m @alice,@bob=SHA256:... -d mygateway -s --ssh-port 2222
+  sshnpd check -a @device -m @client -d mygateway`;
 
 function parseFlags(flags: Flags): DaemonOptions {
   const directory = flags.directory ?? (process.env["SSHNP_DIRECTORY"] || undefined);

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
+import type { Command } from "commander";
 import { runCommandLine } from "../keys/command-line.ts";
 import { endEvenWhileCompiling } from "../keys/exit.ts";
 import { collectWholeHeapAtOnce, keepHeapSmall } from "../keys/small-heap.ts";
-import { command } from "./cli.ts";
+import { checkCommand, command } from "./cli.ts";
 
 keepHeapSmall();
 collectWholeHeapAtOnce();
@@ -21,13 +22,24 @@ for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
 // Whoever started this may have gone and read no more; the sessions have not.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
-const program = command(async (options) => {
-  const { runDaemon } = await import("./daemon.ts");
-  try {
-    await runDaemon(options, stop.signal);
-  } catch (error) {
-    if (!stop.signal.aborted) throw error; // whatever was cut off by the wish to stop
-  }
-});
+const program =
+  process.argv[2] === "check"
+    ? checking()
+    : command(async (options) => {
+        const { runDaemon } = await import("./daemon.ts");
+        try {
+          await runDaemon(options, stop.signal);
+        } catch (error) {
+          if (!stop.signal.aborted) throw error; // whatever was cut off by the wish to stop
+        }
+      });
+
+function checking(): Command {
+  process.argv.splice(2, 1);
+  return checkCommand(async (options, json) => {
+    const { check } = await import("./check.ts");
+    await check(options, { json, signal: stop.signal });
+  });
+}
 
 process.exit(await runCommandLine(program));

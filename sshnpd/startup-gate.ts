@@ -24,7 +24,8 @@ export function parseMaxStartups(text: string): MaxStartups | undefined {
  * Pure: `now` in ms of a clock that does not run backwards.
  */
 export class StartupGate<Visit> {
-  readonly #room: number;
+  /** How many may log in at a time. */
+  readonly room: number;
   readonly #youngMs: number;
   /** Those that log in, and when each counts no more; the oldest first. */
   readonly #young = new Map<Visit, number>();
@@ -32,7 +33,7 @@ export class StartupGate<Visit> {
 
   /** Some of sshd's places are left to others: whoever logs in without us, and the scans of its host keys. */
   constructor({ start }: Pick<MaxStartups, "start">, youngMs: number) {
-    this.#room = Math.max(1, start - PLACES_OF_OTHERS);
+    this.room = Math.max(1, start - PLACES_OF_OTHERS);
     this.#youngMs = youngMs;
   }
 
@@ -52,7 +53,7 @@ export class StartupGate<Visit> {
     for (const [visit, until] of this.#young) if (until <= now) this.#young.delete(visit);
     const admitted: Visit[] = [];
     for (const visit of this.#waiting) {
-      if (this.#young.size >= this.#room) break;
+      if (this.#young.size >= this.room) break;
       this.#waiting.delete(visit);
       this.#young.set(visit, now + this.#youngMs);
       admitted.push(visit);
