@@ -38,7 +38,8 @@ export function command(run: (options: DaemonOptions) => Promise<void>): Command
 
 /** The command line of `sshnpd check`: the same options, as the daemon has them or is to have them. */
 export function checkCommand(run: (options: DaemonOptions, json: boolean) => Promise<void>): Command {
-  return withOptions(new Command("sshnpd check"))
+  return withOptions(new Command("sshnpd"))
+    .usage("check [options]")
     .description(
       "Looks whether sshnpd with these options would work here, and says what to do. Disturbs none that runs.",
     )
