@@ -15,6 +15,7 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
   "sshnp @client @device mygateway": ["test/support/stack.ts", '["@client", "@device", `${this.login}@mygateway`'],
   "sshnp @device=SHA256:... mygateway": ["test/e2e/wrong-state.test.ts", "`@device=${OTHER_FINGERPRINT}`"],
   "sshnpd -m @client=SHA256:...": ["scripts/demo/cast.mjs", '"-m", `@client=${'],
+  "sshnpd check": ["test/e2e/ssh-modes.test.ts", 'runCommand("sshnpd", ["check"'],
   "sshnp-keys delegate": ["test/e2e/enrolment.test.ts", '"delegate"'],
   "sshnp-keys revoke @device othergateway": [
     "test/e2e/revocation.test.ts",
