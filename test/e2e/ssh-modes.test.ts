@@ -116,7 +116,7 @@ describe.skipIf(!CAN_MAKE_USERS)("on a device where no SSH server listens", () =
       expect(await readFile(`/proc/${pid}/environ`, "latin1")).not.toMatch(/SSHNP|HOME=/);
       expect(await groupOf(pid)).toBe(pid);
       if (program === "sshd") {
-        const said = await logged((line) => line.pid === pid && /^Accepted publickey/.test(line.line ?? ""));
+        const said = await logged((line) => line.pid === pid && line.line?.startsWith("Accepted publickey") === true);
         expect(said.line).toContain(`for ${user.name} from`);
       }
       session.stdin.end();

@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { judgeAuthorizedKeys } from "../../sshnpd/judge-authorized-keys.ts";
 import { judgeSshd } from "../../sshnpd/judge-sshd.ts";
 import { parseSshdConfiguration, readSshdConfiguration } from "../../sshnpd/sshd-configuration.ts";
+import { CAN_MAKE_USERS } from "../support/ordinary-user.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 
 /** As OpenSSH 9.8 and later print it. */
@@ -66,6 +67,22 @@ test("the real sshd says what is in force, or that it lacks host keys", async ()
     code: "E_NO_SSH",
   });
 });
+
+// The system's own folder stays as it is: in a mount namespace there is another /run.
+test.skipIf(!CAN_MAKE_USERS)(
+  "that the folder for its privilege separation is missing is told, and how to have it for good",
+  async () => {
+    await using folder = await temporaryFolder();
+    const program = join(folder.path, "sshd");
+    const inside = 'mount -t tmpfs none /run && exec /usr/sbin/sshd "$@"';
+    await writeFile(program, `#!/bin/sh\nexec unshare --mount sh -c '${inside}' sshd "$@"\n`, { mode: 0o755 });
+    await expect(readSshdConfiguration(program, [], new AbortController().signal)).rejects.toMatchObject({
+      code: "E_NO_SSH",
+      message: "sshd does not run: its folder /run/sshd (privilege separation) is missing.",
+      next: expect.stringMatching(/^mkdir -m 0755 \/run\/sshd .*tmpfiles\.d/),
+    });
+  },
+);
 
 test("authorized_keys that others may write are told apart, as sshd does", async () => {
   await using home = await temporaryFolder();
