@@ -9,7 +9,7 @@ import { root, SetUpError, setUp } from "./set-up.mjs";
 import { removeLeftovers } from "./test-leftovers.mjs";
 import { countTests } from "./test-report.mjs";
 
-const COMMANDS = ["age", "curl", "git", "haproxy", "ip", "ps", "rsync", "socat", "squid", "ss", "ssh", "sshd", "tmux"];
+const COMMANDS = "age curl dbclient dropbear git haproxy ip ps rsync socat squid ss ssh sshd tmux".split(" ");
 
 const interrupted = new AbortController();
 let vitest;

@@ -31,9 +31,26 @@ interface Flags extends WitnessOptions {
 
 /** The command line of sshnpd. `run` gets what it says, parsed. */
 export function command(run: (options: DaemonOptions) => Promise<void>): Command {
-  return new Command("sshnpd")
+  return withOptions(new Command("sshnpd"))
     .description("Makes this machine reachable by ssh for the clients listed, with no port open to the network.")
     .version(VERSION, "-V, --version")
+    .addHelpText("after", HELP)
+    .action((flags: Flags) => run(parseFlags(flags)));
+}
+
+/** The command line of `sshnpd check`: the same options, as the daemon has them or is to have them. */
+export function checkCommand(run: (options: DaemonOptions, json: boolean) => Promise<void>): Command {
+  return withOptions(new Command("sshnpd"))
+    .usage("check [options]")
+    .description(
+      "Looks whether sshnpd with these options would work here, and says what to do. Disturbs none that runs.",
+    )
+    .option("--json", "one JSON object, for programs")
+    .action((flags: Flags & { readonly json?: boolean }) => run(parseFlags(flags), flags.json === true));
+}
+
+function withOptions(plain: Command): Command {
+  return plain
     .requiredOption("-a, --atsign <name>", "the name this device belongs to, such as @device")
     .requiredOption("-d, --device <member>", "what this device is called under that name")
     .option("-m, --manager <names>", "who may come in: @client or @client=SHA256:..., several with commas", collect, [])
@@ -58,11 +75,12 @@ export function command(run: (options: DaemonOptions) => Promise<void>): Command
     )
     .option("--status-file <file>", "keep the newest of the lines on stdout in a file, for health checks")
     .option("-u, --un-hide", "has no effect; accepted for those who come from NoPorts")
-    .option("-v, --verbose", "log more")
-    .addHelpText(
-      "after",
-      `
+    .option("-v, --verbose", "log more");
+}
+
+const HELP = `
 Commands:
+  check              looks whether this machine is ready, and says what to do (with the same options): status 78 if there is something
   ssh-ca             prints the lines of sshd_config by which sshd takes the keys of --session-keys
 
 The first line on stdout, once the directory knows that this device is here: online: mygateway.device.np
@@ -86,10 +104,8 @@ Exit status: 0 stopped by a signal, 2 usage, 75 another sshnpd runs with these k
 
 Examples:
   sshnpd -a @device -m @client -d mygateway
-  sshnpd -a @device -m @alice,@bob=SHA256:... -d mygateway -s --ssh-port 2222`,
-    )
-    .action((flags: Flags) => run(parseFlags(flags)));
-}
+  sshnpd -a @device -m @alice,@bob=SHA256:... -d mygateway -s --ssh-port 2222
+  sshnpd check -a @device -m @client -d mygateway`;
 
 function parseFlags(flags: Flags): DaemonOptions {
   const directory = flags.directory ?? (process.env["SSHNP_DIRECTORY"] || undefined);

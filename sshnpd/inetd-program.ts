@@ -1,4 +1,4 @@
-import { rename, rm, stat } from "node:fs/promises";
+import { link, rm, stat } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { basename, isAbsolute } from "node:path";
 import { SetupError, SshnpError } from "../keys/errors.ts";
@@ -124,7 +124,7 @@ async function ownKey(name: InetdProgram["name"], { state, ownKey: word, signal 
   const file = `${name}-host-key.${word}`;
   const path = state.pathOf(file);
   if ((await state.read(file, SSH_KEY_BYTES)) !== undefined) return path;
-  const unfinished = `${path}.unfinished`;
+  const unfinished = `${path}.${process.pid}.unfinished`;
   await rm(unfinished, { force: true });
   const [maker, words] =
     name === "sshd"
@@ -135,8 +135,11 @@ async function ownKey(name: InetdProgram["name"], { state, ownKey: word, signal 
     throw new SetupError("E_STORAGE", `A host key cannot be made: ${stderr.trimEnd()}`, {
       next: "Check the free space of the keys folder.",
     });
-  await rename(unfinished, path);
-  await rm(`${unfinished}.pub`, { force: true });
+  // `sshnpd check` may have made one at the same moment: then that is the one.
+  await link(unfinished, path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "EEXIST") throw error;
+  });
+  for (const leftover of [unfinished, `${unfinished}.pub`]) await rm(leftover, { force: true });
   return path;
 }
 

@@ -4,7 +4,6 @@ import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { DeniedError, UnavailableError } from "../keys/errors.ts";
-import { quoted } from "../keys/names.ts";
 import { printable } from "../keys/print-error.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { SSH_CHILD_END_MS, SSH_CHILD_LINES, SSH_CHILDREN } from "../protocol/limits.ts";
@@ -184,8 +183,8 @@ const LINE_CHARACTERS = 1_000;
 
 function otherLogin(login: string, only: string): DeniedError {
   return new DeniedError(
-    "E_DEVICE_REFUSED",
-    `sshnpd runs there as user ${only}, with no SSH server but its own, so only ${only} can log in, not ${quoted(login)}`,
+    "E_NO_SSHD",
+    `sshnpd runs there as user ${only}, with no SSH server but its own, so only ${only} can log in, not ${login}`,
   );
 }
 

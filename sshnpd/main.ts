@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { runCommandLine } from "../keys/command-line.ts";
 import { endEvenWhileCompiling } from "../keys/exit.ts";
 import { collectWholeHeapAtOnce, keepHeapSmall } from "../keys/small-heap.ts";
-import { command } from "./cli.ts";
+import { checkCommand, command } from "./cli.ts";
 
 keepHeapSmall();
 collectWholeHeapAtOnce();
@@ -24,12 +24,13 @@ for (const stream of [process.stdout, process.stderr]) stream.on("error", () => 
 
 /** What is no daemon. */
 const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
+  check: () => Promise.resolve(checking()),
   "ssh-ca": async () => (await import("./cli/ssh-ca.ts")).sshCaCommand(),
 };
 
-const [, , verb = ""] = process.argv;
+const verb = VERBS[process.argv[2] ?? ""];
 const program =
-  (await VERBS[verb]?.()) ??
+  (await verb?.()) ??
   command(async (options) => {
     const { runDaemon } = await import("./daemon.ts");
     try {
@@ -38,5 +39,13 @@ const program =
       if (!stop.signal.aborted) throw error; // whatever was cut off by the wish to stop
     }
   });
+
+function checking(): Command {
+  process.argv.splice(2, 1);
+  return checkCommand(async (options, json) => {
+    const { check } = await import("./check.ts");
+    await check(options, { json, signal: stop.signal });
+  });
+}
 
 process.exit(await runCommandLine(program));

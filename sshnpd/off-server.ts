@@ -14,10 +14,7 @@ export class OffServer implements SshServer {
   }
 
   async hostKeys(): Promise<never> {
-    throw new DeniedError(
-      "E_DEVICE_REFUSED",
-      `it runs with --ssh-mode off, so there is no ssh; ${await this.#granted()}`,
-    );
+    throw new DeniedError("E_NO_SSHD", `it runs with --ssh-mode off, so there is no ssh; ${await this.#granted()}`);
   }
 
   serve(stream: ChannelStream): Served {

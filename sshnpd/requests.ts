@@ -234,8 +234,7 @@ export class Requests {
       return { hostKeys: await this.#options.hostKeys.current(login) };
     } catch (error) {
       if (!(error instanceof SshnpError)) throw error;
-      const code = error.code === "E_DEVICE_REFUSED" ? error.code : "E_NO_SSHD";
-      return { code, reason: error.message.slice(0, REASON_BYTES) };
+      return { code: "E_NO_SSHD", reason: error.message.slice(0, REASON_BYTES) };
     }
   }
 

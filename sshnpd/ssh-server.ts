@@ -27,7 +27,7 @@ export interface SshServer {
   /**
    * The host keys that whoever logs in as `login` will meet, as public key blobs, one at least. Nothing is changed by it but
    * keys of the server's own, which may be made.
-   * @throws {UnavailableError} E_NO_SSHD when there is no server; {DeniedError} E_DEVICE_REFUSED when there is none for
+   * @throws {UnavailableError} E_NO_SSHD when there is no server; {DeniedError} E_NO_SSHD when there is none for
    * this login; {SetupError} when this machine is not as it should be. The fact is for the client, the next step for the device.
    */
   hostKeys(login: string): Promise<readonly Uint8Array[]>;

@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import type { Name } from "../keys/names.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { SERVER_CONNECT_MS, SSH_LOGIN_MS, SSH_LOGIN_TURNS } from "../protocol/limits.ts";
 import { CLOCK } from "./clock.ts";
@@ -14,6 +15,8 @@ export interface TcpServerOptions {
   readonly hostKeys: Pick<HostKeys, "current">;
   /** What the server takes of those that have not logged in; asked once, ahead of the first stream. */
   readonly maxStartups?: () => Promise<MaxStartups | undefined>;
+  /** Instead of SSH_LOGIN_MS. */
+  readonly loginMs?: number;
 }
 
 /**
@@ -38,9 +41,9 @@ export class TcpServer implements SshServer {
     return await this.#options.hostKeys.current();
   }
 
-  serve(stream: ChannelStream, _visitor: SshVisitor, log: Log): Served {
+  serve(stream: ChannelStream, { client }: SshVisitor, log: Log): Served {
     const carried = new Carried();
-    void this.#carry(stream, carried, log).finally(() => carried.end());
+    void this.#carry(stream, client, { carried, log }).finally(() => carried.end());
     return carried;
   }
 
@@ -51,13 +54,13 @@ export class TcpServer implements SshServer {
     await Promise.resolve();
   }
 
-  async #carry(stream: ChannelStream, carried: Carried, log: Log): Promise<void> {
+  async #carry(stream: ChannelStream, client: Name, { carried, log }: Pick<Visit, "carried" | "log">): Promise<void> {
     this.#gate ??= this.#makeGate();
     const gate = await this.#gate;
     const flight = new FirstFlight(stream);
     const isDropped = async (isLast: boolean): Promise<boolean> => {
       try {
-        await this.#turn(gate, stream);
+        await this.#turn(gate, stream, client);
         return !stream.destroyed && (await this.#visit(stream, flight, { gate, carried, log, isLast }));
       } finally {
         gate.leave(stream);
@@ -71,16 +74,16 @@ export class TcpServer implements SshServer {
 
   async #makeGate(): Promise<StartupGate<ChannelStream>> {
     const maxStartups = await this.#options.maxStartups?.();
-    return new StartupGate(maxStartups ?? DEFAULT_MAX_STARTUPS, SSH_LOGIN_MS);
+    return new StartupGate(maxStartups ?? DEFAULT_MAX_STARTUPS, this.#options.loginMs ?? SSH_LOGIN_MS);
   }
 
   /** Resolves when it is its turn, or it is gone. */
-  async #turn(gate: StartupGate<ChannelStream>, stream: ChannelStream): Promise<void> {
+  async #turn(gate: StartupGate<ChannelStream>, stream: ChannelStream, client: Name): Promise<void> {
     if (stream.destroyed) return;
     await new Promise<void>((resolve) => {
       this.#waiting.set(stream, resolve);
       stream.once("close", resolve);
-      gate.ask(stream);
+      gate.ask(stream, client);
       this.#admit(gate);
     });
     this.#waiting.delete(stream);

@@ -17,12 +17,13 @@ const schema = v.strictObject({
   hostKeys: v.pipe(v.array(v.string()), v.maxLength(HOST_KEYS)),
 });
 
-/** What a file of {@link writeToldHostKeys} says; undefined for anything else, which is then as good as none. */
+/** What a file of {@link printToldHostKeys} says; undefined for anything else, which is then as good as none. */
 export function parseToldHostKeys(bytes: Uint8Array): ToldHostKeys | undefined {
   const json = parseJsonFile(schema, bytes);
   if (json === undefined) return undefined;
   try {
-    return { server: json.server, hostKeys: json.hostKeys.map((line) => parsePublicKeyLine(line)) };
+    const hostKeys = json.hostKeys.map((line) => parsePublicKeyLine(line));
+    return hostKeys.every(({ line }, i) => line === json.hostKeys[i]) ? { server: json.server, hostKeys } : undefined;
   } catch (error) {
     if (error instanceof SshnpError) return undefined;
     throw error;
@@ -36,8 +37,11 @@ export async function readToldHostKeys(state: PrivateFolder, member: string): Pr
 }
 
 export async function writeToldHostKeys(state: PrivateFolder, member: string, told: ToldHostKeys): Promise<void> {
-  const json = { v: 1, server: told.server, hostKeys: told.hostKeys.map(({ line }) => line) } as const;
-  await state.replace(fileOf(member), printJsonFile(schema, json));
+  await state.replace(fileOf(member), printToldHostKeys(told));
+}
+
+export function printToldHostKeys({ server, hostKeys }: ToldHostKeys): Uint8Array {
+  return printJsonFile(schema, { v: 1, server, hostKeys: hostKeys.map(({ line }) => line) });
 }
 
 /**

@@ -21,6 +21,7 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
     "test/e2e/session-key.test.ts",
     '"--session-key", "@client", "@device", `${stack.login}@mygateway`',
   ],
+  "sshnpd check": ["test/e2e/ssh-modes.test.ts", 'runCommand("sshnpd", ["check"'],
   "sshnp-keys delegate": ["test/e2e/enrolment.test.ts", '"delegate"'],
   "sshnp-keys revoke @device othergateway": [
     "test/e2e/revocation.test.ts",

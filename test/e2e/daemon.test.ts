@@ -142,7 +142,7 @@ describe("the device's SSH server", () => {
     const { port } = closed.address() as AddressInfo;
     closed.close();
     await once(closed, "close");
-    await using stack = await Stack.start({ daemon: ["--ssh-port", String(port)] });
+    await using stack = await Stack.start({ daemon: ["--ssh-mode", "tcp", "--ssh-port", String(port)] });
     const refused = await stack.ssh("true");
     expect(refused.code).toBe(255);
     expect(refused.stderr).toContain("E_NO_SSHD");

@@ -97,7 +97,7 @@ test("keys keep pins when one is known and none of a known type is another", asy
 test("with ssh off the client is told what there is instead", async () => {
   const off = new OffServer(() => Promise.resolve("it grants tcp:127.0.0.1:80"));
   await expect(off.hostKeys()).rejects.toMatchObject({
-    code: "E_DEVICE_REFUSED",
+    code: "E_NO_SSHD",
     message: "it runs with --ssh-mode off, so there is no ssh; it grants tcp:127.0.0.1:80",
   });
 });

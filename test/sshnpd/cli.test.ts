@@ -37,6 +37,10 @@ test.each([
   [[...DEVICE, "--ssh-port", "0"], "is not a port"],
   [[...DEVICE, "--ssh-port", "65536"], "is not a port"],
   [[...DEVICE, "--ssh-port", "22;id"], "is not a port"],
+  [[...DEVICE, "--ssh-mode", "on"], "is no SSH mode"],
+  [[...DEVICE, "--ssh-program", "dropbear"], "is no SSH server that can be started"],
+  [[...DEVICE, "--ssh-program", "/bin/sh"], "is no SSH server that can be started"],
+  [["check", "--ssh-mode", "on", ...DEVICE], "is no SSH mode"],
   [[...DEVICE, "--directory", "http://127.0.0.1:1"], "has no fingerprint"],
   [[...DEVICE, "--directory", `ftp://127.0.0.1:1#${FINGERPRINT}`], "is not a directory address"],
 ])("%j is a usage error: %s", async (words, message) => {

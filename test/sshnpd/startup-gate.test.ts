@@ -3,7 +3,7 @@ import { DEFAULT_MAX_STARTUPS, parseMaxStartups, StartupGate } from "../../sshnp
 
 test("below MaxStartups all are let in at once, beyond it they wait for their turn, first come first served", () => {
   const gate = new StartupGate<number>({ start: 6 }, 1000);
-  for (let visit = 1; visit <= 7; visit++) gate.ask(visit);
+  for (let visit = 1; visit <= 7; visit++) gate.ask(visit, "@client");
   expect([gate.admitted(0), gate.admitted(0), gate.next]).toEqual([[1, 2, 3], [], 1000]);
   gate.leave(2); // has logged in, or is gone
   expect([gate.admitted(10), gate.admitted(10)]).toEqual([[4], []]);
@@ -13,7 +13,7 @@ test("below MaxStartups all are let in at once, beyond it they wait for their tu
 
 test("never more log in at once than it has room for, and nobody waits for ever", () => {
   const gate = new StartupGate<number>(DEFAULT_MAX_STARTUPS, 2000);
-  for (let visit = 0; visit < 500; visit++) gate.ask(visit);
+  for (let visit = 0; visit < 500; visit++) gate.ask(visit, "@client");
   const ends: number[] = [];
   let now = 0;
   for (;;) {
@@ -26,10 +26,20 @@ test("never more log in at once than it has room for, and nobody waits for ever"
   expect([ends.length, now]).toEqual([500, 2000 * 71]);
 });
 
+test("a client that asks without end waits for its own, and another one is next", () => {
+  const gate = new StartupGate<string>({ start: 6 }, 1000);
+  for (let i = 0; i < 500; i++) gate.ask(`eve ${i}`, "@eve");
+  expect(gate.admitted(0)).toEqual(["eve 0", "eve 1", "eve 2"]);
+  gate.ask("bob", "@bob");
+  gate.ask("carol", "@carol");
+  gate.leave("eve 0");
+  expect([gate.admitted(1), gate.admitted(1000)]).toEqual([["bob"], ["eve 3", "carol"]]);
+});
+
 test("a server that takes one at a time gets one at a time", () => {
   const gate = new StartupGate<string>({ start: 1 }, 1000);
-  gate.ask("a");
-  gate.ask("b");
+  gate.ask("a", "@client");
+  gate.ask("b", "@client");
   expect([gate.admitted(0), gate.admitted(999), gate.admitted(1000)]).toEqual([["a"], [], ["b"]]);
 });
 

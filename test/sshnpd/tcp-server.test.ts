@@ -12,7 +12,7 @@ const ENDLESS = new AbortController().signal;
 
 test("of 20 logins at once a server with the default MaxStartups loses none", { timeout: 120_000 }, async () => {
   await using sshd = await startSshServer({ maxStartups: "10:30:100" });
-  await using streams = await serveStreams(() => serverAt(sshd.port), { together: 20 });
+  await using streams = await serveStreams(() => serverAt(sshd.port, 60_000), { together: 20 });
   const exits = await Promise.all(Array.from({ length: 20 }, (_, i) => login(sshd, streams.port, `echo ${i}; exit 3`)));
   expect(exits.map(({ code, stdout }) => [code, stdout])).toEqual(exits.map((_, i) => [3, `${i}\n`]));
   expect(sshd.process.stderr).not.toMatch(/drop connection|MaxStartups/);
@@ -60,8 +60,9 @@ test("a server that has said its banner is not connected again, whatever becomes
   expect(server.connections).toHaveLength(1);
 });
 
-function serverAt(port: number): TcpServer {
-  return new TcpServer({ port, hostKeys: new HostKeys(port, () => 0, ENDLESS) });
+/** `loginMs`: however busy the machine is, no login takes longer. */
+function serverAt(port: number, loginMs = 10_000): TcpServer {
+  return new TcpServer({ port, loginMs, hostKeys: new HostKeys(port, () => 0, ENDLESS) });
 }
 
 function login({ sshOptions }: SshServer, port: number, command: string): Promise<Exit> {

@@ -12,7 +12,8 @@ import { parseJsonFile, printJsonFile } from "../../../keys/json-file.ts";
 import { keyListFileSchema } from "../../../keys/key-list-files.ts";
 import { seenLogSchema } from "../../../keys/log-files.ts";
 import type { MemberName, Name } from "../../../keys/names.ts";
-import { ed25519Line } from "../../../keys/openssh.ts";
+import { ed25519Line, parsePublicKeyLine } from "../../../keys/openssh.ts";
+import { parseToldHostKeys, printToldHostKeys } from "../../../sshnpd/told-host-keys.ts";
 import { ownStatementsSchema } from "../../../keys/own-statement-files.ts";
 import type { MemberPin, OwnerPin } from "../../../keys/peer.ts";
 import { statedSchema } from "../../../keys/cli/stated.ts";
@@ -299,6 +300,21 @@ export const FILE_PARSERS: readonly Parser[] = [
           return json && signedTextFromJson(json);
         },
         print: (signed) => printJsonFile(signedTextSchema, signedTextToJson(signed)),
+      }),
+  },
+  {
+    name: "host keys that clients were led to",
+    covers: ["sshnpd/told-host-keys.ts#parseToldHostKeys"],
+    dictionary: FIELDS,
+    make: () =>
+      bytesParser({
+        samples: fc
+          .tuple(fc.constantFrom("tcp", "inetd sshd"), fc.array(of.publicKeyLine, { maxLength: 3 }))
+          .map(([server, lines]) =>
+            printToldHostKeys({ server, hostKeys: lines.map((line) => parsePublicKeyLine(line)) }),
+          ),
+        parse: (bytes) => parseToldHostKeys(bytes),
+        print: printToldHostKeys,
       }),
   },
   {

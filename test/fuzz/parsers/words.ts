@@ -31,8 +31,11 @@ import { parseClients } from "../../../sshnpd/clients.ts";
 import { parseCertifiedLogins, parseLogins } from "../../../sshnpd/session-keys.ts";
 import { parsePermitOpen } from "../../../sshnpd/permit-open.ts";
 import { parseKeyscan } from "../../../sshnpd/host-keys.ts";
+import { parsePublicHalf } from "../../../sshnpd/inetd-program.ts";
 import { parseListeningSockets } from "../../../sshnpd/listening-sockets.ts";
 import { sshBanner } from "../../../sshnp/ssh-banner.ts";
+import { parseSshdConfiguration } from "../../../sshnpd/sshd-configuration.ts";
+import { parseMaxStartups } from "../../../sshnpd/startup-gate.ts";
 import * as of from "../arbitraries.ts";
 import { words } from "../mutation.ts";
 import { type Parser, textParser } from "../subject.ts";
@@ -523,6 +526,54 @@ export const WORD_PARSERS: readonly Parser[] = [
         parse: (text) => parseKeyscan(text),
         holds: (keys, text) => keys.every(({ line }) => text.includes(line)),
         words: words("127.0.0.1 ", "[127.0.0.1]:2222 ", "# ", "\n"),
+      }),
+  },
+  {
+    name: "MaxStartups",
+    covers: ["sshnpd/startup-gate.ts#parseMaxStartups"],
+    make: () =>
+      textParser({
+        samples: fc
+          .tuple(
+            fc.integer({ min: 1, max: 9_999_999 }),
+            fc.nat(100),
+            fc.integer({ min: 1, max: 9_999_999 }),
+            fc.boolean(),
+          )
+          .map(([start, rate, full, isOne]) => (isOne ? `${start}` : `${start}:${rate}:${full}`)),
+        parse: (text) => parseMaxStartups(text),
+        holds: ({ start, rate, full }) => start > 0 && rate >= 0 && rate <= 100 && full > 0,
+        words: words(":", "10:30:100", "0", "none"),
+      }),
+  },
+  {
+    name: "output of sshd -T",
+    covers: ["sshnpd/sshd-configuration.ts#parseSshdConfiguration"],
+    isTotal: true,
+    make: () =>
+      textParser({
+        samples: fc
+          .array(
+            fc.tuple(fc.constantFrom("port", "hostkey", "maxstartups"), fc.constantFrom("22", "/etc/a b", "10:30:100")),
+          )
+          .map((lines) => lines.map(([option, value]) => `${option} ${value}\n`).join("")),
+        parse: (text) => parseSshdConfiguration(text),
+        holds: (options, text) =>
+          [...options].every(([option, values]) => values.every((value) => text.includes(`${option} ${value}`))),
+        words: words("port ", "hostkey /etc/", "\n"),
+      }),
+  },
+  {
+    name: "output of ssh-keygen -y and dropbearkey -y",
+    covers: ["sshnpd/inetd-program.ts#parsePublicHalf"],
+    make: () =>
+      textParser({
+        samples: of.publicKeyLine.map(
+          (line) => `Public key portion is:\n${line} root@gateway\nFingerprint: SHA256:x\n`,
+        ),
+        parse: (text) => parsePublicHalf(text),
+        holds: ({ line }, text) => text.includes(line),
+        words: words("ssh-ed25519 ", "\n", "Fingerprint: "),
       }),
   },
   {
