@@ -9,7 +9,7 @@ import { root, SetUpError, setUp } from "./set-up.mjs";
 import { removeLeftovers } from "./test-leftovers.mjs";
 import { countTests } from "./test-report.mjs";
 
-const COMMANDS = ["age", "ip", "ps", "socat", "ss", "ssh", "sshd", "tmux"];
+const COMMANDS = ["age", "fish", "ip", "mandoc", "ps", "socat", "ss", "ssh", "sshd", "tmux", "zsh"];
 
 const interrupted = new AbortController();
 let vitest;
