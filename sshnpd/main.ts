@@ -3,6 +3,7 @@ import { runCommandLine } from "../keys/command-line.ts";
 import { endEvenWhileCompiling } from "../keys/exit.ts";
 import { collectWholeHeapAtOnce, keepHeapSmall } from "../keys/small-heap.ts";
 import { command } from "./cli.ts";
+import { withNoPortsFlags } from "./noports-flags.ts";
 
 keepHeapSmall();
 collectWholeHeapAtOnce();
@@ -30,4 +31,4 @@ const program = command(async (options) => {
   }
 });
 
-process.exit(await runCommandLine(program));
+process.exit(await runCommandLine(withNoPortsFlags(program)));
