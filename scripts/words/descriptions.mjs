@@ -29,11 +29,12 @@ export async function describeCommands(root, bin) {
   const sshnp = described.find(({ words }) => words === "sshnp");
   const help = await ask([main("sshnp"), "help"]);
   const verbs = help.arguments[0]?.choices ?? [];
-  sshnp.commands.push(...(await Promise.all(verbs.map((verb) => ask([main("sshnp"), verb, "--help"])))));
-  return described;
+  const asked = await Promise.all(verbs.map((verb) => ask([main("sshnp"), verb, "--help"])));
+  sshnp.commands.push(...asked.filter((verb) => verb !== undefined));
+  return described.filter((command) => command !== undefined);
 }
 
-/** @returns {Promise<Description>} */
+/** @returns {Promise<Description | undefined>} undefined for one whose words commander has no part in */
 async function ask(words) {
   const preload = pathToFileURL(join(import.meta.dirname, "preload.mjs")).href;
   const env = { PATH: process.env.PATH, HOME: "/nonexistent", SSHNP_SYSTEM_CONFIG: "/nonexistent" };
@@ -43,6 +44,7 @@ async function ask(words) {
   });
   let text = "";
   for await (const part of child.stdio[3].setEncoding("utf8")) text += part;
-  if (text === "") throw new Error(`${words.join(" ")} does not describe its command line`);
-  return JSON.parse(text);
+  if (text !== "") return JSON.parse(text);
+  process.stderr.write(`No man page and no completion: ${words.join(" ")} does not describe its command line.\n`);
+  return undefined;
 }

@@ -118,6 +118,16 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
       '"--delegation", id, "--cascade"',
     ],
   },
+  "docs/from-autossh.md": {
+    "sshnp @client @device pi@mygateway": [
+      "test/support/stack.ts",
+      '["@client", "@device", `${this.login}@mygateway`, ...this.sshOptions, ...words]',
+    ],
+    "sshnp @client @device pi@mygateway -N -L 8080:localhost:80": [
+      "test/e2e/session.test.ts",
+      'stack.startSsh("-v", "-N", "-L", `${path}:127.0.0.1:',
+    ],
+  },
   "docs/from-noports.md": {
     "sshnp -f @client -t @device -d mygateway -r @rv_eu -u pi -i ~/.ssh/id_ed25519": [
       "test/e2e/from-noports.test.ts",
