@@ -1,11 +1,14 @@
-// npm run build: compiles the rooms to dist/ and makes the commands executable.
+// npm run build: compiles the rooms to dist/, makes the commands executable, and writes man/ and dist/completion/.
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "vite";
+import { completionScripts } from "./words/completions.mjs";
+import { describeCommands } from "./words/descriptions.mjs";
+import { manualPages } from "./words/manuals.mjs";
 
 const root = join(import.meta.dirname, "..");
-const { bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const { bin, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
 removeLeftovers();
 try {
@@ -30,6 +33,22 @@ await bundle("sshnpd", { external: ["age-encryption", "@lydell/node-pty"], empty
 for (const command of Object.values(bin)) {
   const file = join(root, command);
   if (existsSync(file)) chmodSync(file, 0o755);
+}
+
+await writeWords();
+
+/** Man pages in man/, and completion for shells in dist/completion: what the commands that were just built say of themselves. */
+async function writeWords() {
+  const commands = await describeCommands(root, bin);
+  const date = new Date((Number(process.env.SOURCE_DATE_EPOCH) || Date.now() / 1000) * 1000).toISOString().slice(0, 10);
+  writeFiles(join(root, "man"), manualPages(commands, { version, date }));
+  writeFiles(join(root, "dist/completion"), completionScripts(commands));
+}
+
+function writeFiles(folder, files) {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
+  for (const [name, text] of files) writeFileSync(join(folder, name), text);
 }
 
 /**

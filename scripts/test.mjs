@@ -9,7 +9,8 @@ import { root, SetUpError, setUp } from "./set-up.mjs";
 import { removeLeftovers } from "./test-leftovers.mjs";
 import { countTests } from "./test-report.mjs";
 
-const COMMANDS = "age curl dbclient dropbear git haproxy ip ps rsync socat squid ss ssh sshd tmux".split(" ");
+const COMMANDS =
+  "age curl dbclient dropbear fish git haproxy ip mandoc ps rsync socat squid ss ssh sshd tmux zsh".split(" ");
 
 const interrupted = new AbortController();
 let vitest;

@@ -25,6 +25,8 @@ export interface Destination {
   readonly witnesses?: WitnessOptions | undefined;
   /** How long to wait for an offline device; 0: not at all. */
   readonly waitSeconds: number;
+  /** Not even where the settings of whoever runs the proxy say so. */
+  readonly neverWaits?: true;
   /** Send the user's public key, of this identity file if one is given, for the device to admit. */
   readonly pushKey: { readonly identityFile: string | undefined } | undefined;
   /** Make a key for this session alone, for the device to certify. */
@@ -95,6 +97,7 @@ export function parseSessionCommand(
       keys: front.keys,
       witnesses: front.witnesses,
       waitSeconds: front.waitSeconds,
+      ...(front.neverWaits ? { neverWaits: true } : {}),
       pushKey: front.pushKey ? { identityFile } : undefined,
       ...(front.sessionKey ? { sessionKey: true } : {}),
       verbose: front.verbose,
@@ -146,6 +149,7 @@ interface Front {
   readonly keys: string | undefined;
   readonly witnesses: WitnessOptions | undefined;
   readonly waitSeconds: number;
+  readonly neverWaits: boolean;
   readonly pushKey: boolean;
   readonly sessionKey: boolean;
   readonly print: boolean;
@@ -186,8 +190,9 @@ function readFront(words: readonly string[], wait: string | undefined): Front | 
   }
   const sessionKey = own.has("--session-key");
   const flags = { sessionKey, pushKey: own.has("s"), print: own.has("x"), verbose: own.has("v") };
+  const neverWaits = waitSeconds === 0;
   waitSeconds ??= wait === undefined ? 0 : parseWait(wait, "SSHNP_WAIT=");
-  return { ssh, directory, keys, witnesses, waitSeconds, ...flags, words: index };
+  return { ssh, directory, keys, witnesses, waitSeconds, neverWaits, ...flags, words: index };
 }
 
 /** Sorts the letters of one word into ours and ssh's; returns how many further words they took. */

@@ -70,7 +70,6 @@ export function fromNpt(words: readonly string[]): Translation {
       ...(has("--verbose") ? ["-v"] : []),
       ...(has("--keep-alive") ? ["--keep-alive"] : []),
       ...(timeout === undefined ? [] : [`--timeout=${timeout}`]),
-      ...(has("--exit-when-connected") ? ["--exit-when-connected"] : []),
       ...own,
       ...whom(line, undefined),
       ...(port === undefined ? [] : [forward.join(":")]),
@@ -241,7 +240,10 @@ export const NPT_FLAGS: readonly NoPortsFlag[] = [
   option("--no-per-session-storage --no-pss", false, {
     unneeded: "has no effect: there is no store to be quicker with.",
   }),
-  option("--exit-when-connected -x", false, "works"),
+  option("--exit-when-connected -x", false, {
+    fact: "A forwarded port lives as long as the command that forwards it, which leaves no process behind.",
+    instead: "Put it into the background with &; --print-port prints the port, --exec COMMAND runs what uses it.",
+  }),
   option("--keep-alive -K", false, "works"),
   option("--timeout -T", true, "works"),
 ];

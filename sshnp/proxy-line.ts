@@ -21,7 +21,7 @@ export function parseProxyLine(
   let directory: string | undefined;
   let keys: string | undefined;
   let witnesses: WitnessOptions | undefined;
-  let waitSeconds = defaults.wait === undefined ? 0 : parseWait(defaults.wait, "SSHNP_WAIT=");
+  let wait: number | undefined;
   let push = false;
   let sessionKey = false;
   let identityFile: string | undefined;
@@ -36,8 +36,8 @@ export function parseProxyLine(
     else if (name === "owner") owner = parseFingerprint(value());
     else if (name === "directory") directory = parseDirectoryAddress(value()).text;
     else if (name === "keys") keys = parseKeysFolder(value());
-    else if (word === "--no-wait") waitSeconds = 0;
-    else if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
+    else if (word === "--no-wait") wait = 0;
+    else if (name === "wait") wait = parseWait(joined ?? DEFAULT_WAIT);
     else if (isWitnessOption(name)) witnesses = withWitnessOption(witnesses, name, value());
     else if (word === "--session-key") sessionKey = true;
     else if (word === "-s") push = true;
@@ -58,7 +58,9 @@ export function parseProxyLine(
   const login = user === undefined ? "" : parseLogin(user);
   const pushKey = push ? { identityFile } : undefined;
   const made = sessionKey ? { sessionKey } : {};
-  return { client, device, owner, login, directory, keys, witnesses, waitSeconds, pushKey, ...made, verbose };
+  const waitSeconds = wait ?? (defaults.wait === undefined ? 0 : parseWait(defaults.wait, "SSHNP_WAIT="));
+  const never: Pick<Destination, "neverWaits"> = wait === 0 ? { neverWaits: true } : {};
+  return { client, device, owner, login, directory, keys, witnesses, waitSeconds, ...never, pushKey, ...made, verbose };
 }
 
 /** The words after `sshnp` that make it a proxy to this destination. */
@@ -77,6 +79,7 @@ export function proxyOptions(destination: Omit<Destination, "device" | "login">)
     ...(keys === undefined ? [] : ["--keys", keys]),
     ...(directory === undefined ? [] : ["--directory", directory]),
     ...witnessWords(destination.witnesses),
+    ...(destination.neverWaits ? ["--no-wait"] : []),
     ...(waitSeconds === 0 ? [] : [`--wait=${waitSeconds}`]),
     ...(pushKey === undefined ? [] : ["-s"]),
     ...(pushKey?.identityFile === undefined ? [] : ["-i", pushKey.identityFile]),

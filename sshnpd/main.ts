@@ -4,6 +4,7 @@ import { runCommandLine } from "../keys/command-line.ts";
 import { endEvenWhileCompiling } from "../keys/exit.ts";
 import { collectWholeHeapAtOnce, keepHeapSmall } from "../keys/small-heap.ts";
 import { checkCommand, command } from "./cli.ts";
+import { withNoPortsFlags } from "./noports-flags.ts";
 
 keepHeapSmall();
 collectWholeHeapAtOnce();
@@ -24,21 +25,23 @@ for (const stream of [process.stdout, process.stderr]) stream.on("error", () => 
 
 /** What is no daemon. */
 const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
-  check: () => Promise.resolve(checking()),
+  check: () => Promise.resolve(withNoPortsFlags(checking())),
   "ssh-ca": async () => (await import("./cli/ssh-ca.ts")).sshCaCommand(),
 };
 
 const verb = VERBS[process.argv[2] ?? ""];
 const program =
   (await verb?.()) ??
-  command(async (options) => {
-    const { runDaemon } = await import("./daemon.ts");
-    try {
-      await runDaemon(options, stop.signal);
-    } catch (error) {
-      if (!stop.signal.aborted) throw error; // whatever was cut off by the wish to stop
-    }
-  });
+  withNoPortsFlags(
+    command(async (options) => {
+      const { runDaemon } = await import("./daemon.ts");
+      try {
+        await runDaemon(options, stop.signal);
+      } catch (error) {
+        if (!stop.signal.aborted) throw error; // whatever was cut off by the wish to stop
+      }
+    }),
+  );
 
 function checking(): Command {
   process.argv.splice(2, 1);

@@ -66,7 +66,7 @@ async function typed(devices: string | true | undefined): Promise<readonly strin
   }
 }
 
-/** Hosts and names; or of one name, what its devices are called. Each pinned host has a file of host keys. */
+/** What devices of this name are called; where there are none, as of a client's name, or none is given, names and hosts. */
 function pinnedDevices(name: string | undefined): readonly string[] {
   const files = readdirSync(join(keysFolderPath(undefined, process.env), "state"));
   const devices = files
@@ -74,7 +74,8 @@ function pinnedDevices(name: string | undefined): readonly string[] {
     .map((file) => parseHostName(file.slice(PREFIX.length)));
   const membersOf = (of: string | undefined): readonly string[] =>
     devices.filter((device) => device.name === of).map((device) => device.member);
-  if (name !== undefined) return membersOf(name);
+  const members = membersOf(name);
+  if (members.length > 0) return members;
   const names = new Set(devices.map((device) => device.name));
   return [...names, ...devices.map(hostName), ...membersOf(process.env["SSHNP_DEVICE"])];
 }

@@ -170,6 +170,29 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
       '"--delegation", id, "--cascade"',
     ],
   },
+  "docs/from-autossh.md": {
+    "sshnp @client @device pi@mygateway": [
+      "test/support/stack.ts",
+      '["@client", "@device", `${this.login}@mygateway`, ...this.sshOptions, ...words]',
+    ],
+    "sshnp @client @device pi@mygateway -N -L 8080:localhost:80": [
+      "test/e2e/session.test.ts",
+      'stack.startSsh("-v", "-N", "-L", `${path}:127.0.0.1:',
+    ],
+  },
+  "docs/from-noports.md": {
+    "sshnp -f @client -t @device -d mygateway -r @rv_eu -u pi -i ~/.ssh/id_ed25519": [
+      "test/e2e/from-noports.test.ts",
+      '"-f", "@client", "-t", "@device", "-d", "mygateway", "-r", "@rv_eu", "-u"',
+    ],
+    "sshnp @client @device pi@mygateway -i ~/.ssh/id_ed25519": [
+      "test/e2e/from-noports.test.ts",
+      'typed("@client", "@device", `${stack.login}@mygateway`',
+    ],
+    "sshnp profile import ~/.sshnp/config/acme.env": ["test/e2e/from-noports.test.ts", '"profile", "import"'],
+    "sshnp profile use acme": ["test/e2e/from-noports.test.ts", '"profile", "use", "acme"'],
+    "sshnp mygateway": ["test/e2e/from-noports.test.ts", '"mygateway", ...stack.sshOptions, "echo here"'],
+  },
   "docs/settings.md": {
     "sshnp profile set acme client=@client device=@device wait=10m": [
       "test/sshnp/profile.test.ts",

@@ -1,5 +1,7 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type CommandName, runCommand } from "../support/processes.ts";
+import { type CommandName, runCommand, runProcess } from "../support/processes.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 import { COMMANDS, Help } from "./help.ts";
 
@@ -62,6 +64,54 @@ test.each(Object.entries(DOCUMENTED))("%s has %s", async (words, flags) => {
     expect([flag, await help.hasFlag(flag, command as CommandName, ...path)]).toEqual([flag, true]);
   }
 });
+
+test("the man page of each command has the options of its --help, and no other", async () => {
+  for (const [command, ...path] of await help.all()) {
+    const { stdout } = await help.ask(command, ...path);
+    const inHelp = [...stdout.matchAll(/^ {2}(-.*?)(?: {2}|$)/gm)].flatMap(([, flags = ""]) => flags.match(FLAG) ?? []);
+    const words = [command, ...path].join(" ");
+    const own = path.length === 0 ? manual(command) : manualSection(command, path);
+    const inManual = [...own.matchAll(/^\\fB.*$/gm)].flatMap(
+      ([line]) => line.replaceAll("\\fB", " ").match(FLAG) ?? [],
+    );
+    // That --help is there goes without saying below the first level.
+    const without = (flags: readonly string[]): string[] => flags.filter((flag) => !/^-h$|^--help$/.test(flag)).sort();
+    expect([words, without(inManual)]).toEqual([words, without(inHelp)]);
+  }
+});
+
+test("man pages are well formed, and package.json names those that there are", async () => {
+  const pages = readdirSync(join(ROOT, "man")).sort();
+  expect(packageJson.man).toEqual(pages.map((page) => `man/${page}`));
+  const lint = await runProcess("mandoc", ["-Tlint", "-W", "warning", ...packageJson.man], {
+    ...{ env: { HOME: home.path }, cwd: ROOT },
+  });
+  expect(lint).toMatchObject({ code: 0, stdout: "", stderr: "" });
+  for (const page of pages) {
+    const shown = await runProcess("mandoc", ["-Tascii", join(ROOT, "man", page)], { env: { HOME: home.path } });
+    const plain = shown.stdout.replace(/.[\b]/g, "");
+    expect(plain).toMatch(/^NAME\n +sshnp[a-z-]* - [^]*^SYNOPSIS\n[^]*^DESCRIPTION\n[^]*^SEE ALSO\n/m);
+    expect(plain).toMatch(/^[\n -~]+$/);
+  }
+});
+
+const ROOT = join(import.meta.dirname, "../..");
+const FLAG = /(?<=^|[ ,])--?[A-Za-z0-9][\w-]*/g;
+const packageJson: { readonly man: readonly string[] } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+
+/** OPTIONS of a page, or of its only command. */
+function manual(name: string): string {
+  const page = readFileSync(join(ROOT, "man", `${name}.1`), "utf8").replaceAll("\\-", "-");
+  return /^\.SH OPTIONS\n[^]*?(?=^\.SH)/m.exec(page)?.[0] ?? "";
+}
+
+function manualSection(command: string, path: readonly string[]): string {
+  if (command === "sshnp" && path.length === 1) return manual(`sshnp-${path[0] ?? ""}`);
+  const file = command === "sshnp" ? `sshnp-${path[0] ?? ""}` : command;
+  const page = readFileSync(join(ROOT, "man", `${file}.1`), "utf8").replaceAll("\\-", "-");
+  const [, section] = page.split(`\n.SS ${[command, ...path].join(" ")}\n`);
+  return section?.split(/^\.S[SH]/m)[0] ?? "there is no such section";
+}
 
 test("every command tells its version, which is the package's, on stdout", async () => {
   for (const command of COMMANDS) {

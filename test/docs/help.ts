@@ -45,8 +45,12 @@ export class Help {
   /** All that can be asked: every command with every subcommand, level by level. */
   async all(): Promise<[CommandName, ...string[]][]> {
     const all: [CommandName, ...string[]][] = COMMANDS.map((command) => [command]);
-    for (const [command, ...path] of all) {
-      for (const name of await this.subcommands(command, ...path)) all.push([command, ...path, name]);
+    for (let next = 0; next < all.length; ) {
+      // A few at a time: each is a start of Node.
+      const some = all.slice(next, next + 4);
+      next += some.length;
+      const found = await Promise.all(some.map((path) => this.subcommands(...path)));
+      some.forEach((path, i) => all.push(...(found[i] ?? []).map((name): typeof path => [...path, name])));
     }
     return all;
   }

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseSync } from "vite";
 import { RESERVED_MEMBERS } from "../../keys/names.ts";
+import { fromNoPorts } from "../../sshnp/noports-flags.ts";
 import type { CommandName } from "../support/processes.ts";
 import type { Help } from "./help.ts";
 
@@ -63,6 +64,8 @@ export async function mistakeIn({ place, command, words, isTyped }: Mention, hel
   }
   if ((await help.ask(command, ...path)).code !== 0) return mistake("its --help fails");
   const isSession = command === "sshnp" && path.length === 0;
+  // A line of NoPorts is judged by what it becomes.
+  if (isSession) rest = fromNoPorts(rest)?.words ?? rest;
   for (let i = 0; i < rest.length; i++) {
     const word = rest[i] ?? "";
     const [, flag] = /^\[?(--?[A-Za-z][a-z-]*)/.exec(word) ?? [];

@@ -170,6 +170,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "a command line that commander reads; its values go to parsers of the table": [
     "sshnp/cli/profile/set.ts#setCommand",
+    "sshnpd/noports-flags.ts#withNoPortsFlags",
     "keys/cli/monitor.ts#monitorCommand",
     "directory/cli/witness.ts#addWitnessCommands",
     "keys/command-line.ts#runCommandLine",

@@ -1,6 +1,10 @@
 import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { Command } from "commander";
+import { expect, test, vi } from "vitest";
+import { destinationOf, withDestinationOptions, withWaitOption } from "../../sshnp/cli/destination-options.ts";
+import { NO_DEFAULTS } from "../../sshnp/settings.ts";
+import { readTarget } from "../../sshnp/target.ts";
 import { applyConfiguration } from "../../sshnp/config/apply.ts";
 import { parseSettings } from "../../sshnp/config/toml.ts";
 import { SETTINGS } from "../../sshnp/config/setting.ts";
@@ -158,6 +162,27 @@ test("what is no file, and what is too long for one, is refused; a link is follo
   mkdirSync(join(linked, "sshnp"), { recursive: true });
   symlinkSync(long, join(linked, "sshnp/config.toml"));
   await expect(applyConfiguration({ ...env, XDG_CONFIG_HOME: linked })).rejects.toThrow("is larger than 16384 bytes.");
+});
+
+test("a verb that can wait waits as the settings say; an option counts for more", async () => {
+  const waitOf = async (...words: string[]): Promise<number> => {
+    const verb = withWaitOption(withDestinationOptions(new Command("verb")));
+    await verb.parseAsync(words, { from: "user" });
+    return destinationOf(verb.opts(), readTarget(["@device", "gw"], NO_DEFAULTS, "usage")).waitSeconds;
+  };
+  expect([await waitOf(), await waitOf("--wait"), await waitOf("--wait=2h"), await waitOf("--no-wait")]).toEqual([
+    0, 600, 7200, 0,
+  ]);
+  vi.stubEnv("SSHNP_WAIT", "2m");
+  try {
+    expect([await waitOf(), await waitOf("--wait"), await waitOf("--wait=2h"), await waitOf("--no-wait")]).toEqual([
+      120, 600, 7200, 0,
+    ]);
+    vi.stubEnv("SSHNP_WAIT", "soon");
+    await expect(waitOf()).rejects.toMatchObject({ code: "E_USAGE" });
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });
 
 function environment(path: string): Record<string, string | undefined> {

@@ -32,7 +32,7 @@ test("a session of a bare name is that of all settings, and its printed line nee
 test.each([
   ["pi@gw", {}, "--client @me", "--wait=120 pi@gw.acme.np:22"],
   ["root@gw -p 22", {}, "--client @me", "root@gw.acme.np:22"],
-  ["--no-wait gw", {}, "--client @me", "w/a+01234567+AbC= --witnesses 1 pi@gw.acme.np:22"],
+  ["--no-wait gw", {}, "--client @me", "w/a+01234567+AbC= --witnesses 1 --no-wait pi@gw.acme.np:22"],
   ["--wait=4m @you @other gw", {}, "--client @you", "--wait=240 pi@gw.other.np:22"],
   ["gw", { SSHNP_CLIENT: "@env", SSHNP_WAIT: "5m", SSHNP_USER: "u" }, "--client @env", "--wait=300 u@gw.acme.np:22"],
   ["gw", { SSHNP_PROFILE: "work" }, "--client @worker", "--wait=180 pi@gw.acme.np:22"],

@@ -105,8 +105,13 @@ export class Terminal {
 
   /** Types a line and Enter. */
   async type(line: string): Promise<void> {
-    await this.#tmux("send-keys", "-t", this.#name, "-l", line);
+    await this.write(line);
     await this.press("Enter");
+  }
+
+  /** Types what may be the beginning of a line. */
+  async write(text: string): Promise<void> {
+    await this.#tmux("send-keys", "-t", this.#name, "-l", "--", text);
   }
 
   /** Presses a key by tmux's name of it, such as `C-c`. */

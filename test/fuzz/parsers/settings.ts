@@ -13,8 +13,7 @@ import { type Parser, textParser } from "../subject.ts";
 
 const wordsOf = (text: string): string[] => (text === "" ? [] : text.split("\0"));
 /** What may stand in a line of forward that begins with a dash; values of our own options may, too. */
-const FORWARD_OPTION =
-  /^-(?:v|-help|-keep-alive|-exit-when-connected|-timeout=|-(?:no-)?wait|-directory|-keys|-witness|-max-c)/;
+const FORWARD_OPTION = /^-(?:v|-help|-keep-alive|-timeout=|-(?:no-)?wait|-directory|-keys|-witness|-max-c)/;
 const PRINTABLE = /^[ -~]*$/;
 
 export const SETTING_PARSERS: readonly Parser[] = [
@@ -98,7 +97,7 @@ export const SETTING_PARSERS: readonly Parser[] = [
     make: () =>
       textParser({
         samples: fc
-          .tuple(of.name, of.name, of.member, of.port, fc.subarray(["-K", "-T\x0030s", "-x", "-l\x0080", "-h\0web"]))
+          .tuple(of.name, of.name, of.member, of.port, fc.subarray(["-K", "-T\x0030s", "-l\x0080", "-h\0web"]))
           .map(([client, device, member, port, more]) =>
             ["-f", client, "-t", device, "-d", member, "-p", `${port}`, ...more].join("\0"),
           ),
