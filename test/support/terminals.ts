@@ -114,6 +114,11 @@ export class Terminal {
     await this.#tmux("send-keys", "-t", this.#name, key);
   }
 
+  /** Makes the window another size. */
+  async resize({ columns, rows }: { readonly columns: number; readonly rows: number }): Promise<void> {
+    await this.#tmux("resize-window", "-t", this.#name, "-x", String(columns), "-y", String(rows));
+  }
+
   /** Closes the window, as somebody does who does not wait for an end. */
   async close(): Promise<void> {
     await this.#tmux("kill-window", "-t", this.#name);
