@@ -1,5 +1,4 @@
 import { readSync, writeSync } from "node:fs";
-import type { SocketConstructorOpts } from "node:net";
 import { constants } from "node:os";
 import { Readable, Writable } from "node:stream";
 import { ReadStream } from "node:tty";
@@ -69,7 +68,7 @@ class TerminalOutput extends Readable {
     const callback = (length: number): boolean => this.push(Buffer.from(buffer.subarray(0, length)));
     // Half open, so that the descriptor is there for the rest.
     const options = { onread: { buffer, callback }, allowHalfOpen: true };
-    this.#terminal = new ReadStream(fd, options as SocketConstructorOpts);
+    this.#terminal = new ReadStream(fd, options);
     this.#terminal.pause();
     this.#terminal.on("error", () => {}); // it ends all the same
     this.#terminal.once("end", () => this.#readRest(buffer));

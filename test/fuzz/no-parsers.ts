@@ -4,6 +4,13 @@
  */
 export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
+    "sshnpd/builtin/account-words.ts#shellWords",
+    "sshnpd/builtin/environment.ts#environmentOf",
+    "sshnpd/builtin/sftp/long-name.ts#longName",
+    "sshnpd/builtin/sftp/reply.ts#encodeReply",
+    "sshnpd/builtin/sftp/reply.ts#encodeVersion",
+    "sshnpd/builtin/session.ts#serveSession",
+    "sshnpd/builtin/sftp-words.ts#sftpWords",
     "protocol/policy/client-names.ts#clientNames",
     "directory/administration.ts#administer",
     "directory/policies.ts#Policies",
@@ -59,6 +66,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/secret.ts#Secret",
   ],
   "reads a file and gives its bytes to a parser of the table": [
+    "sshnpd/builtin/authorized-key-files.ts#findAuthorizedKey",
     "keys/cli/policy-file.ts#readPolicyFile",
     "keys/service-key-files.ts#openWitnessKey",
     "rendezvous/witness/witness-state.ts#readWitnessState",
@@ -102,6 +110,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnpd/authorized-keys.ts#addAuthorizedKey",
   ],
   "opens something of this machine's: a folder, a database, a socket": [
+    "sshnpd/builtin/host-key.ts#HostKey",
     "directory/client/seen-log.ts#openSeenLog",
     "directory/data-folder.ts#openDataFolder",
     "directory/data-folder.ts#openStore",
@@ -113,6 +122,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "compares 32 bytes with a list": ["keys/ed25519.ts#isOfSmallOrder"],
   "the package itself, the terminal, the environment that our own process set": [
+    "sshnpd/sftp-program.ts#SFTP_PROGRAM",
     "keys/version.ts#VERSION",
     "keys/terminal.ts#isTerminal",
     "sshnp/main.ts#(module)",
@@ -131,6 +141,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/cli/trust/accept.ts#acceptCommand",
   ],
   "runs a program of the system and gives its output to a parser of the table, or matches one word in it": [
+    "sshnpd/builtin/login-account.ts#loginAccount",
+    "sshnpd/builtin/script-terminal.ts#runScript",
     "sshnpd/accounts.ts#accountFor",
     "sshnpd/host-keys.ts#scanHostKeys",
     "sshnpd/pushed-keys.ts#acceptPushedKey",
@@ -139,6 +151,9 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/own-rendezvous.ts#startOwnRendezvous",
   ],
   "carries bytes and looks at none of them": [
+    "sshnpd/builtin/attend.ts#attendConnection",
+    "sshnpd/builtin/channel-output.ts#ChannelOutput",
+    "sshnpd/builtin/server.ts#BuiltinServer",
     "directory/client/log-tiles.ts#readConsistency",
     "directory/witnesses/ask-witness.ts#askWitness",
     "directory/witnesses/post-checkpoint.ts#postCheckpoint",
@@ -190,5 +205,11 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/device-claim.ts#lookUpDevice",
     "sshnp/request-session.ts#requestSession",
     "sshnp/session.ts#openSession",
+  ],
+  "carries out what a parser of the table gave, in the file system; test/sshnpd/builtin/sftp.test.ts": [
+    "sshnpd/builtin/sftp/operations.ts#Operations",
+  ],
+  "puts one byte into a message of ssh2's, or passes it on as it is; test/sshnpd/builtin/login.test.ts has garbage": [
+    "sshnpd/builtin/terminal-mode-names.ts#(module)",
   ],
 };

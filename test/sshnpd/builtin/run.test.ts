@@ -48,7 +48,7 @@ describe.each(["root", "an ordinary user"])(
       const { stdout } = await server.run([`${user.name}@builtin`, "env"], [`SetEnv ${set.join(" ")}`]);
       expect(stdout).toContain("\nLC_ALL=C.UTF-8\n");
       expect(stdout).not.toMatch(/LC_PATH|LD_PRELOAD|FOO=|PATH=\/tmp/);
-      expect(stdout).toContain("SSHNP_CLIENT=@client/laptop\n");
+      expect(stdout).toContain("SSHNP_VISITOR=@client/laptop\n");
       expect(stdout).not.toMatch(/SSHNP_TEST_RUN|NODE/);
     });
 
