@@ -35,6 +35,8 @@ export interface SessionCommand {
   readonly destination: Destination;
   /** Print the ssh command line instead of running it. */
   readonly print: boolean;
+  /** Log in with the built-in client instead of the system's ssh. */
+  readonly native?: true;
   /** ssh's words ahead of the host, the `user@` in front of it, and all after it, the remote command included. */
   readonly ssh: {
     readonly before: readonly string[];
@@ -90,6 +92,7 @@ export function parseSessionCommand(
       verbose: front.verbose,
     },
     print: front.print,
+    ...(front.native && { native: true }),
     ssh: {
       before: front.ssh.map(({ letter, value }) => `-${letter}${value ?? ""}`),
       user: names.user ?? "",
@@ -134,6 +137,7 @@ interface Front {
   readonly waitSeconds: number;
   readonly pushKey: boolean;
   readonly print: boolean;
+  readonly native: boolean;
   readonly verbose: boolean;
   readonly words: number;
 }
@@ -157,7 +161,8 @@ function readFront(words: readonly string[]): Front | Question {
     if (word === "--help" || word === "-h") return "help";
     if (word === "--version") return "version";
     const [, name = "", joined] = /^--([a-z-]+)(?:=(.*))?$/s.exec(word) ?? [];
-    if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
+    if (word === "--native") own.add(name);
+    else if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
     else if (name === "directory")
       directory = parseDirectoryAddress(joined ?? argumentOf("-directory", words[++index])).text;
     else if (name === "keys") keys = parseKeysFolder(joined ?? argumentOf("-keys", words[++index]));
@@ -166,7 +171,7 @@ function readFront(words: readonly string[]): Front | Question {
     else if (word.startsWith("--")) throw usage(`${quoted(word)} is no option of sshnp.`, USAGE);
     else index += readLetters(word, words[index + 1], own, ssh);
   }
-  const flags = { pushKey: own.has("s"), print: own.has("x"), verbose: own.has("v") };
+  const flags = { pushKey: own.has("s"), print: own.has("x"), native: own.has("native"), verbose: own.has("v") };
   return { ssh, directory, keys, witnesses, waitSeconds, ...flags, words: index };
 }
 

@@ -1,4 +1,5 @@
 import { parseSessionCommand, type SessionCommand } from "./command-line.ts";
+import { hasSsh } from "./has-ssh.ts";
 import { keysFolderOf, withLogin } from "./destination.ts";
 import { runFront } from "./front.ts";
 import { readDefaults } from "./settings.ts";
@@ -10,6 +11,10 @@ export async function session(words: readonly string[], main: string): Promise<C
   const parsed = parseSessionCommand(words, readDefaults(process.env));
   if (parsed === "help") return print((await import("./usage.ts")).SESSION_HELP);
   if (parsed === "version") return print(`${(await import("../keys/version.ts")).VERSION}\n`);
+  if (!parsed.print && (parsed.native === true || !hasSsh(process.env["PATH"] ?? ""))) {
+    const { runNative } = await import("./native/run-native.ts");
+    return await runNative(parsed, keysFolderOf(parsed.destination));
+  }
   const destination = await withLogin(parsed.destination, parsed.ssh.configuration);
   const command: SessionCommand = { ...parsed, destination };
   const surroundings = { node: process.execPath, main, keys: keysFolderOf(destination) };

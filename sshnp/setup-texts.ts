@@ -28,7 +28,7 @@ export function severalClients(clients: readonly string[], folder: string): Setu
 
 export function noSshBinary(cause: unknown): SetupError {
   return new SetupError("E_NO_SSH", "There is no ssh on this machine that can be started.", {
-    next: "Install it: apt-get install openssh-client",
+    next: "Install it: apt-get install openssh-client   For a shell or a command it goes without: sshnp --native @device mygateway",
     cause,
   });
 }

@@ -9,6 +9,7 @@ ssh's too. @client may be left out with one client in the keys folder.
 
   -s                 send your public SSH key for the device to admit (its sshnpd runs with -s)
   -x                 print the ssh command line instead of running it
+  --native           log in without ssh, with a client that knows shells, commands, -i and -t; so it is where there is no ssh
   -v                 tell each step, with its time
   --wait[=10m]       wait for a device that is offline; Ctrl-C withdraws
   --directory ADDR   http(s)://HOST:PORT#SHA256:... instead of the address in the key file (else SSHNP_DIRECTORY)
