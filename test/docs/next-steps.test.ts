@@ -42,7 +42,7 @@ test.each([
   ["New machine: sshnp-keys adopt @alice", "there is no adopt"],
   ["sshnp-directory name remove @acme --data np", "there is no remove"],
   ["Give it: sshnp-keys activate -a @acme --secret SECRET", "there is no --secret"],
-  ["Try sshnp --native @device mygateway.", "there is no --native"],
+  ["Try sshnp --natively @device mygateway.", "there is no --natively"],
   ["It is told by sshnp status", "there is no status"],
   ["Stop it, then (sshnpd --quiet).", "there is no --quiet"],
   ["`sshnp-rendezvous run --name rz1`", "there is no --name"],

@@ -4,6 +4,8 @@
  */
 export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
+    "sshnp/has-ssh.ts#hasSsh",
+    "sshnp/native/options.ts#readNativeOptions",
     "sshnpd/builtin/account-words.ts#shellWords",
     "sshnpd/builtin/environment.ts#environmentOf",
     "sshnpd/builtin/sftp/long-name.ts#longName",
@@ -110,6 +112,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnpd/authorized-keys.ts#addAuthorizedKey",
   ],
   "opens something of this machine's: a folder, a database, a socket": [
+    "sshnp/native/identities.ts#identities",
     "sshnpd/builtin/host-key.ts#HostKey",
     "directory/client/seen-log.ts#openSeenLog",
     "directory/data-folder.ts#openDataFolder",
@@ -122,6 +125,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "compares 32 bytes with a list": ["keys/ed25519.ts#isOfSmallOrder"],
   "the package itself, the terminal, the environment that our own process set": [
+    "sshnp/native/run.ts#run",
     "sshnpd/sftp-program.ts#SFTP_PROGRAM",
     "keys/version.ts#VERSION",
     "keys/terminal.ts#isTerminal",
@@ -151,6 +155,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/own-rendezvous.ts#startOwnRendezvous",
   ],
   "carries bytes and looks at none of them": [
+    "sshnp/native/log-in.ts#logIn",
     "sshnpd/builtin/attend.ts#attendConnection",
     "sshnpd/builtin/channel-output.ts#ChannelOutput",
     "sshnpd/builtin/server.ts#BuiltinServer",

@@ -10,6 +10,7 @@ import { readAttributes } from "../../../sshnpd/builtin/sftp/attributes.ts";
 import { MAX_PACKET_BYTES, PacketReader } from "../../../sshnpd/builtin/sftp/packets.ts";
 import { parseInit, parseRequest } from "../../../sshnpd/builtin/sftp/request.ts";
 import { sttyWords } from "../../../sshnpd/builtin/terminal-modes.ts";
+import { Escape } from "../../../sshnp/native/escape.ts";
 import * as of from "../arbitraries.ts";
 import { words } from "../mutation.ts";
 import { bytesParser, type Parser, streamParser, textParser } from "../subject.ts";
@@ -160,6 +161,27 @@ export const BUILTIN_PARSERS: readonly Parser[] = [
         samples: fc.constant(new ByteWriter().u8(1).u32(3).done()),
         parse: (bytes) => ({ version: parseInit(bytes) }),
         holds: ({ version }, bytes) => bytes[0] === 1 && version === new ByteReader(bytes.subarray(1)).u32(),
+      }),
+  },
+  {
+    name: "what is typed in a session of the built-in client",
+    covers: ["sshnp/native/escape.ts#Escape"],
+    isTotal: true,
+    dictionary: words("~.", "~~", "\r~", "\n~."),
+    make: () =>
+      streamParser({
+        samples: fc.constantFrom("ls\r~.", "~~.", "a~b\n~", "\r~\r~.x").map(utf8),
+        run: (chunks) => {
+          const escape = new Escape();
+          const passed: Uint8Array[] = [];
+          for (const chunk of chunks) {
+            const { bytes, isLeaving } = escape.push(chunk);
+            passed.push(bytes);
+            if (isLeaving) return { values: [concat(...passed)], end: "left" };
+          }
+          return { values: [concat(...passed)], end: "more" };
+        },
+        isAccepted: () => true,
       }),
   },
 ];
