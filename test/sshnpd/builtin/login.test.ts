@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { chmod, chown, mkdir, rename, rm, symlink } from "node:fs/promises";
+import { chmod, chown, mkdir, readFile, rename, rm, symlink } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { Client } from "ssh2";
 import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../../support/ordinary-user.ts";
 import { runProcess } from "../../support/processes.ts";
 import { authorize, Harness, makeKey } from "./harness.ts";
@@ -262,4 +263,38 @@ describe("who the server lets in", { skip: !CAN_MAKE_USERS }, () => {
     expect(await session.exit()).toMatchObject({ code: 0, stdout: "before\nafter\n" });
     await expect.poll(() => server.process.stdout.trimEnd().split("\n").at(-1)).toBe("attended, 0 left");
   });
+
+  test.each([
+    ["takes packets of no size", "takes packets that are too small", { packetSize: 0 }],
+    ["sends more than its window", "sends more than its window", { bytes: 64 * 1024 * 1024 }],
+  ] as const)("a client that has logged in and %s is broken off", async (_what, reason, hostile) => {
+    const client = new Client();
+    client.on("error", () => {});
+    const privateKey = await readFile(join(server.folder, "id_ed25519"));
+    client.connect({ sock: connect(server.socket), username: user.name, privateKey });
+    await new Promise<void>((resolve) => client.once("ready", resolve));
+    const closed = new Promise<void>((resolve) => client.once("close", resolve));
+    if ("packetSize" in hostile) {
+      // As ssh2's client opens a session, with a maximum packet size of its own.
+      const { _protocol: protocol } = client as unknown as { _protocol: Protocol };
+      const open = protocol.session.bind(protocol);
+      protocol.session = (channel, window) => open(channel, window, hostile.packetSize);
+      client.exec("echo in", () => {});
+    } else {
+      client.exec("sleep 1000", (_error, channel) => {
+        const { outgoing } = channel as unknown as { outgoing: { window: number } };
+        for (let sent = 0; sent < hostile.bytes; sent += 1_000_003) {
+          outgoing.window = 2 * 1024 * 1024;
+          channel.write(Buffer.alloc(1_000_003)); // no fraction of the window: at 0 the rest is dropped
+        }
+      });
+    }
+    await closed;
+    expect(server.process.stderr).toContain(`The SSH client ${reason}.`);
+    expect(await login()).toMatchObject(admitted);
+  });
 });
+
+interface Protocol {
+  session(channel: number, window: number, packetSize: number): void;
+}

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { memoryOf } from "../../support/memory.ts";
@@ -219,6 +220,16 @@ describe.each(["root", "an ordinary user"])(
     });
   },
 );
+
+test.skipIf(!CAN_MAKE_USERS)("without node-pty script(1) makes the terminal", async () => {
+  await using user = await ordinaryUser();
+  rmSync(join(user.installation, "node_modules/@lydell"), { recursive: true });
+  await using server = await Harness.start({ user });
+  await authorize(user, await server.publicKey);
+  const ssh = await server.run(["-tt", `${user.name}@builtin`, "stty size; tty; echo $SHELL $TERM; exit 42"]);
+  expect(ssh.stdout).toMatch(/24 80\r\n\/dev\/pts\/[0-9]+\r\n\/bin\/sh dumb\r\n/);
+  expect(ssh.code).toBe(42);
+});
 
 function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
