@@ -135,7 +135,7 @@ describe.each([
     );
     expect(code).toBe(0);
     expect(stdout).toContain(`Remote working directory: ${user.home}`);
-    expect(stdout).toMatch(new RegExp(`^-rw-r----- .*${user.name} +${user.name} +5 .* m/b$`, "m"));
+    expect(stdout).toMatch(new RegExp(`^-rw-r----- .*${user.name} +${user.name} +5 .* (m/)?b$`, "m"));
     expect(stdout).toMatch(/^lrwxrwxrwx .* (m\/)?s$/m);
     expect(stdout).toMatch(/^drwxr-xr-x .* (m\/)?\.$/m);
     expect(stdout).toMatch(/Avail/);
