@@ -21,7 +21,7 @@ try {
 }
 // The client's plain files go: nobody reads them. Those of the daemon stay beside the bundle, for the program that it starts.
 await bundle("sshnp", {
-  external: ["age-encryption", "commander", "ws"],
+  external: ["age-encryption", "commander", "ws", "cpu-features"],
   emptyOutDir: true,
   // Each with all that it imports: what is loaded until ssh is started, and what the session takes meanwhile.
   groups: [
@@ -29,7 +29,11 @@ await bundle("sshnp", {
     { name: "session", test: /sshnp\/connect\.ts$|protocol\/suite\/(native|ml-kem)\.ts$/, priority: 1 },
   ],
 });
-await bundle("sshnpd", { external: ["age-encryption", "@lydell/node-pty"], emptyOutDir: false, groups: [] });
+await bundle("sshnpd", {
+  external: ["age-encryption", "@lydell/node-pty", "cpu-features"],
+  emptyOutDir: false,
+  groups: [],
+});
 for (const command of Object.values(bin)) {
   const file = join(root, command);
   if (existsSync(file)) chmodSync(file, 0o755);
@@ -61,6 +65,7 @@ async function bundle(room, { external, emptyOutDir, groups }) {
     configFile: false,
     define: { __dirname: "import.meta.dirname" }, // of CommonJS packages, in what becomes an ES module
     logLevel: "warn",
+    define: { __dirname: "import.meta.dirname" }, // ssh2 is CommonJS
     ssr: { noExternal: true, external, target: "node" },
     build: {
       ssr: `${room}/main.ts`,

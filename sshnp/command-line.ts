@@ -39,6 +39,8 @@ export interface SessionCommand {
   readonly destination: Destination;
   /** Print the ssh command line instead of running it. */
   readonly print: boolean;
+  /** Log in with the built-in client instead of the system's ssh. */
+  readonly native?: true;
   /** ssh's words ahead of the host, the `user@` in front of it, and all after it, the remote command included. */
   readonly ssh: {
     readonly before: readonly string[];
@@ -103,6 +105,7 @@ export function parseSessionCommand(
       verbose: front.verbose,
     },
     print: front.print,
+    ...(front.native && { native: true }),
     ssh: {
       before: front.ssh.map(({ letter, value }) => `-${letter}${value ?? ""}`),
       user: user ?? "",
@@ -153,6 +156,7 @@ interface Front {
   readonly pushKey: boolean;
   readonly sessionKey: boolean;
   readonly print: boolean;
+  readonly native: boolean;
   readonly verbose: boolean;
   readonly words: number;
 }
@@ -177,6 +181,7 @@ function readFront(words: readonly string[], wait: string | undefined): Front | 
     if (word === "--version") return "version";
     const [, name = "", joined] = /^--([a-z-]+)(?:=(.*))?$/s.exec(word) ?? [];
     if (word === "--no-wait") waitSeconds = 0;
+    else if (word === "--native") own.add(name);
     else if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
     else if (name === "directory")
       directory = parseDirectoryAddress(joined ?? argumentOf("-directory", words[++index])).text;
@@ -189,7 +194,8 @@ function readFront(words: readonly string[], wait: string | undefined): Front | 
     else index += readLetters(word, words[index + 1], own, ssh);
   }
   const sessionKey = own.has("--session-key");
-  const flags = { sessionKey, pushKey: own.has("s"), print: own.has("x"), verbose: own.has("v") };
+  const native = own.has("native");
+  const flags = { native, sessionKey, pushKey: own.has("s"), print: own.has("x"), verbose: own.has("v") };
   const neverWaits = waitSeconds === 0;
   waitSeconds ??= wait === undefined ? 0 : parseWait(wait, "SSHNP_WAIT=");
   return { ssh, directory, keys, witnesses, waitSeconds, neverWaits, ...flags, words: index };

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { SetupError } from "../keys/errors.ts";
 import { parseSessionCommand, type SessionCommand } from "./command-line.ts";
 import { keysFolderOf, withLogin, withSurroundingsStated } from "./destination.ts";
+import { hasSsh } from "./has-ssh.ts";
 import { runFront } from "./front.ts";
 import { readDefaults } from "./settings.ts";
 import { shellCommand, sshArguments } from "./ssh-command.ts";
@@ -12,6 +13,10 @@ export async function session(words: readonly string[], main: string): Promise<C
   const parsed = parseSessionCommand(words, readDefaults(process.env));
   if (parsed === "help") return tell((await import("./usage.ts")).sessionDescription());
   if (parsed === "version") return print(`${(await import("../keys/version.ts")).VERSION}\n`);
+  if (!parsed.print && (parsed.native === true || !hasSsh(process.env["PATH"] ?? ""))) {
+    const { runNative } = await import("./native/run-native.ts");
+    return await runNative(parsed, keysFolderOf(parsed.destination));
+  }
   const destination = await withLogin(parsed.destination, parsed.ssh.configuration);
   const command: SessionCommand = { ...parsed, destination };
   const surroundings = { node: process.execPath, main, keys: keysFolderOf(destination) };

@@ -18,6 +18,10 @@ export function describeSession(): Command {
       "--session-key",
       "log in with a key made for this session, which the device certifies (its sshnpd runs with --session-keys)",
     )
+    .option(
+      "--native",
+      "log in without ssh, with a client that knows shells, commands, -i and -t; so it is where there is no ssh",
+    )
     .option("-x", "print the ssh command line instead of running it")
     .option("-v", "tell each step, with its time");
   return withWhere(command)

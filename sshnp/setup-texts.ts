@@ -27,8 +27,9 @@ export function severalClients(clients: readonly string[], folder: string): Setu
 }
 
 export function noSshBinary(cause: unknown, program: "ssh" | "scp" | "sftp" | "rsync" = "ssh"): SetupError {
+  const without = "   For a shell or a command it goes without: sshnp --native @device mygateway";
   return new SetupError("E_NO_SSH", `There is no ${program} on this machine that can be started.`, {
-    next: `Install it: apt-get install ${program === "rsync" ? "rsync" : "openssh-client"}`,
+    next: `Install it: apt-get install ${program === "rsync" ? "rsync" : "openssh-client"}${program === "ssh" ? without : ""}`,
     cause,
   });
 }

@@ -12,8 +12,8 @@ export class ChannelOutput {
   readonly #transport: Duplex;
   readonly #waiting = new Set<() => void>();
   #isClosed = false;
-  /** Bytes taken so far. */
-  count = 0;
+  /** Grows with whatever is taken from a source or by the client. */
+  progress = 0;
 
   constructor(channel: ServerChannel, transport: Duplex) {
     this.#channel = channel;
@@ -31,7 +31,7 @@ export class ChannelOutput {
     try {
       for await (const chunk of source) {
         const bytes = chunk as Uint8Array;
-        this.count += bytes.length;
+        this.progress++;
         await this.#write(bytes, (part) => stream.write(part));
         if (this.#isClosed) break;
       }
@@ -74,6 +74,7 @@ export class ChannelOutput {
   }
 
   #wake(): void {
+    this.progress++;
     for (const resolve of this.#waiting) resolve();
     this.#waiting.clear();
   }

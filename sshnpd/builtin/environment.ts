@@ -25,7 +25,7 @@ export function environmentOf(
     // Programs look at these two to see that they run behind ssh; there are no addresses to tell.
     SSH_CLIENT: "127.0.0.1 0 0",
     SSH_CONNECTION: "127.0.0.1 0 127.0.0.1 0",
-    SSHNP_CLIENT: `${client}/${member}`,
+    SSHNP_VISITOR: `${client}/${member}`,
   };
 }
 

@@ -28,14 +28,6 @@ export function parseKeyLine(line: string): KeyLine | undefined {
   return read === undefined || key === undefined ? undefined : { key, options: read.options };
 }
 
-/** The line that {@link parseKeyLine} reads this from. */
-export function printKeyLine({ key, options }: KeyLine): string {
-  const words = options.map(({ name, value }) =>
-    value === undefined ? name : `${name}="${value.replaceAll('"', '\\"')}"`,
-  );
-  return words.length === 0 ? key.line : `${words.join(",")} ${key.line}`;
-}
-
 /** As much as sshd reads (SSH_MAX_PUBKEY_BYTES). */
 const MAX_LINE_CHARACTERS = 16_384;
 const OPTION_NAME = /^[A-Za-z0-9-]{1,64}/;

@@ -1,6 +1,6 @@
-import { writeSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { constants } from "node:os";
-import { Writable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import { ReadStream } from "node:tty";
 import { requireBinary } from "@lydell/node-pty/requireBinary.js";
 import { type ProcessEnd, type Running, signalGroup, type WindowSize } from "./running.ts";
@@ -19,16 +19,14 @@ export function runNative(
   const { fd, pid } = binary.fork(file, args, variables, "/", columns, rows, -1, -1, true, "", (status, signal) =>
     onExit(signal === 0 ? { status } : { signal: signalName(signal) }),
   );
-  const output = new ReadStream(fd);
-  output.on("error", () => {}); // EIO, which is how a terminal says that nobody writes to it any more
-  output.pause();
   let hasExited = false;
   let isOpen = true;
   const input = new TerminalInput(fd, () => isOpen);
-  output.once("close", () => {
+  const close = (): void => {
     isOpen = false;
     input.destroy();
-  });
+  };
+  const output = new TerminalOutput(fd, close);
   void exited.then(() => (hasExited = true));
   return {
     pid,
@@ -40,8 +38,7 @@ export function runNative(
       if (!hasExited) signalGroup(pid, name);
     },
     hangUp: () => {
-      isOpen = false;
-      input.destroy();
+      close();
       output.destroy(); // at which the kernel sends SIGHUP
       if (!hasExited) signalGroup(pid, "SIGHUP");
     },
@@ -49,6 +46,60 @@ export function runNative(
       if (isOpen) binary.resize(fd, size.columns, size.rows);
     },
   };
+}
+
+/** A terminal gives out 4 KiB at once. */
+const READ_BYTES = 16 * 1024;
+
+/**
+ * What is printed, to its last byte. Two things would lose some of it. A stream of Node's over a terminal forgets what it
+ * holds when the terminal ends, for that is an error (EIO); so it is to hold nothing, and what is read goes here. And
+ * libuv takes a hang-up for the end as soon as a read does not fill its buffer, though a terminal never fills it; so the
+ * rest is read by hand.
+ */
+class TerminalOutput extends Readable {
+  readonly #fd: number;
+  readonly #terminal: ReadStream;
+
+  constructor(fd: number, onClose: () => void) {
+    super({ highWaterMark: READ_BYTES });
+    this.#fd = fd;
+    const buffer = Buffer.alloc(READ_BYTES);
+    const callback = (length: number): boolean => this.push(Buffer.from(buffer.subarray(0, length)));
+    // Half open, so that the descriptor is there for the rest.
+    const options = { onread: { buffer, callback }, allowHalfOpen: true };
+    this.#terminal = new ReadStream(fd, options);
+    this.#terminal.pause();
+    this.#terminal.on("error", () => {}); // it ends all the same
+    this.#terminal.once("end", () => this.#readRest(buffer));
+    this.#terminal.once("close", () => {
+      onClose();
+      this.push(null);
+    });
+  }
+
+  override _read(): void {
+    this.#terminal.resume();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    if (this.#terminal.closed) return done(error);
+    this.#terminal.once("close", () => done(error));
+    this.#terminal.destroy();
+  }
+
+  /** What the kernel still holds of a terminal that nobody else has open: 64 KiB at most. */
+  #readRest(buffer: Buffer): void {
+    try {
+      for (let length = -1; length !== 0; ) {
+        length = readSync(this.#fd, buffer);
+        if (length > 0) this.push(Buffer.from(buffer.subarray(0, length)));
+      }
+    } catch {
+      // EIO, which says that this was all
+    }
+    this.#terminal.destroy();
+  }
 }
 
 /** Between two tries at a terminal that takes no more input: what reads from it is busy. */

@@ -139,8 +139,8 @@ function feed(channel: ServerChannel, input: Writable): void {
 
 async function untilQuiet(output: ChannelOutput, signal: AbortSignal): Promise<void> {
   let before = -1;
-  while (!signal.aborted && (output.isBlocked || output.count !== before)) {
-    before = output.count;
+  while (!signal.aborted && (output.isBlocked || output.progress !== before)) {
+    before = output.progress;
     await pause(QUIET_MS, undefined, { signal }).catch(() => {});
   }
 }

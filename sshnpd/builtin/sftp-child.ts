@@ -2,8 +2,8 @@
  * A process of its own for each SFTP session. Started by a daemon that runs as root, it becomes the account that its
  * arguments name (login, user, group) for good, ahead of reading anything. Requests come on standard input.
  */
+import { once } from "node:events";
 import { chdir, umask } from "node:process";
-import { readSync, writeSync } from "node:fs";
 import { SshnpError } from "../../keys/errors.ts";
 import { Operations } from "./sftp/operations.ts";
 import { PacketReader } from "./sftp/packets.ts";
@@ -13,31 +13,34 @@ import { parseInit, parseRequest } from "./sftp/request.ts";
 try {
   const [login, uid, gid] = process.argv.slice(2);
   if (login !== undefined) becomeUser(login, Number(uid), Number(gid));
-  serve(settle());
+  await serve(settle());
 } catch (error) {
   if (!(error instanceof SshnpError)) throw error;
-  process.exitCode = 1; // whoever talks no SFTP learns nothing more
+  process.exit(1); // whoever talks no SFTP learns nothing more
 }
 
-function serve(home: string): void {
+async function serve(home: string): Promise<void> {
   const operations = new Operations(home);
   const packets = new PacketReader();
-  const buffer = Buffer.allocUnsafe(128 * 1024);
   let hasBegun = false;
-  for (;;) {
-    const count = readSync(0, buffer);
-    if (count === 0) return;
-    for (const body of packets.push(buffer.subarray(0, count))) {
-      if (hasBegun) {
-        const request = parseRequest(body);
-        writeAll(encodeReply(request.id, operations.perform(request)));
-      } else {
-        parseInit(body);
-        hasBegun = true;
-        writeAll(encodeVersion());
-      }
+  process.stdout.on("error", () => process.exit(1)); // nobody is there any more
+  for await (const chunk of process.stdin) {
+    for (const body of packets.push(chunk as Uint8Array)) {
+      const reply = hasBegun ? answer(body, operations) : begin(body);
+      hasBegun = true;
+      if (!process.stdout.write(reply)) await once(process.stdout, "drain");
     }
   }
+}
+
+function begin(body: Uint8Array): Uint8Array {
+  parseInit(body);
+  return encodeVersion();
+}
+
+function answer(body: Uint8Array, operations: Operations): Uint8Array {
+  const request = parseRequest(body);
+  return encodeReply(request.id, operations.perform(request));
 }
 
 /** Where relative paths begin. */
@@ -50,10 +53,6 @@ function settle(): string {
     chdir("/");
   }
   return home;
-}
-
-function writeAll(bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(1, bytes, at);
 }
 
 /** What @types/node leaves out (Node's documentation, process.initgroups). */

@@ -1,4 +1,5 @@
 import { AGENT_PARSERS } from "./parsers/agents.ts";
+import { BUILTIN_PARSERS } from "./parsers/builtin.ts";
 import { DIRECTORY_PARSERS } from "./parsers/directory.ts";
 import { ENROLMENT_PARSERS } from "./parsers/enrolments.ts";
 import { FILE_PARSERS } from "./parsers/files.ts";
@@ -40,4 +41,5 @@ export const PARSERS: readonly Parser[] = [
   ...PROXY_PARSERS,
   ...FORWARD_PARSERS,
   ...SETTING_PARSERS,
+  ...BUILTIN_PARSERS,
 ];

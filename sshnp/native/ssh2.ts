@@ -1,0 +1,3 @@
+import ssh2 from "ssh2";
+
+export const { Client, utils } = ssh2;
