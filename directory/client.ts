@@ -14,7 +14,7 @@ import { exchange, unreachable } from "./client/http-exchange.ts";
 import type { Link, LinkOptions } from "./client/link.ts";
 import { LogFollower, type ProvedHeads } from "./client/log-follower.ts";
 import { once } from "./client/once.ts";
-import { readKeyList } from "./client/read-key-list.ts";
+import { readKeyList, refuseExpired } from "./client/read-key-list.ts";
 import { refusalError } from "./client/refusal-error.ts";
 
 export type { Link, LinkEvent } from "./client/link.ts";
@@ -291,13 +291,6 @@ export class DirectoryClient {
 export async function openLink(options: LinkOptions): Promise<Link> {
   const link = await import("./client/link.ts");
   return await link.openLink(options);
-}
-
-function refuseExpired(expires: number, now: number): void {
-  if (now < expires) return;
-  throw new SecurityError("E_DIRECTORY_LIST", "The directory gives a key list that has expired.", {
-    next: "Somebody may be replaying an old one. Ask whoever runs the directory; sshnp-directory run signs a new one every week.",
-  });
 }
 
 function ignore(): void {}

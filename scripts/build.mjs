@@ -63,7 +63,6 @@ async function bundle(room, { external, emptyOutDir, groups }) {
   await build({
     root,
     configFile: false,
-    define: { __dirname: "import.meta.dirname" }, // of CommonJS packages, in what becomes an ES module
     logLevel: "warn",
     define: { __dirname: "import.meta.dirname" }, // ssh2 is CommonJS
     ssr: { noExternal: true, external, target: "node" },

@@ -1,3 +1,4 @@
+import { equalBytes } from "../keys/bytes.ts";
 import type { Duplex } from "node:stream";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { Carried } from "./join-stream.ts";
@@ -8,7 +9,11 @@ import type { Served, SshServer, SshVisitor } from "./ssh-server.ts";
 export interface BuiltinServer {
   hostKeys(): readonly Uint8Array[];
   /** Speaks SSH on the duplex, to its end. */
-  attend(duplex: Duplex, visitor: SshVisitor): Promise<void>;
+  attend(
+    duplex: Duplex,
+    visitor: SshVisitor,
+    options: { readonly admits: (key: Uint8Array) => boolean },
+  ): Promise<void>;
   close(): unknown;
 }
 
@@ -35,7 +40,9 @@ export class BuiltinMode implements SshServer {
       const server = await this.#opened();
       if (stream.destroyed) return;
       stream.accept();
-      await server.attend(stream, visitor);
+      const { certified } = visitor;
+      const admits = (key: Uint8Array): boolean => certified !== undefined && equalBytes(key, certified.key);
+      await server.attend(stream, visitor, { admits });
     };
     void attend()
       .catch((error: unknown) => {

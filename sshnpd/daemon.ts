@@ -110,7 +110,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
             ...{ suite, random, device: keys.member, logins: certified, policy, now, wallClock: Date.now },
             authority: await openSshAuthority(suite, folder, random),
             onlyLogin: ownLoginUnlessRoot(),
-            overLoopback: () => true,
+            overLoopback: () => sshServer.mode === "tcp",
           });
     const requests = new Requests({
       sessionKeys,

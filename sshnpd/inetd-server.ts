@@ -37,11 +37,11 @@ export class InetdServer implements SshServer {
     return hostKeys;
   }
 
-  serve(stream: ChannelStream, { login }: SshVisitor, log: Log): Served {
+  serve(stream: ChannelStream, { login, certified }: SshVisitor, log: Log): Served {
     const carried = new Carried();
     const carry = async (): Promise<void> => {
       await this.hostKeys(login);
-      await this.#carry(stream, await this.#program(), carried, log);
+      await this.#carry(stream, trusting(await this.#program(), certified), carried, log);
     };
     void carry()
       .catch((error: unknown) => {
@@ -99,6 +99,12 @@ export class InetdServer implements SshServer {
       this.#children.delete(child);
     }
   }
+}
+
+/** sshd takes the certificate of this session. What the system's configuration trusts otherwise is for other sessions. */
+function trusting(program: InetdProgram, certified: SshVisitor["certified"]): InetdProgram {
+  if (certified === undefined || program.name !== "sshd") return program;
+  return { ...program, words: [...program.words, "-o", `TrustedUserCAKeys="${certified.authorityPath}"`] };
 }
 
 /** One server process, on the other end of `socket`. */

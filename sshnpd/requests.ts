@@ -29,7 +29,7 @@ import type { Clients } from "./clients.ts";
 import type { DeviceAccess } from "./device-access.ts";
 import { type Log, logError } from "./log.ts";
 import type { OwnStatements } from "./own-statements.ts";
-import { certificateFor, type SessionKeys } from "./session-keys.ts";
+import { type CertifiedKey, certificateFor, type SessionKeys } from "./session-keys.ts";
 import { verifyNotify } from "./verify-notify.ts";
 
 /** A session that was granted. Nothing of it happens before its client's CONFIRM. */
@@ -51,6 +51,8 @@ export interface GrantedSession {
   readonly keys: HandshakeResult;
   /** A key to be written for the account of that login; empty: the daemon's own. */
   readonly pushedKey: { readonly login: string; readonly key: PublicKeyLine } | undefined;
+  /** The key of this session that was certified for that login. */
+  readonly certified?: CertifiedKey | undefined;
 }
 
 export interface RequestsOptions {
@@ -70,7 +72,7 @@ export interface RequestsOptions {
   /** Whether pushed keys are accepted (-s). */
   readonly acceptsKeys: boolean;
   /** Certifies keys of sessions; undefined: this daemon does not (--session-keys). */
-  readonly sessionKeys?: Pick<SessionKeys, "certify"> | undefined;
+  readonly sessionKeys?: Pick<SessionKeys, "certify" | "authorityPath"> | undefined;
   /** The directory's key list that has the key of this ticket, if there is one. */
   readonly keyListFor: (ticket: Uint8Array) => Promise<VerifiedKeyList>;
   /** ms since 1970 UTC. */
@@ -190,15 +192,15 @@ export class Requests {
     const verdict = await this.#verdict(request);
     const pushedKey = "hostKeys" in verdict ? this.#pushedKey(responder, notify.prologue) : undefined;
     const { sessionKeys } = this.#options;
-    const certificate =
+    const certified =
       "hostKeys" in verdict ? await certificateFor(sessionKeys, responder.payload, notify.prologue) : undefined;
     const refusal = "hostKeys" in verdict ? this.#refusalForWantOfRoom() : verdict;
     const payload: AnswerPayload = {
       refusal,
       ticketHash: ticketHash(suite, notify.ticket),
       hostKeys: "hostKeys" in verdict && refusal === undefined ? verdict.hostKeys : [],
-      keyTaken: refusal === undefined && (pushedKey ?? certificate) !== undefined,
-      certificate: refusal === undefined ? certificate : undefined,
+      keyTaken: refusal === undefined && (pushedKey ?? certified) !== undefined,
+      certificate: refusal === undefined ? certified?.certificate : undefined,
       checkpoint: this.#options.checkpoint(),
       limits: CHANNEL_LIMITS,
     };
@@ -208,7 +210,7 @@ export class Requests {
       log.info({ ...about, service, login }, "request granted");
       const { legKey } = responder;
       const session = { sid, claim, service, login, clientKey, expires, ticket, ticketBytes: notify.ticket };
-      this.#options.begin({ ...session, legKey, keys, pushedKey });
+      this.#options.begin({ ...session, legKey, keys, pushedKey, certified });
     } else {
       log.warn({ ...about, ...refusal }, "request refused");
     }

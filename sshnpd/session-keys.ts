@@ -1,4 +1,5 @@
 import { userInfo } from "node:os";
+import { resolve } from "node:path";
 import { hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SetupError, SshnpError } from "../keys/errors.ts";
@@ -55,6 +56,11 @@ export class SessionKeys {
     this.#options = options;
   }
 
+  /** Path of the public key that certifies. */
+  get authorityPath(): string {
+    return resolve(this.#options.authority.publicKeyPath);
+  }
+
   /**
    * The certificate in SSH's encoding; undefined when this key is not certified. With a policy, a grant that holds now must name
    * the login; without one it must be listed. A login that is merely not excluded is never certified.
@@ -84,17 +90,27 @@ export class SessionKeys {
   }
 }
 
+/** A key that was certified for one session. */
+export interface CertifiedKey {
+  /** In SSH's encoding. */
+  readonly key: Uint8Array;
+  readonly certificate: Uint8Array;
+  /** Path of the public key that certifies, as TrustedUserCAKeys of sshd_config(5) wants it. */
+  readonly authorityPath: string;
+}
+
 /**
  * The certificate for the key that a client made for its session, where the request asks for one and this daemon makes them.
  * msg2 seals it for the client alone.
  */
 export async function certificateFor(
-  sessionKeys: Pick<SessionKeys, "certify"> | undefined,
+  sessionKeys: Pick<SessionKeys, "certify" | "authorityPath"> | undefined,
   { sshKey }: Pick<RequestPayload, "sshKey">,
   { service, client, login, sid }: Prologue,
-): Promise<Uint8Array | undefined> {
-  if (service !== "ssh" || sshKey?.use !== "certify") return undefined;
-  return await sessionKeys?.certify({ client, blob: sshKey.blob, login, sid: hex(sid) });
+): Promise<CertifiedKey | undefined> {
+  if (service !== "ssh" || sshKey?.use !== "certify" || sessionKeys === undefined) return undefined;
+  const certificate = await sessionKeys.certify({ client, blob: sshKey.blob, login, sid: hex(sid) });
+  return certificate && { key: sshKey.blob, certificate, authorityPath: sessionKeys.authorityPath };
 }
 
 /** The value of --session-keys: logins with commas, or nothing. @throws {SetupError} E_USAGE. */

@@ -144,14 +144,14 @@ async function prepare(session: GrantedSession, { clients, accountFor, now, log 
 
 async function serveStream(
   stream: ChannelStream,
-  { claim, login }: GrantedSession,
+  { claim, login, certified }: GrantedSession,
   { sshServer, log }: SessionServices,
   { access, counts }: { readonly access: SessionAccess; readonly counts: SessionCounts },
 ): Promise<void> {
   if (!(await access.admit(stream))) return;
   const service = parseService(stream.service);
   if (service.kind === "ping") return stream.refuse("refused"); // the session itself was the answer
-  const visitor = { client: claim.name, member: claim.member, login };
+  const visitor = { client: claim.name, member: claim.member, login, certified };
   const served = service.kind === "ssh" ? sshServer.serve(stream, visitor, log) : connectToService(stream, service);
   await served.closed;
   counts.received += served.received;

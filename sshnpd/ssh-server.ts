@@ -1,6 +1,7 @@
 import type { MemberName, Name } from "../keys/names.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import type { Log } from "./log.ts";
+import type { CertifiedKey } from "./session-keys.ts";
 
 /** How this device comes by an SSH server: `auto` is one of the other three at a time, whichever is there. */
 export const SSH_MODES = ["auto", "tcp", "inetd", "builtin", "off"] as const;
@@ -11,6 +12,8 @@ export interface SshVisitor {
   readonly client: Name;
   readonly member: MemberName;
   readonly login: string;
+  /** The key of this one session, where the device has certified one for that login. */
+  readonly certified?: CertifiedKey | undefined;
 }
 
 /** What became of one stream: bytes that went to the server, and that came from it. */

@@ -61,7 +61,7 @@ const IMPURE_GLOBALS = new Set(
 const PURE_USES_OF_DATE = [".parse", ".UTC", "new", "type"];
 
 // Packages that are part of what `npm run build` makes, and so no dependencies of who installs it; each in the folders that
-// may load them. docs/decisions/0022-the-built-in-ssh.md
+// may load them. docs/decisions/0025-the-built-in-ssh.md
 const BUNDLED: Readonly<Record<string, readonly string[]>> = { ssh2: ["sshnpd/builtin/", "sshnp/native/"] };
 
 // Private keys are read in one file for the ends and in one for the services.

@@ -1,3 +1,4 @@
+import { SecurityError } from "../../keys/errors.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { DIRECTORY_CONNECT_MS, KEY_LIST_BYTES, SIGNATURE_BYTES } from "../../protocol/limits.ts";
 import { parseSignedText } from "../../protocol/messages/link.ts";
@@ -34,4 +35,12 @@ export async function readKeyList(
   } catch (cause) {
     throw notADirectory(base, "no key list", cause);
   }
+}
+
+/** `now` in ms since 1970 UTC. @throws {SecurityError} E_DIRECTORY_LIST. */
+export function refuseExpired(expires: number, now: number): void {
+  if (now < expires) return;
+  throw new SecurityError("E_DIRECTORY_LIST", "The directory gives a key list that has expired.", {
+    next: "Somebody may be replaying an old one. Ask whoever runs the directory; sshnp-directory run signs a new one every week.",
+  });
 }

@@ -102,6 +102,17 @@ describe.runIf(CAN_MAKE_USERS)("as an ordinary user", () => {
   });
   afterAll(() => user.remove());
 
+  test.each(["inetd", "builtin"])("logs in by a server of mode %s, which needs to be told nothing", async (mode) => {
+    await stack.startDaemon("--ssh-mode", mode, "--session-keys", user.name);
+    await stack.client.run("sshnp", "trust", "forget", "mygateway.device.np");
+    const words = ["@client", "@device", `${user.name}@mygateway`];
+    const session = await stack.client.run("sshnp", "--session-key", ...words, ...NO_OTHER_KEYS, "id -un");
+    expect(session).toMatchObject({ code: 0, stdout: `${user.name}\n` });
+    const without = await stack.client.run("sshnp", ...words, ...NO_KEYS, "true");
+    expect(without).toMatchObject({ code: 255, stderr: expect.stringContaining("[E_SSH_AUTH]") });
+    await stack.daemon.stop();
+  });
+
   test("sshnpd ssh-ca trusts its key for that user alone, in words that sshd understands", async () => {
     const run = { env: { HOME: user.home }, user, cwd: "/" };
     const main = `${user.installation}/dist/sshnpd/main.js`;

@@ -295,10 +295,10 @@ export const WORD_PARSERS: readonly Parser[] = [
           .tuple(of.name, of.name, of.login, of.member, fc.constantFrom("1", "2", "3", "4"))
           .map(([client, device, login, member, form]) => {
             const user = login === "" ? "" : `${login}@`;
-            const host = `${member}.${device.slice(1)}.np`;
+            const hostWord = `${member}.${device.slice(1)}.np`;
             if (form === "1") return `${client} ${device} ${user}${member} uptime`;
             if (form === "2") return `${device} ${user}${member}`;
-            return form === "3" ? `${client} ${user}${host}` : `${user}${member}`;
+            return form === "3" ? `${client} ${user}${hostWord}` : `${user}${member}`;
           }),
         parse: (text) => {
           const given = wordsOf(text);
