@@ -1,6 +1,6 @@
 import { chownSync, copyFileSync, cpSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type OrdinaryUser, ordinaryUser } from "../../support/ordinary-user.ts";
+import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../../support/ordinary-user.ts";
 import {
   type Exit,
   type ProcessOptions,
@@ -13,11 +13,11 @@ import {
 import { Stack } from "../../support/stack.ts";
 
 /**
- * How a device comes by its SSH server, as `sshnpd --ssh-mode` has it: `tcp` is an OpenSSH server on its loopback. Another
- * mode is put in here, and the whole suite runs for it as well.
+ * How a device comes by its SSH server, as `sshnpd --ssh-mode` has it: `tcp` is an OpenSSH server on its loopback. The other two
+ * read the authorized_keys of whoever logs in, so that only users whom the test makes can.
  */
-export const DEVICE_MODES = ["tcp"] as const;
-export type DeviceMode = (typeof DEVICE_MODES)[number];
+export const DEVICE_MODES: readonly DeviceMode[] = CAN_MAKE_USERS ? ["tcp", "inetd", "builtin"] : ["tcp"];
+export type DeviceMode = "tcp" | "inetd" | "builtin";
 
 export const HOST = "mygateway.device.np";
 
@@ -59,6 +59,7 @@ export class Person implements AsyncDisposable {
     copyFileSync(stack.sshd.identityFile, join(ssh, "id_ed25519"));
     writeFileSync(join(ssh, "config"), configuration("~/.ssh/id_ed25519"), { mode: 0o600 });
     cpSync(join(stack.client.home, ".local"), join(user.home, ".local"), { recursive: true });
+    writeFileSync(join(ssh, "authorized_keys"), `${stack.sshd.identity}\n`, { mode: 0o600 });
     giveTo(user, ssh);
     giveTo(user, join(user.home, ".local"));
     const person = new Person(user.home, undefined, user);
