@@ -38,7 +38,8 @@ const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) =>
   trust: async () => (await import("./cli/trust.ts")).trust,
   profile: async () => (await import("./cli/profile.ts")).profile,
   completion: async () => (await import("./cli/completion.ts")).completion,
-  help: async () => (await import("./cli/help.ts")).helpOn(["proxy", ...Object.keys(VERBS)], run),
+  help: async () =>
+    (await import("./cli/help.ts")).helpOn(["proxy", ...Object.keys(TRANSFERS), ...Object.keys(VERBS)], run),
   version: async () => (await import("./cli/version.ts")).version,
 };
 

@@ -46,7 +46,8 @@ export function describeProxy(): Command {
   return withWhere(command).helpOption("--help", "print this");
 }
 
-function withWhere(command: Command): Command {
+/** Adds the options that say where to, which all that make a session have. */
+export function withWhere(command: Command): Command {
   return command
     .addOption(
       new Option("--wait [time]", `wait for a device that is offline, ${DEFAULT_WAIT} if not said (else SSHNP_WAIT)`),

@@ -1,38 +1,49 @@
-const OWN_OPTIONS = `  --wait[=10m]       wait for a device that is offline; Ctrl-C withdraws
-  --keys DIR         the keys folder (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)
-  --directory ADDR   http(s)://HOST:PORT#SHA256:... instead of the address in the key file (else SSHNP_DIRECTORY)
-  --witness KEY, --witnesses K, --max-checkpoint-age 24h
-                     witnesses of the directory's log, as of sshnp
-`;
+import { Command } from "commander";
+import { withWhere } from "./session-description.ts";
+import type { TransferProgram } from "./transfer-line.ts";
 
-/** What the verbs print that run a program of the system. */
-export const TRANSFER_HELP = {
-  scp: `Usage: sshnp cp [options] [@client] [@device] [scp options] SOURCE... TARGET
+interface About {
+  readonly verb: string;
+  readonly usage: string;
+  readonly description: string;
+  readonly examples: string;
+}
 
-Copies files with a device, by the system's scp. [user@]mygateway:PATH is on mygateway of @device, and so is
-[user@]mygateway.device.np:PATH without @device. The exit status is scp's.
+const PLACES =
+  "[user@]mygateway:PATH is on mygateway of @device, and so is [user@]mygateway.device.np:PATH without @device.";
 
-${OWN_OPTIONS}
-Examples:
+const ABOUT: Readonly<Record<TransferProgram, About>> = {
+  scp: {
+    verb: "cp",
+    usage: "[options] [@client] [@device] [scp options] SOURCE... TARGET",
+    description: `Copies files with a device, by the system's scp. ${PLACES} The exit status is scp's.`,
+    examples: `
   sshnp cp @device firmware.bin pi@mygateway:/tmp
-  sshnp cp -r pi@mygateway.device.np:/var/log ./logs
-`,
-  rsync: `Usage: sshnp rsync [options] [@client] [@device] [rsync options] SOURCE... TARGET
-
-Synchronises files with a device, by rsync here and there. [user@]mygateway:PATH is on mygateway of @device, and so is
-[user@]mygateway.device.np:PATH without @device. The exit status is rsync's. Options for ssh go with -e 'ssh -i FILE'.
-
-${OWN_OPTIONS}
-Examples:
-  sshnp rsync @device -av --delete site/ pi@mygateway:/srv/site/
-`,
-  sftp: `Usage: sshnp sftp [options] [@client] [@device] [sftp options] [user@]mygateway[:PATH]
-
-Opens an interactive file session with a device, by the system's sftp. The exit status is sftp's.
-
-${OWN_OPTIONS}
-Examples:
+  sshnp cp -r pi@mygateway.device.np:/var/log ./logs`,
+  },
+  rsync: {
+    verb: "rsync",
+    usage: "[options] [@client] [@device] [rsync options] SOURCE... TARGET",
+    description: `Synchronises files with a device, by rsync here and there. ${PLACES} The exit status is rsync's. Options for ssh go with -e 'ssh -i FILE'.`,
+    examples: `
+  sshnp rsync @device -av --delete site/ pi@mygateway:/srv/site/`,
+  },
+  sftp: {
+    verb: "sftp",
+    usage: "[options] [@client] [@device] [sftp options] [user@]mygateway[:PATH]",
+    description: "Opens an interactive file session with a device, by the system's sftp. The exit status is sftp's.",
+    examples: `
   sshnp sftp @device pi@mygateway
-  sshnp sftp -b batch pi@mygateway.device.np:/tmp
-`,
-} as const;
+  sshnp sftp -b batch pi@mygateway.device.np:/tmp`,
+  },
+};
+
+/** What help, man page and completion say of a verb that runs a program of the system. */
+export function describeTransfer(program: TransferProgram): Command {
+  const { verb, usage, description, examples } = ABOUT[program];
+  return withWhere(new Command(`sshnp ${verb}`))
+    .usage(usage)
+    .description(description)
+    .helpOption("--help", "print this")
+    .addHelpText("after", `\nExamples:${examples}`);
+}

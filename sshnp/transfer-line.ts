@@ -30,7 +30,7 @@ export function parseTransfer(
   words: readonly string[],
   defaults: Defaults,
 ): TransferCommand | "help" {
-  const front = readOwn(words);
+  const front = readOwn(words, defaults);
   if (front === "help") return "help";
   const names: string[] = [];
   while (names.length < 2 && words[front.words + names.length]?.startsWith("@") === true) {
@@ -193,18 +193,19 @@ interface Own {
   readonly words: number;
 }
 
-function readOwn(words: readonly string[]): Own | "help" {
+function readOwn(words: readonly string[], defaults: Defaults): Own | "help" {
   let directory: string | undefined;
   let keys: string | undefined;
   let witnesses: WitnessOptions | undefined;
-  let waitSeconds = 0;
+  let waitSeconds = defaults.wait === undefined ? 0 : parseWait(defaults.wait, "SSHNP_WAIT=");
   let index = 0;
   for (; index < words.length; index++) {
     const word = words[index] ?? "";
     const [, name = "", joined] = /^--([a-z-]+)(?:=(.*))?$/s.exec(word) ?? [];
     const value = (): string => joined ?? argumentOf(`-${name}`, words[++index]);
     if (word === "--help") return "help";
-    if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
+    if (word === "--no-wait") waitSeconds = 0;
+    else if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
     else if (name === "directory") directory = parseDirectoryAddress(value()).text;
     else if (name === "keys") keys = parseKeysFolder(value());
     else if (isWitnessOption(name)) witnesses = withWitnessOption(witnesses, name, value());

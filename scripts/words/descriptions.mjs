@@ -19,13 +19,19 @@ import { pathToFileURL } from "node:url";
 export async function describeCommands(root, bin) {
   const main = (name) => join(root, bin[name] ?? "");
   // The daemon's bundle has a commander of its own.
-  const daemon = join(root, "dist/sshnpd/cli.js");
-  const source = `import { command } from ${JSON.stringify(pathToFileURL(daemon))}; await command(() => {}).parseAsync();`;
+  const daemon = (file, expression) => {
+    const url = JSON.stringify(pathToFileURL(join(root, "dist/sshnpd", file)));
+    return ["--input-type=module", "--eval", `import * as it from ${url}; await it.${expression}.parseAsync();`];
+  };
   const described = await Promise.all(
     Object.keys(bin).map((name) =>
-      name === "sshnpd" ? ask(["--input-type=module", "--eval", source]) : ask([main(name), "--help"]),
+      name === "sshnpd" ? ask(daemon("cli.js", "command(() => {})")) : ask([main(name), "--help"]),
     ),
   );
+  const sshnpd = described.find(({ words }) => words === "sshnpd");
+  const check = await ask(daemon("cli.js", "checkCommand(() => {})"));
+  const authority = await ask(daemon("cli/ssh-ca.js", "sshCaCommand()"));
+  sshnpd.commands.push({ ...check, words: "sshnpd check" }, ...authority.commands);
   const sshnp = described.find(({ words }) => words === "sshnp");
   const help = await ask([main("sshnp"), "help"]);
   const verbs = help.arguments[0]?.choices ?? [];

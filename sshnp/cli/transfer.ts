@@ -12,7 +12,7 @@ import { parseTransfer, type TransferProgram } from "../transfer-line.ts";
 export async function transfer(program: TransferProgram, words: readonly string[], main: string): Promise<CommandEnd> {
   const parsed = parseTransfer(program, words, readDefaults(process.env));
   if (parsed === "help") {
-    process.stdout.write((await import("../transfer-help.ts")).TRANSFER_HELP[program]);
+    (await import("../transfer-help.ts")).describeTransfer(program).outputHelp();
     return { status: 0, error: undefined };
   }
   const { destination } = parsed;

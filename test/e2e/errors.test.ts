@@ -84,13 +84,13 @@ describe("while everything runs", () => {
 describe("when a part is away", () => {
   test("E_NO_SSHD: nothing on the device speaks SSH", async () => {
     await stack.daemon.stop();
-    await stack.startDaemon("--ssh-port", String(await freePort()));
+    await stack.startDaemon("--ssh-mode", "tcp", "--ssh-port", String(await freePort()));
     await session("E_NO_SSHD", ["@client", "@device", "pi@mygateway"]);
     await stack.daemon.stop();
   });
 
   test("E_HOST_KEY: the device was set up anew", async () => {
-    await stack.startDaemon("--ssh-port", String(reimaged.port));
+    await stack.startDaemon("--ssh-mode", "tcp", "--ssh-port", String(reimaged.port));
     await session("E_HOST_KEY", ["@client", "@device", "pi@mygateway"]);
     await stack.daemon.stop();
   });

@@ -108,7 +108,11 @@ test.each([
 ])("sshnp trust %j ends with %d", async (words, code, name) => {
   await using folder = await temporaryFolder();
   const exit = await trust(await pinnedIn(folder.path), ...words);
-  expect(exit).toMatchObject({ code, stdout: "", stderr: expect.stringContaining(`[${name}]`) });
+  expect(exit).toMatchObject({
+    code,
+    stdout: "",
+    stderr: expect.stringMatching(new RegExp(`\\[${name}\\]|"code":"${name}"`)),
+  });
   expect(exit.stderr).toMatch(PRINTABLE);
 });
 
@@ -159,7 +163,10 @@ test.each(WRITTEN)("hostile text as %s in a pin file never reaches the terminal"
   for (const words of [["ls"], ["ls", "--json"], ["show", "@device"], ["show", HOST, "--json"]]) {
     const exit = await trust(keys, ...words);
     expect(exit.stdout + exit.stderr).toMatch(PRINTABLE);
-    expect(exit.stderr).toMatch(exit.code === 0 ? /^$/ : /^sshnp: .*is damaged\.\n.*\n +\[E_BAD_KEY_FILE\]\n$/);
+    const told = words.includes("--json")
+      ? /^\{"v":1,"error":\{"code":"E_BAD_KEY_FILE",.*is damaged\."/
+      : /^sshnp: .*is damaged\.\n.*\n +\[E_BAD_KEY_FILE\]\n$/;
+    expect(exit.stderr).toMatch(exit.code === 0 ? /^$/ : told);
     expect([0, 65]).toContain(exit.code);
   }
   // What the message says helps.

@@ -296,9 +296,9 @@ export const WORD_PARSERS: readonly Parser[] = [
           .map(([client, device, login, member, form]) => {
             const user = login === "" ? "" : `${login}@`;
             const hostWord = `${member}.${device.slice(1)}.np`;
-            if (form === "1") return `${client} ${device} ${user}${member} uptime`;
-            if (form === "2") return `${device} ${user}${member}`;
-            return form === "3" ? `${client} ${user}${hostWord}` : `${user}${member}`;
+            if (form === "1") return lineOf([client, device, `${user}${member}`, "uptime"]);
+            if (form === "2") return lineOf([device, `${user}${member}`]);
+            return lineOf(form === "3" ? [client, `${user}${hostWord}`] : [`${user}${member}`]);
           }),
         parse: (text) => {
           const given = wordsOf(text);
