@@ -7,7 +7,13 @@ import { parseBind, parseIdleTime, parseLocalPort, parsePortForward, parseSocket
 import { readDefaults } from "../settings.ts";
 import type { CommandEnd } from "../ssh-process.ts";
 import { readTarget } from "../target.ts";
-import { type DestinationFlags, destinationOf, withDestinationOptions, withWaitOption } from "./destination-options.ts";
+import {
+  type DestinationFlags,
+  destinationOf,
+  withDestinationOptions,
+  withJoinedWait,
+  withWaitOption,
+} from "./destination-options.ts";
 import { runVerb } from "./run-verb.ts";
 
 interface ForwardFlags extends DestinationFlags {
@@ -23,6 +29,14 @@ interface ForwardFlags extends DestinationFlags {
 
 /** `sshnp forward ...`: local ports to whatever a device reaches, without ssh. */
 export async function forward(words: readonly string[]): Promise<CommandEnd> {
+  const { fromNpt, isNoPorts, NPT_FLAGS } = await import("../noports-flags.ts");
+  if (!isNoPorts(words, NPT_FLAGS)) return await run(withJoinedWait(words));
+  const ours = fromNpt(words);
+  for (const note of ours.notes) process.stderr.write(`sshnp: ${note}\n`);
+  return await run(withJoinedWait(ours.words));
+}
+
+async function run(words: readonly string[]): Promise<CommandEnd> {
   let end: CommandEnd | undefined;
   const command = new Command("sshnp forward")
     .usage("[options] [@client] @device mygateway [[BIND:]LPORT:HOST:RPORT | LPORT:RPORT | RPORT ...]")

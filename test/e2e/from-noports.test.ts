@@ -44,6 +44,15 @@ test("a session that is opened as with NoPorts is the one that is opened as here
   });
 });
 
+test("the words of npt ask for a forward as they did there", async () => {
+  const words = ["forward", "-f", "@client", "-t", "@device", "-d", "mygateway", "-r", "@rv_eu", "-p", "1", "-l", "0"];
+  const exit = await stack.client.run("sshnp", ...words);
+  expect(exit).toMatchObject({ code: 77, stdout: "" });
+  expect(exit.stderr).toMatch(
+    /^sshnp: -r has no effect: [^]*sshnpd --permit-open localhost:1 [^]*\[E_DEVICE_REFUSED\]\n$/,
+  );
+});
+
 test("-x prints a line that a shell runs, and nothing but it", async () => {
   const words = ["-f", "@client", "-t", "@device", "-d", "mygateway", "-r", "@rv_eu", "-u", stack.login, "-x"];
   const printed = await stack.client.must("sshnp", ...words);
