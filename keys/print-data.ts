@@ -5,7 +5,7 @@ import { SetupError } from "./errors.ts";
  * `... | head`, is no failure. @throws {SetupError} E_STORAGE when it cannot be written, on a full disk for one.
  */
 export async function printData(text: string): Promise<void> {
-  if (process.stdout.listenerCount("error") === 0) process.stdout.on("error", () => {}); // told below
+  process.stdout.off("error", ignore).on("error", ignore); // told below
   const error = await new Promise<NodeJS.ErrnoException | null | undefined>((resolve) => {
     process.stdout.write(text, resolve);
   });
@@ -15,3 +15,5 @@ export async function printData(text: string): Promise<void> {
     cause: error,
   });
 }
+
+function ignore(): void {}

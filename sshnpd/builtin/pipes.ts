@@ -21,7 +21,7 @@ export interface Pipes {
  * when this returns. @throws {Error} of the system.
  */
 export async function makePipes({ uid, gid }: { readonly uid: number; readonly gid: number }): Promise<Pipes> {
-  const folder = await mkdtemp(join(tmpdir(), "sshnp-"));
+  const folder = await makeFolder();
   const open: number[] = [];
   const opened = (path: string, flags: number): number => {
     const descriptor = openSync(path, flags);
@@ -58,4 +58,10 @@ export async function makePipes({ uid, gid }: { readonly uid: number; readonly g
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** TMPDIR may be somebody else's, where a daemon was started by root for another user. */
+async function makeFolder(): Promise<string> {
+  const inTemporary = await mkdtemp(join(tmpdir(), "sshnp-")).catch(() => undefined);
+  return inTemporary ?? (await mkdtemp("/tmp/sshnp-"));
 }
