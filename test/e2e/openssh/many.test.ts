@@ -12,6 +12,7 @@ const FILES = 2_000;
 const GIB = 1024 * 1024 * 1024;
 
 describe.each(DEVICE_MODES)("with a device in mode %s", (mode) => {
+  const once = mode === "tcp" ? test : undefined;
   let stack: Stack;
   beforeAll(async () => {
     stack = await startDevice(mode);
@@ -32,7 +33,6 @@ describe.each(DEVICE_MODES)("with a device in mode %s", (mode) => {
       await expectOwnAnswers(person);
     });
 
-    const once = mode === "tcp" ? test : undefined; // it takes long
     once?.("sends 1 GiB, and it comes over unharmed", { timeout: 240_000 }, async () => {
       const folder = person.folder("large");
       const sent = await writeKeystream(join(folder, "file"), GIB);
@@ -48,11 +48,16 @@ describe.each(DEVICE_MODES)("with a device in mode %s", (mode) => {
     });
     afterAll(() => person[Symbol.asyncDispose]());
 
-    test("has 20 sessions at once, when all try to share one connection and sshd lets in 10 by it", {
-      timeout: 120_000,
-    }, async () => {
-      await expectOwnAnswers(person);
-    });
+    // What is shared is ssh's own affair, whatever serves it.
+    once?.(
+      "has 20 sessions at once, when all try to share one connection and sshd lets in 10 by it",
+      {
+        timeout: 120_000,
+      },
+      async () => {
+        await expectOwnAnswers(person);
+      },
+    );
 
     test("copies a tree of 2,000 files as it is", { timeout: 120_000 }, async () => {
       const folder = person.folder("trees", (path) => {
