@@ -44,7 +44,9 @@ export function readNoPortsWords(words: readonly string[], flags: readonly NoPor
     if (typeof meaning === "object" && "fact" in meaning) throw usage(meaning.fact, meaning.instead);
     if (typeof meaning === "object") notes.push(`${name} ${meaning.unneeded}`);
     const [long = ""] = flag.names;
-    found.set(long, [...(found.get(long) ?? []), value]);
+    const values = found.get(long);
+    if (values === undefined) found.set(long, [value]);
+    else values.push(value);
   };
   for (let index = 0; index < words.length; index++) {
     const word = words[index] ?? "";

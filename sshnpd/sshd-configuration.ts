@@ -10,7 +10,9 @@ export function parseSshdConfiguration(text: string): SshdConfiguration {
   for (const line of text.split("\n")) {
     const [, option, value] = /^([a-z0-9]+) (.+)$/.exec(line) ?? [];
     if (option === undefined || value === undefined) continue;
-    options.set(option, [...(options.get(option) ?? []), value]);
+    const values = options.get(option);
+    if (values === undefined) options.set(option, [value]);
+    else values.push(value);
   }
   return options;
 }

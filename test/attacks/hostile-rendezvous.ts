@@ -13,16 +13,16 @@ const JOINED = Buffer.of(LEG_STATUS.joined);
 /** What a leg is answered with; none of it comes from the other end. */
 type Answer = (leg: InterceptedLeg) => void;
 
-/** Ends without a word: then both ends try the rendezvous' other address, which leads past the attacker. */
-const WITHOUT_A_WORD: readonly Answer[] = [
+/** Turns both ends away: then they try the rendezvous' other address, which leads past the attacker. */
+const TURNS_AWAY: readonly Answer[] = [
+  ({ socket }) => void socket.end(Buffer.of(0xee)),
+  ({ socket }) => void socket.end(Buffer.concat([Buffer.of(LEG_STATUS.boot), randomBytes(16)])),
+  ({ socket }) => void socket.end(Buffer.of(LEG_STATUS.full)),
   ({ socket }) => void socket.end(),
   ({ socket }) => void socket.resetAndDestroy(),
   ({ socket }) => void socket.end(Buffer.of(LEG_STATUS.boot, 1)),
 ];
 const WRONG_WORDS: readonly Answer[] = [
-  ({ socket }) => void socket.end(Buffer.of(0xee)),
-  ({ socket }) => void socket.end(Buffer.concat([Buffer.of(LEG_STATUS.boot), randomBytes(16)])),
-  ({ socket }) => void socket.end(Buffer.of(LEG_STATUS.full)),
   ({ socket }) => void socket.end(Buffer.concat([JOINED, Buffer.of(0), randomBytes(4096)])),
   ({ socket }) => void socket.write(Buffer.concat([JOINED, Buffer.of(0, 0xff, 0xff, 0xff), randomBytes(64)])), // L above its limit
   ({ socket }) => void socket.write(Buffer.concat([JOINED, Buffer.of(0, 1, 0, 0x40), randomBytes(512)])), // L at its limit, never whole
@@ -30,7 +30,7 @@ const WRONG_WORDS: readonly Answer[] = [
   ({ socket }) => void socket.write(JOINED), // and no more
   ({ socket }) => flood(socket, JOINED, Buffer.alloc(16 * 1024, 1)),
 ];
-const ANSWERS: readonly Answer[] = [...WRONG_WORDS, ...WITHOUT_A_WORD];
+const ANSWERS: readonly Answer[] = [...WRONG_WORDS, ...TURNS_AWAY];
 
 /** Answers to legs that no rendezvous gives, at both ends of a session. */
 export const hostileRendezvous: Attack = {
