@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { socketFolder } from "./socket-folder.ts";
 
 /** A socket that one visitor may come through: the proxy that our own ssh starts. */
 export interface FrontDoor {
@@ -14,7 +14,7 @@ export interface FrontDoor {
 
 /** Listens on a socket in a folder of mode 0700, so that only this user can come. It is there when this returns. */
 export function openFrontDoor(): FrontDoor {
-  const folder = makeFolder();
+  const folder = socketFolder(NAME);
   const path = join(folder, NAME);
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
   let inside: Socket | undefined;
@@ -37,19 +37,3 @@ export function openFrontDoor(): FrontDoor {
 }
 
 const NAME = "front";
-/** sun_path of unix(7) has 108 bytes, its final zero included. */
-const MAX_PATH_BYTES = 107;
-
-/** In the user's runtime folder, else where temporary files go. */
-function makeFolder(): string {
-  for (const parent of [process.env["XDG_RUNTIME_DIR"] ?? "", tmpdir()]) {
-    const length = Buffer.byteLength(join(parent, "sshnp-XXXXXX", NAME));
-    if (parent === "" || length > MAX_PATH_BYTES) continue;
-    try {
-      return mkdtempSync(join(parent, "sshnp-"));
-    } catch {
-      // The next one, then.
-    }
-  }
-  return mkdtempSync("/tmp/sshnp-");
-}

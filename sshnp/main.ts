@@ -65,7 +65,7 @@ async function run([first, ...rest]: readonly string[]): Promise<CommandEnd> {
   if (first === "proxy") return await (await import("./proxy.ts")).proxy(rest);
   const verb = Object.hasOwn(VERBS, first ?? "") ? VERBS[first ?? ""] : undefined;
   if (verb !== undefined) return await (await verb())(rest);
-  const program = TRANSFERS[first ?? ""];
+  const program = Object.hasOwn(TRANSFERS, first ?? "") ? TRANSFERS[first ?? ""] : undefined;
   if (program !== undefined)
     return await (await import("./cli/transfer.ts")).transfer(program, rest, import.meta.filename);
   if (first?.startsWith("-") === true) {

@@ -167,8 +167,8 @@ const SSHD_PORT: Meaning = {
   instead: "On the device: sshnpd --ssh-port PORT",
 };
 const SSH_CLIENT: Meaning = {
-  fact: "--ssh-client knows openssh only.",
-  instead: "Leave it out: the ssh of this machine is used.",
+  fact: "The ssh of this machine is used, or a client of our own.",
+  instead: "Leave it out; for our own client: sshnp --native @device mygateway",
 };
 const PROFILE: Meaning = {
   fact: "Profiles of NoPorts are not read as they are.",

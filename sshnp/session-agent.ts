@@ -1,6 +1,5 @@
-import { mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
+import { renameSync, rmSync, statSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   AgentAnswerBuffer,
@@ -15,6 +14,7 @@ import { Ed25519PrivateKey } from "../keys/ed25519.ts";
 import { SetupError, SshnpError } from "../keys/errors.ts";
 import { ed25519Line, parsePublicKeyLine } from "../keys/openssh.ts";
 import { ed25519Signature } from "../keys/ssh-signature.ts";
+import { MAX_SOCKET_PATH_BYTES, socketFolder } from "./socket-folder.ts";
 
 /**
  * The SSH key of one session, and the agent (RFC 9987) from which ssh uses it: it has this key alone, with the certificate
@@ -33,7 +33,7 @@ export interface SessionAgent {
 
 /** Listens on a socket in a folder of mode 0700, so that only this user can come. It is there when this returns. */
 export function openSessionAgent(suite: CipherSuite, random: RandomBytes): SessionAgent {
-  const folder = mkdtempSync(join(process.env["XDG_RUNTIME_DIR"] || tmpdir(), "sshnp-"));
+  const folder = socketFolder("agent");
   const path = join(folder, "agent");
   const { blob, server, certified, close } = makeAgent(suite, random);
   server.listen(path);
@@ -54,9 +54,9 @@ export function openSessionAgent(suite: CipherSuite, random: RandomBytes): Sessi
  */
 export function openSessionAgentAt(path: string, suite: CipherSuite, random: RandomBytes): SessionAgent {
   const mine = `${path}.${process.pid}`;
-  if (Buffer.byteLength(mine) > MAX_PATH_BYTES) {
+  if (Buffer.byteLength(mine) > MAX_SOCKET_PATH_BYTES) {
     throw new SetupError("E_USAGE", "The path of the keys folder is too long for a session key.", {
-      next: `Use a shorter one with --keys: ${mine.length - MAX_PATH_BYTES} characters less will do.`,
+      next: `Use a shorter one with --keys: ${mine.length - MAX_SOCKET_PATH_BYTES} characters less will do.`,
     });
   }
   const { blob, server, certified, close } = makeAgent(suite, random);
@@ -78,9 +78,6 @@ export function openSessionAgentAt(path: string, suite: CipherSuite, random: Ran
     },
   };
 }
-
-/** sun_path of unix(7) has 108 bytes, its final zero included. */
-const MAX_PATH_BYTES = 107;
 
 function makeAgent(suite: CipherSuite, random: RandomBytes) {
   const key = Ed25519PrivateKey.generate(suite, random);

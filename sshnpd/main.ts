@@ -29,7 +29,8 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   "ssh-ca": async () => (await import("./cli/ssh-ca.ts")).sshCaCommand(),
 };
 
-const verb = VERBS[process.argv[2] ?? ""];
+const [, , word = ""] = process.argv;
+const verb = Object.hasOwn(VERBS, word) ? VERBS[word] : undefined;
 const program =
   (await verb?.()) ??
   withNoPortsFlags(

@@ -53,7 +53,7 @@ const SSHNP: Readonly<Record<string, Outcome>> = {
   "--idle-timeout 15": { ours: NAMES, note: "--idle-timeout has no effect: a session ends with its ssh." },
   "--ssh-algorithm ssh-rsa": { ours: NAMES, note: "--ssh-algorithm has no effect: keys of SSH are your own" },
   "--ssh-client openssh": { ours: NAMES },
-  "--ssh-client dart": { refused: "--ssh-client knows openssh only." },
+  "--ssh-client dart": { refused: "The ssh of this machine is used, or a client of our own." },
   "--config-file home.env": { refused: "Profiles of NoPorts are not read as they are." },
   "--profile-name home": { refused: "Profiles of NoPorts are not read as they are." },
   "--list-devices": { ours: "ls @d" },
