@@ -53,8 +53,9 @@ export class Terminals implements AsyncDisposable {
       ...assignments,
       "sh",
     ];
-    await this.#tmux("new-window", "-d", "-n", name, "-c", env.HOME, ...shell);
-    const terminal = new Terminal(name, (...words) => this.#tmux(...words), this.#bell);
+    // By its number, because a name may be that of another window too: tmux names its own after what runs in them.
+    const opened = await this.#tmux("new-window", "-d", "-P", "-F", "#{pane_id}", "-n", name, "-c", env.HOME, ...shell);
+    const terminal = new Terminal(name, opened.trim(), (...words) => this.#tmux(...words), this.#bell);
     await terminal.prompt();
     return terminal;
   }
@@ -93,12 +94,14 @@ export class Terminals implements AsyncDisposable {
 /** One window: what somebody types, and what stands on the screen. */
 export class Terminal {
   readonly #name: string;
+  readonly #pane: string;
   readonly #tmux: (...words: string[]) => Promise<string>;
   readonly #bell: EventEmitter;
   #prompts = 0;
 
-  constructor(name: string, tmux: (...words: string[]) => Promise<string>, bell: EventEmitter) {
+  constructor(name: string, pane: string, tmux: (...words: string[]) => Promise<string>, bell: EventEmitter) {
     this.#name = name;
+    this.#pane = pane;
     this.#tmux = tmux;
     this.#bell = bell;
   }
@@ -111,22 +114,22 @@ export class Terminal {
 
   /** Types what may be the beginning of a line. */
   async write(text: string): Promise<void> {
-    await this.#tmux("send-keys", "-t", this.#name, "-l", "--", text);
+    await this.#tmux("send-keys", "-t", this.#pane, "-l", "--", text);
   }
 
   /** Presses a key by tmux's name of it, such as `C-c`. */
   async press(key: string): Promise<void> {
-    await this.#tmux("send-keys", "-t", this.#name, key);
+    await this.#tmux("send-keys", "-t", this.#pane, key);
   }
 
   /** Gives the window another size, in characters and lines. */
   async resize(columns: number, rows: number): Promise<void> {
-    await this.#tmux("resize-window", "-t", this.#name, "-x", String(columns), "-y", String(rows));
+    await this.#tmux("resize-window", "-t", this.#pane, "-x", String(columns), "-y", String(rows));
   }
 
   /** Closes the window, as somebody does who does not wait for an end. */
   async close(): Promise<void> {
-    await this.#tmux("kill-window", "-t", this.#name);
+    await this.#tmux("kill-window", "-t", this.#pane);
   }
 
   /** Types a command line, waits until the shell asks for the next one, and returns the lines in between. */
@@ -137,12 +140,12 @@ export class Terminal {
 
   /** All that the window has shown so far, wrapped lines joined. */
   async text(): Promise<string> {
-    return await this.#tmux("capture-pane", "-p", "-J", "-S", "-", "-t", this.#name);
+    return await this.#tmux("capture-pane", "-p", "-J", "-S", "-", "-t", this.#pane);
   }
 
   /** The lines that stand on the screen now, with the colours that they set, each as far as something is in it. */
   async screen(): Promise<string[]> {
-    return (await this.#tmux("capture-pane", "-p", "-e", "-t", this.#name)).split("\n").slice(0, -1);
+    return (await this.#tmux("capture-pane", "-p", "-e", "-t", this.#pane)).split("\n").slice(0, -1);
   }
 
   /** Waits until the window shows it anywhere. @throws {Error} with the whole text when it does not come in time */
