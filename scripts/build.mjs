@@ -34,6 +34,12 @@ await bundle("sshnpd", {
   emptyOutDir: false,
   groups: [],
 });
+// The plain files are the services' as well.
+await bundle("keys", {
+  external: ["age-encryption", "commander"],
+  emptyOutDir: false,
+  groups: [],
+});
 for (const command of Object.values(bin)) {
   const file = join(root, command);
   if (existsSync(file)) chmodSync(file, 0o755);

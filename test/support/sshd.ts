@@ -125,6 +125,7 @@ function serverConfiguration(folder: string, port: number, options: SshServerOpt
     "KbdInteractiveAuthentication no",
     "PermitRootLogin prohibit-password",
     "PermitUserRC no",
+    "SetEnv SHLVL=1", // bash reads the account's .bashrc for a shell that sshd starts, but for none inside of another one
     `MaxStartups ${options.maxStartups ?? "1000"}`, // the default drops some of many connections that come at once
     "LogLevel VERBOSE",
     "Subsystem sftp internal-sftp",
