@@ -34,12 +34,9 @@ await bundle("sshnpd", {
   emptyOutDir: false,
   groups: [],
 });
-// The plain files are the services' as well.
-await bundle("keys", {
-  external: ["age-encryption", "commander"],
-  emptyOutDir: false,
-  groups: [],
-});
+for (const room of ["keys", "directory", "rendezvous"]) {
+  await bundle(room, { external: ["age-encryption", "commander", "level"], emptyOutDir: false, groups: [] });
+}
 for (const command of Object.values(bin)) {
   const file = join(root, command);
   if (existsSync(file)) chmodSync(file, 0o755);
@@ -62,8 +59,8 @@ function writeFiles(folder, files) {
 }
 
 /**
- * The client, because a person waits for its start-up, and the daemon, because it is held to 60 MB of memory
- * (docs/decisions/0012-client-and-daemon-are-bundled.md). What is seldom needed stays outside, in `external`.
+ * Because a person waits for the start-up of the client, and the daemon is held to 60 MB of memory; the others have both
+ * from it as well (docs/decisions/0012-the-commands-are-bundled.md). What is seldom needed stays outside, in `external`.
  */
 async function bundle(room, { external, emptyOutDir, groups }) {
   await build({
