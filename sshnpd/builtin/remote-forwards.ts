@@ -12,15 +12,19 @@ import type { Connection, ServerChannel } from "./ssh2.ts";
  */
 export function serveRemoteForwards(connection: Connection, context: ConnectionContext): void {
   const listening = new Map<string, Server>();
+  let starting = 0;
   context.signal.addEventListener("abort", () => {
     for (const server of listening.values()) server.close();
   });
   connection.on("request", (accept, reject, name, info) => {
     if (name === "tcpip-forward" && "bindPort" in info) {
-      listen(info.bindAddr, info.bindPort).then(
-        (port) => (port === undefined ? reject?.() : accept?.(port)),
-        () => reject?.(),
-      );
+      starting++;
+      listen(info.bindAddr, info.bindPort)
+        .finally(() => starting--)
+        .then(
+          (port) => (port === undefined ? reject?.() : accept?.(port)),
+          () => reject?.(),
+        );
     } else if (name === "cancel-tcpip-forward" && "bindPort" in info) {
       const key = keyOf(info.bindAddr, info.bindPort);
       const server = listening.get(key);
@@ -36,7 +40,7 @@ export function serveRemoteForwards(connection: Connection, context: ConnectionC
   async function listen(address: string, wanted: number): Promise<number | undefined> {
     const { rights, account, log, signal } = context;
     const isPermitted = context.mayListen && mayListen(rights, wanted) && !(isPrivileged(wanted) && account.uid !== 0);
-    if (!isPermitted || signal.aborted || listening.size >= MAX_LISTENERS) {
+    if (!isPermitted || signal.aborted || listening.size + starting > MAX_LISTENERS) {
       log.info({ listen: { address: quoted(address), port: wanted } }, "a remote forward is refused");
       return undefined;
     }
