@@ -61,6 +61,7 @@ export class Harness implements AsyncDisposable {
   /** Options of ssh, scp and sftp. */
   options(...more: readonly string[]): string[] {
     const values = [
+      ...more, // the first counts
       "BatchMode yes",
       `ProxyCommand socat - UNIX-CONNECT:${this.socket}`,
       "HostKeyAlias builtin",
@@ -71,7 +72,6 @@ export class Harness implements AsyncDisposable {
       "IdentitiesOnly yes",
       "IdentityAgent none",
       "LogLevel ERROR",
-      ...more,
     ];
     return ["-F", "none", ...values.flatMap((value) => ["-o", value])];
   }
