@@ -53,9 +53,9 @@ class ScriptWindow {
   async #work(): Promise<void> {
     this.#isAtWork = true;
     const terminal = await this.#find();
-    while (terminal !== undefined) {
+    for (;;) {
       const size = this.#wanted;
-      if (size === undefined) break;
+      if (size === undefined || terminal === undefined) break;
       this.#wanted = undefined;
       const words = ["-F", terminal, "rows", String(size.rows), "cols", String(size.columns)];
       await promisify(execFile)("stty", words, { timeout: STTY_MS }).catch(() => {}); // the terminal is gone
