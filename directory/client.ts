@@ -28,9 +28,10 @@ export { listRendezvous } from "./client/list-rendezvous.ts";
 export { listDevices } from "./client/list-devices.ts";
 export type { DeviceEntry } from "../protocol/messages/devices.ts";
 export { NobodyThereError } from "./client/nobody-there.ts";
-export { ProxyError, proxyFor } from "./client/proxy.ts";
+export { ProxyError, proxyFor, proxyNameFor } from "./client/proxy.ts";
 export { reportCertificate, type ShownCertificate } from "./client/certificate.ts";
 export { certificateAt } from "./client/certificate-at.ts";
+export { placeOf } from "./client/place.ts";
 export { refusalError } from "./client/refusal-error.ts";
 
 export interface DirectoryClientOptions {

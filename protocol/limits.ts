@@ -160,6 +160,35 @@ export const SSH_SERVER_POLL_MS = 30_000; // between two looks for an SSH server
 export const NETWORK_POLL_MS = 2_000; // between two looks at this machine's own addresses, about 0.1 ms each
 export const SLEPT_MS = 5_000; // a look that comes so much late means that the machine was asleep
 
+// Built-in SSH server
+export const BUILTIN_LOGIN_MS = 120_000; // from the first byte to a login: a person may have to find the passphrase of a key
+export const BUILTIN_TRIES = 40; // questions about keys and logins by them of one connection, none included; an agent may hold a dozen keys
+export const BUILTIN_SESSIONS = 32; // commands, shells and sftp at once over one connection (ControlMaster); sshd has 10
+export const BUILTIN_FORWARDS = 256; // connections of ssh -L and -D at once over one connection; a browser opens some dozens
+export const BUILTIN_LISTENERS = 16; // ports of ssh -R of one connection
+export const BUILTIN_LISTENER_CONNECTIONS = 128; // at once at one of these ports
+export const BUILTIN_VARIABLES = 64; // of the environment that one session may set
+export const BUILTIN_REPLY_BYTES = 4 * 1024 * 1024; // replies that a client has not read yet
+export const BUILTIN_UNSENT_BYTES = 256 * 1024; // encrypted and not yet taken by the stream, of all channels together; a packet has at most 32 KiB
+export const BUILTIN_LEAST_PACKET_BYTES = 4 * 1024; // that a client takes at least: RFC 4253 section 6.1 demands 32,768; whoever takes a page is served
+export const BUILTIN_QUIET_MS = 150; // without output, of a terminal that something in the background keeps open when its shell has ended
+export const BUILTIN_FAREWELL_MS = 2_000; // for a client to read why its connection ends, and to end it as well
+export const BUILTIN_LEFT_MS = 5_000; // for what has got SIGHUP to end; nohup(1) makes programs go on
+export const ACCOUNT_LOOK_UP_MS = 5_000; // for the accounts of this machine to be asked; an LDAP server that does not answer must not hold a login up for long
+export const AUTHORIZED_KEYS_READ_BYTES = 1024 * 1024; // of an authorized_keys, some thousand keys; each login reads them all
+export const AUTHORIZED_KEYS_LINE_CHARACTERS = 16 * 1024; // of one line of it: as much as sshd reads (SSH_MAX_PUBKEY_BYTES)
+export const TERMINAL_READ_BYTES = 16 * 1024; // read from a terminal at once; it gives out 4 KiB
+export const TERMINAL_INPUT_BYTES = 64 * 1024; // typed for a program that does not read; somebody pastes a file
+export const TERMINAL_RETRY_MS = 20; // between two tries at a terminal that takes no more input: what reads from it is busy
+export const TERMINAL_LOOK_MS = 50; // between two looks for the terminal that script(1) makes
+export const TERMINAL_LOOKS = 100; // of them for one change of the window; a start takes some milliseconds
+export const STTY_MS = 5_000; // for stty(1) to set the size of a terminal
+export const SFTP_HEAP_MIB = 64; // heap of the process that serves a session of sftp; it needs some 10
+export const SFTP_PACKET_BYTES = 256 * 1024; // of one packet of sftp, as OpenSSH has it
+export const SFTP_HANDLES = 256; // files and folders open at once in one session; clients open one or two
+export const SFTP_NAMES = 100; // in one answer about a folder; with names of 255 bytes they fit into a packet
+export const SFTP_EXTENDED = 16; // extended attributes in one request; nobody has defined one that matters here
+
 // Members
 export const ACTIVATION_MS = 2 * 60_000; // for each answer of the directory's: a bad line, and a nonce's life
 export const CLIENT_BINDING_MS = 365 * 24 * 60 * 60_000; // a client's binding lasts a year; a device's does not expire

@@ -5,17 +5,21 @@ import { quoted } from "../../keys/names.ts";
 export interface ShownCertificate {
   readonly subject: string;
   readonly issuer: string;
+  /** Until when it is valid, as it is written there. */
+  readonly until: string;
   /** Why it does not verify on this machine, in the system's words; undefined when it does. */
   readonly distrusted: string | undefined;
 }
 
 /** @throws nothing: what a certificate does not say is empty. */
 export function shownCertificate(socket: TLSSocket): ShownCertificate {
-  const { subject, issuer } = socket.getPeerCertificate() as { subject?: unknown; issuer?: unknown }; // {} where there is none
+  const shown: { subject?: unknown; issuer?: unknown; valid_to?: string } = socket.getPeerCertificate(); // {} where there is none
+  const { subject, issuer, valid_to: until = "" } = shown;
   const reason: unknown = socket.authorizationError;
   return {
     subject: nameIn(subject),
     issuer: nameIn(issuer),
+    until,
     distrusted: socket.authorized ? undefined : reason instanceof Error ? reason.message : String(reason),
   };
 }

@@ -44,6 +44,11 @@ export function chooseProxy(env: Environment, { kind, host, port }: ProxyTarget)
   return parseProxyUrl(name, env[name] ?? "", env["SSHNP_PROXY_PASSWORD_FILE"] || undefined);
 }
 
+/** `HOST:PORT`, for people. */
+export function proxyName({ host, port }: ProxySettings): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
 /** Reads the value of the variable `name`, with or without `http://`. @throws {SetupError} E_USAGE, without the value. */
 export function parseProxyUrl(name: string, text: string, passwordFile?: string): ProxySettings {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase() ?? "http";

@@ -8,7 +8,7 @@ import { NobodyThereError } from "./nobody-there.ts";
 import { connectPersistently } from "./persistent-connect.ts";
 import { type ProxyAnswer, parseProxyAnswer } from "./proxy-answer.ts";
 import { ProxyError } from "./proxy-error.ts";
-import type { ProxySettings } from "./proxy-settings.ts";
+import { proxyName, type ProxySettings } from "./proxy-settings.ts";
 import { noteProxied } from "./reached.ts";
 
 interface Tunnel {
@@ -55,7 +55,7 @@ async function connectTo(proxy: ProxySettings, hasPassword: boolean, { signal, l
     signal.throwIfAborted();
     const code = cause instanceof NobodyThereError ? ` (${cause.code})` : "";
     const next = "Check the name and port of the proxy, and this machine's network.";
-    throw new ProxyError(`the proxy ${nameOf(proxy)} cannot be reached${code}`, next, cause);
+    throw new ProxyError(`the proxy ${proxyName(proxy)} cannot be reached${code}`, next, cause);
   }
   socket.on("error", ignore);
   if (!proxy.isSecure) return socket;
@@ -73,7 +73,7 @@ async function connectTo(proxy: ProxySettings, hasPassword: boolean, { signal, l
     const next = hasPassword
       ? "A password is sent to no proxy whose certificate does not verify. If its certificate is your company's own: NODE_EXTRA_CA_CERTS=FILE"
       : "Check that the proxy speaks TLS there; most do not, and are named with http://.";
-    throw new ProxyError(`TLS with the proxy ${nameOf(proxy)} failed${code}`, next, cause);
+    throw new ProxyError(`TLS with the proxy ${proxyName(proxy)} failed${code}`, next, cause);
   }
 }
 
@@ -81,7 +81,7 @@ function readAnswer(socket: Socket, proxy: ProxySettings, { signal, limitMs }: P
   return new Promise((resolve, reject) => {
     let bytes = Buffer.alloc(0);
     const fail = (how: string, cause?: unknown): void =>
-      settle(() => reject(new ProxyError(`the proxy ${nameOf(proxy)} ${how}`, NO_PROXY_THERE, cause)));
+      settle(() => reject(new ProxyError(`the proxy ${proxyName(proxy)} ${how}`, NO_PROXY_THERE, cause)));
     const timer = setTimeout(() => fail(`has not answered for ${limitMs / 1000} s`), limitMs);
     const settle = (finish: () => void): void => {
       clearTimeout(timer);
@@ -119,7 +119,7 @@ const NO_PROXY_THERE =
   "Check what HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names; hosts in NO_PROXY are reached without it.";
 
 function refusal(proxy: ProxySettings, place: string, { status, schemes }: ProxyAnswer): Error {
-  const name = nameOf(proxy);
+  const name = proxyName(proxy);
   if (status === 407) return passwordWanted(proxy, schemes);
   if (status >= 500) {
     const next = `Check ${place}, and whether the proxy can reach it; if the proxy is not needed there: NO_PROXY=HOST`;
@@ -132,7 +132,7 @@ function refusal(proxy: ProxySettings, place: string, { status, schemes }: Proxy
 
 function passwordWanted(proxy: ProxySettings, schemes: readonly string[]): DeniedError {
   const hadPassword = proxy.user !== undefined && (proxy.password ?? proxy.passwordFile) !== undefined;
-  const name = nameOf(proxy);
+  const name = proxyName(proxy);
   const takesBasic = schemes.some((scheme) => scheme.toLowerCase() === "basic");
   const offered = schemes.length === 0 ? "no scheme" : schemes.slice(0, 4).join(", ");
   const fact =
@@ -169,10 +169,6 @@ async function readPassword(path: string): Promise<string> {
       next: "Its first line is the password.",
     });
   }
-}
-
-function nameOf({ host, port }: ProxySettings): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 function ignore(): void {}

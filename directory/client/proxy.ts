@@ -11,6 +11,13 @@ interface Patience {
 
 const VARIABLES = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
+/** `HOST:PORT` of the proxy that this process's environment wants for a target, for people; undefined: none. @throws {SetupError} E_USAGE. */
+export async function proxyNameFor(target: ProxyTarget): Promise<string | undefined> {
+  const { chooseProxy, proxyName } = await import("./proxy-settings.ts");
+  const proxy = chooseProxy(process.env, target);
+  return proxy === undefined ? undefined : proxyName(proxy);
+}
+
 /**
  * How to reach a target through the proxy that this process's environment wants for it; undefined: directly. What that takes
  * is loaded where there is any proxy alone.

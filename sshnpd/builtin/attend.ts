@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Log } from "../log.ts";
+import { BUILTIN_LEFT_MS, BUILTIN_LOGIN_MS, BUILTIN_REPLY_BYTES } from "../../protocol/limits.ts";
 import { authenticate } from "./authentication.ts";
 import { serveConnection } from "./connection.ts";
 import type { Visitor } from "./environment.ts";
@@ -37,7 +38,7 @@ export async function attendConnection(
     log.warn({ ...about, reason: `The SSH client ${why}.` }, "SSH connection broken off");
     transport.destroy();
   };
-  const late = setTimeout(() => breakOff("has not logged in in time"), LOGIN_MS);
+  const late = setTimeout(() => breakOff("has not logged in in time"), BUILTIN_LOGIN_MS);
   const server = new Server(
     { hostKeys: [key.reveal()], ident: "sshnpd", algorithms: ALGORITHMS, keepaliveInterval: NEVER_MS },
     (connection) => {
@@ -69,17 +70,11 @@ export async function attendConnection(
   await over;
   clearTimeout(late);
   ended.abort();
-  await Promise.race([Promise.all(work), new Promise((resolve) => setTimeout(resolve, LEFT_MS).unref())]);
+  await Promise.race([Promise.all(work), new Promise((resolve) => setTimeout(resolve, BUILTIN_LEFT_MS).unref())]);
 }
 
-/** From the first byte to a login: a person may have to find the passphrase of a key. */
-const LOGIN_MS = 120_000;
 /** ssh2 asks whether the client is there unless it is told to do so very seldom; the channel around it knows. */
 const NEVER_MS = 2 ** 31 - 1;
-/** What has got SIGHUP and goes on, as nohup(1) makes programs do, is waited for no longer. */
-const LEFT_MS = 5_000;
-/** Replies that a client has not read yet; it is not read from meanwhile. */
-const REPLY_BYTES = 4 * 1024 * 1024;
 
 /** No SHA-1, no CBC, no compression, which is there before anybody has logged in. */
 const ALGORITHMS = {
@@ -92,7 +87,7 @@ const ALGORITHMS = {
 /** ssh2 answers each request at once, whether or not anybody reads the answers. */
 function holdReplies(transport: Duplex): void {
   transport.on("data", () => {
-    if (transport.writableLength <= REPLY_BYTES || transport.isPaused()) return;
+    if (transport.writableLength <= BUILTIN_REPLY_BYTES || transport.isPaused()) return;
     transport.pause();
     transport.once("drain", () => transport.resume());
   });

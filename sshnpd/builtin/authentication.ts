@@ -3,6 +3,7 @@ import { SshnpError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
 import { type PublicKeyLine, parsePublicKeyBlob } from "../../keys/openssh.ts";
 import type { Log } from "../log.ts";
+import { BUILTIN_TRIES } from "../../protocol/limits.ts";
 import { findAuthorizedKey } from "./authorized-key-files.ts";
 import type { Visitor } from "./environment.ts";
 import { ALL_RIGHTS, type KeyRights } from "./key-rights.ts";
@@ -33,7 +34,7 @@ export function authenticate(connection: Connection, options: AuthenticationOpti
   let tries = 0;
   return new Promise((resolve) => {
     connection.on("authentication", (context) => {
-      if (++tries > MAX_TRIES) return breakOff("has tried too many keys");
+      if (++tries > BUILTIN_TRIES) return breakOff("has tried too many keys");
       if (context.method !== "publickey") return context.reject(["publickey"]);
       const answering = answer(context, options).then((entry) => entry !== undefined && resolve(entry));
       answering.catch((error: unknown) => {
@@ -57,9 +58,6 @@ async function answer(context: PublicKeyAuthContext, options: AuthenticationOpti
   context.accept();
   return context.signature === undefined ? undefined : judgement;
 }
-
-/** Questions about keys and logins by them, `none` included. An agent may hold a dozen keys. */
-const MAX_TRIES = 40;
 
 /** Of RSA: SHA-1 (`ssh-rsa`) is none. */
 const RSA_HASHES: ReadonlySet<string | undefined> = new Set(["sha256", "sha512"]);

@@ -3,6 +3,7 @@ import { type FileHandle, lstat, open, realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { equalBytes } from "../../keys/bytes.ts";
 import type { Account } from "../accounts.ts";
+import { AUTHORIZED_KEYS_READ_BYTES } from "../../protocol/limits.ts";
 import { parseKeyLine } from "./key-line.ts";
 import { type KeyRights, rightsOf } from "./key-rights.ts";
 
@@ -37,8 +38,6 @@ export async function findAuthorizedKey(account: Account, blob: Uint8Array, now:
 }
 
 const FILES = ["authorized_keys", "authorized_keys2"];
-/** Some thousand keys; each login reads them all. */
-const MAX_FILE_BYTES = 1024 * 1024;
 /** Names a file without opening it (open(2)): a link of the account's to a device must not make root touch that device. */
 const O_PATH = 0o10000000;
 
@@ -56,7 +55,8 @@ async function readAuthorizedKeys(
     const stats = await place.stat();
     if (!stats.isFile()) return { refusal: `${path} is no file` };
     if (!isSafe(stats, account)) return { refusal: `${path} could be changed by others (StrictModes)` };
-    if (stats.size > MAX_FILE_BYTES) return { refusal: `${path} has more than ${MAX_FILE_BYTES} bytes` };
+    if (stats.size > AUTHORIZED_KEYS_READ_BYTES)
+      return { refusal: `${path} has more than ${AUTHORIZED_KEYS_READ_BYTES} bytes` };
     handle = await open(`/proc/self/fd/${place.fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
     return { text: await readWhole(handle) };
   } catch (error) {
@@ -82,7 +82,7 @@ function isSafe({ uid, mode }: Stats, account: Account): boolean {
 }
 
 async function readWhole(handle: FileHandle): Promise<string> {
-  const buffer = Buffer.alloc(MAX_FILE_BYTES);
+  const buffer = Buffer.alloc(AUTHORIZED_KEYS_READ_BYTES);
   let length = 0;
   for (;;) {
     const { bytesRead } = await handle.read(buffer, length, buffer.length - length, length);

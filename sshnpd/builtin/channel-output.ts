@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { BUILTIN_UNSENT_BYTES } from "../../protocol/limits.ts";
 import { type ServerChannel, stateOf } from "./ssh2.ts";
 
 /**
@@ -49,7 +50,7 @@ export class ChannelOutput {
   async #write(bytes: Uint8Array, send: (part: Uint8Array) => void): Promise<void> {
     const { outgoing } = stateOf(this.#channel);
     for (let rest = bytes; rest.length > 0 && !this.#isClosed && outgoing.state === "open"; ) {
-      if (outgoing.window <= 0 || this.#transport.writableLength > TRANSPORT_BYTES) {
+      if (outgoing.window <= 0 || this.#transport.writableLength > BUILTIN_UNSENT_BYTES) {
         await this.#wait();
         continue;
       }
@@ -79,6 +80,3 @@ export class ChannelOutput {
     this.#waiting.clear();
   }
 }
-
-/** Encrypted and not yet taken by the transport, of all channels together; a packet has at most 32 KiB. */
-const TRANSPORT_BYTES = 256 * 1024;

@@ -1,6 +1,7 @@
 import { connect } from "node:net";
 import type { TcpipRequestInfo } from "ssh2";
 import { quoted } from "../../keys/names.ts";
+import { BUILTIN_FORWARDS, BUILTIN_SESSIONS, SERVER_CONNECT_MS } from "../../protocol/limits.ts";
 import { carry } from "./carry.ts";
 import type { ConnectionContext } from "./connection-context.ts";
 import { mayOpen } from "./key-rights.ts";
@@ -13,7 +14,7 @@ export function serveConnection(connection: Connection, context: ConnectionConte
   let sessions = 0;
   let forwards = 0;
   connection.on("session", (accept, reject) => {
-    if (sessions >= MAX_SESSIONS) return reject();
+    if (sessions >= BUILTIN_SESSIONS) return reject();
     sessions++;
     const session = accept();
     session.on("close", () => sessions--);
@@ -22,7 +23,7 @@ export function serveConnection(connection: Connection, context: ConnectionConte
   connection.on("tcpip", (accept, reject, target: TcpipRequestInfo) => {
     const { destIP: host, destPort: port } = target;
     const isPermitted = mayOpen(context.rights, host, port) && context.mayForward?.(host, port) === true;
-    if (!isPermitted || forwards >= MAX_FORWARDS) {
+    if (!isPermitted || forwards >= BUILTIN_FORWARDS) {
       context.log.info({ peer: { host: quoted(host), port } }, "a forward is refused");
       return reject();
     }
@@ -31,13 +32,6 @@ export function serveConnection(connection: Connection, context: ConnectionConte
   });
   serveRemoteForwards(connection, context);
 }
-
-/** As many commands at once over one connection (ControlMaster); sshd has 10. */
-const MAX_SESSIONS = 32;
-/** A browser behind `ssh -D` opens some dozens. */
-const MAX_FORWARDS = 256;
-/** For a connection through the device to somewhere else. */
-const CONNECT_MS = 10_000;
 
 async function forward(
   accept: () => ServerChannel,
@@ -48,7 +42,7 @@ async function forward(
   const { signal } = context;
   const socket = connect({ host, port, allowHalfOpen: true, signal });
   const isConnected = await new Promise<boolean>((resolve) => {
-    socket.setTimeout(CONNECT_MS, () => resolve(false));
+    socket.setTimeout(SERVER_CONNECT_MS, () => resolve(false));
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
   });
   socket.on("error", () => {});

@@ -42,9 +42,6 @@ export function terminalType(text: string): string {
   return TERM.test(text) ? text : "dumb";
 }
 
-/** Variables that one session may set. */
-export const MAX_VARIABLES = 64;
-
 const NAME = /^(?:LANG|LANGUAGE|LC_[A-Z]{1,32}|COLORTERM|NO_COLOR)$/;
 const VALUE = /^[\w.@:,+= -]{0,256}$/;
 const TERM = /^[\w.+-]{1,64}$/;

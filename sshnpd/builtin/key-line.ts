@@ -1,5 +1,6 @@
 import { SshnpError } from "../../keys/errors.ts";
 import { type PublicKeyLine, parsePublicKeyLine } from "../../keys/openssh.ts";
+import { AUTHORIZED_KEYS_LINE_CHARACTERS } from "../../protocol/limits.ts";
 
 /** An option in front of a key; `value` is what stood in its quotes. */
 export interface KeyOption {
@@ -20,7 +21,7 @@ export interface KeyLine {
  */
 export function parseKeyLine(line: string): KeyLine | undefined {
   const text = line.trim();
-  if (text === "" || text.startsWith("#") || text.length > MAX_LINE_CHARACTERS) return undefined;
+  if (text === "" || text.startsWith("#") || text.length > AUTHORIZED_KEYS_LINE_CHARACTERS) return undefined;
   const bare = parseKey(text);
   if (bare !== undefined) return { key: bare, options: [] };
   const read = readOptions(text);
@@ -28,8 +29,6 @@ export function parseKeyLine(line: string): KeyLine | undefined {
   return read === undefined || key === undefined ? undefined : { key, options: read.options };
 }
 
-/** As much as sshd reads (SSH_MAX_PUBKEY_BYTES). */
-const MAX_LINE_CHARACTERS = 16_384;
 const OPTION_NAME = /^[A-Za-z0-9-]{1,64}/;
 
 function parseKey(text: string): PublicKeyLine | undefined {

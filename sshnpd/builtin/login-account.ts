@@ -5,6 +5,7 @@ import { basename } from "node:path";
 import { promisify } from "node:util";
 import { isLogin } from "../../protocol/service.ts";
 import { type Account, parsePasswdLine } from "../accounts.ts";
+import { ACCOUNT_LOOK_UP_MS } from "../../protocol/limits.ts";
 
 /** An account that somebody may log in to. */
 export interface LoginAccount extends Account {
@@ -35,8 +36,6 @@ export async function loginAccount(login: string, now: number): Promise<LoginAcc
 const NO_SHELL: ReadonlySet<string> = new Set(["nologin", "false"]);
 const DEFAULT_SHELL = "/bin/sh";
 const DAY_MS = 24 * 60 * 60_000;
-/** An LDAP server that does not answer must not hold a login up for long. */
-const LOOK_UP_MS = 5_000;
 
 function ownAccount(login: string): LoginAccount | AccountRefusal {
   const { username, uid, gid, homedir: home, shell } = userInfo();
@@ -67,7 +66,7 @@ export function shadowRefusal(line: string, login: string, now: number): string 
 /** By getent(1), which asks whatever this machine asks; where there is none, in the file. */
 async function lookUp(database: "passwd" | "shadow", login: string): Promise<string | undefined> {
   try {
-    const { stdout } = await promisify(execFile)("getent", [database, login], { timeout: LOOK_UP_MS });
+    const { stdout } = await promisify(execFile)("getent", [database, login], { timeout: ACCOUNT_LOOK_UP_MS });
     return stdout.split("\n")[0];
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) return undefined;

@@ -3,6 +3,7 @@ import { constants } from "node:os";
 import { Readable, Writable } from "node:stream";
 import { ReadStream } from "node:tty";
 import { requireBinary } from "@lydell/node-pty/requireBinary.js";
+import { TERMINAL_INPUT_BYTES, TERMINAL_READ_BYTES, TERMINAL_RETRY_MS } from "../../protocol/limits.ts";
 import { type ProcessEnd, type Running, signalGroup, type WindowSize } from "./running.ts";
 
 const binary = requireBinary("pty.node");
@@ -48,9 +49,6 @@ export function runNative(
   };
 }
 
-/** A terminal gives out 4 KiB at once. */
-const READ_BYTES = 16 * 1024;
-
 /**
  * What is printed, to its last byte. Two things would lose some of it. A stream of Node's over a terminal forgets what it
  * holds when the terminal ends, for that is an error (EIO); so it is to hold nothing, and what is read goes here. And
@@ -62,9 +60,9 @@ class TerminalOutput extends Readable {
   readonly #terminal: ReadStream;
 
   constructor(fd: number, onClose: () => void) {
-    super({ highWaterMark: READ_BYTES });
+    super({ highWaterMark: TERMINAL_READ_BYTES });
     this.#fd = fd;
-    const buffer = Buffer.alloc(READ_BYTES);
+    const buffer = Buffer.alloc(TERMINAL_READ_BYTES);
     const callback = (length: number): boolean => this.push(Buffer.from(buffer.subarray(0, length)));
     // Half open, so that the descriptor is there for the rest.
     const options = { onread: { buffer, callback }, allowHalfOpen: true };
@@ -102,9 +100,6 @@ class TerminalOutput extends Readable {
   }
 }
 
-/** Between two tries at a terminal that takes no more input: what reads from it is busy. */
-const RETRY_MS = 20;
-
 /**
  * What is typed. Node's own stream for terminals would wait within the write when nobody reads, and all of the daemon
  * with it. Written at once or not at all, so that no write is under way when the descriptor is closed.
@@ -115,7 +110,7 @@ class TerminalInput extends Writable {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(fd: number, isOpen: () => boolean) {
-    super({ highWaterMark: 64 * 1024 });
+    super({ highWaterMark: TERMINAL_INPUT_BYTES });
     this.#fd = fd;
     this.#isOpen = isOpen;
   }
@@ -131,7 +126,7 @@ class TerminalInput extends Writable {
         done();
       } catch (error) {
         const isFull = error instanceof Error && "code" in error && error.code === "EAGAIN";
-        if (isFull) this.#timer = setTimeout(write, RETRY_MS);
+        if (isFull) this.#timer = setTimeout(write, TERMINAL_RETRY_MS);
         else done(); // there is nobody to type for
       }
     };

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { quoted } from "../../keys/names.ts";
+import { BUILTIN_LISTENERS, BUILTIN_LISTENER_CONNECTIONS } from "../../protocol/limits.ts";
 import { carry } from "./carry.ts";
 import type { ConnectionContext } from "./connection-context.ts";
 import { mayListen } from "./key-rights.ts";
@@ -12,15 +13,19 @@ import type { Connection, ServerChannel } from "./ssh2.ts";
  */
 export function serveRemoteForwards(connection: Connection, context: ConnectionContext): void {
   const listening = new Map<string, Server>();
+  let starting = 0;
   context.signal.addEventListener("abort", () => {
     for (const server of listening.values()) server.close();
   });
   connection.on("request", (accept, reject, name, info) => {
     if (name === "tcpip-forward" && "bindPort" in info) {
-      listen(info.bindAddr, info.bindPort).then(
-        (port) => (port === undefined ? reject?.() : accept?.(port)),
-        () => reject?.(),
-      );
+      starting++;
+      listen(info.bindAddr, info.bindPort)
+        .finally(() => starting--)
+        .then(
+          (port) => (port === undefined ? reject?.() : accept?.(port)),
+          () => reject?.(),
+        );
     } else if (name === "cancel-tcpip-forward" && "bindPort" in info) {
       const key = keyOf(info.bindAddr, info.bindPort);
       const server = listening.get(key);
@@ -36,12 +41,12 @@ export function serveRemoteForwards(connection: Connection, context: ConnectionC
   async function listen(address: string, wanted: number): Promise<number | undefined> {
     const { rights, account, log, signal } = context;
     const isPermitted = context.mayListen && mayListen(rights, wanted) && !(isPrivileged(wanted) && account.uid !== 0);
-    if (!isPermitted || signal.aborted || listening.size >= MAX_LISTENERS) {
+    if (!isPermitted || signal.aborted || listening.size + starting > BUILTIN_LISTENERS) {
       log.info({ listen: { address: quoted(address), port: wanted } }, "a remote forward is refused");
       return undefined;
     }
     const server = createServer({ allowHalfOpen: true, pauseOnConnect: true });
-    server.maxConnections = MAX_CONNECTIONS;
+    server.maxConnections = BUILTIN_LISTENER_CONNECTIONS;
     await once(server.listen(wanted, "127.0.0.1"), "listening");
     const { port } = server.address() as AddressInfo;
     const key = keyOf(address, port);
@@ -80,8 +85,3 @@ function keyOf(address: string, port: number): string {
 function isPrivileged(port: number): boolean {
   return port > 0 && port < 1024;
 }
-
-/** Ports of one connection. */
-const MAX_LISTENERS = 16;
-/** At once on one port. */
-const MAX_CONNECTIONS = 128;

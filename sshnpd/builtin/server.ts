@@ -2,6 +2,7 @@ import { finished } from "node:stream/promises";
 import type { Duplex } from "node:stream";
 import type { PrivateFolder } from "../../keys/private-folder.ts";
 import type { Log } from "../log.ts";
+import { BUILTIN_FAREWELL_MS } from "../../protocol/limits.ts";
 import type { Visitor } from "./environment.ts";
 import { HostKey } from "./host-key.ts";
 import type { SftpServer } from "./sftp-words.ts";
@@ -83,7 +84,7 @@ export class BuiltinServer {
     const over = finished(duplex).catch(() => {});
     const cut = (): void => void duplex.destroy();
     duplex.once("end", cut); // SSH knows no half of a connection
-    duplex.once("finish", () => setTimeout(cut, FAREWELL_MS).unref());
+    duplex.once("finish", () => setTimeout(cut, BUILTIN_FAREWELL_MS).unref());
     signal.addEventListener("abort", cut, { once: true });
     if (signal.aborted) cut();
     try {
@@ -96,6 +97,3 @@ export class BuiltinServer {
     }
   }
 }
-
-/** For the client to read why the connection ends, and to end it as well. */
-const FAREWELL_MS = 2_000;

@@ -1,10 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Writable } from "node:stream";
 import type { PseudoTtyInfo, WindowChangeInfo } from "ssh2";
+import { BUILTIN_QUIET_MS, BUILTIN_VARIABLES } from "../../protocol/limits.ts";
 import { shellWords, wordsAs } from "./account-words.ts";
 import { ChannelOutput } from "./channel-output.ts";
 import type { ConnectionContext } from "./connection-context.ts";
-import { environmentOf, isAccepted, MAX_VARIABLES, terminalType } from "./environment.ts";
+import { environmentOf, isAccepted, terminalType } from "./environment.ts";
 import { runPiped } from "./piped.ts";
 import type { Running, WindowSize } from "./running.ts";
 import { sftpWords } from "./sftp-words.ts";
@@ -26,7 +27,7 @@ export function serveSession(session: Session, context: ConnectionContext): void
   context.signal.addEventListener("abort", () => closed.abort(), { once: true });
 
   session.on("env", (accept: Reply, reject: Reply, { key, val }: { key: string; val: string }) => {
-    const isTaken = !isStarted && variables.size < MAX_VARIABLES && isAccepted(key, val);
+    const isTaken = !isStarted && variables.size < BUILTIN_VARIABLES && isAccepted(key, val);
     if (isTaken) variables.set(key, val);
     (isTaken ? accept : reject)?.();
   });
@@ -103,8 +104,6 @@ type Reply = (() => void) | undefined;
 const SIGNALS: ReadonlySet<string> = new Set("ABRT ALRM FPE HUP ILL INT KILL PIPE QUIT SEGV TERM USR1 USR2".split(" "));
 /** What winsize of ioctl_tty(2) can hold. */
 const MAX_SIZE = 0xffff;
-/** A terminal that is kept open by what its shell left in the background is closed when nothing was printed for so long. */
-const QUIET_MS = 150;
 
 async function serve(
   channel: ServerChannel,
@@ -141,7 +140,7 @@ async function untilQuiet(output: ChannelOutput, signal: AbortSignal): Promise<v
   let before = -1;
   while (!signal.aborted && (output.isBlocked || output.progress !== before)) {
     before = output.progress;
-    await pause(QUIET_MS, undefined, { signal }).catch(() => {});
+    await pause(BUILTIN_QUIET_MS, undefined, { signal }).catch(() => {});
   }
 }
 

@@ -1,5 +1,6 @@
 import { access, constants, readFile } from "node:fs/promises";
 import { SFTP_PROGRAM } from "../sftp-program.ts";
+import { SFTP_HEAP_MIB } from "../../protocol/limits.ts";
 import { shellWords, wordsAs } from "./account-words.ts";
 import type { LoginAccount } from "./login-account.ts";
 
@@ -19,7 +20,7 @@ export async function sftpWords(account: LoginAccount, server: SftpServer): Prom
     for (const path of SYSTEM_SERVERS) if (await isProgram(path)) return wordsAs(account, shellWords(account, path));
   }
   if (!(await isUsual(account.shell))) throw new Error(`sftp is refused: ${account.shell} is not in /etc/shells`);
-  const child = [process.execPath, "--max-old-space-size=64", SFTP_PROGRAM];
+  const child = [process.execPath, `--max-old-space-size=${SFTP_HEAP_MIB}`, SFTP_PROGRAM];
   if (process.geteuid?.() !== 0) return wordsAs(account, child);
   return [...child, account.login, String(account.uid), String(account.gid)];
 }

@@ -1,5 +1,6 @@
 import "./terminal-mode-names.ts";
 import ssh2, { type Connection, type ServerChannel, type Session } from "ssh2";
+import { BUILTIN_LEAST_PACKET_BYTES } from "../../protocol/limits.ts";
 
 export const { Server, utils } = ssh2;
 
@@ -23,7 +24,7 @@ export function stateOf(channel: ServerChannel): ChannelState {
  */
 export function guardChannel(channel: ServerChannel, breakOff: (why: string) => void): void {
   const state = stateOf(channel);
-  if (state.outgoing.packetSize < MIN_PACKET_BYTES) return breakOff("takes packets that are too small");
+  if (state.outgoing.packetSize < BUILTIN_LEAST_PACKET_BYTES) return breakOff("takes packets that are too small");
   const push = state.push.bind(channel);
   state.push = (chunk) => {
     if (state.incoming.window >= 0) return push(chunk);
@@ -33,6 +34,3 @@ export function guardChannel(channel: ServerChannel, breakOff: (why: string) => 
 }
 
 export type { Connection, ServerChannel, Session };
-
-/** RFC 4253 section 6.1 demands that 32,768 are taken; whoever takes a page is served. */
-const MIN_PACKET_BYTES = 4096;

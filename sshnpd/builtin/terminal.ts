@@ -21,28 +21,30 @@ export async function runInTerminal(
   env: Readonly<Record<string, string>>,
   { type, modes, ...size }: TerminalRequest,
 ): Promise<Running> {
-  const words = ["/bin/sh", "-c", PREPARE, "sh", String(account.uid), stty(modes, size), ...wordsAs(account, program)];
+  const rest = wordsAs(account, program);
+  const words = (missing: string): string[] => [
+    ...["/bin/sh", "-c", PREPARE, "sh"],
+    ...[String(account.uid), sttyWords(modes).join(" "), missing],
+    ...rest,
+  ];
   const variables = { ...env, TERM: type };
   const runNative = await loadNative();
-  if (runNative !== undefined) return runNative(words, variables, size);
+  if (runNative !== undefined) return runNative(words(""), variables, size);
   const { runScript } = await import("./script-terminal.ts");
-  return await runScript(words, variables);
+  return await runScript(words(`rows ${size.rows} cols ${size.columns}`), variables);
 }
 
 /**
  * As whoever runs the daemon, ahead of the account: the terminal becomes the account's, as sshd makes it, so that what opens
- * it by name may (gpg, screen); and it gets its modes before anything can be typed.
+ * it by name may (gpg, screen); and it gets its modes before anything can be typed. Its size as well where it has none yet
+ * or the usual one: the window may have changed meanwhile.
  */
 const PREPARE = `SSH_TTY=$(tty) && export SSH_TTY
 [ "$(id -u)" != 0 ] || { chown "$1:tty" "$SSH_TTY" 2>/dev/null || chown "$1" "$SSH_TTY"; chmod 620 "$SSH_TTY"; }
 stty $2 2>/dev/null
-shift 2
+[ -z "$3" ] || case $(stty size) in "0 0" | "24 80") stty $3 ;; esac
+shift 3
 exec "$@"`;
-
-/** One word for the shell to split: letters, digits, dashes alone. */
-function stty(modes: TerminalRequest["modes"], { columns, rows }: WindowSize): string {
-  return [...sttyWords(modes), "rows", rows, "cols", columns].join(" ");
-}
 
 type Native = (words: readonly string[], env: Readonly<Record<string, string>>, size: WindowSize) => Running;
 let loading: Promise<Native | undefined> | undefined;

@@ -49,6 +49,13 @@ test("through a proxy that asks for a password everything goes by CONNECT, for b
   const { code, stdout, stderr } = await ssh(address, client, "echo", "there");
   expect([code, stdout, stderr]).toEqual([0, "there\n", expect.anything()]);
 
+  const looked = await doctor(address, client, "@device", "mygateway");
+  expect([looked.code, looked.stdout]).toEqual([0, expect.not.stringMatching(/^(?:fail|skip)/m)]);
+  expect(looked.stdout).toContain("dir.example.org is for the proxy to look up\n");
+  expect(looked.stdout).toContain(`; the directory is reached through ${proxy}\n`);
+  expect(looked.stdout).toContain(`dir.example.org:${directoryPort} answers through ${proxy} in `);
+  expect(looked.stdout).not.toContain(encodeURIComponent(PROXY_PASSWORD));
+
   const seen = await squid.log();
   const times = (target: string): number =>
     seen.filter((line) => line === `CONNECT ${target} 200 ${PROXY_USER}`).length;
@@ -66,6 +73,11 @@ test("through a proxy that asks for a password everything goes by CONNECT, for b
       `       Set HTTPS_PROXY=http://user@${proxy} and SSHNP_PROXY_PASSWORD_FILE; NTLM/Kerberos: run a local cntlm\n` +
       "       [E_PROXY_AUTH]\n",
   );
+  const shut = await doctor(address, both(proxy));
+  expect(shut.code).toBe(77);
+  expect(shut.stdout).toMatch(
+    /^fail {2}connection +Proxy \S+ asks for a password \(407 Basic\)\.\n.*\n +\[E_PROXY_AUTH\]\n/m,
+  );
 });
 
 test("through a proxy that permits one port alone, TLS on that port reaches directory and rendezvous", async () => {
@@ -79,10 +91,32 @@ test("through a proxy that permits one port alone, TLS on that port reaches dire
   expect(seen).toContain(`CONNECT rv.example.org:${rendezvousPort} 403 -`);
   expect(seen).toContain(`CONNECT rv.example.org:${https.port} 200 -`);
 
+  const looked = await doctor(address, proxy);
+  expect([looked.code, looked.stdout]).toEqual([0, expect.not.stringMatching(/^(?:fail|skip)/m)]);
+  expect(looked.stdout).toMatch(/^ok {4}certificate +of "np\.example\.org" by .*; it does not verify/m);
+  expect(looked.stdout).toMatch(/^ok {4}rendezvous .* does not permit it \(status 403\).*; wss:\S+ answers$/m);
+  const forbidden = await doctor(`http://dir.example.org:${directoryPort}${fingerprint}`, proxy);
+  expect(forbidden.code).toBe(69);
+  expect(forbidden.stdout).toMatch(/^fail {2}connection +.* does not permit it \(status 403\)\.\n.*permit CONNECT to/m);
+
   const refused = await ssh(`http://dir.example.org:${directoryPort}${fingerprint}`, proxy, "true");
   expect(refused.stderr).toContain(`Cannot reach the directory at http://dir.example.org:${directoryPort}: the proxy`);
   expect(refused.stderr).toContain("does not permit it (status 403)");
   expect(refused.stderr).toContain("[E_DIRECTORY]");
+});
+
+test("doctor says that a proxy is not there, and that a variable names none", async () => {
+  const address = `http://dir.example.org:${directoryPort}${fingerprint}`;
+  const gone = await doctor(address, both(`127.0.0.1:${await freePort()}`));
+  expect(gone.code).toBe(69);
+  expect(gone.stdout).toMatch(
+    /^fail {2}connection +\S+ cannot be connected to: the proxy \S+ cannot be reached \(ECONNREFUSED\)\.$/m,
+  );
+  const wrong = await doctor(address, { ALL_PROXY: "socks5://127.0.0.1:1080" });
+  expect(wrong.code).toBe(2);
+  expect(wrong.stdout).toMatch(
+    /^fail {2}proxy +ALL_PROXY names a SOCKS proxy, which is not spoken here\.\n.*\n +\[E_USAGE\]\nskip {2}connection/m,
+  );
 });
 
 test("where one port with TLS is all there is, and inspected, both ends work unconfigured, and what is read is ciphertext", async () => {
@@ -172,6 +206,12 @@ async function startDaemon(address: string, env: Variables, ...words: string[]):
   });
   await daemon.line(/^online: mygateway\.device\.np$/);
   return daemon;
+}
+
+function doctor(address: string, env: Variables, ...words: string[]): Promise<Exit> {
+  return runCommand("sshnp", ["doctor", "--directory", address, ...words], {
+    env: { HOME: stack.client.home, ...env },
+  });
 }
 
 function ssh(address: string, env: Variables, ...words: string[]): Promise<Exit> {

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { SshnpError, UnavailableError } from "../../../keys/errors.ts";
 import { isoTime } from "../../../keys/iso-time.ts";
 import { quoted } from "../../../keys/names.ts";
@@ -12,10 +13,10 @@ import {
 import { lookAtRendezvous } from "../../../rendezvous/client.ts";
 import { duration } from "../../ago.ts";
 import type { DirectoryContact } from "../../directory-contact.ts";
-import type { Outcome } from "../../outcome.ts";
+import { type Outcome, outcomeOf } from "../../outcome.ts";
 import { isEndNear, ownEndNear } from "../../own-end-texts.ts";
 import { type Check, failed, ok, skipped } from "./check.ts";
-import { addressesOf, certificateOf, placeOf, timeToConnect } from "./network.ts";
+import { addressesOf, certificateOf, timeToConnect, type Way, wayTo } from "./network.ts";
 import { proxyVariables } from "./surroundings.ts";
 
 /** What is known of the directory: the address, and what came of asking it, if it could be. */
@@ -43,7 +44,7 @@ export function clockText(offset: number): string {
   return `${how} ${offset > 0 ? "behind" : "ahead of"} the directory's`;
 }
 
-/** Name, proxies, connection, certificate: each by itself, whatever became of the others. */
+/** Name, proxies, connection, certificate: each by itself, whatever became of the others, and on the way that sessions take. */
 export async function* checkWay({ address }: Asked): AsyncGenerator<Check, void, void> {
   const proxies = proxyVariables(process.env);
   const said =
@@ -55,11 +56,21 @@ export async function* checkWay({ address }: Asked): AsyncGenerator<Check, void,
     return;
   }
   const { url } = address.value;
-  const place = placeOf(url);
-  yield await checked("name", async () => `${place.host} is ${(await addressesOf(place.host)).join(", ")}`);
-  yield ok("proxy", said);
+  const found = await outcomeOf(() => wayTo(url));
+  if ("error" in found) {
+    yield skipped("name", "it is not clear who looks it up");
+    yield failed("proxy", found.error);
+    for (const name of ["connection", "certificate"]) yield skipped(name, "the proxy is not clear");
+    return;
+  }
+  const way = found.value;
+  yield await checkName(way);
+  const taken =
+    way.proxy === undefined ? "the directory is reached without one" : `the directory is reached through ${way.proxy}`;
+  yield ok("proxy", proxies.length === 0 ? said : `${said}; ${taken}`);
   const connection = await checked("connection", async () => {
-    return `${place.host}:${place.port} answers in ${(await timeToConnect(place)).toFixed(1)} ms`;
+    const through = way.proxy === undefined ? "" : ` through ${way.proxy}`;
+    return `${way.host}:${way.port} answers${through} in ${(await timeToConnect(way)).toFixed(1)} ms`;
   });
   yield connection;
   if (url.protocol !== "https:")
@@ -68,9 +79,14 @@ export async function* checkWay({ address }: Asked): AsyncGenerator<Check, void,
   else yield await checkCertificate(url);
 }
 
+async function checkName({ host, proxy }: Way): Promise<Check> {
+  if (proxy !== undefined && isIP(host) === 0) return ok("name", `${host} is for the proxy to look up`);
+  return await checked("name", async () => `${host} is ${(await addressesOf(host)).join(", ")}`);
+}
+
 async function checkCertificate(url: URL): Promise<Check> {
   try {
-    const { doubt, subject, issuer, until } = await certificateOf(placeOf(url));
+    const { doubt, subject, issuer, until } = await certificateOf(url);
     const whose = `of ${subject} by ${issuer}, until ${quoted(until)}`;
     if (doubt === undefined) return ok("certificate", `${whose}; it verifies`);
     return ok(

@@ -1,19 +1,27 @@
 import { lookup } from "node:dns/promises";
 import { connect, isIP, type Socket } from "node:net";
-import { connect as connectTls, type PeerCertificate } from "node:tls";
-import { UnavailableError } from "../../../keys/errors.ts";
+import { certificateAt, placeOf, ProxyError, proxyFor, proxyNameFor } from "../../../directory/client.ts";
+import { assert, SshnpError, UnavailableError } from "../../../keys/errors.ts";
 import { quoted } from "../../../keys/names.ts";
 import { LOOK_MS } from "../../../protocol/limits.ts";
 
-/** Where a URL leads. */
-export interface Place {
+/** Where a directory's URL leads, and whether it is through a proxy, whose name that is. */
+export interface Way {
+  readonly url: URL;
   readonly host: string;
   readonly port: number;
+  readonly proxy: string | undefined;
 }
 
-export function placeOf(url: URL): Place {
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  return { host, port: url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port) };
+/** The way that sessions take. @throws {SetupError} E_USAGE for a variable that names no proper proxy. */
+export async function wayTo(url: URL): Promise<Way> {
+  const { host, port } = placeOf(url);
+  return { url, host, port, proxy: await proxyNameFor(targetOf(url)) };
+}
+
+function targetOf(url: URL): { readonly kind: "http" | "https"; readonly host: string; readonly port: number } {
+  const { host, port, isSecure } = placeOf(url);
+  return { kind: isSecure ? "https" : "http", host, port };
 }
 
 /** The IP addresses of a host. @throws {UnavailableError} E_DIRECTORY, E_TIMEOUT. */
@@ -31,19 +39,24 @@ export async function addressesOf(host: string): Promise<readonly string[]> {
   return found.map(({ address }) => address);
 }
 
-/** Connects, and takes so many ms for it. @throws {UnavailableError} E_DIRECTORY, E_TIMEOUT. */
-export async function timeToConnect({ host, port }: Place): Promise<number> {
+/** Connects, through the proxy where there is one, and takes so many ms for it. @throws {UnavailableError} E_DIRECTORY, E_TIMEOUT; {DeniedError} E_PROXY_AUTH; {SetupError} of a proxy's password. */
+export async function timeToConnect({ url, host, port }: Way): Promise<number> {
   const begun = performance.now();
-  const what = `${host}:${port} does not answer`;
-  const socket = await inTime(what, (signal) => connected(connect({ host, port }), "connect", signal)).catch(
-    (cause: unknown) => {
-      if (cause instanceof UnavailableError) throw cause;
-      throw new UnavailableError("E_DIRECTORY", `${host}:${port} cannot be connected to (${codeOf(cause)}).`, {
-        next: "Check this machine's network and firewall, and on the directory's machine whether sshnp-directory runs.",
-        cause,
-      });
-    },
-  );
+  const socket = await inTime(`${host}:${port} does not answer`, async (signal) => {
+    const openTunnel = await proxyFor(targetOf(url));
+    if (openTunnel !== undefined) return await openTunnel({ signal, limitMs: LOOK_MS });
+    return await connected(connect({ host, port }), signal);
+  }).catch((cause: unknown) => {
+    if (cause instanceof SshnpError) throw cause;
+    if (cause instanceof ProxyError) {
+      const fact = `${host}:${port} cannot be connected to: ${cause.message}.`;
+      throw new UnavailableError("E_DIRECTORY", fact, { next: cause.next, cause });
+    }
+    throw new UnavailableError("E_DIRECTORY", `${host}:${port} cannot be connected to (${codeOf(cause)}).`, {
+      next: "Check this machine's network and firewall, and on the directory's machine whether sshnp-directory runs.",
+      cause,
+    });
+  });
   socket.destroy();
   return performance.now() - begun;
 }
@@ -58,44 +71,28 @@ export interface Certificate {
   readonly until: string;
 }
 
-/** @throws {UnavailableError} E_DIRECTORY, E_TIMEOUT when no TLS comes about. */
-export async function certificateOf({ host, port }: Place): Promise<Certificate> {
-  const servername = isIP(host) === 0 ? { servername: host } : {};
-  const tls = connectTls({ host, port, ...servername, ALPNProtocols: ["http/1.1"], rejectUnauthorized: false });
-  await inTime(`no TLS comes about with ${host}:${port}`, (signal) => connected(tls, "secureConnect", signal)).catch(
-    (cause: unknown) => {
-      if (cause instanceof UnavailableError) throw cause;
-      throw new UnavailableError("E_DIRECTORY", `No TLS comes about with ${host}:${port} (${codeOf(cause)}).`, {
-        next: "Does the directory speak https there? Its address may have to begin with http://.",
-        cause,
-      });
-    },
-  );
-  const shown: Partial<PeerCertificate> = tls.getPeerCertificate(); // none, where it has gone meanwhile
-  const { subject, issuer, valid_to: until = "" } = shown;
-  const reason: unknown = tls.authorizationError;
-  tls.destroy();
-  return {
-    doubt: tls.authorized ? undefined : reason instanceof Error ? reason.message : String(reason),
-    ...{ subject: nameOf(subject), issuer: nameOf(issuer), until },
-  };
+/** Of an https URL, on the way that sessions take. @throws as timeToConnect, and {UnavailableError} E_DIRECTORY when no TLS comes about. */
+export async function certificateOf(url: URL): Promise<Certificate> {
+  const { host, port } = placeOf(url);
+  const shown = await inTime(`no TLS comes about with ${host}:${port}`, (signal) =>
+    certificateAt(url, { signal }),
+  ).catch((error: unknown) => {
+    if (!(error instanceof SshnpError) || error.code !== "E_DIRECTORY") throw error;
+    const { cause } = error;
+    throw new UnavailableError("E_DIRECTORY", `No TLS comes about with ${host}:${port} (${codeOf(cause)}).`, {
+      next: "Does the directory speak https there? Its address may have to begin with http://.",
+      cause,
+    });
+  });
+  assert(shown !== undefined, "https shows a certificate");
+  const { subject, issuer, until, distrusted: doubt } = shown;
+  return { doubt, subject: quoted(subject || "no name"), issuer: quoted(issuer || "no name"), until };
 }
 
-/** A certificate's names may be of any content, and missing. */
-function nameOf(
-  holder: { readonly CN?: string | readonly string[]; readonly O?: string | readonly string[] } | undefined,
-): string {
-  return quoted([holder?.CN ?? holder?.O ?? "no name"].flat().join(", "));
-}
-
-async function connected<T extends Socket>(
-  socket: T,
-  event: "connect" | "secureConnect",
-  signal: AbortSignal,
-): Promise<T> {
-  return await new Promise<T>((resolve, reject) => {
+async function connected(socket: Socket, signal: AbortSignal): Promise<Socket> {
+  return await new Promise((resolve, reject) => {
     signal.addEventListener("abort", () => socket.destroy(), { once: true });
-    socket.once(event, () => resolve(socket));
+    socket.once("connect", () => resolve(socket));
     socket.on("error", reject);
     socket.once("close", () => reject(Object.assign(new Error("closed"), { code: "ECONNRESET" })));
   });

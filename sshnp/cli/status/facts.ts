@@ -11,7 +11,7 @@ import { type Client, loadClient } from "../../client-keys.ts";
 import { contactDirectory, type DirectoryContact } from "../../directory-contact.ts";
 import { type Outcome, outcomeOf } from "../../outcome.ts";
 import { noClientKeys } from "../../setup-texts.ts";
-import { type Certificate, certificateOf, placeOf } from "../doctor/network.ts";
+import { type Certificate, certificateOf } from "../doctor/network.ts";
 import { isSshConfigured, proxyVariables, sshVersion } from "../doctor/surroundings.ts";
 
 /** One client member in the keys folder. */
@@ -115,7 +115,7 @@ async function contactAll(
       const isSecure = address.url.protocol === "https:";
       const [contact, certificate] = await Promise.all([
         outcomeOf(() => contactDirectory(suite, client, { directory: text, witnesses }, { signal })),
-        isSecure ? outcomeOf(() => certificateOf(placeOf(address.url))) : undefined,
+        isSecure ? outcomeOf(() => certificateOf(address.url)) : undefined,
       ]);
       return { address, contact, certificate };
     }),

@@ -1,6 +1,7 @@
 import type { Stats } from "node:fs";
 import { type ByteReader, ByteWriter } from "../../../keys/bytes.ts";
 import { PeerError } from "../../../keys/errors.ts";
+import { SFTP_EXTENDED } from "../../../protocol/limits.ts";
 
 /** What a client sets, or wants of a new file (draft-ietf-secsh-filexfer-02 section 5). */
 export interface Attributes {
@@ -17,8 +18,6 @@ const OWNER = 2;
 const PERMISSIONS = 4;
 const TIMES = 8;
 const EXTENDED = 0x8000_0000;
-/** Nobody has defined one that matters here. */
-const MAX_EXTENDED = 16;
 
 /** @throws {PeerError} E_PROTOCOL. */
 export function readAttributes(reader: ByteReader): Attributes {
@@ -33,7 +32,7 @@ export function readAttributes(reader: ByteReader): Attributes {
   };
   if (!has(EXTENDED)) return attributes;
   const count = reader.u32();
-  if (count > MAX_EXTENDED) throw new PeerError("E_PROTOCOL", "too many attributes");
+  if (count > SFTP_EXTENDED) throw new PeerError("E_PROTOCOL", "too many attributes");
   for (let i = 0; i < 2 * count; i++) reader.bytes32();
   return attributes;
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, type Dir } from "node:fs";
+import { SFTP_HANDLES } from "../../../protocol/limits.ts";
 
 /** What a handle stands for. */
 export type Opened =
@@ -11,7 +12,7 @@ export class Handles {
   readonly #opened = new Map<string, Opened>();
 
   get isFull(): boolean {
-    return this.#opened.size >= MAX_HANDLES;
+    return this.#opened.size >= SFTP_HANDLES;
   }
 
   add(opened: Opened): string {
@@ -34,6 +35,3 @@ export class Handles {
     return true;
   }
 }
-
-/** Open at once in one session; clients open one or two. */
-export const MAX_HANDLES = 256;

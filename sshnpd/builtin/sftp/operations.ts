@@ -1,9 +1,9 @@
 import * as fs from "node:fs";
 import { ByteWriter } from "../../../keys/bytes.ts";
+import { SFTP_HANDLES, SFTP_NAMES, SFTP_PACKET_BYTES } from "../../../protocol/limits.ts";
 import { type Attributes, encodeStats } from "./attributes.ts";
-import { Handles, MAX_HANDLES, type Opened } from "./handles.ts";
+import { Handles, type Opened } from "./handles.ts";
 import { longName } from "./long-name.ts";
-import { MAX_PACKET_BYTES } from "./packets.ts";
 import { type NameEntry, OK, type Reply, type Status } from "./reply.ts";
 import type { Request } from "./request.ts";
 
@@ -112,7 +112,7 @@ export class Operations {
     if (opened?.kind !== "folder") return status("failure");
     const found: Buffer[] = opened.isBegun ? [] : [Buffer.from("."), Buffer.from("..")];
     opened.isBegun = true;
-    while (found.length < NAMES_AT_ONCE) {
+    while (found.length < SFTP_NAMES) {
       const entry = opened.folder.readSync();
       if (entry === null) break;
       found.push(Buffer.from(entry.name, "latin1"));
@@ -128,10 +128,8 @@ export class Operations {
   }
 }
 
-/** In one answer; with names of 255 bytes they still fit into a packet. */
-const NAMES_AT_ONCE = 100;
 /** A packet less its head, as OpenSSH has it. */
-const MAX_DATA_BYTES = MAX_PACKET_BYTES - 1024;
+const MAX_DATA_BYTES = SFTP_PACKET_BYTES - 1024;
 
 /** Of draft-ietf-secsh-filexfer-02 section 6.3. */
 const READ = 1;
@@ -263,7 +261,7 @@ function fileSystem(file: Buffer): Reply {
 
 function limits(): Reply {
   const writer = new ByteWriter();
-  for (const value of [MAX_PACKET_BYTES, MAX_DATA_BYTES, MAX_DATA_BYTES, MAX_HANDLES]) writer.u64(value);
+  for (const value of [SFTP_PACKET_BYTES, MAX_DATA_BYTES, MAX_DATA_BYTES, SFTP_HANDLES]) writer.u64(value);
   return { type: "extended", data: writer.done() };
 }
 

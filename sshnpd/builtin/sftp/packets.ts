@@ -1,5 +1,6 @@
 import { ByteReader, concat } from "../../../keys/bytes.ts";
 import { PeerError } from "../../../keys/errors.ts";
+import { SFTP_PACKET_BYTES } from "../../../protocol/limits.ts";
 
 /** Takes packets (draft-ietf-secsh-filexfer-02 section 3: u32 length || body) out of a stream of bytes. */
 export class PacketReader {
@@ -11,7 +12,7 @@ export class PacketReader {
     const whole: Uint8Array[] = [];
     while (rest.length >= LENGTH_BYTES) {
       const length = new ByteReader(rest).u32();
-      if (length === 0 || length > MAX_PACKET_BYTES)
+      if (length === 0 || length > SFTP_PACKET_BYTES)
         throw new PeerError("E_PROTOCOL", "an SFTP packet of no fit length");
       if (rest.length < LENGTH_BYTES + length) break;
       whole.push(rest.subarray(LENGTH_BYTES, LENGTH_BYTES + length));
@@ -22,6 +23,4 @@ export class PacketReader {
   }
 }
 
-/** As in OpenSSH. */
-export const MAX_PACKET_BYTES = 256 * 1024;
 const LENGTH_BYTES = 4;

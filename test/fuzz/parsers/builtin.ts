@@ -7,7 +7,8 @@ import { type KeyLine, parseKeyLine } from "../../../sshnpd/builtin/key-line.ts"
 import { parseExpiryTime, rightsOf } from "../../../sshnpd/builtin/key-rights.ts";
 import { shadowRefusal } from "../../../sshnpd/builtin/login-account.ts";
 import { readAttributes } from "../../../sshnpd/builtin/sftp/attributes.ts";
-import { MAX_PACKET_BYTES, PacketReader } from "../../../sshnpd/builtin/sftp/packets.ts";
+import { SFTP_PACKET_BYTES } from "../../../protocol/limits.ts";
+import { PacketReader } from "../../../sshnpd/builtin/sftp/packets.ts";
 import { parseInit, parseRequest } from "../../../sshnpd/builtin/sftp/request.ts";
 import { sttyWords } from "../../../sshnpd/builtin/terminal-modes.ts";
 import { Escape } from "../../../sshnp/native/escape.ts";
@@ -134,7 +135,7 @@ export const BUILTIN_PARSERS: readonly Parser[] = [
             if (error instanceof SshnpError) return { values, end: error.code };
             throw error;
           }
-          return { values, end: values.some(({ length }) => length > MAX_PACKET_BYTES) ? "too long" : "more" };
+          return { values, end: values.some(({ length }) => length > SFTP_PACKET_BYTES) ? "too long" : "more" };
         },
         isAccepted: ({ end }) => end === "more",
       }),

@@ -104,20 +104,47 @@ describe("sshnp --native", () => {
     await me.resize(77, 22);
     await me.press("Enter");
     await me.shows(/now 22 77/);
-    await me.type("sleep 1000");
+    await me.type("echo begun; sleep 1000");
+    await me.shows(/^begun$/m);
     await me.press("C-c");
+    await me.type("echo interrupted: $?");
+    await me.shows(/^interrupted: 130$/m);
     await me.type("exit 42");
     await me.prompt();
     expect(await me.run("echo status $?; stty -a | grep -o -- '-\\?icanon'")).toMatch(/status 42\nicanon/);
     await me.type(
-      `${process.execPath} ${commandFile("sshnp")} --native @device mygateway -i ${stack.sshd.identityFile} -t sleep 1000`,
+      `${process.execPath} ${commandFile("sshnp")} --native @device mygateway -i ${stack.sshd.identityFile} -t 'echo up; sleep 1000'`,
     );
-    await expect.poll(() => runningSleeps()).toBeGreaterThan(0);
+    await me.shows(/^up$/m);
     await me.press("Enter");
     await me.type("~.");
     await me.prompt();
     expect(await me.run("echo status $?")).toContain("status 255");
   });
+});
+
+test("Ctrl-C while it connects ends it, and whatever ends it gives the terminal back", async () => {
+  await using terminals = await Terminals.start();
+  const me = await terminals.open("me", stack.client.options);
+  const line = `${process.execPath} ${commandFile("sshnp")} --native @device mygateway -i ${stack.sshd.identityFile}`;
+  const modes = "echo status $?; stty -a | grep -o -w -e '-\\?icanon' -e '-\\?echo' -e '-\\?isig'";
+  process.kill(stack.daemon.pid, "SIGSTOP"); // so that nothing answers
+  await me.type(line.replace("--native", "--native -v"));
+  await me.shows(/asking http/);
+  await me.press("C-c");
+  await me.prompt();
+  expect(await me.run(modes)).toMatch(/^status 130\nisig\nicanon\necho$/);
+  process.kill(stack.daemon.pid, "SIGCONT");
+  await me.type(line);
+  await me.shows(/[#$>] $/m);
+  await me.type("echo my parent is $(ps -o comm= -p $PPID)");
+  await me.shows(/my parent is sshd/);
+  const { stdout } = await runProcess("pgrep", ["-f", "--", `^${line}$`], { env: { HOME: "/" } });
+  process.kill(Number(stdout.trim()), "SIGTERM");
+  await me.shows(/[#$>] me\$ $/m); // behind the prompt over there
+  await me.press("Enter");
+  await me.prompt();
+  expect(await me.run(modes)).toMatch(/^status 143\nisig\nicanon\necho$/);
 });
 
 describe("the built-in client", () => {
@@ -173,8 +200,3 @@ describe("the built-in client", () => {
     expect(typed("~x", "\n~\n~.")).toEqual(["~x|\n~\n", true]);
   });
 });
-
-async function runningSleeps(): Promise<number> {
-  const { stdout } = await runProcess("ps", ["-eo", "args"], { env: { HOME: "/" } });
-  return stdout.split("\n").filter((line) => line === "sleep 1000").length;
-}

@@ -18,6 +18,8 @@ export interface HarnessOptions {
   readonly sftpServer?: "auto" | "own";
   /** Ports of 127.0.0.1 to which forwards are permitted. */
   readonly forwards?: readonly number[];
+  /** Whether ports of the device may lead to the client. */
+  readonly mayListen?: boolean;
   /** The login that the session was asked for. */
   readonly login?: string;
   /** Runs in the process ahead of the server. */
@@ -59,6 +61,7 @@ export class Harness implements AsyncDisposable {
   /** Options of ssh, scp and sftp. */
   options(...more: readonly string[]): string[] {
     const values = [
+      ...more, // the first counts
       "BatchMode yes",
       `ProxyCommand socat - UNIX-CONNECT:${this.socket}`,
       "HostKeyAlias builtin",
@@ -69,7 +72,6 @@ export class Harness implements AsyncDisposable {
       "IdentitiesOnly yes",
       "IdentityAgent none",
       "LogLevel ERROR",
-      ...more,
     ];
     return ["-F", "none", ...values.flatMap((value) => ["-o", value])];
   }
@@ -140,9 +142,11 @@ const server = await BuiltinServer.open({
   folder: await PrivateFolder.openOrCreate(options.keys),
   log: createLog(true),
   sftpServer: options.sftpServer,
+  mayListen: options.mayListen,
   mayForward: (host, port) => host === "127.0.0.1" && (options.forwards ?? []).includes(port),
 });
 process.umask(0);
+process.stdin.once("data", () => server.close().then(() => console.log("closed")));
 let attending = 0;
 createServer({ allowHalfOpen: true }, (socket) => {
   attending++;

@@ -221,14 +221,49 @@ describe.each(["root", "an ordinary user"])(
   },
 );
 
-test.skipIf(!CAN_MAKE_USERS)("without node-pty script(1) makes the terminal", async () => {
-  await using user = await ordinaryUser();
-  rmSync(join(user.installation, "node_modules/@lydell"), { recursive: true });
-  await using server = await Harness.start({ user });
-  await authorize(user, await server.publicKey);
-  const ssh = await server.run(["-tt", `${user.name}@builtin`, "stty size; tty; echo $SHELL $TERM; exit 42"]);
-  expect(ssh.stdout).toMatch(/24 80\r\n\/dev\/pts\/[0-9]+\r\n\/bin\/sh dumb\r\n/);
-  expect(ssh.code).toBe(42);
+describe("without node-pty script(1) makes the terminal", { skip: !CAN_MAKE_USERS }, () => {
+  let user: OrdinaryUser;
+  let server: Harness;
+  beforeAll(async () => {
+    user = await ordinaryUser();
+    rmSync(join(user.installation, "node_modules/@lydell"), { recursive: true });
+    server = await Harness.start({ user });
+    await authorize(user, await server.publicKey);
+  });
+  afterAll(async () => {
+    await server[Symbol.asyncDispose]();
+    await user.remove();
+  });
+
+  test("of the usual size where the client has no window, and the status comes back", async () => {
+    const ssh = await server.run(["-tt", `${user.name}@builtin`, "stty size; tty; echo $SHELL $TERM; exit 42"]);
+    expect(ssh.stdout).toMatch(/24 80\r\n\/dev\/pts\/[0-9]+\r\n\/bin\/sh dumb\r\n/);
+    expect(ssh.code).toBe(42);
+  });
+
+  test("a signal that ends the program comes back as script tells it", async () => {
+    expect((await server.run(["-tt", `${user.name}@builtin`, "kill -KILL $$"])).code).toBe(128 + 9);
+  });
+
+  test.each([
+    ["the program", ""],
+    ["a program whose input is a file", "exec </dev/null; "],
+  ])("changes of the window reach %s, the last one last, and C-c ends it", async (_whom, first) => {
+    await using terminals = await Terminals.start({ columns: 101, rows: 33 });
+    const terminal = await terminals.open("me", { env: { HOME: server.folder } });
+    const words = server
+      .options()
+      .map((word) => `'${word}'`)
+      .join(" ");
+    const size = "$(stty size </dev/tty)";
+    const script = `${first}trap 'echo resized to ${size}' WINCH; echo at ${size}; while :; do sleep 0.1; done`;
+    await terminal.type(`ssh -t ${words} ${user.name}@builtin "${script.replaceAll("$", "\\$")}"`);
+    await terminal.shows(/^at 33 101$/m);
+    for (const columns of [90, 91, 92, 93, 77]) await terminal.resize(columns, 22);
+    await terminal.shows(/^resized to 22 77$/m);
+    await terminal.press("C-c");
+    await terminal.prompt();
+  });
 });
 
 function sha256(text: string): string {
