@@ -6,6 +6,7 @@ import { run, SetUpError } from "./run.mjs";
 /** Command -> the Debian package that brings it. */
 const PACKAGES = {
   age: "age",
+  "ansible-playbook": "ansible-core",
   curl: "curl",
   dbclient: "dropbear-bin",
   dropbear: "dropbear-bin",

@@ -10,7 +10,9 @@ import { removeLeftovers } from "./test-leftovers.mjs";
 import { countTests } from "./test-report.mjs";
 
 const COMMANDS =
-  "age curl dbclient dropbear fish git haproxy ip mandoc ps rsync socat squid ss ssh sshd tmux zsh".split(" ");
+  "age ansible-playbook curl dbclient dropbear fish git haproxy ip mandoc ps rsync socat squid ss ssh sshd tmux zsh".split(
+    " ",
+  );
 
 const interrupted = new AbortController();
 let vitest;

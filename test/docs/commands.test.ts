@@ -6,6 +6,9 @@ const ROOT = join(import.meta.dirname, "../..");
 
 /** Which file runs a command in a block of these documents, and the words in it that do; `not run`: the document says so. */
 const RUN_BY: Record<string, Record<string, readonly [file: string, words: string] | "not run">> = {
+  "docs/ansible.md": {
+    "ansible-playbook site.yml": ["test/e2e/openssh/ansible.test.ts", 'COMMAND.trim().split(" ")'],
+  },
   "docs/docker.md": {
     "cp .env.example .env": ["test/compose/device.test.ts", '".env",'],
     "docker compose up -d": ["test/compose/device.test.ts", 'device.must("up", "-d"'],
@@ -276,8 +279,8 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
 const cases = Object.entries(RUN_BY).map(([document, commands]) => ({ document, commands }));
 
 test.each(cases)("every command in a block of $document is known to be run by something", ({ document, commands }) => {
-  const blocks = [...readFileSync(join(ROOT, document), "utf8").matchAll(/^```\n(.*?)^```$/gms)];
-  const lines = blocks.flatMap(([, block = ""]) => block.trimEnd().split("\n"));
+  const blocks = [...readFileSync(join(ROOT, document), "utf8").matchAll(/^```(\w*)\n(.*?)^```$/gms)];
+  const lines = blocks.flatMap(([, language, block = ""]) => (language === "" ? block.trimEnd().split("\n") : []));
   expect(new Set(lines.map((line) => line.replace(/ {2,}.*/, "")))).toEqual(new Set(Object.keys(commands)));
 });
 

@@ -1,10 +1,11 @@
 import { once } from "node:events";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { freePort } from "../../support/free-port.ts";
 import { CAN_MAKE_USERS } from "../../support/ordinary-user.ts";
 import type { Stack } from "../../support/stack.ts";
 import { DEVICE_MODES, HOST, Person, startDevice } from "./person.ts";
+import { said, throughSocks } from "./socks.ts";
 
 describe.each(DEVICE_MODES)("with a device in mode %s", { timeout: 120_000 }, (mode) => {
   let stack: Stack;
@@ -80,63 +81,7 @@ describe.each(DEVICE_MODES)("with a device in mode %s", { timeout: 120_000 }, (m
       /^SSH-2\.0-/,
     );
   });
-
-  test("a script goes to a shell over there, which answers while a SOCKS proxy is open: as VS Code does it", async () => {
-    const port = await freePort();
-    await using session = person.start("ssh", "-T", "-D", `${port}`, HOST, "bash");
-    session.stdin.write(INSTALL_SCRIPT);
-    const [, served = ""] = await session.line(/^listeningOn==(\d+)==$/);
-    await session.line(/^platform==Linux==$/);
-    const answers = [
-      await said(await throughSocks(port, portOf(echo)), "one"),
-      await said(await throughSocks(port, portOf(echo)), "two"),
-    ];
-    expect([answers, served]).toEqual([["one", "two"], "12345"]);
-    session.stdin.end("exit 3\n");
-    expect(await session.exit()).toMatchObject({ code: 3, stdout: expect.stringMatching(/^bash: .* end\n$/m) });
-  });
 });
-
-/** Of the kind that VS Code sends: functions, here-documents, traps, and marked lines for answers. */
-const INSTALL_SCRIPT = `
-set +o posix 2>/dev/null || true
-VSCODE_AGENT_FOLDER="$HOME/.vscode-server"
-report() { local value; value=$(cat); echo "$1==$value=="; }
-trap 'echo "bash: $BASH_VERSION end"' EXIT
-cat <<'EOF' | report listeningOn
-12345
-EOF
-uname -s | report platform
-`;
-
-/** Sends a text, ends, and gives what came back. */
-async function said(socket: Socket, text: string): Promise<string> {
-  const chunks: Buffer[] = [];
-  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
-  socket.end(text);
-  await once(socket, "end");
-  return Buffer.concat(chunks).toString();
-}
-
-/** A connection by SOCKS 5 (RFC 1928) to a port of the loopback over there. @throws {Error} when it is refused */
-async function throughSocks(proxyPort: number, port: number): Promise<Socket> {
-  const socket = connect(proxyPort, "127.0.0.1");
-  socket.write(Uint8Array.of(5, 1, 0));
-  expect(await take(socket, 2)).toEqual(Buffer.of(5, 0));
-  socket.write(Uint8Array.of(5, 1, 0, 1, 127, 0, 0, 1, port >> 8, port & 255));
-  const [version, status] = await take(socket, 10);
-  if (version !== 5 || status !== 0) throw new Error("refused");
-  return socket;
-}
-
-async function take(socket: Socket, length: number): Promise<Buffer> {
-  for (;;) {
-    const bytes = socket.read(length) as Buffer | null;
-    if (bytes !== null) return bytes;
-    if (socket.readableEnded || socket.destroyed) throw new Error("refused");
-    await Promise.race([once(socket, "readable"), once(socket, "close")]);
-  }
-}
 
 function portOf(server: Server): number {
   const address = server.address();

@@ -76,12 +76,13 @@ export class Person implements AsyncDisposable {
     return { env: { HOME: this.home, ...GIT }, cwd: this.home, ...(this.#user && { user: this.#user }) };
   }
 
-  /** The words of one of OpenSSH's programs, of rsync or of git. */
+  /** The words of one of OpenSSH's programs, or of one that starts ssh. */
   words(program: Program, ...words: string[]): [string, ...string[]] {
     const file = this.#configuration;
     if (file === undefined) return [program, ...words];
     if (program === "rsync") return [program, "-e", `ssh -F ${file}`, ...words];
     if (program === "git") return [program, "-c", `core.sshCommand=ssh -F ${file}`, ...words];
+    if (program === "ansible-playbook") return [program, `--ssh-common-args=-F ${file}`, ...words];
     return [program, "-F", file, ...words];
   }
 
@@ -129,7 +130,7 @@ export class Person implements AsyncDisposable {
   }
 }
 
-export type Program = "ssh" | "scp" | "sftp" | "rsync" | "git";
+export type Program = "ssh" | "scp" | "sftp" | "rsync" | "git" | "ansible-playbook";
 
 const PATIENCE: WaitOptions = { timeoutMs: 120_000 };
 /** Git must neither read what whoever runs the tests has set, nor ask who they are. */

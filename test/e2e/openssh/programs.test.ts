@@ -6,6 +6,7 @@ import { CAN_MAKE_USERS } from "../../support/ordinary-user.ts";
 import { Terminals } from "../../support/terminals.ts";
 import type { Stack } from "../../support/stack.ts";
 import { DEVICE_MODES, HOST, Person, startDevice } from "./person.ts";
+import { RemoteWindow } from "./vs-code.ts";
 
 /*
  * What people do with OpenSSH's programs, and with those that start them, once `sshnp ssh-config --install` was run. One of
@@ -133,6 +134,29 @@ describe.each(DEVICE_MODES)("with a device in mode %s", { timeout: 120_000 }, (m
       await at("one", "push", "--quiet", "origin", "HEAD:main");
       await at("two", "pull", "--quiet");
       expect(await at("two", "log", "--format=%s")).toBe("second\nfirst\n");
+    });
+
+    test("windows of VS Code start a server over there, find it again, and reach it", async () => {
+      const folder = person.folder("vs-code");
+      const first = await RemoteWindow.open(person, folder);
+      try {
+        const large = "x".repeat(300_000);
+        expect(first.found).toBe("started");
+        expect(await Promise.all([first.ask("one"), first.ask(large), first.ask("two")])).toEqual([
+          "one",
+          large,
+          "two",
+        ]);
+        const second = await RemoteWindow.open(person, folder);
+        expect(second).toMatchObject({ found: "running", server: first.server });
+        expect([await first.close(), await second.ask("three"), await second.close()]).toEqual([3, "three", 3]);
+        await person.run("ssh", "-O", "exit", HOST); // as after a loss of the network: nothing is left of the session
+        const third = await RemoteWindow.open(person, folder);
+        expect(third).toMatchObject({ found: "running", server: first.server });
+        expect([await third.ask("four"), await third.close()]).toEqual(["four", 3]);
+      } finally {
+        process.kill(first.server.pid);
+      }
     });
 
     test("a terminal is one, and hears of its new size", async () => {
