@@ -1,4 +1,5 @@
 import { SetupError } from "../keys/errors.ts";
+import { inVariable } from "../keys/in-variable.ts";
 import { quoted } from "../keys/names.ts";
 import { type Fingerprint, parseFingerprint } from "../keys/openssh.ts";
 
@@ -34,6 +35,14 @@ export function parseDirectoryAddress(text: string): DirectoryAddress {
     });
   }
   return { url, fingerprint: parseFingerprint(text.slice(hash + 1)), text };
+}
+
+/** The address in SSHNP_DIRECTORY; undefined when it is not set, or empty. @throws {SetupError} E_USAGE, with the variable's name. */
+export function directoryInEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+): DirectoryAddress | undefined {
+  const value = env["SSHNP_DIRECTORY"] || undefined;
+  return value === undefined ? undefined : inVariable("SSHNP_DIRECTORY", value, parseDirectoryAddress);
 }
 
 const WHERE_TO_FIND_IT =

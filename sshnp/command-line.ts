@@ -1,5 +1,6 @@
 import { isWitnessOption, type WitnessOptions, withWitnessOption } from "../directory/client.ts";
 import { SetupError } from "../keys/errors.ts";
+import { inVariable } from "../keys/in-variable.ts";
 import { type MemberName, type Name, quoted } from "../keys/names.ts";
 import type { Fingerprint } from "../keys/openssh.ts";
 import { parseDirectoryAddress } from "../protocol/directory-address.ts";
@@ -84,7 +85,8 @@ export function parseSessionCommand(
   const given: SshOption[] = names.user === undefined ? [] : [{ letter: "l", value: names.user }];
   const stated = [...front.ssh, ...given, ...scan.options];
   const isStated = readLogin(stated) !== "";
-  const user = isStated || defaults.user === undefined ? names.user : parseLogin(defaults.user);
+  const user =
+    isStated || defaults.user === undefined ? names.user : inVariable("SSHNP_USER", defaults.user, parseLogin);
   const options: SshOption[] = isStated || user === undefined ? stated : [...stated, { letter: "l", value: user }];
   const login = readLogin(options);
   refuseOtherWays(options);
@@ -132,11 +134,11 @@ export function parseWait(text: string, from = "--wait="): number {
   return seconds;
 }
 
-/** @throws {SetupError} E_USAGE when it is empty, looks like an option, or holds control characters. */
-export function parseKeysFolder(text: string): string {
+/** `from`: where it stands. @throws {SetupError} E_USAGE when it is empty, looks like an option, or holds control characters. */
+export function parseKeysFolder(text: string, from = "--keys "): string {
   // A path goes into files that ssh reads; and dollar-brace is a variable there, with no way to write it plainly.
   if (text === "" || text.startsWith("-") || /\p{Cc}|\$\{/u.test(text)) {
-    throw usage(`--keys ${quoted(text)} is no folder that can be used.`, "Give its path, such as ./keys.");
+    throw usage(`${from}${quoted(text)} is no folder that can be used.`, "Give its path, such as ./keys.");
   }
   return text;
 }

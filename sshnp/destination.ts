@@ -5,7 +5,8 @@ import { type Destination, parseKeysFolder } from "./command-line.ts";
 
 /** Absolute path of the keys folder. @throws {SetupError} E_USAGE when it cannot be used. */
 export function keysFolderOf(destination: Pick<Destination, "keys">): string {
-  return parseKeysFolder(resolve(keysFolderPath(destination.keys, process.env)));
+  const isStated = destination.keys === undefined && Boolean(process.env["SSHNP_KEYS"]);
+  return parseKeysFolder(resolve(keysFolderPath(destination.keys, process.env)), isStated ? "SSHNP_KEYS=" : undefined);
 }
 
 /** With all that would be read from the environment, for a command line that is run in another one. */

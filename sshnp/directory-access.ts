@@ -9,7 +9,7 @@ import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
 import { SecurityError, SshnpError } from "../keys/errors.ts";
 import { readKeyListFile, writeKeyListFile } from "../keys/key-list-files.ts";
-import { type DirectoryAddress, parseDirectoryAddress } from "../protocol/directory-address.ts";
+import { type DirectoryAddress, directoryInEnvironment, parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
 import { CLOCK_TRUST_MS } from "../protocol/limits.ts";
 import { isPrivateAddress } from "../rendezvous/client.ts";
@@ -42,7 +42,8 @@ export class DirectoryAccess {
     progress: Progress,
     witnesses?: WitnessOptions,
   ): Promise<DirectoryAccess> {
-    const address = parseDirectoryAddress(given ?? (process.env["SSHNP_DIRECTORY"] || keys.directory));
+    const stated = given === undefined ? directoryInEnvironment(process.env) : undefined;
+    const address = stated ?? parseDirectoryAddress(given ?? keys.directory);
     const remembered = await readKeyListFile(folder, keys.name);
     const log = await openSeenLog(suite, folder, address.fingerprint, {
       demand: readWitnessDemand(suite, witnesses, process.env),

@@ -1,4 +1,4 @@
-import { SetupError, SshnpError } from "../keys/errors.ts";
+import { inVariable } from "../keys/in-variable.ts";
 import { type Name, parseName } from "../keys/names.ts";
 
 /** What stands for words that a command line leaves out. */
@@ -28,12 +28,6 @@ export function readDefaults(env: Readonly<Record<string, string | undefined>>):
 }
 
 function nameIn(env: Readonly<Record<string, string | undefined>>, variable: string): Name | undefined {
-  const text = env[variable];
-  if (text === undefined || text === "") return undefined;
-  try {
-    return parseName(text);
-  } catch (error) {
-    if (!(error instanceof SshnpError)) throw error;
-    throw new SetupError("E_USAGE", `${variable}: ${error.message}`, { next: error.next ?? "" });
-  }
+  const text = env[variable] || undefined;
+  return text === undefined ? undefined : inVariable(variable, text, parseName);
 }

@@ -5,7 +5,7 @@ import { keysFolderPath } from "../keys/keys-folder.ts";
 import { parseMember, parseName, quoted } from "../keys/names.ts";
 import { VERSION } from "../keys/version.ts";
 
-import { parseDirectoryAddress } from "../protocol/directory-address.ts";
+import { directoryInEnvironment, parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { parseClients } from "./clients.ts";
 import type { DaemonOptions } from "./daemon.ts";
 import { parseInetdProgram } from "./inetd-program.ts";
@@ -108,12 +108,12 @@ Examples:
   sshnpd check -a @device -m @client -d mygateway`;
 
 function parseFlags(flags: Flags): DaemonOptions {
-  const directory = flags.directory ?? (process.env["SSHNP_DIRECTORY"] || undefined);
+  const { directory } = flags;
   return {
     name: parseName(flags.atsign),
     member: parseMember(flags.device),
     clients: parseClients(flags.manager),
-    directory: directory === undefined ? undefined : parseDirectoryAddress(directory),
+    directory: directory === undefined ? directoryInEnvironment(process.env) : parseDirectoryAddress(directory),
     keys: keysFolderPath(flags.keys, process.env),
     witnesses: flags,
     sshPort: parsePort(flags.sshPort),

@@ -1,5 +1,6 @@
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { SetupError, SshnpError } from "../../keys/errors.ts";
+import { inVariable } from "../../keys/in-variable.ts";
 import { quoted } from "../../keys/names.ts";
 import { CHECKPOINT_AGE_MS, NOTE_SIGNATURES } from "../../protocol/limits.ts";
 import { parseWitness } from "../../protocol/log/cosignature.ts";
@@ -59,7 +60,9 @@ export function readWitnessDemand(
   if (keys.length > NOTE_SIGNATURES - 1) {
     throw usage(`More than ${NOTE_SIGNATURES - 1} witnesses are named.`, "A checkpoint has no room for so many.");
   }
-  const witnesses = keys.map((key) => readKey(suite, key));
+  const isStated = options.witness === undefined || options.witness.length === 0;
+  const read = (key: string): WitnessDemand["witnesses"][number] => readKey(suite, key);
+  const witnesses = keys.map((key) => (isStated ? inVariable("SSHNP_WITNESSES", key, read) : read(key)));
   const different = new Set(witnesses.map(({ publicKey }) => publicKey.toJSON())).size;
   if (different < witnesses.length) {
     throw usage("One witness is named twice.", "A witness is its key, whatever it is called: name each key once.");

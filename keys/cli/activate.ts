@@ -2,7 +2,11 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { Command } from "commander";
 import { DirectoryClient } from "../../directory/client.ts";
-import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import {
+  type DirectoryAddress,
+  directoryInEnvironment,
+  parseDirectoryAddress,
+} from "../../protocol/directory-address.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { CipherSuite, RandomBytes } from "../cipher-suite.ts";
 import { readCramSecret } from "../cram-secret.ts";
@@ -97,8 +101,8 @@ function whoIsWanted({ atsign, device }: ActivateOptions): Wanted {
 }
 
 function givenDirectory(options: ActivateOptions): DirectoryAddress | undefined {
-  const given = options.directory ?? (process.env["SSHNP_DIRECTORY"] || undefined);
-  return given === undefined ? undefined : parseDirectoryAddress(given);
+  const given = options.directory;
+  return given === undefined ? directoryInEnvironment(process.env) : parseDirectoryAddress(given);
 }
 
 function givenOwnerKey({ ownerKey, passphrase, passphraseFile }: ActivateOptions): OwnerKeyInAgent | undefined {

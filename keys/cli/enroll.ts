@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Command, Option } from "commander";
 import { DirectoryClient } from "../../directory/client.ts";
-import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import { directoryInEnvironment, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { RandomBytes } from "../cipher-suite.ts";
 import { parseFleetToken, parseOneTimePassword } from "../enrolment-secrets.ts";
@@ -63,12 +63,12 @@ Examples:
 
 async function run(nameText: string, memberText: string, options: EnrollOptions): Promise<void> {
   const signal = interruption();
-  const given = options.directory ?? (process.env["SSHNP_DIRECTORY"] || undefined);
+  const given = options.directory;
   const enrolling: Enrolling = {
     ...givenName(nameText),
     member: parseMember(memberText),
     role: options.device === true ? "device" : "client",
-    directory: given === undefined ? undefined : parseDirectoryAddress(given),
+    directory: given === undefined ? directoryInEnvironment(process.env) : parseDirectoryAddress(given),
     path: keysFolderPath(options.keys, process.env),
     isWaiting: options.wait === true,
     secret: await givenSecret(options, signal),

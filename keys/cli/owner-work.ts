@@ -8,7 +8,11 @@ import {
   refusalError,
   type RememberedLog,
 } from "../../directory/client.ts";
-import { parseDirectoryAddress, type DirectoryAddress } from "../../protocol/directory-address.ts";
+import {
+  directoryInEnvironment,
+  parseDirectoryAddress,
+  type DirectoryAddress,
+} from "../../protocol/directory-address.ts";
 import { type PendingEnrolment, verifyPendingEnrolment } from "../../protocol/enrolment.ts";
 import { ENROLMENTS_PER_NAME, LOG_PROOF_SUBJECTS } from "../../protocol/limits.ts";
 import { encodeEnrolmentsQuestion } from "../../protocol/messages/enrolment.ts";
@@ -279,7 +283,9 @@ export async function withOwner(
 }
 
 function directoryAddress(name: Name, options: OwnerOptions, remembered: string | undefined): DirectoryAddress {
-  const given = options.directory ?? (process.env["SSHNP_DIRECTORY"] || remembered);
+  const stated = options.directory === undefined ? directoryInEnvironment(process.env) : undefined;
+  const given = options.directory ?? remembered;
+  if (stated !== undefined) return stated;
   if (given !== undefined) return parseDirectoryAddress(given);
   throw new SetupError("E_USAGE", "No directory is given.", {
     next: `Give --directory or SSHNP_DIRECTORY. Any machine of ${name} has the address (sshnp-keys show ${name}), and the directory's own: sshnp-directory address --data DIR`,

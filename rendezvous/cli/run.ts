@@ -4,7 +4,11 @@ import { type Logger, pino } from "pino";
 import { readCramSecret } from "../../keys/cram-secret.ts";
 import { SetupError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
-import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import {
+  type DirectoryAddress,
+  directoryInEnvironment,
+  parseDirectoryAddress,
+} from "../../protocol/directory-address.ts";
 import { EXCERPT_BYTES } from "../../protocol/limits.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { parseListen, publicAddresses } from "../host-port.ts";
@@ -58,7 +62,7 @@ Examples:
 }
 
 async function run(options: RunOptions): Promise<void> {
-  const directory = parseDirectoryAddress(givenDirectory(options));
+  const directory = givenDirectory(options);
   const listen = parseListen(options.listen);
   publicAddresses(options.public, { ...listen, port: listen.port || 1 }); // to refuse what is wrong before anything is done
   const excerptBytes = parseExcerpt(options.excerpt);
@@ -84,8 +88,9 @@ async function run(options: RunOptions): Promise<void> {
   }
 }
 
-function givenDirectory({ directory = process.env["SSHNP_DIRECTORY"] }: RunOptions): string {
-  if (directory !== undefined && directory !== "") return directory;
+function givenDirectory({ directory }: RunOptions): DirectoryAddress {
+  const given = directory === undefined ? directoryInEnvironment(process.env) : directory || undefined;
+  if (given !== undefined) return typeof given === "string" ? parseDirectoryAddress(given) : given;
   throw new SetupError("E_USAGE", "No directory is given.", {
     next: "Give --directory or SSHNP_DIRECTORY; `sshnp-directory address --data DIR` prints the address.",
   });

@@ -31,11 +31,16 @@ export function withDestinationOptions(command: Command): Command {
 
 /** `--wait[=10m]`, for verbs that can wait for a device. */
 export function withWaitOption(command: Command): Command {
-  return command
+  const withOption = command
     .addOption(
       new Option("--wait [=time]", `wait for a device that is offline, ${DEFAULT_WAIT} if not said`).env("SSHNP_WAIT"),
     )
     .option("--no-wait", "do not, whatever the settings say");
+  // Told after it was taken, and only where the words do not say it themselves.
+  return withOption.on("optionEnv:wait", (value: string) => {
+    if (value === "") command.setOptionValueWithSource("wait", undefined, "env");
+    else parseWait(value, "SSHNP_WAIT=");
+  });
 }
 
 /** `--wait` by itself takes no word after it for its time, as that is a name: to be called on the words of a verb first. */

@@ -1,8 +1,7 @@
-import { resolve } from "node:path";
 import type { WitnessOptions } from "../../directory/client.ts";
-import { keysFolderPath } from "../../keys/keys-folder.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { parseKeysFolder } from "../command-line.ts";
+import { keysFolderOf } from "../destination.ts";
 import type { DestinationFlags } from "./destination-options.ts";
 
 /** What every verb has that asks the directory, with a device or without one. */
@@ -17,7 +16,7 @@ export function directoryOf(flags: DirectoryFlags): {
   const { directory, keys, witness, witnesses, maxCheckpointAge } = flags;
   return {
     directory: directory === undefined ? undefined : parseDirectoryAddress(directory).text,
-    keys: parseKeysFolder(resolve(keysFolderPath(keys === undefined ? undefined : parseKeysFolder(keys), process.env))),
+    keys: keysFolderOf({ keys: keys === undefined ? undefined : parseKeysFolder(keys) }),
     witnesses: { witness, witnesses, maxCheckpointAge },
   };
 }

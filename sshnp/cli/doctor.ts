@@ -4,7 +4,7 @@ import { type Name, parseName, quoted } from "../../keys/names.ts";
 import { printData } from "../../keys/print-data.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { askPassphrase } from "../../keys/passphrase.ts";
-import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import { directoryInEnvironment, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { loadClient } from "../client-keys.ts";
 import { contactDirectory } from "../directory-contact.ts";
@@ -60,9 +60,10 @@ async function* diagnose(
   const { directory, keys: path, witnesses } = directoryOf(flags);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const client = await outcomeOf(() => loadClient(suite, path, name, (file) => askPassphrase(file, { signal })));
-  const given =
-    directory ?? (process.env["SSHNP_DIRECTORY"] || ("value" in client ? client.value.keys.directory : undefined));
   const address = await outcomeOf(() => {
+    const stated = directory === undefined ? directoryInEnvironment(process.env) : undefined;
+    const given = directory ?? ("value" in client ? client.value.keys.directory : undefined);
+    if (stated !== undefined) return stated;
     if (given === undefined) throw noAddress();
     return parseDirectoryAddress(given);
   });

@@ -29,7 +29,7 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map<string, Setting>([
     },
   ],
   ["keys", { variable: "SSHNP_KEYS", example: "~/.local/share/sshnp/keys", parse: parseFolder }],
-  ["wait", { variable: "SSHNP_WAIT", example: "10m", parse: (text) => (parseWait(text), text) }],
+  ["wait", { variable: "SSHNP_WAIT", example: "10m", parse: (text) => (parseWait(text, "wait = "), text) }],
   ["witnesses", { variable: "SSHNP_WITNESSES", example: "1:NAME+hash+base64", parse: parseWitnesses }],
 ]);
 
@@ -39,7 +39,7 @@ export type Settings = ReadonlyMap<string, string>;
 /** A file is read from any working directory, so a folder in it is named in full. */
 function parseFolder(text: string): string {
   const path = text.startsWith("~/") ? join(homedir(), text.slice(2)) : text;
-  if (isAbsolute(path)) return parseKeysFolder(path);
+  if (isAbsolute(path)) return parseKeysFolder(path, "keys = ");
   throw new SetupError("E_USAGE", `keys is ${quoted(text)}, which depends on where sshnp is started.`, {
     next: 'Begin it with / or ~/, as in keys = "~/.local/share/sshnp/keys".',
   });

@@ -5,7 +5,11 @@ import { SetupError, type SshnpError } from "../../../keys/errors.ts";
 import type { MemberName, Name } from "../../../keys/names.ts";
 import { PrivateFolder } from "../../../keys/private-folder.ts";
 import { SshAgent } from "../../../keys/ssh-agent.ts";
-import { type DirectoryAddress, parseDirectoryAddress } from "../../../protocol/directory-address.ts";
+import {
+  type DirectoryAddress,
+  directoryInEnvironment,
+  parseDirectoryAddress,
+} from "../../../protocol/directory-address.ts";
 import { LOOK_MS, STATUS_CLIENTS } from "../../../protocol/limits.ts";
 import { type Client, loadClient } from "../../client-keys.ts";
 import { contactDirectory, type DirectoryContact } from "../../directory-contact.ts";
@@ -104,7 +108,8 @@ async function contactAll(
   { directory: given, witnesses }: { readonly directory: string | undefined; readonly witnesses: WitnessOptions },
   signal: AbortSignal,
 ): Promise<DirectoryFact[]> {
-  const addressOf = ({ keys }: Client): string => given ?? (process.env["SSHNP_DIRECTORY"] || keys.directory);
+  const stated = given ?? directoryInEnvironment(process.env)?.text;
+  const addressOf = ({ keys }: Client): string => stated ?? keys.directory;
   const firsts = new Map<string, Client>();
   for (const { client } of found) {
     if (client !== undefined && !firsts.has(addressOf(client))) firsts.set(addressOf(client), client);

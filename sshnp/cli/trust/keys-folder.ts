@@ -15,7 +15,8 @@ export function withFolderOption(verb: Command): Command {
 
 /** @throws {SetupError} E_NO_KEYS when it is not there; E_USAGE, E_KEY_PERMISSIONS, E_STORAGE. */
 export async function openKeysFolder({ keys }: FolderOption): Promise<PrivateFolder> {
-  const path = parseKeysFolder(keysFolderPath(keys, process.env));
+  const isStated = keys === undefined && Boolean(process.env["SSHNP_KEYS"]);
+  const path = parseKeysFolder(keysFolderPath(keys, process.env), isStated ? "SSHNP_KEYS=" : undefined);
   const folder = await PrivateFolder.open(path);
   if (folder === undefined) throw noClientKeys(undefined, path);
   return folder;
