@@ -19,7 +19,8 @@ try {
 } catch {
   process.exit(1); // tsc has said why
 }
-// The client's plain files go: nobody reads them. Those of the daemon stay beside the bundle, for the program that it starts.
+// The client's plain files go: nobody reads them. Those of the others stay beside the bundles, for the programs that the daemon
+// starts.
 await bundle("sshnp", {
   external: ["age-encryption", "commander", "ws", "cpu-features"],
   emptyOutDir: true,
@@ -34,6 +35,10 @@ await bundle("sshnpd", {
   emptyOutDir: false,
   groups: [],
 });
+// Commander stays outside: it is asked what to write into the man pages.
+await bundle("keys", { external: ["age-encryption", "commander"], emptyOutDir: false, groups: [] });
+await bundle("directory", { external: ["commander", "level"], emptyOutDir: false, groups: [] });
+await bundle("rendezvous", { external: ["commander"], emptyOutDir: false, groups: [] });
 for (const command of Object.values(bin)) {
   const file = join(root, command);
   if (existsSync(file)) chmodSync(file, 0o755);
@@ -56,7 +61,7 @@ function writeFiles(folder, files) {
 }
 
 /**
- * The client, because a person waits for its start-up, and the daemon, because it is held to 60 MB of memory
+ * The daemon, because it is held to 60 MB of memory, and the others, because a person waits for their start-up
  * (docs/decisions/0012-client-and-daemon-are-bundled.md). What is seldom needed stays outside, in `external`.
  */
 async function bundle(room, { external, emptyOutDir, groups }) {
