@@ -1,4 +1,4 @@
-import { constants, type FileHandle, open, rm } from "node:fs/promises";
+import { access, constants, type FileHandle, lstat, open, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { SetupError } from "./errors.ts";
 import { shellWord } from "./shell-word.ts";
@@ -6,6 +6,22 @@ import { shellWord } from "./shell-word.ts";
 /*
  * Files that a person names, in folders that need not be private: a USB stick, a network drive.
  */
+
+/**
+ * Refuses what {@link createOutside} would refuse, as far as that shows beforehand: for those who would ask a person for
+ * something, or work for seconds, until they write. @throws {SetupError} E_KEY_EXISTS, E_STORAGE.
+ */
+export async function refuseUnlessCreatable(path: string): Promise<void> {
+  try {
+    await lstat(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw notWritten(path, error);
+    return await access(dirname(path), constants.W_OK | constants.X_OK).catch((cause: unknown): never => {
+      throw notWritten(path, cause);
+    });
+  }
+  throw exists(path);
+}
 
 /**
  * Writes a file that must not exist yet, for its owner alone (0600); it is on disk when this returns, or not there at all.
@@ -16,10 +32,7 @@ export async function createOutside(path: string, bytes: Uint8Array): Promise<vo
   try {
     handle = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
   } catch (error) {
-    if (codeOf(error) !== "EEXIST") throw notWritten(path, error);
-    throw new SetupError("E_KEY_EXISTS", `${shellWord(path)} exists and is never overwritten.`, {
-      next: "Give another file.",
-    });
+    throw codeOf(error) === "EEXIST" ? exists(path) : notWritten(path, error);
   }
   try {
     await handle.writeFile(bytes);
@@ -56,6 +69,12 @@ export async function readOutside(path: string, maxBytes: number): Promise<Uint8
   }
   throw new SetupError("E_STORAGE", `${shellWord(path)} is larger than such a file can be (${maxBytes} bytes).`, {
     next: "Give the right file.",
+  });
+}
+
+function exists(path: string): SetupError {
+  return new SetupError("E_KEY_EXISTS", `${shellWord(path)} exists and is never overwritten.`, {
+    next: "Give another file.",
   });
 }
 

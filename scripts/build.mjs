@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "vite";
+import { hashOfSources, noteBuilt } from "./built.mjs";
 import { completionScripts } from "./words/completions.mjs";
 import { describeCommands } from "./words/descriptions.mjs";
 import { manualPages } from "./words/manuals.mjs";
@@ -10,6 +11,7 @@ import { manualPages } from "./words/manuals.mjs";
 const root = join(import.meta.dirname, "..");
 const { bin, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
+const sources = hashOfSources(root);
 removeLeftovers();
 try {
   execFileSync(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"], {
@@ -19,7 +21,8 @@ try {
 } catch {
   process.exit(1); // tsc has said why
 }
-// The client's plain files go: nobody reads them. Those of the daemon stay beside the bundle, for the program that it starts.
+// The client's plain files go: nobody reads them. Those of the others stay beside the bundles, for the programs that the daemon
+// starts.
 await bundle("sshnp", {
   external: ["age-encryption", "commander", "ws", "cpu-features"],
   emptyOutDir: true,
@@ -34,6 +37,7 @@ await bundle("sshnpd", {
   emptyOutDir: false,
   groups: [],
 });
+// Commander stays outside: it is asked what to write into the man pages.
 for (const room of ["keys", "directory", "rendezvous"]) {
   await bundle(room, { external: ["age-encryption", "commander", "level"], emptyOutDir: false, groups: [] });
 }
@@ -43,6 +47,7 @@ for (const command of Object.values(bin)) {
 }
 
 await writeWords();
+noteBuilt(root, sources);
 
 /** Man pages in man/, and completion for shells in dist/completion: what the commands that were just built say of themselves. */
 async function writeWords() {

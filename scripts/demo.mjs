@@ -3,6 +3,7 @@
 import "./node-version.mjs";
 import { constants } from "node:os";
 import { join } from "node:path";
+import { isBuilt } from "./built.mjs";
 import { Cast } from "./demo/cast.mjs";
 import { perform } from "./demo/performance.mjs";
 import { remark, say, title } from "./demo/stage.mjs";
@@ -23,8 +24,10 @@ for (const stream of [process.stdout, process.stderr]) stream.on("error", () => 
 const cast = new Cast(root, stop.signal);
 try {
   await setUp({ commands: ["ss", "ssh", "sshd"], signal: stop.signal });
-  process.stderr.write("set-up: compiling\n");
-  await run(process.execPath, [join(root, "scripts/build.mjs")], { signal: stop.signal });
+  if (!isBuilt(root)) {
+    process.stderr.write("set-up: compiling\n");
+    await run(process.execPath, [join(root, "scripts/build.mjs")], { signal: stop.signal });
+  }
   cast.begin();
   await perform(cast);
   if (process.stdin.isTTY && process.stdout.isTTY) {

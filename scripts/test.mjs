@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isBuilt } from "./built.mjs";
 import { root, SetUpError, setUp } from "./set-up.mjs";
 import { removeLeftovers } from "./test-leftovers.mjs";
 import { countTests } from "./test-report.mjs";
@@ -41,7 +42,7 @@ async function main() {
   const { signal } = interrupted;
   await setUp({ commands: COMMANDS, signal });
   signal.throwIfAborted();
-  if ((await spawnInRoot(["scripts/build.mjs"])) !== 0) throw new SetUpError("The build failed.");
+  if (!isBuilt(root) && (await spawnInRoot(["scripts/build.mjs"])) !== 0) throw new SetUpError("The build failed.");
   signal.throwIfAborted();
 
   const report = join(folder, "report.json");

@@ -10,7 +10,7 @@ import { askNewPassphrase, askPassphrase } from "../passphrase.ts";
 import { PrivateFolder } from "../private-folder.ts";
 import { shellWord } from "../shell-word.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
-import { createOutside } from "../outside-files.ts";
+import { createOutside, refuseUnlessCreatable } from "../outside-files.ts";
 import { interruption } from "./interruption.ts";
 import { say } from "./say.ts";
 
@@ -46,6 +46,7 @@ async function backup(name: Name, file: string, { keys }: BackupOptions): Promis
   const folder = await PrivateFolder.open(path);
   const bytes = await folder?.read(ownerFile(name), MAX_KEY_FILE_BYTES);
   if (folder === undefined || bytes === undefined) throw nothingHere(name, path);
+  await refuseUnlessCreatable(file);
   const from = folder.pathOf(ownerFile(name));
   const plaintext = await unlock(from, bytes, (guarded) => askPassphrase(guarded, { signal }));
   const owner = orDamaged(from, () => parseOwnerFile(suite, plaintext));

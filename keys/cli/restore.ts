@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { isAgeFile, openWithPassphrase } from "../age-file.ts";
-import { utf8 } from "../bytes.ts";
+import { equalBytes, utf8 } from "../bytes.ts";
 import type { CipherSuite } from "../cipher-suite.ts";
 import { type OwnerKeys, ownerFile, parseOwnerFile } from "../end-key-files.ts";
 import { DeniedError, PeerError, SecurityError, SetupError, UnavailableError } from "../errors.ts";
@@ -53,8 +53,10 @@ async function restore(file: string, options: RestoreOptions): Promise<void> {
   const signal = interruption();
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const bytes = await readOutside(file, MAX_KEY_FILE_BYTES);
+  const keys = keysFolderPath(options.keys, process.env);
+  await PrivateFolder.open(keys); // one that will not do is refused before a passphrase is asked for
   const backup = await openBackup(suite, file, bytes, signal);
-  const folder = await PrivateFolder.openOrCreate(keysFolderPath(options.keys, process.env));
+  const folder = await PrivateFolder.openOrCreate(keys);
   const { name } = backup.owner;
   const path = folder.pathOf(ownerFile(name));
   try {
@@ -111,6 +113,7 @@ async function isThere(suite: CipherSuite, folder: PrivateFolder, backup: Backup
   const { name } = backup.owner;
   const bytes = await folder.read(ownerFile(name), MAX_KEY_FILE_BYTES);
   if (bytes === undefined) return false;
+  if (equalBytes(bytes, backup.bytes)) return true;
   const here = await open(suite, bytes, backup.passphrase).catch(() => undefined);
   if (here === WRONG_PASSPHRASE || here === undefined) throw another(folder.pathOf(ownerFile(name)));
   if (here.privateKey.publicKey.equals(backup.owner.privateKey.publicKey)) return true;
@@ -121,6 +124,7 @@ async function isThere(suite: CipherSuite, folder: PrivateFolder, backup: Backup
 /** @throws {SecurityError} E_OWNER_KEY when this folder keeps that key as one that was rotated away. */
 async function refuseFormer(suite: CipherSuite, folder: PrivateFolder, backup: Backup): Promise<void> {
   for (const bytes of (await formerOwnerFiles(folder, backup.owner.name)).values()) {
+    if (equalBytes(bytes, backup.bytes)) throw rotatedAway(suite, backup);
     const former = await open(suite, bytes, backup.passphrase).catch(() => undefined);
     if (former === undefined || former === WRONG_PASSPHRASE) continue;
     if (former.privateKey.publicKey.equals(backup.owner.privateKey.publicKey)) throw rotatedAway(suite, backup);

@@ -56,17 +56,23 @@ async function run(name: string, options: RotateOptions): Promise<void> {
   }
   const rotated = await rotate(work, {
     agent: to === undefined ? undefined : await ownerInAgent(suite, parseOwnerKey(to), { signal }),
-    newPassphrase: newPassphrase(options, signal),
+    newPassphrase: await newPassphrase(options, signal),
     removesOld: options.removeOld === true,
   });
   await tell(work, rotated, options);
   await finishRotation(work);
 }
 
-/** Undefined when nobody asks for one. */
-function newPassphrase(options: RotateOptions, signal: AbortSignal): (() => Promise<Secret>) | undefined {
+/** Undefined when nobody asks for one. One in a file is read at once: if it will not do, nothing need be opened. */
+async function newPassphrase(
+  options: RotateOptions,
+  signal: AbortSignal,
+): Promise<(() => Promise<Secret>) | undefined> {
   const { passphraseFile, passphrase } = options;
-  if (passphraseFile !== undefined) return () => newPassphraseFromFile(passphraseFile, { signal });
+  if (passphraseFile !== undefined) {
+    const given = await newPassphraseFromFile(passphraseFile, { signal });
+    return () => Promise.resolve(given);
+  }
   if (passphrase !== true) return undefined;
   return () => askNewPassphrase("Passphrase for the new owner key: ", { signal });
 }

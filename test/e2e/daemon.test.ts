@@ -27,59 +27,6 @@ describe("the daemon and its directory", () => {
     expect(await session.exit()).toMatchObject({ code: 0, stdout: "before\nmeanwhile\nafter\n" });
     expect(await stack.ssh("echo", "again")).toMatchObject({ code: 0, stdout: "again\n" });
   });
-
-  test("--status-file has the newest line of stdout, and is gone when the daemon is", async () => {
-    await using stack = await Stack.start({ withoutDaemon: true });
-    const file = join(stack.device.home, "status");
-    const refused = startDaemon(stack, stack.device, "--status-file", join(stack.device.home, "not-there", "status"));
-    expect(await refused.exit()).toMatchObject({ code: 74, stdout: "" });
-    await stack.directory.kill("SIGKILL");
-    await using daemon = startDaemon(stack, stack.device, "--status-file", file);
-    await daemon.errorLine(/Trying again\.$/);
-    expect(readFileSync(file, "utf8")).toBe("offline: mygateway.device.np\n");
-    await stack.startDirectory();
-    await daemon.line(ONLINE, { timeoutMs: 40_000 });
-    await expect.poll(() => readFileSync(file, "utf8")).toBe("online: mygateway.device.np\n");
-    await stack.directory.kill("SIGKILL");
-    await daemon.line(/^offline: mygateway\.device\.np$/);
-    await expect.poll(() => readFileSync(file, "utf8")).toBe("offline: mygateway.device.np\n");
-    expect((await daemon.kill("SIGTERM")).code).toBe(0);
-    expect(readdirSync(stack.device.home).filter((name) => name.startsWith("status"))).toEqual([]);
-  });
-
-  test("a directory that is away at the start is waited for, and people are told", async () => {
-    await using stack = await Stack.start({ withoutDaemon: true });
-    await stack.directory.kill("SIGKILL");
-    await using daemon = startDaemon(stack, stack.device);
-    await daemon.errorLine(/^sshnpd: Cannot reach the directory at http:\/\/127\.0\.0\.1:\d+ .* Trying again\.$/);
-    expect(daemon.stdout).toBe("");
-    await stack.startDirectory();
-    await daemon.line(ONLINE, { timeoutMs: 40_000 });
-    expect(daemon.stdout).toBe("online: mygateway.device.np\n");
-  });
-
-  test("a directory with another root key than the address says is not dealt with", async () => {
-    await using stack = await Stack.start({ withoutDaemon: true });
-    const wrong = stack.address.replace(/#.*/, `#SHA256:${"A".repeat(43)}`);
-    await using daemon = startDaemon(stack, stack.device, "--directory", wrong);
-    const exit = await daemon.exit();
-    expect(exit).toMatchObject({ code: 76, stdout: "" });
-    expect(exit.stderr).toContain("[E_DIRECTORY_KEY]");
-  });
-
-  test.each([
-    ["ahead of", 3_600_000],
-    ["behind", -3_600_000],
-  ])("a clock an hour %s the directory's still connects, and people are told", async (which, offset) => {
-    await using stack = await Stack.start({ withoutDaemon: true });
-    const preload = join(stack.device.home, "clock.mjs");
-    writeFileSync(preload, `const now = Date.now; Date.now = () => now() + ${offset};`);
-    const env = { HOME: stack.device.home, NODE_OPTIONS: `--import ${preload}` };
-    await using daemon = startCommand("sshnpd", daemonWords(stack), { env });
-    await daemon.line(ONLINE);
-    await daemon.errorLine(new RegExp(`^sshnpd: This machine's clock is 60 min ${which} the directory's`));
-    expect(await stack.ssh("echo", "in time")).toMatchObject({ code: 0, stdout: "in time\n" });
-  });
 });
 
 describe("one daemon for one key", () => {
@@ -237,6 +184,55 @@ describe("one system for several looks", () => {
     expect(exit).toMatchObject({ code: 78, stdout: "" });
     expect(exit.stderr).toMatch(/@device has a mygateway already, with other keys\.[\s\S]*\[E_MEMBER_TAKEN\]$/m);
     expect(readdirSync(other.keys)).toEqual([owner, "state"]);
+  });
+
+  test("--status-file has the newest line of stdout, and is gone when the daemon is", async () => {
+    const file = join(stack.device.home, "status");
+    const refused = startDaemon(stack, stack.device, "--status-file", join(stack.device.home, "not-there", "status"));
+    expect(await refused.exit()).toMatchObject({ code: 74, stdout: "" });
+    await stack.directory.kill("SIGKILL");
+    await using daemon = startDaemon(stack, stack.device, "--status-file", file);
+    await daemon.errorLine(/Trying again\.$/);
+    expect(readFileSync(file, "utf8")).toBe("offline: mygateway.device.np\n");
+    await stack.startDirectory();
+    await daemon.line(ONLINE, { timeoutMs: 40_000 });
+    await expect.poll(() => readFileSync(file, "utf8")).toBe("online: mygateway.device.np\n");
+    await stack.directory.kill("SIGKILL");
+    await daemon.line(/^offline: mygateway\.device\.np$/);
+    await expect.poll(() => readFileSync(file, "utf8")).toBe("offline: mygateway.device.np\n");
+    expect((await daemon.kill("SIGTERM")).code).toBe(0);
+    expect(readdirSync(stack.device.home).filter((name) => name.startsWith("status"))).toEqual([]);
+  });
+
+  test("a directory that is away at the start is waited for, and people are told", async () => {
+    await stack.directory.kill("SIGKILL");
+    await using daemon = startDaemon(stack, stack.device);
+    await daemon.errorLine(/^sshnpd: Cannot reach the directory at http:\/\/127\.0\.0\.1:\d+ .* Trying again\.$/);
+    expect(daemon.stdout).toBe("");
+    await stack.startDirectory();
+    await daemon.line(ONLINE, { timeoutMs: 40_000 });
+    expect(daemon.stdout).toBe("online: mygateway.device.np\n");
+  });
+
+  test("a directory with another root key than the address says is not dealt with", async () => {
+    const wrong = stack.address.replace(/#.*/, `#SHA256:${"A".repeat(43)}`);
+    await using daemon = startDaemon(stack, stack.device, "--directory", wrong);
+    const exit = await daemon.exit();
+    expect(exit).toMatchObject({ code: 76, stdout: "" });
+    expect(exit.stderr).toContain("[E_DIRECTORY_KEY]");
+  });
+
+  test.each([
+    ["ahead of", 3_600_000],
+    ["behind", -3_600_000],
+  ])("a clock an hour %s the directory's still connects, and people are told", async (which, offset) => {
+    const preload = join(stack.device.home, "clock.mjs");
+    writeFileSync(preload, `const now = Date.now; Date.now = () => now() + ${offset};`);
+    const env = { HOME: stack.device.home, NODE_OPTIONS: `--import ${preload}` };
+    await using daemon = startCommand("sshnpd", daemonWords(stack), { env });
+    await daemon.line(ONLINE);
+    await daemon.errorLine(new RegExp(`^sshnpd: This machine's clock is 60 min ${which} the directory's`));
+    expect(await stack.ssh("echo", "in time")).toMatchObject({ code: 0, stdout: "in time\n" });
   });
 });
 
