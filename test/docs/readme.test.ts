@@ -38,6 +38,7 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
   "sshnp rsync": ["test/e2e/openssh/transfers.test.ts", '["rsync", "--keys", keys, "@device"'],
   "sshnp sftp": ["test/e2e/openssh/transfers.test.ts", 'sshnp("sftp", "@device", ...ssh(), "-b"'],
   "sshnp ssh-config": ["test/sshnp/ssh-config.test.ts", '[MAIN, "ssh-config", ...words]'],
+  "sshnp completion bash": ["test/sshnp/completion.test.ts", "source <(sshnp completion bash)"],
   "sshnp ls @device": ["test/e2e/ls.test.ts", 'ls("@device", "-o", "table")'],
   "sshnp ping @device mygateway": ["test/e2e/ping.test.ts", 'ping("-c", "1", "@device", "mygateway")'],
   "sshnp status": ["test/e2e/doctor.test.ts", '"sshnp", "status")'],

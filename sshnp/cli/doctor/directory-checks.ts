@@ -99,9 +99,13 @@ async function checkCertificate(url: URL): Promise<Check> {
   }
 }
 
+/** The line about key files says what to do. */
+const NO_KEYS = "there are no keys of a client to ask with";
+
 export function checkRootKey({ address, contact }: Asked): Check {
+  if ("error" in contact && contact.error.code === "E_NO_KEYS") return skipped("directory key", NO_KEYS);
   if ("error" in address) return failed("directory key", address.error);
-  if ("error" in contact) return skipped("directory key", "there are no keys of a client to ask with");
+  if ("error" in contact) return skipped("directory key", NO_KEYS);
   const { keyList } = contact.value;
   if ("error" in keyList) return failed("directory key", keyList.error);
   const { expires } = keyList.value;
@@ -109,6 +113,7 @@ export function checkRootKey({ address, contact }: Asked): Check {
 }
 
 export function checkOwn({ contact }: Asked): Check {
+  if ("error" in contact && contact.error.code === "E_NO_KEYS") return skipped("own binding", NO_KEYS);
   if ("error" in contact) return failed("own binding", contact.error);
   const { own, directory } = contact.value;
   if (own === undefined) return skipped("own binding", "the directory did not answer");
@@ -133,7 +138,7 @@ export function checkLog({ contact }: Asked): Check {
     return ok(
       "log",
       `${text}; no witness is demanded`,
-      "Without one a directory can show you a log that stands still. Name witnesses: SSHNP_WITNESSES=K:KEY,KEY (docs/trust.md)",
+      "Without one a directory can show you a log that stands still. Name witnesses: SSHNP_WITNESSES=K:KEY,KEY (docs/operating.md)",
     );
   }
   const now = "value" in contact ? contact.value.directory.now() : Date.now();

@@ -88,7 +88,7 @@ function agentText(agent: Facts["agent"]): string {
 function configuredText(isConfigured: boolean): string {
   return isConfigured
     ? "ssh, scp and others reach *.np through sshnp"
-    : "ssh itself does not reach *.np: sshnp --help has the block for ~/.ssh/config";
+    : "ssh itself does not reach *.np: sshnp ssh-config --install lets it";
 }
 
 function toldOr<T>(outcome: Outcome<T>, tell: (value: T) => string): string {
