@@ -25,7 +25,7 @@ export function showCommand(): Command {
   return new Command("show")
     .description("Show the public half of a name of one's own: owner key, and the members in this folder.")
     .argument("<name>", "the name, such as @acme")
-    .addOption(new Option("--json", "the same as JSON").conflicts("qr"))
+    .addOption(new Option("--json", "print it as JSON").conflicts("qr"))
     .option("--qr", "the owner key alone, with a QR code of @name=SHA256:...")
     .option("--keys <folder>", "where the keys are (else SSHNP_KEYS, else ~/.local/share/sshnp/keys)")
     .addHelpText(

@@ -7,7 +7,7 @@ import { listProfiles, paths, readProfile } from "./stored.ts";
 export function lsCommand(): Command {
   return new Command("ls")
     .description("List the profiles of this account; * stands at the one in use.")
-    .option("--json", "the same as JSON, with the settings of each")
+    .option("--json", "print it as JSON, with the settings of each")
     .action(ls);
 }
 

@@ -11,7 +11,7 @@ export function showCommand(): Command {
   return new Command("show")
     .description("Show the settings of a profile; without a name, what counts here and now, and where it is set.")
     .argument("[profile]", "its name")
-    .option("--json", "the same as JSON")
+    .option("--json", "print it as JSON")
     .action(show);
 }
 

@@ -31,7 +31,7 @@ export function evidenceCommand(onFound: () => void): Command {
       "Show the signed checkpoints that this machine keeps because no honest log signs both, and those of peers that a " +
         "directory has not proved for a day. Exit status: 0 there is nothing, 1 there is.",
     )
-    .option("--json", "the same as JSON")
+    .option("--json", "print it as JSON")
     .action((options: EvidenceOptions) => show(options, onFound));
 }
 

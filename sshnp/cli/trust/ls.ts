@@ -19,7 +19,7 @@ export function lsCommand(): Command {
       "List owner keys and SSH host keys: name or host, what, fingerprint, origin, since; a table on a terminal, " +
         "lines with tabs anywhere else.",
     )
-    .option("--json", "the same as JSON, with the words of each fingerprint")
+    .option("--json", "print it as JSON, with the words of each fingerprint")
     .action((options: LsOptions) => list(options));
 }
 

@@ -21,7 +21,7 @@ export function showCommand(): Command {
   return withFolderOption(new Command("show").argument("<host-or-name>"))
     .summary("show keys to compare, as fingerprint, words or QR code")
     .description("Show every key pinned for a name and its members, or for one of them: fingerprint and words.")
-    .addOption(new Option("--json", "the same as JSON").conflicts("qr"))
+    .addOption(new Option("--json", "print it as JSON").conflicts("qr"))
     .option("--qr", "the owner key alone, with a QR code of @name=SHA256:...")
     .action((subject: string, options: ShowOptions) => show(parseSubject(subject), options));
 }
