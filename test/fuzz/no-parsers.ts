@@ -30,6 +30,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/cli/trust/evidence.ts#evidenceCommand",
     "keys/base32.ts#base32",
     "keys/bytes.ts#equalBytes",
+    "keys/bytes.ts#hex",
     "keys/bytes.ts#ByteWriter",
     "keys/exit.ts#endEvenWhileCompiling",
     "keys/small-heap.ts#keepHeapSmall",
