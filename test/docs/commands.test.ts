@@ -43,6 +43,11 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     "sshnp-keys rotate @acme --to agent:SHA256:...": ["test/keys/rotate.test.ts", '["rotate", name, "--to", `agent:'],
   },
   "docs/session-keys.md": {
+    "sshnp ssh-config --install --session-key": [
+      "test/e2e/openssh/session-key.test.ts",
+      'Person.ordinary(stack, "--session-key")',
+    ],
+    "ssh pi@mygateway.device.np": ["test/e2e/openssh/session-key.test.ts", 'person.must("ssh", HOST, "id -un")'],
     "sshnpd -a @device -m @client -d mygateway --session-keys pi": [
       "test/e2e/session-key.test.ts",
       '"--session-keys", stack.login',
