@@ -53,12 +53,7 @@ export function openSessionAgent(suite: CipherSuite, random: RandomBytes): Sessi
  * @throws {SetupError} E_USAGE when a path of that length cannot be listened on.
  */
 export function openSessionAgentAt(path: string, suite: CipherSuite, random: RandomBytes): SessionAgent {
-  const mine = `${path}.${process.pid}`;
-  if (Buffer.byteLength(mine) > MAX_SOCKET_PATH_BYTES) {
-    throw new SetupError("E_USAGE", "The path of the keys folder is too long for a session key.", {
-      next: `Use a shorter one with --keys: ${mine.length - MAX_SOCKET_PATH_BYTES} characters less will do.`,
-    });
-  }
+  const mine = pathBeside(path);
   const { blob, server, certified, close } = makeAgent(suite, random);
   let inode: number | undefined;
   return {
@@ -77,6 +72,16 @@ export function openSessionAgentAt(path: string, suite: CipherSuite, random: Ran
         rmSync(path, { force: true });
     },
   };
+}
+
+/** Where this process listens before it takes `path`. @throws {SetupError} E_USAGE when that is too long for unix(7). */
+export function pathBeside(path: string): string {
+  const mine = `${path}.${process.pid}`;
+  const excess = Buffer.byteLength(mine) - MAX_SOCKET_PATH_BYTES;
+  if (excess <= 0) return mine;
+  throw new SetupError("E_USAGE", "The path of the keys folder is too long for a session key.", {
+    next: `Use a shorter one with --keys: ${excess} bytes less will do.`,
+  });
 }
 
 function makeAgent(suite: CipherSuite, random: RandomBytes) {

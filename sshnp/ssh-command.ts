@@ -79,6 +79,15 @@ export function settingsOfWay(way: { readonly proxyCommand: string; readonly kno
   ];
 }
 
+/** What has ssh log in with the keys of this agent alone, whose path stands as it does in ssh_config. */
+export function loginBy(agent: string): SshSetting[] {
+  return [
+    ["IdentityAgent", agent],
+    ["IdentityFile", "none"],
+    ["IdentitiesOnly", "no"],
+  ];
+}
+
 /** A ProxyCommand of these words, with nothing in them left to expand. @throws {SetupError} E_USAGE. */
 export function proxyCommand(words: readonly string[]): string {
   return escapePercents(refuseUnwritable(shellCommand(words)));
@@ -97,9 +106,7 @@ function agentSettings(forwards: boolean, agent: string | undefined): SshSetting
   if (agent === undefined) return forwards ? [] : [["ForwardAgent", "no"]];
   const users = process.env["SSH_AUTH_SOCK"] ?? "";
   return [
-    ["IdentityAgent", configurationWord(agent)],
-    ["IdentityFile", "none"],
-    ["IdentitiesOnly", "no"],
+    ...loginBy(configurationWord(agent)),
     ["ForwardAgent", forwards && users !== "" ? configurationWord(users) : "no"],
   ];
 }

@@ -1,6 +1,6 @@
 import { SetupError } from "../keys/errors.ts";
 import { quoted } from "../keys/names.ts";
-import { pathInConfiguration, proxyCommand, type SshSetting, settingsOfWay } from "./ssh-command.ts";
+import { loginBy, pathInConfiguration, proxyCommand, type SshSetting, settingsOfWay } from "./ssh-command.ts";
 
 /** What a block of ssh_config(5) depends on. All paths are absolute. */
 export interface SshConfigBlock {
@@ -12,6 +12,8 @@ export interface SshConfigBlock {
   readonly keys: string;
   /** As ControlPath has it, `%C` included; undefined: every ssh makes a connection of its own. */
   readonly controlPath: string | undefined;
+  /** Whether ssh logs in with a key of the session, from the agent that the proxy is then, and with no other. */
+  readonly sessionKey?: boolean;
   /** Whether an ssh may have to wait for the device. */
   readonly waits: boolean;
   /** Whether this ssh knows KnownHostsCommand (OpenSSH 8.5 and later); an older one would refuse the whole file. */
@@ -30,8 +32,9 @@ export function sshConfigBlock(block: SshConfigBlock): string {
   const settings: readonly SshSetting[] = [
     ...settingsOfWay({
       proxyCommand: `${proxyCommand(block.proxy)} '%r@%h:%p'`,
-      knownHosts: `${pathInConfiguration(`${block.keys}/state/known_hosts.`).slice(0, -1)}%h"`,
+      knownHosts: pathInState(block.keys, "known_hosts.%h"),
     }).filter(([key]) => block.knowsKnownHostsCommand || key !== "KnownHostsCommand"),
+    ...(block.sessionKey === true ? loginBy(pathInState(block.keys, "agent.%r@%h")) : []),
     ["ForwardAgent", "no"],
     ...(block.waits ? [["ConnectTimeout", "0"] as const] : []), // ssh counts the wait for the device as part of connecting
     ...(controlPath === undefined
@@ -51,6 +54,11 @@ export function sshConfigBlock(block: SshConfigBlock): string {
     "# End sshnp",
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** `name` may have tokens of ssh_config(5) in it; the path of the folder has none. */
+function pathInState(keys: string, name: string): string {
+  return `${pathInConfiguration(`${keys}/state/`).slice(0, -1)}${name}"`;
 }
 
 /** The first line of every such block. */

@@ -86,12 +86,13 @@ async function askSsh(arguments_: readonly string[], host: string, signal: Abort
   }
 }
 
-/** A control socket's path ends with a hash of the user's name too, which is the configuration's own affair. */
+/**
+ * A control socket's path ends with a hash of the user's name too, which is the configuration's own affair; and so are the files
+ * that it adds below the first IdentityFile, which ssh keeps all.
+ */
 function valueOf(settings: Settings, key: string): string | undefined {
-  return settings
-    .get(key)
-    ?.join("\n")
-    .replace(/[0-9a-f]{40}$/, "%C");
+  const values = settings.get(key)?.slice(0, key === "identityfile" ? 1 : undefined);
+  return values?.join("\n").replace(/[0-9a-f]{40}$/, "%C");
 }
 
 /** What the block names, and is not there: an update may have moved it. */

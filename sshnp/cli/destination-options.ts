@@ -48,20 +48,27 @@ export function withJoinedWait(words: readonly string[]): string[] {
   return words.map((word) => (word === "--wait" ? `--wait=${DEFAULT_WAIT}` : word));
 }
 
-/** @throws {SetupError} E_USAGE. */
-export function destinationOf(flags: DestinationFlags, target: Target): Destination {
+/** All that the flags say of a destination, beside whom to reach. @throws {SetupError} E_USAGE. */
+export function wayOf(flags: DestinationFlags, { client, owner }: Pick<Destination, "client" | "owner">): Way {
   const { wait, witness, witnesses, maxCheckpointAge } = flags;
-  const destination: Destination = {
-    client: target.client,
-    device: target.device,
-    owner: target.owner,
-    login: target.user ?? "",
+  const keys = flags.keys === undefined ? undefined : parseKeysFolder(flags.keys);
+  return {
+    client,
+    owner,
     directory: flags.directory === undefined ? undefined : parseDirectoryAddress(flags.directory).text,
-    keys: flags.keys === undefined ? undefined : parseKeysFolder(flags.keys),
+    keys: keysFolderOf({ keys }),
     witnesses: { witness, witnesses, maxCheckpointAge },
     waitSeconds: wait === undefined || wait === false ? 0 : parseWait(wait === true ? DEFAULT_WAIT : wait),
+    ...(wait === false ? { neverWaits: true } : {}),
     pushKey: undefined,
     verbose: flags.verbose === true,
   };
-  return { ...destination, keys: keysFolderOf(destination) };
+}
+
+/** Where to, but for the device and the login; the keys folder is an absolute path. */
+export type Way = Omit<Destination, "device" | "login"> & { readonly keys: string };
+
+/** @throws {SetupError} E_USAGE. */
+export function destinationOf(flags: DestinationFlags, target: Target): Destination {
+  return { ...wayOf(flags, target), device: target.device, login: target.user ?? "" };
 }

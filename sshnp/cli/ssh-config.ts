@@ -6,15 +6,12 @@ import { SetupError } from "../../keys/errors.ts";
 import { parseName } from "../../keys/names.ts";
 import { printError } from "../../keys/print-error.ts";
 import { shellWord } from "../../keys/shell-word.ts";
-import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
-import { DEFAULT_WAIT, parseKeysFolder, parseWait } from "../command-line.ts";
-import { keysFolderOf } from "../destination.ts";
 import { proxyOptions } from "../proxy-line.ts";
 import { type Checked, checkSshConfig, knowsKnownHostsCommand } from "../ssh-config-check.ts";
 import { controlPathIn, parseHostPattern, sshConfigBlock } from "../ssh-config-block.ts";
 import { filesBeside, filesInHome, installBlock, type SshConfigFiles, uninstallBlock } from "../ssh-config-files.ts";
 import type { CommandEnd } from "../ssh-process.ts";
-import { type DestinationFlags, withDestinationOptions, withWaitOption } from "./destination-options.ts";
+import { type DestinationFlags, wayOf, withDestinationOptions, withWaitOption } from "./destination-options.ts";
 import { runVerb } from "./run-verb.ts";
 
 interface Flags extends DestinationFlags {
@@ -24,6 +21,7 @@ interface Flags extends DestinationFlags {
   readonly hostPattern: string;
   readonly controlMaster: string;
   readonly client?: string;
+  readonly sessionKey?: boolean;
   readonly file?: string;
 }
 
@@ -39,6 +37,7 @@ export async function sshConfig(words: readonly string[], main: string): Promise
     .option("--file <file>", "another configuration of ssh than ~/.ssh/config")
     .option("--host-pattern <pattern>", "for which hosts", "*.np")
     .option("--client <name>", "which client to be, when the keys folder has several")
+    .option("--session-key", "log in with keys made for each session, which devices certify, and with none of yours")
     .option(
       "--control-master <yes|no>",
       "let all sessions with a device share one connection, for 60 s after the last",
@@ -72,24 +71,18 @@ async function tell(checked: Checked, signal: AbortSignal): Promise<void> {
 }
 
 async function blockOf(flags: Flags, files: SshConfigFiles, main: string, signal: AbortSignal): Promise<string> {
-  const { wait, witness, witnesses, maxCheckpointAge } = flags;
-  const destination = {
-    client: flags.client === undefined ? undefined : parseName(flags.client),
-    owner: undefined,
-    directory: flags.directory === undefined ? undefined : parseDirectoryAddress(flags.directory).text,
-    keys: flags.keys === undefined ? undefined : parseKeysFolder(flags.keys),
-    witnesses: { witness, witnesses, maxCheckpointAge },
-    waitSeconds: wait === undefined || wait === false ? 0 : parseWait(wait === true ? DEFAULT_WAIT : wait),
-    pushKey: undefined,
-    verbose: flags.verbose === true,
-  };
-  const keys = keysFolderOf(destination);
+  const client = flags.client === undefined ? undefined : parseName(flags.client);
+  const way = wayOf(flags, { client, owner: undefined });
+  const sessionKey = flags.sessionKey === true;
+  // A path that is too long is refused here rather than by each ssh.
+  if (sessionKey) (await import("../session-agent.ts")).pathBeside(`${way.keys}/state/agent.pi@mygateway.device.np`);
   return sshConfigBlock({
     hostPattern: parseHostPattern(flags.hostPattern),
-    proxy: [await nodeOnPath(), main, ...proxyOptions({ ...destination, keys })],
-    keys,
+    proxy: [await nodeOnPath(), main, ...proxyOptions({ ...way, sessionKey })],
+    keys: way.keys,
+    sessionKey,
     controlPath: isYes(flags.controlMaster) ? await controlPath(files) : undefined,
-    waits: destination.waitSeconds > 0,
+    waits: way.waitSeconds > 0,
     knowsKnownHostsCommand: await knowsKnownHostsCommand(signal),
   });
 }

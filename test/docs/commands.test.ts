@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 
 const ROOT = join(import.meta.dirname, "../..");
 
-/** Which file runs a command in a block of these documents, and the words in it that do; `not run`: the document says so. */
+/** Which file runs a command in a block of these documents (docs/quick-start.md is typed whole), and the words in it that do; `not run`: the document says so. */
 const RUN_BY: Record<string, Record<string, readonly [file: string, words: string] | "not run">> = {
   "docs/ansible.md": {
     "ansible-playbook site.yml": ["test/e2e/openssh/ansible.test.ts", 'COMMAND.trim().split(" ")'],
@@ -43,6 +43,11 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     "sshnp-keys rotate @acme --to agent:SHA256:...": ["test/keys/rotate.test.ts", '["rotate", name, "--to", `agent:'],
   },
   "docs/session-keys.md": {
+    "sshnp ssh-config --install --session-key": [
+      "test/e2e/openssh/session-key.test.ts",
+      'Person.ordinary(stack, "--session-key")',
+    ],
+    "ssh pi@mygateway.device.np": ["test/e2e/openssh/session-key.test.ts", 'person.must("ssh", HOST, "id -un")'],
     "sshnpd -a @device -m @client -d mygateway --session-keys pi": [
       "test/e2e/session-key.test.ts",
       '"--session-keys", stack.login',
@@ -172,38 +177,6 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
       "test/e2e/enrolment.test.ts",
       '"--delegation", id, "--cascade"',
     ],
-  },
-  "docs/quick-start.md": {
-    "sshnp-directory run --data np --listen 0.0.0.0:7800 --public http://np.example.org:7800 --rendezvous np.example.org:7801":
-      ["test/e2e/transcript.test.ts", 'read.line("server", "sshnp-directory run")'],
-    "sshnp-directory name add @device --data np": [
-      "test/e2e/transcript.test.ts",
-      'read.line("server", `sshnp-directory name add ${name}`)',
-    ],
-    "sshnp-directory name add @client --data np": [
-      "test/e2e/transcript.test.ts",
-      'read.line("server", `sshnp-directory name add ${name}`)',
-    ],
-    "sshnp-keys activate -a @device -c SECRET --directory ADDRESS -d mygateway": [
-      "test/e2e/transcript.test.ts",
-      'read.line("device", "sshnp-keys activate")',
-    ],
-    "sshnpd check -a @device -m @client -d mygateway": ["test/e2e/ssh-modes.test.ts", 'runCommand("sshnpd", ["check"'],
-    "sshnpd -a @device -m @client -d mygateway --session-keys pi": [
-      "test/e2e/session-key.test.ts",
-      '"--session-keys", stack.login',
-    ],
-    "sshnp-keys activate -a @client -c SECRET --directory ADDRESS": [
-      "test/e2e/transcript.test.ts",
-      'read.line("laptop", "sshnp-keys activate")',
-    ],
-    "sshnp --session-key @client @device pi@mygateway": [
-      "test/e2e/session-key.test.ts",
-      '"--session-key", "@client", "@device", `${stack.login}@mygateway`',
-    ],
-    "sshnp ssh-config --install": ["test/e2e/openssh/person.ts", '["ssh-config", "--install", ...options]'],
-    "ssh pi@mygateway.device.np": ["test/e2e/openssh/programs.test.ts", 'person.run("ssh", HOST,'],
-    "scp firmware.bin pi@mygateway.device.np:": ["test/e2e/openssh/programs.test.ts", 'person.must("scp", protocol,'],
   },
   "docs/from-aws-secure-tunneling.md": {
     "sshnp @client @device pi@mygateway": [

@@ -21,6 +21,10 @@ const RUN_BY: Record<string, readonly [file: string, words: string]> = {
     "test/e2e/session-key.test.ts",
     '"--session-key", "@client", "@device", `${stack.login}@mygateway`',
   ],
+  "sshnp ssh-config --install --session-key": [
+    "test/e2e/openssh/session-key.test.ts",
+    'Person.ordinary(stack, "--session-key")',
+  ],
   "sshnpd check": ["test/e2e/ssh-modes.test.ts", 'runCommand("sshnpd", ["check"'],
   "sshnp-keys delegate": ["test/e2e/enrolment.test.ts", '"delegate"'],
   "sshnp-keys revoke @device othergateway": [

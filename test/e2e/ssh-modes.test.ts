@@ -10,12 +10,12 @@ import {
   type RunInside,
   type RunningProcess,
   runProcess,
-  startProcess,
   startCommand,
 } from "../support/processes.ts";
 import { freePort } from "../support/free-port.ts";
 import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../support/ordinary-user.ts";
 import { Stack } from "../support/stack.ts";
+import { usualTerminals } from "../support/usual-terminals.ts";
 
 // As root the system's sshd_config and host keys count, which are read and left alone; an ordinary user logs in, always.
 describe.skipIf(!CAN_MAKE_USERS)("on a device where no SSH server listens", () => {
@@ -270,18 +270,6 @@ describe.skipIf(!CAN_MAKE_USERS)("on a device where no SSH server listens", () =
     return logged(({ msg }) => msg === "stream at an SSH server process");
   }
 });
-
-/**
- * Terminals as systems have them, of the group tty: an sshd that is not root cannot make them so, and refuses others. What a
- * machine of tests has may be otherwise.
- */
-async function usualTerminals(): Promise<[RunInside, RunningProcess]> {
-  const mount = "mount -t devpts -o newinstance,gid=5,mode=620,ptmxmode=666 devpts /dev/pts";
-  const words = ["--mount", "sh", "-c", `${mount} && echo ready && exec sleep infinity`];
-  const process = startProcess("unshare", words, { env: { HOME: "/" } });
-  await process.line(/^ready$/);
-  return [{ nsenterArguments: ["--target", String(process.pid), "--mount"] }, process];
-}
 
 /** Sockets of these processes that listen. */
 async function listening(pids: readonly number[]): Promise<string[]> {

@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { freePort } from "../support/free-port.ts";
@@ -7,6 +6,7 @@ import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../support/ordi
 import { README_TRANSCRIPT } from "../support/readme.ts";
 import { startSshServer } from "../support/sshd.ts";
 import { type Terminal, Terminals } from "../support/terminals.ts";
+import { haveShell, installCommands, openTerminal } from "./newcomer.ts";
 
 // Four machines are four users of this one, each with a home folder, a terminal and the commands on its PATH. What is
 // typed stands in README.md; only hosts, ports, secrets and the name of the login are put in.
@@ -19,10 +19,7 @@ test.skipIf(!CAN_MAKE_USERS)(
     await using gateway2 = await ordinaryUser();
     await using laptop = await ordinaryUser();
     await using terminals = await Terminals.start();
-    const open = async (name: string, user: OrdinaryUser): Promise<Terminal> => {
-      const env = { HOME: user.home, PATH: `${join(user.home, "bin")}:${process.env["PATH"]}` };
-      return await terminals.open(name, { user, env });
-    };
+    const open = (name: string, user: OrdinaryUser): Promise<Terminal> => openTerminal(terminals, name, user);
     for (const user of [server, device, gateway2, laptop]) await installCommands(user);
     const windows = {
       running: await open("running", server),
@@ -69,9 +66,9 @@ test.skipIf(!CAN_MAKE_USERS)(
       /no key to send[\s\S]*Make one: ssh-keygen -t ed25519[\s\S]*\[E_USAGE\]/,
     );
     await windows.laptop.run("ssh-keygen -t ed25519 -q -N '' -f ~/.ssh/id_ed25519");
-    await shell(windows.laptop, first, device);
+    await haveShell(windows.laptop, first, device);
     expect(readFileSync(join(device.home, ".ssh/authorized_keys"), "utf8").split("\n")).toHaveLength(2);
-    await shell(windows.laptop, read.line("laptop", "sshnp @device"), device);
+    await haveShell(windows.laptop, read.line("laptop", "sshnp @device"), device);
     const forwarding = read.line("laptop", "sshnp @device").replace("8080", String(forwardPort));
     expect(await windows.laptop.run(forwarding)).toMatch(/load average/);
 
@@ -87,7 +84,7 @@ test.skipIf(!CAN_MAKE_USERS)(
 
     await windows.device.press("C-c");
     await windows.device.prompt();
-    const waiting = shell(windows.laptop, read.line("laptop", "sshnp --wait"), device);
+    const waiting = haveShell(windows.laptop, read.line("laptop", "sshnp --wait"), device);
     await Promise.race([windows.laptop.shows(/waiting for mygateway of @device: last seen /), waiting]);
     await windows.device.type(runDaemon);
     await waiting;
@@ -144,26 +141,4 @@ class Reader {
   unread(): string[] {
     return this.#left.map(({ line }) => line);
   }
-}
-
-/** A session that a person has: a shell that answers, and that is left with exit. */
-async function shell(window: Terminal, line: string, { name }: OrdinaryUser): Promise<void> {
-  const answer = `on the device as ${name}: ${Math.random()}`;
-  await window.type(line);
-  await window.shows(/^\$ $/m); // the other shell's prompt
-  await window.type(`echo "on the device as $(id -un): ${answer.slice(answer.lastIndexOf(" ") + 1)}"; tty`);
-  await window.shows(new RegExp(`^${answer}\n/dev/pts/`, "m"));
-  await window.type("exit");
-  await window.prompt();
-  expect(await window.run("echo $?")).toBe("0");
-}
-
-/** A folder with the five commands, as npm install -g makes it. */
-async function installCommands(user: OrdinaryUser): Promise<void> {
-  const folder = join(user.home, "bin");
-  await mkdir(folder);
-  const { bin }: { bin: Record<string, string> } = JSON.parse(
-    readFileSync(join(user.installation, "package.json"), "utf8"),
-  );
-  for (const [name, file] of Object.entries(bin)) await symlink(join(user.installation, file), join(folder, name));
 }

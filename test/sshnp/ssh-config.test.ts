@@ -245,6 +245,30 @@ test("a folder for control sockets is taken while their path is short enough for
   expect(controlPathIn([`${longest}x`])).toBeUndefined();
 });
 
+test("with --session-key ssh has one agent and no key of the user's, and --check knows", async () => {
+  await using place = await temporaryFolder();
+  const file = join(place.path, "config");
+  const users = "Host *\n  IdentityFile ~/.ssh/mine\n  IdentitiesOnly yes\n  IdentityAgent none\n";
+  await writeFile(file, users);
+  const keys = join(place.path, "50%");
+  const words = ["--install", "--file", file, "--session-key", "--keys", keys];
+  expect(await sshConfig(...words)).toMatchObject({ code: 0, stderr: expect.stringContaining("is in force") });
+  const asked = await runProcess("ssh", ["-F", file, "-G", "pi@gw.acme.np"], { env: { HOME: folder.path } });
+  expect(asked.stdout).toContain(`\nidentityagent ${keys}/state/agent.pi@gw.acme.np\n`);
+  expect(asked.stdout).toMatch(/^identitiesonly no$/m);
+  expect(asked.stdout).toMatch(/^proxycommand \S+ \S+ proxy --keys \S+ --session-key '%r@%h:%p'$/m);
+
+  await writeFile(file, `${users}${readFileSync(file, "utf8")}`);
+  expect(await sshConfig("--check", "--file", file)).toMatchObject({
+    code: 78,
+    stderr: expect.stringMatching(
+      /not sshnp's: identityagent "none", identityfile "~\/.ssh\/mine", identitiesonly "yes"\./,
+    ),
+  });
+  const long = await sshConfig("--session-key", "--keys", join("/k", "x".repeat(80)));
+  expect(long).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(/too long .*\n.* \d+ bytes less/) });
+});
+
 test("options reach the proxy, and what cannot be is refused", async () => {
   const { stdout } = await sshConfig(
     "--client",
@@ -260,6 +284,8 @@ test("options reach the proxy, and what cannot be is refused", async () => {
   expect(stdout).toMatch(/^ {2}ProxyCommand \S+node \S+main\.js proxy --client @me --keys \/k --wait=300 '%r@%h:%p'$/m);
   expect(stdout).toMatch(/^ {2}ConnectTimeout 0$/m);
   expect(stdout).not.toContain("ControlMaster");
+  expect(stdout).not.toContain("Identity");
+  expect((await sshConfig("--no-wait")).stdout).toMatch(/^ {2}ProxyCommand .* --no-wait '%r@%h:%p'$/m);
   for (const words of [
     ["--control-master", "maybe"],
     ["--host-pattern", "*"],

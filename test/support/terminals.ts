@@ -3,7 +3,7 @@ import { EventEmitter, once } from "node:events";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { promisify } from "node:util";
-import { type RunAs, type RunningProcess, startProcess } from "./processes.ts";
+import { type RunAs, type RunInside, type RunningProcess, startProcess } from "./processes.ts";
 import { type TemporaryFolder, temporaryFolder } from "./temp-folder.ts";
 
 const execute = promisify(execFile);
@@ -14,6 +14,7 @@ export interface TerminalOptions {
   /** The whole environment of the shell. HOME must be said; PATH and TERM are there in any case. */
   readonly env: Readonly<Record<string, string>> & { readonly HOME: string };
   readonly user?: Pick<RunAs, "setprivArguments">;
+  readonly namespace?: RunInside;
 }
 
 /** A tmux of the test's own, with a window for each machine or person that plays a part. */
@@ -41,10 +42,11 @@ export class Terminals implements AsyncDisposable {
   }
 
   /** A window with an interactive shell, whose prompt is `NAME$ `. */
-  async open(name: string, { env, user }: TerminalOptions): Promise<Terminal> {
+  async open(name: string, { env, user, namespace }: TerminalOptions): Promise<Terminal> {
     const variables = { PATH: process.env["PATH"] ?? "", TERM: "screen", LANG: "C.UTF-8", ...env, PS1: `${name}$ ` };
     const assignments = Object.entries(variables).map(([key, value]) => `${key}=${value}`);
     const shell = [
+      ...(namespace === undefined ? [] : ["nsenter", ...namespace.nsenterArguments, `--wd=${env.HOME}`, "--"]),
       "setpriv",
       ...(user?.setprivArguments ?? ["--no-new-privs"]),
       "--",

@@ -1,0 +1,62 @@
+/** What `sshnp ssh-config --session-key` makes of a plain ssh, with devices that admit no key of anybody's. */
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { CAN_MAKE_USERS } from "../../support/ordinary-user.ts";
+import { runCommand } from "../../support/processes.ts";
+import { type SshServer, startSshServer } from "../../support/sshd.ts";
+import { Stack } from "../../support/stack.ts";
+import { HOST, Person } from "./person.ts";
+
+let stack: Stack;
+let person: Person;
+let sshd: SshServer;
+let login: string;
+beforeAll(async () => {
+  stack = await Stack.start({ withoutTap: true, withoutDaemon: true });
+  person = CAN_MAKE_USERS
+    ? await Person.ordinary(stack, "--session-key")
+    : await Person.withFile(stack, "--session-key");
+  login = person.user?.name ?? stack.login;
+  const trust = await stack.device.must("sshnpd", "ssh-ca", "--for", login);
+  sshd = await startSshServer({ authorizedKeysFile: "none", last: trust.split("\n") });
+});
+afterAll(async () => {
+  await person[Symbol.asyncDispose]();
+  await stack[Symbol.asyncDispose]();
+  await sshd.stop();
+});
+
+test("ssh and scp log in with certificates alone, several at once, and leave no key behind", async () => {
+  await stack.startDaemon("--ssh-port", `${sshd.port}`, "--session-keys", login);
+  expect(await person.must("ssh", HOST, "id -un")).toBe(`${login}\n`);
+  const folder = person.folder("copy", (path) => writeFileSync(join(path, "sent"), "content\n"));
+  await person.must("scp", join(folder, "sent"), `${HOST}:${folder}/there`); // by the connection that is there
+  const own = ["-o", "ControlPath=none"];
+  const all = ["1", "2", "3"].map((number) => person.must("ssh", ...own, HOST, `cat ${folder}/there; echo ${number}`));
+  expect(await Promise.all(all)).toEqual(["content\n1\n", "content\n2\n", "content\n3\n"]);
+  const accepted = /Accepted publickey for (\S+) from 127\.0\.0\.1 .* ID sshnp @client\/\S+ [0-9a-f]{32} /g;
+  expect([...sshd.process.stderr.matchAll(accepted)].map(([, name]) => name)).toEqual([login, login, login, login]);
+  expect(sshd.process.stderr).not.toMatch(/Failed publickey/); // nothing else was offered
+  await person.must("ssh", "-O", "exit", HOST);
+  await stack.daemon.stop(); // and with it the sessions
+  const state = join(person.home, ".local/share/sshnp/keys/state");
+  const agents = (): string[] => readdirSync(state).filter((name) => name.startsWith("agent."));
+  await expect.poll(agents, { timeout: 20_000 }).toEqual([]);
+});
+
+test("a login that the device does not certify is told so", async () => {
+  await stack.startDaemon("--ssh-port", `${sshd.port}`, "--session-keys", "pi");
+  expect(await person.run("ssh", HOST, "true")).toMatchObject({
+    code: 255,
+    stderr: expect.stringMatching(/certifies no session key of @client for user \S+\.\s[\s\S]*\[E_SSH_AUTH\]/),
+  });
+  await stack.daemon.stop();
+});
+
+test.runIf(CAN_MAKE_USERS)("a device without an SSH server takes them as well", async () => {
+  rmSync(person.path(".ssh/authorized_keys"));
+  await stack.startDaemon("--ssh-mode", "builtin", "--session-keys", login);
+  await runCommand("sshnp", ["trust", "forget", HOST], person.options); // this server has a host key of its own
+  expect(await person.must("ssh", HOST, "id -un")).toBe(`${login}\n`);
+});
