@@ -4,6 +4,7 @@ import { SetupError } from "../keys/errors.ts";
 import { bridge } from "./bridge.ts";
 import type { Destination } from "./command-line.ts";
 import { type FrontDoor, openFrontDoor } from "./front-door.ts";
+import { loadSessionAgent } from "./load-session-agent.ts";
 import { Progress } from "./progress.ts";
 import { proxyWords } from "./proxy-line.ts";
 import { noSshServer, sshRefused } from "./session-texts.ts";
@@ -25,7 +26,7 @@ export async function runFront(
   start: (front: string, agent: string | undefined) => SshProcess,
 ): Promise<CommandEnd> {
   const door = openFrontDoor();
-  const agent = destination.sessionKey === true ? await makeAgent() : undefined;
+  const agent = destination.sessionKey === true ? await loadSessionAgent() : undefined;
   const ssh = start(`${proxyWords(destination).at(-1) ?? ""} ${door.path}`, agent?.path);
   const front = new Front(destination, keys, door, ssh, agent);
   const onSignal = (signal: NodeJS.Signals): void => front.interrupt(signal);
@@ -37,18 +38,6 @@ export async function runFront(
     door.close();
     agent?.close();
   }
-}
-
-async function makeAgent(): Promise<SessionAgent> {
-  const [{ openSessionAgent }, { loadSuite }, { randomBytes }] = await Promise.all([
-    import("./session-agent.ts"),
-    import("../protocol/suite/load.ts"),
-    import("node:crypto"),
-  ]);
-  return openSessionAgent(
-    await loadSuite(process.env["SSHNP_CRYPTO"]),
-    (length) => new Uint8Array(randomBytes(length)),
-  );
 }
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;

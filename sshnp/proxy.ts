@@ -4,6 +4,7 @@ import { bridge } from "./bridge.ts";
 import type { Destination } from "./command-line.ts";
 import { connect } from "./connect.ts";
 import { keysFolderOf, withLogin } from "./destination.ts";
+import { loadSessionAgent } from "./load-session-agent.ts";
 import { Progress } from "./progress.ts";
 import { findUserKey } from "./public-key.ts";
 import { parseProxyLine } from "./proxy-line.ts";
@@ -57,7 +58,7 @@ async function relaySession(
     const { pushKey, verbose } = destination;
     const { signal } = attempt;
     const userKey = pushKey === undefined ? undefined : await findUserKey(pushKey.identityFile, { signal });
-    agent = destination.sessionKey === true ? await makeAgent(destination, keys) : undefined;
+    agent = destination.sessionKey === true ? await loadSessionAgent(agentPath(destination, keys)) : undefined;
     const progress = new Progress(verbose, isStderrThrownAway() ? writeToTerminal : undefined);
     const session = await connect(destination, { keys, userKey, sessionKey: agent, progress, signal });
     stopReading();
@@ -72,13 +73,6 @@ async function relaySession(
 }
 
 /** ssh's configuration says IdentityAgent KEYS/state/agent.%r@%h, for it cannot be told another place any more. */
-async function makeAgent({ login, device }: Destination, keys: string): Promise<SessionAgent> {
-  const [{ openSessionAgentAt }, { loadSuite }, { randomBytes }] = await Promise.all([
-    import("./session-agent.ts"),
-    import("../protocol/suite/load.ts"),
-    import("node:crypto"),
-  ]);
-  const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
-  const path = `${keys}/state/agent.${login}@${hostName(device)}`;
-  return openSessionAgentAt(path, suite, (length) => new Uint8Array(randomBytes(length)));
+function agentPath({ login, device }: Destination, keys: string): string {
+  return `${keys}/state/agent.${login}@${hostName(device)}`;
 }

@@ -1,22 +1,11 @@
-import { PeerError } from "../../keys/errors.ts";
 import type { MemberName, Name } from "../../keys/names.ts";
 import type { X25519PrivateKey } from "../../keys/x25519.ts";
 import { DEVICE_LIST_MS, DEVICES_LISTED } from "../../protocol/limits.ts";
 import { type DeviceEntry, encodeListDevices } from "../../protocol/messages/devices.ts";
-import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { answerDeadline } from "./answer-deadline.ts";
-import { refusalError } from "./refusal-error.ts";
+import { answerFrames, type MessageSender, outOfTurn } from "./answer-frames.ts";
 import { askUntilAnswered } from "./told-to-wait.ts";
-
-/** What listing devices needs of a DirectoryClient. */
-interface Directory {
-  send(
-    sender: X25519PrivateKey,
-    message: { readonly type: number; readonly body: Uint8Array },
-    options: { readonly signal: AbortSignal },
-  ): AsyncGenerator<Frame, void, void>;
-}
 
 /**
  * The devices of a name that the sender may reach, sorted by member, as the directory says they stand; none when there is no
@@ -25,7 +14,7 @@ interface Directory {
  * DEVICES_LISTED.
  */
 export async function listDevices(
-  directory: Directory,
+  directory: MessageSender,
   sender: X25519PrivateKey,
   name: Name,
   { signal }: { readonly signal: AbortSignal },
@@ -37,7 +26,7 @@ export async function listDevices(
 }
 
 async function listOnce(
-  directory: Directory,
+  directory: MessageSender,
   sender: X25519PrivateKey,
   name: Name,
   signal: AbortSignal,
@@ -45,19 +34,12 @@ async function listOnce(
   const all: DeviceEntry[] = [];
   let last: MemberName | "" = "";
   const message = { type: REQUEST.listDevices, body: encodeListDevices(name) };
-  for await (const frame of directory.send(sender, message, { signal })) {
-    if (frame.type === "refused") throw refusalError(frame.code, frame.detail);
-    if (frame.type === "done") return all;
-    if (frame.type !== "devices") break;
-    for (const device of frame.devices) {
+  for await (const { devices } of answerFrames(directory, "devices", sender, message, { signal })) {
+    for (const device of devices) {
       if (device.member <= last || all.length === DEVICES_LISTED) throw outOfTurn();
       last = device.member;
       all.push(device);
     }
   }
-  throw outOfTurn();
-}
-
-function outOfTurn(): PeerError {
-  return new PeerError("E_PROTOCOL", "The directory answers out of turn.");
+  return all;
 }

@@ -1,22 +1,15 @@
-import { PeerError } from "../../keys/errors.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import type { X25519PrivateKey } from "../../keys/x25519.ts";
 import type { VerifiedKeyList } from "../../protocol/key-list.ts";
 import { TICKET_ENTRIES } from "../../protocol/limits.ts";
-import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { type RendezvousStatement, verifyRendezvousStatement } from "../../protocol/statements.ts";
-import { refusalError } from "./refusal-error.ts";
+import { answerFrames, type MessageSender, outOfTurn } from "./answer-frames.ts";
 
 /** What listing rendezvous needs of a DirectoryClient. */
-interface Directory {
+interface Directory extends MessageSender {
   readonly suite: CipherSuite;
   keyList(options: { readonly signal: AbortSignal }): Promise<VerifiedKeyList>;
-  send(
-    sender: X25519PrivateKey,
-    message: { readonly type: number; readonly body: Uint8Array },
-    options: { readonly signal: AbortSignal },
-  ): AsyncGenerator<Frame, void, void>;
 }
 
 /**
@@ -31,11 +24,9 @@ export async function listRendezvous(
   const { root } = await directory.keyList({ signal });
   const all: RendezvousStatement[] = [];
   const message = { type: REQUEST.listRendezvous, body: new Uint8Array(0) };
-  for await (const frame of directory.send(sender, message, { signal })) {
-    if (frame.type === "refused") throw refusalError(frame.code, frame.detail);
-    if (frame.type === "done") return all;
-    if (frame.type !== "rendezvous" || all.length === TICKET_ENTRIES) break;
-    all.push(verifyRendezvousStatement(directory.suite, frame.statement, root).statement);
+  for await (const { statement } of answerFrames(directory, "rendezvous", sender, message, { signal })) {
+    if (all.length === TICKET_ENTRIES) throw outOfTurn();
+    all.push(verifyRendezvousStatement(directory.suite, statement, root).statement);
   }
-  throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
+  return all;
 }

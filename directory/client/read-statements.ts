@@ -1,28 +1,21 @@
 import { utf8 } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
-import { PeerError } from "../../keys/errors.ts";
 import type { Name } from "../../keys/names.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import type { X25519PrivateKey } from "../../keys/x25519.ts";
 import { STATEMENTS_READ } from "../../protocol/limits.ts";
 import { encodeReadStatements, type Reading } from "../../protocol/messages/read-statements.ts";
-import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { subjectOf } from "../../protocol/statement-fields.ts";
+import { answerFrames, type MessageSender, outOfTurn } from "./answer-frames.ts";
 import type { ProvedHeads } from "./log-follower.ts";
-import { refusalError } from "./refusal-error.ts";
 import { askUntilAnswered } from "./told-to-wait.ts";
 
 /** What reading statements needs of a DirectoryClient. */
-interface Directory {
+interface Directory extends MessageSender {
   readonly suite: CipherSuite;
   readonly checkpointSize: number;
   keyList(options: { readonly signal: AbortSignal }): Promise<unknown>;
-  send(
-    sender: X25519PrivateKey,
-    message: { readonly type: number; readonly body: Uint8Array },
-    options: { readonly signal: AbortSignal },
-  ): AsyncGenerator<Frame, void, void>;
   acceptProof(proof: Uint8Array): ProvedHeads;
 }
 
@@ -56,12 +49,10 @@ async function readOnce(
 ): Promise<SignedText[]> {
   await directory.keyList({ signal }); // the checkpoint seen before is signed with a key in it
   const body = encodeReadStatements({ ...question, checkpointSize: directory.checkpointSize });
+  const message = { type: REQUEST.readStatements, body };
   const all: SignedText[] = [];
-  for await (const frame of directory.send(sender, { type: REQUEST.readStatements, body }, { signal })) {
-    if (frame.type === "refused") throw refusalError(frame.code, frame.detail);
-    if (frame.type === "done") return all;
-    if (frame.type !== "statements" || all.length + frame.statements.length > STATEMENTS_READ) break;
-    const { statements, proof } = frame;
+  for await (const { statements, proof } of answerFrames(directory, "statements", sender, message, { signal })) {
+    if (all.length + statements.length > STATEMENTS_READ) throw outOfTurn();
     if (question.what === "newest" && statements.length > 0) {
       const claims = statements.map((one) => ({
         subject: subjectOf(one),
@@ -71,5 +62,5 @@ async function readOnce(
     }
     all.push(...statements);
   }
-  throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
+  return all;
 }

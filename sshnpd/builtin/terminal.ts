@@ -41,7 +41,7 @@ export async function runInTerminal(
  */
 const PREPARE = `SSH_TTY=$(tty) && export SSH_TTY
 [ "$(id -u)" != 0 ] || { chown "$1:tty" "$SSH_TTY" 2>/dev/null || chown "$1" "$SSH_TTY"; chmod 620 "$SSH_TTY"; }
-stty $2 2>/dev/null
+[ -z "$2" ] || stty $2 2>/dev/null
 [ -z "$3" ] || case $(stty size) in "0 0" | "24 80") stty $3 ;; esac
 shift 3
 exec "$@"`;
