@@ -7,6 +7,7 @@ import { DirectoryClient } from "../directory/client.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { type MemberKeys, readMemberFile } from "../keys/end-key-files.ts";
 import { SetupError, SshnpError } from "../keys/errors.ts";
+import type { Name } from "../keys/names.ts";
 import { parsePublicKeyBlob, fingerprint } from "../keys/openssh.ts";
 import { askPassphrase } from "../keys/passphrase.ts";
 import { printable } from "../keys/print-error.ts";
@@ -65,7 +66,7 @@ async function* look(options: DaemonOptions, signal: AbortSignal): AsyncGenerato
   const other = await processThatRuns(folder, options);
   if (other !== undefined) yield fine("daemon", `process ${other} runs with these keys`);
   yield* lookAtDirectory(suite, options, keys, signal);
-  yield* lookAtClients(suite, folder, keys, options);
+  yield* lookAtClients(suite, folder, keys, { ...options, isRunning: other !== undefined });
   yield* lookAtSsh(suite, folder, options, signal);
 }
 
@@ -124,7 +125,7 @@ async function* lookAtClients(
   suite: CipherSuite,
   folder: PrivateFolder,
   keys: MemberKeys,
-  options: DaemonOptions,
+  options: DaemonOptions & { readonly isRunning: boolean },
 ): AsyncGenerator<Finding> {
   const looked = await attempt("clients", async () => {
     const statements = await OwnStatements.open(suite, folder, keys);
@@ -136,10 +137,10 @@ async function* lookAtClients(
       () => {},
       () => policy.current(),
     );
-    return { stated: await policy.current(), lines: await clients.describe() };
+    return { stated: await policy.current(), lines: await clients.describe(), unknown: await clients.unresolved() };
   });
   if ("isFine" in looked) return yield looked;
-  const { stated, lines } = looked;
+  const { stated, lines, unknown } = looked;
   if (stated === "unreadable") {
     return yield toFix(
       "clients",
@@ -155,7 +156,20 @@ async function* lookAtClients(
     );
   }
   if (stated !== undefined) yield fine("clients", `the policy of ${keys.name} says who may reach what`);
-  for (const line of lines) yield fine("clients", line);
+  for (const line of lines) {
+    const name = unknown.find((one) => line.startsWith(`${one} `));
+    yield name === undefined ? fine("clients", line) : notKnownYet(name, options.isRunning);
+  }
+}
+
+/** A daemon that runs has asked the directory for whoever is not known yet, and would have been told of a name that is there. */
+function notKnownYet(name: Name, isRunning: boolean): Finding {
+  if (!isRunning) return fine("clients", `${name} is not pinned yet: sshnpd asks the directory for its owner key`);
+  return toFix(
+    "clients",
+    `the directory knows no ${name}`,
+    "Is it spelt as its owner says? Once it is activated it is let in by itself.",
+  );
 }
 
 async function* lookAtSsh(
