@@ -59,7 +59,7 @@ export class PostServer {
     } catch (error) {
       if (!(error instanceof SshnpError)) throw error;
       this.#services.log.debug({ code: error.code }, "message refused");
-      return refuse(response, 400);
+      return refuse(response, error.code === "E_VERSION" ? OTHER_VERSION : 400);
     }
     if (message === "unknown-recipient") {
       response.writeHead(200, { "content-type": "application/octet-stream", "cache-control": "no-store" });
@@ -142,6 +142,9 @@ const OF_STRANGERS: ReadonlySet<number> = new Set([
   REQUEST.rendezvousActivationStart,
   REQUEST.rendezvousActivate,
 ]);
+
+/** 415 Unsupported Media Type: of a message that is of another version of the protocol, and so cannot be answered. */
+const OTHER_VERSION = 415;
 
 /** Ends an HTTP exchange without a word beside its status. */
 export function refuse(response: ServerResponse, status: number, headers: Readonly<Record<string, string>> = {}): void {

@@ -77,6 +77,6 @@ export function orDamaged<T>(path: string, parse: () => T): T {
 
 export function damaged(path: string): SetupError {
   return new SetupError("E_BAD_KEY_FILE", `${shellWord(path)} is damaged, or is not the key file that its name says.`, {
-    next: "Restore it from a backup. Without one, move it away and activate anew: sshnp-keys activate",
+    next: "An owner key comes back from its backup: sshnp-keys restore FILE   A member's keys are on one machine alone: move them away, and ask the owner to let it in anew, with sshnp-keys otp NAME",
   });
 }

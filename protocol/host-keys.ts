@@ -56,7 +56,7 @@ function changedHostKeys(
   const commands = refused.map((key) => `sshnp trust accept ${host} ${fingerprint(suite, key.blob)}`);
   return new SecurityError("E_HOST_KEY", `HOST KEY CHANGED for ${host}. ${changes.join(" ")} Not connecting.`, {
     next:
-      "Installed anew? Compare on the device: cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -, " +
-      `then: ${commands.join(" && ")}   Not expected? Stop, and tell whoever answers for the device.`,
+      "Installed anew? Compare on the device: cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -   " +
+      `(those of any other server: sshnpd check, with the words of the daemon). Then: ${commands.join(" && ")}   Not expected? Stop, and tell whoever answers for the device.`,
   });
 }

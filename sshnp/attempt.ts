@@ -15,6 +15,16 @@ export interface Attempt {
   readonly asked?: { readonly verb: string; readonly after: readonly string[] } | undefined;
 }
 
+/** The command line that looks at all that the daemon of the device needs, for whoever is there. */
+export function deviceCheck({ client, device: { name, member } }: Attempt): string {
+  return `sshnpd check -a ${name} -m ${client} -d ${member}`;
+}
+
+/** The command line that tells when the device is back, and does nothing else. */
+export function pingUntilBack({ client, device: { name, member } }: Attempt): string {
+  return `sshnp ping --wait ${client} ${name} ${member}`;
+}
+
 /** The command line that asks for the same again, with one more option. */
 export function commandFor({ client, device: { name, member }, login, asked }: Attempt, option?: string): string {
   return [

@@ -14,6 +14,7 @@ import type { Attempt } from "./attempt.ts";
 import { loadClient } from "./client-keys.ts";
 import type { Destination } from "./command-line.ts";
 import { lookUpDevice, rememberedDevice } from "./device-claim.ts";
+import { withDoctor } from "./doctor-hint.ts";
 import { DirectoryAccess } from "./directory-access.ts";
 import { pinDevice } from "./pins.ts";
 import type { Progress } from "./progress.ts";
@@ -203,7 +204,8 @@ export async function connect(destination: Destination, surroundings: Surroundin
       }
     }
   } catch (error) {
-    const trouble = ownEndTrouble(client.keys, parties.ownEnd, directory.now(), logTrouble(attempt, error));
+    const told = by?.verb === "doctor" ? error : withDoctor([keys.name, device.name, device.member], error);
+    const trouble = ownEndTrouble(client.keys, parties.ownEnd, directory.now(), logTrouble(attempt, told));
     if (!(trouble instanceof DeniedError) || trouble.code !== "E_UNKNOWN_NAME") throw trouble;
     const { withSuggestion } = await import("./suggestion.ts");
     throw await withSuggestion(trouble, attempt, { directory: directory.client, sender: keys.x25519, signal });

@@ -6,7 +6,7 @@ import { DeniedError, PeerError, SecurityError, type SshnpError, UnavailableErro
 import { quoted } from "../keys/names.ts";
 import { REASON_BYTES } from "../protocol/limits.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
-import { type Attempt, commandFor } from "./attempt.ts";
+import { type Attempt, commandFor, deviceCheck, pingUntilBack } from "./attempt.ts";
 import { noSshServer } from "./session-texts.ts";
 
 /**
@@ -31,16 +31,16 @@ export function directoryRefusal(
         "E_NEVER_SEEN",
         `${member} of ${name} is activated, but its daemon has never connected.`,
         {
-          next: `On the device run: sshnpd -a ${name} -m ${client} -d ${member}`,
+          next: `On the device, see what it lacks: ${deviceCheck(attempt)}   Then start it: sshnpd -a ${name} -m ${client} -d ${member}`,
         },
       );
     case "E_OFFLINE":
       return new UnavailableError("E_OFFLINE", `${member} of ${name} is offline: ${lastSeen(refusal.detail, now)}.`, {
-        next: `Wait for it: ${commandFor(attempt, "--wait")}   On the device, see whether sshnpd runs.`,
+        next: `${waiting(attempt)}   On the device, see whether sshnpd runs, and what it lacks: ${deviceCheck(attempt)}`,
       });
     case "E_WAIT_EXPIRED":
       return new UnavailableError("E_WAIT_EXPIRED", `${member} of ${name} did not come back in the time given.`, {
-        next: `Give it longer: ${commandFor(attempt, "--wait=2h")}   On the device, see whether sshnpd runs.`,
+        next: `Give it longer: ${commandFor(attempt, "--wait=2h")}   On the device, see whether sshnpd runs, and what it lacks: ${deviceCheck(attempt)}`,
       });
     case "E_NOT_AUTHORIZED":
       return new DeniedError(
@@ -67,7 +67,7 @@ export function directoryRefusal(
         "E_POLICY",
         `The directory says that the policy of ${name} does not let ${client} ${useOf(attempt)}.`,
         {
-          next: `Ask the owner of ${name} for a grant in it.${withLogin(attempt)}`,
+          next: `Ask the owner of ${name} for this grant in it: ${grantFor(attempt)}${withLogin(attempt)}`,
         },
       );
     case "E_PENDING":
@@ -109,6 +109,18 @@ function useOf({ service = "ssh", login, device: { member } }: Attempt): string 
   return `reach ${member} by ssh ${login === "" ? "with no login named" : `as ${login}`}`;
 }
 
+/** How to have the session, and how to hear that it could be had. */
+function waiting(attempt: Attempt): string {
+  if (attempt.asked?.verb === "ping") return `Wait for it: ${pingUntilBack(attempt)}`;
+  return `Wait for it: ${commandFor(attempt, "--wait")}   Only to hear that it is back: ${pingUntilBack(attempt)}`;
+}
+
+/** A grant as a policy has it (docs/policy.md), no wider than what was asked for. */
+function grantFor({ service = "ssh", client, login, device: { member } }: Attempt): string {
+  const what = service.startsWith("tcp:") ? `["${service}"]` : `[ssh], logins: [${login === "" ? "LOGIN" : login}]`;
+  return `{from: ["${client}"], to: ["${member}"], services: ${what}}`;
+}
+
 function placeOf(service: string): string {
   return service.replace(/^tcp:/, "");
 }
@@ -132,14 +144,14 @@ export function deviceRefusal(
   switch (refusal.code) {
     case "E_DEVICE_REFUSED":
       return new DeniedError("E_DEVICE_REFUSED", `${member} of ${name} itself refused ${attempt.client}.${reason}`, {
-        next: `On the device, permit it: sshnpd -a ${name} -m ${attempt.client} -d ${member}${permitted} (the directory cannot override this)`,
+        next: `On the device, start its sshnpd with more words: -m ${attempt.client}${permitted} (the directory cannot override this)`,
       });
     case "E_POLICY":
       return new DeniedError(
         "E_POLICY",
         `The policy of ${name} does not let ${attempt.client} ${service === "ssh" ? "do that" : useOf(attempt)}.${reason}`,
         {
-          next: `Ask the owner of ${name} for a grant in it (neither the device nor the directory can override this).`,
+          next: `Ask the owner of ${name} for this grant in it: ${grantFor(attempt)} (neither the device nor the directory can override the policy)`,
         },
       );
     case "E_LOG":

@@ -8,7 +8,7 @@ export function noSshServer(attempt: Attempt, fact: string): UnavailableError {
     "E_NO_SSHD",
     `${attempt.device.member} of ${attempt.device.name} is online, but ${fact}`,
     {
-      next: "On the device: systemctl start ssh   or, if its SSH server listens on another port: sshnpd --ssh-port PORT",
+      next: "On the device: systemctl start ssh   It listens on another port? sshnpd --ssh-port PORT ...   There is none, or none is to listen? sshnpd --ssh-mode inetd ...",
     },
   );
 }

@@ -29,16 +29,18 @@ export interface Checked {
  */
 export async function checkSshConfig({ files, arguments_ }: Checked, signal: AbortSignal): Promise<SetupError[]> {
   const { config, block } = files;
+  const command = `sshnp ssh-config --install${arguments_.length === 0 ? "" : ` --file ${shellWord(config)}`}`;
+  const install = `Write it: ${command}`;
   const text = await readText(block);
-  if (text === undefined) return [wrong(`There is no block for ssh at ${shellWord(block)}.`, INSTALL)];
+  if (text === undefined) return [wrong(`There is no block for ssh at ${shellWord(block)}.`, install)];
   const ours = readBlock(text);
   if (ours === undefined)
-    return [wrong(`${shellWord(block)} was changed by somebody, or is not of sshnp's making.`, INSTALL)];
+    return [wrong(`${shellWord(block)} was changed by somebody, or is not of sshnp's making.`, install)];
   const host = sampleHost(ours.hostPattern);
   const wanted = await askSsh(["-F", block], host, signal);
   if (typeof wanted === "string")
-    return [wrong(`ssh does not take the block in ${shellWord(block)}: ${quoted(wanted, 300)}`, INSTALL)];
-  const problems = await missingFiles(wanted);
+    return [wrong(`ssh does not take the block in ${shellWord(block)}: ${quoted(wanted, 300)}`, install)];
+  const problems = await missingFiles(wanted, install);
   const includes = hasInclude((await readText(config)) ?? "");
   const actual = await askSsh(arguments_, host, signal);
   if (typeof actual === "string") {
@@ -47,13 +49,13 @@ export async function checkSshConfig({ files, arguments_ }: Checked, signal: Abo
   }
   const differing = ours.keys.filter((key) => valueOf(actual, key) !== valueOf(wanted, key));
   if (differing.length === 0) return problems;
-  if (!includes) return [...problems, wrong(`${shellWord(config)} does not include ${shellWord(block)}.`, INSTALL)];
+  if (!includes) return [...problems, wrong(`${shellWord(config)} does not include ${shellWord(block)}.`, install)];
   const told = differing.map((key) => `${key} ${quoted(valueOf(actual, key) ?? "none")}`).join(", ");
   return [
     ...problems,
     wrong(
       `For ${ours.hostPattern} ssh takes values that are not sshnp's: ${told}.`,
-      `ssh takes the first value that it reads. Put the Include line to the top of ${shellWord(config)} again: sshnp ssh-config --install`,
+      `ssh takes the first value that it reads. Put the Include line to the top of ${shellWord(config)} again: ${command}`,
     ),
   ];
 }
@@ -64,7 +66,6 @@ export async function knowsKnownHostsCommand(signal: AbortSignal): Promise<boole
   return typeof answer !== "string";
 }
 
-const INSTALL = "Write it: sshnp ssh-config --install";
 /** `Match exec` of somebody's configuration may take its time, or hang. */
 const ASK_MS = 10_000;
 
@@ -96,7 +97,7 @@ function valueOf(settings: Settings, key: string): string | undefined {
 }
 
 /** What the block names, and is not there: an update may have moved it. */
-async function missingFiles(settings: Settings): Promise<SetupError[]> {
+async function missingFiles(settings: Settings, install: string): Promise<SetupError[]> {
   const problems: SetupError[] = [];
   const [program = "", main = ""] = shellWords(settings.get("proxycommand")?.[0] ?? "");
   for (const [path, mode] of [
@@ -108,13 +109,13 @@ async function missingFiles(settings: Settings): Promise<SetupError[]> {
       () => false,
     );
     if (!isThere)
-      problems.push(wrong(`The block starts ${shellWord(path)}, which is not there or cannot be run.`, INSTALL));
+      problems.push(wrong(`The block starts ${shellWord(path)}, which is not there or cannot be run.`, install));
   }
   const control = settings.get("controlpath")?.[0];
   if (control === undefined || control === "none") return problems;
   const folder = await stat(dirname(control)).catch(() => undefined);
   if (folder?.isDirectory() !== true) {
-    problems.push(wrong(`The folder for control sockets, ${shellWord(dirname(control))}, is not there.`, INSTALL));
+    problems.push(wrong(`The folder for control sockets, ${shellWord(dirname(control))}, is not there.`, install));
   }
   return problems;
 }

@@ -2,11 +2,13 @@ import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
 import { DirectoryClient } from "../directory/client.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { type MemberKeys, readMemberFile } from "../keys/end-key-files.ts";
 import { SetupError, SshnpError } from "../keys/errors.ts";
+import type { Name } from "../keys/names.ts";
 import { parsePublicKeyBlob, fingerprint } from "../keys/openssh.ts";
 import { askPassphrase } from "../keys/passphrase.ts";
 import { printable } from "../keys/print-error.ts";
@@ -14,7 +16,7 @@ import { PrivateFolder } from "../keys/private-folder.ts";
 import { parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { encodeActivationStart } from "../protocol/messages/activation.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
-import { CLOCK_OFF_MS, DIRECTORY_CONNECT_MS } from "../protocol/limits.ts";
+import { CLOCK_OFF_MS, DIRECTORY_CONNECT_MS, UNKNOWN_CLIENT_MS } from "../protocol/limits.ts";
 import { loadSuite } from "../protocol/suite/load.ts";
 import { AutoServer } from "./auto-server.ts";
 import { judgeAuthorizedKeys } from "./judge-authorized-keys.ts";
@@ -65,7 +67,7 @@ async function* look(options: DaemonOptions, signal: AbortSignal): AsyncGenerato
   const other = await processThatRuns(folder, options);
   if (other !== undefined) yield fine("daemon", `process ${other} runs with these keys`);
   yield* lookAtDirectory(suite, options, keys, signal);
-  yield* lookAtClients(suite, folder, keys, options);
+  yield* lookAtClients(suite, folder, keys, { ...options, isRunning: other !== undefined }, signal);
   yield* lookAtSsh(suite, folder, options, signal);
 }
 
@@ -124,7 +126,8 @@ async function* lookAtClients(
   suite: CipherSuite,
   folder: PrivateFolder,
   keys: MemberKeys,
-  options: DaemonOptions,
+  options: DaemonOptions & { readonly isRunning: boolean },
+  signal: AbortSignal,
 ): AsyncGenerator<Finding> {
   const looked = await attempt("clients", async () => {
     const statements = await OwnStatements.open(suite, folder, keys);
@@ -136,10 +139,13 @@ async function* lookAtClients(
       () => {},
       () => policy.current(),
     );
-    return { stated: await policy.current(), lines: await clients.describe() };
+    // A daemon that has just begun may not have heard yet of whom it has asked for.
+    const isSoon = options.isRunning && (await clients.unresolved()).length > 0;
+    if (isSoon) await delay(UNKNOWN_CLIENT_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
+    return { stated: await policy.current(), lines: await clients.describe(), unknown: await clients.unresolved() };
   });
   if ("isFine" in looked) return yield looked;
-  const { stated, lines } = looked;
+  const { stated, lines, unknown } = looked;
   if (stated === "unreadable") {
     return yield toFix(
       "clients",
@@ -155,7 +161,20 @@ async function* lookAtClients(
     );
   }
   if (stated !== undefined) yield fine("clients", `the policy of ${keys.name} says who may reach what`);
-  for (const line of lines) yield fine("clients", line);
+  for (const line of lines) {
+    const name = unknown.find((one) => line.startsWith(`${one} `));
+    yield name === undefined ? fine("clients", line) : notKnownYet(name, options.isRunning);
+  }
+}
+
+/** A daemon that runs asks the directory for whoever it lists and does not know, and is told of a name that is there. */
+function notKnownYet(name: Name, isRunning: boolean): Finding {
+  if (!isRunning) return fine("clients", `${name} is not pinned yet: sshnpd asks the directory for its owner key`);
+  return toFix(
+    "clients",
+    `${name} is not pinned, although a daemon runs: the directory has told it no such owner key`,
+    "Is it spelt as its owner says, and does the daemon that runs list it, too? Once it is activated it is let in by itself.",
+  );
 }
 
 async function* lookAtSsh(

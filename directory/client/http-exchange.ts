@@ -4,6 +4,7 @@ import { SshnpError, UnavailableError } from "../../keys/errors.ts";
 import { dial } from "./dial.ts";
 import { ProxyError } from "./proxy-error.ts";
 import { reachedAddress } from "./reached.ts";
+import { refusalError } from "./refusal-error.ts";
 
 export interface HttpExchange {
   /** Where the directory is; a path in it is kept ahead of the route. */
@@ -25,7 +26,7 @@ export interface HttpExchange {
 /**
  * The body of the answer, in chunks as they come. Ending the iteration early closes the connection.
  * @throws {UnavailableError} E_DIRECTORY when nothing answers, the answer is cut off, stays silent, or is no 200;
- * E_RATE and E_BUSY when the directory says so. The signal's reason when it is aborted.
+ * E_RATE and E_BUSY when the directory says so. {PeerError} E_VERSION when it says that. The signal's reason when it is aborted.
  */
 export async function* exchange(options: HttpExchange): AsyncGenerator<Uint8Array, void, void> {
   const { base, signal } = options;
@@ -104,11 +105,12 @@ async function startRequest(options: HttpExchange): Promise<ClientRequest> {
   });
 }
 
-function statusError(base: URL, { statusCode, headers }: IncomingMessage): UnavailableError {
+function statusError(base: URL, { statusCode, headers }: IncomingMessage): SshnpError {
   const seconds = /^[0-9]{1,4}$/.exec(headers["retry-after"] ?? "")?.[0];
   const next = `Try again ${seconds === undefined ? "later" : `in ${seconds} s`}.`;
   if (statusCode === 429) return new UnavailableError("E_RATE", "Too many attempts from this address.", { next });
   if (statusCode === 503) return new UnavailableError("E_BUSY", "The directory is busy.", { next });
+  if (statusCode === 415) return refusalError("E_VERSION");
   return notADirectory(base, `status ${statusCode}`);
 }
 

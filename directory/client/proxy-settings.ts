@@ -12,6 +12,8 @@ export interface ProxyTarget {
 
 /** An HTTP proxy, which is asked for a tunnel with CONNECT. */
 export interface ProxySettings {
+  /** Which variable names it. */
+  readonly variable: string;
   readonly host: string;
   readonly port: number;
   /** Whether TLS is spoken to the proxy itself. */
@@ -67,6 +69,7 @@ export function parseProxyUrl(name: string, text: string, passwordFile?: string)
   }
   const isSecure = url.protocol === "https:";
   return {
+    variable: name,
     host: bare(url.hostname),
     port: Number(url.port) || (isSecure ? 443 : 80),
     isSecure,

@@ -141,8 +141,8 @@ function passwordWanted(proxy: ProxySettings, schemes: readonly string[]): Denie
       : `Proxy ${name} asks for a password (407 ${offered}).`;
   const url = `${proxy.isSecure ? "https" : "http"}://user@${name}`;
   const next = takesBasic
-    ? `Set HTTPS_PROXY=${url} and SSHNP_PROXY_PASSWORD_FILE; NTLM/Kerberos: run a local cntlm`
-    : "Only Basic is spoken here; NTLM/Kerberos: run a local cntlm, and name that: HTTPS_PROXY=http://127.0.0.1:3128";
+    ? `Set ${proxy.variable}=${url} and SSHNP_PROXY_PASSWORD_FILE; NTLM/Kerberos: run a local cntlm`
+    : `Only Basic is spoken here; NTLM/Kerberos: run a local cntlm, and name that: ${proxy.variable}=http://127.0.0.1:3128`;
   return new DeniedError("E_PROXY_AUTH", fact, { next });
 }
 

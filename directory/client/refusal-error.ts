@@ -14,7 +14,7 @@ export function refusalError(code: RefusalCode, detail = 0): SshnpError {
       return new PeerError(code, "The directory speaks another version of the protocol.", { next: SAME_VERSION });
     case "E_CLOCK":
       return new UnavailableError(code, "The directory does not accept this machine's time.", {
-        next: "Check the clock (timedatectl) and try again.",
+        next: "Set it, then try again: timedatectl set-ntp true",
       });
     case "E_RATE":
       return new AskAgainError(code, "Too many attempts from this address, or statements on this name.", detail);
@@ -124,7 +124,8 @@ export function refusalError(code: RefusalCode, detail = 0): SshnpError {
   }
 }
 
-const SAME_VERSION = "Bring sshnp to the same version here and at the directory.";
+const SAME_VERSION =
+  "Bring sshnp to the same version here and at the directory; both tell theirs: sshnp --version, sshnp-directory --version";
 
 function utc(time: number): string {
   return Number.isNaN(new Date(time).getTime())

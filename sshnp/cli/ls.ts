@@ -4,6 +4,7 @@ import { DeniedError, SetupError } from "../../keys/errors.ts";
 import { type Name, parseName, quoted } from "../../keys/names.ts";
 import { listPins } from "../../keys/peer-files.ts";
 import { printData } from "../../keys/print-data.ts";
+import { withDoctor } from "../doctor-hint.ts";
 import { ownEndTrouble } from "../own-end-texts.ts";
 import { Progress } from "../progress.ts";
 import { readDefaults } from "../settings.ts";
@@ -77,7 +78,7 @@ async function prepare({ client: of, device }: Names, flags: LsFlags, signal: Ab
         all.push(...devices.map((entry) => ({ name, ...entry })));
       }
     } catch (error) {
-      throw ownEndTrouble(keys, standing.binding.statement.expires, directory.now(), error);
+      throw ownEndTrouble(keys, standing.binding.statement.expires, directory.now(), withDoctor([keys.name], error));
     }
     if (all.length === 0 && !hasSeen) throw nothingThere(keys.name, device);
     hasSeen = true;

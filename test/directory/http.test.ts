@@ -65,8 +65,8 @@ test("a body that is no sealed message is refused without a word", async () => {
   );
   for (const { status, body } of answers) {
     // 9 bytes of another key's id look like a message to a key that is gone, which is answered with the public key list.
-    expect([200, 400]).toContain(status);
-    if (status === 400) expect(body).toHaveLength(0);
+    expect([200, 400, 415]).toContain(status);
+    if (status !== 200) expect(body).toHaveLength(0);
     else expect(body[0]).toBe(1);
   }
 });
@@ -153,7 +153,7 @@ test("any bytes at all to the message route leave the directory as it was", asyn
       async (bytes, cut, keepsHead) => {
         const body = keepsHead ? concat(genuine.subarray(0, cut), bytes) : bytes;
         const { status } = await http(world.address.url, "/v1/messages", { method: "POST", body });
-        expect([200, 400]).toContain(status);
+        expect([200, 400, 415]).toContain(status);
       },
     ),
     { numRuns: 300 },

@@ -70,7 +70,7 @@ test("through a proxy that asks for a password everything goes by CONNECT, for b
   expect(without.code).toBe(255);
   expect(without.stderr).toBe(
     `sshnp: Proxy ${proxy} asks for a password (407 Basic).\n` +
-      `       Set HTTPS_PROXY=http://user@${proxy} and SSHNP_PROXY_PASSWORD_FILE; NTLM/Kerberos: run a local cntlm\n` +
+      `       Set HTTP_PROXY=http://user@${proxy} and SSHNP_PROXY_PASSWORD_FILE; NTLM/Kerberos: run a local cntlm\n` +
       "       [E_PROXY_AUTH]\n",
   );
   const shut = await doctor(address, both(proxy));

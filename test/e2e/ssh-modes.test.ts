@@ -212,6 +212,13 @@ describe.skipIf(!CAN_MAKE_USERS)("on a device where no SSH server listens", () =
       expect(ready.stdout).toMatch(line);
     }
     expect(daemon.stderr).not.toContain("E_RUNNING");
+    const unknown = await check("-m", "@client,@nobody", "--ssh-port", String(stack.sshd.port), "--ssh-mode", "tcp");
+    expect(unknown).toMatchObject({ code: 78, stderr: "" });
+    expect(unknown.stdout.match(/^fix .*\n +\S.*$/gm)).toEqual([
+      expect.stringMatching(
+        /^fix clients: @nobody is not pinned, although a daemon runs: .*\n +Is it spelt as its owner says/,
+      ),
+    ]);
 
     const missing = await check("--ssh-port", closedPort, "--ssh-mode", "tcp", "--json");
     expect(missing).toMatchObject({ code: 78, stderr: "" });

@@ -108,6 +108,7 @@ test("every command that a text names is there", { timeout: 60_000 }, async () =
   expect([...named].sort()).toMatchInlineSnapshot(`
     [
       "sshnp",
+      "sshnp ping",
       "sshnp trust accept",
       "sshnp-directory rendezvous ls",
       "sshnp-keys activate",
@@ -117,6 +118,7 @@ test("every command that a text names is there", { timeout: 60_000 }, async () =
       "sshnp-keys otp",
       "sshnp-rendezvous run",
       "sshnpd",
+      "sshnpd check",
     ]
   `);
   for (const line of named) {
@@ -177,6 +179,6 @@ test("an error keeps its cause for those who look for bugs", () => {
 /** `sshnp-keys activate`, `sshnp trust accept` and so on, without their arguments. */
 function commandsIn(text: string): string[] {
   const pattern =
-    /\bsshnp(?:d|-keys [a-z]+|-directory rendezvous ls|-rendezvous run|-[a-z]+|(?: trust [a-z]+)?)(?= |$|,|\.)/g;
+    /\bsshnp(?:d(?: check)?|-keys [a-z]+|-directory rendezvous ls|-rendezvous run|-[a-z]+|(?: trust [a-z]+| ping)?)(?= |$|,|\.)/g;
   return text.match(pattern) ?? [];
 }

@@ -126,7 +126,11 @@ describe("--check", () => {
       /values that are not sshnp's: proxycommand "nc %h %p", stricthostkeychecking "false"\.\n/,
     ],
     ["an agent that is let through", (text: string) => `ForwardAgent yes\n${text}`, /not sshnp's: forwardagent "yes"/],
-    ["a missing Include", (text: string) => text.replace(/^Include.*\n/m, ""), /\n.*sshnp ssh-config --install\n/],
+    [
+      "a missing Include",
+      (text: string) => text.replace(/^Include.*\n/m, ""),
+      /\n.*sshnp ssh-config --install --file \S+\n/,
+    ],
     ["no line of ours at all", () => "Host *\n", /does not include .*config\.d\/sshnp/],
     [
       "an Include that another Host takes in",

@@ -79,7 +79,13 @@ async function* checkSession(
   const pinned = (await readPins(client.folder, device)).member?.hostKeys ?? [];
   const begun = performance.now();
   try {
-    const surroundings = { keys: client.folder.path, userKey: undefined, progress: new Silence(), signal };
+    const surroundings = {
+      keys: client.folder.path,
+      userKey: undefined,
+      asked: DOCTOR,
+      progress: new Silence(),
+      signal,
+    };
     const session = await connect({ ...destination, waitSeconds: 0 }, surroundings);
     try {
       await session.ping({ signal: AbortSignal.any([signal, AbortSignal.timeout(4 * LOOK_MS)]) });
@@ -96,6 +102,8 @@ async function* checkSession(
     yield* sessionFailure(error, begun);
   }
 }
+
+const DOCTOR = { verb: "doctor", after: [] };
 
 /** What a failure says of the session, and of what comes behind it. */
 function* sessionFailure(error: unknown, begun: number): Generator<Check, void, void> {
