@@ -325,9 +325,12 @@ describe("a word that is no name", () => {
   ];
   test.each(places)("is a usage error of %s, and makes nothing", async (command, place) => {
     const machine = newMachine("names");
-    const exits = await Promise.all(words.map((word) => machine.run(command, ...place(word))));
+    // The grammar is one (test/keys/names.test.ts): each place has some of the words, and each word comes to two places.
+    const at = places.findIndex(([, each]) => each === place);
+    const some = words.filter((_, i) => (i + at) % 3 === 0);
+    const exits = await Promise.all(some.map((word) => machine.run(command, ...place(word))));
     for (const [i, exit] of exits.entries()) {
-      expect(exit, words[i]).toMatchObject({ code: 2, stdout: "" });
+      expect(exit, some[i]).toMatchObject({ code: 2, stdout: "" });
       expectOneMessage(command, exit, "E_USAGE", /\S/);
     }
     expect(readdirSync(machine.home)).toEqual([]);

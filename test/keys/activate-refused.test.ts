@@ -94,19 +94,8 @@ describe.concurrent("a secret", () => {
 });
 
 describe.concurrent("a name or member", () => {
-  // names.test.ts has the whole grammar.
-  const NAMES = [
-    "acme",
-    "@ACME",
-    "@acme-",
-    "@../etc",
-    "@$(id)",
-    "@a;reboot",
-    "@а1",
-    "@bücher",
-    "@a\u202eb",
-    "@\u001b[31ma",
-  ];
+  // names.test.ts has the whole grammar; these are what a shell, a terminal or a reader of command lines could stumble over.
+  const NAMES = ["@ACME", "@../etc", "@$(id)", "@а1", "@a\u202eb", "@\u001b[31ma"];
   test.each([...NAMES, "", "@acme\n", "-oProxyCommand=reboot", "--keys", `@${"a".repeat(40)}`])(
     "-a %j is refused before anything is done",
     async (name) => {
@@ -115,21 +104,7 @@ describe.concurrent("a name or member", () => {
     },
   );
 
-  const MEMBERS = [
-    "GW",
-    "gw-",
-    "../gw",
-    "$(id)",
-    "gw;reboot",
-    "@gw",
-    "gé",
-    "g\u200bw",
-    "",
-    "gw\n",
-    "owner",
-    "proxy",
-    "help",
-  ];
+  const MEMBERS = ["GW", "../gw", "$(id)", "@gw", "g\u200bw", "", "gw\n", "owner"];
   test.each([...MEMBERS, "-oProxyCommand=reboot", "--keys", "a".repeat(37)])(
     "-d %j is refused before anything is done",
     async (member) => {

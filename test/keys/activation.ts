@@ -4,14 +4,14 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { DirectoryClient } from "../../directory/client.ts";
 import { connectAdministration } from "../../directory/admin-socket.ts";
-import { activationKey } from "../../keys/activation-key.ts";
 import { activate, type ActivationResult } from "../../keys/cli/activation.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
-import { parseCramSecret, Secret } from "../../keys/secret.ts";
+import { parseCramSecret } from "../../keys/secret.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { nativeSuite } from "../../protocol/suite/native.ts";
 import { type Exit, type RunningProcess, runProcess, startCommand } from "../support/processes.ts";
+import { addName } from "../support/one-time-secrets.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 
 /** A directory as a process of its own, and machines on which names are activated. To be disposed of. */
@@ -63,13 +63,7 @@ export class Activations implements AsyncDisposable {
 
   /** A new secret for a name. */
   async addName(text: string): Promise<string> {
-    const name = parseName(text);
-    const secret = randomBytes(32);
-    const folder = await PrivateFolder.openOrCreate(this.data);
-    const administration = await connectAdministration(folder);
-    if (administration === undefined) throw new Error("the directory does not run");
-    await administration.addName(name, activationKey(nativeSuite, Secret.fromBytes(secret), name).publicKey);
-    return secret.toString("hex");
+    return await addName(this.data, text);
   }
 
   /** What `sshnp-directory names` knows of a name. */

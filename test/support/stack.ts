@@ -11,6 +11,7 @@ import {
   runProcess,
   startCommand,
 } from "./processes.ts";
+import { addName, addRendezvous } from "./one-time-secrets.ts";
 import { type SshServer, type SshServerOptions, startSshServer } from "./sshd.ts";
 import { startTcpTap, type TcpTap } from "./tcp-tap.ts";
 import { type TemporaryFolder, temporaryFolder } from "./temp-folder.ts";
@@ -217,14 +218,7 @@ export class Stack implements AsyncDisposable {
 
   /** A one-time secret for a name. */
   async addName(name: string): Promise<string> {
-    return await this.server.must(
-      "sshnp-directory",
-      "name",
-      "add",
-      name,
-      "--data",
-      join(this.server.home, "directory"),
-    );
+    return await addName(join(this.server.home, "directory"), name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -236,8 +230,7 @@ export class Stack implements AsyncDisposable {
 
   async #bringUp(): Promise<void> {
     await this.startDirectory();
-    const data = join(this.server.home, "directory");
-    const secret = await this.server.must("sshnp-directory", "rendezvous", "add", "rz1", "--data", data);
+    const secret = await addRendezvous(join(this.server.home, "directory"), "rz1");
     await Promise.all([
       this.startRendezvous("-c", secret),
       this.#activate(this.device, "@device", "-d", "mygateway"),
