@@ -169,7 +169,8 @@ async function* lookAtClients(
 
 /** A daemon that runs asks the directory for whoever it lists and does not know, and is told of a name that is there. */
 function notKnownYet(name: Name, isRunning: boolean): Finding {
-  if (!isRunning) return fine("clients", `${name} is not pinned yet: once the daemon runs, it asks the directory for the owner key`);
+  if (!isRunning)
+    return fine("clients", `${name} is not pinned yet: once the daemon runs, it asks the directory for the owner key`);
   return toFix(
     "clients",
     `${name} is not pinned, although a daemon runs: the directory has told it no such owner key`,
