@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { DeniedError, UnavailableError } from "../keys/errors.ts";
@@ -76,7 +76,11 @@ export class InetdServer implements SshServer {
       stream.refuse("failed");
       return;
     }
-    const child = new Child(program, log);
+    const child = Child.start(program, log);
+    if (child === undefined) {
+      stream.refuse("failed");
+      return;
+    }
     this.#children.add(child);
     const { socket } = child;
     const giveUp = (): void => void socket.destroy();
@@ -113,31 +117,40 @@ class Child {
   readonly #process: ChildProcess;
   readonly #ended: Promise<void>;
 
-  constructor({ name, file, words }: InetdProgram, log: Log) {
+  /** Undefined when this machine, or the limit of open files of this process, has no room for one; the log says so. */
+  static start({ name, file, words }: InetdProgram, log: Log): Child | undefined {
     // The shell makes the one socket that we can give, a pair that never had a name, the server's input and output.
-    this.#process = spawn("/bin/sh", ["-c", 'exec "$0" "$@" <&3 >&3 3>&-', file, ...words], {
+    const child = spawn("/bin/sh", ["-c", 'exec "$0" "$@" <&3 >&3 3>&-', file, ...words], {
       cwd: "/",
       env: bareEnvironment(),
       detached: true,
       stdio: ["ignore", "ignore", "pipe", "pipe"],
     });
-    const { pid } = this.#process;
-    this.socket = this.#process.stdio[3] as Socket;
-    this.socket.allowHalfOpen = true;
-    this.socket.on("error", () => {}); // a close comes with it
-    this.#ended = new Promise((resolve) => {
-      this.#process.once("exit", (status, signal) => {
-        log.debug({ pid, status, signal }, "SSH server process ended");
+    const ended = new Promise<void>((resolve) => {
+      child.once("exit", (status, signal) => {
+        log.debug({ pid: child.pid, status, signal }, "SSH server process ended");
         resolve();
       });
-      this.#process.once("error", (error) => {
+      child.once("error", (error) => {
         log.warn({ reason: error.message }, "SSH server process not started");
-        this.socket.destroy();
         resolve();
       });
     });
-    if (pid !== undefined) log.info({ pid, program: name }, "stream at an SSH server process");
-    if (this.#process.stderr !== null) logLines(this.#process.stderr, log.child({ pid }), name);
+    // Where descriptors have run out there are no streams at all, whatever the types say.
+    const socket = (child.stdio as ChildProcess["stdio"] | undefined)?.[3];
+    if (!(socket instanceof Socket)) return undefined;
+    if (child.pid !== undefined) log.info({ pid: child.pid, program: name }, "stream at an SSH server process");
+    if (child.stderr !== null) logLines(child.stderr, log.child({ pid: child.pid }), name);
+    return new Child(child, socket, ended);
+  }
+
+  private constructor(child: ChildProcess, socket: Socket, ended: Promise<void>) {
+    this.#process = child;
+    this.socket = socket;
+    this.#ended = ended;
+    socket.allowHalfOpen = true;
+    socket.on("error", () => {}); // a close comes with it
+    child.once("error", () => socket.destroy());
   }
 
   /** Hangs up, and resolves when the process has ended: by itself, or by force after a moment. */
