@@ -4,6 +4,7 @@ import { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { DeniedError, UnavailableError } from "../keys/errors.ts";
+import type { Name } from "../keys/names.ts";
 import { printable } from "../keys/print-error.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { SSH_CHILD_END_MS, SSH_CHILD_LINES, SSH_CHILDREN } from "../protocol/limits.ts";
@@ -13,6 +14,7 @@ import { Carried, joinStream } from "./join-stream.ts";
 import type { Log } from "./log.ts";
 import { bareEnvironment } from "./programs.ts";
 import type { Served, SshServer, SshVisitor } from "./ssh-server.ts";
+import { leavesShare } from "./startup-gate.ts";
 
 /**
  * A process of sshd or dropbear for each stream, which ends with it; no port is listened on. Each is in a process group of its
@@ -22,11 +24,15 @@ export class InetdServer implements SshServer {
   readonly mode = "inetd";
   readonly #wanted: Wanted;
   readonly #surroundings: InetdSurroundings;
-  readonly #children = new Set<Child>();
+  readonly #most: number;
+  /** And for which client each is. */
+  readonly #children = new Map<Child, Name>();
   #known: { readonly program: InetdProgram; readonly at: number } | undefined;
   #looking: Promise<InetdProgram> | undefined;
 
-  constructor(wanted: Wanted, surroundings: InetdSurroundings) {
+  /** `most` of them run at a time, for one client half of these. */
+  constructor(wanted: Wanted, surroundings: InetdSurroundings, most = SSH_CHILDREN) {
+    this.#most = most;
     this.#wanted = wanted;
     this.#surroundings = surroundings;
   }
@@ -37,11 +43,11 @@ export class InetdServer implements SshServer {
     return hostKeys;
   }
 
-  serve(stream: ChannelStream, { login, certified }: SshVisitor, log: Log): Served {
+  serve(stream: ChannelStream, { client, login, certified }: SshVisitor, log: Log): Served {
     const carried = new Carried();
     const carry = async (): Promise<void> => {
       await this.hostKeys(login);
-      await this.#carry(stream, trusting(await this.#program(), certified), carried, log);
+      await this.#carry(stream, trusting(await this.#program(), certified), { client, carried, log });
     };
     void carry()
       .catch((error: unknown) => {
@@ -53,7 +59,7 @@ export class InetdServer implements SshServer {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#children].map((child) => child.end()));
+    await Promise.all([...this.#children.keys()].map((child) => child.end()));
   }
 
   async #program(): Promise<InetdProgram> {
@@ -69,10 +75,14 @@ export class InetdServer implements SshServer {
     return program;
   }
 
-  async #carry(stream: ChannelStream, program: InetdProgram, carried: Carried, log: Log): Promise<void> {
+  async #carry(stream: ChannelStream, program: InetdProgram, { client, carried, log }: Visit): Promise<void> {
     if (stream.destroyed) return;
-    if (this.#children.size >= SSH_CHILDREN) {
-      log.warn({ children: this.#children.size }, "stream refused: as many SSH servers run as may");
+    const own = [...this.#children.values()].filter((other) => other === client).length;
+    if (!leavesShare({ own, free: this.#most - this.#children.size })) {
+      log.warn(
+        { children: this.#children.size, own },
+        "stream refused: as many SSH servers run as may, or as its client may have",
+      );
       stream.refuse("failed");
       return;
     }
@@ -81,7 +91,7 @@ export class InetdServer implements SshServer {
       stream.refuse("failed");
       return;
     }
-    this.#children.add(child);
+    this.#children.set(child, client);
     const { socket } = child;
     const giveUp = (): void => void socket.destroy();
     stream.once("close", giveUp);
@@ -103,6 +113,12 @@ export class InetdServer implements SshServer {
       this.#children.delete(child);
     }
   }
+}
+
+interface Visit {
+  readonly client: Name;
+  readonly carried: Carried;
+  readonly log: Log;
 }
 
 /** sshd takes the certificate of this session. What the system's configuration trusts otherwise is for other sessions. */

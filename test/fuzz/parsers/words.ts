@@ -35,6 +35,7 @@ import { parsePublicHalf } from "../../../sshnpd/inetd-program.ts";
 import { parseListeningSockets } from "../../../sshnpd/listening-sockets.ts";
 import { sshBanner } from "../../../sshnp/ssh-banner.ts";
 import { parseSshdConfiguration } from "../../../sshnpd/sshd-configuration.ts";
+import { parseLoginGraceTime } from "../../../sshnpd/login-limits.ts";
 import { parseMaxStartups } from "../../../sshnpd/startup-gate.ts";
 import * as of from "../arbitraries.ts";
 import { words } from "../mutation.ts";
@@ -526,6 +527,17 @@ export const WORD_PARSERS: readonly Parser[] = [
         parse: (text) => parseKeyscan(text),
         holds: (keys, text) => keys.every(({ line }) => text.includes(line)),
         words: words("127.0.0.1 ", "[127.0.0.1]:2222 ", "# ", "\n"),
+      }),
+  },
+  {
+    name: "LoginGraceTime",
+    covers: ["sshnpd/login-limits.ts#parseLoginGraceTime"],
+    make: () =>
+      textParser({
+        samples: fc.nat(999_999_999).map(String),
+        parse: (text) => parseLoginGraceTime(text),
+        holds: (ms) => ms > 0 && ms <= 3_600_000,
+        words: words("120", "0", "2m", "-1"),
       }),
   },
   {
