@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { DeniedError, UnavailableError } from "../keys/errors.ts";
+import { UnavailableError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
 import { printable } from "../keys/print-error.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
@@ -12,6 +12,7 @@ import { CLOCK } from "./clock.ts";
 import { type InetdProgram, type InetdSurroundings, inetdProgram, type Wanted } from "./inetd-program.ts";
 import { Carried, joinStream } from "./join-stream.ts";
 import type { Log } from "./log.ts";
+import { refuseOtherLogin } from "./other-login.ts";
 import { bareEnvironment } from "./programs.ts";
 import type { Served, SshServer, SshVisitor } from "./ssh-server.ts";
 import { leavesShare } from "./startup-gate.ts";
@@ -39,7 +40,7 @@ export class InetdServer implements SshServer {
 
   async hostKeys(login: string): Promise<readonly Uint8Array[]> {
     const { hostKeys, onlyLogin } = await this.#program();
-    if (onlyLogin !== undefined && login !== "" && login !== onlyLogin) throw otherLogin(login, onlyLogin);
+    refuseOtherLogin(login, onlyLogin);
     return hostKeys;
   }
 
@@ -215,13 +216,6 @@ function logLines(stderr: Readable, log: Log, name: string): void {
 /** Between two looks at the program and its host keys. */
 const KNOWN_MS = 60_000;
 const LINE_CHARACTERS = 1_000;
-
-function otherLogin(login: string, only: string): DeniedError {
-  return new DeniedError(
-    "E_NO_SSHD",
-    `sshnpd runs there as user ${only}, with no SSH server but its own, so only ${only} can log in, not ${login}`,
-  );
-}
 
 function notInstalled(name: string): UnavailableError {
   return new UnavailableError("E_NO_SSHD", `No SSH server on this device: ${name} is not installed.`, {
