@@ -22,7 +22,7 @@ import { Clients } from "./clients.ts";
 import type { DaemonOptions } from "./daemon.ts";
 import { type Finding, fine, toFix } from "./finding.ts";
 import { judgeSshd } from "./judge-sshd.ts";
-import { noKeysIn } from "./member.ts";
+import { noKeysIn, whatIsMissing } from "./member.ts";
 import { openSshServer } from "./open-ssh-server.ts";
 import { OwnPolicy } from "./own-policy.ts";
 import { OwnStatements } from "./own-statements.ts";
@@ -74,11 +74,19 @@ interface Opened {
   readonly keys: MemberKeys;
 }
 
-async function openKeys(suite: CipherSuite, options: DaemonOptions, signal: AbortSignal): Promise<Opened> {
+async function openKeys(suite: CipherSuite, options: DaemonOptions, signal: AbortSignal): Promise<Opened | Finding> {
   const folder = await PrivateFolder.open(options.keys);
   if (folder === undefined) throw noKeysIn(options.keys, options);
   const keys = await readMemberFile(suite, folder, options, (path) => askPassphrase(path, { signal }));
-  if (keys === undefined) throw noKeysIn(options.keys, options);
+  if (keys === undefined) {
+    const missing = await whatIsMissing({ suite, folder }, options);
+    if (missing !== undefined) throw missing;
+    const { name, member } = options;
+    return fine(
+      "keys",
+      `none of ${member} of ${name} yet; they are made, for good, when sshnpd starts, for the owner key is here; look at the rest then`,
+    );
+  }
   if (keys.role === "device") return { folder, keys };
   throw new SetupError("E_KEY_EXISTS", `${keys.member} of ${keys.name} is a client here, and no device`, {
     next: "Choose another name for the device: -d NAME",
