@@ -198,14 +198,16 @@ async function refuseUnlessPrivate(path: string, stats: Stats, kind: "folder" | 
   if (!(kind === "folder" ? stats.isDirectory() : stats.isFile())) {
     refuse(`is not a ${kind}`, `Move it away: mv ${word} ${word}.old`);
   }
-  const user = process.geteuid?.();
-  if (stats.uid !== user) {
-    const chown = `${user === 0 ? "" : "sudo "}chown ${kind === "folder" ? "-R " : ""}${user} ${word}`;
-    refuse(`belongs to user ${stats.uid}, not to user ${user}, who runs this`, `If it is yours: ${chown}`);
+  if (stats.uid !== process.geteuid?.()) {
+    const { fact, next } = await (await import("./foreign-owner.ts")).foreignOwner(path, stats, kind);
+    refuse(fact, next);
   }
   if ((stats.mode & 0o077) !== 0) {
     const mode = (stats.mode & 0o777).toString(8).padStart(4, "0");
-    refuse(`may be used by others (mode ${mode})`, `chmod ${kind === "folder" ? "700" : "600"} ${word}`);
+    // One with the sticky bit is everybody's, as /tmp, and is to stay so.
+    const isShared = kind === "folder" && (stats.mode & 0o1000) !== 0;
+    const mend = `chmod ${kind === "folder" ? "700" : "600"} ${word}`;
+    refuse(`may be used by others (mode ${mode})`, isShared ? "Name a folder of your own: --keys DIR" : mend);
   }
 }
 

@@ -1,5 +1,6 @@
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { SecurityError } from "../keys/errors.ts";
+import { parseHostName } from "../keys/names.ts";
 import { fingerprint, type PublicKeyLine, parsePublicKeyBlob, parsePublicKeyLine } from "../keys/openssh.ts";
 import type { MemberPin } from "../keys/peer.ts";
 
@@ -48,15 +49,18 @@ function changedHostKeys(
   pinned: readonly PublicKeyLine[],
   refused: readonly PublicKeyLine[],
 ): SecurityError {
-  const changes = refused.map((key) => {
-    const sameType = pinned.filter(({ type }) => type === key.type);
-    const before = (sameType.length > 0 ? sameType : pinned).map(({ blob }) => fingerprint(suite, blob));
-    return `Pinned ${before.join(" and ") || "none yet"}, the device now presents ${fingerprint(suite, key.blob)}.`;
-  });
+  const types = new Set(refused.map(({ type }) => type));
+  const sameType = pinned.filter(({ type }) => types.has(type));
+  const listed = (keys: readonly PublicKeyLine[]): string =>
+    keys.map(({ blob }) => fingerprint(suite, blob)).join(" and ") || "none yet";
+  // Where no type is the same on both sides, all that is pinned is what the device has not shown.
+  const before = listed(refused.every((key) => isTypeOf(sameType, key)) ? sameType : pinned);
+  const change = `Pinned ${before}, the device now presents ${listed(refused)}.`;
   const commands = refused.map((key) => `sshnp trust accept ${host} ${fingerprint(suite, key.blob)}`);
-  return new SecurityError("E_HOST_KEY", `HOST KEY CHANGED for ${host}. ${changes.join(" ")} Not connecting.`, {
+  const { name, member } = parseHostName(host);
+  return new SecurityError("E_HOST_KEY", `HOST KEY CHANGED for ${host}. ${change} Not connecting.`, {
     next:
-      "Installed anew? Compare on the device: cat /etc/ssh/ssh_host_*_key.pub | ssh-keygen -lf -   " +
-      `(those of any other server: sshnpd check, with the words of the daemon). Then: ${commands.join(" && ")}   Not expected? Stop, and tell whoever answers for the device.`,
+      `Installed anew? Compare on the device: sshnpd check -a ${name} -d ${member} (and the other options of its sshnpd), ` +
+      `then: ${commands.join(" && ")}   Not expected? Stop, and tell whoever answers for the device.`,
   });
 }

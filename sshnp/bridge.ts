@@ -1,6 +1,6 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
-import type { SshWatch } from "./ssh-watch.ts";
+import type { SshWatch } from "../protocol/ssh-watch.ts";
 
 /**
  * Copies both ways between a stream of the session and ssh, each direction to its end, as fast as the slower side

@@ -11,7 +11,7 @@ import { noSshServer, sshRefused } from "./session-texts.ts";
 import type { Session } from "./session.ts";
 import type { SessionAgent } from "./session-agent.ts";
 import { type CommandEnd, signalStatus, type SshProcess } from "./ssh-process.ts";
-import { SshWatch } from "./ssh-watch.ts";
+import { SshWatch } from "../protocol/ssh-watch.ts";
 
 /**
  * Runs ssh, or a program that runs it, and meanwhile makes the session that ssh's proxy will ask for at a socket of ours; SSHNP_FRONT tells the

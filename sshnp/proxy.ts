@@ -13,7 +13,7 @@ import type { SessionAgent } from "./session-agent.ts";
 import { readDefaults } from "./settings.ts";
 import { type StandardStreams, standardStreams } from "./relay.ts";
 import { type CommandEnd, signalStatus } from "./ssh-process.ts";
-import { SshWatch } from "./ssh-watch.ts";
+import { SshWatch } from "../protocol/ssh-watch.ts";
 import { isStderrThrownAway, tellSsh, writeToTerminal } from "./told-by-ssh.ts";
 
 /** `sshnp proxy ...` */

@@ -5,9 +5,10 @@
 import { DeniedError, PeerError, SecurityError, type SshnpError, UnavailableError } from "../keys/errors.ts";
 import { quoted } from "../keys/names.ts";
 import { REASON_BYTES } from "../protocol/limits.ts";
+import { parseOnlyLogin } from "../protocol/only-login.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { type Attempt, commandFor, deviceCheck, pingUntilBack } from "./attempt.ts";
-import { noSshServer } from "./session-texts.ts";
+import { noSshServer, otherLogin } from "./session-texts.ts";
 
 /**
  * A refusal by the directory. `detail`: ms since 1970 for E_OFFLINE (last seen), ms to wait for E_RATE and E_BUSY.
@@ -163,6 +164,7 @@ export function deviceRefusal(
         },
       );
     case "E_NO_SSHD":
+      if (parseOnlyLogin(refusal.reason) !== undefined) return otherLogin(attempt, refusal.reason);
       return noSshServer(attempt, `its SSH server cannot be used.${reason}`);
     case "E_BUSY":
       return new UnavailableError("E_BUSY", `${member} of ${name} has too much to do.${reason}`, {

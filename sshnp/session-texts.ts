@@ -1,5 +1,8 @@
 /** What a person reads of a device that let the session in, when there is no SSH in it, or no more. */
 import { DeniedError, UnavailableError } from "../keys/errors.ts";
+import { quoted } from "../keys/names.ts";
+import { REASON_BYTES } from "../protocol/limits.ts";
+import { parseOnlyLogin } from "../protocol/only-login.ts";
 import { type Attempt, commandFor } from "./attempt.ts";
 
 /** The device let the session in, and its SSH server did not answer. */
@@ -9,6 +12,21 @@ export function noSshServer(attempt: Attempt, fact: string): UnavailableError {
     `${attempt.device.member} of ${attempt.device.name} is online, but ${fact}`,
     {
       next: "On the device: systemctl start ssh   It listens on another port? sshnpd --ssh-port PORT ...   There is none, or none is to listen? sshnpd --ssh-mode inetd ...",
+    },
+  );
+}
+
+/** The SSH server there is one user's own. `reason` by parseOnlyLogin(). */
+export function otherLogin(attempt: Attempt, reason: string): DeniedError {
+  const { member, name } = attempt.device;
+  const only = parseOnlyLogin(reason) ?? "";
+  return new DeniedError(
+    "E_NO_SSHD",
+    `${member} of ${name} lets in ${only} alone. It says: ${quoted(reason, REASON_BYTES)}`,
+    {
+      next:
+        `Log in as ${only}: ${commandFor({ ...attempt, login: only })}   For other users, on the device: run sshnpd as root; or, where ` +
+        "an SSH server listens, sshnpd --ssh-mode tcp, which has other host keys: every client refuses once and has to accept them",
     },
   );
 }

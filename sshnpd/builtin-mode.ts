@@ -3,6 +3,8 @@ import type { Duplex } from "node:stream";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { Carried } from "./join-stream.ts";
 import type { Log } from "./log.ts";
+import { refuseOtherLogin } from "./other-login.ts";
+import { ownLoginUnlessRoot } from "./session-keys.ts";
 import type { Served, SshServer, SshVisitor } from "./ssh-server.ts";
 
 /** An SSH server in this process. */
@@ -26,11 +28,16 @@ export class BuiltinMode implements SshServer {
   readonly #open: OpenBuiltin;
   #server: Promise<BuiltinServer> | undefined;
 
-  constructor(open: OpenBuiltin) {
+  readonly #onlyLogin: string | undefined;
+
+  /** `onlyLogin`: the only user who can log in; undefined: any. */
+  constructor(open: OpenBuiltin, onlyLogin: string | undefined = ownLoginUnlessRoot()) {
     this.#open = open;
+    this.#onlyLogin = onlyLogin;
   }
 
-  async hostKeys(): Promise<readonly Uint8Array[]> {
+  async hostKeys(login: string): Promise<readonly Uint8Array[]> {
+    refuseOtherLogin(login, this.#onlyLogin);
     return (await this.#opened()).hostKeys();
   }
 

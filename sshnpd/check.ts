@@ -23,12 +23,15 @@ import { judgeAuthorizedKeys } from "./judge-authorized-keys.ts";
 import { Clients } from "./clients.ts";
 import type { DaemonOptions } from "./daemon.ts";
 import { type Finding, fine, toFix } from "./finding.ts";
+import { judgeSessionKeys } from "./judge-session-keys.ts";
 import { judgeSshd } from "./judge-sshd.ts";
-import { noKeysIn } from "./member.ts";
+import { listeningSockets } from "./listening-sockets.ts";
+import { noKeysIn, whatIsMissing } from "./member.ts";
 import { openSshServer } from "./open-ssh-server.ts";
 import { OwnPolicy } from "./own-policy.ts";
 import { OwnStatements } from "./own-statements.ts";
 import { findProgram } from "./programs.ts";
+import { ownLoginUnlessRoot } from "./session-keys.ts";
 import type { SshServer } from "./ssh-server.ts";
 import { readSshdConfiguration, type SshdConfiguration } from "./sshd-configuration.ts";
 
@@ -68,7 +71,9 @@ async function* look(options: DaemonOptions, signal: AbortSignal): AsyncGenerato
   if (other !== undefined) yield fine("daemon", `process ${other} runs with these keys`);
   yield* lookAtDirectory(suite, options, keys, signal);
   yield* lookAtClients(suite, folder, keys, { ...options, isRunning: other !== undefined }, signal);
-  yield* lookAtSsh(suite, folder, options, signal);
+  const statements = await OwnStatements.open(suite, folder, keys).catch(() => undefined);
+  const hasPolicy = statements !== undefined && (await new OwnPolicy(statements, SILENT).current()) !== undefined;
+  yield* lookAtSsh(suite, folder, options, { hasPolicy, signal });
 }
 
 interface Opened {
@@ -76,11 +81,19 @@ interface Opened {
   readonly keys: MemberKeys;
 }
 
-async function openKeys(suite: CipherSuite, options: DaemonOptions, signal: AbortSignal): Promise<Opened> {
+async function openKeys(suite: CipherSuite, options: DaemonOptions, signal: AbortSignal): Promise<Opened | Finding> {
   const folder = await PrivateFolder.open(options.keys);
   if (folder === undefined) throw noKeysIn(options.keys, options);
   const keys = await readMemberFile(suite, folder, options, (path) => askPassphrase(path, { signal }));
-  if (keys === undefined) throw noKeysIn(options.keys, options);
+  if (keys === undefined) {
+    const missing = await whatIsMissing({ suite, folder }, options);
+    if (missing !== undefined) throw missing;
+    const { name, member } = options;
+    return fine(
+      "keys",
+      `none of ${member} of ${name} yet; they are made, for good, when sshnpd starts, for the owner key is here; look at the rest then`,
+    );
+  }
   if (keys.role === "device") return { folder, keys };
   throw new SetupError("E_KEY_EXISTS", `${keys.member} of ${keys.name} is a client here, and no device`, {
     next: "Choose another name for the device: -d NAME",
@@ -182,7 +195,7 @@ async function* lookAtSsh(
   suite: CipherSuite,
   folder: PrivateFolder,
   options: DaemonOptions,
-  signal: AbortSignal,
+  { hasPolicy, signal }: { readonly hasPolicy: boolean; readonly signal: AbortSignal },
 ): AsyncGenerator<Finding> {
   const { sshMode: mode, sshPort: port, sshProgram: program } = options;
   if (mode === "off") return yield fine("ssh", "off: TCP services alone");
@@ -197,13 +210,37 @@ async function* lookAtSsh(
   if ("isFine" in opened) return yield opened;
   const { server, blobs } = opened;
   yield fine("ssh", modeText(server, options));
+  if (mode === "auto" && server.mode !== "tcp" && port !== SSH_PORT) yield await portNotTaken(port);
   for (const blob of blobs) yield fine("host key", `${parsePublicKeyBlob(blob).type} ${fingerprint(suite, blob)}`);
   const configuration = await configurationOf(server, port, signal);
   if (configuration !== undefined) yield* judgeSshd(configuration, { isListening: server.mode === "tcp" });
   else if (wordOf(server) !== "inetd dropbear")
     yield fine("sshd", "its configuration cannot be told by this user; root sees more");
-  yield await judgeAuthorizedKeys(userInfo(), configuration);
+  const onlyLogin = server.mode === "tcp" ? undefined : ownLoginUnlessRoot();
+  const { sessionKeys, acceptsKeys } = options;
+  if (sessionKeys !== undefined) {
+    const place = { onlyLogin: ownLoginUnlessRoot(), hasPolicy, server: wordOf(server) };
+    yield judgeSessionKeys(sessionKeys, place);
+  }
+  const passwords = configuration?.get("passwordauthentication")?.[0] ?? (onlyLogin === undefined ? "yes" : "no");
+  const others = {
+    hasPasswords: passwords === "yes" && server.mode !== "builtin",
+    hasOtherKeys: sessionKeys !== undefined || acceptsKeys,
+    isOnlyLogin: onlyLogin !== undefined,
+  };
+  yield await judgeAuthorizedKeys(userInfo(), configuration, others);
 }
+
+async function portNotTaken(port: number): Promise<Finding> {
+  const isThere = (await listeningSockets(port)) !== "";
+  const why = isThere
+    ? `what listens on 127.0.0.1:${port} is not taken: it is no SSH server, or has other host keys than clients know`
+    : `nothing listens on 127.0.0.1:${port}, so it is not the server that was meant`;
+  return toFix("ssh port", why, "Start an SSH server there; or leave --ssh-port out, and this one is meant");
+}
+
+/** Where an SSH server is expected if nothing is said. */
+const SSH_PORT = 22;
 
 function modeText(server: SshServer, { sshMode, sshPort }: DaemonOptions): string {
   const why = sshMode === "auto" ? "" : " (--ssh-mode)";

@@ -27,6 +27,7 @@ interface Flags extends WitnessOptions {
   readonly sshpublickey?: boolean;
   readonly sessionKeys?: string | true;
   readonly verbose?: boolean;
+  readonly newDevice?: boolean;
 }
 
 /** The command line of sshnpd. `run` gets what it says, parsed. */
@@ -73,6 +74,7 @@ function withOptions(plain: Command): Command {
       "--session-keys [logins]",
       "certify keys of single sessions (sshnp --session-key) for these logins, with commas; else for those that the policy names",
     )
+    .option("--new-device", "make keys for -d though those of another device of that name are here")
     .option("--status-file <file>", "keep the newest of the lines on stdout in a file, for health checks")
     .option("-u, --un-hide", "has no effect; accepted for those who come from NoPorts")
     .option("-v, --verbose", "log more");
@@ -94,7 +96,8 @@ If the owner of -a has signed a policy (sshnp-keys policy apply), the policy say
 comes in without -m; if any -m is given, a client must be in both. --permit-open counts only where there is no policy.
 -s: run as root, it admits the keys of every listed client for any login, root included; run as a user, for that user
 alone. Keys that were added stay when a client leaves -m.
-Without keys for -d NAME, but with the owner key of -a beside, it makes them and signs them once.
+Without keys for -d NAME, but with the owner key of -a beside, it makes them and signs them once
+(--new-device: beside those of another device, too).
 --session-keys: nothing stays on this machine, and the SSH server has to be told once: sshnpd ssh-ca
 
 --ssh-mode auto takes the server that answers on --ssh-port, else starts sshd or dropbear for each session with no port at all
@@ -124,6 +127,7 @@ function parseFlags(flags: Flags): DaemonOptions {
     acceptsKeys: flags.sshpublickey === true,
     sessionKeys: flags.sessionKeys === undefined ? undefined : parseCertifiedLogins(flags.sessionKeys),
     isVerbose: flags.verbose === true,
+    isNewDevice: flags.newDevice === true,
   };
 }
 

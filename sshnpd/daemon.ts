@@ -57,6 +57,8 @@ export interface DaemonOptions {
   /** For which logins keys of sessions are certified; undefined: for none. */
   readonly sessionKeys?: CertifiedLogins | undefined;
   readonly isVerbose: boolean;
+  /** Whether the device may be made beside others that are there. */
+  readonly isNewDevice?: boolean;
 }
 
 /**
@@ -259,6 +261,7 @@ function tell(text: string): void {
 function tellMade({ keys, made }: OwnMember): void {
   if (made === undefined) return;
   tell(`${keys.member} of ${keys.name} is made: ${shellWord(made.path)}`);
+  tell(`Is that a typing error? Stop this, and take it back: sshnp-keys revoke ${keys.name} ${keys.member}`);
   tell(
     `Now move the owner key off this machine, for whoever has it speaks for ${keys.name}: ${shellWord(made.ownerPath)}`,
   );

@@ -22,6 +22,11 @@ export class FirstFlight {
     return this.#isWhole;
   }
 
+  /** What has been said; nothing, when not all of it is here. */
+  get said(): readonly Uint8Array[] {
+    return this.#kept;
+  }
+
   /**
    * Says it to a connected server, what was said to another one first. True when the server answers: its words can be read
    * from the socket. False when the server is gone without any, or with no more than an excuse; or the stream is gone.

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { DeniedError, UnavailableError } from "../keys/errors.ts";
+import { UnavailableError } from "../keys/errors.ts";
+import type { Name } from "../keys/names.ts";
 import { printable } from "../keys/print-error.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { SSH_CHILD_END_MS, SSH_CHILD_LINES, SSH_CHILDREN } from "../protocol/limits.ts";
@@ -11,8 +12,10 @@ import { CLOCK } from "./clock.ts";
 import { type InetdProgram, type InetdSurroundings, inetdProgram, type Wanted } from "./inetd-program.ts";
 import { Carried, joinStream } from "./join-stream.ts";
 import type { Log } from "./log.ts";
+import { refuseOtherLogin } from "./other-login.ts";
 import { bareEnvironment } from "./programs.ts";
 import type { Served, SshServer, SshVisitor } from "./ssh-server.ts";
+import { leavesShare } from "./startup-gate.ts";
 
 /**
  * A process of sshd or dropbear for each stream, which ends with it; no port is listened on. Each is in a process group of its
@@ -22,26 +25,30 @@ export class InetdServer implements SshServer {
   readonly mode = "inetd";
   readonly #wanted: Wanted;
   readonly #surroundings: InetdSurroundings;
-  readonly #children = new Set<Child>();
+  readonly #most: number;
+  /** And for which client each is. */
+  readonly #children = new Map<Child, Name>();
   #known: { readonly program: InetdProgram; readonly at: number } | undefined;
   #looking: Promise<InetdProgram> | undefined;
 
-  constructor(wanted: Wanted, surroundings: InetdSurroundings) {
+  /** `most` of them run at a time, for one client half of these. */
+  constructor(wanted: Wanted, surroundings: InetdSurroundings, most = SSH_CHILDREN) {
+    this.#most = most;
     this.#wanted = wanted;
     this.#surroundings = surroundings;
   }
 
   async hostKeys(login: string): Promise<readonly Uint8Array[]> {
     const { hostKeys, onlyLogin } = await this.#program();
-    if (onlyLogin !== undefined && login !== "" && login !== onlyLogin) throw otherLogin(login, onlyLogin);
+    refuseOtherLogin(login, onlyLogin);
     return hostKeys;
   }
 
-  serve(stream: ChannelStream, { login, certified }: SshVisitor, log: Log): Served {
+  serve(stream: ChannelStream, { client, login, certified }: SshVisitor, log: Log): Served {
     const carried = new Carried();
     const carry = async (): Promise<void> => {
       await this.hostKeys(login);
-      await this.#carry(stream, trusting(await this.#program(), certified), carried, log);
+      await this.#carry(stream, trusting(await this.#program(), certified), { client, carried, log });
     };
     void carry()
       .catch((error: unknown) => {
@@ -53,7 +60,7 @@ export class InetdServer implements SshServer {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#children].map((child) => child.end()));
+    await Promise.all([...this.#children.keys()].map((child) => child.end()));
   }
 
   async #program(): Promise<InetdProgram> {
@@ -69,15 +76,23 @@ export class InetdServer implements SshServer {
     return program;
   }
 
-  async #carry(stream: ChannelStream, program: InetdProgram, carried: Carried, log: Log): Promise<void> {
+  async #carry(stream: ChannelStream, program: InetdProgram, { client, carried, log }: Visit): Promise<void> {
     if (stream.destroyed) return;
-    if (this.#children.size >= SSH_CHILDREN) {
-      log.warn({ children: this.#children.size }, "stream refused: as many SSH servers run as may");
+    const own = [...this.#children.values()].filter((other) => other === client).length;
+    if (!leavesShare({ own, free: this.#most - this.#children.size })) {
+      log.warn(
+        { children: this.#children.size, own },
+        "stream refused: as many SSH servers run as may, or as its client may have",
+      );
       stream.refuse("failed");
       return;
     }
-    const child = new Child(program, log);
-    this.#children.add(child);
+    const child = Child.start(program, log);
+    if (child === undefined) {
+      stream.refuse("failed");
+      return;
+    }
+    this.#children.set(child, client);
     const { socket } = child;
     const giveUp = (): void => void socket.destroy();
     stream.once("close", giveUp);
@@ -101,6 +116,12 @@ export class InetdServer implements SshServer {
   }
 }
 
+interface Visit {
+  readonly client: Name;
+  readonly carried: Carried;
+  readonly log: Log;
+}
+
 /** sshd takes the certificate of this session. What the system's configuration trusts otherwise is for other sessions. */
 function trusting(program: InetdProgram, certified: SshVisitor["certified"]): InetdProgram {
   if (certified === undefined || program.name !== "sshd") return program;
@@ -113,31 +134,40 @@ class Child {
   readonly #process: ChildProcess;
   readonly #ended: Promise<void>;
 
-  constructor({ name, file, words }: InetdProgram, log: Log) {
+  /** Undefined when this machine, or the limit of open files of this process, has no room for one; the log says so. */
+  static start({ name, file, words }: InetdProgram, log: Log): Child | undefined {
     // The shell makes the one socket that we can give, a pair that never had a name, the server's input and output.
-    this.#process = spawn("/bin/sh", ["-c", 'exec "$0" "$@" <&3 >&3 3>&-', file, ...words], {
+    const child = spawn("/bin/sh", ["-c", 'exec "$0" "$@" <&3 >&3 3>&-', file, ...words], {
       cwd: "/",
       env: bareEnvironment(),
       detached: true,
       stdio: ["ignore", "ignore", "pipe", "pipe"],
     });
-    const { pid } = this.#process;
-    this.socket = this.#process.stdio[3] as Socket;
-    this.socket.allowHalfOpen = true;
-    this.socket.on("error", () => {}); // a close comes with it
-    this.#ended = new Promise((resolve) => {
-      this.#process.once("exit", (status, signal) => {
-        log.debug({ pid, status, signal }, "SSH server process ended");
+    const ended = new Promise<void>((resolve) => {
+      child.once("exit", (status, signal) => {
+        log.debug({ pid: child.pid, status, signal }, "SSH server process ended");
         resolve();
       });
-      this.#process.once("error", (error) => {
+      child.once("error", (error) => {
         log.warn({ reason: error.message }, "SSH server process not started");
-        this.socket.destroy();
         resolve();
       });
     });
-    if (pid !== undefined) log.info({ pid, program: name }, "stream at an SSH server process");
-    if (this.#process.stderr !== null) logLines(this.#process.stderr, log.child({ pid }), name);
+    // Where descriptors have run out there are no streams at all, whatever the types say.
+    const socket = (child.stdio as ChildProcess["stdio"] | undefined)?.[3];
+    if (!(socket instanceof Socket)) return undefined;
+    if (child.pid !== undefined) log.info({ pid: child.pid, program: name }, "stream at an SSH server process");
+    if (child.stderr !== null) logLines(child.stderr, log.child({ pid: child.pid }), name);
+    return new Child(child, socket, ended);
+  }
+
+  private constructor(child: ChildProcess, socket: Socket, ended: Promise<void>) {
+    this.#process = child;
+    this.socket = socket;
+    this.#ended = ended;
+    socket.allowHalfOpen = true;
+    socket.on("error", () => {}); // a close comes with it
+    child.once("error", () => socket.destroy());
   }
 
   /** Hangs up, and resolves when the process has ended: by itself, or by force after a moment. */
@@ -186,13 +216,6 @@ function logLines(stderr: Readable, log: Log, name: string): void {
 /** Between two looks at the program and its host keys. */
 const KNOWN_MS = 60_000;
 const LINE_CHARACTERS = 1_000;
-
-function otherLogin(login: string, only: string): DeniedError {
-  return new DeniedError(
-    "E_NO_SSHD",
-    `sshnpd runs there as user ${only}, with no SSH server but its own, so only ${only} can log in, not ${login}`,
-  );
-}
 
 function notInstalled(name: string): UnavailableError {
   return new UnavailableError("E_NO_SSHD", `No SSH server on this device: ${name} is not installed.`, {

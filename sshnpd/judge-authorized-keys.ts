@@ -7,6 +7,7 @@ import type { SshdConfiguration } from "./sshd-configuration.ts";
 export async function judgeAuthorizedKeys(
   { username, homedir, uid }: { readonly username: string; readonly homedir: string; readonly uid: number },
   configuration: SshdConfiguration | undefined,
+  { hasPasswords, hasOtherKeys, isOnlyLogin }: OtherWays,
 ): Promise<Finding> {
   const patterns = configuration?.get("authorizedkeysfile")?.join(" ").split(" ") ?? [".ssh/authorized_keys"];
   const about = "authorized_keys";
@@ -21,7 +22,25 @@ export async function judgeAuthorizedKeys(
     return toFix(about, `sshd does not read ${path}: ${loose} may be written by others`, `chmod go-w ${loose}`);
   }
   const tried = patterns.join(" and ");
-  return fine(about, `none of ${username} (${tried}); clients need another key, or a password`);
+  const none = `none of ${username} (${tried})`;
+  if (!hasPasswords && !hasOtherKeys && isOnlyLogin) {
+    const next = `Add clients' public keys to ~/.ssh/authorized_keys; or let them bring theirs (sshnpd -s), or session keys: sshnpd --session-keys ${username}`;
+    return toFix(about, `${none}, so nobody can log in: there are no passwords here`, next);
+  }
+  const ways = [
+    ...(hasOtherKeys ? ["a key of the session or one that they push"] : ["another key"]),
+    ...(hasPasswords ? ["a password"] : []),
+  ];
+  return fine(about, `${none}; clients need ${ways.join(", or ")}`);
+}
+
+/** How clients may log in without. */
+export interface OtherWays {
+  readonly hasPasswords: boolean;
+  /** Keys of sessions, or such as clients push. */
+  readonly hasOtherKeys: boolean;
+  /** Whether this user is the only one who can log in. */
+  readonly isOnlyLogin: boolean;
 }
 
 /** The first that somebody else may write (StrictModes of sshd_config(5)). */

@@ -44,6 +44,8 @@ interface Wanted {
   readonly member: MemberName;
   /** What the command line or the environment says; it stands above what the key file remembers. */
   readonly directory: DirectoryAddress | undefined;
+  /** Whether it may be one more device beside those whose keys are there. */
+  readonly isNewDevice?: boolean;
 }
 
 interface Surroundings {
@@ -109,8 +111,10 @@ export async function announceMember(
 async function makeMember(surroundings: Surroundings, wanted: Wanted): Promise<OwnMember> {
   const { suite, folder, signal } = surroundings;
   const { name, member } = wanted;
+  const missing = await whatIsMissing(surroundings, wanted);
+  if (missing !== undefined) throw missing;
   const owner = await readOwnerFile(suite, folder, name, asking(signal));
-  if (owner === undefined) throw await noKeys(surroundings, wanted);
+  if (owner === undefined) throw noKeysIn(folder.path, wanted); // it was there a moment ago
   const directory = wanted.directory ?? (await directoryOfOthers(surroundings, name));
   if (directory === undefined) {
     throw new SetupError("E_USAGE", "No directory is given.", {
@@ -182,18 +186,33 @@ function asking(signal: AbortSignal): AskPassphrase {
   return (path) => askPassphrase(path, { signal });
 }
 
-async function noKeys(
+/** Why keys that are not there are not made; undefined: they are, for the owner key is beside. */
+export async function whatIsMissing(
   { suite, folder }: Pick<Surroundings, "suite" | "folder">,
-  { name, member }: Wanted,
-): Promise<SetupError> {
+  { name, member, isNewDevice }: Pick<Wanted, "name" | "member" | "isNewDevice">,
+): Promise<SetupError | undefined> {
+  const others = await listKeyFiles(folder, name);
+  if (others.some(({ kind }) => kind === "owner")) {
+    const devices = others.flatMap((entry) =>
+      entry.kind === "member" && entry.role === "device" ? [entry.member] : [],
+    );
+    const [device] = devices;
+    return device === undefined || isNewDevice === true ? undefined : otherDevice({ name, member }, device);
+  }
   const applicant = await readApplicant(suite, folder, { name, member });
   if (applicant !== undefined) {
     const { x25519, ed25519 } = applicant;
     const code = enrolmentCode(suite, { ...applicant, x25519: x25519.publicKey, ed25519: ed25519.publicKey });
     return stillWaiting(applicant, { folder: folder.path, code });
   }
-  const others = await listKeyFiles(folder, name);
   return noKeysIn(folder.path, { name, member }, others.length > 0);
+}
+
+/** A member is made for good, so a typing error must not make one. */
+function otherDevice({ name, member }: Pick<Wanted, "name" | "member">, device: MemberName): SetupError {
+  return new SetupError("E_NO_KEYS", `There are no keys of ${member} of ${name} here, but those of ${device}.`, {
+    next: `Is that the one? sshnpd -a ${name} -d ${device}   If ${member} is to be one more device, for good: sshnpd -a ${name} -d ${member} --new-device`,
+  });
 }
 
 /** `isActivated`: whether other keys of the name are there. */

@@ -50,7 +50,7 @@ async function candidatesFor(
     const server = new TcpServer({
       port,
       hostKeys,
-      maxStartups: async () => (await import("./max-startups.ts")).maxStartupsOf(port, signal),
+      loginLimits: async () => (await import("./login-limits.ts")).loginLimitsOf(port, signal),
     });
     candidates.push({
       word: "tcp",

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Readable, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import * as v from "valibot";
@@ -37,10 +38,13 @@ async function inChild(order: ChildOrder): Promise<boolean> {
     stdio: ["pipe", "pipe", "ignore"],
     timeout: CHILD_MS,
   });
-  const ended = once(child, "close");
-  child.stdin.on("error", () => {}); // it may end without reading; its answer, or the lack of one, tells
-  child.stdin.end(JSON.stringify(order));
-  const [answer] = await Promise.all([text(child.stdout), ended]);
+  // Where descriptors have run out there are no streams at all, whatever the types say; the error comes next.
+  const { stdin, stdout } = child as { readonly stdin?: Writable; readonly stdout?: Readable };
+  stdin?.on("error", () => {}); // it may end without reading; its answer, or the lack of one, tells
+  stdin?.end(JSON.stringify(order));
+  const [answer] = await Promise.all([stdout === undefined ? "" : text(stdout), once(child, "close")]).catch(() => [
+    "",
+  ]);
   const result = v.safeParse(childAnswerSchema, parseJson(answer));
   if (!result.success) {
     throw new SetupError("E_STORAGE", `The helper that writes the authorized_keys of ${order.login} failed.`, {

@@ -1,3 +1,5 @@
+import { SSH_NEW_CONNECTIONS } from "../protocol/limits.ts";
+
 /** `start:rate:full` of MaxStartups in sshd_config(5): from `start` unauthenticated connections on, some are dropped. */
 export interface MaxStartups {
   readonly start: number;
@@ -16,26 +18,38 @@ export function parseMaxStartups(text: string): MaxStartups | undefined {
 }
 
 /**
+ * Whether one who holds `own` of the places may take another, of which `free` are left: he may while more are free than he
+ * has. So one alone takes half of them and no more, whoever comes after him half of the rest, and there is one for another.
+ */
+export function leavesShare({ own, free }: { readonly own: number; readonly free: number }): boolean {
+  return free > own;
+}
+
+/**
  * Lets so many connections at a time log in that an sshd of this MaxStartups drops none, and the others wait for their turn:
- * the next is of the client of whom fewest log in, and of these who came first, so that nobody who asks often shuts others out. When a connection has logged in is known to sshd alone. So one counts as logging in until it
- * is closed, or has taken as many turns as a login does (`settled`), or its time is over: whoever types a password takes longer,
- * and then fewer than sshd would allow are counted, which costs a connection that is tried again.
+ * each client has its share of the places ({@link leavesShare}), and the next is of the client of whom fewest log in, and of
+ * these who came first; so nobody who asks often, or says nothing, shuts others out.
+ *
+ * When a connection has logged in is known to sshd alone, which counts it until then, or until its LoginGraceTime is over
+ * (`graceMs`). So it counts here until it is closed (`leave`), or looks as if it had logged in (`settle`), or that time
+ * is over. Whoever makes sshd talk can look so without having logged in; so of one client no more than
+ * SSH_NEW_CONNECTIONS, settled or not, are let in during that time.
  *
  * Pure: `now` in ms of a clock that does not run backwards.
  */
 export class StartupGate<Visit> {
   /** How many may log in at a time. */
   readonly room: number;
-  readonly #youngMs: number;
-  /** Those that log in, and when each counts no more; the oldest first. */
-  readonly #young = new Map<Visit, { readonly until: number; readonly client: string }>();
+  readonly #graceMs: number;
+  /** Those that were let in less than graceMs ago and are not closed; the oldest first. */
+  readonly #young = new Map<Visit, Young>();
   /** And of which client each is; the first that came first. */
   readonly #waiting = new Map<Visit, string>();
 
   /** Some of sshd's places are left to others: whoever logs in without us, and the scans of its host keys. */
-  constructor({ start }: Pick<MaxStartups, "start">, youngMs: number) {
+  constructor({ start }: Pick<MaxStartups, "start">, graceMs: number) {
     this.room = Math.max(1, start - PLACES_OF_OTHERS);
-    this.#youngMs = youngMs;
+    this.#graceMs = graceMs;
   }
 
   /** Asks for a turn; `admitted` tells whose it is. */
@@ -43,35 +57,47 @@ export class StartupGate<Visit> {
     this.#waiting.set(visit, client);
   }
 
-  /** It has logged in, is closed, or is not interested any more. */
+  /** It is closed, or is not interested any more. */
   leave(visit: Visit): void {
     this.#waiting.delete(visit);
     this.#young.delete(visit);
+  }
+
+  /** It looks as if it had logged in. */
+  settle(visit: Visit): void {
+    const young = this.#young.get(visit);
+    if (young !== undefined) young.isSettled = true;
   }
 
   /** Takes those whose turn it is now off the queue. */
   admitted(now: number): Visit[] {
     for (const [visit, { until }] of this.#young) if (until <= now) this.#young.delete(visit);
     const admitted: Visit[] = [];
-    while (this.#young.size < this.room) {
+    for (;;) {
       const next = this.#nextInTurn();
-      if (next === undefined) break;
+      if (next === undefined) return admitted;
       const { visit, client } = next;
       this.#waiting.delete(visit);
-      this.#young.set(visit, { until: now + this.#youngMs, client });
+      this.#young.set(visit, { until: now + this.#graceMs, client, isSettled: false });
       admitted.push(visit);
     }
-    return admitted;
   }
 
   #nextInTurn(): { readonly visit: Visit; readonly client: string } | undefined {
-    const counts = new Map<string, number>();
-    for (const { client } of this.#young.values()) counts.set(client, (counts.get(client) ?? 0) + 1);
-    let next: { readonly visit: Visit; readonly client: string; readonly count: number } | undefined;
+    const counts = new Map<string, { all: number; own: number }>();
+    let free = this.room;
+    for (const { client, isSettled } of this.#young.values()) {
+      const { all, own } = counts.get(client) ?? NONE;
+      counts.set(client, { all: all + 1, own: own + (isSettled ? 0 : 1) });
+      if (!isSettled) free -= 1;
+    }
+    const most = Math.max(SSH_NEW_CONNECTIONS, this.room);
+    let next: { readonly visit: Visit; readonly client: string; readonly own: number } | undefined;
     for (const [visit, client] of this.#waiting) {
-      const count = counts.get(client) ?? 0;
-      if (next === undefined || count < next.count) next = { visit, client, count };
-      if (count === 0) break;
+      const { all, own } = counts.get(client) ?? NONE;
+      if (all >= most || !leavesShare({ own, free })) continue;
+      if (next === undefined || own < next.own) next = { visit, client, own };
+      if (own === 0) break;
     }
     return next;
   }
@@ -83,4 +109,12 @@ export class StartupGate<Visit> {
   }
 }
 
+interface Young {
+  readonly client: string;
+  /** When sshd gives it up. */
+  readonly until: number;
+  isSettled: boolean;
+}
+
+const NONE = { all: 0, own: 0 } as const;
 const PLACES_OF_OTHERS = 3;

@@ -1,22 +1,22 @@
 import { connect, type Socket } from "node:net";
 import type { Name } from "../keys/names.ts";
 import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
-import { SERVER_CONNECT_MS, SSH_LOGIN_MS, SSH_LOGIN_TURNS } from "../protocol/limits.ts";
+import { SERVER_CONNECT_MS, SSH_LOGIN_GRACE_MS, SSH_LOGIN_TURNS } from "../protocol/limits.ts";
+import { SshWatch } from "../protocol/ssh-watch.ts";
 import { CLOCK } from "./clock.ts";
 import { FirstFlight } from "./first-flight.ts";
 import type { HostKeys } from "./host-keys.ts";
 import { Carried, joinStream } from "./join-stream.ts";
 import type { Log } from "./log.ts";
+import type { LoginLimits } from "./login-limits.ts";
 import type { Served, SshServer, SshVisitor } from "./ssh-server.ts";
-import { DEFAULT_MAX_STARTUPS, type MaxStartups, StartupGate } from "./startup-gate.ts";
+import { DEFAULT_MAX_STARTUPS, StartupGate } from "./startup-gate.ts";
 
 export interface TcpServerOptions {
   readonly port: number;
   readonly hostKeys: Pick<HostKeys, "current">;
   /** What the server takes of those that have not logged in; asked once, ahead of the first stream. */
-  readonly maxStartups?: () => Promise<MaxStartups | undefined>;
-  /** Instead of SSH_LOGIN_MS. */
-  readonly loginMs?: number;
+  readonly loginLimits?: () => Promise<LoginLimits>;
 }
 
 /**
@@ -73,8 +73,8 @@ export class TcpServer implements SshServer {
   }
 
   async #makeGate(): Promise<StartupGate<ChannelStream>> {
-    const maxStartups = await this.#options.maxStartups?.();
-    return new StartupGate(maxStartups ?? DEFAULT_MAX_STARTUPS, this.#options.loginMs ?? SSH_LOGIN_MS);
+    const limits = await this.#options.loginLimits?.();
+    return new StartupGate(limits?.maxStartups ?? DEFAULT_MAX_STARTUPS, limits?.graceMs ?? SSH_LOGIN_GRACE_MS);
   }
 
   /** Resolves when it is its turn, or it is gone. */
@@ -111,8 +111,8 @@ export class TcpServer implements SshServer {
       return false;
     }
     joinStream(stream, server);
-    countTurns(stream, server, () => {
-      gate.leave(stream);
+    watchLogin(stream, server, flight, () => {
+      gate.settle(stream);
       this.#admit(gate);
     });
     await closed;
@@ -154,22 +154,25 @@ interface Visit {
   readonly isLast: boolean;
 }
 
-/** Calls `onLogin` when the two have answered each other as often as a login takes. */
-function countTurns(stream: ChannelStream, server: Socket, onLogin: () => void): void {
+/** Calls `onLogin` when the two have said to each other, or as often, what a login takes. `flight` was said before. */
+function watchLogin(stream: ChannelStream, server: Socket, flight: FirstFlight, onLogin: () => void): void {
+  const watch = new SshWatch();
   let turns = 0;
   let isServers = false;
-  const onClient = (): void => {
+  const onClient = (chunk: Uint8Array): void => {
     isServers = false;
+    watch.fromClient(chunk);
   };
-  const onServer = (): void => {
-    if (isServers) return;
+  const onServer = (chunk: Uint8Array): void => {
+    watch.fromServer(chunk);
+    if (!isServers) turns += 1;
     isServers = true;
-    turns += 1;
-    if (turns < SSH_LOGIN_TURNS) return;
+    if (turns < SSH_LOGIN_TURNS && !watch.mayHaveBeenLetIn) return;
     stream.off("data", onClient);
     server.off("data", onServer);
     onLogin();
   };
+  for (const chunk of flight.said) watch.fromClient(chunk);
   stream.on("data", onClient);
   server.on("data", onServer);
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { copyFolder } from "../support/copy-folder.ts";
 import { CAN_MAKE_USERS, ordinaryUser } from "../support/ordinary-user.ts";
-import { type RunningProcess, runProcess, startCommand } from "../support/processes.ts";
+import { type RunningProcess, runProcess, runCommand, startCommand } from "../support/processes.ts";
 import { startSshServer } from "../support/sshd.ts";
 import { Machine, Stack } from "../support/stack.ts";
 
@@ -150,8 +150,21 @@ describe("one system for several looks", () => {
     expect(session.stderr).toContain("is stopping");
   });
 
-  test("with the owner key beside it makes another member of its own, and tells to move that key away", async () => {
-    const words = daemonWords(stack).map((word) => (word === "mygateway" ? "second" : word));
+  test("with the owner key beside it makes another member of its own, if that is meant, and tells to move that key away", async () => {
+    const mistyped = daemonWords(stack).map((word) => (word === "mygateway" ? "second" : word));
+    const fact = "There are no keys of second of @device here, but those of mygateway.";
+    const way = "sshnpd -a @device -d mygateway ";
+    for (const verb of [[], ["check"]]) {
+      const refused = await runCommand("sshnpd", [...verb, ...mistyped], stack.device.options);
+      expect(refused.code).toBe(78);
+      expect(refused.stdout + refused.stderr).toContain(fact);
+      expect(refused.stdout + refused.stderr).toContain(way);
+    }
+    const words = [...mistyped, "--new-device"];
+    expect(await runCommand("sshnpd", ["check", ...words], stack.device.options)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^ok {2}keys: none of second of @device yet; they are made, for good/),
+    });
     await using daemon = startCommand("sshnpd", words, stack.device.options);
     await daemon.line(/^online: second\.device\.np$/);
     expect(daemon.stderr).toMatch(/^sshnpd: second of @device is made: .*@device\.second\.npkeys$/m);
@@ -159,7 +172,7 @@ describe("one system for several looks", () => {
     const target = stack.words("echo", "second").map((word) => word.replace("mygateway", "second"));
     expect(await stack.client.run("sshnp", ...target)).toMatchObject({ code: 0, stdout: "second\n" });
     await daemon.stop();
-    await using again = startCommand("sshnpd", words, stack.device.options);
+    await using again = startCommand("sshnpd", mistyped, stack.device.options);
     await again.line(/^online: second\.device\.np$/);
     expect(again.stderr).not.toContain("move the owner key");
   });

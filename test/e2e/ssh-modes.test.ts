@@ -232,6 +232,12 @@ describe.skipIf(!CAN_MAKE_USERS)("on a device where no SSH server listens", () =
       { about: "clients", next: expect.stringContaining("-m @client") },
       { about: "ssh", next: expect.stringContaining("--ssh-port PORT") },
     ]);
+    const elsewhere = await check("-m", "@client", "--ssh-port", closedPort, "--session-keys", "root");
+    expect(elsewhere.code).toBe(78);
+    expect(elsewhere.stdout).toContain(`fix ssh port: nothing listens on 127.0.0.1:${closedPort}`);
+    expect(elsewhere.stdout).toContain(
+      `fix session keys: those of root are never certified, for this runs as ${user.name}`,
+    );
     expect(await check("--keys", join(user.home, "nowhere"))).toMatchObject({
       code: 78,
       stdout: expect.stringMatching(/^fix keys: No keys of mygateway/),

@@ -26,6 +26,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnpd/told-host-keys.ts#printToldHostKeys",
     "sshnpd/judge-sshd.ts#judgeSshd",
     "sshnpd/judge-authorized-keys.ts#judgeAuthorizedKeys",
+    "sshnpd/judge-session-keys.ts#judgeSessionKeys",
+    "keys/foreign-owner.ts#foreignOwner",
     "directory/client/witness-demand.ts#isWitnessOption",
     "sshnp/cli/trust/evidence.ts#evidenceCommand",
     "keys/base32.ts#base32",

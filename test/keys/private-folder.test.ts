@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { userInfo } from "node:os";
 import { chmod, chown, lstat, mkdir, readdir, readFile, realpath, symlink, utimes, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -234,7 +235,7 @@ for (const who of ["the user of these tests", "an ordinary user"] as const) {
       await onStage(async ({ run }) => expect(await run("read")).toEqual({ text: "secret" }));
     });
 
-    test.each([0o755, 0o750, 0o701, 0o710, 0o777, 0o1777])(
+    test.each([0o755, 0o750, 0o701, 0o710, 0o777])(
       "a folder of mode %o is refused until it is closed",
       async (mode) => {
         await onStage(async ({ run, keys }) => {
@@ -257,14 +258,17 @@ for (const who of ["the user of these tests", "an ordinary user"] as const) {
     test.skipIf(!CAN_MAKE_USERS)("a folder of another user is refused until it is ours", async () => {
       await onStage(async ({ run, keys, uid }) => {
         await chown(keys, 65534, 65534);
-        await expectCure(run, { code: "E_KEY_PERMISSIONS", next: `chown -R ${uid} ${keys}` });
+        expect(await run("read")).toMatchObject({ error: "SetupError", code: "E_KEY_PERMISSIONS" });
+        await chown(keys, uid, uid);
+        expect(await run("read")).toEqual({ text: "secret" });
       });
     });
 
     test.skipIf(!CAN_MAKE_USERS)("a file of another user is refused until it is ours", async () => {
-      await onStage(async ({ run, key, uid }) => {
+      await onStage(async ({ run, key }) => {
         await chown(key, 65534, 65534);
-        await expectCure(run, { code: "E_KEY_PERMISSIONS", next: `chown ${uid} ${key}` });
+        const name = user?.name ?? userInfo().username;
+        await expectCure(run, { code: "E_KEY_PERMISSIONS", next: `chown ${name} ${key}` });
       });
     });
 

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { SecurityError, UnavailableError } from "../../keys/errors.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { LogEvidenceError } from "../../protocol/log/proof.ts";
+import { onlyLoginReason } from "../../protocol/only-login.ts";
 import { REFUSAL_NUMBERS, type RefusalCode } from "../../protocol/refusal-codes.ts";
 import type { Attempt } from "../../sshnp/attempt.ts";
 import { cannotListen, endedByDevice, streamRefusal, waitedInVain } from "../../sshnp/forward/texts.ts";
@@ -60,6 +61,7 @@ const LOG_TROUBLE = [
 const ALL = [
   ...CODES.map((code) => directoryRefusal(ATTEMPT, { code, detail: code === "E_OFFLINE" ? SEEN : 2500 }, NOW)),
   ...SEALED_CODES.map((code) => deviceRefusal(ATTEMPT, { code, reason: "" })),
+  deviceRefusal({ ...ATTEMPT, login: "root" }, { code: "E_NO_SSHD", reason: onlyLoginReason("root", "pi") }),
   deviceRefusal(ATTEMPT, { code: "E_DEVICE_REFUSED", reason: "it does not list @client" }),
   ...UNSEALED_CODES.map((code) => unsealedRefusal(ATTEMPT, { code, labels: "sshnp/1" })),
   directoryRefusal(FORWARD, { code: "E_POLICY", detail: 0 }, NOW),

@@ -10,7 +10,7 @@ import { CONFIRM_MS, LINGER_MS } from "../../protocol/limits.ts";
 import { bridge } from "../../sshnp/bridge.ts";
 import { Progress } from "../../sshnp/progress.ts";
 import { openSession, type Session } from "../../sshnp/session.ts";
-import { SshWatch } from "../../sshnp/ssh-watch.ts";
+import { SshWatch } from "../../protocol/ssh-watch.ts";
 import { dial } from "../rendezvous/serving.ts";
 import { CLOCK } from "../../sshnpd/clock.ts";
 import { newSession, newWorld } from "../rendezvous/world.ts";

@@ -87,7 +87,7 @@ test.skipIf(!CAN_MAKE_USERS)(
 test("authorized_keys that others may write are told apart, as sshd does", async () => {
   await using home = await temporaryFolder();
   const user = { username: "somebody", homedir: home.path, uid: process.getuid?.() ?? 0 };
-  expect(await judgeAuthorizedKeys(user, undefined)).toMatchObject({
+  expect(await judgeAuthorizedKeys(user, undefined, WAYS)).toMatchObject({
     isFine: true,
     text: expect.stringMatching(/^none of somebody/),
   });
@@ -97,10 +97,28 @@ test("authorized_keys that others may write are told apart, as sshd does", async
   const configuration = parseSshdConfiguration(
     "authorizedkeysfile %h/.ssh/authorized_keys /etc/keys/%u\nstrictmodes yes\n",
   );
-  expect(await judgeAuthorizedKeys(user, configuration)).toMatchObject({ isFine: true });
+  expect(await judgeAuthorizedKeys(user, configuration, WAYS)).toMatchObject({ isFine: true });
   await chmod(join(home.path, ".ssh"), 0o770);
-  expect(await judgeAuthorizedKeys(user, configuration)).toMatchObject({
+  expect(await judgeAuthorizedKeys(user, configuration, WAYS)).toMatchObject({
     isFine: false,
     next: `chmod go-w ${join(home.path, ".ssh")}`,
   });
 });
+
+test("without any the text says how else clients log in, and where they cannot it is to fix", async () => {
+  await using home = await temporaryFolder();
+  const user = { username: "pi", homedir: home.path, uid: process.getuid?.() ?? 0 };
+  const judge = async (ways: Partial<typeof WAYS>) => await judgeAuthorizedKeys(user, undefined, { ...WAYS, ...ways });
+  expect((await judge({})).text).toMatch(/; clients need another key, or a password$/);
+  const ofUser = { hasPasswords: false, isOnlyLogin: true };
+  expect((await judge({ ...ofUser, hasOtherKeys: true })).text).toMatch(
+    /clients need a key of the session or one that they push$/,
+  );
+  expect(await judge(ofUser)).toMatchObject({
+    isFine: false,
+    text: expect.stringMatching(/so nobody can log in: there are no passwords here$/),
+    next: expect.stringContaining("sshnpd --session-keys pi"),
+  });
+});
+
+const WAYS = { hasPasswords: true, hasOtherKeys: false, isOnlyLogin: false };

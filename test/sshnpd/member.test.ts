@@ -51,13 +51,14 @@ test("a binding whose acknowledgement was lost is sent again as it was", async (
   await announceMember(machine.keys, own, world.client(), { signal: patience() });
   expect(await readAcknowledged(machine.keys, own.keys)).toBe(true);
 
-  const unsent = await machine.find("not-sent-yet");
+  await using other = await machineWithOwner();
+  const unsent = await other.find("not-sent-yet");
   expect(unsent.isPending).toBe(true);
-  const later = await machine.find("not-sent-yet"); // the daemon was stopped in between
+  const later = await other.find("not-sent-yet"); // the daemon was stopped in between
   expect(later).toMatchObject({ isPending: true, made: undefined });
   expect(later.binding.hash).toEqual(unsent.binding.hash);
-  await machine.announce(later);
-  expect((await machine.find("not-sent-yet")).isPending).toBe(false);
+  await other.announce(later);
+  expect((await other.find("not-sent-yet")).isPending).toBe(false);
 });
 
 test("a name that has such a member already is refused, and nothing is left of the attempt", async () => {
@@ -121,6 +122,11 @@ test("the directory is the one given, else the one that other keys of the name r
   await machine.writeClient("laptop-client");
   const own = await machine.find("remembers", undefined);
   expect(own.directory.text).toBe(world.address.text);
+  // one device of the name is here now
+  await expect(machine.find("remember")).rejects.toMatchObject({
+    code: "E_NO_KEYS",
+    next: expect.stringContaining("sshnpd -a @device -d remember --new-device"),
+  });
   const elsewhere = parseDirectoryAddress(world.address.text.replace("127.0.0.1", "localhost"));
   expect((await machine.find("remembers", elsewhere)).directory.text).toBe(elsewhere.text);
 });

@@ -32,13 +32,17 @@ export interface ServedStreams extends AsyncDisposable {
  */
 export async function serveStreams(
   make: (log: Log) => SshServer,
-  { login = "", together = 1 }: { readonly login?: string; readonly together?: number } = {},
+  {
+    client: name = "@client",
+    login = "",
+    together = 1,
+  }: { readonly client?: string; readonly login?: string; readonly together?: number } = {},
 ): Promise<ServedStreams> {
   const lines: LogLine[] = [];
   const log = pino({ base: null, level: "debug" }, { write: (line) => void lines.push(JSON.parse(line)) });
   const server = make(log);
   const served: Served[] = [];
-  const visitor = { client: parseName("@client"), member: parseMember("laptop-client"), login };
+  const visitor = { client: parseName(name), member: parseMember("laptop-client"), login };
   const [near, far] = await socketPair();
   const keys = [random(32), random(32)] as const;
   const { signal } = new AbortController();

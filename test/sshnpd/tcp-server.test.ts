@@ -12,12 +12,29 @@ const ENDLESS = new AbortController().signal;
 
 test("of 20 logins at once a server with the default MaxStartups loses none", { timeout: 120_000 }, async () => {
   await using sshd = await startSshServer({ maxStartups: "10:30:100" });
-  await using streams = await serveStreams(() => serverAt(sshd.port, 60_000), { together: 20 });
+  await using streams = await serveStreams(() => serverAt(sshd.port), { together: 20 });
   const exits = await Promise.all(Array.from({ length: 20 }, (_, i) => login(sshd, streams.port, `echo ${i}; exit 3`)));
   expect(exits.map(({ code, stdout }) => [code, stdout])).toEqual(exits.map((_, i) => [3, `${i}\n`]));
   expect(sshd.process.stderr).not.toMatch(/drop connection|MaxStartups/);
   await Promise.all(streams.served.map(({ closed }) => closed));
   expect(streams.served.every(({ received, sent }) => received > 1000 && sent > 1000)).toBe(true);
+});
+
+test("one client's streams that say nothing keep nobody out of the real sshd, and it drops none", async () => {
+  await using sshd = await startSshServer({ maxStartups: "10:100:10" });
+  const server = serverAt(sshd.port);
+  await using eves = await serveStreams(() => server, { client: "@eve", together: 64 });
+  const mute = Array.from({ length: 64 }, () => connect(eves.port, "127.0.0.1"));
+  const banners = mute.filter((socket) => socket.on("error", () => {}).once("data", () => socket.resume()));
+  await expect.poll(() => banners.filter(({ bytesRead }) => bytesRead > 0).length).toBe(4); // half of 7 and no more
+  await using bobs = await serveStreams(() => server, { client: "@bob" });
+  for (let i = 0; i < 3; i++) expect(await login(sshd, bobs.port, "exit 3")).toMatchObject({ code: 3 });
+  const kept = [1, 2, 3].map(() => login(sshd, bobs.port, "echo in; exec sleep 600")); // silent, and logged in
+  await expect.poll(() => sshd.process.stderr.match(/^Accepted publickey/gm)?.length).toBe(6);
+  expect(await login(sshd, bobs.port, "exit 4")).toMatchObject({ code: 4 });
+  expect(sshd.process.stderr).not.toMatch(/drop connection|MaxStartups/);
+  for (const socket of mute) socket.destroy();
+  void Promise.allSettled(kept); // they end with their streams
 });
 
 test("the port in our line is the one in sshd's own, so that it is known whose login that is", async () => {
@@ -60,9 +77,8 @@ test("a server that has said its banner is not connected again, whatever becomes
   expect(server.connections).toHaveLength(1);
 });
 
-/** `loginMs`: however busy the machine is, no login takes longer. */
-function serverAt(port: number, loginMs = 10_000): TcpServer {
-  return new TcpServer({ port, loginMs, hostKeys: new HostKeys(port, () => 0, ENDLESS) });
+function serverAt(port: number): TcpServer {
+  return new TcpServer({ port, hostKeys: new HostKeys(port, () => 0, ENDLESS) });
 }
 
 function login({ sshOptions }: SshServer, port: number, command: string): Promise<Exit> {

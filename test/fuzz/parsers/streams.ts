@@ -13,7 +13,7 @@ import { LEG_STATUS, parseLegHello } from "../../../protocol/leg-hello.ts";
 import { encodeKeyListResponse, ResponseOpener, ResponseSealer } from "../../../protocol/response.ts";
 import { Leg } from "../../../rendezvous/leg.ts";
 import { readLegAnswer } from "../../../rendezvous/leg-answer.ts";
-import { SshWatch } from "../../../sshnp/ssh-watch.ts";
+import { SshWatch } from "../../../protocol/ssh-watch.ts";
 import { LIMITS } from "../../protocol/channel/pair.ts";
 import * as of from "../arbitraries.ts";
 import type { Random } from "../random.ts";
@@ -219,7 +219,7 @@ export const STREAM_PARSERS: readonly Parser[] = [
   {
     name: "ssh on its way to a device",
     mayRefuseSamples: true,
-    covers: ["sshnp/ssh-watch.ts#SshWatch"],
+    covers: ["protocol/ssh-watch.ts#SshWatch"],
     make: () =>
       streamParser({
         samples: fc

@@ -35,6 +35,8 @@ import { parsePublicHalf } from "../../../sshnpd/inetd-program.ts";
 import { parseListeningSockets } from "../../../sshnpd/listening-sockets.ts";
 import { sshBanner } from "../../../sshnp/ssh-banner.ts";
 import { parseSshdConfiguration } from "../../../sshnpd/sshd-configuration.ts";
+import { onlyLoginReason, parseOnlyLogin } from "../../../protocol/only-login.ts";
+import { parseLoginGraceTime } from "../../../sshnpd/login-limits.ts";
 import { parseMaxStartups } from "../../../sshnpd/startup-gate.ts";
 import * as of from "../arbitraries.ts";
 import { words } from "../mutation.ts";
@@ -526,6 +528,28 @@ export const WORD_PARSERS: readonly Parser[] = [
         parse: (text) => parseKeyscan(text),
         holds: (keys, text) => keys.every(({ line }) => text.includes(line)),
         words: words("127.0.0.1 ", "[127.0.0.1]:2222 ", "# ", "\n"),
+      }),
+  },
+  {
+    name: "only login",
+    covers: ["protocol/only-login.ts#parseOnlyLogin"],
+    make: () =>
+      textParser({
+        samples: fc.constantFrom("pi", "root", "a.b-c").map((only) => onlyLoginReason("admin", only)),
+        parse: (text) => parseOnlyLogin(text),
+        holds: (only) => /^[A-Za-z0-9_.-]{1,32}$/.test(only),
+        words: words("pi", ", so only ", " can log in, not "),
+      }),
+  },
+  {
+    name: "LoginGraceTime",
+    covers: ["sshnpd/login-limits.ts#parseLoginGraceTime"],
+    make: () =>
+      textParser({
+        samples: fc.nat(999_999_999).map(String),
+        parse: (text) => parseLoginGraceTime(text),
+        holds: (ms) => ms > 0 && ms <= 3_600_000,
+        words: words("120", "0", "2m", "-1"),
       }),
   },
   {

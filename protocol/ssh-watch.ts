@@ -1,3 +1,5 @@
+import { concat } from "../keys/bytes.ts";
+
 /**
  * Watches the part of an SSH connection that is not encrypted yet, to tell afterwards how far it came: the client
  * sends NEWKEYS (RFC 4253 section 7.3) once it has accepted the server's host key, and not before.
@@ -22,6 +24,11 @@ export class SshWatch {
     return this.#clientSentNewKeys && this.#encryptedBytes <= AUTHENTICATION_BYTES;
   }
 
+  /** Whether the server has said more since then than it says to one whom it does not let in. A long banner looks so, too. */
+  get mayHaveBeenLetIn(): boolean {
+    return this.#encryptedBytes > AUTHENTICATION_BYTES;
+  }
+
   fromServer(chunk: Uint8Array): void {
     this.#serverBytes += chunk.length;
     if (this.#clientSentNewKeys) this.#encryptedBytes += chunk.length;
@@ -29,7 +36,7 @@ export class SshWatch {
 
   fromClient(chunk: Uint8Array): void {
     if (this.#client === "done") return;
-    this.#unread = this.#unread.length === 0 ? chunk : Buffer.concat([this.#unread, chunk]);
+    this.#unread = this.#unread.length === 0 ? chunk : concat(this.#unread, chunk);
     if (this.#client === "banner") this.#readBanner();
     if (this.#client === "packets") this.#readPackets();
     if (this.#unread.length > MAX_PACKET_BYTES) this.#finish(); // no SSH client

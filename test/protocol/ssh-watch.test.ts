@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { concat, utf8 } from "../../keys/bytes.ts";
-import { SshWatch } from "../../sshnp/ssh-watch.ts";
+import { SshWatch } from "../../protocol/ssh-watch.ts";
 
 const NEWKEYS = packet(21);
 const KEY_EXCHANGE = concat(utf8("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"), packet(20, 1500), packet(30, 1200));

@@ -1,0 +1,25 @@
+import { expect, test } from "vitest";
+import { judgeSessionKeys } from "../../sshnpd/judge-session-keys.ts";
+
+const AS_PI = { onlyLogin: "pi", hasPolicy: false, server: "inetd sshd" };
+const AS_ROOT = { onlyLogin: undefined, hasPolicy: false, server: "tcp" };
+
+test.each([
+  [["pi"], AS_PI, true, "certified for pi"],
+  [["root"], AS_PI, false, "those of root are never certified, for this runs as pi"],
+  [["pi", "root"], AS_PI, false, "those of root are never certified, for this runs as pi"],
+  ["any", AS_PI, false, "none is certified: there is no policy of the owner that names logins"],
+  [
+    "any",
+    { ...AS_PI, hasPolicy: true },
+    true,
+    "certified for logins that the policy names, of which pi alone can log in",
+  ],
+  [["root", "pi"], AS_ROOT, true, "certified for root and pi; the SSH server has to be told once: sshnpd ssh-ca"],
+  [["pi"], { ...AS_PI, server: "inetd dropbear" }, false, "dropbear takes no certificates"],
+  [["pi"], { ...AS_PI, server: "builtin" }, true, "certified for pi"],
+] as const)("--session-keys %j where %j", (logins, place, isFine, text) => {
+  const finding = judgeSessionKeys(logins === "any" ? "any" : new Set(logins), place);
+  expect(finding).toMatchObject({ about: "session keys", isFine, text });
+  expect(finding.next === undefined).toBe(isFine);
+});
