@@ -38,7 +38,9 @@ export function guardChannel(
     deliver(null);
   };
   const grant = (): void => {
-    const kept = incoming.window - UNTOLD_BYTES + held + channel.readableLength;
+    // When it asks, it is about to hand out all it has, which it still counts.
+    const unread = isWanted ? 0 : channel.readableLength;
+    const kept = incoming.window - UNTOLD_BYTES + held + unread;
     if (kept * 2 > window.bytes || outgoing.state === "closing" || outgoing.state === "closed") return;
     if (queue.empty) window.grow();
     const more = window.bytes - kept;

@@ -304,7 +304,7 @@ describe("who the server lets in", { skip: !CAN_MAKE_USERS }, () => {
       });
     }
     await closed;
-    expect(server.process.stderr).toContain(`The SSH client ${reason}.`);
+    await server.process.errorLine(new RegExp(`The SSH client ${reason}\\.`));
     expect(await login()).toMatchObject(admitted);
   });
 });
