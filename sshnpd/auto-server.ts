@@ -97,8 +97,7 @@ export class AutoServer implements SshServer {
 
   async #choose(login: string): Promise<Choice> {
     const { candidates, mayChangeKeys, log } = this.#options;
-    this.#told ??= readToldHostKeys(this.#options.state, this.#options.member);
-    const told = await this.#told;
+    const told = await this.#readTold();
     const failures: SshnpError[] = [];
     const others: Choice[] = [];
     for (const candidate of candidates) {
@@ -122,6 +121,15 @@ export class AutoServer implements SshServer {
     if (other !== undefined && mayChangeKeys) return this.#chooseThis(other);
     if (other !== undefined && told !== undefined) throw wouldChangeKeys(told, other);
     throw failures.find((error) => error instanceof SetupError) ?? failures[0] ?? noServer();
+  }
+
+  /** What could not be read may have been mended by the next time. */
+  #readTold(): Promise<ToldHostKeys | undefined> {
+    this.#told ??= readToldHostKeys(this.#options.state, this.#options.member).catch((error: unknown) => {
+      this.#told = undefined;
+      throw error;
+    });
+    return this.#told;
   }
 
   #chooseThis(choice: Choice): Choice {

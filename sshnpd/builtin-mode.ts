@@ -14,7 +14,7 @@ export interface BuiltinServer {
   attend(
     duplex: Duplex,
     visitor: SshVisitor,
-    options: { readonly admits: (key: Uint8Array) => boolean },
+    options: { readonly admits: (key: Uint8Array, now: number) => boolean },
   ): Promise<void>;
   close(): unknown;
 }
@@ -48,7 +48,8 @@ export class BuiltinMode implements SshServer {
       if (stream.destroyed) return;
       stream.accept();
       const { certified } = visitor;
-      const admits = (key: Uint8Array): boolean => certified !== undefined && equalBytes(key, certified.key);
+      const admits = (key: Uint8Array, now: number): boolean =>
+        certified !== undefined && now < certified.until && equalBytes(key, certified.key);
       await server.attend(stream, visitor, { admits });
     };
     void attend()
@@ -66,7 +67,11 @@ export class BuiltinMode implements SshServer {
   }
 
   async #opened(): Promise<BuiltinServer> {
-    this.#server ??= this.#open();
+    // What failed may have been mended by the next time.
+    this.#server ??= this.#open().catch((error: unknown) => {
+      this.#server = undefined;
+      throw error;
+    });
     return await this.#server;
   }
 }

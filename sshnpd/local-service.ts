@@ -3,7 +3,7 @@ import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { SERVER_CONNECT_MS, SERVER_FAMILY_MS, SERVER_FLUSH_MS, SERVER_PROBE_MS } from "../protocol/limits.ts";
 import type { Service } from "../protocol/service.ts";
 import { Carried } from "./join-stream.ts";
-import { ServerLookup } from "./server-lookup.ts";
+import { boundedLookup } from "./server-lookup.ts";
 import type { Served } from "./ssh-server.ts";
 
 /**
@@ -17,7 +17,7 @@ export function connectToService(
   { host, port }: Pick<Extract<Service, { kind: "tcp" }>, "host" | "port">,
 ): Served {
   const server = connect({
-    ...{ host, port, lookup, allowHalfOpen: true, noDelay: true },
+    ...{ host, port, lookup: boundedLookup, allowHalfOpen: true, noDelay: true },
     ...{ keepAlive: true, keepAliveInitialDelay: SERVER_PROBE_MS },
     ...{ autoSelectFamily: true, autoSelectFamilyAttemptTimeout: SERVER_FAMILY_MS },
   });
@@ -54,8 +54,6 @@ export function connectToService(
   });
   return carried;
 }
-
-const { lookup } = new ServerLookup();
 
 /** Of several addresses, one that refuses says that the host is there. */
 function isRefused(error: Error): boolean {

@@ -68,14 +68,8 @@ async function candidatesFor(
   }
   if (mode === "auto" || mode === "builtin") {
     const { BuiltinMode } = await import("./builtin-mode.ts");
-    // Whoever has a shell reaches what the device reaches; as sshd does by default, it is not made more difficult than that.
     const openBuiltin: OpenBuiltin = async () =>
-      (await import("./builtin/server.ts")).BuiltinServer.open({
-        folder,
-        log,
-        mayForward: () => true,
-        mayListen: true,
-      });
+      (await import("./builtin/server.ts")).BuiltinServer.open({ folder, log });
     candidates.push({ word: "builtin", server: new BuiltinMode(openBuiltin) });
   }
   return candidates;

@@ -9,7 +9,6 @@ import type { VerifiedKeyList } from "../protocol/key-list.ts";
 import { LABEL } from "../protocol/label.ts";
 import {
   EARLY_WINDOW_BYTES,
-  REASON_BYTES,
   REQUESTS_AT_ONCE,
   SESSION_WINDOW_BYTES,
   STREAM_WINDOW_BYTES,
@@ -29,6 +28,7 @@ import type { Clients } from "./clients.ts";
 import type { DeviceAccess } from "./device-access.ts";
 import { type Log, logError } from "./log.ts";
 import type { OwnStatements } from "./own-statements.ts";
+import { refusalWithoutSsh } from "./refusal-without-ssh.ts";
 import { type CertifiedKey, certificateFor, type SessionKeys } from "./session-keys.ts";
 import { verifyNotify } from "./verify-notify.ts";
 
@@ -236,7 +236,7 @@ export class Requests {
       return { hostKeys: await this.#options.hostKeys.current(login) };
     } catch (error) {
       if (!(error instanceof SshnpError)) throw error;
-      return { code: "E_NO_SSHD", reason: error.message.slice(0, REASON_BYTES) };
+      return refusalWithoutSsh(error, this.#options.log);
     }
   }
 

@@ -50,3 +50,6 @@ const LOOPBACK: readonly LookupAddress[] = [
   { address: "127.0.0.1", family: 4 },
   { address: "::1", family: 6 },
 ];
+
+/** The one of this process, so that its bound holds for all who look names up. */
+export const { lookup: boundedLookup } = new ServerLookup();

@@ -62,23 +62,30 @@ export class SessionKeys {
   }
 
   /**
-   * The certificate in SSH's encoding; undefined when this key is not certified. With a policy, a grant that holds now must name
+   * The certificate in SSH's encoding, and its end; undefined when this key is not certified. With a policy, a grant that holds now must name
    * the login; without one it must be listed. A login that is merely not excluded is never certified.
    */
-  async certify({ client, blob, login, sid }: KeyToCertify): Promise<Uint8Array | undefined> {
+  async certify({
+    client,
+    blob,
+    login,
+    sid,
+  }: KeyToCertify): Promise<Pick<CertifiedKey, "certificate" | "until"> | undefined> {
     const { suite, random, authority, onlyLogin, overLoopback, policy, wallClock } = this.#options;
     if (login === "" || (onlyLogin !== undefined && login !== onlyLogin)) return undefined;
     const key = keyOf(blob);
     if (key === undefined || !this.#isGranted(client, login, await policy.current())) return undefined;
     const now = wallClock();
-    return signUserCertificate(suite, random, authority.key, {
+    const validBefore = Math.ceil((now + SSH_CERTIFICATE_MS) / 1000);
+    const certificate = signUserCertificate(suite, random, authority.key, {
       key,
       keyId: `sshnp ${client.name}/${client.member} ${sid}`,
       principals: [login],
       validAfter: Math.floor((now - SSH_CERTIFICATE_SKEW_MS) / 1000),
-      validBefore: Math.ceil((now + SSH_CERTIFICATE_MS) / 1000),
+      validBefore,
       sourceAddress: overLoopback() ? "127.0.0.1/32,::1/128" : undefined,
     });
+    return { certificate, until: validBefore * 1000 };
   }
 
   #isGranted(client: KeyToCertify["client"], login: string, policy: StatedPolicy): boolean {
@@ -95,6 +102,8 @@ export interface CertifiedKey {
   /** In SSH's encoding. */
   readonly key: Uint8Array;
   readonly certificate: Uint8Array;
+  /** The moment that it is good for nothing any more, by this machine's wall clock, ms since 1970 UTC. */
+  readonly until: number;
   /** Path of the public key that certifies, as TrustedUserCAKeys of sshd_config(5) wants it. */
   readonly authorityPath: string;
 }
@@ -109,8 +118,8 @@ export async function certificateFor(
   { service, client, login, sid }: Prologue,
 ): Promise<CertifiedKey | undefined> {
   if (service !== "ssh" || sshKey?.use !== "certify" || sessionKeys === undefined) return undefined;
-  const certificate = await sessionKeys.certify({ client, blob: sshKey.blob, login, sid: hex(sid) });
-  return certificate && { key: sshKey.blob, certificate, authorityPath: sessionKeys.authorityPath };
+  const certified = await sessionKeys.certify({ client, blob: sshKey.blob, login, sid: hex(sid) });
+  return certified && { key: sshKey.blob, ...certified, authorityPath: sessionKeys.authorityPath };
 }
 
 /** The value of --session-keys: logins with commas, or nothing. @throws {SetupError} E_USAGE. */

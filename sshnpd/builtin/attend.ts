@@ -1,21 +1,25 @@
+import { setMaxListeners } from "node:events";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Log } from "../log.ts";
-import { BUILTIN_LEFT_MS, BUILTIN_LOGIN_MS, BUILTIN_REPLY_BYTES } from "../../protocol/limits.ts";
+import { BUILTIN_LEFT_MS, BUILTIN_LOGIN_MS } from "../../protocol/limits.ts";
+import type { Arrivals } from "./arrivals.ts";
 import { authenticate } from "./authentication.ts";
 import { serveConnection } from "./connection.ts";
 import type { Visitor } from "./environment.ts";
 import type { HostKey } from "./host-key.ts";
+import { boundReplies } from "./replies.ts";
 import type { SftpServer } from "./sftp-words.ts";
 import { type Connection, Server } from "./ssh2.ts";
+import type { Windows } from "./windows.ts";
 
 interface Options {
   readonly key: HostKey;
   readonly log: Log;
-  readonly mayForward: ((host: string, port: number) => boolean) | undefined;
-  readonly mayListen: boolean;
   readonly sftpServer: SftpServer;
-  readonly admits: ((key: Uint8Array) => boolean) | undefined;
+  readonly admits: ((key: Uint8Array, now: number) => boolean) | undefined;
+  readonly arrivals: Arrivals;
+  readonly windows: Windows;
 }
 
 /** Serves one SSH connection; `over` resolves when its stream has ended. */
@@ -27,6 +31,7 @@ export async function attendConnection(
 ): Promise<void> {
   const { key, log } = options;
   const ended = new AbortController();
+  setMaxListeners(0, ended.signal); // one for each channel
   const work = new Set<Promise<void>>();
   const track = (one: Promise<void>): void => {
     const settled = one.catch((error: unknown) => log.error({ err: error }, "a channel was given up"));
@@ -38,6 +43,10 @@ export async function attendConnection(
     log.warn({ ...about, reason: `The SSH client ${why}.` }, "SSH connection broken off");
     transport.destroy();
   };
+  const { arrivals, windows, sftpServer } = options;
+  const leave = arrivals.enter(visitor.client, () => breakOff("has not logged in and makes room for others"));
+  if (leave === undefined) return breakOff("has too many connections that have not logged in");
+  let hasLoggedIn = false;
   const late = setTimeout(() => breakOff("has not logged in in time"), BUILTIN_LOGIN_MS);
   const server = new Server(
     { hostKeys: [key.reveal()], ident: "sshnpd", algorithms: ALGORITHMS, keepaliveInterval: NEVER_MS },
@@ -49,26 +58,27 @@ export async function attendConnection(
   const serve = async (connection: Connection): Promise<void> => {
     const entry = await authenticate(connection, { visitor, admits: options.admits, log, breakOff });
     clearTimeout(late);
+    hasLoggedIn = true;
+    leave();
     log.info({ ...about, login: entry.account.login }, "logged in");
-    const { mayForward, mayListen, sftpServer } = options;
     const context = {
       ...entry,
       visitor,
       transport,
       log,
       sftpServer,
-      mayForward,
-      mayListen,
+      windows,
       signal: ended.signal,
       breakOff,
       track,
     };
     serveConnection(connection, context);
   };
-  holdReplies(transport);
+  boundReplies(transport, () => hasLoggedIn, breakOff);
   server.injectSocket(transport as Socket); // of which it uses what any stream has
   await over;
   clearTimeout(late);
+  leave();
   ended.abort();
   await Promise.race([Promise.all(work), new Promise((resolve) => setTimeout(resolve, BUILTIN_LEFT_MS).unref())]);
 }
@@ -83,12 +93,3 @@ const ALGORITHMS = {
   hmac: ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256"],
   compress: ["none"],
 } satisfies ConstructorParameters<typeof Server>[0]["algorithms"];
-
-/** ssh2 answers each request at once, whether or not anybody reads the answers. */
-function holdReplies(transport: Duplex): void {
-  transport.on("data", () => {
-    if (transport.writableLength <= BUILTIN_REPLY_BYTES || transport.isPaused()) return;
-    transport.pause();
-    transport.once("drain", () => transport.resume());
-  });
-}

@@ -19,7 +19,7 @@ export interface Entry {
 export interface AuthenticationOptions {
   readonly visitor: Visitor;
   /** Keys that are admitted besides those of authorized_keys, as blobs; with all rights. */
-  readonly admits: ((key: Uint8Array) => boolean) | undefined;
+  readonly admits: ((key: Uint8Array, now: number) => boolean) | undefined;
   readonly log: Log;
   /** Ends the connection. */
   readonly breakOff: (why: string) => void;
@@ -76,7 +76,7 @@ async function judge(context: PublicKeyAuthContext, { visitor, admits }: Authent
   if (line === undefined || line.type !== key.algo) return { refusal: "its key is of a kind that is not taken" };
   if (line.type === "ssh-rsa" && !RSA_HASHES.has(hashAlgo)) return { refusal: "its signature would be by SHA-1" };
   const found =
-    admits?.(line.blob) === true ? { rights: ALL_RIGHTS } : await findAuthorizedKey(account, line.blob, now);
+    admits?.(line.blob, now) === true ? { rights: ALL_RIGHTS } : await findAuthorizedKey(account, line.blob, now);
   if ("refusal" in found) return found;
   if (signature !== undefined && !isSignedBy(line, blob, signature, hashAlgo)) {
     return { refusal: "the signature is not that of its key" };

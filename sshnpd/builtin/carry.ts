@@ -1,21 +1,23 @@
 import type { Socket } from "node:net";
 import { ChannelOutput } from "./channel-output.ts";
-import type { ConnectionContext } from "./connection-context.ts";
-import { guardChannel, type ServerChannel } from "./ssh2.ts";
+import type { ChannelContext } from "./connection-context.ts";
+import { guardChannel } from "./guard-channel.ts";
+import type { ServerChannel } from "./ssh2.ts";
 
 /** Carries bytes between a channel and a connected socket, half-close kept; resolves when both are closed. */
 export async function carry(
   channel: ServerChannel,
   socket: Socket,
-  { transport, signal, breakOff }: Pick<ConnectionContext, "transport" | "signal" | "breakOff">,
+  { transport, signal, window, breakOff }: Pick<ChannelContext, "transport" | "signal" | "window" | "breakOff">,
 ): Promise<void> {
-  guardChannel(channel, breakOff);
+  guardChannel(channel, { window, breakOff });
   channel.on("error", () => {});
   const output = new ChannelOutput(channel, transport);
-  const ended = new Promise<void>((resolve) => {
-    channel.once("close", resolve);
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
+  let end = (): void => {};
+  const ended = new Promise<void>((resolve) => (end = resolve));
+  channel.once("close", end);
+  signal.addEventListener("abort", end, { once: true });
+  if (signal.aborted) end();
   channel.pipe(socket);
   socket.once("close", () => {
     channel.unpipe(socket);
@@ -26,6 +28,8 @@ export async function carry(
   channel.close();
   output.close();
   socket.destroy();
+  signal.removeEventListener("abort", end);
+  window.close();
 }
 
 function endOf(channel: ServerChannel): Promise<void> {

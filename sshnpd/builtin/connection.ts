@@ -2,33 +2,47 @@ import { connect } from "node:net";
 import type { TcpipRequestInfo } from "ssh2";
 import { quoted } from "../../keys/names.ts";
 import { BUILTIN_FORWARDS, BUILTIN_SESSIONS, SERVER_CONNECT_MS } from "../../protocol/limits.ts";
+import { boundedLookup } from "../server-lookup.ts";
 import { carry } from "./carry.ts";
-import type { ConnectionContext } from "./connection-context.ts";
+import type { ChannelContext, ConnectionContext } from "./connection-context.ts";
 import { mayOpen } from "./key-rights.ts";
 import { serveRemoteForwards } from "./remote-forwards.ts";
 import { serveSession } from "./session.ts";
-import type { Connection, ServerChannel } from "./ssh2.ts";
+import { type Connection, forgetSession, narrowWindows, type ServerChannel } from "./ssh2.ts";
 
 /** Serves the channels of a connection. Agent and X11 forwarding are refused by having nobody who listens. */
 export function serveConnection(connection: Connection, context: ConnectionContext): void {
+  const { visitor, windows, rights, log } = context;
   let sessions = 0;
   let forwards = 0;
+  narrowWindows(connection);
   connection.on("session", (accept, reject) => {
-    if (sessions >= BUILTIN_SESSIONS) return reject();
+    const window = sessions < BUILTIN_SESSIONS ? windows.open(visitor.client) : undefined;
+    if (window === undefined) return reject();
     sessions++;
     const session = accept();
-    session.on("close", () => sessions--);
-    serveSession(session, context);
+    // Once: ssh2 says it for each CHANNEL_CLOSE that comes for a session in which nothing was started.
+    session.once("close", () => {
+      sessions--;
+      window.close();
+      forgetSession(connection, session);
+    });
+    serveSession(session, { ...context, window });
   });
   connection.on("tcpip", (accept, reject, target: TcpipRequestInfo) => {
     const { destIP: host, destPort: port } = target;
-    const isPermitted = mayOpen(context.rights, host, port) && context.mayForward?.(host, port) === true;
-    if (!isPermitted || forwards >= BUILTIN_FORWARDS) {
-      context.log.info({ peer: { host: quoted(host), port } }, "a forward is refused");
+    const isPermitted = isPort(port) && mayOpen(rights, host, port) && forwards < BUILTIN_FORWARDS;
+    const window = isPermitted ? windows.open(visitor.client) : undefined;
+    if (window === undefined) {
+      log.info({ peer: { host: quoted(host), port } }, "a forward is refused");
       return reject();
     }
     forwards++;
-    context.track(forward(accept, reject, target, context).finally(() => forwards--));
+    const work = forward(accept, reject, target, { ...context, window }).finally(() => {
+      forwards--;
+      window.close();
+    });
+    context.track(work);
   });
   serveRemoteForwards(connection, context);
 }
@@ -37,10 +51,10 @@ async function forward(
   accept: () => ServerChannel,
   reject: () => void,
   { destIP: host, destPort: port }: TcpipRequestInfo,
-  context: ConnectionContext,
+  context: ChannelContext,
 ): Promise<void> {
   const { signal } = context;
-  const socket = connect({ host, port, allowHalfOpen: true, signal });
+  const socket = connect({ host, port, lookup: boundedLookup, allowHalfOpen: true, signal });
   const isConnected = await new Promise<boolean>((resolve) => {
     socket.setTimeout(SERVER_CONNECT_MS, () => resolve(false));
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
@@ -52,4 +66,9 @@ async function forward(
   }
   socket.setTimeout(0);
   await carry(accept(), socket, context);
+}
+
+/** On the wire it has 32 bits (RFC 4254 section 7.2). */
+function isPort(port: number): boolean {
+  return port >= 1 && port <= 0xffff;
 }

@@ -40,7 +40,7 @@ export function serveRemoteForwards(connection: Connection, context: ConnectionC
 
   async function listen(address: string, wanted: number): Promise<number | undefined> {
     const { rights, account, log, signal } = context;
-    const isPermitted = context.mayListen && mayListen(rights, wanted) && !(isPrivileged(wanted) && account.uid !== 0);
+    const isPermitted = mayListen(rights, wanted) && !(isPrivileged(wanted) && account.uid !== 0);
     if (!isPermitted || signal.aborted || listening.size + starting > BUILTIN_LISTENERS) {
       log.info({ listen: { address: quoted(address), port: wanted } }, "a remote forward is refused");
       return undefined;
@@ -61,6 +61,8 @@ export function serveRemoteForwards(connection: Connection, context: ConnectionC
 
   function bring(socket: Socket, address: string, port: number): void {
     socket.on("error", () => {});
+    const window = context.windows.open(context.visitor.client);
+    if (window === undefined) return void socket.destroy();
     connection.forwardOut(
       address,
       port,
@@ -70,9 +72,10 @@ export function serveRemoteForwards(connection: Connection, context: ConnectionC
         if (channel === undefined || socket.destroyed) {
           socket.destroy();
           channel?.close();
+          window.close();
           return;
         }
-        context.track(carry(channel, socket, context));
+        context.track(carry(channel, socket, { ...context, window }));
       },
     );
   }

@@ -3,32 +3,30 @@ import type { Duplex } from "node:stream";
 import type { PrivateFolder } from "../../keys/private-folder.ts";
 import type { Log } from "../log.ts";
 import { BUILTIN_FAREWELL_MS } from "../../protocol/limits.ts";
+import { Arrivals } from "./arrivals.ts";
 import type { Visitor } from "./environment.ts";
 import { HostKey } from "./host-key.ts";
 import type { SftpServer } from "./sftp-words.ts";
+import { Windows } from "./windows.ts";
 
 export interface BuiltinServerOptions {
   /** The keys folder; the host key lies in its state. */
   readonly folder: PrivateFolder;
   readonly log: Log;
-  /** Whether a client may connect through the device to a host and port (`ssh -L`, `-D`). Not given: nowhere. */
-  readonly mayForward?: ((host: string, port: number) => boolean) | undefined;
-  /** Whether a client may have ports of the device's loopback lead to it (`ssh -R`). Not given: it may not. */
-  readonly mayListen?: boolean | undefined;
   /** `auto` when it is not given. */
   readonly sftpServer?: SftpServer | undefined;
 }
 
 export interface AttendOptions {
-  /** Public keys, as blobs, that this session admits besides those of authorized_keys, with all rights. */
-  readonly admits?: ((key: Uint8Array) => boolean) | undefined;
+  /** Public keys, as blobs, that this session admits besides those of authorized_keys, with all rights; `now` in ms since 1970 UTC. */
+  readonly admits?: ((key: Uint8Array, now: number) => boolean) | undefined;
   /** Ends the connection. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * An SSH server of the device's own, for a device that has none: exec, shell, sftp and, where permitted, forwards, for
- * accounts that its user may become, by their authorized_keys. It listens nowhere.
+ * An SSH server of the device's own, for a device that has none: exec, shell, sftp and forwards, for accounts that
+ * its user may become, by their authorized_keys, whose options alone restrict what they may do. It listens nowhere.
  *
  * Its key exchange is classical (ssh2 has no post-quantum one, of which OpenSSH 10.1 and later warn); here that is no loss,
  * because the channel around it has one.
@@ -38,6 +36,8 @@ export class BuiltinServer {
   readonly #options: BuiltinServerOptions;
   readonly #closing = new AbortController();
   readonly #attending = new Set<Promise<void>>();
+  readonly #arrivals = new Arrivals();
+  readonly #windows = new Windows();
 
   private constructor(key: HostKey, options: BuiltinServerOptions) {
     this.#key = key;
@@ -88,8 +88,9 @@ export class BuiltinServer {
     signal.addEventListener("abort", cut, { once: true });
     if (signal.aborted) cut();
     try {
-      const { log, mayForward, mayListen = false, sftpServer = "auto" } = this.#options;
-      const options = { key: this.#key, log, mayForward, mayListen, sftpServer, admits };
+      const { log, sftpServer = "auto" } = this.#options;
+      const shared = { arrivals: this.#arrivals, windows: this.#windows };
+      const options = { key: this.#key, log, sftpServer, admits, ...shared };
       await attendConnection(duplex, visitor, options, over);
     } finally {
       signal.removeEventListener("abort", cut);

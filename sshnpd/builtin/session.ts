@@ -4,27 +4,32 @@ import type { PseudoTtyInfo, WindowChangeInfo } from "ssh2";
 import { BUILTIN_QUIET_MS, BUILTIN_VARIABLES } from "../../protocol/limits.ts";
 import { shellWords, wordsAs } from "./account-words.ts";
 import { ChannelOutput } from "./channel-output.ts";
-import type { ConnectionContext } from "./connection-context.ts";
+import type { ChannelContext } from "./connection-context.ts";
 import { environmentOf, isAccepted, terminalType } from "./environment.ts";
+import { guardChannel } from "./guard-channel.ts";
 import { runPiped } from "./piped.ts";
 import type { Running, WindowSize } from "./running.ts";
 import { sftpWords } from "./sftp-words.ts";
-import { guardChannel, type ServerChannel, type Session } from "./ssh2.ts";
+import type { ServerChannel, Session } from "./ssh2.ts";
 import { runInTerminal, type TerminalRequest } from "./terminal.ts";
 
 /** What a client wants to be run. */
 type Wish = { readonly command: string | undefined } | { readonly subsystem: "sftp" };
 
 /** Serves one channel of type session: an exec, a shell or sftp. */
-export function serveSession(session: Session, context: ConnectionContext): void {
+export function serveSession(session: Session, context: ChannelContext): void {
   const { rights } = context;
   const variables = new Map<string, string>();
   let terminal: TerminalRequest | undefined;
   let running: Running | undefined;
   let isStarted = false;
   const closed = new AbortController();
-  session.on("close", () => closed.abort());
-  context.signal.addEventListener("abort", () => closed.abort(), { once: true });
+  const close = (): void => closed.abort();
+  context.signal.addEventListener("abort", close, { once: true });
+  session.once("close", () => {
+    close();
+    context.signal.removeEventListener("abort", close);
+  });
 
   session.on("env", (accept: Reply, reject: Reply, { key, val }: { key: string; val: string }) => {
     const isTaken = !isStarted && variables.size < BUILTIN_VARIABLES && isAccepted(key, val);
@@ -49,7 +54,7 @@ export function serveSession(session: Session, context: ConnectionContext): void
   const begin = (accept: () => ServerChannel, wish: Wish): void => {
     isStarted = true;
     const channel = accept();
-    guardChannel(channel, context.breakOff);
+    guardChannel(channel, context);
     channel.on("error", () => {});
     context.track(run(channel, wish));
   };

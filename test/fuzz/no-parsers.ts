@@ -226,6 +226,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/native/log-in.ts#logIn",
     "sshnpd/builtin/attend.ts#attendConnection",
     "sshnpd/builtin/carry.ts#carry",
+    "sshnpd/builtin/replies.ts#boundReplies",
     "sshnpd/builtin/remote-forwards.ts#serveRemoteForwards",
     "sshnpd/builtin/channel-output.ts#ChannelOutput",
     "sshnpd/builtin/server.ts#BuiltinServer",

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
+import { SetupError, UnavailableError } from "../../keys/errors.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { ed25519Line, parsePublicKeyBlob, parsePublicKeyLine } from "../../keys/openssh.ts";
 import { writePins } from "../../keys/peer-files.ts";
@@ -20,7 +21,7 @@ import {
   signRendezvousStatement,
   verifyBinding,
 } from "../../protocol/statements.ts";
-import { UNLISTED_REQUESTS_PER_SECOND } from "../../protocol/limits.ts";
+import { REASON_BYTES, UNLISTED_REQUESTS_PER_SECOND } from "../../protocol/limits.ts";
 import { HostKeys } from "../../sshnpd/host-keys.ts";
 import { NOW } from "../protocol/fixtures.ts";
 import { type SshServer, startSshServer } from "../support/sshd.ts";
@@ -149,6 +150,22 @@ describe("refused for all to know, sealed for the one who asked", () => {
     await using stage = await setStage(nothing);
     const reason = "No SSH server on this device: nothing answers on its 127.0.0.1:1.";
     expect(await refusalOf(stage)).toEqual({ code: "E_NO_SSHD", reason });
+  });
+
+  test("everybody, when the SSH server is not in order, with no word of this machine's", async () => {
+    const message = "A host key cannot be made: /var/lib/sshnp/state/ssh_host_key: No space left on device";
+    const broken = { current: () => Promise.reject(new SetupError("E_STORAGE", message, { next: "Look." })) };
+    await using stage = await setStage(broken);
+    const reason = "its SSH server is not in order; on the device: sshnpd check";
+    expect(await refusalOf(stage)).toEqual({ code: "E_NO_SSHD", reason });
+  });
+
+  test("everybody, with a reason that is cut at its bytes, and not within a character", async () => {
+    const away = { current: () => Promise.reject(new UnavailableError("E_NO_SSHD", "ü€".repeat(200))) };
+    await using stage = await setStage(away);
+    const refusal = await refusalOf(stage);
+    expect(refusal).toEqual({ code: "E_NO_SSHD", reason: "ü€".repeat(102) + "ü" });
+    expect(Buffer.byteLength(refusal?.reason ?? "")).toBe(REASON_BYTES);
   });
 
   test("one session more than there may be", async () => {

@@ -7,7 +7,7 @@ import { Channel } from "../../protocol/channel/channel.ts";
 import { CLOCK } from "../../sshnpd/clock.ts";
 import { CHANNEL_LIMITS } from "../../sshnpd/requests.ts";
 import type { Log } from "../../sshnpd/log.ts";
-import type { Served, SshServer } from "../../sshnpd/ssh-server.ts";
+import type { Served, SshServer, SshVisitor } from "../../sshnpd/ssh-server.ts";
 import { random, socketPair, suite } from "./stage.ts";
 
 export interface LogLine {
@@ -26,23 +26,27 @@ export interface ServedStreams extends AsyncDisposable {
   readonly log: Log;
 }
 
+export interface ServeOptions {
+  readonly client?: string;
+  readonly login?: string;
+  readonly together?: number;
+  /** In place of a client that is called as the login says. */
+  readonly visitor?: SshVisitor;
+}
+
 /**
  * A channel between client and device, both ends real, whose streams the device gives to an SSH server, made with its log. The
  * first streams are opened when there are so many `together`.
  */
 export async function serveStreams(
   make: (log: Log) => SshServer,
-  {
-    client: name = "@client",
-    login = "",
-    together = 1,
-  }: { readonly client?: string; readonly login?: string; readonly together?: number } = {},
+  { client: name = "@client", login = "", together = 1, visitor: other }: ServeOptions = {},
 ): Promise<ServedStreams> {
   const lines: LogLine[] = [];
   const log = pino({ base: null, level: "debug" }, { write: (line) => void lines.push(JSON.parse(line)) });
   const server = make(log);
   const served: Served[] = [];
-  const visitor = { client: parseName(name), member: parseMember("laptop-client"), login };
+  const visitor = other ?? { client: parseName(name), member: parseMember("laptop-client"), login };
   const [near, far] = await socketPair();
   const keys = [random(32), random(32)] as const;
   const { signal } = new AbortController();

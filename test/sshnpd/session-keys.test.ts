@@ -22,9 +22,10 @@ const client = { name: parseName("@alice"), member: parseMember("laptop") };
 
 test("a certificate is good for one login, from loopback, for minutes by the clock that the SSH server goes by", async () => {
   const wallClock = NOW - 86_400_000;
-  const certificate = await certify("pi", { wallClock: () => wallClock });
-  if (certificate === undefined) throw new Error("not certified");
-  const { authority: signer, key, ...rest } = parseUserCertificate(suite, certificate);
+  const certified = await certify("pi", { wallClock: () => wallClock });
+  if (certified === undefined) throw new Error("not certified");
+  const { authority: signer, key, ...rest } = parseUserCertificate(suite, certified.certificate);
+  expect(certified.until).toBe(rest.validBefore * 1000);
   expect(signer.equals(authority.key.publicKey)).toBe(true);
   expect(ed25519Line(key)).toBe(parsePublicKeyLine(ed25519Line(key)).line);
   expect(rest).toEqual({

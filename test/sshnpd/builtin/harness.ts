@@ -1,7 +1,10 @@
+import { once } from "node:events";
 import { cpSync, existsSync } from "node:fs";
 import { chmod, chown, mkdir, readFile, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
 import { userInfo } from "node:os";
 import { dirname, join } from "node:path";
+import { Client, type ConnectConfig } from "ssh2";
 import { startBuilt } from "../../support/built-module.ts";
 import type { OrdinaryUser } from "../../support/ordinary-user.ts";
 import { type Exit, type RunningProcess, runProcess, startProcess, type WaitOptions } from "../../support/processes.ts";
@@ -16,10 +19,6 @@ export interface HarnessOptions {
   /** Runs the server as this user; else as root, who may log any account in. */
   readonly user?: OrdinaryUser;
   readonly sftpServer?: "auto" | "own";
-  /** Ports of 127.0.0.1 to which forwards are permitted. */
-  readonly forwards?: readonly number[];
-  /** Whether ports of the device may lead to the client. */
-  readonly mayListen?: boolean;
   /** The login that the session was asked for. */
   readonly login?: string;
   /** Runs in the process ahead of the server. */
@@ -114,6 +113,16 @@ export async function authorize(user: OrdinaryUser, line: string): Promise<void>
   for (const path of [folder, file]) await chown(path, user.uid, user.gid);
 }
 
+/** ssh2's client, logged in with the key of the harness. */
+export async function loggedIn(server: Harness, username: string, options: ConnectConfig = {}): Promise<Client> {
+  const client = new Client();
+  client.on("error", () => {});
+  const privateKey = await readFile(join(server.folder, "id_ed25519"));
+  client.connect({ sock: connect(server.socket), username, privateKey, ...options });
+  await once(client, "ready");
+  return client;
+}
+
 export async function makeKey(path: string, type = "ed25519"): Promise<void> {
   const { code, stderr } = await runProcess("ssh-keygen", ["-q", "-t", type, "-N", "", "-C", "", "-f", path], {
     env: { HOME: "/nonexistent" },
@@ -142,8 +151,6 @@ const server = await BuiltinServer.open({
   folder: await PrivateFolder.openOrCreate(options.keys),
   log: createLog(true),
   sftpServer: options.sftpServer,
-  mayListen: options.mayListen,
-  mayForward: (host, port) => host === "127.0.0.1" && (options.forwards ?? []).includes(port),
 });
 process.umask(0);
 process.stdin.once("data", () => server.close().then(() => console.log("closed")));

@@ -1,13 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { chmod, chown, mkdir, readFile, rename, rm, symlink } from "node:fs/promises";
+import { chmod, chown, mkdir, rename, rm, symlink } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { Client } from "ssh2";
+import type { ExecOptions } from "ssh2";
 import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../../support/ordinary-user.ts";
 import { runProcess } from "../../support/processes.ts";
-import { authorize, Harness, makeKey } from "./harness.ts";
+import { RealAgent } from "../../support/ssh-agent.ts";
+import { authorize, Harness, loggedIn, makeKey } from "./harness.ts";
 
 describe("who the server lets in", { skip: !CAN_MAKE_USERS }, () => {
   let user: OrdinaryUser;
@@ -185,35 +186,52 @@ describe("who the server lets in", { skip: !CAN_MAKE_USERS }, () => {
     }
   });
 
-  test("agent, X11 and remote forwarding are refused; local forwarding to where it is permitted", async () => {
+  test("local forwarding to wherever the device reaches, less what the options of the key forbid", async () => {
     const { createServer } = await import("node:http");
     const web = createServer((_request, response) => response.end("hello from behind"));
     await new Promise<void>((resolve) => web.listen(0, "127.0.0.1", resolve));
     const { port } = web.address() as { port: number };
+    const at = `${user.name}@builtin`;
+    const ask = async (where: string) => {
+      const ssh = server.start(["-W", where, at]);
+      ssh.stdin.write("GET / HTTP/1.0\r\n\r\n");
+      return await ssh.exit();
+    };
     try {
-      await using forwards = await Harness.start({ forwards: [port] });
-      await authorize(user, await forwards.publicKey);
-      const at = `${user.name}@builtin`;
-      const ask = async (where: string) => {
-        const ssh = forwards.start(["-W", where, at]);
-        ssh.stdin.write("GET / HTTP/1.0\r\n\r\n");
-        return await ssh.exit();
-      };
-      expect((await ask(`127.0.0.1:${port}`)).stdout).toContain("hello from behind");
-      expect(await ask("127.0.0.1:1")).toMatchObject({ code: 255, stdout: "" });
-      expect((await forwards.run([at, "env"], ["ForwardAgent yes"])).stdout).not.toContain("SSH_AUTH_SOCK");
-      expect(await forwards.run(["-R", "0:127.0.0.1:1", at, "echo in"], ["ExitOnForwardFailure yes"])).toMatchObject(
-        refused,
-      );
-      await authorize(user, `no-port-forwarding ${await forwards.publicKey}`);
-      expect(await ask(`127.0.0.1:${port}`)).toMatchObject({ code: 255, stdout: "" });
-      await authorize(user, `permitopen="127.0.0.1:1" ${await forwards.publicKey}`);
-      expect(await ask(`127.0.0.1:${port}`)).toMatchObject({ code: 255, stdout: "" });
-      await authorize(user, `restrict,port-forwarding,permitopen="127.0.0.1:${port}" ${await forwards.publicKey}`);
-      expect((await ask(`127.0.0.1:${port}`)).stdout).toContain("hello from behind");
+      const answered = { stdout: expect.stringContaining("hello from behind") as string };
+      expect(await ask(`127.0.0.1:${port}`)).toMatchObject(answered);
+      expect(await ask(`localhost:${port}`)).toMatchObject(answered);
+      for (const [options, isPermitted] of [
+        ["no-port-forwarding", false],
+        ["restrict", false],
+        ['permitopen="127.0.0.1:1"', false],
+        [`permitopen="127.0.0.1:1",permitopen="127.0.0.1:${port}"`, true],
+        [`restrict,permitopen="127.0.0.1:${port}"`, false],
+        [`restrict,port-forwarding,permitopen="127.0.0.1:${port}"`, true],
+      ] as const) {
+        await authorize(user, `${options} ${key}`);
+        const expected = isPermitted ? answered : refused;
+        expect(await ask(`127.0.0.1:${port}`), options).toMatchObject(expected);
+      }
     } finally {
       web.close();
     }
+  });
+
+  test("ssh -A with an agent gets none, and is told so when it asks to be; nor does X11", async () => {
+    await using agent = await RealAgent.start(server.folder);
+    const asks = ["ForwardAgent yes", `IdentityAgent ${agent.socket}`, "LogLevel DEBUG"];
+    const { code, stdout, stderr } = await login(asks, 'echo "[$SSH_AUTH_SOCK]"');
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "[]\n" });
+    expect(stderr).toContain("Requesting authentication agent forwarding.");
+
+    const client = await loggedIn(server, user.name, { agent: agent.socket });
+    const refusal = (options: ExecOptions) =>
+      new Promise((resolve) => client.exec("true", options, (error) => resolve(error?.message)));
+    expect(await refusal({ agentForward: true } as ExecOptions)).toBe("Unable to request agent forwarding");
+    expect(await refusal({ x11: true })).toBe("Unable to request X11");
+    expect(await refusal({})).toBeUndefined();
+    client.end();
   });
 
   test("garbage ends its own connection and nothing else", { timeout: 60_000 }, async () => {
@@ -268,11 +286,7 @@ describe("who the server lets in", { skip: !CAN_MAKE_USERS }, () => {
     ["takes packets of no size", "takes packets that are too small", { packetSize: 0 }],
     ["sends more than its window", "sends more than its window", { bytes: 64 * 1024 * 1024 }],
   ] as const)("a client that has logged in and %s is broken off", async (_what, reason, hostile) => {
-    const client = new Client();
-    client.on("error", () => {});
-    const privateKey = await readFile(join(server.folder, "id_ed25519"));
-    client.connect({ sock: connect(server.socket), username: user.name, privateKey });
-    await new Promise<void>((resolve) => client.once("ready", resolve));
+    const client = await loggedIn(server, user.name);
     const closed = new Promise<void>((resolve) => client.once("close", resolve));
     if ("packetSize" in hostile) {
       // As ssh2's client opens a session, with a maximum packet size of its own.
@@ -290,7 +304,7 @@ describe("who the server lets in", { skip: !CAN_MAKE_USERS }, () => {
       });
     }
     await closed;
-    expect(server.process.stderr).toContain(`The SSH client ${reason}.`);
+    await server.process.errorLine(new RegExp(`The SSH client ${reason}\\.`));
     expect(await login()).toMatchObject(admitted);
   });
 });

@@ -19,7 +19,7 @@ describe("ports of the device that lead to the client (ssh -R)", { skip: !CAN_MA
 
   beforeAll(async () => {
     user = await ordinaryUser();
-    server = await Harness.start({ mayListen: true });
+    server = await Harness.start();
     key = await server.publicKey;
     echo = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
     await once(echo, "listening");
@@ -136,7 +136,7 @@ describe("ports of the device that lead to the client (ssh -R)", { skip: !CAN_MA
 
 test.skipIf(!CAN_MAKE_USERS)("the end of the server ends them while the client goes on", async () => {
   await using user = await ordinaryUser();
-  await using server = await Harness.start({ mayListen: true });
+  await using server = await Harness.start();
   await authorize(user, await server.publicKey);
   const echo = createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1");
   await once(echo, "listening");
