@@ -183,6 +183,7 @@ export const TERMINAL_RETRY_MS = 20; // between two tries at a terminal that tak
 export const TERMINAL_LOOK_MS = 50; // between two looks for the terminal that script(1) makes
 export const TERMINAL_LOOKS = 100; // of them for one change of the window; a start takes some milliseconds
 export const STTY_MS = 5_000; // for stty(1) to set the size of a terminal
+export const TERMINAL_HEAP_MIB = 32; // heap of the process that holds a terminal where there is no script(1); it needs some 5
 export const SFTP_HEAP_MIB = 64; // heap of the process that serves a session of sftp; it needs some 10
 export const SFTP_PACKET_BYTES = 256 * 1024; // of one packet of sftp, as OpenSSH has it
 export const SFTP_HANDLES = 256; // files and folders open at once in one session; clients open one or two

@@ -53,7 +53,11 @@ export function serveSession(session: Session, context: ConnectionContext): void
     channel.on("error", () => {});
     context.track(run(channel, wish));
   };
-  session.on("exec", (accept, _reject, { command }) => begin(accept, { command }));
+  session.on("exec", (accept, reject: Reply, { command }) => {
+    if (command.includes("\0"))
+      reject?.(); // no process can be given that
+    else begin(accept, { command });
+  });
   session.on("shell", (accept) => begin(accept, { command: undefined }));
   session.on("subsystem", (accept: () => ServerChannel, reject: Reply, { name }: { name: string }) => {
     if (name === "sftp") begin(accept, { subsystem: "sftp" });
