@@ -182,6 +182,7 @@ export const TERMINAL_INPUT_BYTES = 64 * 1024; // typed for a program that does 
 export const TERMINAL_RETRY_MS = 20; // between two tries at a terminal that takes no more input: what reads from it is busy
 export const TERMINAL_LOOK_MS = 50; // between two looks for the terminal that script(1) makes
 export const TERMINAL_LOOKS = 100; // of them for one change of the window; a start takes some milliseconds
+export const MKFIFO_MS = 5_000; // for mkfifo(1) to make the three pipes of a program
 export const STTY_MS = 5_000; // for stty(1) to set the size of a terminal
 export const TERMINAL_HEAP_MIB = 32; // heap of the process that holds a terminal where there is no script(1); it needs some 5
 export const SFTP_HEAP_MIB = 64; // heap of the process that serves a session of sftp; it needs some 10

@@ -8,6 +8,7 @@ import { bareEnvironment } from "../programs.ts";
 import { becomeWords } from "./account-words.ts";
 import type { LoginAccount } from "./login-account.ts";
 import { runPiped } from "./piped.ts";
+import { runSilently } from "./run-silently.ts";
 import { type Running, signalGroup, type WindowSize } from "./running.ts";
 
 /**
@@ -109,7 +110,7 @@ class ScriptChild {
       this.#wanted = undefined;
       const [file = "", ...words] = this.#stty;
       const change = [...words, "-F", terminal, "rows", String(size.rows), "cols", String(size.columns)];
-      await promisify(execFile)(file, change, { timeout: STTY_MS }).catch(() => {}); // the terminal is gone
+      await runSilently(file, change, STTY_MS).catch(() => {}); // the terminal is gone
     }
     this.#isAtWork = false;
   }
@@ -138,9 +139,18 @@ function terminalOf(process: { readonly terminal: number } | undefined): string 
 /** Of the terminals below /dev/pts (devices.txt of Linux). */
 const PTS_MAJOR = 136;
 
+/** A process, and the number of its controlling terminal. */
+interface ChildProcess {
+  readonly pid: number;
+  readonly terminal: number;
+}
+
 /** The process that script has made: there is one. */
-async function childOf(pid: number): Promise<{ readonly pid: number; readonly terminal: number } | undefined> {
-  for (const name of await readdir("/proc").catch(() => [])) {
+async function childOf(pid: number): Promise<ChildProcess | undefined> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "latin1").catch(() => undefined);
+  // Not every kernel has that file (CONFIG_PROC_CHILDREN); all that run are looked at then.
+  const candidates = children?.split(" ") ?? (await readdir("/proc").catch(() => []));
+  for (const name of candidates) {
     if (!/^[0-9]+$/.test(name)) continue;
     const stat = await readFile(`/proc/${name}/stat`, "latin1").catch(() => ""); // it may have ended meanwhile
     const [, parent, , , terminal] = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // as proc(5) has it

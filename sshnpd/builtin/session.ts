@@ -66,6 +66,7 @@ export function serveSession(session: Session, context: ConnectionContext): void
 
   async function run(channel: ServerChannel, wish: Wish): Promise<void> {
     const output = new ChannelOutput(channel, context.transport);
+    const asked = terminal;
     try {
       running = await start(wish);
     } catch (error) {
@@ -82,7 +83,7 @@ export function serveSession(session: Session, context: ConnectionContext): void
     };
     closed.signal.addEventListener("abort", hangUp, { once: true });
     if (closed.signal.aborted) hangUp();
-    if (terminal !== undefined) running.resize(terminal); // the window may have changed meanwhile
+    if (terminal !== undefined && terminal !== asked) running.resize(terminal); // the window has changed meanwhile
     await serve(channel, running, output, closed.signal);
     closed.signal.removeEventListener("abort", hangUp);
     if (terminal !== undefined) running.hangUp();

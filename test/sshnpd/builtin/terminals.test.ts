@@ -1,8 +1,4 @@
-import { readFileSync } from "node:fs";
-import { connect } from "node:net";
 import { createHash } from "node:crypto";
-import { join } from "node:path";
-import { Client, type ClientChannel } from "ssh2";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MountNamespace } from "../../support/mount-namespace.ts";
 import { descendants, openFiles } from "../../support/open-files.ts";
@@ -10,6 +6,7 @@ import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../../support/o
 import { isRunning, startProcess } from "../../support/processes.ts";
 import { Terminals } from "../../support/terminals.ts";
 import { authorize, Harness } from "./harness.ts";
+import { RawClient } from "./raw-client.ts";
 
 describe.each([
   { maker: "script(1)", mounts: undefined },
@@ -110,7 +107,7 @@ describe.each([
   });
 
   test("signals reach the program, and sizes that come while it ends break no other channel", async () => {
-    await using client = await Raw.connect(server, user.name);
+    await using client = await RawClient.connect(server, user.name);
     const [beside, first] = [
       await client.exec("exec cat"),
       await client.exec("trap 'echo got it; exit 3' USR1; echo up; while :; do sleep 0.1; done", true),
@@ -151,54 +148,4 @@ const byNumber = (a: number, b: number): number => a - b;
 
 function hash(text: string): string {
   return createHash("sha256").update(text).digest("hex");
-}
-
-/** A client that sends what OpenSSH's cannot be made to. */
-class Raw implements AsyncDisposable {
-  readonly #client: Client;
-
-  static async connect(server: Harness, username: string): Promise<Raw> {
-    const client = new Client();
-    await new Promise<void>((resolve, reject) => {
-      client.once("ready", resolve).once("error", reject);
-      const privateKey = readFileSync(join(server.folder, "id_ed25519"));
-      client.connect({ sock: connect(server.socket), username, privateKey });
-    });
-    return new Raw(client);
-  }
-
-  private constructor(client: Client) {
-    this.#client = client;
-    client.on("error", () => {}); // a channel's end tells
-  }
-
-  async exec(command: string, pty = false): Promise<RawChannel> {
-    const channel = await new Promise<ClientChannel>((resolve, reject) =>
-      this.#client.exec(command, { pty }, (error, opened) => (error === undefined ? resolve(opened) : reject(error))),
-    );
-    return new RawChannel(channel);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#client.destroy();
-  }
-}
-
-class RawChannel {
-  readonly channel: ClientChannel;
-  readonly status: Promise<number | undefined>;
-  #text = "";
-
-  constructor(channel: ClientChannel) {
-    this.channel = channel;
-    channel.on("data", (bytes: Buffer) => (this.#text += bytes.toString()));
-    this.status = new Promise((resolve) => {
-      let status: number | undefined;
-      channel.on("exit", (code: number) => (status = code)).once("close", () => resolve(status));
-    });
-  }
-
-  async shows(text: string): Promise<void> {
-    await expect.poll(() => this.#text, { timeout: 20_000 }).toContain(text);
-  }
 }
