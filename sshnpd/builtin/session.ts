@@ -40,12 +40,21 @@ export function serveSession(session: Session, context: ConnectionContext): void
   session.on("window-change", (_accept: Reply, _reject: Reply, info: WindowChangeInfo) => {
     if (terminal === undefined) return;
     terminal = { ...terminal, ...sizeOf(info) };
-    running?.resize(sizeOf(info));
+    attempt(() => running?.resize(sizeOf(info)));
   });
   session.on("signal", (_accept: Reply, _reject: Reply, { name }: { name: string }) => {
     // As sshd: what the key's owner forced to run is not for whoever has the key to stop.
-    if (rights.command === undefined && SIGNALS.has(name)) running?.signal(`SIG${name}` as NodeJS.Signals);
+    if (rights.command === undefined && SIGNALS.has(name))
+      attempt(() => running?.signal(`SIG${name}` as NodeJS.Signals));
   });
+  // What is thrown here, ssh2 takes for a fault of the client's, and ends the connection with all its channels.
+  const attempt = (work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      context.log.warn({ err: error }, "a request of a session could not be met");
+    }
+  };
   const begin = (accept: () => ServerChannel, wish: Wish): void => {
     isStarted = true;
     const channel = accept();
