@@ -8,9 +8,19 @@ import type { LoginAccount } from "./login-account.ts";
  * setpriv(1) of util-linux sets user, group and groups and becomes the program, under the same process number.
  */
 export function wordsAs(account: LoginAccount, program: readonly string[]): readonly string[] {
-  const inHome = ["/bin/sh", "-c", 'umask 022; cd -- "$HOME" 2>/dev/null || cd /; exec "$@"', "sh", ...program];
-  if (process.geteuid?.() !== 0 || account.uid === 0) return inHome;
-  return ["setpriv", "--reuid", account.login, "--regid", String(account.gid), "--init-groups", "--", ...inHome];
+  const become = becomeWords(account);
+  return [...(become.length === 0 ? [] : ["setpriv", ...become, "--"]), ...inHome(program)];
+}
+
+/** The options of setpriv(1) that make it the account; none when it is. */
+export function becomeWords({ uid, gid, login }: LoginAccount): readonly string[] {
+  if (process.geteuid?.() !== 0 || uid === 0) return [];
+  return ["--reuid", login, "--regid", String(gid), "--init-groups"];
+}
+
+/** The words that run a program in the home folder of who is the account already. */
+export function inHome(program: readonly string[]): readonly string[] {
+  return ["/bin/sh", "-c", 'umask 022; cd -- "$HOME" 2>/dev/null || cd /; exec "$@"', "sh", ...program];
 }
 
 /** What the account's shell is started as: to run a command, or as a login shell. */

@@ -8,12 +8,15 @@ import { type ProcessEnd, type Running, signalGroup, type WindowSize } from "./r
 
 const binary = requireBinary("pty.node");
 
-/** Runs a program behind a terminal. @throws {Error} when there is none left. */
+/**
+ * Runs a program behind a terminal, which whatever this process starts later has open as well; so it is to start no more.
+ * @throws {Error} when there is none left.
+ */
 export function runNative(
   [file = "", ...args]: readonly string[],
   env: Readonly<Record<string, string>>,
   { columns, rows }: WindowSize,
-): Running {
+): Pick<Running, "input" | "output" | "exited" | "signal" | "resize"> {
   let onExit: (end: ProcessEnd) => void = () => {};
   const exited = new Promise<ProcessEnd>((resolve) => (onExit = resolve));
   const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
@@ -23,28 +26,25 @@ export function runNative(
   let hasExited = false;
   let isOpen = true;
   const input = new TerminalInput(fd, () => isOpen);
-  const close = (): void => {
+  const output = new TerminalOutput(fd, () => {
     isOpen = false;
     input.destroy();
-  };
-  const output = new TerminalOutput(fd, close);
+  });
   void exited.then(() => (hasExited = true));
   return {
-    pid,
     input,
     output,
-    errors: undefined,
     exited,
     signal: (name) => {
       if (!hasExited) signalGroup(pid, name);
     },
-    hangUp: () => {
-      close();
-      output.destroy(); // at which the kernel sends SIGHUP
-      if (!hasExited) signalGroup(pid, "SIGHUP");
-    },
     resize: (size) => {
-      if (isOpen) binary.resize(fd, size.columns, size.rows);
+      if (!isOpen) return;
+      try {
+        binary.resize(fd, size.columns, size.rows);
+      } catch {
+        // EBADF: the program has ended, and the terminal is being closed
+      }
     },
   };
 }

@@ -1,38 +1,62 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync } from "node:fs";
+import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
 import type { LoginAccount } from "./login-account.ts";
 import { makePipes } from "./pipes.ts";
 import { type ProcessEnd, type Running, signalGroup } from "./running.ts";
 
+/** A program behind pipes. */
+export interface Piped extends Running {
+  readonly errors: Readable;
+  /** The other end of its descriptor 3, a socket, where one was asked for. */
+  readonly control: Socket | undefined;
+}
+
 /**
- * Runs a program behind pipes, in a process group of its own.
+ * Runs a program behind pipes, in a process group of its own, with nothing else open but, if `hasControl`, a socket.
  * @throws {Error} with the `code` of the system when it cannot be started.
  */
 export async function runPiped(
   account: Pick<LoginAccount, "uid" | "gid">,
   words: readonly string[],
   env: Readonly<Record<string, string>>,
-): Promise<Running> {
+  { hasControl = false } = {},
+): Promise<Piped> {
   const [file = "", ...args] = words;
   const { input, output, errors, descriptors } = await makePipes(account);
-  const child = spawn(file, args, { cwd: "/", env, detached: true, stdio: [...descriptors] });
-  for (const descriptor of descriptors) closeSync(descriptor);
+  const streams = [input, output, errors];
+  for (const stream of streams) stream.on("error", () => {}); // its end tells
+  let child: ChildProcess;
+  try {
+    try {
+      const stdio = [...descriptors, ...(hasControl ? (["pipe"] as const) : [])];
+      child = spawn(file, args, { cwd: "/", env, detached: true, stdio });
+    } finally {
+      for (const descriptor of descriptors) closeSync(descriptor);
+    }
+  } catch (error) {
+    for (const stream of streams) stream.destroy();
+    throw error;
+  }
+  const control = hasControl ? (child.stdio[3] as Socket | null) : null;
+  control?.on("error", () => {});
+  let hasExited = false;
   const exited = new Promise<ProcessEnd>((resolve) => {
-    child.once("exit", (status, signal) =>
-      resolve(signal === null ? { status: status ?? 255 } : { signal: signal.slice(3) }),
-    );
+    child.once("exit", (status, signal) => {
+      hasExited = true;
+      resolve(signal === null ? { status: status ?? 255 } : { signal: signal.slice(3) });
+    });
   });
-  for (const stream of [input, output, errors]) stream.on("error", () => {}); // its end tells
   try {
     await once(child, "spawn");
   } catch (error) {
-    for (const stream of [input, output, errors]) stream.destroy();
+    for (const stream of streams) stream.destroy();
+    control?.destroy();
     throw error;
   }
   const { pid = 0 } = child;
-  let hasExited = false;
-  child.once("exit", () => (hasExited = true));
   const signal = (name: NodeJS.Signals): void => {
     // After its exit the number may be somebody else's.
     if (!hasExited) signalGroup(pid, name);
@@ -42,11 +66,12 @@ export async function runPiped(
     input,
     output,
     errors,
+    control: control ?? undefined,
     exited,
     signal,
     hangUp: () => {
       signal("SIGHUP");
-      for (const stream of [input, output, errors]) stream.destroy();
+      for (const stream of streams) stream.destroy();
     },
     resize: () => {},
   };

@@ -1,10 +1,10 @@
-import { execFile } from "node:child_process";
 import { chownSync, closeSync, constants, openSync, rmSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
+import { MKFIFO_MS } from "../../protocol/limits.ts";
+import { runSilently } from "./run-silently.ts";
 
 /** Standard input, output and errors of a program: our ends as streams, its own as file descriptors. */
 export interface Pipes {
@@ -30,7 +30,7 @@ export async function makePipes({ uid, gid }: { readonly uid: number; readonly g
   };
   try {
     const paths = ["input", "output", "errors"].map((name) => join(folder, name)) as [string, string, string];
-    await promisify(execFile)("mkfifo", ["-m", "600", ...paths]);
+    await runSilently("mkfifo", ["-m", "600", ...paths], MKFIFO_MS);
     const isRoot = process.geteuid?.() === 0;
     const pipe = (path: string, theirs: number, ours: number): [theirs: number, ours: number] => {
       if (isRoot) chownSync(path, uid, gid);

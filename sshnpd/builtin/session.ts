@@ -45,12 +45,21 @@ export function serveSession(session: Session, context: ChannelContext): void {
   session.on("window-change", (_accept: Reply, _reject: Reply, info: WindowChangeInfo) => {
     if (terminal === undefined) return;
     terminal = { ...terminal, ...sizeOf(info) };
-    running?.resize(sizeOf(info));
+    attempt(() => running?.resize(sizeOf(info)));
   });
   session.on("signal", (_accept: Reply, _reject: Reply, { name }: { name: string }) => {
     // As sshd: what the key's owner forced to run is not for whoever has the key to stop.
-    if (rights.command === undefined && SIGNALS.has(name)) running?.signal(`SIG${name}` as NodeJS.Signals);
+    if (rights.command === undefined && SIGNALS.has(name))
+      attempt(() => running?.signal(`SIG${name}` as NodeJS.Signals));
   });
+  // What is thrown here, ssh2 takes for a fault of the client's, and ends the connection with all its channels.
+  const attempt = (work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      context.log.warn({ err: error }, "a request of a session could not be met");
+    }
+  };
   const begin = (accept: () => ServerChannel, wish: Wish): void => {
     isStarted = true;
     const channel = accept();
@@ -58,7 +67,11 @@ export function serveSession(session: Session, context: ChannelContext): void {
     channel.on("error", () => {});
     context.track(run(channel, wish));
   };
-  session.on("exec", (accept, _reject, { command }) => begin(accept, { command }));
+  session.on("exec", (accept, reject: Reply, { command }) => {
+    if (command.includes("\0"))
+      reject?.(); // no process can be given that
+    else begin(accept, { command });
+  });
   session.on("shell", (accept) => begin(accept, { command: undefined }));
   session.on("subsystem", (accept: () => ServerChannel, reject: Reply, { name }: { name: string }) => {
     if (name === "sftp") begin(accept, { subsystem: "sftp" });
@@ -67,6 +80,7 @@ export function serveSession(session: Session, context: ChannelContext): void {
 
   async function run(channel: ServerChannel, wish: Wish): Promise<void> {
     const output = new ChannelOutput(channel, context.transport);
+    const asked = terminal;
     try {
       running = await start(wish);
     } catch (error) {
@@ -83,7 +97,7 @@ export function serveSession(session: Session, context: ChannelContext): void {
     };
     closed.signal.addEventListener("abort", hangUp, { once: true });
     if (closed.signal.aborted) hangUp();
-    if (terminal !== undefined) running.resize(terminal); // the window may have changed meanwhile
+    if (terminal !== undefined && terminal !== asked) running.resize(terminal); // the window has changed meanwhile
     await serve(channel, running, output, closed.signal);
     closed.signal.removeEventListener("abort", hangUp);
     if (terminal !== undefined) running.hangUp();

@@ -5,6 +5,7 @@
 import { once } from "node:events";
 import { chdir, umask } from "node:process";
 import { SshnpError } from "../../keys/errors.ts";
+import { becomeAccount } from "./become-account.ts";
 import { Operations } from "./sftp/operations.ts";
 import { PacketReader } from "./sftp/packets.ts";
 import { encodeReply, encodeVersion } from "./sftp/reply.ts";
@@ -12,7 +13,7 @@ import { parseInit, parseRequest } from "./sftp/request.ts";
 
 try {
   const [login, uid, gid] = process.argv.slice(2);
-  if (login !== undefined) becomeUser(login, Number(uid), Number(gid));
+  if (login !== undefined) becomeAccount(login, Number(uid), Number(gid));
   await serve(settle());
 } catch (error) {
   if (!(error instanceof SshnpError)) throw error;
@@ -53,18 +54,4 @@ function settle(): string {
     chdir("/");
   }
   return home;
-}
-
-/** What @types/node leaves out (Node's documentation, process.initgroups). */
-type Groups = typeof process & { initgroups(user: string, extraGroup: number): void };
-
-function becomeUser(login: string, uid: number, gid: number): void {
-  if (uid !== 0) {
-    (process as Groups).initgroups(login, gid);
-    process.setgid?.(gid);
-    process.setuid?.(uid);
-  }
-  const ids = [process.getuid?.(), process.geteuid?.(), process.getgid?.(), process.getegid?.()];
-  const wanted = uid === 0 ? [0, 0, 0, 0] : [uid, uid, gid, gid];
-  if (ids.some((id, index) => id !== wanted[index])) throw new Error(`cannot become user ${login}`);
 }

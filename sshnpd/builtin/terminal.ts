@@ -1,5 +1,6 @@
+import { findProgram } from "../programs.ts";
 import type { LoginAccount } from "./login-account.ts";
-import { wordsAs } from "./account-words.ts";
+import { inHome } from "./account-words.ts";
 import type { Running, WindowSize } from "./running.ts";
 import { sttyWords } from "./terminal-modes.ts";
 
@@ -11,8 +12,9 @@ export interface TerminalRequest extends WindowSize {
 }
 
 /**
- * Runs a program of an account behind a terminal of its own: by the native part of node-pty where that loads, else by
- * script(1) of util-linux.
+ * Runs a program of an account behind a terminal of its own, which a process of the account makes and holds: script(1) of
+ * util-linux, or where there is none a program of ours with the native part of node-pty. Never this process, for whatever
+ * it starts later would have the terminal open too (docs/decisions/0028-terminals-are-held-outside.md).
  * @throws {Error} with the `code` of the system when neither can be started.
  */
 export async function runInTerminal(
@@ -21,39 +23,39 @@ export async function runInTerminal(
   env: Readonly<Record<string, string>>,
   { type, modes, ...size }: TerminalRequest,
 ): Promise<Running> {
-  const rest = wordsAs(account, program);
   const words = (missing: string): string[] => [
-    ...["/bin/sh", "-c", PREPARE, "sh"],
-    ...[String(account.uid), sttyWords(modes).join(" "), missing],
-    ...rest,
+    ...["/bin/sh", "-c", PREPARE, "sh", sttyWords(modes).join(" "), missing],
+    ...inHome(program),
   ];
   const variables = { ...env, TERM: type };
-  const runNative = await loadNative();
-  if (runNative !== undefined) return runNative(words(""), variables, size);
-  const { runScript } = await import("./script-terminal.ts");
-  return await runScript(words(`rows ${size.rows} cols ${size.columns}`), variables);
+  const script = await findScript();
+  if (script !== undefined) {
+    const { runScript } = await import("./script-terminal.ts");
+    return await runScript(account, script, words(`rows ${size.rows} cols ${size.columns}`), variables);
+  }
+  const { runHeld } = await import("./held-terminal.ts");
+  return await runHeld(account, words(""), variables, size);
 }
 
 /**
- * As whoever runs the daemon, ahead of the account: the terminal becomes the account's, as sshd makes it, so that what opens
- * it by name may (gpg, screen); and it gets its modes before anything can be typed. Its size as well where it has none yet
- * or the usual one: the window may have changed meanwhile.
+ * Ahead of the program: the terminal gets its modes before anything can be typed, from those of a new terminal, which script
+ * gives no echo. Its size as well where it has none yet or the usual one: the window may have changed meanwhile.
  */
 const PREPARE = `SSH_TTY=$(tty) && export SSH_TTY
-[ "$(id -u)" != 0 ] || { chown "$1:tty" "$SSH_TTY" 2>/dev/null || chown "$1" "$SSH_TTY"; chmod 620 "$SSH_TTY"; }
-[ -z "$2" ] || stty $2 2>/dev/null
-[ -z "$3" ] || case $(stty size) in "0 0" | "24 80") stty $3 ;; esac
-shift 3
+stty echo $1 2>/dev/null
+[ -z "$2" ] || case $(stty size) in "0 0" | "24 80") stty $2 ;; esac
+shift 2
 exec "$@"`;
 
-type Native = (words: readonly string[], env: Readonly<Record<string, string>>, size: WindowSize) => Running;
-let loading: Promise<Native | undefined> | undefined;
+let script: string | undefined;
 
-async function loadNative(): Promise<Native | undefined> {
-  // The package is optional: there is none for 32-bit boards, nor for musl.
-  loading ??= import("./native-terminal.ts").then(
-    ({ runNative }) => runNative,
-    () => undefined,
-  );
-  return await loading;
+/** The path of script(1), if it and setpriv(1) are those of util-linux: busybox has others, that can less. */
+async function findScript(): Promise<string | undefined> {
+  if (script !== undefined) return script;
+  const { isUtilLinux } = await import("./script-terminal.ts");
+  const [path, setpriv] = await Promise.all([findProgram("script"), findProgram("setpriv")]);
+  if (path === undefined || setpriv === undefined) return undefined;
+  const areUsual = await Promise.all([isUtilLinux(path), isUtilLinux(setpriv)]);
+  if (areUsual.every(Boolean)) script = path;
+  return script;
 }

@@ -1,3 +1,4 @@
+import { openFiles } from "../support/open-files.ts";
 import { createHash, randomBytes } from "node:crypto";
 import { chown, cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -95,6 +96,20 @@ describe.skipIf(!CAN_MAKE_USERS)("on a device where no SSH server listens", () =
         code: 0,
       });
       expect((await readFile(join(user.home, `copy-${program}-${runner}`))).equals(bytes)).toBe(true);
+    });
+
+    test("a command has nothing open of another session's terminal, nor anything else that it did not open", async () => {
+      const terminal = stack.startSsh("-tt", "echo up; exec cat");
+      await terminal.line(/^up\r$/);
+      const { stdout } = await stack.startSsh("exec ls -l /proc/self/fd").exit();
+      const open = [...stdout.matchAll(/ ([0-9]+) -> (\S+)/g)].map(([, number, target]) => ({ number, target }));
+      expect(open.map(({ number }) => number)).toEqual(expect.arrayContaining(["0", "1", "2", "3"]));
+      expect(stdout).not.toContain("ptmx");
+      // What whoever runs the tests has left open for all that is started here.
+      const bystander = startProcess("sleep", ["1000"], { env: { HOME: "/nonexistent" }, cwd: "/" });
+      const inherited = openFiles(bystander.pid).map(({ number }) => String(number));
+      expect(open.filter(({ number = "" }) => Number(number) > 3 && !inherited.includes(number))).toEqual([]);
+      await Promise.all([terminal.stop(), bystander.stop()]);
     });
 
     const testAsUser = runner === "user" ? test : () => {};

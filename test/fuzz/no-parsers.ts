@@ -180,6 +180,9 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "the package itself, the terminal, the environment that our own process set": [
     "sshnp/native/run.ts#run",
     "sshnpd/sftp-program.ts#SFTP_PROGRAM",
+    "sshnpd/terminal-program.ts#TERMINAL_PROGRAM",
+    "sshnpd/builtin/held-words.ts#readHeldRequest",
+    "sshnpd/builtin/held-words.ts#readHeldOrder",
     "keys/version.ts#VERSION",
     "keys/terminal.ts#isTerminal",
     "sshnp/main.ts#(module)",
@@ -207,6 +210,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "runs a program of the system and gives its output to a parser of the table, or matches one word in it": [
     "sshnpd/builtin/login-account.ts#loginAccount",
     "sshnpd/builtin/script-terminal.ts#runScript",
+    "sshnpd/builtin/script-terminal.ts#isUtilLinux",
+    "sshnpd/builtin/held-terminal.ts#runHeld",
     "sshnpd/accounts.ts#accountFor",
     "sshnp/ssh-config-check.ts#checkSshConfig",
     "sshnp/ssh-config-check.ts#knowsKnownHostsCommand",

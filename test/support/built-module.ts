@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type RunAs, type RunningProcess, startProcess } from "./processes.ts";
+import { type RunAs, type RunInside, type RunningProcess, startProcess } from "./processes.ts";
 import type { TemporaryFolder } from "./temp-folder.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -14,10 +14,11 @@ export function startBuilt(
   script: string,
   argument = "",
   user?: RunAs,
+  namespace?: RunInside,
 ): RunningProcess {
   const dist = pathToFileURL(join(user?.installation ?? ROOT, "dist/")).href;
   const prelude = `const load = (file) => import(new URL(file, ${JSON.stringify(dist)}));
     const argument = ${JSON.stringify(argument)};`;
-  const options = { cwd: "/", env: { HOME: home.path }, ...(user === undefined ? {} : { user }) };
+  const options = { cwd: "/", env: { HOME: home.path }, ...(user && { user }), ...(namespace && { namespace }) };
   return startProcess(process.execPath, ["--input-type=module", "-e", `${prelude}\n${script}`], options);
 }

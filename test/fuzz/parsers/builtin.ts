@@ -3,6 +3,7 @@ import * as fc from "fast-check";
 import { ByteReader, ByteWriter, concat, utf8 } from "../../../keys/bytes.ts";
 import { SshnpError } from "../../../keys/errors.ts";
 import { isAccepted, terminalType } from "../../../sshnpd/builtin/environment.ts";
+import { encodeHeldReport, parseHeldReport } from "../../../sshnpd/builtin/held-words.ts";
 import { type KeyLine, parseKeyLine } from "../../../sshnpd/builtin/key-line.ts";
 import { parseExpiryTime, rightsOf } from "../../../sshnpd/builtin/key-rights.ts";
 import { shadowRefusal } from "../../../sshnpd/builtin/login-account.ts";
@@ -58,6 +59,17 @@ export const BUILTIN_PARSERS: readonly Parser[] = [
           return isKept && isDeepStrictEqual(parseKeyLine(printKeyLine(line)), line);
         },
         words: words("command=", "restrict", "no-pty", '"', '\\"', ",", "expiry-time=", "from=", "ssh-ed25519", "#"),
+      }),
+  },
+  {
+    name: "report of a terminal's holder",
+    covers: ["sshnpd/builtin/held-words.ts#parseHeldReport"],
+    make: () =>
+      textParser({
+        samples: fc.constantFrom("started", "status 0", "status 42", "status 255", "signal KILL", "signal USR1"),
+        parse: parseHeldReport,
+        holds: (report, text) => encodeHeldReport(report) === `${text}\n`,
+        words: words("started", "status ", "signal ", "256", "SIGKILL", "TERM"),
       }),
   },
   {

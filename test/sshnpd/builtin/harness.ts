@@ -7,7 +7,14 @@ import { dirname, join } from "node:path";
 import { Client, type ConnectConfig } from "ssh2";
 import { startBuilt } from "../../support/built-module.ts";
 import type { OrdinaryUser } from "../../support/ordinary-user.ts";
-import { type Exit, type RunningProcess, runProcess, startProcess, type WaitOptions } from "../../support/processes.ts";
+import {
+  type Exit,
+  type RunInside,
+  type RunningProcess,
+  runProcess,
+  startProcess,
+  type WaitOptions,
+} from "../../support/processes.ts";
 import { temporaryFolder } from "../../support/temp-folder.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
@@ -18,6 +25,8 @@ const BUNDLED = ["ssh2", "asn1", "bcrypt-pbkdf", "tweetnacl", "safer-buffer"];
 export interface HarnessOptions {
   /** Runs the server as this user; else as root, who may log any account in. */
   readonly user?: OrdinaryUser;
+  /** Starts the server in it. */
+  readonly namespace?: RunInside;
   readonly sftpServer?: "auto" | "own";
   /** The login that the session was asked for. */
   readonly login?: string;
@@ -49,8 +58,14 @@ export class Harness implements AsyncDisposable {
       for (const path of [folder.path, keys]) await chown(path, options.user.uid, options.user.gid);
       for (const name of BUNDLED) copyPackage(options.user.installation, name);
     }
-    const argument = JSON.stringify({ ...options, user: undefined, keys, socket: join(folder.path, "socket") });
-    const process = startBuilt(folder, SCRIPT, argument, options.user);
+    const argument = JSON.stringify({
+      ...options,
+      user: undefined,
+      namespace: undefined,
+      keys,
+      socket: join(folder.path, "socket"),
+    });
+    const process = startBuilt(folder, SCRIPT, argument, options.user, options.namespace);
     await makeKey(join(folder.path, "id_ed25519"));
     const [, hostKey = ""] = await process.line(/^ready (.+)$/);
     await writeFile(join(folder.path, "known_hosts"), `builtin ${hostKey}\n`);

@@ -1,0 +1,13 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+
+/**
+ * Runs a program of the system without input and output to its end, which comes in time. Without pipes: where there are too few
+ * descriptors (EMFILE), Node 20 starts nothing and keeps those of the pipes for ever.
+ * @throws {Error} with the `code` of the system when it cannot be started, and when it fails.
+ */
+export async function runSilently(file: string, words: readonly string[], timeout: number): Promise<void> {
+  const child = spawn(file, words, { stdio: "ignore", cwd: "/", timeout, killSignal: "SIGKILL" });
+  const [status] = (await once(child, "exit")) as [number | null];
+  if (status !== 0) throw new Error(`${file} has failed`);
+}
