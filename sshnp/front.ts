@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { SetupError } from "../keys/errors.ts";
 import { bridge } from "./bridge.ts";
 import type { Destination } from "./command-line.ts";
+import { isInForeground } from "./foreground.ts";
 import { type FrontDoor, openFrontDoor } from "./front-door.ts";
 import { Progress } from "./progress.ts";
 import { proxyWords } from "./proxy-line.ts";
@@ -24,13 +25,20 @@ export async function runFront(
   keys: string,
   start: (front: string, agent: string | undefined) => SshProcess,
 ): Promise<CommandEnd> {
-  const door = openFrontDoor();
-  const agent = destination.sessionKey === true ? await makeAgent() : undefined;
-  const ssh = start(`${proxyWords(destination).at(-1) ?? ""} ${door.path}`, agent?.path);
-  const front = new Front(destination, keys, door, ssh, agent);
-  const onSignal = (signal: NodeJS.Signals): void => front.interrupt(signal);
+  let front: Front | undefined;
+  let early: NodeJS.Signals | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (front === undefined) early ??= signal;
+    else front.interrupt(signal);
+  };
   for (const signal of SIGNALS) process.on(signal, onSignal);
+  const door = openFrontDoor();
+  let agent: SessionAgent | undefined;
   try {
+    agent = destination.sessionKey === true ? await makeAgent() : undefined;
+    if (early !== undefined) return { status: signalStatus(early), error: undefined };
+    const ssh = start(`${proxyWords(destination).at(-1) ?? ""} ${door.path}`, agent?.path);
+    front = new Front(destination, keys, door, ssh, agent);
     return await front.run();
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);
@@ -85,6 +93,7 @@ class Front {
     if (!this.#watch.serverSpoke) {
       this.#attempt.abort(new SetupError("E_INTERRUPTED", "Interrupted."));
     }
+    if (signal === "SIGINT" && isInForeground()) return; // ssh has had it from the terminal
     this.#ssh.child.kill(signal);
   }
 
@@ -134,8 +143,9 @@ class Front {
     if (failure !== undefined && !this.#watch.serverSpoke) return await this.#giveUp(failure);
     this.#door.close();
     const end = await this.#ssh.ended;
-    if (end.status !== 255 || end.error !== undefined || this.#interruptedBy !== undefined) return end;
+    if (end.status !== 255 || end.error !== undefined) return end;
     if (failure !== undefined) return { status: 255, error: failure };
+    if (this.#interruptedBy !== undefined) return end;
     if (hungUp) return { status: 255, error: noSshServer(session.attempt, "its SSH server hung up without a word.") };
     if (!this.#watch.mayHaveBeenRefused) return end;
     const pushed = this.#destination.pushKey !== undefined;
