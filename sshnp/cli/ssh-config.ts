@@ -4,12 +4,14 @@ import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
 import { Command } from "commander";
 import { SetupError } from "../../keys/errors.ts";
 import { parseName } from "../../keys/names.ts";
+import { printData } from "../../keys/print-data.ts";
 import { printError } from "../../keys/print-error.ts";
 import { shellWord } from "../../keys/shell-word.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { DEFAULT_WAIT, parseKeysFolder, parseWait } from "../command-line.ts";
-import { keysFolderOf } from "../destination.ts";
+import { keysFolderOf, withSurroundingsStated } from "../destination.ts";
 import { proxyOptions } from "../proxy-line.ts";
+import { readDefaults } from "../settings.ts";
 import { type Checked, checkSshConfig, knowsKnownHostsCommand } from "../ssh-config-check.ts";
 import { controlPathIn, parseHostPattern, sshConfigBlock } from "../ssh-config-block.ts";
 import { filesBeside, filesInHome, installBlock, type SshConfigFiles, uninstallBlock } from "../ssh-config-files.ts";
@@ -60,7 +62,7 @@ async function act(flags: Flags, main: string): Promise<void> {
     );
   if (flags.check === true) return await tell(checked, signal);
   const text = await blockOf(flags, files, main, signal);
-  if (flags.install !== true) return void process.stdout.write(text);
+  if (flags.install !== true) return await printData(text);
   await installBlock(files, text);
   await tell(checked, signal);
 }
@@ -73,16 +75,19 @@ async function tell(checked: Checked, signal: AbortSignal): Promise<void> {
 
 async function blockOf(flags: Flags, files: SshConfigFiles, main: string, signal: AbortSignal): Promise<string> {
   const { wait, witness, witnesses, maxCheckpointAge } = flags;
-  const destination = {
-    client: flags.client === undefined ? undefined : parseName(flags.client),
+  const stated = {
+    client: flags.client === undefined ? readDefaults(process.env).client : parseName(flags.client),
     owner: undefined,
     directory: flags.directory === undefined ? undefined : parseDirectoryAddress(flags.directory).text,
     keys: flags.keys === undefined ? undefined : parseKeysFolder(flags.keys),
     witnesses: { witness, witnesses, maxCheckpointAge },
     waitSeconds: wait === undefined || wait === false ? 0 : parseWait(wait === true ? DEFAULT_WAIT : wait),
+    ...(wait === false ? { neverWaits: true as const } : {}),
     pushKey: undefined,
     verbose: flags.verbose === true,
   };
+  // Whoever starts ssh later may have other settings, or none.
+  const destination = withSurroundingsStated(stated, process.env);
   const keys = keysFolderOf(destination);
   return sshConfigBlock({
     hostPattern: parseHostPattern(flags.hostPattern),
