@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { SetupError } from "../keys/errors.ts";
+import type { Asked } from "./attempt.ts";
 import { bridge } from "./bridge.ts";
 import type { Destination } from "./command-line.ts";
 import { isInForeground } from "./foreground.ts";
@@ -24,6 +25,7 @@ export async function runFront(
   destination: Destination,
   keys: string,
   start: (front: string, agent: string | undefined) => SshProcess,
+  asked?: Asked,
 ): Promise<CommandEnd> {
   let front: Front | undefined;
   let early: NodeJS.Signals | undefined;
@@ -38,7 +40,7 @@ export async function runFront(
     agent = destination.sessionKey === true ? await makeAgent() : undefined;
     if (early !== undefined) return { status: signalStatus(early), error: undefined };
     const ssh = start(`${proxyWords(destination).at(-1) ?? ""} ${door.path}`, agent?.path);
-    front = new Front(destination, keys, door, ssh, agent);
+    front = new Front(destination, keys, door, ssh, agent, asked);
     return await front.run();
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);
@@ -67,6 +69,7 @@ class Front {
   readonly #door: FrontDoor;
   readonly #ssh: SshProcess;
   readonly #agent: SessionAgent | undefined;
+  readonly #asked: Asked | undefined;
   readonly #progress: Progress;
   readonly #watch = new SshWatch();
   readonly #attempt = new AbortController();
@@ -78,12 +81,14 @@ class Front {
     door: FrontDoor,
     ssh: SshProcess,
     agent: SessionAgent | undefined,
+    asked: Asked | undefined,
   ) {
     this.#destination = destination;
     this.#keys = keys;
     this.#door = door;
     this.#ssh = ssh;
     this.#agent = agent;
+    this.#asked = asked;
     this.#progress = new Progress(destination.verbose);
   }
 
@@ -124,7 +129,7 @@ class Front {
           ),
     ]);
     return await connect(destination, {
-      ...{ keys: this.#keys, userKey, sessionKey: this.#agent, progress: this.#progress, signal },
+      ...{ keys: this.#keys, asked: this.#asked, userKey, sessionKey: this.#agent, progress: this.#progress, signal },
     });
   }
 

@@ -51,6 +51,7 @@ async function measure(words: readonly string[], flags: PingFlags, signal: Abort
   const session = await connect(destination, {
     keys: destination.keys ?? "",
     service: "ping",
+    asked: { verb: "ping", after: [] },
     userKey: undefined,
     progress: new Progress(destination.verbose),
     signal,
