@@ -114,7 +114,7 @@ class Front {
     this.#attempt.abort(new SetupError("E_INTERRUPTED", "ssh has ended."));
     const late = await opening;
     if ("session" in late) await late.session.close();
-    return first;
+    return this.#interrupted ?? first;
   }
 
   async #open(): Promise<Session> {
@@ -166,10 +166,15 @@ class Front {
   async #giveUp(reason: unknown): Promise<CommandEnd> {
     const { child } = this.#ssh;
     await Promise.race([this.#door.visitor, this.#ssh.ended]);
-    if (child.exitCode !== null || child.signalCode !== null) return await this.#ssh.ended;
+    if (child.exitCode !== null || child.signalCode !== null) return this.#interrupted ?? (await this.#ssh.ended);
     child.kill("SIGTERM");
     await this.#ssh.ended;
-    if (this.#interruptedBy !== undefined) return { status: signalStatus(this.#interruptedBy), error: undefined };
-    return { status: 255, error: reason };
+    return this.#interrupted ?? { status: 255, error: reason };
+  }
+
+  /** The end of what was interrupted before there was a session, whatever status the program has for that. */
+  get #interrupted(): CommandEnd | undefined {
+    if (this.#interruptedBy === undefined) return undefined;
+    return { status: signalStatus(this.#interruptedBy), error: undefined };
   }
 }

@@ -123,10 +123,19 @@ test("what a person must know while they wait comes to the terminal then", { tim
   await using terminals = await Terminals.start();
   const { user, options } = person;
   const window = await terminals.open("here", { env: options.env, ...(user && { user }) });
+  const [node = "", main = "", verb = "", ...rest] = sshnpSftp();
+  await window.type([node, main, verb, "--wait", ...rest].join(" "));
+  await window.shows(/^sshnp: waiting for mygateway of @device: last seen /m);
+  await window.press("C-c");
+  await window.prompt();
+  expect(await window.run("echo $?")).toMatch(/^130$/m);
+  await expect.poll(proxies).toEqual([]);
   const install = ["ssh-config", "--install", "--wait=10m", ...fileOption("--file")];
   expect(await runCommand("sshnp", install, options)).toMatchObject({ code: 0 });
   await window.type(`${person.words("ssh", HOST).join(" ")} echo through 2>/dev/null`);
-  await window.shows(/^sshnp: waiting for mygateway of @device: last seen /m);
+  await window.shows(
+    /^sshnp: waiting for mygateway of @device: last seen [^]*^sshnp: waiting for mygateway of @device/m,
+  );
   await stack.startDaemon();
   await window.shows(/^through$/m);
   await window.prompt();
