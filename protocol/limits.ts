@@ -115,6 +115,7 @@ export const SOCKET_QUEUE_BYTES = 512 * 1024; // waiting for a socket; data stop
 export const PING_MS = 15_000; // between PINGs; keeps NAT entries (30 s and more) alive
 export const PATH_DEAD_MS = 30_000; // without an answer and without any progress
 export const PING_GAP_MS = 200; // least time between two PINGs of one sender
+export const SSH_GONE_MS = 10_000; // for what the device has still to say after ssh has closed its end: ssh reads none of it
 export const PING_EVERY_MS = 500; // between round trips that somebody counts; twice PING_GAP_MS and more
 export const PING_COUNT = 1_000; // round trips that somebody counts at once: eight minutes
 export const PINGS_PER_SECOND = 10; // answered; twice what PING_GAP_MS lets through, for uneven networks

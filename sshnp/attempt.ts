@@ -11,8 +11,17 @@ export interface Attempt {
   readonly directory: string;
   /** What was asked for; undefined: ssh. */
   readonly service?: string | undefined;
-  /** The verb that asked, and what stood behind the device; undefined: a session of ssh. */
-  readonly asked?: { readonly verb: string; readonly after: readonly string[] } | undefined;
+  /** The verb that asked; undefined: a session of ssh. */
+  readonly asked?: Asked | undefined;
+}
+
+/** What a command line was, for what people are told to type next. */
+export interface Asked {
+  readonly verb: string;
+  /** What stood behind the device. */
+  readonly after: readonly string[];
+  /** All words behind the verb's own options, with this device in them, where they are not names and device. */
+  readonly words?: (device: Attempt["device"]) => readonly string[];
 }
 
 /** The command line that looks at all that the daemon of the device needs, for whoever is there. */
@@ -26,15 +35,18 @@ export function pingUntilBack({ client, device: { name, member } }: Attempt): st
 }
 
 /** The command line that asks for the same again, with one more option. */
-export function commandFor({ client, device: { name, member }, login, asked }: Attempt, option?: string): string {
+export function commandFor({ client, device, login, asked }: Attempt, option?: string): string {
+  const { name, member } = device;
   return [
     "sshnp",
     ...(asked === undefined ? [] : [asked.verb]),
     ...(option === undefined ? [] : [option]),
-    client,
-    name,
-    login === "" ? member : `${login}@${member}`,
-    ...(asked?.after ?? []),
+    ...(asked?.words?.(device) ?? [
+      client,
+      name,
+      login === "" ? member : `${login}@${member}`,
+      ...(asked?.after ?? []),
+    ]),
   ]
     .map((word) => shellWord(word))
     .join(" ");

@@ -3,8 +3,10 @@ import { SetupError } from "../keys/errors.ts";
 import { inVariable } from "../keys/in-variable.ts";
 import { type MemberName, type Name, quoted } from "../keys/names.ts";
 import type { Fingerprint } from "../keys/openssh.ts";
+import { shellWord } from "../keys/shell-word.ts";
 import { parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { WAIT_MS } from "../protocol/limits.ts";
+import { noSuchOption } from "./no-such-option.ts";
 import { type Defaults, NO_DEFAULTS } from "./settings.ts";
 import { argumentOf, configurationOf, type SshOption, scanSshOptions, sshLetter } from "./ssh-options.ts";
 import { parseLogin, readTarget } from "./target.ts";
@@ -75,9 +77,11 @@ export function parseSessionCommand(
   if (typeof front === "string") return front;
   const names = readTarget(words.slice(front.words), defaults, USAGE);
   if (front.ssh.length > 0 && words[front.words]?.startsWith("@") === true && names.words === 2) {
+    const behind = words.slice(front.words);
+    const line = [...front.kept, ...behind.slice(0, 2), ...front.ssh.flatMap(asTyped), ...behind.slice(2)];
     throw usage(
       "ssh's options stand ahead of a single name, where @client belongs.",
-      "Give both names after them, or put them after the device: sshnp @device mygateway -p 22",
+      `Put them after the device: ${["sshnp", ...line].map(shellWord).join(" ")}`,
     );
   }
   const after = words.slice(front.words + names.words);
@@ -134,6 +138,16 @@ export function parseWait(text: string, from = "--wait="): number {
   return seconds;
 }
 
+/**
+ * A time that stands apart from its `--wait` would be taken for a name. `index`: where the options of `words` end.
+ * @throws {SetupError} E_USAGE where names follow it, so that it is none.
+ */
+export function refuseTimeApart(words: readonly string[], index: number): void {
+  const [time = "", next] = words.slice(index);
+  if (words[index - 1] !== "--wait" || next?.startsWith("@") !== true || !/^[0-9]+[smh]?$/.test(time)) return;
+  throw usage(`${quoted(time)} stands where a name belongs.`, `If it is how long to wait, join them: --wait=${time}`);
+}
+
 /** `from`: where it stands. @throws {SetupError} E_USAGE when it is empty, looks like an option, or holds control characters. */
 export function parseKeysFolder(text: string, from = "--keys "): string {
   // A path goes into files that ssh reads; and dollar-brace is a variable there, with no way to write it plainly.
@@ -148,7 +162,13 @@ export const DEFAULT_WAIT = "10m";
 
 const USAGE = "Usage: sshnp [options] [@client] @device [user@]mygateway [ssh options] [command ...]; see sshnp --help";
 
+function asTyped({ letter, value }: SshOption): string[] {
+  return value === undefined ? [`-${letter}`] : [`-${letter}`, value];
+}
+
 interface Front {
+  /** The words that are our own options. */
+  readonly kept: readonly string[];
   readonly ssh: readonly SshOption[];
   readonly directory: string | undefined;
   readonly keys: string | undefined;
@@ -171,6 +191,7 @@ function readFront(words: readonly string[], wait: string | undefined): Front | 
   let witnesses: WitnessOptions | undefined;
   let waitSeconds: number | undefined;
   const own = new Set<string>();
+  const kept: string[] = [];
   let index = 0;
   for (; index < words.length; index++) {
     const word = words[index] ?? "";
@@ -182,6 +203,7 @@ function readFront(words: readonly string[], wait: string | undefined): Front | 
     if (word === "--help" || word === "-h") return "help";
     if (word === "--version") return "version";
     const [, name = "", joined] = /^--([a-z-]+)(?:=(.*))?$/s.exec(word) ?? [];
+    const start = index;
     if (word === "--no-wait") waitSeconds = 0;
     else if (word === "--native") own.add(name);
     else if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
@@ -192,15 +214,18 @@ function readFront(words: readonly string[], wait: string | undefined): Front | 
     else if (isWitnessOption(name))
       witnesses = withWitnessOption(witnesses, name, joined ?? argumentOf(`-${name}`, words[++index]));
     else if (name === "profile") throw usage("--profile stands ahead of all other words.", "sshnp --profile NAME ...");
-    else if (word.startsWith("--")) throw usage(`${quoted(word)} is no option of sshnp.`, USAGE);
+    else if (word.startsWith("--")) throw noSuchOption(word, name, USAGE);
     else index += readLetters(word, words[index + 1], own, ssh);
+    if (word.startsWith("--")) kept.push(...words.slice(start, index + 1));
   }
+  refuseTimeApart(words, index);
   const sessionKey = own.has("--session-key");
   const native = own.has("native");
   const flags = { native, sessionKey, pushKey: own.has("s"), print: own.has("x"), verbose: own.has("v") };
+  kept.push(...["s", "x", "v"].filter((letter) => own.has(letter)).map((letter) => `-${letter}`));
   const neverWaits = waitSeconds === 0;
   waitSeconds ??= wait === undefined ? 0 : parseWait(wait, "SSHNP_WAIT=");
-  return { ssh, directory, keys, witnesses, waitSeconds, neverWaits, ...flags, words: index };
+  return { kept, ssh, directory, keys, witnesses, waitSeconds, neverWaits, ...flags, words: index };
 }
 
 /** Sorts the letters of one word into ours and ssh's; returns how many further words they took. */
@@ -220,8 +245,8 @@ function readLetters(word: string, next: string | undefined, own: Set<string>, s
   return 0;
 }
 
-/** The account, which is the first that is named: ssh takes the first value of everything. */
-function readLogin(options: readonly SshOption[]): string {
+/** The account, which is the first that is named: ssh takes the first value of everything. @throws {SetupError} E_USAGE. */
+export function readLogin(options: readonly SshOption[]): string {
   const logins = valuesOf(options, "l", "user").map((login) => parseLogin(login));
   return logins[0] ?? "";
 }

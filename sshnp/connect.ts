@@ -208,7 +208,12 @@ export async function connect(destination: Destination, surroundings: Surroundin
     const trouble = ownEndTrouble(client.keys, parties.ownEnd, directory.now(), logTrouble(attempt, told));
     if (!(trouble instanceof DeniedError) || trouble.code !== "E_UNKNOWN_NAME") throw trouble;
     const { withSuggestion } = await import("./suggestion.ts");
-    throw await withSuggestion(trouble, attempt, { directory: directory.client, sender: keys.x25519, signal });
+    throw await withSuggestion(trouble, attempt, {
+      directory: directory.client,
+      sender: keys.x25519,
+      keys: path,
+      signal,
+    });
   } finally {
     await directory.remembered(); // also what shows that the directory lies
   }

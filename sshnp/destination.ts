@@ -10,17 +10,23 @@ export function keysFolderOf(destination: Pick<Destination, "keys">): string {
 }
 
 /** With all that would be read from the environment, for a command line that is run in another one. */
-export function withSurroundingsStated(
-  destination: Destination,
+export function withSurroundingsStated<D extends Pick<Destination, "directory" | "witnesses">>(
+  destination: D,
   env: Readonly<Record<string, string | undefined>>,
-): Destination {
+): D {
   const [, witnesses, keys] = /^([0-9]+):(.+)$/s.exec(env["SSHNP_WITNESSES"] ?? "") ?? [];
   const named = destination.witnesses?.witness?.length ? undefined : keys;
   return {
     ...destination,
     directory: destination.directory ?? (env["SSHNP_DIRECTORY"] || undefined),
     witnesses:
-      named === undefined ? destination.witnesses : { witnesses, ...destination.witnesses, witness: named.split(",") },
+      named === undefined
+        ? destination.witnesses
+        : {
+            ...destination.witnesses,
+            witnesses: destination.witnesses?.witnesses ?? witnesses,
+            witness: named.split(","),
+          },
   };
 }
 

@@ -1,8 +1,10 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { SetupError } from "../keys/errors.ts";
+import type { Asked } from "./attempt.ts";
 import { bridge } from "./bridge.ts";
 import type { Destination } from "./command-line.ts";
+import { isInForeground } from "./foreground.ts";
 import { type FrontDoor, openFrontDoor } from "./front-door.ts";
 import { loadSessionAgent } from "./load-session-agent.ts";
 import { Progress } from "./progress.ts";
@@ -24,14 +26,22 @@ export async function runFront(
   destination: Destination,
   keys: string,
   start: (front: string, agent: string | undefined) => SshProcess,
+  asked?: Asked,
 ): Promise<CommandEnd> {
-  const door = openFrontDoor();
-  const agent = destination.sessionKey === true ? await loadSessionAgent() : undefined;
-  const ssh = start(`${proxyWords(destination).at(-1) ?? ""} ${door.path}`, agent?.path);
-  const front = new Front(destination, keys, door, ssh, agent);
-  const onSignal = (signal: NodeJS.Signals): void => front.interrupt(signal);
+  let front: Front | undefined;
+  let early: NodeJS.Signals | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (front === undefined) early ??= signal;
+    else front.interrupt(signal);
+  };
   for (const signal of SIGNALS) process.on(signal, onSignal);
+  const door = openFrontDoor();
+  let agent: SessionAgent | undefined;
   try {
+    agent = destination.sessionKey === true ? await loadSessionAgent() : undefined;
+    if (early !== undefined) return { status: signalStatus(early), error: undefined };
+    const ssh = start(`${proxyWords(destination).at(-1) ?? ""} ${door.path}`, agent?.path);
+    front = new Front(destination, keys, door, ssh, agent, asked);
     return await front.run();
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);
@@ -48,6 +58,7 @@ class Front {
   readonly #door: FrontDoor;
   readonly #ssh: SshProcess;
   readonly #agent: SessionAgent | undefined;
+  readonly #asked: Asked | undefined;
   readonly #progress: Progress;
   readonly #watch = new SshWatch();
   readonly #attempt = new AbortController();
@@ -59,12 +70,14 @@ class Front {
     door: FrontDoor,
     ssh: SshProcess,
     agent: SessionAgent | undefined,
+    asked: Asked | undefined,
   ) {
     this.#destination = destination;
     this.#keys = keys;
     this.#door = door;
     this.#ssh = ssh;
     this.#agent = agent;
+    this.#asked = asked;
     this.#progress = new Progress(destination.verbose);
   }
 
@@ -74,6 +87,7 @@ class Front {
     if (!this.#watch.serverSpoke) {
       this.#attempt.abort(new SetupError("E_INTERRUPTED", "Interrupted."));
     }
+    if (signal === "SIGINT" && isInForeground()) return; // ssh has had it from the terminal
     this.#ssh.child.kill(signal);
   }
 
@@ -89,7 +103,7 @@ class Front {
     this.#attempt.abort(new SetupError("E_INTERRUPTED", "ssh has ended."));
     const late = await opening;
     if ("session" in late) await late.session.close();
-    return first;
+    return this.#interrupted ?? first;
   }
 
   async #open(): Promise<Session> {
@@ -104,7 +118,7 @@ class Front {
           ),
     ]);
     return await connect(destination, {
-      ...{ keys: this.#keys, userKey, sessionKey: this.#agent, progress: this.#progress, signal },
+      ...{ keys: this.#keys, asked: this.#asked, userKey, sessionKey: this.#agent, progress: this.#progress, signal },
     });
   }
 
@@ -123,8 +137,9 @@ class Front {
     if (failure !== undefined && !this.#watch.serverSpoke) return await this.#giveUp(failure);
     this.#door.close();
     const end = await this.#ssh.ended;
-    if (end.status !== 255 || end.error !== undefined || this.#interruptedBy !== undefined) return end;
+    if (end.status !== 255 || end.error !== undefined) return end;
     if (failure !== undefined) return { status: 255, error: failure };
+    if (this.#interruptedBy !== undefined) return end;
     if (hungUp) return { status: 255, error: noSshServer(session.attempt, "its SSH server hung up without a word.") };
     if (!this.#watch.mayHaveBeenRefused) return end;
     const pushed = this.#destination.pushKey !== undefined;
@@ -140,10 +155,15 @@ class Front {
   async #giveUp(reason: unknown): Promise<CommandEnd> {
     const { child } = this.#ssh;
     await Promise.race([this.#door.visitor, this.#ssh.ended]);
-    if (child.exitCode !== null || child.signalCode !== null) return await this.#ssh.ended;
+    if (child.exitCode !== null || child.signalCode !== null) return this.#interrupted ?? (await this.#ssh.ended);
     child.kill("SIGTERM");
     await this.#ssh.ended;
-    if (this.#interruptedBy !== undefined) return { status: signalStatus(this.#interruptedBy), error: undefined };
-    return { status: 255, error: reason };
+    return this.#interrupted ?? { status: 255, error: reason };
+  }
+
+  /** The end of what was interrupted before there was a session, whatever status the program has for that. */
+  get #interrupted(): CommandEnd | undefined {
+    if (this.#interruptedBy === undefined) return undefined;
+    return { status: signalStatus(this.#interruptedBy), error: undefined };
   }
 }

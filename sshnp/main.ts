@@ -18,10 +18,14 @@ async function main(words: readonly string[]): Promise<number> {
   );
   if (error === undefined) return status;
   const { printError, printErrorJson } = await import("../keys/print-error.ts");
-  const own = json === true ? printErrorJson(error) : printError("sshnp", error);
-  // What scripts expect of ssh: 255 for everything that is not the remote command's.
+  const { withMeant } = await import("./meant.ts");
   const first = words.find((word, at) => !word.startsWith("--profile") && words[at - 1] !== "--profile");
-  return Object.hasOwn(VERBS, first ?? "") || own === 2 || own === 130 ? own : 255;
+  const isVerb = Object.hasOwn(VERBS, first ?? "");
+  const told = withMeant(error, first, verbs());
+  // Also of what failed ahead of the verb, such as a configuration that cannot be read.
+  const own = json === true || (isVerb && words.includes("--json")) ? printErrorJson(told) : printError("sshnp", told);
+  // What scripts expect of ssh: 255 for everything that is not the remote command's.
+  return isVerb || own === 2 || own === 130 ? own : 255;
 }
 
 /** Whatever is no session: their statuses are those of sysexits.h. */
@@ -38,13 +42,16 @@ const VERBS: Readonly<Record<string, () => Promise<(words: readonly string[]) =>
   trust: async () => (await import("./cli/trust.ts")).trust,
   profile: async () => (await import("./cli/profile.ts")).profile,
   completion: async () => (await import("./cli/completion.ts")).completion,
-  help: async () =>
-    (await import("./cli/help.ts")).helpOn(["proxy", ...Object.keys(TRANSFERS), ...Object.keys(VERBS)], run),
+  help: async () => (await import("./cli/help.ts")).helpOn(verbs(), run),
   version: async () => (await import("./cli/version.ts")).version,
 };
 
 /** Verbs that run a program by a session: their statuses are the program's, and 255. */
 const TRANSFERS: Readonly<Record<string, TransferProgram>> = { cp: "scp", rsync: "rsync", sftp: "sftp" };
+
+function verbs(): string[] {
+  return ["proxy", ...Object.keys(TRANSFERS), ...Object.keys(VERBS)];
+}
 
 /** SSHNP_FRONT is `[user@]host:port PATH`: for which host somebody waits at which socket. */
 async function joinFront(words: readonly string[]): Promise<boolean> {

@@ -25,7 +25,16 @@ export function fromNoPorts(words: readonly string[]): Translation | undefined {
   const { own, notes } = line;
   if (has("--help")) return { words: ["--help"], notes };
   if (has("--version")) return { words: ["--version"], notes };
-  if (has("--list-devices")) return { words: ["ls", ...own, ...nameIn(line, "--to")], notes };
+  if (has("--list-devices")) {
+    const device = nameIn(line, "--to");
+    const client = nameIn(line, "--from");
+    // One name alone would be whose devices to list.
+    if (device.length > 0) return { words: ["ls", ...own, ...client, ...device], notes };
+    const ignored = client.map(
+      (name) => `-f ${name} has no effect without -t: sshnp ls lists for SSHNP_CLIENT, or for the only client here.`,
+    );
+    return { words: ["ls", ...own], notes: [...notes, ...ignored] };
+  }
   const user = line.value("--remote-user-name");
   return {
     words: [
@@ -64,7 +73,7 @@ export function fromNpt(words: readonly string[]): Translation {
     bracketed(line.value("--remote-host") ?? "localhost"),
     ...(port === undefined ? [] : [port]),
   ];
-  const timeout = line.value("--timeout");
+  const timeout = idleTime(line.value("--timeout"));
   return {
     words: [
       ...(has("--verbose") ? ["-v"] : []),
@@ -129,6 +138,18 @@ function sshWords(value: string): string[] {
   return text.startsWith("-") ? text.split(/\s+/) : ["-o", text];
 }
 
+/** A time without connections as `--timeout` has it, of `30s`, `1d` or `1h,14m`; undefined: none, or 0, which is no end. */
+function idleTime(text: string | undefined): string | undefined {
+  const parts = text?.split(",").map((part) => /^([0-9]{1,7})([dhms]?)$/.exec(part.trim())) ?? [];
+  if (text === undefined || parts.some((part) => part === null)) return text; // refused with what is right
+  const seconds = parts.reduce((sum, part) => sum + Number(part?.[1]) * SECONDS[(part?.[2] || "s") as "s"], 0);
+  if (seconds === 0) return undefined;
+  const unit = (["h", "m"] as const).find((each) => seconds % SECONDS[each] === 0) ?? "s";
+  return `${seconds / SECONDS[unit]}${unit}`;
+}
+
+const SECONDS = { d: 86_400, h: 3_600, m: 60, s: 1 } as const;
+
 function bracketed(host: string): string {
   return host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
 }
@@ -154,6 +175,7 @@ const PASSPHRASE: Meaning = {
 const PING: Meaning = {
   unneeded: "has no effect: no ping comes first, and a device that is offline is known at once.",
 };
+const QUIET: Meaning = { unneeded: "has no effect: nothing is told but what somebody must know." };
 const PORT_443: Meaning = {
   unneeded: "has no effect: the directory says where a rendezvous is reached, on port 443 if it listens there.",
 };
@@ -190,7 +212,7 @@ const COMMON: readonly NoPortsFlag[] = [
   option("--443", false, PORT_443),
   option("--relay-auth-mode", true, ALWAYS),
   option("--verbose -v", false, "works"),
-  option("--quiet -q", false, "works"),
+  option("--quiet -q", false, QUIET),
 ];
 
 /** Every option of NoPorts' sshnp. */

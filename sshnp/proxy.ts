@@ -47,7 +47,10 @@ async function relaySession(
   const attempt = new AbortController();
   let interrupted: CommandEnd | undefined;
   let agent: SessionAgent | undefined;
+  let stands = false;
   const interrupt = (by: NodeJS.Signals): void => {
+    // A terminal's, for those who share ssh's master too, or an sftp that goes on: the end of ssh is what ends us.
+    if (stands && by !== "SIGTERM") return;
     interrupted ??= { status: signalStatus(by), error: undefined };
     attempt.abort(new SetupError("E_INTERRUPTED", "Interrupted."));
     ssh.to.destroy();
@@ -62,6 +65,7 @@ async function relaySession(
     const progress = new Progress(verbose, isStderrThrownAway() ? writeToTerminal : undefined);
     const session = await connect(destination, { keys, userKey, sessionKey: agent, progress, signal });
     stopReading();
+    stands = true;
     await bridge(session.open("ssh", { only: true }), ssh, watch);
     await session.close();
     return interrupted ?? { status: 0, error: await session.ended };

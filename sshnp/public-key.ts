@@ -50,7 +50,7 @@ export async function findUserKey(
  * @throws {SetupError} E_NO_SSH when there is no ssh, E_USAGE when ssh does not understand its options.
  */
 export async function loginOf(words: readonly string[]): Promise<string> {
-  const { stdout } = await execute("ssh", ["-G", ...words]).catch((cause: unknown) => {
+  const { stdout } = await execute("ssh", ["-G", ...words], { timeout: CONFIGURATION_MS }).catch((cause: unknown) => {
     throw new SetupError("E_USAGE", "ssh -G cannot tell which user to log in as.", {
       next: "Say it: sshnp -s @device USER@mygateway",
       cause,
@@ -94,5 +94,7 @@ export function parseFirstPublicKey(text: string): PublicKeyLine | undefined {
   return undefined;
 }
 
+/** A `Match exec` in the configuration runs whatever its author wanted. */
+const CONFIGURATION_MS = 15_000;
 /** A token that waits for a touch is not asked by listing keys. */
 const AGENT_MS = 5_000;

@@ -21,13 +21,15 @@ export function standardStreams(): StandardStreams {
 
 /**
  * Joins standard input and output to the front process that waits at `path`, and resolves when all is copied; false
- * when nobody waits there (any more).
+ * when nobody waits there (any more). From the first on a terminal's Ctrl-C and hangup are for ssh and for the front process.
  */
 export async function relayToFront(path: string): Promise<boolean> {
+  for (const signal of OF_TERMINALS) process.on(signal, ignore);
   const front = connect({ path, allowHalfOpen: true });
   try {
     await once(front, "connect");
   } catch {
+    for (const signal of OF_TERMINALS) process.off(signal, ignore);
     return false;
   }
   tuneHeap();
@@ -40,6 +42,10 @@ export async function relayToFront(path: string): Promise<boolean> {
   await copied.catch(() => {});
   return true;
 }
+
+const OF_TERMINALS = ["SIGINT", "SIGHUP"] as const;
+
+function ignore(): void {}
 
 /** Undefined for what is neither pipe nor socket: a terminal, a file. */
 function socketOf(fd: 0 | 1): Socket | undefined {

@@ -14,6 +14,15 @@ export async function session(words: readonly string[], main: string): Promise<C
   if (parsed === "help") return tell((await import("./usage.ts")).sessionDescription());
   if (parsed === "version") return print(`${(await import("../keys/version.ts")).VERSION}\n`);
   if (!parsed.print && (parsed.native === true || !hasSsh(process.env["PATH"] ?? ""))) {
+    if (parsed.destination.sessionKey === true) {
+      throw new SetupError(
+        "E_USAGE",
+        "The built-in client cannot log in with a session key: it knows no certificates.",
+        {
+          next: "Leave --native out, with ssh installed (Debian: apt-get install openssh-client); or log in with a key of your own: -i FILE",
+        },
+      );
+    }
     const { runNative } = await import("./native/run-native.ts");
     return await runNative(parsed, keysFolderOf(parsed.destination));
   }

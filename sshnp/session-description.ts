@@ -46,12 +46,17 @@ export function describeProxy(): Command {
   return withWhere(command).helpOption("--help", "print this");
 }
 
+/** `--wait[=TIME]`: a time that stands apart would be a name. */
+export function waitOption(description: string): Option {
+  const option = new Option("--wait [time]", description);
+  option.flags = "--wait[=TIME]";
+  return option;
+}
+
 /** Adds the options that say where to, which all that make a session have. */
 export function withWhere(command: Command): Command {
   return command
-    .addOption(
-      new Option("--wait [time]", `wait for a device that is offline, ${DEFAULT_WAIT} if not said (else SSHNP_WAIT)`),
-    )
+    .addOption(waitOption(`wait for a device that is offline, ${DEFAULT_WAIT} if not said (else SSHNP_WAIT)`))
     .option("--no-wait", "do not, whatever the settings say")
     .option("--directory <address>", DIRECTORY)
     .option(

@@ -66,7 +66,7 @@ export function sshRefused(attempt: Attempt, pushed: boolean, certified = false)
     ? byCertificate
     : pushed
       ? `Then sshnpd did not add your key: it must run with -s, as root or as ${user}; its log on the device says why. Or ${byHand}`
-      : `Then ${byHand}, or, if its sshnpd runs with -s: ${commandFor(attempt, "-s")}   with --session-keys: ${commandFor(attempt, "--session-key")}`;
+      : `Then ${byHand}, or, if its sshnpd runs with -s: ${commandFor({ ...attempt, asked: undefined }, "-s")}   with --session-keys: ${commandFor(attempt, "--session-key")}`;
   return new DeniedError("E_SSH_AUTH", `The tunnel to ${member} of ${name} was up; ssh itself ended with status 255.`, {
     next: `Did it say "Permission denied"? ${next}`,
   });

@@ -23,7 +23,7 @@ export function sshArguments(command: SessionCommand, surroundings: SshSurroundi
   const { destination, ssh } = command;
   const host = hostName(destination.device);
   const user = ssh.user === "" ? "" : `${ssh.user}@`;
-  const agent = optionWords(agentSettings(ssh.forwardsAgent, surroundings.agent));
+  const agent = agentOptions(ssh.forwardsAgent, surroundings.agent);
   // A connection that is there may be that of another client, and was opened without what these words ask for.
   const alone = ssh.sharesConnection ? [] : ["-o", "ControlPath=none"];
   return [...ourOptions(destination, surroundings), ...agent, ...alone, ...ssh.before, `${user}${host}`, ...ssh.after];
@@ -53,6 +53,11 @@ export function ourOptions(destination: Destination, { node, main, keys }: SshSu
     ...(destination.waitSeconds > 0 ? [["ConnectTimeout", "0"] as const] : []),
   ];
   return optionWords(options);
+}
+
+/** The words `-o KEY=VALUE ...` that say which agent ssh asks, that of the session if it has one, and which it forwards. */
+export function agentOptions(forwards: boolean, agent: string | undefined): string[] {
+  return optionWords(agentSettings(forwards, agent));
 }
 
 function optionWords(settings: readonly SshSetting[]): string[] {

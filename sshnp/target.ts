@@ -52,13 +52,24 @@ export function readTarget(words: readonly string[], defaults: Defaults, usage: 
     const client = names.length === 2 ? parseName(names[0] ?? "") : defaults.client;
     return { client, device: { name, member: parseMember(member) }, owner, ...rest };
   }
-  if (defaults.device === undefined) throw failure(`${quoted(target)} is not a name, which begins with @.`, usage);
+  if (defaults.device === undefined) throw new NotAName(target, usage);
   return {
     client: defaults.client,
     device: { name: defaults.device, member: parseMember(member) },
     owner: undefined,
     ...rest,
   };
+}
+
+/** A word stands where a name belongs, and no setting names the device. */
+export class NotAName extends SetupError {
+  /** The word without the account ahead of it: a device, perhaps, or a command that was meant. */
+  readonly word: string;
+
+  constructor(target: string, usage: string) {
+    super("E_USAGE", `${quoted(target)} is not a name, which begins with @.`, { next: usage });
+    this.word = target.slice(target.lastIndexOf("@") + 1);
+  }
 }
 
 /** An account's name. @throws {SetupError} E_USAGE. */

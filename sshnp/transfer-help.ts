@@ -41,7 +41,11 @@ const ABOUT: Readonly<Record<TransferProgram, About>> = {
 /** What help, man page and completion say of a verb that runs a program of the system. */
 export function describeTransfer(program: TransferProgram): Command {
   const { verb, usage, description, examples } = ABOUT[program];
-  return withWhere(new Command(`sshnp ${verb}`))
+  const command = new Command(`sshnp ${verb}`).option(
+    "--session-key",
+    "log in with a key made for this session, which the device certifies (its sshnpd runs with --session-keys)",
+  );
+  return withWhere(command)
     .usage(usage)
     .description(description)
     .helpOption("--help", "print this")

@@ -1,12 +1,22 @@
 import { isWitnessOption, type WitnessOptions, withWitnessOption } from "../directory/client.ts";
 import { SetupError } from "../keys/errors.ts";
+import { inVariable } from "../keys/in-variable.ts";
 import { hostName, quoted } from "../keys/names.ts";
 import { parseDirectoryAddress } from "../protocol/directory-address.ts";
-import { DEFAULT_WAIT, type Destination, parseKeysFolder, parseWait, refuseOtherWays } from "./command-line.ts";
+import type { Asked } from "./attempt.ts";
+import {
+  DEFAULT_WAIT,
+  type Destination,
+  parseKeysFolder,
+  parseWait,
+  readLogin,
+  refuseOtherWays,
+  refuseTimeApart,
+} from "./command-line.ts";
 import type { Defaults } from "./settings.ts";
-import { argumentOf, type SshOption } from "./ssh-options.ts";
+import { argumentOf, scanSshOptions, type SshOption } from "./ssh-options.ts";
 import type { SshProgram } from "./ssh-process.ts";
-import { readTarget, type Target } from "./target.ts";
+import { parseLogin, readTarget, type Target } from "./target.ts";
 
 export type TransferProgram = Exclude<SshProgram, "ssh">;
 
@@ -17,6 +27,9 @@ export interface TransferCommand {
   readonly words: readonly string[];
   /** What of a command line for ssh rsync was given with `-e`, as it was typed. */
   readonly sshWords: string;
+  /** What to add to `ssh -G` so that it reads the same configuration. */
+  readonly configuration: readonly string[];
+  readonly asked: Asked;
 }
 
 /**
@@ -32,37 +45,88 @@ export function parseTransfer(
 ): TransferCommand | "help" {
   const front = readOwn(words, defaults);
   if (front === "help") return "help";
-  const names: string[] = [];
-  while (names.length < 2 && words[front.words + names.length]?.startsWith("@") === true) {
-    names.push(words[front.words + names.length] ?? "");
-  }
-  const { options, others, operands } = scan(program, words.slice(front.words + names.length));
-  refuseOtherWays(options.flatMap((option) => sshOption(program, option)));
+  const given = words.slice(front.words);
+  const { names, options, others, operands } = readGiven(program, given);
+  const forSsh = options.flatMap((option) => sshOption(program, option));
+  refuseOtherWays(forSsh);
+  const sshWords = remoteShell(program, options);
   let target: Target | undefined;
+  const hosts = new Set<string>();
   const rewritten = operands.map((operand) => {
     const [, host, path = ""] = REMOTE[program].exec(operand) ?? [];
     if (host === undefined) return operand;
-    const found = readTarget([...names, host], defaults, USAGE);
+    const found = readTarget([...names, host], defaults, USAGE[program]);
     target ??= found;
+    hosts.add(operand);
     if (hostName(found.device) !== hostName(target.device)) {
       throw failure("Two devices are named.", "Copy from one to this machine first, then to the other.");
     }
-    return `${found.user === undefined ? "" : `${found.user}@`}${hostName(found.device)}${path}`;
+    const user = found.user ?? userOf(defaults);
+    return `${user === undefined ? "" : `${user}@`}${hostName(found.device)}${path}`;
   });
-  if (target === undefined) throw failure("Nothing in the command line is on a device.", USAGE);
-  const { client, device, owner, user } = target;
-  const { directory, keys, witnesses, waitSeconds } = front;
+  if (target === undefined) throw failure("Nothing in the command line is on a device.", USAGE[program]);
+  const { client, device, owner } = target;
+  const user = target.user ?? userOf(defaults);
+  // ssh takes the first that is said, and the words for it stand ahead of the operands.
+  const stated = [...forSsh, ...scanSshOptions(sshWords.split(/ +/).filter(Boolean)).options];
+  const login = readLogin(stated) || (user ?? "");
+  const { words: _, ...own } = front;
+  const named = owner !== undefined || names.at(-1) === device.name ? names.at(-1) : undefined;
   return {
-    destination: {
-      ...{ client, device, owner, login: user ?? "", directory, keys, witnesses, waitSeconds },
-      ...{ pushKey: undefined, verbose: false },
-    },
+    destination: { client, device, owner, login, ...own, pushKey: undefined, verbose: false },
     words: [...others, "--", ...rewritten],
-    sshWords: remoteShell(program, options),
+    sshWords,
+    configuration: stated.flatMap(({ letter, value }) => ("Flo".includes(letter) ? [`-${letter}${value ?? ""}`] : [])),
+    asked: {
+      verb: VERB[program],
+      after: [],
+      words: (other) =>
+        given.map((word) => {
+          if (!hosts.has(word)) return word === named ? word.replace(/^@[^=]+/, other.name) : word;
+          return word.replace(HOST, (host) => (host.includes(".") ? hostName(other) : other.member));
+        }),
+    },
   };
 }
 
-const USAGE = "Usage: sshnp cp [@client] @device FILE mygateway:PATH; see sshnp cp --help";
+/** Of `[user@]host:path`. */
+const HOST = /(?<=^(?:[^@:]*@)?)[^@:]+(?=:|$)/;
+
+function userOf({ user }: Defaults): string | undefined {
+  return user === undefined ? undefined : inVariable("SSHNP_USER", user, parseLogin);
+}
+
+/**
+ * Names, then what the program takes; or its options ahead of the names as well, where a device needs them: a word that begins with @
+ * may be a file beside a whole host name.
+ */
+function readGiven(program: TransferProgram, given: readonly string[]): Scan & { readonly names: readonly string[] } {
+  const names = given.slice(0, 2).filter((word, at) => word.startsWith("@") && (at === 0 || given[0]?.startsWith("@")));
+  const first = scan(program, given.slice(names.length));
+  const { options, others, operands } = first;
+  const late = operands.findIndex((word) => !LATE_NAME.test(word));
+  if (names.length > 0 || first.isClosed || late < 1 || late > 2) return { ...first, names };
+  const rest = operands.slice(late);
+  if (rest.some((operand) => REMOTE[program].exec(operand)?.[1]?.includes("."))) return { ...first, names };
+  const more = program === "rsync" ? { options: [], others: [], operands: rest } : scan(program, rest);
+  return {
+    names: operands.slice(0, late),
+    options: [...options, ...more.options],
+    others: [...others, ...more.others],
+    operands: more.operands,
+    isClosed: true,
+  };
+}
+
+const LATE_NAME = /^@[^/:]+$/;
+
+const VERB: Readonly<Record<TransferProgram, string>> = { scp: "cp", rsync: "rsync", sftp: "sftp" };
+
+const USAGE: Readonly<Record<TransferProgram, string>> = {
+  scp: "Usage: sshnp cp [@client] @device FILE mygateway:PATH; see sshnp cp --help",
+  rsync: "Usage: sshnp rsync [@client] @device FOLDER mygateway:PATH; see sshnp rsync --help",
+  sftp: "Usage: sshnp sftp [@client] @device mygateway[:PATH]; see sshnp sftp --help",
+};
 
 /** What is on another machine, by the rule of each program: a colon with no slash ahead of it. */
 const REMOTE: Readonly<Record<TransferProgram, RegExp>> = {
@@ -100,6 +164,8 @@ interface Scan {
   /** The words of all options but `-e` and `--rsh`. */
   readonly others: readonly string[];
   readonly operands: readonly string[];
+  /** Whether `--` was among the words. */
+  readonly isClosed: boolean;
 }
 
 /** scp and sftp take options up to the first operand, rsync anywhere. */
@@ -110,7 +176,8 @@ function scan(program: TransferProgram, words: readonly string[]): Scan {
   for (let index = 0; index < words.length; index++) {
     const word = words[index] ?? "";
     const isOption = word.startsWith("-") && word !== "-" && (program === "rsync" || operands.length === 0);
-    if (word === "--" && isOption) return { options, others, operands: [...operands, ...words.slice(index + 1)] };
+    if (word === "--" && isOption)
+      return { options, others, operands: [...operands, ...words.slice(index + 1)], isClosed: true };
     if (!isOption) {
       operands.push(word);
       continue;
@@ -122,7 +189,7 @@ function scan(program: TransferProgram, words: readonly string[]): Scan {
     others.push(...found.others);
     index += found.further;
   }
-  return { options, others, operands };
+  return { options, others, operands, isClosed: false };
 }
 
 interface Found {
@@ -134,14 +201,16 @@ interface Found {
 
 function longOption(program: TransferProgram, word: string, next: string | undefined): Found {
   const [, name = "", joined] = /^--([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
-  if (program !== "rsync") throw failure(`${program} has no option ${quoted(word)}.`, OWN_FIRST);
+  if (program !== "rsync")
+    throw failure(
+      `${program} has no option ${quoted(word)}.`,
+      `sshnp's own options stand ahead of the names; see sshnp ${VERB[program]} --help`,
+    );
   const isApart = joined === undefined && LONG_WITH_ARGUMENT.has(name);
   const value = isApart ? argumentOf(`-${name}`, next) : joined;
   const others = name === "rsh" ? [] : isApart ? [word, value ?? ""] : [word];
   return { options: [{ name: `--${name}`, value }], others, further: isApart ? 1 : 0 };
 }
-
-const OWN_FIRST = "sshnp's own options stand ahead of the names; see sshnp cp --help";
 
 function letters(program: TransferProgram, word: string, next: string | undefined): Found {
   const options: Option[] = [];
@@ -166,7 +235,8 @@ function letters(program: TransferProgram, word: string, next: string | undefine
 /** What the option is to ssh, where it is one for ssh. @throws {SetupError} E_USAGE for one that replaces ssh. */
 function sshOption(program: TransferProgram, { name, value }: Option): SshOption[] {
   if (program === "rsync") return [];
-  if ("SD".includes(name)) throw failure(`-${name} has no place here: ssh is what leads to the device.`, USAGE);
+  if ("SD".includes(name))
+    throw failure(`-${name} has no place here: ssh is what leads to the device.`, USAGE[program]);
   if (name === "P") return [{ letter: "p", value }];
   return "Jo".includes(name) ? [{ letter: name, value }] : [];
 }
@@ -190,6 +260,7 @@ interface Own {
   readonly keys: string | undefined;
   readonly witnesses: WitnessOptions | undefined;
   readonly waitSeconds: number;
+  readonly sessionKey: boolean;
   readonly words: number;
 }
 
@@ -198,6 +269,7 @@ function readOwn(words: readonly string[], defaults: Defaults): Own | "help" {
   let keys: string | undefined;
   let witnesses: WitnessOptions | undefined;
   let waitSeconds = defaults.wait === undefined ? 0 : parseWait(defaults.wait, "SSHNP_WAIT=");
+  let sessionKey = false;
   let index = 0;
   for (; index < words.length; index++) {
     const word = words[index] ?? "";
@@ -205,13 +277,15 @@ function readOwn(words: readonly string[], defaults: Defaults): Own | "help" {
     const value = (): string => joined ?? argumentOf(`-${name}`, words[++index]);
     if (word === "--help") return "help";
     if (word === "--no-wait") waitSeconds = 0;
+    else if (word === "--session-key") sessionKey = true;
     else if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
     else if (name === "directory") directory = parseDirectoryAddress(value()).text;
     else if (name === "keys") keys = parseKeysFolder(value());
     else if (isWitnessOption(name)) witnesses = withWitnessOption(witnesses, name, value());
     else break;
   }
-  return { directory, keys, witnesses, waitSeconds, words: index };
+  refuseTimeApart(words, index);
+  return { directory, keys, witnesses, waitSeconds, sessionKey, words: index };
 }
 
 function failure(fact: string, next: string): SetupError {

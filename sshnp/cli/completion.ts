@@ -1,10 +1,10 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Argument, Command, Option } from "commander";
 import { SetupError } from "../../keys/errors.ts";
-import { keysFolderPath } from "../../keys/keys-folder.ts";
-import { hostName, parseHostName } from "../../keys/names.ts";
+import { hostName } from "../../keys/names.ts";
 import { printData } from "../../keys/print-data.ts";
+import { pinnedDevices } from "../pinned-devices.ts";
 import type { CommandEnd } from "../ssh-process.ts";
 import { runVerb } from "./run-verb.ts";
 
@@ -60,18 +60,15 @@ async function typed(devices: string | true | undefined): Promise<readonly strin
     if (hasConfiguration(process.env)) {
       await (await import("../config/apply.ts")).applyConfiguration(process.env);
     }
-    return pinnedDevices(devices === true ? undefined : devices);
+    return namesAndHosts(devices === true ? undefined : devices);
   } catch {
     return [];
   }
 }
 
 /** What devices of this name are called; where there are none, as of a client's name, or none is given, names and hosts. */
-function pinnedDevices(name: string | undefined): readonly string[] {
-  const files = readdirSync(join(keysFolderPath(undefined, process.env), "state"));
-  const devices = files
-    .filter((file) => file.startsWith(PREFIX))
-    .map((file) => parseHostName(file.slice(PREFIX.length)));
+function namesAndHosts(name: string | undefined): readonly string[] {
+  const devices = pinnedDevices(process.env);
   const membersOf = (of: string | undefined): readonly string[] =>
     devices.filter((device) => device.name === of).map((device) => device.member);
   const members = membersOf(name);
@@ -79,8 +76,6 @@ function pinnedDevices(name: string | undefined): readonly string[] {
   const names = new Set(devices.map((device) => device.name));
   return [...names, ...devices.map(hostName), ...membersOf(process.env["SSHNP_DEVICE"])];
 }
-
-const PREFIX = "known_hosts.";
 
 function script(file: string): string {
   // Beside the folder of what is built of this file, or of the bundle that it is in.

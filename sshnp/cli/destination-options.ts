@@ -1,8 +1,9 @@
-import { type Command, Option } from "commander";
+import type { Command } from "commander";
 import type { WitnessOptions } from "../../directory/client.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
-import { DEFAULT_WAIT, type Destination, parseKeysFolder, parseWait } from "../command-line.ts";
+import { DEFAULT_WAIT, type Destination, parseKeysFolder, parseWait, refuseTimeApart } from "../command-line.ts";
 import { keysFolderOf } from "../destination.ts";
+import { waitOption } from "../session-description.ts";
 import type { Target } from "../target.ts";
 
 /** What {@link withDestinationOptions} reads. */
@@ -32,9 +33,7 @@ export function withDestinationOptions(command: Command): Command {
 /** `--wait[=10m]`, for verbs that can wait for a device. */
 export function withWaitOption(command: Command): Command {
   const withOption = command
-    .addOption(
-      new Option("--wait [=time]", `wait for a device that is offline, ${DEFAULT_WAIT} if not said`).env("SSHNP_WAIT"),
-    )
+    .addOption(waitOption(`wait for a device that is offline, ${DEFAULT_WAIT} if not said`).env("SSHNP_WAIT"))
     .option("--no-wait", "do not, whatever the settings say");
   // Told after it was taken, and only where the words do not say it themselves.
   return withOption.on("optionEnv:wait", (value: string) => {
@@ -45,6 +44,8 @@ export function withWaitOption(command: Command): Command {
 
 /** `--wait` by itself takes no word after it for its time, as that is a name: to be called on the words of a verb first. */
 export function withJoinedWait(words: readonly string[]): string[] {
+  const at = words.indexOf("--wait");
+  if (at >= 0) refuseTimeApart(words, at + 1);
   return words.map((word) => (word === "--wait" ? `--wait=${DEFAULT_WAIT}` : word));
 }
 

@@ -1,6 +1,5 @@
 import { Command } from "commander";
 import { SetupError } from "../../keys/errors.ts";
-import { DEFAULT_WAIT } from "../command-line.ts";
 import { parseCommandWords, withPorts } from "../forward/command-words.ts";
 import type { ForwardPlan } from "../forward/run-forward.ts";
 import { parseBind, parseIdleTime, parseLocalPort, parsePortForward, parseSocketForward } from "../forward/spec.ts";
@@ -57,9 +56,7 @@ async function run(words: readonly string[]): Promise<CommandEnd> {
     const { runForward } = await import("../forward/run-forward.ts");
     end = await runForward(plan, destination);
   });
-  // Its time is optional, and what stands behind it is a name.
-  const all = words.map((word) => (word === "--wait" ? `--wait=${DEFAULT_WAIT}` : word));
-  const before = await runVerb(command, all);
+  const before = await runVerb(command, words);
   return end === undefined ? before : { ...end, json: words.includes("--json") };
 }
 

@@ -13,7 +13,7 @@ import { withDestinationOptions } from "./destination-options.ts";
 import type { DirectoryFlags } from "./directory-options.ts";
 import { untilInterrupted } from "./interruption.ts";
 import { devicesText, type ListedDevice, type LsForm } from "./ls/text.ts";
-import { printChanges, redraw, watch } from "./ls/watch.ts";
+import { printChanges, printTables, redraw, watch } from "./ls/watch.ts";
 import { openDirectory } from "./open-directory.ts";
 import { runVerb } from "./run-verb.ts";
 
@@ -58,8 +58,9 @@ async function list(words: readonly string[], flags: LsFlags): Promise<void> {
   }
   await untilInterrupted(async (signal) => {
     const watched = await prepare(asked, flags, signal);
-    const isDrawn = form === "table" || form === "wide";
-    await watch(watched, isDrawn ? redraw(form, watched.now) : printChanges(form), signal);
+    const isTable = form === "table" || form === "wide";
+    const draw = process.stdout.isTTY ? redraw : printTables;
+    await watch(watched, isTable ? draw(form, watched.now) : printChanges(form), signal);
   });
 }
 

@@ -4,9 +4,12 @@ import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
 import { Command } from "commander";
 import { SetupError } from "../../keys/errors.ts";
 import { parseName } from "../../keys/names.ts";
+import { printData } from "../../keys/print-data.ts";
 import { printError } from "../../keys/print-error.ts";
 import { shellWord } from "../../keys/shell-word.ts";
+import { withSurroundingsStated } from "../destination.ts";
 import { proxyOptions } from "../proxy-line.ts";
+import { readDefaults } from "../settings.ts";
 import { type Checked, checkSshConfig, knowsKnownHostsCommand } from "../ssh-config-check.ts";
 import { controlPathIn, parseHostPattern, sshConfigBlock } from "../ssh-config-block.ts";
 import { filesBeside, filesInHome, installBlock, type SshConfigFiles, uninstallBlock } from "../ssh-config-files.ts";
@@ -59,7 +62,7 @@ async function act(flags: Flags, main: string): Promise<void> {
     );
   if (flags.check === true) return await tell(checked, signal);
   const text = await blockOf(flags, files, main, signal);
-  if (flags.install !== true) return void process.stdout.write(text);
+  if (flags.install !== true) return await printData(text);
   await installBlock(files, text);
   await tell(checked, signal);
 }
@@ -71,8 +74,9 @@ async function tell(checked: Checked, signal: AbortSignal): Promise<void> {
 }
 
 async function blockOf(flags: Flags, files: SshConfigFiles, main: string, signal: AbortSignal): Promise<string> {
-  const client = flags.client === undefined ? undefined : parseName(flags.client);
-  const way = wayOf(flags, { client, owner: undefined });
+  const client = flags.client === undefined ? readDefaults(process.env).client : parseName(flags.client);
+  // Whoever starts ssh later may have other settings, or none.
+  const way = withSurroundingsStated(wayOf(flags, { client, owner: undefined }), process.env);
   const sessionKey = flags.sessionKey === true;
   // A path that is too long is refused here rather than by each ssh.
   if (sessionKey) (await import("../session-agent.ts")).pathBeside(`${way.keys}/state/agent.pi@mygateway.device.np`);

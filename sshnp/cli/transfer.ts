@@ -1,8 +1,8 @@
-import { keysFolderOf } from "../destination.ts";
+import { keysFolderOf, withLogin } from "../destination.ts";
 import { runFront } from "../front.ts";
 import { readDefaults } from "../settings.ts";
-import { ourOptions } from "../ssh-command.ts";
-import { type CommandEnd, startSsh } from "../ssh-process.ts";
+import { agentOptions, ourOptions } from "../ssh-command.ts";
+import { type CommandEnd, type SshProcess, startSsh } from "../ssh-process.ts";
 import { parseTransfer, type TransferProgram } from "../transfer-line.ts";
 
 /**
@@ -15,13 +15,16 @@ export async function transfer(program: TransferProgram, words: readonly string[
     (await import("../transfer-help.ts")).describeTransfer(program).outputHelp();
     return { status: 0, error: undefined };
   }
-  const { destination } = parsed;
+  const destination = await withLogin(parsed.destination, parsed.configuration);
   const keys = keysFolderOf(destination);
-  // A connection that is there may be that of another client.
-  const options = [...ourOptions(destination, { node: process.execPath, main, keys }), "-o", "ControlPath=none"];
-  const shell = program === "rsync" ? ["-e", rsyncShell(["ssh", ...options], parsed.sshWords)] : options;
-  const arguments_ = [...shell, ...parsed.words];
-  return await runFront(destination, keys, (front) => startSsh(arguments_, { front, program }));
+  const ours = ourOptions(destination, { node: process.execPath, main, keys });
+  const start = (front: string, agent: string | undefined): SshProcess => {
+    // A connection that is there may be that of another client.
+    const options = [...ours, "-o", "ControlPath=none", ...(agent === undefined ? [] : agentOptions(false, agent))];
+    const shell = program === "rsync" ? ["-e", rsyncShell(["ssh", ...options], parsed.sshWords)] : options;
+    return startSsh([...shell, ...parsed.words], { front, program });
+  };
+  return await runFront(destination, keys, start, parsed.asked);
 }
 
 /** rsync takes its remote shell apart at spaces; in quotes, a quote is written twice (rsync(1), "--rsh"). */

@@ -13,7 +13,7 @@ export async function readConfigurationFile(path: string): Promise<string | unde
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined;
+    if (codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR") return undefined;
     throw notRead(path, error);
   }
   try {
@@ -47,7 +47,7 @@ function refused(path: string, fact: string, next: string): SetupError {
 
 function notRead(path: string, cause: unknown): SetupError {
   return new SetupError("E_STORAGE", `Cannot read ${shellWord(path)} (${codeOf(cause)}).`, {
-    next: "Check its permissions, and those of the folders above it.",
+    next: "Check its permissions, and those of the folders above it. HOME, or XDG_CONFIG_HOME, must be a folder of this user.",
     cause,
   });
 }

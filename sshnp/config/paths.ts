@@ -31,9 +31,17 @@ export function configurationPaths(env: Environment): ConfigurationPaths {
   };
 }
 
-/** Whether there is anything to read: all that a start without configuration pays. */
+/** Whether there is anything to read, or to tell of as unreadable: all that a start without configuration pays. */
 export function hasConfiguration(env: Environment): boolean {
   if (env["SSHNP_PROFILE"]) return true;
   const { system, user, inUse } = configurationPaths(env);
-  return [system, user, inUse].some((path) => statSync(path, { throwIfNoEntry: false }) !== undefined);
+  return [system, user, inUse].some(mayBeThere);
+}
+
+function mayBeThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true; // whoever reads it tells why it cannot be
+  }
 }

@@ -11,10 +11,9 @@ export async function run(client: Client, { command, terminal, noInput }: Native
   const { stdin } = process;
   const hasTerminal = terminal === "yes" || (terminal === "auto" && command === undefined && stdin.isTTY);
   const pty = hasTerminal ? { term: process.env["TERM"] ?? "dumb", ...size() } : undefined;
-  const channel = await start(client, command, pty);
-  const restore = hasTerminal && stdin.isTTY && !noInput ? followTerminal(channel) : undefined;
   let status = 255;
-  channel.on("exit", (code: number | null) => (status = code ?? 255));
+  const channel = await start(client, command, pty, (code) => (status = code));
+  const restore = hasTerminal && stdin.isTTY && !noInput ? followTerminal(channel) : undefined;
   try {
     if (noInput) channel.end();
     else if (restore === undefined) stdin.pipe(channel);
@@ -37,12 +36,15 @@ async function start(
   client: Client,
   command: string | undefined,
   pty: PseudoTtyOptions | undefined,
+  onExit: (status: number) => void,
 ): Promise<ClientChannel> {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => VARIABLES.test(name)));
   return await new Promise((resolve, reject) => {
     const take = (error: Error | undefined, channel: ClientChannel): void => {
-      if (error === undefined) resolve(channel);
-      else reject(error);
+      if (error !== undefined) return reject(error);
+      // At once, for the end of a short command comes with the beginning.
+      channel.on("exit", (code: number | null) => onExit(code ?? 255));
+      resolve(channel);
     };
     if (command === undefined) client.shell(pty ?? false, { env }, take);
     else client.exec(command, { env, ...(pty === undefined ? {} : { pty }) }, take);

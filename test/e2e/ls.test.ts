@@ -46,15 +46,27 @@ test("a device whose name is mistyped is offered by its right one, once the sess
   expect(code).toBe(255);
   expect(stderr).toContain("There is no device mygatway of @device that @client may see. Did you mean mygateway?");
   expect(stderr).toContain("Then: sshnp @client @device mygateway");
+  expect(await stack.client.run("sshnp", "@client", "@device", "mygateway", ...stack.sshOptions, "true")).toMatchObject(
+    {
+      code: 0,
+    },
+  );
+  const name = await stack.client.run("sshnp", "cp", "@devise", "file", "pi@mygateway:");
+  expect(name.stderr).toMatch(/ Did you mean @device\?\n +Then: sshnp cp @device file pi@mygateway:\n/);
   const other = await stack.client.run("sshnp", "@client", "@device", "printer", "true");
   expect(other.stderr).not.toContain("Did you mean");
 });
 
 test("--watch prints what changes, line by line, and ends with 130 at Ctrl-C", async () => {
   await using watching = stack.client.start("sshnp", "ls", "@device", "--watch");
+  await using tables = stack.client.start("sshnp", "ls", "@device", "--watch", "-o", "wide");
+  await tables.line(/^@device +mygateway +online .* mygateway\.device\.np /);
   const [, since = ""] = await watching.line(/^@device\tmygateway\tonline\t(\S+)/);
   await stack.daemon.kill("SIGTERM");
   await watching.line(/^@device\tmygateway\toffline\t\d{4}/);
+  await tables.line(/^@device +mygateway +offline /);
+  expect(tables.stdout).toMatch(/^NAME .*\n@device .*\n\nNAME .*\n@device .*\n/);
+  expect(await tables.kill("SIGINT")).toMatchObject({ code: 130, stderr: "" });
   expect(await ls("@device", "--online")).toMatchObject({ code: 0, stdout: "" });
   expect((await ls("@device", "-o", "table")).stdout).toMatch(/ offline +just now\n$/);
   await stack.startDaemon();

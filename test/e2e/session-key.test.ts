@@ -1,5 +1,5 @@
 /** A key for one session, which the device certifies, against an OpenSSH server that admits no other. */
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../support/ordinary-user.ts";
@@ -59,6 +59,28 @@ test("any ssh uses one whose configuration names the proxy and its agent, severa
     [1, 2, 3, 4].map((number) => ({ code: 0, stdout: `${number}\n` })),
   );
   expect((await readdir(state)).filter((name) => name.startsWith("agent."))).toEqual([]);
+  await stack.daemon.stop();
+});
+
+test("cp, rsync and sftp go with a session key alone, for the account of the settings too", async () => {
+  await stack.startDaemon("--ssh-port", String(sshd.port), "--session-keys", stack.login);
+  const { home } = stack.client;
+  const file = join(home, "to copy");
+  await writeFile(file, "copied");
+  const there = (name: string): string => `mygateway:${join(home, name)}`;
+  const env = { ...stack.client.options.env, SSHNP_USER: stack.login };
+  const run = (...words: string[]) => runCommand("sshnp", words, { env });
+  const key = ["--session-key", "@client", "@device"];
+  const good = { code: 0, stderr: expect.not.stringContaining("[E_") };
+  expect(await run("cp", ...key, ...NO_OTHER_KEYS, file, there("by-cp"))).toMatchObject(good);
+  const shell = `ssh ${NO_OTHER_KEYS.join(" ")}`;
+  expect(await run("rsync", ...key, "-e", shell, file, there("by-rsync"))).toMatchObject(good);
+  const batch = join(home, "batch");
+  await writeFile(batch, `put "${file}" ${join(home, "by-sftp")}\n`);
+  expect(await run("sftp", ...key, ...NO_OTHER_KEYS, "-b", batch, "mygateway")).toMatchObject(good);
+  for (const name of ["by-cp", "by-rsync", "by-sftp"]) expect(await readFile(join(home, name), "utf8")).toBe("copied");
+  const without = await run("cp", "@device", ...NO_KEYS, file, there("never"));
+  expect(without.stderr).toMatch(/with --session-keys: sshnp cp --session-key @device .*\[E_SSH_AUTH\]\n$/s);
   await stack.daemon.stop();
 });
 

@@ -12,6 +12,7 @@ import {
   type RunningProcess,
   runProcess,
   startCommand,
+  startProcess,
 } from "../support/processes.ts";
 import { freePort } from "../support/free-port.ts";
 import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../support/ordinary-user.ts";

@@ -56,8 +56,8 @@ const SSHNP: Readonly<Record<string, Outcome>> = {
   "--ssh-client dart": { refused: "The ssh of this machine is used, or a client of our own." },
   "--config-file home.env": { refused: "Profiles of NoPorts are not read as they are." },
   "--profile-name home": { refused: "Profiles of NoPorts are not read as they are." },
-  "--list-devices": { ours: "ls @d" },
-  "--ls": { ours: "ls @d" },
+  "--list-devices": { ours: "ls @c @d" },
+  "--ls": { ours: "ls @c @d" },
   "--authenticate-client-to-rvd": { ours: NAMES, note: "--authenticate-client-to-rvd has no effect: it is always so." },
   "--ac": { ours: NAMES, note: "--ac has no effect: it is always so." },
   "--no-authenticate-client-to-rvd": { refused: "Both ends always prove themselves" },
@@ -76,8 +76,8 @@ const SSHNP: Readonly<Record<string, Outcome>> = {
   "--relay-auth-mode escr": { ours: NAMES, note: "--relay-auth-mode has no effect: it is always so." },
   "--output-execution-command": { ours: `-x ${NAMES}` },
   "-x": { ours: `-x ${NAMES}` },
-  "--quiet": { ours: NAMES },
-  "-q": { ours: NAMES },
+  "--quiet": { ours: NAMES, note: "--quiet has no effect: nothing is told" },
+  "-q": { ours: NAMES, note: "-q has no effect: nothing is told" },
   "--verbose": { ours: `-v ${NAMES}` },
   "-v": { ours: `-v ${NAMES}` },
   "-svx": { ours: `-x -s -v ${NAMES}` },
@@ -123,6 +123,10 @@ const NPT: Readonly<Record<string, Outcome>> = {
   "-K": { ours: `--keep-alive ${NAMES}` },
   "--timeout 1h": { ours: `--timeout=1h ${NAMES}` },
   "-T 30s": { ours: `--timeout=30s ${NAMES}` },
+  "-T 0": { ours: NAMES },
+  "-T 1d": { ours: `--timeout=24h ${NAMES}` },
+  "-T 1h,14m": { ours: `--timeout=74m ${NAMES}` },
+  "-T soon": { ours: `--timeout=soon ${NAMES}` },
   "--verbose": { ours: `-v ${NAMES}` },
   "-v": { ours: `-v ${NAMES}` },
 };
@@ -153,6 +157,10 @@ test("a device that is not named is called default, and who is not named comes f
   expect(fromNoPorts(["--from", "@c", "--to", "@d"])?.words).toEqual(["@c", "@d", "default"]);
   expect(fromNoPorts(["-d", "gw", "-u", "pi"])?.words).toEqual(["pi@gw"]);
   expect(fromNoPorts(["--list-devices"])?.words).toEqual(["ls"]);
+  expect(fromNoPorts(["--ls", "-f", "@c"])).toEqual({
+    words: ["ls"],
+    notes: [expect.stringMatching(/^-f @c has no effect without -t/)],
+  });
 });
 
 test("our own options go along, so that a line that somebody has kept can be made to work", () => {

@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { PassThrough } from "node:stream";
+import { Duplex, PassThrough } from "node:stream";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { bindChannel } from "../../protocol/channel/bind-channel.ts";
 import { Channel } from "../../protocol/channel/channel.ts";
 import { LEG_STATUS } from "../../protocol/leg-hello.ts";
-import { CONFIRM_MS, LINGER_MS } from "../../protocol/limits.ts";
+import { CONFIRM_MS, LINGER_MS, SSH_GONE_MS } from "../../protocol/limits.ts";
 import { bridge } from "../../sshnp/bridge.ts";
 import { Progress } from "../../sshnp/progress.ts";
 import { openSession, type Session } from "../../sshnp/session.ts";
@@ -67,6 +67,24 @@ test.each([
     ),
   });
   await session.close();
+});
+
+test("ssh that has gone is let go, even when the device has no end", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const ssh = { from: new PassThrough(), to: new PassThrough().resume() };
+  const stream = new Duplex({ read: () => {}, write: (_bytes, _encoding, taken) => taken() });
+  const copied = bridge(stream, ssh, new SshWatch());
+  const ended = once(ssh.from, "end");
+  ssh.from.end("the last that it says");
+  await ended;
+  vi.advanceTimersByTime(SSH_GONE_MS - 1);
+  stream.push("a word");
+  await once(ssh.to, "data");
+  vi.advanceTimersByTime(SSH_GONE_MS - 1);
+  expect(stream.destroyed).toBe(false);
+  vi.advanceTimersByTime(1);
+  await copied;
+  expect(stream.destroyed).toBe(true);
 });
 
 test("a session that the device ends as revoked says so, and what was open breaks", async () => {

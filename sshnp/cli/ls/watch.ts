@@ -67,6 +67,21 @@ function fitting(lines: readonly string[], rows: number, columns: number): strin
   return all.map((line) => line.slice(0, columns - 1));
 }
 
+/** Prints the whole table, and again whenever a device is not as it was, with an empty line ahead. */
+export function printTables(form: "table" | "wide", now: () => number): Shown {
+  let before: string | undefined;
+  return {
+    show: async (devices) => {
+      const state = devices.map((device) => deviceLine(device, "tabs")).join("");
+      if (state === before) return;
+      const text = devices.length === 0 ? "no device\n" : devicesText(devices, form, now());
+      await printData(`${before === undefined ? "" : "\n"}${text}`);
+      before = state;
+    },
+    interrupted: () => {},
+  };
+}
+
 /** Prints all at first, then each device that is not as it was, one line each; a device that is listed no more as `gone`. */
 export function printChanges(form: "tabs" | "ndjson" | "name"): Shown {
   let before = new Map<string, { readonly device: ListedDevice; readonly line: string }>();

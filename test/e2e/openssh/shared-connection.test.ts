@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CAN_MAKE_USERS } from "../../support/ordinary-user.ts";
-import { isRunning, runCommand } from "../../support/processes.ts";
+import { commandFile, isRunning, runCommand } from "../../support/processes.ts";
 import type { Stack } from "../../support/stack.ts";
 import { Terminals } from "../../support/terminals.ts";
 import { HOST, Person, startDevice } from "./person.ts";
@@ -47,6 +47,45 @@ test.each(["SIGTERM", "SIGKILL"] as const)("a master that %s ends takes its prox
   await person.must("ssh", "-O", "exit", HOST);
 });
 
+test.each(["SIGINT", "SIGHUP"] as const)("%s for whoever came first ends nobody else's session", async (signal) => {
+  const first = person.start("ssh", HOST, "echo here; exec sleep 600");
+  await first.line(/^here$/);
+  const proxy = proxyOf(person);
+  const second = person.start("ssh", HOST, "echo here; exec cat");
+  await second.line(/^here$/);
+  process.kill(-first.pid, signal); // as a terminal does: to all that were started in it
+  await expect.poll(() => isRunning(first.pid)).toBe(false);
+  second.stdin.end("still\n");
+  expect(await second.exit()).toMatchObject({ code: 0, stdout: "here\nstill\n" });
+  expect(proxyOf(person)).toBe(proxy);
+  await person.must("ssh", "-O", "exit", HOST);
+  await expect.poll(() => isRunning(proxy)).toBe(false);
+});
+
+test.each([
+  ["ssh's configuration", () => person.words("sftp", HOST)],
+  ["sshnp sftp", () => sshnpSftp()],
+])("Ctrl-C in an sftp by %s ends the line that was typed, and no more", async (by, words) => {
+  await using terminals = await Terminals.start();
+  const { user, options } = person;
+  const window = await terminals.open("here", { env: options.env, ...(user && { user }) });
+  await window.type(words().join(" "));
+  await window.shows(/^sftp> $/m);
+  await window.write("nonsense");
+  await window.shows(/^sftp> nonsense$/m);
+  await window.press("C-c");
+  await window.type("!echo between");
+  await window.shows(/^between$/m);
+  await window.type("pwd");
+  await window.shows(/^Remote working directory: \//m);
+  await window.type("bye");
+  // Where a connection is shared, the ssh between sftp and the master ends, sftp says so and goes on: OpenSSH's own way.
+  if (by === "sshnp sftp") expect(await window.prompt()).not.toContain("Connection closed");
+  else await window.prompt();
+  await person.run("ssh", "-O", "exit", HOST);
+  await expect.poll(proxies).toEqual([]);
+});
+
 test("a proxy that ends takes the master with it, and the next ssh makes a new one", async () => {
   await person.must("ssh", HOST, "true");
   const proxy = proxyOf(person);
@@ -84,10 +123,19 @@ test("what a person must know while they wait comes to the terminal then", { tim
   await using terminals = await Terminals.start();
   const { user, options } = person;
   const window = await terminals.open("here", { env: options.env, ...(user && { user }) });
+  const [node = "", main = "", verb = "", ...rest] = sshnpSftp();
+  await window.type([node, main, verb, "--wait", ...rest].join(" "));
+  await window.shows(/^sshnp: waiting for mygateway of @device: last seen /m);
+  await window.press("C-c");
+  await window.prompt();
+  expect(await window.run("echo $?")).toMatch(/^130$/m);
+  await expect.poll(proxies).toEqual([]);
   const install = ["ssh-config", "--install", "--wait=10m", ...fileOption("--file")];
   expect(await runCommand("sshnp", install, options)).toMatchObject({ code: 0 });
   await window.type(`${person.words("ssh", HOST).join(" ")} echo through 2>/dev/null`);
-  await window.shows(/^sshnp: waiting for mygateway of @device: last seen /m);
+  await window.shows(
+    /^sshnp: waiting for mygateway of @device: last seen [^]*^sshnp: waiting for mygateway of @device/m,
+  );
   await stack.startDaemon();
   await window.shows(/^through$/m);
   await window.prompt();
@@ -109,6 +157,21 @@ function sockets(): string[] {
 
 function fileOption(option: string): string[] {
   return CAN_MAKE_USERS ? [] : [option, join(folder(), "config")];
+}
+
+/** As this person would start it: by the built files that they can read. */
+function sshnpSftp(): string[] {
+  const main = commandFile("sshnp", person.user?.installation);
+  const login = person.user?.name ?? stack.login;
+  const file = CAN_MAKE_USERS ? [] : ["-F", join(folder(), "config")];
+  return [process.execPath, main, "sftp", "@client", "@device", ...file, `${login}@mygateway`];
+}
+
+/** The `sshnp proxy` processes that have keys of this person. */
+function proxies(): number[] {
+  const keys = `\0--keys\0${person.home}`;
+  const pids = readdirSync("/proc").map(Number);
+  return pids.filter((pid) => /\0proxy\0/.test(commandLine(pid)) && commandLine(pid).includes(keys));
 }
 
 /** The one `sshnp proxy` that has keys of this person. */
