@@ -118,7 +118,7 @@ test("without keys everything that needs none is looked at, and the rest says wh
     78,
     [
       ...["skip clock", "ok name", "ok proxy", "ok connection", "ok certificate", "skip directory key"],
-      ...["fail key files", "fail own binding", "skip log", "skip rendezvous"],
+      ...["fail key files", "skip own binding", "skip log", "skip rendezvous"],
     ],
   ]);
 });

@@ -216,7 +216,7 @@ test("what is refused ahead of the session is told with what was asked for, by i
   const exit = await run(`0:127.0.0.1:${notPermitted.port}`);
   expect(exit).toMatchObject({ code: 77, stdout: "" });
   expect(exit.stderr).toContain(
-    `sshnpd -a @device -m @client -d mygateway --permit-open 127.0.0.1:${notPermitted.port}`,
+    `start its sshnpd with more words: -m @client --permit-open 127.0.0.1:${notPermitted.port}`,
   );
   expect(exit.stderr).toContain("[E_DEVICE_REFUSED]");
 });
