@@ -31,7 +31,7 @@ export function fromNoPorts(words: readonly string[]): Translation | undefined {
     // One name alone would be whose devices to list.
     if (device.length > 0) return { words: ["ls", ...own, ...client, ...device], notes };
     const ignored = client.map(
-      (name) => `-f ${name} has no effect without -t: sshnp ls lists for SSHNP_CLIENT, or for the only client here.`,
+      (name) => `-f ${name} has no effect: without -t, sshnp ls lists for SSHNP_CLIENT, or for the only client here.`,
     );
     return { words: ["ls", ...own], notes: [...notes, ...ignored] };
   }

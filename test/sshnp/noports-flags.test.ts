@@ -159,7 +159,7 @@ test("a device that is not named is called default, and who is not named comes f
   expect(fromNoPorts(["--list-devices"])?.words).toEqual(["ls"]);
   expect(fromNoPorts(["--ls", "-f", "@c"])).toEqual({
     words: ["ls"],
-    notes: [expect.stringMatching(/^-f @c has no effect without -t/)],
+    notes: [expect.stringMatching(/^-f @c has no effect: without -t/)],
   });
 });
 

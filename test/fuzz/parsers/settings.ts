@@ -84,7 +84,9 @@ export const SETTING_PARSERS: readonly Parser[] = [
         holds: ({ line, translation: { words: ours, notes } }) =>
           isNoPorts(line, SSHNP_FLAGS) &&
           ours.length > 0 &&
-          readNoPortsWords(line, SSHNP_FLAGS).notes.length === notes.length &&
+          // `ls` without a device says one thing more.
+          notes.length - readNoPortsWords(line, SSHNP_FLAGS).notes.length <= (ours[0] === "ls" ? 1 : 0) &&
+          notes.length >= readNoPortsWords(line, SSHNP_FLAGS).notes.length &&
           notes.every((note) => PRINTABLE.test(note) && note.includes(" has no effect: ")) &&
           !isNoPorts(ours.slice(0, 1), SSHNP_FLAGS),
         words: dictionary("-f\0@c\0", "--from\0", "--no-et\0", "-d\0", "-h\0@", "--=", "-\0", "--\0", "-svx\0"),
