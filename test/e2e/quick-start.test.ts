@@ -19,15 +19,15 @@ test.skipIf(!CAN_MAKE_USERS)("whoever types the page has all that it promises", 
   await using _ = holder;
   for (const user of [server, device, laptop]) await installCommands(user);
   const machines: Record<string, OrdinaryUser> = { server, device, laptop };
-  const [directory, rendezvous, noServer] = [await freePort(), await freePort(), await freePort()];
+  const [directory, rendezvous] = [await freePort(), await freePort()];
   const replacements: [string, string][] = [
     ["0.0.0.0:7800", `127.0.0.1:${directory}`],
     ["np.example.org:7800", `localhost:${directory}`],
     ["np.example.org:7801", `localhost:${rendezvous}`],
     [" pi@", ` ${device.name}@`],
     ["-keys pi", `-keys ${device.name}`],
-    ["sshnpd check", `sshnpd check --ssh-port ${noServer}`], // this machine may have a server of its own on port 22
-    ["sshnpd -a", `sshnpd --ssh-port ${noServer} -a`],
+    ["sshnpd check", "sshnpd check --ssh-mode inetd"], // this machine may have a server of its own on port 22
+    ["sshnpd -a", "sshnpd --ssh-mode inetd -a"],
   ];
   writeFileSync(join(laptop.home, "firmware.bin"), "version 7\n", { mode: 0o644 });
 
