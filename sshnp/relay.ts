@@ -37,9 +37,10 @@ export async function relayToFront(path: string): Promise<boolean> {
   from.pipe(front);
   front.pipe(to);
   // ssh needs no reason when its proxy ends; the front process tells people. A front that breaks off ends nothing by itself.
-  const copied = finished(to, { readable: false });
+  // When ssh is gone, which is no reason to tell anybody of, the front process hears of it by the end of this.
+  const copied = finished(to, { readable: false }).catch(() => void front.destroy());
   await finished(front, { writable: false }).catch(() => to.destroy());
-  await copied.catch(() => {});
+  await copied;
   return true;
 }
 

@@ -4,6 +4,7 @@ import type { ChannelStream } from "../protocol/channel/stream-adapter.ts";
 import { Carried } from "./join-stream.ts";
 import type { Log } from "./log.ts";
 import { refuseOtherLogin } from "./other-login.ts";
+import { CERTIFIED_KEYS } from "../protocol/limits.ts";
 import { ownLoginUnlessRoot } from "./session-keys.ts";
 import type { Served, SshServer, SshVisitor } from "./ssh-server.ts";
 
@@ -19,6 +20,12 @@ export interface BuiltinServer {
   close(): unknown;
 }
 
+/** A key with a certificate of this device, and for whom that was made. */
+interface Certified extends Pick<SshVisitor, "client" | "member" | "login"> {
+  readonly key: Uint8Array;
+  readonly until: number;
+}
+
 /** How it is loaded and opened, once and when it is first needed. */
 export type OpenBuiltin = () => Promise<BuiltinServer>;
 
@@ -29,6 +36,7 @@ export class BuiltinMode implements SshServer {
   #server: Promise<BuiltinServer> | undefined;
 
   readonly #onlyLogin: string | undefined;
+  #certified: readonly Certified[] = [];
 
   /** `onlyLogin`: the only user who can log in; undefined: any. */
   constructor(open: OpenBuiltin, onlyLogin: string | undefined = ownLoginUnlessRoot()) {
@@ -47,10 +55,8 @@ export class BuiltinMode implements SshServer {
       const server = await this.#opened();
       if (stream.destroyed) return;
       stream.accept();
-      const { certified } = visitor;
-      const admits = (key: Uint8Array, now: number): boolean =>
-        certified !== undefined && now < certified.until && equalBytes(key, certified.key);
-      await server.attend(stream, visitor, { admits });
+      this.#remember(visitor);
+      await server.attend(stream, visitor, { admits: (key, now) => this.#admits(visitor, key, now) });
     };
     void attend()
       .catch((error: unknown) => {
@@ -59,6 +65,22 @@ export class BuiltinMode implements SshServer {
       })
       .finally(() => carried.end());
     return carried;
+  }
+
+  /** A certificate is good for any of its sessions, as at sshd: of two ssh that share an agent, one may show the other's key. */
+  #admits({ client, member, login, certified }: SshVisitor, key: Uint8Array, now: number): boolean {
+    if (certified === undefined) return false;
+    this.#certified = this.#certified.filter(({ until }) => now < until);
+    if (now < certified.until && equalBytes(certified.key, key)) return true;
+    return this.#certified.some(
+      (one) => one.client === client && one.member === member && one.login === login && equalBytes(one.key, key),
+    );
+  }
+
+  #remember({ client, member, login, certified }: SshVisitor): void {
+    if (certified === undefined) return;
+    const { key, until } = certified;
+    this.#certified = [...this.#certified.slice(1 - CERTIFIED_KEYS), { client, member, login, key, until }];
   }
 
   async close(): Promise<void> {

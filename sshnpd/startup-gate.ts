@@ -33,7 +33,7 @@ export function leavesShare({ own, free }: { readonly own: number; readonly free
  * When a connection has logged in is known to sshd alone, which counts it until then, or until its LoginGraceTime is over
  * (`graceMs`). So it counts here until it is closed (`leave`), or looks as if it had logged in (`settle`), or that time
  * is over. Whoever makes sshd talk can look so without having logged in; so of one client no more than
- * SSH_NEW_CONNECTIONS, settled or not, are let in during that time.
+ * SSH_NEW_CONNECTIONS, nor than half of what sshd takes at all, settled or not, are let in during that time.
  *
  * Pure: `now` in ms of a clock that does not run backwards.
  */
@@ -41,15 +41,18 @@ export class StartupGate<Visit> {
   /** How many may log in at a time. */
   readonly room: number;
   readonly #graceMs: number;
+  readonly #most: number;
   /** Those that were let in less than graceMs ago and are not closed; the oldest first. */
   readonly #young = new Map<Visit, Young>();
   /** And of which client each is; the first that came first. */
   readonly #waiting = new Map<Visit, string>();
 
   /** Some of sshd's places are left to others: whoever logs in without us, and the scans of its host keys. */
-  constructor({ start }: Pick<MaxStartups, "start">, graceMs: number) {
+  constructor({ start, full }: Pick<MaxStartups, "start" | "full">, graceMs: number) {
     this.room = Math.max(1, start - PLACES_OF_OTHERS);
     this.#graceMs = graceMs;
+    // Half of what sshd takes at all is left to others, whatever one client does.
+    this.#most = Math.max(1, Math.min(Math.max(SSH_NEW_CONNECTIONS, this.room), Math.floor(full / 2)));
   }
 
   /** Asks for a turn; `admitted` tells whose it is. */
@@ -91,11 +94,10 @@ export class StartupGate<Visit> {
       counts.set(client, { all: all + 1, own: own + (isSettled ? 0 : 1) });
       if (!isSettled) free -= 1;
     }
-    const most = Math.max(SSH_NEW_CONNECTIONS, this.room);
     let next: { readonly visit: Visit; readonly client: string; readonly own: number } | undefined;
     for (const [visit, client] of this.#waiting) {
       const { all, own } = counts.get(client) ?? NONE;
-      if (all >= most || !leavesShare({ own, free })) continue;
+      if (all >= this.#most || !leavesShare({ own, free })) continue;
       if (next === undefined || own < next.own) next = { visit, client, own };
       if (own === 0) break;
     }

@@ -21,10 +21,14 @@ export function serveConnection(connection: Connection, context: ConnectionConte
     if (window === undefined) return reject();
     sessions++;
     const session = accept();
+    // When the connection is cut, ssh2 says nothing of its sessions.
+    const over = (): void => window.close();
+    context.signal.addEventListener("abort", over, { once: true });
     // Once: ssh2 says it for each CHANNEL_CLOSE that comes for a session in which nothing was started.
     session.once("close", () => {
       sessions--;
-      window.close();
+      over();
+      context.signal.removeEventListener("abort", over);
       forgetSession(connection, session);
     });
     serveSession(session, { ...context, window });

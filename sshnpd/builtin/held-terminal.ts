@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
-import { TERMINAL_HEAP_MIB } from "../../protocol/limits.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { TERMINAL_HEAP_MIB, TERMINAL_ORDER_BYTES, TERMINAL_START_MS } from "../../protocol/limits.ts";
 import { bareEnvironment } from "../programs.ts";
 import { TERMINAL_PROGRAM } from "../terminal-program.ts";
 import type { LoginAccount } from "./login-account.ts";
@@ -28,17 +29,36 @@ export async function runHeld(
   const reports = new Reports(control);
   const become = process.geteuid?.() === 0 ? { login, uid, gid } : undefined;
   control.write(encodeHeldRequest({ become, program, env, size }));
-  if (!(await reports.isStarted)) {
+  const started = new AbortController();
+  const isStarted = await Promise.race([
+    reports.isStarted,
+    pause(TERMINAL_START_MS, false, { signal: started.signal }).catch(() => false),
+  ]);
+  started.abort();
+  if (!isStarted) {
+    control.destroy();
     holder.signal("SIGKILL");
     holder.hangUp();
     throw new Error("there is neither script(1) of util-linux nor a working @lydell/node-pty to make a terminal");
   }
+  // Nobody waits for an answer to a size or a signal. While the holder takes none, the last size alone is kept.
+  let kept: WindowSize | undefined;
+  const order = (what: { readonly signal: NodeJS.Signals } | WindowSize): void => {
+    const isFull = control.writableLength > TERMINAL_ORDER_BYTES;
+    if (!isFull) control.write(encodeHeldOrder(what));
+    else if (!("signal" in what)) kept = what;
+  };
+  control.on("drain", () => {
+    const last = kept;
+    kept = undefined;
+    if (last !== undefined) order(last);
+  });
   return {
     ...holder,
     errors: undefined,
     exited: reports.end.then(async (end) => end ?? (await holder.exited)),
-    signal: (name) => void control.write(encodeHeldOrder({ signal: name })),
-    resize: (to) => void control.write(encodeHeldOrder(to)),
+    signal: (name) => order({ signal: name }),
+    resize: order,
     hangUp: () => {
       control.destroy();
       holder.signal("SIGKILL");

@@ -40,7 +40,9 @@ export async function runPiped(
     for (const stream of streams) stream.destroy();
     throw error;
   }
-  const control = hasControl ? (child.stdio[3] as Socket | null) : null;
+  // Where it could not be started for want of descriptors, Node leaves no `stdio` at all, and tells it by an event.
+  const stdio = child.stdio as ChildProcess["stdio"] | undefined;
+  const control = hasControl ? (stdio?.[3] as Socket | null | undefined) : undefined;
   control?.on("error", () => {});
   let hasExited = false;
   const exited = new Promise<ProcessEnd>((resolve) => {

@@ -3,7 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { PassThrough } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
-import { STTY_MS, TERMINAL_LOOK_MS, TERMINAL_LOOKS } from "../../protocol/limits.ts";
+import { STTY_MS, TERMINAL_LOOK_MS, TERMINAL_LOOKS, TERMINAL_SIGNALS } from "../../protocol/limits.ts";
 import { bareEnvironment } from "../programs.ts";
 import { becomeWords } from "./account-words.ts";
 import type { LoginAccount } from "./login-account.ts";
@@ -80,6 +80,7 @@ class ScriptChild {
   #wanted: WindowSize | undefined;
   #isAtWork = false;
   #terminal: string | undefined;
+  #signals: readonly NodeJS.Signals[] = [];
 
   constructor({ pid, exited }: Pick<Running, "pid" | "exited">, account: LoginAccount) {
     this.#pid = pid;
@@ -89,11 +90,19 @@ class ScriptChild {
     void exited.then(() => (this.#hasExited = true));
   }
 
-  /** To its process group. After the exit of script the numbers may be others', so it is looked at before and after. */
+  /**
+   * To its process group. After the exit of script the numbers may be others', so it is looked at before and after. Nobody waits
+   * for an answer, so the client may send any number of them: those beyond a few that wait are dropped.
+   */
   async signal(name: NodeJS.Signals): Promise<void> {
-    if (this.#hasExited) return;
-    const child = await childOf(this.#pid);
-    if (child !== undefined && !this.#hasExited) signalGroup(child.pid, name);
+    if (this.#hasExited || this.#signals.length >= TERMINAL_SIGNALS) return;
+    this.#signals = [...this.#signals, name];
+    if (this.#signals.length > 1) return;
+    for (let next: NodeJS.Signals | undefined = name; next !== undefined; next = this.#signals[0]) {
+      const child = await childOf(this.#pid);
+      if (child !== undefined && !this.#hasExited) signalGroup(child.pid, next);
+      this.#signals = this.#signals.slice(1);
+    }
   }
 
   resize(size: WindowSize): void {

@@ -7,6 +7,7 @@ import { parsePublicKeyLine } from "../../keys/openssh.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { AutoServer } from "../../sshnpd/auto-server.ts";
 import { BuiltinServer } from "../../sshnpd/builtin/server.ts";
+import type { SshServer } from "../../sshnpd/ssh-server.ts";
 import { BuiltinMode } from "../../sshnpd/builtin-mode.ts";
 import { CAN_MAKE_USERS, ordinaryUser } from "../support/ordinary-user.ts";
 import { runProcess } from "../support/processes.ts";
@@ -25,10 +26,18 @@ test.skipIf(!CAN_MAKE_USERS)("a session key is admitted until its certificate en
   const { stdout } = await runProcess("cat", [`${identity}.pub`], { env: { HOME: "/" } });
   const { blob: key } = parsePublicKeyLine(stdout.trim());
   const keys = await PrivateFolder.openOrCreate(join(folder.path, "keys"));
-  const login = async (until: number) => {
-    const certified = { key, certificate: new Uint8Array(0), authorityPath: "", until };
-    await using streams = await serveStreams(() => new BuiltinMode(() => BuiltinServer.open({ folder: keys, log })), {
-      visitor: { client: parseName("@client"), member: parseMember("laptop"), login: user.name, certified },
+  const server = () => new BuiltinMode(() => BuiltinServer.open({ folder: keys, log }));
+  const login = async (until: number, { mode = server(), member = "laptop", certified: own = key } = {}) => {
+    const certified = { key: own, certificate: new Uint8Array(0), authorityPath: "", until };
+    // One server for all of them: its streams end, it does not.
+    const lasting = (): SshServer => ({
+      mode: mode.mode,
+      hostKeys: (name) => mode.hostKeys(name),
+      serve: (...words) => mode.serve(...words),
+      close: async () => {},
+    });
+    await using streams = await serveStreams(lasting, {
+      visitor: { client: parseName("@client"), member: parseMember(member), login: user.name, certified },
     });
     const options = ["BatchMode yes", "StrictHostKeyChecking no", "UserKnownHostsFile /dev/null", "IdentitiesOnly yes"];
     const words = [...options, `ProxyCommand socat - TCP:127.0.0.1:${streams.port}`].flatMap((word) => ["-o", word]);
@@ -39,6 +48,15 @@ test.skipIf(!CAN_MAKE_USERS)("a session key is admitted until its certificate en
   };
   expect(await login(Date.now() + 60_000)).toBe("in\n");
   expect(await login(Date.now() - 1)).toBe("");
+
+  // Two ssh of one person share an agent, so that the one may show the key of the other's session.
+  const [mode, later] = [server(), Date.now() + 60_000];
+  const other = new Uint8Array(51);
+  expect(await login(later, { mode, certified: other })).toBe("");
+  expect(await login(later, { mode })).toBe("in\n");
+  expect(await login(later, { mode, certified: other })).toBe("in\n");
+  expect(await login(later, { mode, certified: other, member: "another" })).toBe("");
+  await mode.close();
 });
 
 test("a start that failed is tried again when what was in its way is gone", async () => {

@@ -4,7 +4,7 @@ import { parseLoginGraceTime } from "../../sshnpd/login-limits.ts";
 import { DEFAULT_MAX_STARTUPS, parseMaxStartups, StartupGate } from "../../sshnpd/startup-gate.ts";
 
 test("below MaxStartups all are let in at once, beyond it they wait for their turn, first come first served", () => {
-  const gate = new StartupGate<number>({ start: 6 }, 1000);
+  const gate = new StartupGate<number>({ start: 6, full: 100 }, 1000);
   for (let visit = 1; visit <= 7; visit++) gate.ask(visit, `@client${visit}`);
   expect([gate.admitted(0), gate.admitted(0), gate.next]).toEqual([[1, 2, 3], [], 1000]);
   gate.settle(2);
@@ -64,7 +64,7 @@ test("one who makes sshd talk and does not log in holds so many connections and 
 });
 
 test("of several that wait the client is next of whom fewest log in", () => {
-  const gate = new StartupGate<string>({ start: 7 }, 1000);
+  const gate = new StartupGate<string>({ start: 7, full: 100 }, 1000);
   for (let i = 0; i < 500; i++) gate.ask(`eve ${i}`, "@eve");
   expect(gate.admitted(0)).toEqual(["eve 0", "eve 1"]);
   gate.ask("bob", "@bob");
@@ -76,7 +76,7 @@ test("of several that wait the client is next of whom fewest log in", () => {
 });
 
 test("a server that takes one at a time gets one at a time", () => {
-  const gate = new StartupGate<string>({ start: 1 }, 1000);
+  const gate = new StartupGate<string>({ start: 1, full: 100 }, 1000);
   gate.ask("a", "@client");
   gate.ask("b", "@client");
   expect([gate.admitted(0), gate.admitted(999), gate.admitted(1000)]).toEqual([["a"], [], ["b"]]);
@@ -101,3 +101,14 @@ test.each([
   ["2m", undefined],
   ["", undefined],
 ])("LoginGraceTime %s", (text, parsed) => expect(parseLoginGraceTime(text)).toBe(parsed));
+
+test("of a server that takes few, half is left to others, whatever one client's connections look like", () => {
+  const gate = new StartupGate<number>({ start: 10, full: 10 }, 1000);
+  for (let visit = 0; visit < 10; visit++) gate.ask(visit, "@evil");
+  for (let now = 0; now < 10; now++) for (const visit of gate.admitted(now)) gate.settle(visit);
+  expect(gate.admitted(10)).toEqual([]);
+  gate.ask(100, "@good");
+  expect(gate.admitted(11)).toEqual([100]);
+  for (let visit = 0; visit < 5; visit++) gate.leave(visit);
+  expect(gate.admitted(12)[0]).toBe(5);
+});
