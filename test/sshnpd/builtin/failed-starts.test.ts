@@ -1,11 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
+import { runSilently } from "../../../sshnpd/builtin/run-silently.ts";
 import { openFiles } from "../../support/open-files.ts";
 import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../../support/ordinary-user.ts";
 import { runProcess, startProcess } from "../../support/processes.ts";
 import { authorize, Harness } from "./harness.ts";
 import { RawClient } from "./raw-client.ts";
+
+test("a program of the system that runs as an account has nothing of our environment, which that account could read", async () => {
+  process.env["SSHNP_CRAM"] = "secret";
+  try {
+    await runSilently("sh", ["-c", 'test -z "$SSHNP_CRAM"'], 10_000);
+  } finally {
+    delete process.env["SSHNP_CRAM"];
+  }
+});
 
 describe("what cannot be started", { skip: !CAN_MAKE_USERS }, () => {
   let user: OrdinaryUser;

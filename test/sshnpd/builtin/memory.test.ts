@@ -143,6 +143,35 @@ describe("the server", { skip: !CAN_MAKE_USERS, timeout: 60_000 }, () => {
     client.end();
   });
 
+  test("takes back what sessions of a connection had that was cut", async () => {
+    const cut = async (client: Client): Promise<void> => {
+      const closed = once(client, "close");
+      client.destroy();
+      await closed;
+    };
+    // Most of what a client may have, in windows that have grown; then the rest of it, in windows that have not.
+    const first = await loggedIn(server, user.name);
+    const grown = Array.from({ length: ((BUILTIN_WINDOWS_BYTES / BUILTIN_WINDOW_BYTES) * 3) / 4 }, async () => {
+      const channel = await new Promise<ClientChannel>((resolve, reject) => {
+        first.exec("exec cat > /dev/null", (error, made) => (error ? reject(error) : resolve(made)));
+      });
+      for (let piece = 0; piece < 32; piece++) {
+        if (!channel.write(Buffer.alloc(BUILTIN_WINDOW_BYTES / 8))) await once(channel, "drain");
+      }
+    });
+    await Promise.all(grown);
+    await cut(first);
+    const rounds = BUILTIN_WINDOWS_BYTES / 4 / BUILTIN_WINDOW_LEAST_BYTES / BUILTIN_SESSIONS + 2;
+    for (let round = 0; round < rounds; round++) {
+      const client = await loggedIn(server, user.name);
+      await Promise.all(Array.from({ length: BUILTIN_SESSIONS }, () => started(client, "exec sleep 1000")));
+      await cut(client);
+    }
+    const client = await loggedIn(server, user.name);
+    expect(await said(client, "echo in")).toBe("in\n");
+    client.end();
+  });
+
   test("refuses a port that is none, and goes on", async () => {
     const client = await loggedIn(server, user.name);
     for (const port of [65_536, 70_000, 2 ** 32 - 1, 0]) {
