@@ -83,8 +83,13 @@ export class BuiltinServer {
     const { attendConnection } = await import("./attend.ts");
     const over = finished(duplex).catch(() => {});
     const cut = (): void => void duplex.destroy();
-    duplex.once("end", cut); // SSH knows no half of a connection
-    duplex.once("finish", () => setTimeout(cut, BUILTIN_FAREWELL_MS).unref());
+    const cutSoon = (): void => void setTimeout(cut, BUILTIN_FAREWELL_MS).unref();
+    // SSH knows no half of a connection. But to cut it would tell the client that something broke off.
+    duplex.once("end", () => {
+      duplex.end();
+      cutSoon();
+    });
+    duplex.once("finish", cutSoon);
     signal.addEventListener("abort", cut, { once: true });
     if (signal.aborted) cut();
     try {

@@ -76,6 +76,14 @@ describe("a daemon with the built-in server", { skip: !CAN_MAKE_USERS, timeout: 
     expect(await person.must("ssh", HOST, "echo in")).toBe("in\n");
   });
 
+  test("to a client that ends its side it says farewell, as sshd does: nothing broke off", async () => {
+    const ssh = proxy();
+    ssh.stdin.write("SSH-2.0-OpenSSH_9.9\r\n");
+    await ssh.line(/^SSH-2\.0-sshnpd/);
+    ssh.stdin.end();
+    expect(await ssh.exit()).toMatchObject({ code: 0, stderr: expect.not.stringContaining("[E_") });
+  });
+
   test("large files go both ways by sftp at once, and one that is cut leaves nothing running", async () => {
     const bytes = randomBytes(48 * MIB);
     const folder = person.folder("large", (path) => {
