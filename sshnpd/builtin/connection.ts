@@ -26,12 +26,12 @@ export function serveConnection(connection: Connection, context: ConnectionConte
     context.signal.addEventListener("abort", over, { once: true });
     // Once: ssh2 says it for each CHANNEL_CLOSE that comes for a session in which nothing was started.
     session.once("close", () => {
-      sessions--;
       over();
       context.signal.removeEventListener("abort", over);
       forgetSession(connection, session);
     });
-    serveSession(session, { ...context, window });
+    const giveBack = (): void => void sessions--;
+    serveSession(session, { ...context, window }).then(giveBack, giveBack);
   });
   connection.on("tcpip", (accept, reject, target: TcpipRequestInfo) => {
     const { destIP: host, destPort: port } = target;

@@ -1,7 +1,8 @@
+import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Writable } from "node:stream";
 import type { PseudoTtyInfo, WindowChangeInfo } from "ssh2";
-import { BUILTIN_QUIET_MS, BUILTIN_VARIABLES } from "../../protocol/limits.ts";
+import { BUILTIN_LEFT_MS, BUILTIN_QUIET_MS, BUILTIN_VARIABLES } from "../../protocol/limits.ts";
 import { shellWords, wordsAs } from "./account-words.ts";
 import { ChannelOutput } from "./channel-output.ts";
 import type { ChannelContext } from "./connection-context.ts";
@@ -16,13 +17,17 @@ import { runInTerminal, type TerminalRequest } from "./terminal.ts";
 /** What a client wants to be run. */
 type Wish = { readonly command: string | undefined } | { readonly subsystem: "sftp" };
 
-/** Serves one channel of type session: an exec, a shell or sftp. */
-export function serveSession(session: Session, context: ChannelContext): void {
+/**
+ * Serves one channel of type session: an exec, a shell or sftp. Resolves when it is closed and what was started for it has
+ * ended, or has been hung up and had its time.
+ */
+export async function serveSession(session: Session, context: ChannelContext): Promise<void> {
   const { rights } = context;
   const variables = new Map<string, string>();
   let terminal: TerminalRequest | undefined;
   let running: Running | undefined;
   let isStarted = false;
+  let underWay: Promise<void> | undefined;
   const closed = new AbortController();
   const close = (): void => closed.abort();
   context.signal.addEventListener("abort", close, { once: true });
@@ -65,7 +70,8 @@ export function serveSession(session: Session, context: ChannelContext): void {
     const channel = accept();
     guardChannel(channel, context);
     channel.on("error", () => {});
-    context.track(run(channel, wish));
+    underWay = run(channel, wish);
+    context.track(underWay);
   };
   session.on("exec", (accept, reject: Reply, { command }) => {
     if (command.includes("\0"))
@@ -77,6 +83,8 @@ export function serveSession(session: Session, context: ChannelContext): void {
     if (name === "sftp") begin(accept, { subsystem: "sftp" });
     else reject?.();
   });
+  await once(closed.signal, "abort");
+  await underWay;
 
   async function run(channel: ServerChannel, wish: Wish): Promise<void> {
     const output = new ChannelOutput(channel, context.transport);
@@ -90,15 +98,20 @@ export function serveSession(session: Session, context: ChannelContext): void {
       channel.end();
       return;
     }
+    let timer: NodeJS.Timeout | undefined;
+    let giveUp = (): void => {};
+    const hasHadItsTime = new Promise<void>((resolve) => (giveUp = resolve));
     const hangUp = (): void => {
       running?.hangUp();
       output.close();
       channel.resume();
+      timer = setTimeout(giveUp, BUILTIN_LEFT_MS).unref();
     };
     closed.signal.addEventListener("abort", hangUp, { once: true });
     if (closed.signal.aborted) hangUp();
     if (terminal !== undefined && terminal !== asked) running.resize(terminal); // the window has changed meanwhile
-    await serve(channel, running, output, closed.signal);
+    await Promise.race([serve(channel, running, output, closed.signal), hasHadItsTime]);
+    clearTimeout(timer);
     closed.signal.removeEventListener("abort", hangUp);
     if (terminal !== undefined) running.hangUp();
   }
