@@ -25,6 +25,7 @@ import type { DaemonOptions } from "./daemon.ts";
 import { type Finding, fine, toFix } from "./finding.ts";
 import { judgeSessionKeys } from "./judge-session-keys.ts";
 import { judgeSshd } from "./judge-sshd.ts";
+import { lookAtTerminals } from "./judge-terminals.ts";
 import { listeningSockets } from "./listening-sockets.ts";
 import { noKeysIn, whatIsMissing } from "./member.ts";
 import { openSshServer } from "./open-ssh-server.ts";
@@ -217,6 +218,8 @@ async function* lookAtSsh(
   else if (wordOf(server) !== "inetd dropbear")
     yield fine("sshd", "its configuration cannot be told by this user; root sees more");
   const onlyLogin = server.mode === "tcp" ? undefined : ownLoginUnlessRoot();
+  const terminals = server.mode === "inetd" && onlyLogin !== undefined ? await lookAtTerminals() : undefined;
+  if (terminals !== undefined) yield terminals;
   const { sessionKeys, acceptsKeys } = options;
   if (sessionKeys !== undefined) {
     const place = { onlyLogin: ownLoginUnlessRoot(), hasPolicy, server: wordOf(server) };

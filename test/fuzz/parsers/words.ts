@@ -32,6 +32,7 @@ import { parseCertifiedLogins, parseLogins } from "../../../sshnpd/session-keys.
 import { parsePermitOpen } from "../../../sshnpd/permit-open.ts";
 import { parseKeyscan } from "../../../sshnpd/host-keys.ts";
 import { parsePublicHalf } from "../../../sshnpd/inetd-program.ts";
+import { parseTerminalMount, type TerminalMount } from "../../../sshnpd/judge-terminals.ts";
 import { parseListeningSockets } from "../../../sshnpd/listening-sockets.ts";
 import { sshBanner } from "../../../sshnp/ssh-banner.ts";
 import { parseSshdConfiguration } from "../../../sshnpd/sshd-configuration.ts";
@@ -514,6 +515,30 @@ export const WORD_PARSERS: readonly Parser[] = [
         holds: (inodes, text) =>
           inodes.length <= text.split("\n").length && inodes.every((inode) => text.includes(inode)),
         words: words("0A ", ":0016 ", "\n"),
+      }),
+  },
+  {
+    name: "table of mounts",
+    covers: ["sshnpd/judge-terminals.ts#parseTerminalMount"],
+    isTotal: true,
+    make: () =>
+      textParser({
+        samples: fc
+          .array(
+            fc.tuple(
+              fc.constantFrom("/dev/pts", "/dev", "/mnt/a\\040b"),
+              fc.constantFrom("devpts", "tmpfs"),
+              fc.constantFrom("", ",gid=5", ",gid=100005,mode=620"),
+              fc.constantFrom("", ",ptmxmode=000", ",ptmxmode=666"),
+            ),
+            { maxLength: 4 },
+          )
+          .map((rows) => rows.map(([path, type, ...more]) => `none ${path} ${type} rw${more.join("")} 0 0\n`).join("")),
+        parse: (text) => parseTerminalMount(text) ?? {},
+        holds: ({ gid, ptmxMode }: Partial<TerminalMount>, text) =>
+          (gid === undefined || (gid < 1e10 && new RegExp(`gid=0*${gid}(?![0-9])`).test(text))) &&
+          (ptmxMode === undefined || (/^[0-7]{1,4}$/.test(ptmxMode) && text.includes(`ptmxmode=${ptmxMode}`))),
+        words: words(" /dev/pts devpts ", ",gid=", ",ptmxmode=", "\n"),
       }),
   },
   {
