@@ -23,13 +23,16 @@ try {
 }
 // The client's plain files go: nobody reads them. Those of the others stay beside the bundles, for the programs that the daemon
 // starts.
+// As CommonJS, without the loader of modules, which brings much of Node with it.
 await bundle("sshnp", {
+  format: "cjs",
   external: ["age-encryption", "commander", "ws", "cpu-features"],
   emptyOutDir: true,
-  // Each with all that it imports: what is loaded until ssh is started, and what the session takes meanwhile.
+  // Each with all that it imports: what is loaded until ssh is started, until the first packet, and while that is on its way.
   groups: [
-    { name: "front", test: /sshnp\/run-session\.ts$/, priority: 2 },
-    { name: "session", test: /sshnp\/connect\.ts$|protocol\/suite\/(native|ml-kem)\.ts$/, priority: 1 },
+    { name: "front", test: /sshnp\/run-session\.ts$/, priority: 3 },
+    { name: "connect", test: /sshnp\/connect\.ts$|protocol\/suite\/native\.ts$/, priority: 2 },
+    { name: "negotiate", test: /sshnp\/negotiate\.ts$|protocol\/suite\/ml-kem\.ts$/, priority: 1 },
   ],
 });
 await bundle("sshnpd", {
@@ -41,6 +44,7 @@ await bundle("sshnpd", {
 for (const room of ["keys", "directory", "rendezvous"]) {
   await bundle(room, { external: ["age-encryption", "commander", "level"], emptyOutDir: false, groups: [] });
 }
+writeFileSync(join(root, "dist/sshnp/package.json"), '{ "type": "commonjs" }\n');
 for (const command of Object.values(bin)) {
   const file = join(root, command);
   if (existsSync(file)) chmodSync(file, 0o755);
@@ -67,12 +71,12 @@ function writeFiles(folder, files) {
  * Because a person waits for the start-up of the client, and the daemon is held to 60 MB of memory; the others have both
  * from it as well (docs/decisions/0012-the-commands-are-bundled.md). What is seldom needed stays outside, in `external`.
  */
-async function bundle(room, { external, emptyOutDir, groups }) {
+async function bundle(room, { format = "es", external, emptyOutDir, groups }) {
   await build({
     root,
     configFile: false,
     logLevel: "warn",
-    define: { __dirname: "import.meta.dirname" }, // ssh2 is CommonJS
+    define: format === "es" ? { __dirname: "import.meta.dirname" } : {}, // ssh2 is CommonJS
     ssr: { noExternal: true, external, target: "node" },
     build: {
       ssr: `${room}/main.ts`,
@@ -82,7 +86,10 @@ async function bundle(room, { external, emptyOutDir, groups }) {
       target: "node20",
       license: { fileName: "licenses.md" },
       rolldownOptions: {
-        output: { entryFileNames: "main.js", chunkFileNames: "[name]-[hash].js", codeSplitting: { groups } },
+        output: {
+          ...{ format, dynamicImportInCjs: false, codeSplitting: { groups } },
+          ...{ entryFileNames: "main.js", chunkFileNames: "[name]-[hash].js" },
+        },
       },
     },
   });

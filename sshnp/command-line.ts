@@ -1,4 +1,4 @@
-import { isWitnessOption, type WitnessOptions, withWitnessOption } from "../directory/client.ts";
+import type { WitnessOptions } from "../directory/client.ts";
 import { SetupError } from "../keys/errors.ts";
 import { inVariable } from "../keys/in-variable.ts";
 import { type MemberName, type Name, quoted } from "../keys/names.ts";
@@ -10,6 +10,7 @@ import { noSuchOption } from "./no-such-option.ts";
 import { type Defaults, NO_DEFAULTS } from "./settings.ts";
 import { argumentOf, configurationOf, type SshOption, scanSshOptions, sshLetter } from "./ssh-options.ts";
 import { parseLogin, readTarget } from "./target.ts";
+import { isWitnessOption, withWitnessOption } from "./witness-options.ts";
 
 /** Whom to reach, and with what of this machine. */
 export interface Destination {

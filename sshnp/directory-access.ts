@@ -12,7 +12,6 @@ import { readKeyListFile, writeKeyListFile } from "../keys/key-list-files.ts";
 import { type DirectoryAddress, directoryInEnvironment, parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
 import { CLOCK_TRUST_MS } from "../protocol/limits.ts";
-import { isPrivateAddress } from "../rendezvous/client.ts";
 import type { Client } from "./client-keys.ts";
 import type { Progress } from "./progress.ts";
 import type { TicketFrame } from "./request-session.ts";
@@ -69,15 +68,6 @@ export class DirectoryAccess {
       warn: (text) => progress.step(text),
     });
     return new DirectoryAccess(client, suite, progress, log);
-  }
-
-  /**
-   * Whether it answered at a private address, and so may name rendezvous at such addresses: they say where to dial, and
-   * the directory signs it, so nobody must be led into a network that he has not chosen.
-   */
-  get isPrivate(): boolean {
-    const { remoteAddress } = this.client;
-    return remoteAddress !== undefined && isPrivateAddress(remoteAddress);
   }
 
   /** The time in ms: by this machine's clock, unless that is far off the directory's; never before what witnesses have said. */

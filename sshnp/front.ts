@@ -12,7 +12,8 @@ import { proxyWords } from "./proxy-line.ts";
 import { noSshServer, sshRefused } from "./session-texts.ts";
 import type { Session } from "./session.ts";
 import type { SessionAgent } from "./session-agent.ts";
-import { type CommandEnd, signalStatus, type SshProcess } from "./ssh-process.ts";
+import { signalStatus } from "./signal-status.ts";
+import type { CommandEnd, SshProcess } from "./ssh-process.ts";
 import { SshWatch } from "../protocol/ssh-watch.ts";
 
 /**

@@ -106,4 +106,6 @@ function withProfile(name: string | undefined, rest: readonly string[]): readonl
   return rest;
 }
 
-process.exit(await main(process.argv.slice(2)));
+// Comes only when nothing can happen any more that main waits for; without this the status would be 0.
+process.once("beforeExit", () => (process.exitCode = 255));
+void main(process.argv.slice(2)).then((status) => process.exit(status));

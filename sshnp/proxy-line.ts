@@ -1,4 +1,4 @@
-import { isWitnessOption, type WitnessOptions, withWitnessOption, witnessWords } from "../directory/client.ts";
+import type { WitnessOptions } from "../directory/client.ts";
 import { SetupError } from "../keys/errors.ts";
 import { hostName, parseHostName, parseName, quoted } from "../keys/names.ts";
 import { type Fingerprint, parseFingerprint } from "../keys/openssh.ts";
@@ -7,6 +7,7 @@ import { DEFAULT_WAIT, type Destination, parseKeysFolder, parseWait, type Questi
 import { type Defaults, NO_DEFAULTS } from "./settings.ts";
 import { argumentOf } from "./ssh-options.ts";
 import { parseLogin } from "./target.ts";
+import { isWitnessOption, withWitnessOption, witnessWords } from "./witness-options.ts";
 
 /**
  * Reads the words after `sshnp proxy`: what {@link proxyWords} writes, and what people write into ssh_config.

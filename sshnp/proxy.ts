@@ -6,13 +6,13 @@ import { connect } from "./connect.ts";
 import { keysFolderOf, withLogin } from "./destination.ts";
 import { loadSessionAgent } from "./load-session-agent.ts";
 import { Progress } from "./progress.ts";
-import { findUserKey } from "./public-key.ts";
 import { parseProxyLine } from "./proxy-line.ts";
 import { readAhead } from "./read-ahead.ts";
 import type { SessionAgent } from "./session-agent.ts";
 import { readDefaults } from "./settings.ts";
 import { type StandardStreams, standardStreams } from "./relay.ts";
-import { type CommandEnd, signalStatus } from "./ssh-process.ts";
+import { signalStatus } from "./signal-status.ts";
+import type { CommandEnd } from "./ssh-process.ts";
 import { SshWatch } from "../protocol/ssh-watch.ts";
 import { isStderrThrownAway, tellSsh, writeToTerminal } from "./told-by-ssh.ts";
 
@@ -60,7 +60,10 @@ async function relaySession(
   try {
     const { pushKey, verbose } = destination;
     const { signal } = attempt;
-    const userKey = pushKey === undefined ? undefined : await findUserKey(pushKey.identityFile, { signal });
+    const userKey =
+      pushKey === undefined
+        ? undefined
+        : await (await import("./public-key.ts")).findUserKey(pushKey.identityFile, { signal });
     agent = destination.sessionKey === true ? await loadSessionAgent(agentPath(destination, keys)) : undefined;
     const progress = new Progress(verbose, isStderrThrownAway() ? writeToTerminal : undefined);
     const session = await connect(destination, { keys, userKey, sessionKey: agent, progress, signal });

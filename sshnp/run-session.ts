@@ -6,7 +6,7 @@ import { hasSsh } from "./has-ssh.ts";
 import { runFront } from "./front.ts";
 import { readDefaults } from "./settings.ts";
 import { shellCommand, sshArguments } from "./ssh-command.ts";
-import { type CommandEnd, startSsh } from "./ssh-process.ts";
+import type { CommandEnd } from "./ssh-process.ts";
 
 /** `sshnp @device mygateway ...`. `main`: the path by which ssh can start us again, as its proxy. */
 export async function session(words: readonly string[], main: string): Promise<CommandEnd> {
@@ -38,6 +38,7 @@ export async function session(words: readonly string[], main: string): Promise<C
     const printed = { ...command, destination: withSurroundingsStated(destination, process.env) };
     return print(`${shellCommand(["ssh", ...sshArguments(printed, surroundings)])}\n`);
   }
+  const { startSsh } = await import("./ssh-process.ts");
   if (command.needs !== "tunnel") return await startSsh(sshArguments(command, surroundings)).ended;
   return await runFront(destination, surroundings.keys, (front, agent) =>
     startSsh(sshArguments(command, { ...surroundings, ...(agent !== undefined && { agent }) }), { front }),

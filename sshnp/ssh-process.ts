@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { constants } from "node:os";
 import { noSshBinary } from "./setup-texts.ts";
+import { signalStatus } from "./signal-status.ts";
 
 /** How a command ends: its exit status, and an error that a person has not been told yet, if there is one. */
 export interface CommandEnd {
@@ -29,11 +29,6 @@ export function startSsh(
   const env = front === undefined ? inherited : { ...inherited, SSHNP_FRONT: front };
   const child = spawn(program, arguments_, { stdio: "inherit", env });
   return { child, ended: endOf(child, program) };
-}
-
-/** The exit status by which a shell tells of a signal. */
-export function signalStatus(signal: NodeJS.Signals): number {
-  return 128 + constants.signals[signal];
 }
 
 async function endOf(child: ChildProcess, program: SshProgram): Promise<CommandEnd> {

@@ -1,4 +1,4 @@
-import { isWitnessOption, type WitnessOptions, withWitnessOption } from "../directory/client.ts";
+import type { WitnessOptions } from "../directory/client.ts";
 import { SetupError } from "../keys/errors.ts";
 import { inVariable } from "../keys/in-variable.ts";
 import { hostName, quoted } from "../keys/names.ts";
@@ -17,6 +17,7 @@ import type { Defaults } from "./settings.ts";
 import { argumentOf, scanSshOptions, type SshOption } from "./ssh-options.ts";
 import type { SshProgram } from "./ssh-process.ts";
 import { parseLogin, readTarget, type Target } from "./target.ts";
+import { isWitnessOption, withWitnessOption } from "./witness-options.ts";
 
 export type TransferProgram = Exclude<SshProgram, "ssh">;
 

@@ -1,5 +1,5 @@
 import { SetupError } from "../../keys/errors.ts";
-import { signalStatus } from "../ssh-process.ts";
+import { signalStatus } from "../signal-status.ts";
 
 /**
  * Runs what lasts until somebody ends it. At Ctrl-C, SIGTERM and SIGHUP its signal is aborted, and when it has ended for that the

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { printable } from "../../keys/print-error.ts";
 import { COMMAND_END_MS } from "../../protocol/limits.ts";
-import { signalStatus } from "../ssh-process.ts";
+import { signalStatus } from "../signal-status.ts";
 
 /** A command that runs while ports are forwarded, on our terminal and files. */
 export interface RunningCommand {

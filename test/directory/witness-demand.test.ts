@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readWitnessDemand, withWitnessOption, type WitnessOptions, witnessWords } from "../../directory/client.ts";
+import { readWitnessDemand, type WitnessOptions } from "../../directory/client.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { CHECKPOINT_AGE_MS } from "../../protocol/limits.ts";
 import { printWitness } from "../../protocol/log/cosignature.ts";
@@ -45,16 +45,4 @@ test.each<[string, WitnessOptions, Record<string, string>?]>([
   ["an environment with 0", {}, { SSHNP_WITNESSES: `0:${A}` }],
 ])("%s is a usage error", (_, options, env = {}) => {
   expect(() => readWitnessDemand(suite, options, env)).toThrow(expect.objectContaining({ code: "E_USAGE" }));
-});
-
-test("what was read of a command line is printed as words that read the same", () => {
-  const options: WitnessOptions = { witness: [A, B], witnesses: "2", maxCheckpointAge: "1h" };
-  let read: WitnessOptions | undefined;
-  const words = witnessWords(options);
-  for (let i = 0; i < words.length; i += 2) {
-    const name = words[i]?.slice(2) as "witness" | "witnesses" | "max-checkpoint-age";
-    read = withWitnessOption(read, name, words[i + 1] ?? "");
-  }
-  expect(read).toEqual(options);
-  expect(witnessWords()).toEqual([]);
 });

@@ -32,7 +32,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnpd/judge-session-keys.ts#judgeSessionKeys",
     "sshnpd/judge-terminals.ts#judgeTerminals",
     "keys/foreign-owner.ts#foreignOwner",
-    "directory/client/witness-demand.ts#isWitnessOption",
+    "sshnp/witness-options.ts#isWitnessOption",
     "sshnp/cli/trust/evidence.ts#evidenceCommand",
     "keys/base32.ts#base32",
     "keys/bytes.ts#equalBytes",

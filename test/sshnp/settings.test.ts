@@ -148,7 +148,7 @@ test("without a file, nothing that reads one is loaded", async () => {
       .join("");
   };
   const without = await loaded(folder.path);
-  expect(without).toContain("/dist/sshnp/run-session-");
+  expect(without).toContain("/dist/sshnp/front-");
   expect(without).not.toMatch(/dist\/sshnp\/(?:apply|toml)-/);
   expect(await loaded(home.path)).toMatch(/dist\/sshnp\/(?:apply|toml)-/);
 });

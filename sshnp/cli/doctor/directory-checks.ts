@@ -12,6 +12,7 @@ import {
 } from "../../../protocol/rendezvous-address.ts";
 import { lookAtRendezvous } from "../../../rendezvous/client.ts";
 import { duration } from "../../ago.ts";
+import { isAtPrivateAddress } from "../../private-directory.ts";
 import type { DirectoryContact } from "../../directory-contact.ts";
 import { type Outcome, outcomeOf } from "../../outcome.ts";
 import { isEndNear, ownEndNear } from "../../own-end-texts.ts";
@@ -157,7 +158,7 @@ export async function* checkRendezvous({ contact }: Asked, signal: AbortSignal):
     });
     return yield failed("rendezvous", none);
   }
-  const allowPrivate = "value" in contact && contact.value.directory.isPrivate;
+  const allowPrivate = "value" in contact && isAtPrivateAddress(contact.value.directory);
   for (const { rendezvous, addresses } of listed.value)
     yield await checkOne(rendezvous, addresses, allowPrivate, signal);
 }
