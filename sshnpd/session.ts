@@ -99,7 +99,7 @@ export async function serveSession(
   if (revoked.aborted) revoke();
   socket.resume();
   const end = await binding.closed;
-  await Promise.all(serving);
+  await Promise.allSettled([prepared, ...serving]);
   return { end, counts };
 }
 

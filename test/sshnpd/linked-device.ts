@@ -246,7 +246,11 @@ export class LinkedDevice implements AsyncDisposable {
     });
     const { signal } = new AbortController();
     return await new Promise((resolve) => {
-      const binding = bindChannel(channel, leg, { signal, clock: CLOCK, onConfirmed: () => resolve(binding) });
+      const binding = bindChannel(channel, leg, {
+        ...{ signal, clock: CLOCK },
+        onConfirmed: () => binding.ping(),
+        onPong: () => resolve(binding), // the device has read our CONFIRM too
+      });
     });
   }
 

@@ -238,7 +238,11 @@ describe("of clients that have proved themselves", () => {
     });
     const { signal } = new AbortController();
     return await new Promise((resolve) => {
-      const binding = bindChannel(channel, leg, { signal, clock: CLOCK, onConfirmed: () => resolve(binding) });
+      const binding = bindChannel(channel, leg, {
+        ...{ signal, clock: CLOCK },
+        onConfirmed: () => binding.ping(),
+        onPong: () => resolve(binding), // the device has read our CONFIRM too
+      });
     });
   }
 });
