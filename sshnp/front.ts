@@ -46,7 +46,7 @@ export async function runFront(
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);
     door.close();
-    agent?.close();
+    await agent?.close();
   }
 }
 

@@ -1,4 +1,4 @@
-import { renameSync, rmSync, statSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import {
@@ -11,10 +11,11 @@ import {
 import { equalBytes } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { Ed25519PrivateKey } from "../keys/ed25519.ts";
-import { SetupError, SshnpError } from "../keys/errors.ts";
+import { SshnpError } from "../keys/errors.ts";
 import { ed25519Line, parsePublicKeyLine } from "../keys/openssh.ts";
 import { ed25519Signature } from "../keys/ssh-signature.ts";
-import { MAX_SOCKET_PATH_BYTES, socketFolder } from "./socket-folder.ts";
+import { leavePath, pathBeside, takePath } from "./agent-path.ts";
+import { socketFolder } from "./socket-folder.ts";
 
 /**
  * The SSH key of one session, and the agent (RFC 9987) from which ssh uses it: it has this key alone, with the certificate
@@ -28,7 +29,7 @@ export interface SessionAgent {
   /** The agent answers once this is known; undefined: there is none, and so no key. */
   certified(certificate: Uint8Array | undefined): void;
   /** Leaves nothing behind. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** Listens on a socket in a folder of mode 0700, so that only this user can come. It is there when this returns. */
@@ -39,7 +40,7 @@ export function openSessionAgent(suite: CipherSuite, random: RandomBytes): Sessi
   server.listen(path);
   return {
     ...{ path, blob, certified },
-    close: () => {
+    close: async () => {
       close();
       rmSync(folder, { recursive: true, force: true });
     },
@@ -48,40 +49,31 @@ export function openSessionAgent(suite: CipherSuite, random: RandomBytes): Sessi
 
 /**
  * The same for an ssh that was started by somebody else, whose configuration names `path`, in a folder of ours. The agent is there
- * when the certificate is. Whoever comes last with the same path stands there for all of them: a certificate is for an
- * account on a device, and so as good for the one ssh as for the other.
+ * when the certificate is. Whoever comes last with the same path stands there for all of them, and another when it closes: a
+ * certificate is for an account on a device, and so as good for the one ssh as for the other.
  * @throws {SetupError} E_USAGE when a path of that length cannot be listened on.
  */
 export function openSessionAgentAt(path: string, suite: CipherSuite, random: RandomBytes): SessionAgent {
   const mine = pathBeside(path);
   const { blob, server, certified, close } = makeAgent(suite, random);
-  let inode: number | undefined;
   return {
     ...{ path, blob },
     certified: (certificate) => {
       certified(certificate);
       rmSync(mine, { force: true });
       server.listen(mine); // at once: there is no name to look up
-      inode = statSync(mine).ino;
-      renameSync(mine, path);
+      takePath(path);
     },
-    close: () => {
-      close();
-      rmSync(mine, { force: true });
-      if (inode !== undefined && statSync(path, { throwIfNoEntry: false })?.ino === inode)
-        rmSync(path, { force: true });
+    close: async () => {
+      try {
+        if (server.listening) await leavePath(path);
+      } catch (error) {
+        if (!(error instanceof Error && "syscall" in error)) throw error; // where a folder is gone, so is the path
+      } finally {
+        close();
+      }
     },
   };
-}
-
-/** Where this process listens before it takes `path`. @throws {SetupError} E_USAGE when that is too long for unix(7). */
-export function pathBeside(path: string): string {
-  const mine = `${path}.${process.pid}`;
-  const excess = Buffer.byteLength(mine) - MAX_SOCKET_PATH_BYTES;
-  if (excess <= 0) return mine;
-  throw new SetupError("E_USAGE", "The path of the keys folder is too long for a session key.", {
-    next: `Use a shorter one with --keys: ${excess} bytes less will do.`,
-  });
 }
 
 function makeAgent(suite: CipherSuite, random: RandomBytes) {

@@ -79,7 +79,7 @@ async function blockOf(flags: Flags, files: SshConfigFiles, main: string, signal
   const way = withSurroundingsStated(wayOf(flags, { client, owner: undefined }), process.env);
   const sessionKey = flags.sessionKey === true;
   // A path that is too long is refused here rather than by each ssh.
-  if (sessionKey) (await import("../session-agent.ts")).pathBeside(`${way.keys}/state/agent.pi@mygateway.device.np`);
+  if (sessionKey) (await import("../agent-path.ts")).pathBeside(`${way.keys}/state/agent.pi@mygateway.device.np`);
   return sshConfigBlock({
     hostPattern: parseHostPattern(flags.hostPattern),
     proxy: [await nodeOnPath(), main, ...proxyOptions({ ...way, sessionKey })],

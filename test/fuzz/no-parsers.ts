@@ -173,6 +173,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/front-door.ts#openFrontDoor",
     "sshnp/session-agent.ts#openSessionAgent",
     "sshnp/session-agent.ts#openSessionAgentAt",
+    "sshnp/agent-path.ts#leavePath",
     "keys/ssh-authority-file.ts#openSshAuthority",
     "sshnpd/cli/ssh-ca.ts#sshCaCommand",
   ],
