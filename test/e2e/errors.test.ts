@@ -256,6 +256,7 @@ describe("when a part is away", () => {
     await session("E_OFFLINE", SESSION);
     const ping = ["ping", "--json", "@client", "@device", "mygateway"];
     await expectJsonFailure("E_OFFLINE", failing("sshnp", ping, { variant: "json" }));
+    await expectFailure("E_OFFLINE", failing("sshnp", ["proxy", "pi@mygateway.device.np"], { variant: "proxy" }));
   });
 
   test("E_WAIT_EXPIRED: a device that does not come back", () => session("E_WAIT_EXPIRED", ["--wait=1s", ...SESSION]));
