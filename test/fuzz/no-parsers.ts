@@ -174,6 +174,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/session-agent.ts#openSessionAgent",
     "sshnp/session-agent.ts#openSessionAgentAt",
     "sshnp/agent-path.ts#leavePath",
+    "sshnp/control-sockets.ts#stopSharing",
     "keys/ssh-authority-file.ts#openSshAuthority",
     "sshnpd/cli/ssh-ca.ts#sshCaCommand",
   ],
