@@ -73,6 +73,7 @@ async function relaySession(
   } catch (error) {
     return interrupted ?? { status: 255, error };
   } finally {
+    if (watch.serverSpoke) ssh.to.destroy(); // and so our own ssh asks the agent no more
     await agent?.close();
   }
 }

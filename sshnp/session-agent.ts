@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import {
   AgentAnswerBuffer,
@@ -28,7 +29,7 @@ export interface SessionAgent {
   readonly blob: Uint8Array;
   /** The agent answers once this is known; undefined: there is none, and so no key. */
   certified(certificate: Uint8Array | undefined): void;
-  /** Leaves nothing behind. */
+  /** Leaves nothing behind. Ends within seconds. */
   close(): Promise<void>;
 }
 
@@ -70,11 +71,24 @@ export function openSessionAgentAt(path: string, suite: CipherSuite, random: Ran
       } catch (error) {
         if (!(error instanceof Error && "syscall" in error)) throw error; // where a folder is gone, so is the path
       } finally {
+        if (server.listening) await visitsEnd(server);
         close();
       }
     },
   };
 }
+
+/**
+ * Nobody comes any more; an ssh of another session that is here already logs in by this agent. One that asks for a password
+ * holds its connection for longer, and needs it no more.
+ */
+async function visitsEnd(server: Server): Promise<void> {
+  const over = once(server.close(), "close", { signal: AbortSignal.timeout(VISIT_MS) });
+  await over.catch(() => {});
+}
+
+/** A login by a slow line. Until it is over this process stays, and whatever has its standard error waits for that. */
+const VISIT_MS = 5_000;
 
 function makeAgent(suite: CipherSuite, random: RandomBytes) {
   const key = Ed25519PrivateKey.generate(suite, random);

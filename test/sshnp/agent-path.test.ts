@@ -31,6 +31,9 @@ class Party {
   }
 }
 
+/** RFC 9987 section 6.1. */
+const SSH_AGENTC_REQUEST_IDENTITIES = 11;
+
 let script: Bundle;
 let folder: TemporaryFolder;
 let path: string;
@@ -73,6 +76,25 @@ test("while one leaves and another stands in, everybody who asks is answered", a
   // Whoever came to the one that leaves in its last instant is sent away, as by every server.
   expect(unanswered.filter((code) => code !== "ECONNRESET")).toEqual([]);
   expect(await keyAtPath()).toBe(b.key);
+});
+
+test("an ssh that is about to log in by the one that leaves is served to its end", async () => {
+  const [a, b] = await parties(2);
+  await a.does("come");
+  await b.does("come");
+  const visitor = connect(path);
+  const ask = async (): Promise<string> => {
+    visitor.write(Buffer.of(0, 0, 0, 1, SSH_AGENTC_REQUEST_IDENTITIES));
+    const [answer] = (await once(visitor, "data")) as [Buffer];
+    return answer.toString("base64");
+  };
+  const before = await ask();
+  const left = b.does("leave");
+  await expect.poll(names).toEqual(["agent", a.name].sort());
+  expect(await keyAtPath()).toBe(a.key);
+  expect(await ask()).toBe(before);
+  visitor.end();
+  await left;
 });
 
 test("what kill -9 leaves is no agent, and goes with the next that leaves", async () => {
