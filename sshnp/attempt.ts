@@ -1,4 +1,4 @@
-import type { MemberName, Name } from "../keys/names.ts";
+import { hostName, type MemberName, type Name } from "../keys/names.ts";
 import { shellWord } from "../keys/shell-word.ts";
 
 /** Whom a session was asked for. */
@@ -34,12 +34,21 @@ export function pingUntilBack({ client, device: { name, member } }: Attempt): st
   return `sshnp ping --wait ${client} ${name} ${member}`;
 }
 
+/** What waits for the device, as `option` says, and asks for the same again. */
+export function waitingFor(attempt: Attempt, option = "--wait"): string {
+  if (attempt.asked !== PROXY) return commandFor(attempt, option);
+  return `sshnp ping ${option} ${attempt.client} ${hostName(attempt.device)}   Then the same again.`;
+}
+
+/** An ssh asked that has us as its proxy: what was typed is not known, and may have been git. */
+export const PROXY: Asked = { verb: "proxy", after: [] };
+
 /** The command line that asks for the same again, with one more option. */
 export function commandFor({ client, device, login, asked }: Attempt, option?: string): string {
   const { name, member } = device;
   return [
     "sshnp",
-    ...(asked === undefined ? [] : [asked.verb]),
+    ...(asked === undefined || asked === PROXY ? [] : [asked.verb]),
     ...(option === undefined ? [] : [option]),
     ...(asked?.words?.(device) ?? [
       client,

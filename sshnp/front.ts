@@ -47,7 +47,7 @@ export async function runFront(
   } finally {
     for (const signal of SIGNALS) process.off(signal, onSignal);
     door.close();
-    agent?.close();
+    await agent?.close();
   }
 }
 

@@ -1,4 +1,4 @@
-import { SetupError } from "../keys/errors.ts";
+import { DeniedError, SetupError } from "../keys/errors.ts";
 import { hostName } from "../keys/names.ts";
 import { nearest } from "../protocol/policy/nearest.ts";
 import { knownDevices } from "./pinned-devices.ts";
@@ -9,6 +9,7 @@ import { NotAName } from "./target.ts";
  * word of the command line. As it is where nothing is like it. Nothing is asked of the network.
  */
 export function withMeant(error: unknown, first: string | undefined, verbs: readonly string[]): unknown {
+  if (error instanceof DeniedError && error.code === "E_UNKNOWN_NAME") return withVerb(error, first, verbs);
   if (!(error instanceof NotAName)) return error;
   const { word } = error;
   const devices = knownDevices();
@@ -40,6 +41,21 @@ export function withMeant(error: unknown, first: string | undefined, verbs: read
   if (verb === undefined) return error;
   return new SetupError("E_USAGE", `${error.message} Did you mean sshnp ${verb}?`, {
     next: "All commands: sshnp --help",
+    cause: error,
+  });
+}
+
+/**
+ * Where a setting names the device's name, a verb that is mistyped is the word for a device. Only one that is not there is taken for
+ * a verb: devices may be called anything.
+ */
+function withVerb(error: DeniedError, first: string | undefined, verbs: readonly string[]): DeniedError {
+  if (first === undefined || verbs.includes(first) || first.includes("@") || first.includes(".")) return error;
+  const verb = meantVerb(first, verbs);
+  if (verb === undefined) return error;
+  const question = `${error.message.endsWith("?") ? "Or" : "Did you mean"} sshnp ${verb}?`;
+  return new DeniedError("E_UNKNOWN_NAME", `${error.message} ${question}`, {
+    next: `${error.next ?? ""}   All commands: sshnp --help`,
     cause: error,
   });
 }

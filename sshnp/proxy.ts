@@ -1,5 +1,6 @@
 import { SetupError } from "../keys/errors.ts";
 import { hostName } from "../keys/names.ts";
+import { PROXY } from "./attempt.ts";
 import { bridge } from "./bridge.ts";
 import type { Destination } from "./command-line.ts";
 import { connect } from "./connect.ts";
@@ -66,7 +67,7 @@ async function relaySession(
         : await (await import("./public-key.ts")).findUserKey(pushKey.identityFile, { signal });
     agent = destination.sessionKey === true ? await loadSessionAgent(agentPath(destination, keys)) : undefined;
     const progress = new Progress(verbose, isStderrThrownAway() ? writeToTerminal : undefined);
-    const session = await connect(destination, { keys, userKey, sessionKey: agent, progress, signal });
+    const session = await connect(destination, { keys, asked: PROXY, userKey, sessionKey: agent, progress, signal });
     stopReading();
     stands = true;
     await bridge(session.open("ssh", { only: true }), ssh, watch);
@@ -75,7 +76,8 @@ async function relaySession(
   } catch (error) {
     return interrupted ?? { status: 255, error };
   } finally {
-    agent?.close();
+    if (watch.serverSpoke) ssh.to.destroy(); // and so our own ssh asks the agent no more
+    await agent?.close();
   }
 }
 

@@ -7,7 +7,7 @@ import { quoted } from "../keys/names.ts";
 import { REASON_BYTES } from "../protocol/limits.ts";
 import { parseOnlyLogin } from "../protocol/only-login.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
-import { type Attempt, commandFor, deviceCheck, pingUntilBack } from "./attempt.ts";
+import { type Attempt, commandFor, deviceCheck, pingUntilBack, PROXY, waitingFor } from "./attempt.ts";
 import { noSshServer, otherLogin } from "./session-texts.ts";
 
 /**
@@ -41,7 +41,7 @@ export function directoryRefusal(
       });
     case "E_WAIT_EXPIRED":
       return new UnavailableError("E_WAIT_EXPIRED", `${member} of ${name} did not come back in the time given.`, {
-        next: `Give it longer: ${commandFor(attempt, "--wait=2h")}   On the device, see whether sshnpd runs, and what it lacks: ${deviceCheck(attempt)}`,
+        next: `Give it longer: ${waitingFor(attempt, "--wait=2h")}   On the device, see whether sshnpd runs, and what it lacks: ${deviceCheck(attempt)}`,
       });
     case "E_NOT_AUTHORIZED":
       return new DeniedError(
@@ -113,7 +113,8 @@ function useOf({ service = "ssh", login, device: { member } }: Attempt): string 
 /** How to have the session, and how to hear that it could be had. */
 function waiting(attempt: Attempt): string {
   if (attempt.asked?.verb === "ping") return `Wait for it: ${pingUntilBack(attempt)}`;
-  return `Wait for it: ${commandFor(attempt, "--wait")}   Only to hear that it is back: ${pingUntilBack(attempt)}`;
+  if (attempt.asked === PROXY) return `Wait for it: ${waitingFor(attempt)}`;
+  return `Wait for it: ${waitingFor(attempt)}   Only to hear that it is back: ${pingUntilBack(attempt)}`;
 }
 
 /** A grant as a policy has it (docs/policy.md), no wider than what was asked for. */

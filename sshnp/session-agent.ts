@@ -1,5 +1,6 @@
-import { renameSync, rmSync, statSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import {
   AgentAnswerBuffer,
@@ -11,10 +12,11 @@ import {
 import { equalBytes } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { Ed25519PrivateKey } from "../keys/ed25519.ts";
-import { SetupError, SshnpError } from "../keys/errors.ts";
+import { SshnpError } from "../keys/errors.ts";
 import { ed25519Line, parsePublicKeyLine } from "../keys/openssh.ts";
 import { ed25519Signature } from "../keys/ssh-signature.ts";
-import { MAX_SOCKET_PATH_BYTES, socketFolder } from "./socket-folder.ts";
+import { leavePath, pathBeside, takePath } from "./agent-path.ts";
+import { socketFolder } from "./socket-folder.ts";
 
 /**
  * The SSH key of one session, and the agent (RFC 9987) from which ssh uses it: it has this key alone, with the certificate
@@ -27,8 +29,8 @@ export interface SessionAgent {
   readonly blob: Uint8Array;
   /** The agent answers once this is known; undefined: there is none, and so no key. */
   certified(certificate: Uint8Array | undefined): void;
-  /** Leaves nothing behind. */
-  close(): void;
+  /** Leaves nothing behind. Ends within seconds. */
+  close(): Promise<void>;
 }
 
 /** Listens on a socket in a folder of mode 0700, so that only this user can come. It is there when this returns. */
@@ -39,7 +41,7 @@ export function openSessionAgent(suite: CipherSuite, random: RandomBytes): Sessi
   server.listen(path);
   return {
     ...{ path, blob, certified },
-    close: () => {
+    close: async () => {
       close();
       rmSync(folder, { recursive: true, force: true });
     },
@@ -48,41 +50,45 @@ export function openSessionAgent(suite: CipherSuite, random: RandomBytes): Sessi
 
 /**
  * The same for an ssh that was started by somebody else, whose configuration names `path`, in a folder of ours. The agent is there
- * when the certificate is. Whoever comes last with the same path stands there for all of them: a certificate is for an
- * account on a device, and so as good for the one ssh as for the other.
+ * when the certificate is. Whoever comes last with the same path stands there for all of them, and another when it closes: a
+ * certificate is for an account on a device, and so as good for the one ssh as for the other.
  * @throws {SetupError} E_USAGE when a path of that length cannot be listened on.
  */
 export function openSessionAgentAt(path: string, suite: CipherSuite, random: RandomBytes): SessionAgent {
   const mine = pathBeside(path);
   const { blob, server, certified, close } = makeAgent(suite, random);
-  let inode: number | undefined;
   return {
     ...{ path, blob },
     certified: (certificate) => {
       certified(certificate);
       rmSync(mine, { force: true });
       server.listen(mine); // at once: there is no name to look up
-      inode = statSync(mine).ino;
-      renameSync(mine, path);
+      takePath(path);
     },
-    close: () => {
-      close();
-      rmSync(mine, { force: true });
-      if (inode !== undefined && statSync(path, { throwIfNoEntry: false })?.ino === inode)
-        rmSync(path, { force: true });
+    close: async () => {
+      try {
+        if (server.listening) await leavePath(path);
+      } catch (error) {
+        if (!(error instanceof Error && "syscall" in error)) throw error; // where a folder is gone, so is the path
+      } finally {
+        if (server.listening) await visitsEnd(server);
+        close();
+      }
     },
   };
 }
 
-/** Where this process listens before it takes `path`. @throws {SetupError} E_USAGE when that is too long for unix(7). */
-export function pathBeside(path: string): string {
-  const mine = `${path}.${process.pid}`;
-  const excess = Buffer.byteLength(mine) - MAX_SOCKET_PATH_BYTES;
-  if (excess <= 0) return mine;
-  throw new SetupError("E_USAGE", "The path of the keys folder is too long for a session key.", {
-    next: `Use a shorter one with --keys: ${excess} bytes less will do.`,
-  });
+/**
+ * Nobody comes any more; an ssh of another session that is here already logs in by this agent. One that asks for a password
+ * holds its connection for longer, and needs it no more.
+ */
+async function visitsEnd(server: Server): Promise<void> {
+  const over = once(server.close(), "close", { signal: AbortSignal.timeout(VISIT_MS) });
+  await over.catch(() => {});
 }
+
+/** A login by a slow line. Until it is over this process stays, and whatever has its standard error waits for that. */
+const VISIT_MS = 5_000;
 
 function makeAgent(suite: CipherSuite, random: RandomBytes) {
   const key = Ed25519PrivateKey.generate(suite, random);

@@ -7,7 +7,7 @@ import { CONFIRM_MS, PING_GAP_MS, SESSION_WINDOW_BYTES, STREAM_WINDOW_BYTES } fr
 import type { HandshakeResult } from "../protocol/noise/handshake-result.ts";
 import type { ChannelLimits } from "../protocol/session/payloads.ts";
 import type { Leg } from "../rendezvous/client.ts";
-import { type Attempt, commandFor } from "./attempt.ts";
+import { type Attempt, waitingFor } from "./attempt.ts";
 import type { Progress } from "./progress.ts";
 import { deviceRefusal } from "./refusal-texts.ts";
 import { accessWithdrawn, noSshServer, timedOut, truncated } from "./session-texts.ts";
@@ -196,7 +196,7 @@ function endError(end: ChannelEnd, attempt: Attempt): SshnpError | undefined {
       return accessWithdrawn(attempt);
     case "going-away":
       return new UnavailableError("E_TRUNCATED", `The daemon on ${member} of ${name} is stopping.`, {
-        next: `Try again when it is back: ${commandFor(attempt, "--wait")}`,
+        next: `Try again when it is back: ${waitingFor(attempt)}`,
       });
     case "protocol-error":
     case "failed":

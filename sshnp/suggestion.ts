@@ -26,20 +26,14 @@ export async function withSuggestion(
     readonly signal: AbortSignal;
   },
 ): Promise<DeniedError> {
-  const { name, member } = attempt.device;
+  const { name } = attempt.device;
   const byName = withPinnedName(error, attempt, keys);
   try {
     const patience = AbortSignal.any([signal, AbortSignal.timeout(SUGGESTION_MS)]);
     const devices = await listDevices(directory, sender, name, { signal: patience });
-    const word = nearest(
-      member,
-      devices.map((device) => device.member),
-    );
-    const meant = devices.find((device) => device.member === word)?.member;
-    if (meant === undefined) return byName;
-    return new DeniedError("E_UNKNOWN_NAME", `${error.message} Did you mean ${meant}?`, {
-      next: `Then: ${commandFor({ ...attempt, device: { name, member: meant } })}   All that you may see: sshnp ls ${attempt.client} ${name}`,
-    });
+    const members = devices.map((device) => device.member);
+    const all = `   All that you may see: sshnp ls ${attempt.client} ${name}`;
+    return withNearest(error, attempt, "member", members, all) ?? byName;
   } catch (cause) {
     if (cause instanceof SshnpError || signal.aborted || isTimeout(cause)) return byName;
     throw cause;
@@ -47,17 +41,24 @@ export async function withSuggestion(
 }
 
 function withPinnedName(error: DeniedError, attempt: Attempt, keys: string): DeniedError {
-  const { name, member } = attempt.device;
-  const devices = knownDevices(keys);
-  if (devices.some((device) => device.name === name)) return error; // the name is right
-  const word = nearest(
-    name,
-    devices.map((device) => device.name),
-  );
-  const meant = devices.find((device) => device.name === word)?.name;
-  if (meant === undefined) return error;
+  const names = knownDevices(keys).map((device) => device.name);
+  if (names.includes(attempt.device.name)) return error; // the name is right
+  return withNearest(error, attempt, "name", names) ?? error;
+}
+
+/** The error with the one of `known` that is most like what was asked for as `part` of the device; undefined: none is. */
+function withNearest<Part extends "name" | "member">(
+  error: DeniedError,
+  attempt: Attempt,
+  part: Part,
+  known: readonly Attempt["device"][Part][],
+  more = "",
+): DeniedError | undefined {
+  const meant = nearest(attempt.device[part], known);
+  if (meant === undefined) return undefined;
+  const device = { ...attempt.device, [part]: meant };
   return new DeniedError("E_UNKNOWN_NAME", `${error.message} Did you mean ${meant}?`, {
-    next: `Then: ${commandFor({ ...attempt, device: { name: meant, member } })}`,
+    next: `Then: ${commandFor({ ...attempt, device })}${more}`,
   });
 }
 

@@ -1,8 +1,8 @@
 /** The one of `known` that `word` was probably meant to be: at most two letters off, and one for each three. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
+export function nearest<Word extends string>(word: string, known: readonly Word[]): Word | undefined {
   if (word.length > 64) return undefined;
   const most = Math.min(2, Math.floor(word.length / 3));
-  let best: string | undefined;
+  let best: Word | undefined;
   let least = most + 1;
   for (const candidate of known) {
     if (Math.abs(candidate.length - word.length) >= least) continue;

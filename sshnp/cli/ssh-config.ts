@@ -56,16 +56,24 @@ async function act(flags: Flags, main: string): Promise<void> {
   const files = flags.file === undefined ? filesInHome(homeOfPasswd()) : filesBeside(resolve(flags.file));
   const checked = { files, arguments_: flags.file === undefined ? [] : ["-F", files.config] };
   const { signal } = new AbortController(); // ssh -G ends by itself
-  if (flags.uninstall === true)
-    return say(
-      (await uninstallBlock(files)) ? `${shellWord(files.config)} is as it was.` : "There was nothing to take away.",
-    );
+  if (flags.uninstall === true) return await uninstall(files);
   if (flags.check === true) return await tell(checked, signal);
   const text = await blockOf(flags, files, main, signal);
   if (flags.install !== true) return await printData(text);
   await installBlock(files, text);
   await tell(checked, signal);
 }
+
+async function uninstall(files: SshConfigFiles): Promise<void> {
+  const found = await uninstallBlock(files);
+  say(found ? `${shellWord(files.config)} is as it was.` : "There was nothing to take away.");
+  const { stopSharing } = await import("../control-sockets.ts");
+  const masters = await stopSharing(await controlFolders(files), AbortSignal.timeout(STOP_MS));
+  if (masters > 0) say("Connections that ssh shared take no more sessions, and each ends with the last that it has.");
+}
+
+/** A master answers at once, unless it hangs. */
+const STOP_MS = 10_000;
 
 async function tell(checked: Checked, signal: AbortSignal): Promise<void> {
   const problems = await checkSshConfig(checked, signal);
@@ -79,7 +87,7 @@ async function blockOf(flags: Flags, files: SshConfigFiles, main: string, signal
   const way = withSurroundingsStated(wayOf(flags, { client, owner: undefined }), process.env);
   const sessionKey = flags.sessionKey === true;
   // A path that is too long is refused here rather than by each ssh.
-  if (sessionKey) (await import("../session-agent.ts")).pathBeside(`${way.keys}/state/agent.pi@mygateway.device.np`);
+  if (sessionKey) (await import("../agent-path.ts")).pathBeside(`${way.keys}/state/agent.pi@mygateway.device.np`);
   return sshConfigBlock({
     hostPattern: parseHostPattern(flags.hostPattern),
     proxy: [await nodeOnPath(), main, ...proxyOptions({ ...way, sessionKey })],
@@ -91,17 +99,21 @@ async function blockOf(flags: Flags, files: SshConfigFiles, main: string, signal
   });
 }
 
-/** Beside the configuration or, where that path is too long, in the runtime folder of the user's logins. */
 async function controlPath(files: SshConfigFiles): Promise<string | undefined> {
+  const found = controlPathIn(await controlFolders(files));
+  if (found === undefined)
+    say("No folder has a path short enough for control sockets: each ssh makes a connection of its own.");
+  return found;
+}
+
+/** Beside the configuration or, where that path is too long, in the runtime folder of the user's logins. */
+async function controlFolders(files: SshConfigFiles): Promise<string[]> {
   const runtime = `/run/user/${process.getuid?.() ?? ""}`;
   const isThere = await stat(runtime).then(
     (stats) => stats.isDirectory() && stats.uid === process.getuid?.() && (stats.mode & 0o077) === 0,
     () => false,
   );
-  const found = controlPathIn([dirname(files.config), ...(isThere ? [runtime] : [])]);
-  if (found === undefined)
-    say("No folder has a path short enough for control sockets: each ssh makes a connection of its own.");
-  return found;
+  return [dirname(files.config), ...(isThere ? [runtime] : [])];
 }
 
 /** Node by the path that stays when it is updated, such as /usr/local/bin/node, where that is the one that runs this. */

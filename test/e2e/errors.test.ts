@@ -129,6 +129,9 @@ describe("on this machine", () => {
 describe("while everything runs", () => {
   test("E_UNKNOWN_NAME: a typing error", () => session("E_UNKNOWN_NAME", ["@client", "@device", "pi@mygatway"]));
 
+  test("E_UNKNOWN_NAME: a command that is mistyped, where a setting says which device", () =>
+    session("E_UNKNOWN_NAME", ["lst"], { variant: "command", env: { SSHNP_DEVICE: "@device" } }));
+
   test("E_UNKNOWN_NAME: the same for a program", () =>
     expectJsonFailure("E_UNKNOWN_NAME", failing("sshnp", ["ls", "--json", "@client", "@devise"], { variant: "json" })));
 
@@ -256,6 +259,7 @@ describe("when a part is away", () => {
     await session("E_OFFLINE", SESSION);
     const ping = ["ping", "--json", "@client", "@device", "mygateway"];
     await expectJsonFailure("E_OFFLINE", failing("sshnp", ping, { variant: "json" }));
+    await expectFailure("E_OFFLINE", failing("sshnp", ["proxy", "pi@mygateway.device.np"], { variant: "proxy" }));
   });
 
   test("E_WAIT_EXPIRED: a device that does not come back", () => session("E_WAIT_EXPIRED", ["--wait=1s", ...SESSION]));

@@ -175,6 +175,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/front-door.ts#openFrontDoor",
     "sshnp/session-agent.ts#openSessionAgent",
     "sshnp/session-agent.ts#openSessionAgentAt",
+    "sshnp/agent-path.ts#leavePath",
+    "sshnp/control-sockets.ts#stopSharing",
     "keys/ssh-authority-file.ts#openSshAuthority",
     "sshnpd/cli/ssh-ca.ts#sshCaCommand",
   ],

@@ -2,6 +2,8 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { DeniedError } from "../../keys/errors.ts";
+import { withMeant } from "../../sshnp/meant.ts";
 import { CAN_MAKE_USERS, ordinaryUser } from "../support/ordinary-user.ts";
 import { commandFile, type Exit, runCommand, runProcess } from "../support/processes.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
@@ -46,6 +48,18 @@ test.each([
   expect(exit).toMatchObject({ code: 2, stdout: "" });
   expect(exit.stderr).toContain(told);
   expect(exit.stderr).toMatch(/\n {7}\[E_USAGE\]\n$/);
+});
+
+test.each([
+  ["lst", "There is no lst.", "There is no lst. Did you mean sshnp ls?"],
+  ["lst", "There is no lst. Did you mean last?", "There is no lst. Did you mean last? Or sshnp ls?"],
+  ["ls", "There is no @other.", "There is no @other."],
+  ["pi@lst", "There is no lst.", "There is no lst."],
+  ["lst.device.np", "There is no lst.", "There is no lst."],
+  ["gateway", "There is no gateway.", "There is no gateway."],
+])("sshnp %s, of which the directory says: %s", (first, fact, told) => {
+  const error = new DeniedError("E_UNKNOWN_NAME", fact, { next: "Check it." });
+  expect(withMeant(error, first, ["ls", "ping"])).toMatchObject({ message: told, code: "E_UNKNOWN_NAME" });
 });
 
 test("--native refuses a session key", async () => {

@@ -4,7 +4,7 @@ import { parseMember, parseName } from "../../keys/names.ts";
 import { LogEvidenceError } from "../../protocol/log/proof.ts";
 import { onlyLoginReason } from "../../protocol/only-login.ts";
 import { REFUSAL_NUMBERS, type RefusalCode } from "../../protocol/refusal-codes.ts";
-import type { Attempt } from "../../sshnp/attempt.ts";
+import { type Attempt, PROXY } from "../../sshnp/attempt.ts";
 import { cannotListen, endedByDevice, streamRefusal, waitedInVain } from "../../sshnp/forward/texts.ts";
 import { logTrouble } from "../../sshnp/log-texts.ts";
 import { deviceRefusal, directoryRefusal, lastSeen, unsealedRefusal } from "../../sshnp/refusal-texts.ts";
@@ -74,6 +74,13 @@ const ALL = [
   waitedInVain(FORWARD, FORWARD.service, "too many wait already"),
   ...["EADDRINUSE", "EACCES", "EADDRNOTAVAIL", "ENOENT", "ENOTSOCK", "EMFILE"].map((code) =>
     cannotListen("127.0.0.1:5432", Object.assign(new Error("listen"), { code })),
+  ),
+  ...(["E_OFFLINE", "E_WAIT_EXPIRED", "E_BUSY"] as const).map((code) =>
+    directoryRefusal(
+      { ...ATTEMPT, login: "pi", asked: PROXY },
+      { code, detail: code === "E_OFFLINE" ? SEEN : 2500 },
+      NOW,
+    ),
   ),
   endedByDevice(FORWARD),
   truncated(FORWARD, undefined),

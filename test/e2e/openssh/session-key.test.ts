@@ -1,5 +1,7 @@
 /** What `sshnp ssh-config --session-key` makes of a plain ssh, with devices that admit no key of anybody's. */
+import { execFileSync } from "node:child_process";
 import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CAN_MAKE_USERS } from "../../support/ordinary-user.ts";
@@ -40,8 +42,26 @@ test("ssh and scp log in with certificates alone, several at once, and leave no 
   expect(sshd.process.stderr).not.toMatch(/Failed publickey/); // nothing else was offered
   await person.must("ssh", "-O", "exit", HOST);
   await stack.daemon.stop(); // and with it the sessions
-  const state = join(person.home, ".local/share/sshnp/keys/state");
-  const agents = (): string[] => readdirSync(state).filter((name) => name.startsWith("agent."));
+  await expect.poll(agents, { timeout: 20_000 }).toEqual([]);
+});
+
+test("a session that still waits for its login finds an agent when one that came later has ended", async () => {
+  await stack.startDaemon("--ssh-port", `${sshd.port}`, "--session-keys", login);
+  const held = person.folder("held", (path) => {
+    execFileSync("mkfifo", [join(path, "gate")]);
+    writeFileSync(join(path, "hold"), `test "$1" != ORDER || cat ${path}/gate`);
+  });
+  // ssh asks for known keys when its proxy has come, and ahead of the login.
+  const waiting = ["-o", `KnownHostsCommand=/bin/sh ${held}/hold %I`];
+  const own = ["-o", "ControlPath=none"];
+  const first = person.start("ssh", ...own, ...waiting, HOST, "echo first");
+  const gate = await open(join(held, "gate"), "w"); // returns when ssh reads
+  expect(agents()).toHaveLength(2);
+  expect(await person.must("ssh", ...own, HOST, "echo second")).toBe("second\n");
+  await expect.poll(agents, { timeout: 20_000 }).toHaveLength(2);
+  await gate.close();
+  expect(await first.exit()).toMatchObject({ code: 0, stdout: "first\n" });
+  await stack.daemon.stop();
   await expect.poll(agents, { timeout: 20_000 }).toEqual([]);
 });
 
@@ -60,3 +80,8 @@ test.runIf(CAN_MAKE_USERS)("a device without an SSH server takes them as well", 
   await runCommand("sshnp", ["trust", "forget", HOST], person.options); // this server has a host key of its own
   expect(await person.must("ssh", HOST, "id -un")).toBe(`${login}\n`);
 });
+
+/** What is there of agents. */
+function agents(): string[] {
+  return readdirSync(join(person.home, ".local/share/sshnp/keys/state")).filter((name) => name.startsWith("agent."));
+}

@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CAN_MAKE_USERS } from "../../support/ordinary-user.ts";
-import { commandFile, isRunning, runCommand } from "../../support/processes.ts";
+import { commandFile, isRunning, runCommand, startCommand } from "../../support/processes.ts";
 import type { Stack } from "../../support/stack.ts";
 import { Terminals } from "../../support/terminals.ts";
 import { HOST, Person, startDevice } from "./person.ts";
@@ -110,12 +110,59 @@ test("sshnp itself never goes by a connection that is there, for it may be that 
   await person.must("ssh", "-O", "exit", HOST);
 });
 
+test("--uninstall leaves no connection behind, and ends nobody's session", async () => {
+  const sshConfig = (action: string) =>
+    runCommand("sshnp", ["ssh-config", action, ...fileOption("--file")], person.options);
+  const first = person.start("ssh", HOST, "echo here; exec cat");
+  await first.line(/^here$/);
+  const pids = [proxyOf(person), await master()];
+  const [socket = ""] = sockets();
+  writeFileSync(join(folder(), socket.replace(/.{4}$/, "0000")), ""); // no socket: somebody's
+  const told = { code: 0, stderr: expect.stringContaining("take no more sessions") };
+  expect(await sshConfig("--uninstall")).toMatchObject(told);
+  expect(sockets()).toEqual([socket.replace(/.{4}$/, "0000")]);
+  rmSync(join(folder(), sockets()[0] ?? ""));
+  expect(pids.map(isRunning)).toEqual([true, true]);
+  first.stdin.end("still\n");
+  expect(await first.exit()).toMatchObject({ code: 0, stdout: "here\nstill\n" });
+  await expect.poll(() => pids.map(isRunning)).toEqual([false, false]);
+
+  expect(await sshConfig("--install")).toMatchObject({ code: 0 });
+  await person.must("ssh", HOST, "true");
+  const idle = [proxyOf(person), await master()];
+  expect(await sshConfig("--uninstall")).toMatchObject(told);
+  await expect.poll(() => idle.map(isRunning)).toEqual([false, false]);
+
+  expect(await sshConfig("--install")).toMatchObject({ code: 0 });
+  await person.must("ssh", HOST, "true");
+  process.kill(await master(), "SIGKILL");
+  expect(sockets()).toHaveLength(1);
+  const silent = { code: 0, stderr: expect.not.stringContaining("sessions") };
+  expect(await sshConfig("--uninstall")).toMatchObject(silent);
+  expect(sockets()).toEqual([]);
+  expect(await sshConfig("--install")).toMatchObject({ code: 0 });
+});
+
 test("why there is no session is told by ssh, when the proxy has no standard error", async () => {
   const exit = await person.run("ssh", "nothere.device.np", "true");
   expect(exit).toMatchObject({ code: 255, stdout: "" });
   expect(exit.stderr).toMatch(
     /^Received disconnect from UNKNOWN port 65535:7: There is no device nothere of @device .*\[E_UNKNOWN_NAME\]\r?\n/m,
   );
+});
+
+test("what a plain ssh is told of a device that is offline waits for it", { timeout: 90_000 }, async () => {
+  await stack.daemon.kill("SIGTERM");
+  const { code, stderr } = await person.run("ssh", HOST, "true");
+  expect(code).toBe(255);
+  const [, words = ""] = /Wait for it: sshnp (ping .*?) {3}Then the same again\. .*\[E_OFFLINE\]/.exec(stderr) ?? [];
+  expect(words).toBe(`ping --wait @client ${HOST}`);
+  const ping = startCommand("sshnp", words.split(" "), person.options);
+  await ping.errorLine(/^sshnp: waiting for mygateway of @device: /);
+  await stack.startDaemon();
+  expect(await ping.exit()).toMatchObject({ code: 0 });
+  expect(await person.must("ssh", HOST, "echo again")).toBe("again\n");
+  await person.must("ssh", "-O", "exit", HOST);
 });
 
 test("what a person must know while they wait comes to the terminal then", { timeout: 90_000 }, async () => {
