@@ -9,7 +9,7 @@ import { DIRECTORY_CONNECT_MS } from "../protocol/limits.ts";
 import { type Frame, parseFrame } from "../protocol/messages/response-frames.ts";
 import { ResponseOpener } from "../protocol/response.ts";
 import { type Freshness, sealMessage } from "../protocol/sealed-message.ts";
-import { dial } from "./client/dial.ts";
+import type { Ahead } from "./client/dial-ahead.ts";
 import { exchange, unreachable } from "./client/http-exchange.ts";
 import type { Link, LinkOptions } from "./client/link.ts";
 import { LogFollower, type ProvedHeads } from "./client/log-follower.ts";
@@ -25,6 +25,7 @@ export { openSeenLog, type RememberedLog } from "./client/seen-log.ts";
 export * from "./client/witness-demand.ts";
 export { answerDeadline } from "./client/answer-deadline.ts";
 export { listRendezvous } from "./client/list-rendezvous.ts";
+export { type Ahead, dialAhead, hangUp } from "./client/dial-ahead.ts";
 export { listDevices } from "./client/list-devices.ts";
 export type { DeviceEntry } from "../protocol/messages/devices.ts";
 export { NobodyThereError } from "./client/nobody-there.ts";
@@ -46,6 +47,8 @@ export interface DirectoryClientOptions {
   readonly log?: LogFollower | undefined;
   /** Told what is odd but stops nothing, such as a TLS certificate that does not verify. */
   readonly warn?: ((text: string) => void) | undefined;
+  /** What its first message is sent over, to this very address, and what is told in place of `warn`. */
+  readonly ahead?: Ahead | undefined;
 }
 
 interface Message {
@@ -80,7 +83,8 @@ export class DirectoryClient {
     this.#keyList = options.keyList;
     this.#log = options.log ?? new LogFollower(options.suite);
     this.#onKeyList = options.onKeyList ?? ignore;
-    this.warn = once(options.warn ?? ignore);
+    this.warn = options.ahead?.warn ?? once(options.warn ?? ignore);
+    this.#ahead = options.ahead?.connection;
   }
 
   /** Milliseconds by which the directory's clock is ahead of ours; undefined before it has answered. */
@@ -125,12 +129,6 @@ export class DirectoryClient {
   /** Compares a peer's checkpoint with what this party has seen. @throws {LogEvidenceError} E_LOG. */
   compareCheckpoint(note: string): void {
     if (this.#keyList !== undefined) this.#log.compare(this.#keyList.list, note);
-  }
-
-  /** Connects already, for the message that is sent next. What goes wrong, that message tells. */
-  dialAhead({ signal }: { readonly signal: AbortSignal }): void {
-    this.#ahead = dial(this.address.url, signal, this.warn);
-    this.#ahead.catch(ignore);
   }
 
   /** Notes what the directory says the time is. */

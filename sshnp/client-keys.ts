@@ -25,7 +25,8 @@ export interface Client {
 }
 
 /**
- * The client member in the keys folder: the one of `client`, or the only one.
+ * The client member in the keys folder: the one of `client`, or the only one. `onKeys` is told of its key file, before what there is
+ * to it beside.
  * @throws {SetupError} E_NO_KEYS, E_NOT_ACTIVATED, E_USAGE when there are several, and those of key files.
  */
 export async function loadClient(
@@ -33,12 +34,14 @@ export async function loadClient(
   path: string,
   client: Name | undefined,
   askPassphrase: AskPassphrase,
+  onKeys?: (keys: MemberKeys) => void,
 ): Promise<Client> {
   const folder = await PrivateFolder.open(path);
   if (folder === undefined) throw noClientKeys(client, path);
   const entry = await chooseClient(suite, folder, client);
   const keys = await readMemberFile(suite, folder, entry, askPassphrase);
   if (keys?.role !== "client") throw noClientKeys(client, path);
+  onKeys?.(keys);
   if ((await readAcknowledged(folder, entry)) === false) {
     throw new SetupError("E_NOT_ACTIVATED", `The activation of ${keys.name} was begun here and never confirmed.`, {
       next: `Finish it with the same secret: sshnp-keys activate -a ${keys.name} -c SECRET`,

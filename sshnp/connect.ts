@@ -1,9 +1,11 @@
 import { randomBytes } from "node:crypto";
+import { type Ahead, dialAhead, hangUp } from "../directory/client.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
+import { type DirectoryAddress, parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { loadSuite } from "../protocol/suite/load.ts";
 import { loadClient } from "./client-keys.ts";
 import type { Destination } from "./command-line.ts";
-import { DirectoryAccess } from "./directory-access.ts";
+import { DirectoryAccess, statedAddress } from "./directory-access.ts";
 import type { Surroundings } from "./negotiate.ts";
 import type { Session } from "./session.ts";
 import { tuneHeap } from "./tune-heap.ts";
@@ -18,27 +20,32 @@ export type { Milestone, Surroundings } from "./negotiate.ts";
  */
 export async function connect(destination: Destination, surroundings: Surroundings): Promise<Session> {
   const { keys, progress, signal } = surroundings;
-  const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
-  const client = await loadClient(
-    suite,
-    keys,
-    destination.client,
-    surroundings.passphrase ??
-      (async (file) => await (await import("../keys/passphrase.ts")).askPassphrase(file, { signal })),
-  );
-  const directory = await DirectoryAccess.of(
-    suite,
-    random,
-    client,
-    destination.directory,
-    progress,
-    destination.witnesses,
-  );
-  directory.client.dialAhead({ signal });
-  await new Promise((resolve) => setImmediate(resolve)); // by now the first packet is out; the rest is loaded while it travels
-  tuneHeap();
-  const { negotiate } = await import("./negotiate.ts");
-  return await negotiate({ suite, random }, { client, directory }, destination, surroundings);
+  let ahead: Ahead | undefined;
+  const begin = (address: DirectoryAddress): void => {
+    ahead ??= dialAhead(address, { signal, warn: (text) => progress.step(text) });
+  };
+  try {
+    const stated = statedAddress(destination.directory);
+    if (stated !== undefined) begin(stated);
+    const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
+    const client = await loadClient(
+      suite,
+      keys,
+      destination.client,
+      surroundings.passphrase ??
+        (async (file) => await (await import("../keys/passphrase.ts")).askPassphrase(file, { signal })),
+      (own) => begin(parseDirectoryAddress(own.directory)),
+    );
+    const { witnesses } = destination;
+    const directory = await DirectoryAccess.of(suite, random, client, { stated, progress, witnesses, ahead });
+    ahead = undefined;
+    tuneHeap();
+    // It is loaded while the first packet travels.
+    const { negotiate } = await import("./negotiate.ts");
+    return await negotiate({ suite, random }, { client, directory }, destination, surroundings);
+  } finally {
+    hangUp(ahead);
+  }
 }
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));

@@ -1,4 +1,5 @@
 import {
+  type Ahead,
   DirectoryClient,
   openSeenLog,
   readWitnessDemand,
@@ -17,6 +18,11 @@ import type { Progress } from "./progress.ts";
 import type { TicketFrame } from "./request-session.ts";
 import { type CheckedTicket, checkTicket } from "../protocol/session/ticket-check.ts";
 
+/** The address of the command line, else the one in SSHNP_DIRECTORY. @throws {SetupError} E_USAGE. */
+export function statedAddress(given: string | undefined): DirectoryAddress | undefined {
+  return given === undefined ? directoryInEnvironment(process.env) : parseDirectoryAddress(given);
+}
+
 /** The directory of one client: its keys as remembered, and the time by it. */
 export class DirectoryAccess {
   readonly client: DirectoryClient;
@@ -32,17 +38,24 @@ export class DirectoryAccess {
     this.#log = log;
   }
 
-  /** `given`: the address of the command line, else SSHNP_DIRECTORY, else the one in the client's key file. @throws {SetupError} E_USAGE. */
+  /** At the address that is stated, else the one in the client's key file. @throws {SetupError} E_USAGE. */
   static async of(
     suite: CipherSuite,
     random: RandomBytes,
     { folder, keys }: Client,
-    given: string | undefined,
-    progress: Progress,
-    witnesses?: WitnessOptions,
+    {
+      stated,
+      progress,
+      witnesses,
+      ahead,
+    }: {
+      readonly stated: DirectoryAddress | undefined;
+      readonly progress: Progress;
+      readonly witnesses?: WitnessOptions | undefined;
+      readonly ahead?: Ahead | undefined;
+    },
   ): Promise<DirectoryAccess> {
-    const stated = given === undefined ? directoryInEnvironment(process.env) : undefined;
-    const address = stated ?? parseDirectoryAddress(given ?? keys.directory);
+    const address = stated ?? parseDirectoryAddress(keys.directory);
     const remembered = await readKeyListFile(folder, keys.name);
     const log = await openSeenLog(suite, folder, address.fingerprint, {
       demand: readWitnessDemand(suite, witnesses, process.env),
@@ -66,6 +79,7 @@ export class DirectoryAccess {
         });
       },
       warn: (text) => progress.step(text),
+      ahead,
     });
     return new DirectoryAccess(client, suite, progress, log);
   }

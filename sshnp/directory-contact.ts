@@ -14,7 +14,7 @@ import { REQUEST } from "../protocol/messages/types.ts";
 import { judgeOwn, type OwnStanding } from "../protocol/own-standing.ts";
 import type { RendezvousStatement } from "../protocol/statements.ts";
 import { type Client, ownKeys } from "./client-keys.ts";
-import { DirectoryAccess } from "./directory-access.ts";
+import { DirectoryAccess, statedAddress } from "./directory-access.ts";
 import { type Outcome, outcomeOf } from "./outcome.ts";
 import { ownEndTrouble } from "./own-end-texts.ts";
 import { Silence } from "./progress.ts";
@@ -53,7 +53,9 @@ export async function contactDirectory(
   { directory: given, witnesses }: { readonly directory: string | undefined; readonly witnesses?: WitnessOptions },
   { signal }: { readonly signal: AbortSignal },
 ): Promise<DirectoryContact> {
-  const directory = await DirectoryAccess.of(suite, random, client, given, new Silence(), witnesses);
+  const directory = await DirectoryAccess.of(suite, random, client, {
+    ...{ stated: statedAddress(given), progress: new Silence(), witnesses },
+  });
   const demand = readWitnessDemand(suite, witnesses, process.env);
   const patience = AbortSignal.any([signal, answerDeadline(CONTACT_MS)]);
   const keyList = await outcomeOf(async () => (await directory.client.fetchKeyList({ signal: patience })).list);

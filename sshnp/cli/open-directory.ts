@@ -4,7 +4,7 @@ import type { Name } from "../../keys/names.ts";
 import { askPassphrase } from "../../keys/passphrase.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { type Client, loadClient } from "../client-keys.ts";
-import { DirectoryAccess } from "../directory-access.ts";
+import { DirectoryAccess, statedAddress } from "../directory-access.ts";
 import type { Progress } from "../progress.ts";
 import type { DirectoryFlags } from "./directory-options.ts";
 import { directoryOf } from "./directory-options.ts";
@@ -25,7 +25,11 @@ export async function openDirectory(
   const { directory: address, keys, witnesses } = directoryOf(flags);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const own = await loadClient(suite, keys, client, (file) => askPassphrase(file, { signal }));
-  const directory = await DirectoryAccess.of(suite, random, own, address, progress, witnesses);
+  const directory = await DirectoryAccess.of(suite, random, own, {
+    stated: statedAddress(address),
+    progress,
+    witnesses,
+  });
   return { suite, client: own, directory };
 }
 

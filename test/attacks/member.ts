@@ -23,6 +23,7 @@ import { openSession } from "../../sshnp/session.ts";
 import { Silence } from "./honest-client.ts";
 import type { InterceptedLeg } from "./interceptor.ts";
 import type { Target } from "./target.ts";
+import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
 
 const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
 /** For one leg to be dialled and joined. */
@@ -65,7 +66,10 @@ export class AttackingMember {
   static async of(keysFolder: string, directory: string): Promise<AttackingMember> {
     const client = await loadClient(suite, keysFolder, undefined, () => Promise.reject(new Error("no passphrase")));
     const progress = new Silence();
-    const access = await DirectoryAccess.of(suite, random, client, directory, progress);
+    const access = await DirectoryAccess.of(suite, random, client, {
+      stated: parseDirectoryAddress(directory),
+      progress,
+    });
     const { keys, standing } = client;
     const self = { name: keys.name, member: keys.member, bindingHash: standing.binding.hash };
     const attempt = { client: keys.name, device: DEVICE, login: "", directory };

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { expect, test } from "vitest";
-import type { DirectoryClient } from "../../directory/client.ts";
+import { dialAhead, type DirectoryClient, hangUp } from "../../directory/client.ts";
 import { dial } from "../../directory/client/dial.ts";
 import { exchange } from "../../directory/client/http-exchange.ts";
 import type { VerifiedKeyList } from "../../protocol/key-list.ts";
@@ -24,9 +24,13 @@ test.each([undefined, SELF_SIGNED])("a connection that was begun ahead carries t
   const warnings: string[] = [];
   const isSecure = tls !== undefined;
   const keyList = await clientThrough(world, tap.port, { isSecure }).keyList({ signal: patience() });
-  const client = clientThrough(world, tap.port, { isSecure, keyList, warn: (text) => warnings.push(text) });
   const before = tap.connections;
-  client.dialAhead({ signal: patience() });
+  const client = clientThrough(world, tap.port, {
+    isSecure,
+    keyList,
+    warn: (text) => warnings.push(text),
+    isAhead: true,
+  });
   await connected(tap, before + 1);
   await ask(client);
   expect(warnings).toHaveLength(isSecure ? 1 : 0);
@@ -39,17 +43,15 @@ test.each([undefined, SELF_SIGNED])("a connection that was begun ahead carries t
 test("one that has gone meanwhile stops nothing, and one that never came about says why", async () => {
   await using world = await World.start();
   await using tap = await startTcpTap(() => Number(world.address.url.port));
-  const client = clientThrough(world, tap.port);
-  const keyList = await client.keyList({ signal: patience() });
-  client.dialAhead({ signal: patience() });
+  const keyList = await clientThrough(world, tap.port).keyList({ signal: patience() });
+  const client = clientThrough(world, tap.port, { keyList, isAhead: true });
   await connected(tap, 2);
   tap.cut();
   await expect.poll(() => tap.open).toBe(0);
   await ask(client);
   expect(tap.connections).toBe(3);
 
-  const away = clientThrough(world, await freePort(), { keyList });
-  away.dialAhead({ signal: patience() });
+  const away = clientThrough(world, await freePort(), { keyList, isAhead: true });
   await expect(away.request(sender, question, { signal: patience() })).rejects.toThrow(/ECONNREFUSED/);
 });
 
@@ -60,6 +62,22 @@ test("one that nobody needs any more is given up", async () => {
   const [socket] = await server.connection;
   stop.abort();
   await expect.poll(() => socket.closed).toBe(true);
+});
+
+test("one whose client never comes about is hung up", async () => {
+  await using server = await startMute();
+  const address = parseDirectoryAddress(`http://127.0.0.1:${server.port}#SHA256:${"A".repeat(43)}`);
+  const ahead = dialAhead(address, { signal: patience(), warn: () => {} });
+  const [socket] = await server.connection;
+  hangUp(ahead);
+  await expect.poll(() => socket.closed).toBe(true);
+  hangUp(
+    dialAhead(parseDirectoryAddress(address.text.replace(/:\d+#/, `:${await freePort()}#`)), {
+      signal: patience(),
+      warn: () => {},
+    }),
+  );
+  hangUp(undefined);
 });
 
 test("one on which nothing comes ends as a silence", async () => {
@@ -109,16 +127,18 @@ async function startMute(): Promise<
 function clientThrough(
   world: World,
   port: number,
-  { isSecure = false, ...options }: ClientOptions = {},
+  { isSecure = false, isAhead = false, warn, keyList }: ClientOptions = {},
 ): DirectoryClient {
   const [, fingerprint = ""] = world.address.text.split("#");
   const scheme = isSecure ? "https" : "http";
   const address = parseDirectoryAddress(`${scheme}://127.0.0.1:${port}#${fingerprint}`);
-  return world.client({ ...options, address });
+  const ahead = isAhead ? dialAhead(address, { signal: patience(), warn: warn ?? (() => {}) }) : undefined;
+  return world.client({ address, keyList, warn, ahead });
 }
 
 interface ClientOptions {
   readonly isSecure?: boolean;
+  readonly isAhead?: boolean;
   readonly keyList?: VerifiedKeyList;
   readonly warn?: (text: string) => void;
 }

@@ -33,6 +33,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnpd/judge-terminals.ts#judgeTerminals",
     "keys/foreign-owner.ts#foreignOwner",
     "sshnp/witness-options.ts#isWitnessOption",
+    "sshnp/private-directory.ts#isAtPrivateAddress",
     "sshnp/cli/trust/evidence.ts#evidenceCommand",
     "keys/base32.ts#base32",
     "keys/bytes.ts#equalBytes",

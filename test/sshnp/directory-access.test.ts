@@ -21,7 +21,7 @@ afterEach(async () => {
 
 async function access(verbose: boolean): Promise<DirectoryAccess> {
   const client = await loadClient(suite, directory.keys.path, undefined, () => Promise.reject(new Error("no guard")));
-  return await DirectoryAccess.of(suite, random, client, undefined, new Progress(verbose));
+  return await DirectoryAccess.of(suite, random, client, { stated: undefined, progress: new Progress(verbose) });
 }
 
 test("that a peer's checkpoint is not proved is told as that, and not as something that was not written", async () => {
