@@ -9,6 +9,7 @@ import type { Visitor } from "./environment.ts";
 import { ALL_RIGHTS, type KeyRights } from "./key-rights.ts";
 import { type LoginAccount, loginAccount } from "./login-account.ts";
 import { type Connection, utils } from "./ssh2.ts";
+import { isSignedByToken, TOKEN_KEY } from "./token-signature.ts";
 
 /** Who has logged in, and what the key permits. */
 export interface Entry {
@@ -78,7 +79,7 @@ async function judge(context: PublicKeyAuthContext, { visitor, admits }: Authent
   const found =
     admits?.(line.blob, now) === true ? { rights: ALL_RIGHTS } : await findAuthorizedKey(account, line.blob, now);
   if ("refusal" in found) return found;
-  if (signature !== undefined && !isSignedBy(line, blob, signature, hashAlgo)) {
+  if (signature !== undefined && !(await isSignedBy(line, blob, signature, hashAlgo))) {
     return { refusal: "the signature is not that of its key" };
   }
   return { account, rights: found.rights };
@@ -93,14 +94,16 @@ function parseKey(blob: Uint8Array): PublicKeyLine | undefined {
   }
 }
 
-function isSignedBy(
-  { line }: PublicKeyLine,
+async function isSignedBy(
+  line: PublicKeyLine,
   signed: Buffer | undefined,
   signature: Buffer,
   hash: string | undefined,
-): boolean {
-  const key = utils.parseKey(line);
-  if (key instanceof Error || signed === undefined) return false;
+): Promise<boolean> {
+  if (signed === undefined) return false;
+  if (line.type === TOKEN_KEY) return await isSignedByToken(line, signed, signature);
+  const key = utils.parseKey(line.line);
+  if (key instanceof Error) return false;
   // What cannot be verified comes back as an Error, which is true to whoever does not look closely.
   return key.verify(signed, signature, hash) === true;
 }

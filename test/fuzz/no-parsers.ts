@@ -34,6 +34,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/foreign-owner.ts#foreignOwner",
     "sshnp/witness-options.ts#isWitnessOption",
     "sshnp/private-directory.ts#isAtPrivateAddress",
+    "sshnpd/builtin/token-signature.ts#isSignedByToken",
     "sshnp/cli/trust/evidence.ts#evidenceCommand",
     "keys/base32.ts#base32",
     "keys/bytes.ts#equalBytes",

@@ -7,6 +7,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { ExecOptions } from "ssh2";
 import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../../support/ordinary-user.ts";
 import { runProcess } from "../../support/processes.ts";
+import { type AgentHandler, AgentServer, withLength } from "../../support/agent-server.ts";
+import { type Assertion, Authenticator } from "../../support/authenticator.ts";
 import { RealAgent } from "../../support/ssh-agent.ts";
 import { authorize, Harness, loggedIn, makeKey } from "./harness.ts";
 
@@ -39,6 +41,51 @@ describe("who the server lets in", { skip: !CAN_MAKE_USERS }, () => {
     await authorize(user, `# a comment\n\nnot a key\n${stdout.trim()} somebody@somewhere`);
     const ssh = await server.run(["-i", path, `${user.name}@builtin`, "echo in"]);
     expect(ssh).toMatchObject(admitted);
+  });
+
+  describe("a key on a FIDO2 token", () => {
+    const seed = randomBytes(32);
+    const onlyBy = async (answer: AgentHandler): ReturnType<typeof login> => {
+      await using agent = await AgentServer.serve(server.folder, answer);
+      return await login([`IdentityAgent ${agent.socket}`, "IdentitiesOnly no", "IdentityFile none"]);
+    };
+    /** A token of that key that says something else. */
+    const wrongly = (how: Assertion, type?: string): Authenticator => {
+      const token = new Authenticator(seed);
+      const sign = token.sign.bind(token);
+      token.sign = (data) => {
+        const signature = sign(data, how);
+        return type === undefined
+          ? signature
+          : Buffer.concat([withLength(type), signature.subarray(4 + signature.readUInt32BE(0))]);
+      };
+      return token;
+    };
+    beforeEach(() => authorize(user, new Authenticator(seed).line));
+
+    test("of type ed25519-sk lets in when it is touched", async () => {
+      const token = new Authenticator(seed);
+      expect(await onlyBy(token.answer)).toMatchObject(admitted);
+      expect(token.signatures).toBe(1);
+      token.onTouch = () => false;
+      expect(await onlyBy(token.answer)).toMatchObject(refused);
+    });
+
+    test.each<[string, Authenticator]>([
+      ["that nobody has touched", wrongly({ flags: 0 })],
+      ["for another application", wrongly({ application: "ssh:other" })],
+      ["that is another key's", wrongly({ seed: randomBytes(32) })],
+      ["that says it is of a key without a token", wrongly({}, "ssh-ed25519")],
+    ])("refuses a signature %s", async (_what, token) => {
+      expect(await onlyBy(token.answer)).toMatchObject(refused);
+      expect(token.signatures).toBeGreaterThan(0);
+    });
+
+    test("that no file admits is not asked to sign", async () => {
+      const token = new Authenticator(randomBytes(32));
+      expect(await onlyBy(token.answer)).toMatchObject(refused);
+      expect(token.signatures).toBe(0);
+    });
   });
 
   test("an RSA key that signs by SHA-1 is refused, and nothing but public keys is offered", async () => {
