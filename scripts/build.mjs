@@ -23,10 +23,11 @@ try {
 }
 // The client's plain files go: nobody reads them. Those of the others stay beside the bundles, for the programs that the daemon
 // starts.
-// As CommonJS, without the loader of modules, which brings much of Node with it.
+// As CommonJS, without the loader of modules, which brings much of Node with it. Nothing outside may be a module, then: Node requires
+// such only from 22.12 on.
 await bundle("sshnp", {
   format: "cjs",
-  external: ["age-encryption", "commander", "ws", "cpu-features"],
+  external: ["commander", "ws", "cpu-features"],
   emptyOutDir: true,
   // Each with all that it imports: what is loaded until ssh is started, until the first packet, and while that is on its way.
   groups: [
