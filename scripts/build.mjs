@@ -31,7 +31,7 @@ await bundle("sshnp", {
   emptyOutDir: true,
   // Each with all that it imports: what is loaded until ssh is started, until the first packet, and while that is on its way.
   groups: [
-    { name: "front", test: /sshnp\/run-session\.ts$/, priority: 3 },
+    { name: "front", test: /sshnp\/(run-session|setup-texts|tune-heap)\.ts$/, priority: 3 },
     { name: "connect", test: /sshnp\/connect\.ts$|protocol\/suite\/native\.ts$/, priority: 2 },
     { name: "negotiate", test: /sshnp\/negotiate\.ts$|protocol\/suite\/ml-kem\.ts$/, priority: 1 },
   ],

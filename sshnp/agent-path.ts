@@ -3,6 +3,7 @@ import { linkSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { SetupError } from "../keys/errors.ts";
+import { AGENT_ANSWER_MS, AGENT_PASSES } from "../protocol/limits.ts";
 import { MAX_SOCKET_PATH_BYTES } from "./socket-folder.ts";
 
 /*
@@ -36,16 +37,16 @@ export function takePath(path: string): void {
 
 /**
  * This process is there no more. Where it stood at the path, the one that came last of those that live stands there when this
- * resolves, and where none is left, nothing is there. What killed processes have left goes too. To be called while this
+ * resolves, and where none is left, nothing is there. Names of killed processes that are met on the way go too. To be called while this
  * process still answers, so that nobody finds the path without an answer meanwhile.
  *
  * Processes may come and leave at the same time. The own name goes first, and each look is after the own change: of two that
  * leave, one sees what the other did. Whoever comes takes the path after having a name. A further look is made only after
- * another process came or left, and PASSES bounds them.
+ * another process came or left, and AGENT_PASSES bounds them.
  */
 export async function leavePath(path: string): Promise<void> {
   rmSync(pathBeside(path), { force: true });
-  for (let pass = 0; pass < PASSES; pass++) {
+  for (let pass = 0; pass < AGENT_PASSES; pass++) {
     const standing = inodeOf(path);
     const next = await firstLiving(path, standing);
     if (next?.inode === standing) return;
@@ -58,9 +59,6 @@ export async function leavePath(path: string): Promise<void> {
     }
   }
 }
-
-/** More than come and leave while a process looks. */
-const PASSES = 100;
 
 /** That nobody is seen to be away for an instant: rename(2) replaces. */
 function standAt(path: string, socket: string): void {
@@ -117,7 +115,7 @@ function inodeOf(path: string): bigint | undefined {
 async function answers(path: string): Promise<boolean> {
   const socket = connect(path);
   try {
-    await once(socket, "connect", { signal: AbortSignal.timeout(ANSWER_MS) });
+    await once(socket, "connect", { signal: AbortSignal.timeout(AGENT_ANSWER_MS) });
     return true;
   } catch (error) {
     return hasCode(error, "EAGAIN");
@@ -125,8 +123,6 @@ async function answers(path: string): Promise<boolean> {
     socket.destroy();
   }
 }
-
-const ANSWER_MS = 1000;
 
 function isRunning(pid: number): boolean {
   try {

@@ -25,8 +25,8 @@ export interface Client {
 }
 
 /**
- * The client member in the keys folder: the one of `client`, or the only one. `onKeys` is told of its key file, before what there is
- * to it beside.
+ * The client member in the keys folder: the one of `client`, or the only one. `onKeys` is told of its key file, before
+ * its activation and its statements are read.
  * @throws {SetupError} E_NO_KEYS, E_NOT_ACTIVATED, E_USAGE when there are several, and those of key files.
  */
 export async function loadClient(

@@ -27,14 +27,20 @@ export async function connect(destination: Destination, surroundings: Surroundin
   try {
     const stated = statedAddress(destination.directory);
     if (stated !== undefined) begin(stated);
+    const ask =
+      surroundings.passphrase ??
+      (async (file) => await (await import("../keys/passphrase.ts")).askPassphrase(file, { signal }));
     const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
     const client = await loadClient(
       suite,
       keys,
       destination.client,
-      surroundings.passphrase ??
-        (async (file) => await (await import("../keys/passphrase.ts")).askPassphrase(file, { signal })),
-      (own) => begin(parseDirectoryAddress(own.directory)),
+      async (file) => {
+        hangUp(ahead); // a person takes longer than anybody keeps a connection that says nothing
+        ahead = undefined;
+        return await ask(file);
+      },
+      (own) => begin(stated ?? parseDirectoryAddress(own.directory)),
     );
     const { witnesses } = destination;
     const directory = await DirectoryAccess.of(suite, random, client, { stated, progress, witnesses, ahead });

@@ -54,7 +54,9 @@ export async function contactDirectory(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<DirectoryContact> {
   const directory = await DirectoryAccess.of(suite, random, client, {
-    ...{ stated: statedAddress(given), progress: new Silence(), witnesses },
+    stated: statedAddress(given),
+    progress: new Silence(),
+    witnesses,
   });
   const demand = readWitnessDemand(suite, witnesses, process.env);
   const patience = AbortSignal.any([signal, answerDeadline(CONTACT_MS)]);

@@ -107,5 +107,8 @@ function withProfile(name: string | undefined, rest: readonly string[]): readonl
 }
 
 // Comes only when nothing can happen any more that main waits for; without this the status would be 0.
-process.once("beforeExit", () => (process.exitCode = 255));
+process.once("beforeExit", () => {
+  process.exitCode = 255;
+  process.stderr.write("sshnp: This ended before it was done, which is a fault of sshnp. Try again.\n");
+});
 void main(process.argv.slice(2)).then((status) => process.exit(status));

@@ -12,9 +12,11 @@ import {
 import { equalBytes } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { Ed25519PrivateKey } from "../keys/ed25519.ts";
-import { SshnpError } from "../keys/errors.ts";
+import { SetupError, SshnpError } from "../keys/errors.ts";
 import { ed25519Line, parsePublicKeyLine } from "../keys/openssh.ts";
+import { shellWord } from "../keys/shell-word.ts";
 import { ed25519Signature } from "../keys/ssh-signature.ts";
+import { AGENT_VISIT_MS } from "../protocol/limits.ts";
 import { leavePath, pathBeside, takePath } from "./agent-path.ts";
 import { socketFolder } from "./socket-folder.ts";
 
@@ -52,7 +54,7 @@ export function openSessionAgent(suite: CipherSuite, random: RandomBytes): Sessi
  * The same for an ssh that was started by somebody else, whose configuration names `path`, in a folder of ours. The agent is there
  * when the certificate is. Whoever comes last with the same path stands there for all of them, and another when it closes: a
  * certificate is for an account on a device, and so as good for the one ssh as for the other.
- * @throws {SetupError} E_USAGE when a path of that length cannot be listened on.
+ * @throws {SetupError} E_USAGE when a path of that length cannot be listened on; certified(): E_STORAGE.
  */
 export function openSessionAgentAt(path: string, suite: CipherSuite, random: RandomBytes): SessionAgent {
   const mine = pathBeside(path);
@@ -63,13 +65,17 @@ export function openSessionAgentAt(path: string, suite: CipherSuite, random: Ran
       certified(certificate);
       rmSync(mine, { force: true });
       server.listen(mine); // at once: there is no name to look up
-      takePath(path);
+      try {
+        takePath(path);
+      } catch (cause) {
+        throw cannotWrite(path, cause);
+      }
     },
     close: async () => {
       try {
         if (server.listening) await leavePath(path);
       } catch (error) {
-        if (!(error instanceof Error && "syscall" in error)) throw error; // where a folder is gone, so is the path
+        if (!isNotThere(error)) throw error; // where the folder is gone, so is the path
       } finally {
         if (server.listening) await visitsEnd(server);
         close();
@@ -83,12 +89,20 @@ export function openSessionAgentAt(path: string, suite: CipherSuite, random: Ran
  * holds its connection for longer, and needs it no more.
  */
 async function visitsEnd(server: Server): Promise<void> {
-  const over = once(server.close(), "close", { signal: AbortSignal.timeout(VISIT_MS) });
+  const over = once(server.close(), "close", { signal: AbortSignal.timeout(AGENT_VISIT_MS) });
   await over.catch(() => {});
 }
 
-/** A login by a slow line. Until it is over this process stays, and whatever has its standard error waits for that. */
-const VISIT_MS = 5_000;
+function isNotThere(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+function cannotWrite(path: string, cause: unknown): SetupError {
+  return new SetupError("E_STORAGE", `Cannot write ${shellWord(path)}.`, {
+    next: "The keys folder must lie on a disk that knows sockets and links, and has room. Another one: --keys",
+    cause,
+  });
+}
 
 function makeAgent(suite: CipherSuite, random: RandomBytes) {
   const key = Ed25519PrivateKey.generate(suite, random);

@@ -107,5 +107,10 @@ export function controlPathIn(folders: readonly string[]): string | undefined {
   return folder === undefined ? undefined : `${folder}/sshnp-%C`;
 }
 
+/** The folder of the control sockets, by the text of a block; undefined where no connections are shared. */
+export function controlFolderOf(block: string): string | undefined {
+  return /^ +ControlPath "(\/[^"\n]+)\/sshnp-%C"$/m.exec(block)?.[1];
+}
+
 /** sun_path without its final zero, on systems where it is shortest (108 bytes on Linux, 104 elsewhere). */
 const MAX_SOCKET_PATH_BYTES = 103;

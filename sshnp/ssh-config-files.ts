@@ -60,17 +60,17 @@ export async function installBlock({ config, block, include }: SshConfigFiles, t
   await rewrite(config, (before) => withInclude(before, include));
 }
 
-/** Takes both away again; returns whether there was anything. @throws {SetupError} E_STORAGE. */
-export async function uninstallBlock({ config, block }: SshConfigFiles): Promise<boolean> {
+/** Takes both away again; returns the block that there was, or undefined where there was nothing. @throws {SetupError} E_STORAGE. */
+export async function uninstallBlock({ config, block }: SshConfigFiles): Promise<string | undefined> {
   await refuseOthersFile(block);
-  let found = false;
+  let found: string | undefined;
   await rewrite(config, (before) => {
     if (before === undefined || !hasInclude(before)) return before;
-    found = true;
+    found = "";
     return withoutInclude(before);
   });
   await storing(block, async () => {
-    found = (await readText(block)) !== undefined || found;
+    found = (await readText(block)) ?? found;
     await rm(block, { force: true });
   });
   await rmdir(dirname(block)).catch(() => {}); // there may be others' files in it

@@ -11,7 +11,7 @@ import { withSurroundingsStated } from "../destination.ts";
 import { proxyOptions } from "../proxy-line.ts";
 import { readDefaults } from "../settings.ts";
 import { type Checked, checkSshConfig, knowsKnownHostsCommand } from "../ssh-config-check.ts";
-import { controlPathIn, parseHostPattern, sshConfigBlock } from "../ssh-config-block.ts";
+import { controlFolderOf, controlPathIn, parseHostPattern, sshConfigBlock } from "../ssh-config-block.ts";
 import { filesBeside, filesInHome, installBlock, type SshConfigFiles, uninstallBlock } from "../ssh-config-files.ts";
 import type { CommandEnd } from "../ssh-process.ts";
 import { type DestinationFlags, wayOf, withDestinationOptions, withWaitOption } from "./destination-options.ts";
@@ -35,7 +35,7 @@ export async function sshConfig(words: readonly string[], main: string): Promise
       "Prints a block for ssh's configuration, with which ssh, scp, sftp, rsync, git and editors reach devices.",
     )
     .option("--install", "write it to ~/.ssh/config.d/sshnp, and an Include line to the top of ~/.ssh/config")
-    .option("--uninstall", "take both away again")
+    .option("--uninstall", "take both away again; shared connections then take no more sessions")
     .option("--check", "ask ssh whether it is in force; 78 and what to mend if not")
     .option("--file <file>", "another configuration of ssh than ~/.ssh/config")
     .option("--host-pattern <pattern>", "for which hosts", "*.np")
@@ -65,15 +65,15 @@ async function act(flags: Flags, main: string): Promise<void> {
 }
 
 async function uninstall(files: SshConfigFiles): Promise<void> {
-  const found = await uninstallBlock(files);
-  say(found ? `${shellWord(files.config)} is as it was.` : "There was nothing to take away.");
+  const block = await uninstallBlock(files);
+  if (block === undefined) return say("There was nothing to take away.");
+  say(`${shellWord(files.config)} is as it was.`);
+  const folder = controlFolderOf(block);
+  if (folder === undefined) return;
   const { stopSharing } = await import("../control-sockets.ts");
-  const masters = await stopSharing(await controlFolders(files), AbortSignal.timeout(STOP_MS));
+  const masters = await stopSharing(folder);
   if (masters > 0) say("Connections that ssh shared take no more sessions, and each ends with the last that it has.");
 }
-
-/** A master answers at once, unless it hangs. */
-const STOP_MS = 10_000;
 
 async function tell(checked: Checked, signal: AbortSignal): Promise<void> {
   const problems = await checkSshConfig(checked, signal);

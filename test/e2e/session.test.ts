@@ -6,7 +6,9 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Exit, runProcess } from "../support/processes.ts";
+import { sealWithPassphrase } from "../../keys/age-file.ts";
+import { Secret } from "../../keys/secret.ts";
+import { type Exit, runCommand, runProcess } from "../support/processes.ts";
 import { Stack } from "../support/stack.ts";
 
 const MAIN = join(import.meta.dirname, "../../dist/sshnp/main.js");
@@ -224,6 +226,24 @@ describe("when it goes wrong", () => {
     const again = await stack.startDaemon();
     expect(await stack.ssh("echo after")).toMatchObject({ code: 0, stdout: "after\n" });
     expect(again.stderr.match(/"msg":"request granted"/g)).toHaveLength(1);
+  });
+
+  test("client keys that a passphrase guards are opened with it", async () => {
+    const { keys } = stack.client;
+    const [file = ""] = readdirSync(keys).filter((name) => /^@client\..*-client\.npkeys$/.test(name));
+    const plain = await readFile(join(keys, file));
+    const passphrase = join(stack.client.home, "passphrase");
+    await writeFile(passphrase, "correct horse\n", { mode: 0o600 });
+    await writeFile(join(keys, file), await sealWithPassphrase(plain, Secret.fromText("correct horse"), 10));
+    try {
+      const env = { ...stack.client.options.env, SSHNP_PASSPHRASE_FILE: passphrase };
+      const open = () => runCommand("sshnp", stack.words("echo in"), { ...stack.client.options, env });
+      expect(await open()).toMatchObject({ code: 0, stdout: "in\n" });
+      await writeFile(passphrase, "another horse\n");
+      expect(await open()).toMatchObject({ code: 255, stderr: expect.stringContaining("[E_PASSPHRASE]") });
+    } finally {
+      await writeFile(join(keys, file), plain);
+    }
   });
 
   test("a proxy between files ends when both sides have ended", async () => {

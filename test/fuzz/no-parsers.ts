@@ -155,6 +155,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/pinned-keys.ts#readPinnedKeys",
     "sshnp/ssh-config-files.ts#installBlock",
     "sshnp/ssh-config-files.ts#uninstallBlock",
+    "sshnp/ssh-config-block.ts#controlFolderOf",
     "sshnp/ssh-config-files.ts#readText",
     "rendezvous/data-folder.ts#DataFolder",
   ],

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { compareWords, fingerprintWords } from "../../keys/fingerprint-words.ts";
@@ -193,24 +193,6 @@ test("a full disk under what was asked for is a failure, a reader that has gone 
   const onFull = await inShell('"$1" "$2" trust ls >/dev/full');
   expect(onFull).toMatchObject({ code: 74, stderr: expect.stringContaining("[E_STORAGE]") });
   expect(await inShell('{ "$1" "$2" trust ls; echo "$?" >&2; } | true')).toMatchObject({ code: 0, stderr: "0\n" });
-});
-
-test("nothing that a session loads as it starts has the words or the QR codes in it", () => {
-  const dist = join(import.meta.dirname, "../../dist/sshnp");
-  const chunks = new Map(
-    readdirSync(dist)
-      .filter((file) => file.endsWith(".js"))
-      .map((file) => [file, readFileSync(join(dist, file), "utf8")]),
-  );
-  const seldom = [...chunks].filter(
-    ([, text]) => text.includes("abandon\nability") || text.includes("function encodeQR"),
-  );
-  expect(seldom.map(([file]) => file)).toEqual([expect.stringMatching(/^english-/), expect.stringMatching(/^qr-/)]);
-  for (const [file, text] of chunks) {
-    const loaded = [...text.matchAll(/^(?:const \w+ = )?require\("\.\/(.*?)"\);$/gm)].map(([, other = ""]) => other);
-    if (file === "main.js") expect(loaded).not.toEqual([]);
-    expect([file, loaded.filter((other) => seldom.some(([each]) => each === other))]).toEqual([file, []]);
-  }
 });
 
 function trust(keys: PrivateFolder, ...words: string[]): Promise<Exit> {
