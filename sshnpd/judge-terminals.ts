@@ -29,7 +29,7 @@ export function judgeTerminals({ gid, ptmxMode }: TerminalMount, { tty, own, are
   return toFix(
     about,
     `/dev/pts gives none to the group tty (${tty}), so this user's SSH server ends sessions that ask for one; commands without work`,
-    `As root: mount -o remount,${options} /dev/pts, and for good in /etc/fstab: devpts /dev/pts devpts ${options} 0 0; or use the built-in server: --ssh-mode builtin`,
+    `As root: mount -o remount,${options} /dev/pts, and for good in /etc/fstab: devpts /dev/pts devpts ${options} 0 0; or run sshnpd in that group (systemd: SupplementaryGroups=tty); or use the built-in server: --ssh-mode builtin`,
   );
 }
 

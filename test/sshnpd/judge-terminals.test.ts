@@ -6,7 +6,7 @@ const fix = (options: string): object => ({
   about: "terminals",
   isFine: false,
   text: "/dev/pts gives none to the group tty (5), so this user's SSH server ends sessions that ask for one; commands without work",
-  next: `As root: mount -o remount,${options} /dev/pts, and for good in /etc/fstab: devpts /dev/pts devpts ${options} 0 0; or use the built-in server: --ssh-mode builtin`,
+  next: `As root: mount -o remount,${options} /dev/pts, and for good in /etc/fstab: devpts /dev/pts devpts ${options} 0 0; or run sshnpd in that group (systemd: SupplementaryGroups=tty); or use the built-in server: --ssh-mode builtin`,
 });
 
 // What OpenSSH 9.2 and dropbear 2022.83 do under each of these, test/e2e/terminals-of-others.test.ts shows.
