@@ -59,11 +59,12 @@ export async function serveRendezvous(
   const witness =
     options.isWitness === true ? await Witness.open({ suite, random, data, now: Date.now, log }) : undefined;
   witness?.resume(directory.fingerprint);
+  let remembered: Promise<void> | undefined;
   const client = new DirectoryClient({
     ...{ address: directory, suite, random, keyList },
     onKeyList: (list) => {
       refresh.note(list.list);
-      void remember(folder, list, log);
+      remembered = remember(folder, list, log);
     },
     warn: (text) => log.warn(text),
   });
@@ -88,6 +89,8 @@ export async function serveRendezvous(
   const addresses = publicAddresses(options.publicAt, { ...options.listen, port: server.port });
 
   const activate = async (oneTime: Secret): Promise<void> => {
+    await client.keyList({ signal });
+    await remembered; // without it an activation does not count at the next start, and the secret would be used up
     const registered = await activateRendezvous(client, folder.keys, { secret: oneTime, addresses }, { signal });
     await folder.writeStatement(registered.signed);
     log.info({ rendezvous: registered.statement.rendezvous }, "activated");

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { readDirectoryKeys, readRendezvousKeys } from "../../keys/service-key-files.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
+import { preloading, slowRename } from "../support/preload.ts";
 import { type Exit, runCommand, startCommand, startProcess } from "../support/processes.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 import { dial, readAll } from "./serving.ts";
@@ -51,6 +52,24 @@ test("it takes its secret from stdin, serves, outlives kill -9 of everything, an
   expect(second.stderr).not.toContain("@");
   const exit = await second.kill("SIGTERM");
   expect(exit).toMatchObject({ code: 0, signal: null });
+});
+
+test("it does not use the secret up before all is on a slow disk that its next start takes", async () => {
+  const env = { HOME: folder.path };
+  const np = join(folder.path, "np3");
+  const rz = join(folder.path, "rz3");
+  const directory = startCommand("sshnp-directory", ["run", "--data", np, "--listen", "127.0.0.1:0"], { env });
+  const [address] = await directory.line(/^http:.*/);
+  const added = await runCommand("sshnp-directory", ["rendezvous", "add", "rz1", "--data", np], { env });
+  const words = ["run", "--data", rz, "--directory", address, "--listen", "127.0.0.1:0"];
+  const slow = { ...env, SSHNP_CRAM: added.stdout.trim(), ...preloading(slowRename("/key-list.json", 1500)) };
+  const first = startCommand("sshnp-rendezvous", words, { env: slow });
+  await first.errorLine(/"msg":"activated"/);
+  await first.kill("SIGKILL");
+
+  const second = startCommand("sshnp-rendezvous", words, { env });
+  await second.line(ADDRESS);
+  await Promise.all([second.stop(), directory.stop()]);
 });
 
 test("whoever started it may go: it serves on without its stdout and stderr", async () => {

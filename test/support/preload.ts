@@ -38,3 +38,15 @@ export function signalAt(change: number, signal: "SIGKILL" | "SIGINT"): Record<s
     process.on("exit", () => process.stderr.write(\`changes: \${changes}\\n\`));
     syncBuiltinESMExports();`);
 }
+
+/** Whatever is to take the place of a file whose path ends so, does it only after so many milliseconds. */
+export function slowRename(end: string, ms: number): string {
+  return `import promises from "node:fs/promises";
+    import { syncBuiltinESMExports } from "node:module";
+    const real = promises.rename;
+    promises.rename = async (from, to) => {
+      if (String(to).endsWith(${JSON.stringify(end)})) await new Promise((resolve) => setTimeout(resolve, ${ms}));
+      return await real(from, to);
+    };
+    syncBuiltinESMExports();`;
+}
