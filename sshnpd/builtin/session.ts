@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { setTimeout as pause } from "node:timers/promises";
+import { setImmediate as immediate, setTimeout as pause } from "node:timers/promises";
 import type { Writable } from "node:stream";
 import type { PseudoTtyInfo, WindowChangeInfo } from "ssh2";
 import { BUILTIN_LEFT_MS, BUILTIN_QUIET_MS, BUILTIN_VARIABLES } from "../../protocol/limits.ts";
@@ -173,6 +173,7 @@ async function untilQuiet(output: ChannelOutput, signal: AbortSignal): Promise<v
   while (!signal.aborted && (output.isBlocked || output.progress !== before)) {
     before = output.progress;
     await pause(BUILTIN_QUIET_MS, undefined, { signal }).catch(() => {});
+    await immediate(); // what came while this process did not run is read between the two
   }
 }
 
