@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createWriteStream } from "node:fs";
+import { closeSync, createWriteStream, openSync } from "node:fs";
 import { connect, Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { finished } from "node:stream/promises";
@@ -10,13 +10,21 @@ export interface StandardStreams {
   readonly to: Writable;
 }
 
-/** Standard input and output; as sockets where they are pipes, for Node's own process.stdout blocks when its reader is slow. */
+/**
+ * Standard input and output; as sockets where they are pipes, for Node's own process.stdout blocks when its reader is slow. The
+ * output is closed when it has ended: ssh gives its proxy a pipe, of which nothing else tells it the end.
+ */
 export function standardStreams(): StandardStreams {
-  return {
-    from: socketOf(0) ?? process.stdin,
-    // Not process.stdout, which no pipe ever ends: nobody could wait for its end.
-    to: socketOf(1) ?? createWriteStream("", { fd: 1, autoClose: false }),
-  };
+  // Not process.stdout, which no pipe ever ends: nobody could wait for its end.
+  const to = socketOf(1) ?? createWriteStream("", { fd: 1, autoClose: false });
+  to.once("finish", () => to.destroy()).once("close", closeOutput);
+  return { from: socketOf(0) ?? process.stdin, to };
+}
+
+/** Node closes all but the standard streams. Their numbers must not become another file's. */
+function closeOutput(): void {
+  closeSync(1);
+  openSync("/dev/null", "r+");
 }
 
 /**

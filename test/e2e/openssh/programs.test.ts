@@ -47,6 +47,16 @@ describe.each(DEVICE_MODES)("with a device in mode %s", { timeout: 120_000 }, (m
       });
     });
 
+    // The parent of the command is the server's process for this connection, and in mode builtin the daemon.
+    if (mode !== "builtin")
+      test("ssh ends when the device's server ends the connection", async () => {
+        const alone = ["-o", "ControlPath=none"];
+        const ssh = person.start("ssh", ...alone, HOST, "echo up; read line; kill -KILL $PPID; sleep 60");
+        await ssh.line(/^up$/);
+        ssh.stdin.write("go on\n");
+        expect(await ssh.exit()).toMatchObject({ code: 255 });
+      });
+
     test("every byte goes through a pipe, both ways at once", async () => {
       const sent = randomBytes(8 * 1024 * 1024);
       const folder = person.folder("pipe", (path) => writeFileSync(join(path, "sent"), sent));

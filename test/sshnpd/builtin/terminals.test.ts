@@ -101,8 +101,8 @@ describe.each([
     const ssh = server.start(["-tt", at(), "stty -echo -onlcr; echo ready; exec cat"]);
     await ssh.line(/^ready/);
     ssh.stdin.write(`${text}\u0004`);
-    const { stdout, code } = await ssh.exit();
-    expect(code).toBe(0);
+    const { stdout, stderr, code } = await ssh.exit();
+    expect({ stderr, code }).toMatchObject({ code: 0 });
     expect(hash(stdout.replace(/^ready\r?\n/, ""))).toBe(hash(text));
   });
 
