@@ -61,7 +61,7 @@ export function sshRefused(attempt: Attempt, pushed: boolean, certified = false)
   const user = login === "" ? "the user that you log in as" : `user ${login}`;
   const byHand = `add your public key for ${user} on the device (~/.ssh/authorized_keys)`;
   const byCertificate =
-    "Then its SSH server does not take the certificates of sshnpd yet. On the device: sshnpd ssh-ca   tells how";
+    "Then its SSH server has no such user, or a locked one, or does not take the certificates of sshnpd yet. On the device: sshnpd ssh-ca   tells how";
   const next = certified
     ? byCertificate
     : pushed

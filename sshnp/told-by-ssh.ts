@@ -77,7 +77,10 @@ const SERVICE_NOT_AVAILABLE = 7;
 /** What OpenSSH shows of it. */
 const MAX_TEXT = 400;
 
-/** Fact, next step and code as far as there is room; the code always. */
+/** Of the fact, when the next step needs the room. */
+const LEAST_FACT = 100;
+
+/** Fact, next step and code as far as there is room; the code always, and rather the next step, in which there are commands. */
 function textOf(error: unknown): string {
   if (!(error instanceof SshnpError)) {
     return printable(`This is a bug: ${error instanceof Error ? error.message : String(error)} [E_BUG]`).slice(
@@ -86,9 +89,14 @@ function textOf(error: unknown): string {
     );
   }
   const code = `[${error.code}]`;
-  const whole = printable([error.message, ...(error.next === undefined ? [] : [error.next])].join(" "));
   const room = MAX_TEXT - code.length - 1;
-  return `${whole.length <= room ? whole : `${whole.slice(0, room - 3)}...`} ${code}`;
+  const next = error.next === undefined ? "" : ` ${printable(error.next)}`;
+  const fact = shortened(printable(error.message), Math.max(LEAST_FACT, room - next.length));
+  return `${fact}${shortened(next, room - fact.length)} ${code}`;
+}
+
+function shortened(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 3)}...`;
 }
 
 /** To a multiple of 8 bytes, at least 4 (RFC 4253 section 6). */

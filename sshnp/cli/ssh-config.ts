@@ -37,7 +37,10 @@ export async function sshConfig(words: readonly string[], main: string): Promise
     .option("--install", "write it to ~/.ssh/config.d/sshnp, and an Include line to the top of ~/.ssh/config")
     .option("--uninstall", "take both away again; shared connections then take no more sessions")
     .option("--check", "ask ssh whether it is in force; 78 and what to mend if not")
-    .option("--file <file>", "another configuration of ssh than ~/.ssh/config")
+    .option(
+      "--file <file>",
+      "another configuration of ssh than ~/.ssh/config; the block goes to config.d/sshnp beside it",
+    )
     .option("--host-pattern <pattern>", "for which hosts", "*.np")
     .option("--client <name>", "which client to be, when the keys folder has several")
     .option("--session-key", "log in with keys made for each session, which devices certify, and with none of yours")
@@ -78,7 +81,8 @@ async function uninstall(files: SshConfigFiles): Promise<void> {
 async function tell(checked: Checked, signal: AbortSignal): Promise<void> {
   const problems = await checkSshConfig(checked, signal);
   for (const problem of problems) process.exitCode = printError("sshnp", problem);
-  if (problems.length === 0) say(`${shellWord(checked.files.block)} is in force. Try it: ssh mygateway.device.np`);
+  const words = ["ssh", ...checked.arguments_, "mygateway.device.np"].map((word) => shellWord(word)).join(" ");
+  if (problems.length === 0) say(`${shellWord(checked.files.block)} is in force. Try it: ${words}`);
 }
 
 async function blockOf(flags: Flags, files: SshConfigFiles, main: string, signal: AbortSignal): Promise<string> {
