@@ -16,9 +16,12 @@ export interface StandardStreams {
  */
 export function standardStreams(): StandardStreams {
   // Not process.stdout, which no pipe ever ends: nobody could wait for its end.
-  const to = socketOf(1) ?? createWriteStream("", { fd: 1, autoClose: false });
-  to.once("finish", () => to.destroy()).once("close", closeOutput);
-  return { from: socketOf(0) ?? process.stdin, to };
+  const pipe = socketOf(1);
+  pipe?.once("finish", () => pipe.destroy()).once("close", closeOutput);
+  return {
+    from: socketOf(0) ?? process.stdin,
+    to: pipe ?? createWriteStream("", { fd: 1, autoClose: false }),
+  };
 }
 
 /** Node closes all but the standard streams. Their numbers must not become another file's. */

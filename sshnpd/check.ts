@@ -35,6 +35,7 @@ import { findProgram } from "./programs.ts";
 import { ownLoginUnlessRoot } from "./session-keys.ts";
 import type { SshServer } from "./ssh-server.ts";
 import { readSshdConfiguration, type SshdConfiguration } from "./sshd-configuration.ts";
+import { refusedLogins } from "./refused-logins.ts";
 
 /**
  * Looks at all that a daemon with these options needs, and prints a line for each, `ok ...` or `fix ...` with what to do; or
@@ -215,14 +216,17 @@ async function* lookAtSsh(
   for (const blob of blobs) yield fine("host key", `${parsePublicKeyBlob(blob).type} ${fingerprint(suite, blob)}`);
   const configuration = await configurationOf(server, port, signal);
   if (configuration !== undefined) yield* judgeSshd(configuration, { isListening: server.mode === "tcp" });
-  else if (wordOf(server) !== "inetd dropbear")
-    yield fine("sshd", "its configuration cannot be told by this user; root sees more");
+  else if (server.mode !== "builtin" && wordOf(server) !== "inetd dropbear") {
+    const isRoot = process.geteuid?.() === 0;
+    yield fine("sshd", `its configuration cannot be told${isRoot ? "" : " by this user; root sees more"}`);
+  }
   const onlyLogin = server.mode === "tcp" ? undefined : ownLoginUnlessRoot();
   const terminals = server.mode === "inetd" && onlyLogin !== undefined ? await lookAtTerminals() : undefined;
   if (terminals !== undefined) yield terminals;
   const { sessionKeys, acceptsKeys } = options;
   if (sessionKeys !== undefined) {
-    const place = { onlyLogin: ownLoginUnlessRoot(), hasPolicy, server: wordOf(server) };
+    const refusals = await refusedLogins(sessionKeys, server.mode);
+    const place = { onlyLogin: ownLoginUnlessRoot(), hasPolicy, server: wordOf(server), refusals };
     yield judgeSessionKeys(sessionKeys, place);
   }
   const passwords = configuration?.get("passwordauthentication")?.[0] ?? (onlyLogin === undefined ? "yes" : "no");

@@ -7,10 +7,15 @@ export interface SessionKeyPlace {
   readonly hasPolicy: boolean;
   /** Which SSH server it is, by its word in auto-server.ts. */
   readonly server: string;
+  /** Of the logins that are named, those that nobody can log in as, and why. */
+  readonly refusals: ReadonlyMap<string, string>;
 }
 
 /** For whom keys of sessions are certified, and whether the SSH server takes them. */
-export function judgeSessionKeys(logins: CertifiedLogins, { onlyLogin, hasPolicy, server }: SessionKeyPlace): Finding {
+export function judgeSessionKeys(
+  logins: CertifiedLogins,
+  { onlyLogin, hasPolicy, server, refusals }: SessionKeyPlace,
+): Finding {
   const about = "session keys";
   const only = onlyLogin ?? "LOGIN";
   if (logins === "any" && !hasPolicy) {
@@ -23,6 +28,13 @@ export function judgeSessionKeys(logins: CertifiedLogins, { onlyLogin, hasPolicy
       const text = `those of ${others.join(" and ")} are never certified, for this runs as ${onlyLogin}`;
       return toFix(about, text, `sshnpd --session-keys ${only}   or run sshnpd as root`);
     }
+  }
+  for (const [login, refusal] of refusals) {
+    return toFix(
+      about,
+      `nobody can log in as ${login}: ${refusal}`,
+      "Name those who can: sshnpd --session-keys LOGIN,...",
+    );
   }
   if (server === "inetd dropbear") {
     return toFix(about, "dropbear takes no certificates", "Install OpenSSH's server: apt-get install openssh-server");

@@ -33,6 +33,8 @@ export async function loginAccount(login: string, now: number): Promise<LoginAcc
   return account;
 }
 
+export const NO_SUCH_ACCOUNT = "there is no such account";
+
 const NO_SHELL: ReadonlySet<string> = new Set(["nologin", "false"]);
 const DEFAULT_SHELL = "/bin/sh";
 const DAY_MS = 24 * 60 * 60_000;
@@ -46,7 +48,7 @@ function ownAccount(login: string): LoginAccount | AccountRefusal {
 async function anyAccount(login: string, now: number): Promise<LoginAccount | AccountRefusal> {
   const line = await lookUp("passwd", login);
   const account = line === undefined ? undefined : parsePasswdLine(line, login);
-  if (line === undefined || account === undefined) return { refusal: "there is no such account" };
+  if (line === undefined || account === undefined) return { refusal: NO_SUCH_ACCOUNT };
   const shadow = await lookUp("shadow", login);
   const refusal = shadow === undefined ? undefined : shadowRefusal(shadow, login, now);
   if (refusal !== undefined) return { refusal };

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { judgeSessionKeys } from "../../sshnpd/judge-session-keys.ts";
 
-const AS_PI = { onlyLogin: "pi", hasPolicy: false, server: "inetd sshd" };
-const AS_ROOT = { onlyLogin: undefined, hasPolicy: false, server: "tcp" };
+const NOBODY: ReadonlyMap<string, string> = new Map();
+const AS_PI = { onlyLogin: "pi", hasPolicy: false, server: "inetd sshd", refusals: NOBODY };
+const AS_ROOT = { onlyLogin: undefined, hasPolicy: false, server: "tcp", refusals: NOBODY };
 
 test.each([
   [["pi"], AS_PI, true, "certified for pi"],
@@ -18,6 +19,12 @@ test.each([
   [["root", "pi"], AS_ROOT, true, "certified for root and pi; the SSH server has to be told once: sshnpd ssh-ca"],
   [["pi"], { ...AS_PI, server: "inetd dropbear" }, false, "dropbear takes no certificates"],
   [["pi"], { ...AS_PI, server: "builtin" }, true, "certified for pi"],
+  [
+    ["pi", "np"],
+    { ...AS_ROOT, server: "builtin", refusals: new Map([["np", "it is locked"]]) },
+    false,
+    "nobody can log in as np: it is locked",
+  ],
 ] as const)("--session-keys %j where %j", (logins, place, isFine, text) => {
   const finding = judgeSessionKeys(logins === "any" ? "any" : new Set(logins), place);
   expect(finding).toMatchObject({ about: "session keys", isFine, text });
