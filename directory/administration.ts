@@ -71,7 +71,7 @@ export function administer(
     async names() {
       const members = new Map<Name, MemberSummary[]>();
       for (const { name, member, role } of await store.members()) {
-        const isOnline = presence?.get({ name, member }) !== undefined;
+        const isOnline = (await presence?.find({ name, member })) !== undefined;
         const ofName = members.get(name) ?? [];
         if (ofName.length === 0) members.set(name, ofName);
         ofName.push({ member, role, isOnline });

@@ -128,7 +128,7 @@ async function entryOf(
   device: { readonly name: Name; readonly member: MemberName },
 ): Promise<DeviceEntry> {
   const { member } = device;
-  const present = presence.about(device);
+  const present = await presence.about(device);
   if (present !== undefined) return { member, state: "online", ...present };
   const lastSeen = await store.lastSeen(device);
   return lastSeen === undefined ? { member, state: "never seen" } : { member, state: "offline", lastSeen };

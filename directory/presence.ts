@@ -27,26 +27,46 @@ export interface PresenceAccount {
   readonly version: string;
 }
 
+/** Devices that can be woken though they have no link to this process. */
+export interface Elsewhere {
+  /** @throws {UnavailableError} E_STORAGE. */
+  find(party: Party): Promise<({ readonly device: PresentDevice } & PresenceAccount) | undefined>;
+}
+
 /** Which devices have a link to this directory. The newest link of a member is the one that counts. */
 export class Presence {
+  readonly #elsewhere: readonly Elsewhere[];
   readonly #links = new Map<string, { readonly party: Party; readonly link: PresentDevice } & PresenceAccount>();
   /** Times (ms, monotonic) at which living links of a member were taken over, in the last minute. */
   readonly #takeovers = new Map<string, number[]>();
 
+  /** `elsewhere`: where to look for who has no link here, in this order. */
+  constructor(elsewhere: readonly Elsewhere[] = []) {
+    this.#elsewhere = elsewhere;
+  }
+
+  /** How many have a link here. */
   get size(): number {
     return this.#links.size;
   }
 
+  /** The link to this process. */
   get(party: Party): PresentDevice | undefined {
     return this.#links.get(bindingSubject(party))?.link;
   }
 
-  about(party: Party): PresenceAccount | undefined {
-    const entry = this.#links.get(bindingSubject(party));
+  /** The device, wherever it is. @throws {UnavailableError} E_STORAGE. */
+  async find(party: Party): Promise<PresentDevice | undefined> {
+    return this.get(party) ?? (await this.#findElsewhere(party))?.device;
+  }
+
+  /** @throws {UnavailableError} E_STORAGE. */
+  async about(party: Party): Promise<PresenceAccount | undefined> {
+    const entry = this.#links.get(bindingSubject(party)) ?? (await this.#findElsewhere(party));
     return entry && { since: entry.since, version: entry.version };
   }
 
-  /** All that have a link. */
+  /** All that have a link here. */
   parties(): Party[] {
     return Array.from(this.#links.values(), ({ party }) => party);
   }
@@ -72,6 +92,14 @@ export class Presence {
   disconnect(party: Party, link: PresentDevice): boolean {
     const subject = bindingSubject(party);
     return this.#links.get(subject)?.link === link && this.#links.delete(subject);
+  }
+
+  async #findElsewhere(party: Party): ReturnType<Elsewhere["find"]> {
+    for (const place of this.#elsewhere) {
+      const found = await place.find(party);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   /** Forgets old takeovers. */

@@ -126,11 +126,11 @@ export class Requests {
   }
 
   async #session({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
-    const { suite, store, policies, sessions, clock } = this.#services;
+    const { suite, store, policies, presence, sessions, clock } = this.#services;
     const request = parseSessionRequest(body);
     const { client, device } = request.prologue;
     if (request.message1.length > MESSAGE1_BYTES) throw new PeerError("E_PROTOCOL", "a request is too long");
-    const refuse = (code: RefusalCode): void => stream.end({ type: "refused", code, detail: 0 });
+    const refuse = (code: RefusalCode, detail = 0): void => stream.end({ type: "refused", code, detail });
     const asking = await memberStanding(store, client);
     if (asking?.record.role !== "client" || !asking.record.x25519.equals(sender)) return refuse("E_NOT_AUTHORIZED");
     if (asking.isRevoked) return await this.#show("client", request, stream);
@@ -138,18 +138,17 @@ export class Requests {
     const isBoundBy = ({ record }: MemberStanding, hash: Uint8Array): boolean =>
       equalBytes(suite.sha256(utf8(record.binding.text)), hash);
     if (!isBoundBy(asking, client.bindingHash)) return await this.#show("client", request, stream);
-    // The same is done for a device that there is not and for one that this client may not see.
+    // Alike for a device that is not there and one that this client may not see.
     const [asked, policy] = await Promise.all([memberStanding(store, device), policies.of(device.name)]);
     const isSeen = maySee(policy, request.prologue);
     if (asked?.record.role !== "device" || !isSeen) return refuse("E_UNKNOWN_NAME");
     if (asked.isRevoked || request.message1.length === 0 || !isBoundBy(asked, device.bindingHash)) {
       return await this.#show("device", request, stream);
     }
-    if (!this.#byClient.take(client.name, clock.monotonic())) {
-      return stream.end({ type: "refused", code: "E_RATE", detail: 1000 });
-    }
+    if (!this.#byClient.take(client.name, clock.monotonic())) return refuse("E_RATE", 1000);
     if (!permits(policy, request.prologue, clock.now())) return sessions.refuse({ request }, stream, "E_POLICY");
-    sessions.request({ request, sender, lastSeen: await store.lastSeen(device) }, stream);
+    const [found, lastSeen] = await Promise.all([presence.find(device), store.lastSeen(device)]);
+    sessions.request({ request, sender, lastSeen, found }, stream);
   }
 
   /**

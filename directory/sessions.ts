@@ -1,16 +1,6 @@
 import { equalBytes, hex } from "../keys/bytes.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
-import {
-  DEVICE_ANSWER_MS,
-  MESSAGE2_BYTES,
-  SESSION_MEMORY_MS,
-  SESSIONS,
-  SESSIONS_PER_CLIENT,
-  SESSIONS_PER_CLIENT_AND_DEVICE,
-  WAIT_MS,
-  WAIT_UNHEARD_MS,
-} from "../protocol/limits.ts";
-import type { Prologue } from "../protocol/messages/prologue.ts";
+import { DEVICE_ANSWER_MS, MESSAGE2_BYTES, SESSION_MEMORY_MS, WAIT_MS, WAIT_UNHEARD_MS } from "../protocol/limits.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import type { Answer, SessionRequest } from "../protocol/messages/session-request.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
@@ -19,6 +9,7 @@ import type { Audit } from "./audit.ts";
 import { type Offer, Offers, type OfferServices } from "./offers.ts";
 import type { Party, Presence, PresentDevice } from "./presence.ts";
 import type { ResponseStream } from "./response-stream.ts";
+import { SessionTable } from "./session-table.ts";
 
 /** A request that may be put to its device: the client is who it says, and the device's binding was the current one. */
 export interface CheckedRequest {
@@ -26,6 +17,8 @@ export interface CheckedRequest {
   readonly sender: X25519PublicKey;
   /** When the device was last seen, ms since 1970; undefined when never. */
   readonly lastSeen: number | undefined;
+  /** The device, if it was to be found; a link to this process that came since then is taken instead. */
+  readonly found: PresentDevice | undefined;
 }
 
 /** Where a session stands. Times are monotonic ms. */
@@ -58,15 +51,11 @@ interface Services extends OfferServices {
  * Requests on their way to devices, and answers on their way back. A request waits for its device if the client asked for
  * that, is handed to the device's link with a ticket, and is answered by that device alone. All of it is forgotten after a
  * while: what makes a session safe is between its two ends.
- *
- * One name has a share, a fifth, of all sessions, and of that one for each device; an owner makes as many members as he likes.
  */
 export class Sessions {
   readonly #services: Services;
   readonly #offers: Offers;
-  readonly #sessions = new Map<string, Session>();
-  /** Sessions by {@link groupsOf}. */
-  readonly #groups = new Map<string, Set<Session>>();
+  readonly #sessions = new SessionTable<Session>();
 
   constructor(services: Services) {
     this.#services = services;
@@ -85,17 +74,18 @@ export class Sessions {
       else this.refuse(checked, stream, "E_PROTOCOL");
       return;
     }
-    if (!this.#hasRoomFor(prologue)) return this.refuse(checked, stream, "E_BUSY");
+    if (!this.#sessions.hasRoomFor(prologue)) return this.refuse(checked, stream, "E_BUSY");
     const session: Session = { ...checked, sid, requestHash, stream, phase: this.#waiting(checked) };
-    const link = presence.get(prologue.device);
+    const link = presence.get(prologue.device) ?? checked.found;
     if (link !== undefined) {
-      this.#add(session);
+      this.#sessions.add(session);
       this.#handOver(session, link);
     } else if (checked.request.waitSeconds > 0) {
       this.#replaceOlder(session);
-      this.#add(session);
+      this.#sessions.add(session);
       this.#attach(session, stream);
       this.#audit(session, "waiting");
+      void this.#lookAgain(session);
     } else if (checked.lastSeen === undefined) {
       this.refuse(checked, stream, "E_NEVER_SEEN");
     } else {
@@ -118,7 +108,7 @@ export class Sessions {
 
   /** A device's link is up: hands it what waited for it, and once more what it was asked and has not answered. */
   deviceIsBack(device: Party, link: PresentDevice): void {
-    for (const session of this.#groups.get(bindingSubject(device)) ?? []) {
+    for (const session of this.#sessions.of(device)) {
       if (session.phase.kind === "waiting") this.#handOver(session, link);
       else if (session.phase.kind === "asked") void this.#notify(session, session.phase.offer, link);
     }
@@ -147,15 +137,25 @@ export class Sessions {
   /** Ends what has waited too long, and forgets what is over. */
   sweep(): void {
     const now = this.#services.clock.monotonic();
-    for (const session of this.#sessions.values()) {
+    for (const session of this.#sessions.all()) {
       const { phase } = session;
       if (phase.kind === "waiting") {
         const isUnheard = phase.unheardSince !== undefined && now >= phase.unheardSince + WAIT_UNHEARD_MS;
         if (isUnheard || now >= phase.until) this.#end(session, "E_WAIT_EXPIRED");
       } else if (now >= phase.until) {
         if (phase.kind === "asked") this.#end(session, "E_OFFLINE", this.#services.clock.now() - DEVICE_ANSWER_MS);
-        else this.#remove(session);
+        else this.#sessions.remove(session);
       }
+    }
+  }
+
+  /** The device may have come somewhere else after it was looked for, and before anybody was told that it is waited for. */
+  async #lookAgain(session: Session): Promise<void> {
+    try {
+      const found = await this.#services.presence.find(session.request.prologue.device);
+      if (found !== undefined && session.phase.kind === "waiting") this.#handOver(session, found);
+    } catch (error) {
+      this.#services.failed(error);
     }
   }
 
@@ -226,52 +226,14 @@ export class Sessions {
   /** One request waits for each client and device: the newest. */
   #replaceOlder({ request: { prologue } }: Session): void {
     const client = bindingSubject(prologue.client);
-    for (const other of this.#groups.get(bindingSubject(prologue.device)) ?? []) {
+    for (const other of this.#sessions.of(prologue.device)) {
       const isOlder = other.phase.kind === "waiting" && bindingSubject(other.request.prologue.client) === client;
       if (isOlder) this.#end(other, "E_INTERRUPTED");
     }
   }
 
-  /** Whether one more fits. Room that is made in the smallest of them is made in all. */
-  #hasRoomFor(prologue: Prologue): boolean {
-    const { client, both } = groupsOf(prologue);
-    return (
-      this.#hasRoom(this.#groups.get(both), SESSIONS_PER_CLIENT_AND_DEVICE) &&
-      this.#hasRoom(this.#groups.get(client), SESSIONS_PER_CLIENT) &&
-      this.#hasRoom(this.#sessions, SESSIONS)
-    );
-  }
-
-  /** Whether one more fits; of these, the one that was begun first of those answered makes room. */
-  #hasRoom(sessions: Pick<Map<unknown, Session>, "size" | "values"> | undefined, most: number): boolean {
-    if (sessions === undefined || sessions.size < most) return true;
-    for (const session of sessions.values()) {
-      if (session.phase.kind !== "answered") continue;
-      this.#remove(session);
-      return true;
-    }
-    return false;
-  }
-
-  #add(session: Session): void {
-    this.#sessions.set(session.sid, session);
-    for (const key of Object.values(groupsOf(session.request.prologue))) {
-      const group = this.#groups.get(key) ?? new Set();
-      this.#groups.set(key, group.add(session));
-    }
-  }
-
-  #remove(session: Session): void {
-    this.#sessions.delete(session.sid);
-    for (const key of Object.values(groupsOf(session.request.prologue))) {
-      const group = this.#groups.get(key);
-      group?.delete(session);
-      if (group?.size === 0) this.#groups.delete(key);
-    }
-  }
-
   #end(session: Session, code: RefusalCode, detail = 0): void {
-    this.#remove(session);
+    this.#sessions.remove(session);
     if (session.phase.kind === "answered") return;
     session.stream?.end({ type: "refused", code, detail });
     this.#audit(session, code);
@@ -287,14 +249,4 @@ export class Sessions {
       service: prologue.service,
     });
   }
-}
-
-/** What a session is found by: its device, its client's name, and both; a subject has a slash, a name has none. */
-function groupsOf({ client, device }: Prologue): {
-  readonly device: string;
-  readonly client: string;
-  readonly both: string;
-} {
-  const subject = bindingSubject(device);
-  return { device: subject, client: client.name, both: `${client.name} ${subject}` };
 }
