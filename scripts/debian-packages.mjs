@@ -15,6 +15,7 @@ const PACKAGES = {
   haproxy: "haproxy",
   ip: "iproute2",
   mandoc: "mandoc",
+  postgres: "postgresql-15",
   ps: "procps",
   rsync: "rsync",
   socat: "socat",
@@ -27,7 +28,7 @@ const PACKAGES = {
 };
 
 /** Package -> the service that it would start. */
-const SERVICES = { haproxy: "haproxy", "openssh-server": "ssh", squid: "squid" };
+const SERVICES = { haproxy: "haproxy", "openssh-server": "ssh", "postgresql-15": "postgresql", squid: "squid" };
 
 /**
  * Installs the packages of the commands that are missing. Anything that is there already is left alone.
@@ -62,7 +63,7 @@ export async function installDebianPackages(commands, { signal }) {
 }
 
 function isThere(command) {
-  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/lib/postgresql/15/bin"];
   return folders.some((folder) => {
     try {
       accessSync(join(folder, command), constants.X_OK);
