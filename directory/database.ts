@@ -1,3 +1,5 @@
+import type { SharedDatabase } from "./postgres/shared.ts";
+
 /** A change of one entry. `replace` puts a value only where `before` is what stands there, undefined being nothing. */
 export type Operation =
   | { readonly type: "put"; readonly key: string; readonly value: string }
@@ -14,6 +16,9 @@ export type Durability = "acknowledged" | "kept";
 export interface Database {
   /** Whether other processes may read and write it at the same time. */
   readonly isShared: boolean;
+
+  /** By what these know of each other. */
+  readonly shared: SharedDatabase | undefined;
 
   get(key: string): Promise<string | undefined>;
 

@@ -8,6 +8,7 @@ import type { Database, Durability, Operation } from "./database.ts";
 /** In LevelDB. One process has it. */
 export class LevelDatabase implements Database {
   readonly isShared = false;
+  readonly shared = undefined;
   readonly #path: string;
   readonly #level: Level;
   readonly #queues: Readonly<Record<Durability, WriteQueue>> = {

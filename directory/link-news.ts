@@ -37,6 +37,11 @@ class Watch<Key> {
     for (const [key, links] of this.#links) if (matches(key)) for (const link of links) yield [link, key];
   }
 
+  /** Everybody who watches anything. */
+  links(): ToldLink[] {
+    return [...this.#keys.keys()];
+  }
+
   keysOf(link: ToldLink): ReadonlySet<Key> {
     return this.#keys.get(link) ?? new Set();
   }
@@ -87,6 +92,15 @@ export class LinkNews {
   watch(link: ToldLink, clients: readonly Party[]): void {
     for (const subject of this.#clients.set(link, new Set(clients.map(bindingSubject)))) {
       void link.tellChanged(partyOf(subject));
+    }
+  }
+
+  /** Tells every link all of it once more. */
+  async tellAgain(): Promise<void> {
+    for (const link of this.#own.links()) {
+      await link.tellOwn();
+      await this.#tellNames(link, [...this.#names.keysOf(link)]);
+      for (const client of this.#clients.keysOf(link)) await link.tellChanged(partyOf(client));
     }
   }
 

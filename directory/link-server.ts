@@ -24,6 +24,7 @@ import { HelloTurns } from "./hello-turns.ts";
 import type { LinkHost } from "./link-host.ts";
 import { LinkNews } from "./link-news.ts";
 import type { Party, Presence } from "./presence.ts";
+import type { Replicas } from "./replicas/replicas.ts";
 import type { Sessions } from "./sessions.ts";
 import type { Strangers } from "./strangers.ts";
 
@@ -33,6 +34,7 @@ type Services = Pick<
 > & {
   readonly presence: Presence;
   readonly sessions: Sessions;
+  readonly replicas: Replicas | undefined;
   readonly strangers: Strangers;
   readonly audit: Audit;
   readonly log: Logger;
@@ -120,7 +122,18 @@ export class LinkServer {
    * that they are taken knows them told. What cannot be told now, the next request or link tells.
    */
   async changed(subjects: readonly string[]): Promise<void> {
+    const others = this.#services.replicas?.said(subjects);
+    await Promise.all([this.changedElsewhere(subjects), others]).catch((error: unknown) => this.#failed(error));
+  }
+
+  /** The same for those whose links are here, when it was another directory that took the statements; it hears of its own too. */
+  async changedElsewhere(subjects: readonly string[]): Promise<void> {
     await this.#news.changed(subjects).catch((error: unknown) => this.#failed(error));
+  }
+
+  /** Tells all devices all that concerns them once more: some of it may have been missed. */
+  async tellAgain(): Promise<void> {
+    await this.#news.tellAgain();
   }
 
   /** Sends the newest key list to all. */
@@ -170,9 +183,11 @@ export class LinkServer {
   }
 
   #present(link: DeviceLink, party: Party, version: string): void {
-    const { presence, sessions, clock, audit, log } = this.#services;
+    const { presence, sessions, replicas, clock, audit, log } = this.#services;
     const device = bindingSubject(party);
-    const { replaced, clone } = presence.connect(party, link, { since: clock.now(), version }, clock.monotonic());
+    const account = { since: clock.now(), version };
+    const { replaced, clone } = presence.connect(party, link, account, clock.monotonic());
+    replicas?.connected(party, link, account).catch((error: unknown) => this.#failed(error));
     const peer = { version };
     audit.write({ event: "link up", device, replaced, peer });
     log.info({ device, replaced, peer }, "link up");
@@ -184,7 +199,7 @@ export class LinkServer {
   }
 
   #down(link: DeviceLink): void {
-    const { presence, audit, log } = this.#services;
+    const { presence, replicas, audit, log } = this.#services;
     this.#slots.get(link)?.delete(link);
     this.#deadlines.delete(link);
     this.#turns.remove(link);
@@ -192,14 +207,15 @@ export class LinkServer {
     const { party } = link;
     if (party === undefined || !presence.disconnect(party, link)) return;
     const device = bindingSubject(party);
+    replicas?.disconnected(party, link).catch((error: unknown) => this.#failed(error));
     audit.write({ event: "link down", device });
     log.info({ device }, "link down");
     void this.#storeLastSeen([party], link.heard);
   }
 
   #answered(device: Party, answer: Answer): boolean {
-    const { sessions, log } = this.#services;
-    const wasAsked = sessions.answer(device, answer);
+    const { sessions, replicas, log } = this.#services;
+    const wasAsked = sessions.answer(device, answer) || replicas?.answered(device, answer) === true;
     if (!wasAsked) log.debug({ device: bindingSubject(device) }, "answer to no question");
     return wasAsked;
   }

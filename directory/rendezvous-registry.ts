@@ -22,7 +22,7 @@ import { entriesLength } from "../protocol/ticket.ts";
 import type { Keyring } from "./keyring.ts";
 import type { Log } from "./log/log.ts";
 import { TokenBucket } from "./rate-limit.ts";
-import { keyOperation, rendezvousOperation, statementOperation } from "./records.ts";
+import { keyOperation, rendezvousOperation, type ReportRecord, statementOperation } from "./records.ts";
 import { type Offer, offerOf, type Rendezvous, type RendezvousSummary, summaryOf } from "./rendezvous-standing.ts";
 import type { Store } from "./store.ts";
 
@@ -69,14 +69,28 @@ export class RendezvousRegistry {
     keyring: Keyring,
     log: Pick<Log, "append" | "settle">,
   ): Promise<RendezvousRegistry> {
-    const reports = new Map(await store.reports());
-    const known = new Map<string, Rendezvous>();
-    for (const [name, record] of await store.rendezvous()) {
+    const registry = new RendezvousRegistry(primitives, store, keyring, log, new Map());
+    await registry.#read();
+    return registry;
+  }
+
+  /** Takes notice of what other directories on the same store have heard. @throws {UnavailableError} E_STORAGE. */
+  async refresh(): Promise<void> {
+    if (this.#store.database.isShared) await this.#read();
+  }
+
+  async #read(): Promise<void> {
+    const reports = new Map(await this.#store.reports());
+    for (const [name, record] of await this.#store.rendezvous()) {
+      const known = this.#known.get(name);
       const signed = record.statement;
-      const statement = signed && verifyRendezvousStatement(primitives.suite, signed, keyring.rootLine);
-      known.set(name, { name, record, statement, report: reports.get(name) });
+      const isKnown = known?.record.statement?.text === signed?.text;
+      const statement = isKnown
+        ? known?.statement
+        : signed && verifyRendezvousStatement(this.#suite, signed, this.#keyring.rootLine);
+      const report = newest(known?.report, reports.get(name));
+      this.#known.set(name, { name, record, statement, report });
     }
-    return new RendezvousRegistry(primitives, store, keyring, log, known);
   }
 
   /**
@@ -85,6 +99,7 @@ export class RendezvousRegistry {
    */
   async add(name: string, activationKey: Ed25519PublicKey, now: number): Promise<"new" | "again"> {
     return await this.#store.exclusively(async () => {
+      await this.refresh();
       const known = this.#known.get(name);
       if (known?.record.isActivated === true) {
         throw new SetupError("E_NAME_TAKEN", `The rendezvous ${name} is activated already.`, {
@@ -121,6 +136,7 @@ export class RendezvousRegistry {
     if (this.#suite.verify(ed25519, proof, activation.ownSignature) !== true) return { refused: "E_STATEMENT" };
     if (!x25519.equals(sender)) return { refused: "E_NOT_AUTHORIZED" };
     return await this.#store.exclusively(async () => {
+      await this.refresh();
       const known = this.#find(({ record }) => record.activationKey.equals(activationKey));
       if (known === undefined) return WRONG;
       if (known.record.isActivated && known.statement !== undefined) {
@@ -139,6 +155,7 @@ export class RendezvousRegistry {
   /** @throws {UnavailableError} E_STORAGE. */
   async report(report: RendezvousReport, sender: X25519PublicKey, now: number): Promise<RendezvousAnswer> {
     return await this.#store.exclusively(async () => {
+      await this.refresh();
       const known = this.#find(({ statement }) => statement?.statement.x25519.equals(sender) === true);
       if (known?.record.isActivated !== true) return { refused: "E_NOT_AUTHORIZED" };
       const answer = await this.#withAddresses(known, report.addresses, now);
@@ -255,6 +272,10 @@ export class RendezvousRegistry {
     this.#known.set(known.name, { ...known, record, statement });
     return { name: known.name, statement: signed, addresses: what.addresses, isNew: true };
   }
+}
+
+function newest(one: ReportRecord | undefined, other: ReportRecord | undefined): ReportRecord | undefined {
+  return one === undefined || (other !== undefined && other.time > one.time) ? other : one;
 }
 
 const MOVES = { perSecond: 1000 / RENDEZVOUS_MOVE_MS, burst: RENDEZVOUS_MOVES };

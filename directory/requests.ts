@@ -12,10 +12,6 @@ import {
   MESSAGE1_BYTES,
   TOLD_AGAIN,
   TOLD_AGAIN_MS,
-  WRONG_SECRETS_BURST,
-  WRONG_SECRETS_LOOPBACK_BURST,
-  WRONG_SECRETS_LOOPBACK_PER_SECOND,
-  WRONG_SECRETS_PER_SECOND,
 } from "../protocol/limits.ts";
 import {
   parseActivation,
@@ -42,9 +38,11 @@ import { maySee, permits, type Policies } from "./policies.ts";
 import type { Presence } from "./presence.ts";
 import { proved } from "./proved.ts";
 import { StatementQuestions } from "./reading.ts";
-import { AddressLimiter, NameLimiter, type TokenBucket } from "./rate-limit.ts";
+import { NameLimiter, type TokenBucket } from "./rate-limit.ts";
 import type { RendezvousAnswer, RendezvousRegistry } from "./rendezvous-registry.ts";
+import type { Replicas } from "./replicas/replicas.ts";
 import type { ResponseStream } from "./response-stream.ts";
+import { SecretTries } from "./secret-tries.ts";
 import type { Sessions } from "./sessions.ts";
 import { isRevokedWithout, type MemberStanding, memberStanding } from "./standing.ts";
 import type { Store } from "./store.ts";
@@ -61,6 +59,7 @@ interface Services {
   readonly registry: RendezvousRegistry;
   readonly sessions: Sessions;
   readonly links: LinkServer;
+  readonly replicas: Replicas | undefined;
   readonly audit: Audit;
   readonly statementLog: Pick<Log, "proof" | "proves">;
   readonly log: Logger;
@@ -76,7 +75,7 @@ export class Requests {
   readonly #questions: StatementQuestions;
   readonly #deviceLists: DeviceLists;
   readonly #toldAgain = new NameLimiter({ perSecond: 1000 / TOLD_AGAIN_MS, burst: TOLD_AGAIN });
-  readonly #wrongSecrets = new AddressLimiter(WRONG_SECRETS, LOOPBACK_WRONG_SECRETS);
+  readonly #secretTries = new SecretTries();
 
   constructor(services: Services) {
     this.#services = services;
@@ -91,8 +90,7 @@ export class Requests {
       case REQUEST.session:
         return await this.#session(message, stream);
       case REQUEST.withdraw:
-        this.#services.sessions.withdraw(parseWithdraw(message.body), message.sender);
-        return stream.end({ type: "done" });
+        return await this.#withdraw(message, stream);
       case REQUEST.activationStart:
         parseActivationStart(message.body); // whether there is such a name is not told
         return this.#challenge(stream);
@@ -113,13 +111,15 @@ export class Requests {
       case REQUEST.rendezvousReport:
         return await this.#report(message, stream);
       default:
-        return await this.#enrolments.handle(message, stream, () => this.#takeTry(address, stream));
+        return await this.#enrolments.handle(message, stream, () =>
+          this.#secretTries.take(address, stream, this.#services.clock.monotonic()),
+        );
     }
   }
 
   /** Forgets what is past its time: addresses, names, enrolments. @throws {UnavailableError} E_STORAGE. */
   async sweep(): Promise<void> {
-    const limited = [this.#wrongSecrets, this.#byClient, this.#toldAgain, this.#deviceLists];
+    const limited = [this.#secretTries, this.#byClient, this.#toldAgain, this.#deviceLists];
     for (const one of limited) one.sweep(this.#services.clock.monotonic());
     this.#services.accounts.sweep();
     await this.#enrolments.sweep();
@@ -171,6 +171,18 @@ export class Requests {
     stream.end({ type: "binding", of, statements, proof: encodeLogProof(shown.proof) });
   }
 
+  async #withdraw({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
+    const { sessions, replicas } = this.#services;
+    const sid = parseWithdraw(body);
+    if (!sessions.withdraw(sid, sender)) await replicas?.withdraw(sid, sender);
+    stream.end({ type: "done" });
+  }
+
+  /** Answers those who wait for what was stated at another directory. */
+  async said(subjects: readonly string[]): Promise<void> {
+    await this.#enrolments.changed(subjects);
+  }
+
   /** Any member of a name can repeat what stands about it, and all devices of the name would be told. */
   #mayTellAgain(subjects: readonly string[]): boolean {
     const now = this.#services.clock.monotonic();
@@ -186,7 +198,7 @@ export class Requests {
   async #activate({ body, sender }: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
     const { accounts, freshness, clock, links } = this.#services;
     const activation = parseActivation(body);
-    const tries = this.#takeTry(address, stream);
+    const tries = this.#secretTries.take(address, stream, this.#services.clock.monotonic());
     if (tries === undefined) return;
     if (!(await freshness.isNonce(activation.nonce, clock.now())))
       return stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
@@ -211,7 +223,7 @@ export class Requests {
   async #activateRendezvous({ body, sender }: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
     const { registry, freshness, clock } = this.#services;
     const activation = parseRendezvousActivation(body);
-    const tries = this.#takeTry(address, stream);
+    const tries = this.#secretTries.take(address, stream, this.#services.clock.monotonic());
     if (tries === undefined) return;
     if (!(await freshness.isNonce(activation.nonce, clock.now())))
       return stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
@@ -275,25 +287,6 @@ export class Requests {
     log.debug({ code }, event);
     stream.end({ type: "refused", code, detail: wait });
   }
-
-  /**
-   * Takes a try at a secret from an address, which counts unless the secret turns out to be right; undefined, and the
-   * sender is told to wait, when there is none left. Wrong tries never count against the name.
-   */
-  #takeTry(address: string, stream: ResponseStream): TokenBucket | undefined {
-    const now = this.#services.clock.monotonic();
-    const bucket = this.#wrongSecrets.bucket(address, now);
-    if (bucket.take(now)) return bucket;
-    stream.end({ type: "refused", code: "E_RATE", detail: 1000 / WRONG_SECRETS_PER_SECOND });
-    return undefined;
-  }
 }
 
 const PROVES_SECRET: ReadonlySet<RefusalCode> = new Set(["E_CRAM_USED", "E_MEMBER_KEY"]);
-
-const WRONG_SECRETS = { perSecond: WRONG_SECRETS_PER_SECOND, burst: WRONG_SECRETS_BURST };
-/** Everybody comes from this machine where a reverse proxy stands in front. */
-const LOOPBACK_WRONG_SECRETS = {
-  perSecond: WRONG_SECRETS_LOOPBACK_PER_SECOND,
-  burst: WRONG_SECRETS_LOOPBACK_BURST,
-};

@@ -16,7 +16,6 @@ import {
   KEEPALIVE_MS,
   REQUEST_MS,
   STRANGER_LOOK_MS,
-  WITNESS_ANSWER_MS,
 } from "../protocol/limits.ts";
 import { encodeSignedText } from "../protocol/messages/link.ts";
 import { Accounts } from "./accounts/accounts.ts";
@@ -34,10 +33,13 @@ import { PostServer, refuse } from "./post.ts";
 import { Presence } from "./presence.ts";
 import { AddressLimiter, isLoopback, networkOf } from "./rate-limit.ts";
 import { RendezvousRegistry } from "./rendezvous-registry.ts";
+import { replicaHost } from "./replicas/host.ts";
+import { Replicas } from "./replicas/replicas.ts";
 import { Requests } from "./requests.ts";
 import { Sessions } from "./sessions.ts";
 import type { Store } from "./store.ts";
-import { Cosigner } from "./witnesses/cosigner.ts";
+import type { Cosigner } from "./witnesses/cosigner.ts";
+import { startCosigner } from "./witnesses/start-cosigner.ts";
 import { Strangers } from "./strangers.ts";
 
 export interface DirectoryOptions {
@@ -91,22 +93,36 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const audit = await Audit.open(folder, (error) => log.error({ err: error }, "audit failed"));
   const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
-  const presence = new Presence();
+  const { shared: database } = store.database;
+  const replicas = database && new Replicas({ shared: database, database: store.database, random, clock, failed });
+  const presence = new Presence(replicas === undefined ? [] : [replicas]);
   const policies = new Policies({ suite, store });
   const sessions = new Sessions({
     ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, failed },
   });
-  const shared = { suite, random, clock, keyring, freshness, store, statementLog, sessions, audit, log };
+  const shared = { suite, random, clock, keyring, freshness, store, statementLog, sessions, replicas, audit, log };
   const strangers = new Strangers(options.maxConnections);
   const links = new LinkServer({ ...shared, presence, strangers });
   const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, new StatementRates(clock));
   const requests = new Requests({ ...shared, accounts, policies, presence, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
   const limiter = new AddressLimiter();
+  await replicas?.start(replicaHost({ presence, sessions, links, requests }));
 
+  const followOthers = async (): Promise<void> => {
+    await statementLog.refresh();
+    await registry.refresh();
+    await refreshKeys();
+  };
+  const refreshKeys = async (): Promise<void> => {
+    if (!(await keyring.refresh(clock.now()))) return;
+    log.info({ keyListSeq: keyring.keyListSeq }, "new key list");
+    links.keysRotated();
+  };
   const everySecond = (): void => {
     links.tick();
     sessions.sweep();
+    if (store.database.isShared) followOthers().catch(failed);
   };
   const everyPeriod = async (): Promise<void> => {
     posts.keepAlive();
@@ -116,10 +132,8 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     dropped = 0;
     await guarded.settle();
     await freshness.sweep(clock.now());
-    if (await keyring.refresh(clock.now())) {
-      log.info({ keyListSeq: keyring.keyListSeq }, "new key list");
-      links.keysRotated();
-    }
+    await refreshKeys();
+    if (store.database.isShared) cosigner.use(await store.witnesses());
   };
 
   let dropped = 0;
@@ -147,6 +161,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       const closed = new Promise((resolve) => http.close(resolve));
       posts.close();
       await links.close();
+      await replicas?.[Symbol.asyncDispose]();
       http.closeAllConnections();
       await closed;
       await cosigner[Symbol.asyncDispose]();
@@ -154,24 +169,6 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       await guarded.settle();
     },
   };
-}
-
-/** @throws {SetupError} E_LOG when a witness has cosigned what this log is no continuation of. */
-async function startCosigner(
-  { suite, store, log, acceptOlderLog = false }: DirectoryOptions,
-  statementLog: Log,
-  clock: Clock,
-): Promise<Cosigner> {
-  const cosigner = new Cosigner({ suite, statementLog, log, now: () => clock.now() });
-  cosigner.use(await store.witnesses());
-  const older = await cosigner.askedOnce(AbortSignal.timeout(WITNESS_ANSWER_MS));
-  if (older === undefined) return cosigner;
-  if (acceptOlderLog) {
-    log.warn({ reason: older.message }, "goes on all the same, as it was told to");
-    return cosigner;
-  }
-  await cosigner[Symbol.asyncDispose]();
-  throw older;
 }
 
 interface Routes {

@@ -99,11 +99,18 @@ export class Sessions {
     this.#audit(checked, code);
   }
 
-  /** Ends a request of this sender's; anybody else's stays as it is. */
-  withdraw(sid: Uint8Array, sender: X25519PublicKey): void {
+  /** Ends a request of this sender's; anybody else's stays as it is. False when there is none. */
+  withdraw(sid: Uint8Array, sender: X25519PublicKey): boolean {
     const session = this.#sessions.get(hex(sid));
-    if (session === undefined || !session.sender.equals(sender) || session.phase.kind === "answered") return;
-    this.#end(session, "E_INTERRUPTED");
+    if (session === undefined) return false;
+    if (session.sender.equals(sender) && session.phase.kind !== "answered") this.#end(session, "E_INTERRUPTED");
+    return true;
+  }
+
+  /** The device could not be told of a request. */
+  unwoken(sid: Uint8Array): void {
+    const session = this.#sessions.get(hex(sid));
+    if (session?.phase.kind === "asked") this.#end(session, "E_BUSY");
   }
 
   /** A device's link is up: hands it what waited for it, and once more what it was asked and has not answered. */

@@ -65,8 +65,8 @@ export class Store implements AsyncDisposable {
     return this.#database;
   }
 
-  async close(): Promise<void> {
-    await this.#database.close();
+  close(): Promise<void> {
+    return this.#database.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -13,6 +13,7 @@
  * rendezvous:NAME          added, activation key, statement, whether activated
  * report:NAME              boot, legs, time of its last report
  * seen:@acme/MEMBER        when its link was last alive
+ * presence:@acme/MEMBER    which directory of several has its link, which one, since when, its version
  * id:HEX, nonce:HEX        until when a message id is remembered, a nonce accepted
  * witness:NAME           added, URL, verifier key
  * meta:KEY                 a value of the directory's own
@@ -76,6 +77,10 @@ export const RENDEZVOUS = tableOf(
 );
 export const REPORTS = tableOf("report:", v.strictObject({ boot: v.string(), legs: time, time }));
 export const SEEN = tableOf("seen:", time);
+export const PRESENCES = tableOf(
+  "presence:",
+  v.strictObject({ replica: v.string(), link: v.string(), since: time, version: v.string() }),
+);
 export const IDS = tableOf("id:", time);
 export const NONCES = tableOf("nonce:", time);
 export const WITNESSES = tableOf(
@@ -92,6 +97,7 @@ export const TABLES: readonly Table<unknown>[] = [
     WITNESSES,
     ENROLMENTS,
     SEEN,
+    PRESENCES,
     IDS,
     NONCES,
     META,

@@ -1,4 +1,4 @@
-import type { Pool, PoolConfig } from "pg";
+import type { Client, Pool, PoolConfig } from "pg";
 import { SetupError, SshnpError } from "../../keys/errors.ts";
 import {
   POSTGRES_CONNECT_MS,
@@ -16,13 +16,15 @@ export interface Connections {
   readonly keeping: Pool;
   /** One for turns. */
   readonly turns: Pool;
+  /** One of its own, for listening. */
+  listen(): Promise<Client>;
   close(): Promise<void>;
 }
 
 /** @throws {SetupError} E_USAGE for a URL that is none, E_STORAGE when it cannot be reached or used. */
 export async function openConnections(url: string): Promise<Connections> {
   const config = await connectionConfig(url);
-  const { Pool } = (await import("pg")).default;
+  const { Client, Pool } = await import("pg");
   const open = (max: number, settings: readonly string[] = []): Pool => {
     const pool = new Pool({ ...config, max, options: [...SETTINGS, ...settings].map((one) => `-c ${one}`).join(" ") });
     // Of a connection that nobody uses at the moment; whoever uses one is told by what he asked.
@@ -47,7 +49,12 @@ export async function openConnections(url: string): Promise<Connections> {
     await close();
     throw cause instanceof SshnpError ? cause : unusable(url, cause);
   }
-  return { ...pools, close };
+  const listen = async (): Promise<Client> => {
+    const client = new Client({ ...config, query_timeout: POSTGRES_STATEMENT_MS });
+    await client.connect();
+    return client;
+  };
+  return { ...pools, listen, close };
 }
 
 /** What a database URL says. @throws {SetupError} E_USAGE. */

@@ -6,6 +6,7 @@ import { type Connections, openConnections } from "./connections.ts";
 import { LOCK_SPACE, TURN_LOCK } from "./migrations.ts";
 import { Reads } from "./reads.ts";
 import { Gathered } from "./gathered.ts";
+import { SharedDatabase } from "./shared.ts";
 import { claim, write } from "./writes.ts";
 
 /** A turn's transaction, which is begun when the turn is, and ends with its write. */
@@ -22,6 +23,7 @@ interface Turn {
  */
 export class PostgresDatabase implements Database {
   readonly isShared = true;
+  readonly shared: SharedDatabase;
   readonly #connections: Connections;
   readonly #reads: Reads;
   readonly #kept: Gathered<readonly Operation[], undefined>;
@@ -33,6 +35,7 @@ export class PostgresDatabase implements Database {
   private constructor(connections: Connections) {
     this.#connections = connections;
     this.#reads = new Reads(connections.reading);
+    this.shared = new SharedDatabase(connections.keeping, () => connections.listen());
     this.#kept = new Gathered(async (writes) => {
       await write(connections.keeping, writes.flat());
       return writes.map(() => undefined);
@@ -98,7 +101,7 @@ export class PostgresDatabase implements Database {
 
   async close(): Promise<void> {
     await this.#turns;
-    await Promise.all([this.#kept.settled(), this.#claims.settled()]);
+    await Promise.all([this.#kept.settled(), this.#claims.settled(), this.shared.settled()]);
     await this.#connections.close();
   }
 

@@ -67,6 +67,16 @@ export class World implements AsyncDisposable {
     return world;
   }
 
+  /** One more directory on the PostgreSQL database and the keys of another one. */
+  static async beside(other: World, options: Partial<DirectoryOptions> = {}): Promise<World> {
+    const folder = await temporaryFolder();
+    const data = await PrivateFolder.openOrCreate(join(folder.path, "np"));
+    const world = new World(folder, data, { keysFolder: other.data, ...options });
+    world.#url = other.#url;
+    await world.resume();
+    return world;
+  }
+
   get directory(): Directory {
     if (this.#directory === undefined) throw new Error("the directory is not running");
     return this.#directory;

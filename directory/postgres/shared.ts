@@ -1,0 +1,154 @@
+import type { Client, Pool } from "pg";
+import { setTimeout as delay } from "node:timers/promises";
+import { POSTGRES_LISTEN_AGAIN_MS } from "../../protocol/limits.ts";
+import { Gathered } from "./gathered.ts";
+import { Parts, partsOf } from "./parts.ts";
+
+interface Entry {
+  readonly key: string;
+  readonly value: string;
+}
+
+export interface Listener {
+  /** A message came for this process, or for all. */
+  message(bytes: Uint8Array): void;
+  /** It hears again after a time in which it may have missed something; also at the first time. */
+  listening(): void;
+  failed(error: unknown): void;
+}
+
+/**
+ * By what processes that share a database know of each other: leases, by the database's own clock, so that theirs need not agree;
+ * short messages (NOTIFY), of which those to a process that does not listen are lost; and entries that change hands.
+ */
+export class SharedDatabase {
+  readonly #pool: Pool;
+  readonly #connect: () => Promise<Client>;
+  readonly #sent: Gathered<{ readonly to: string; readonly text: string }, undefined>;
+  readonly #swaps: Gathered<Entry, string | undefined>;
+  readonly #removals: Gathered<Entry, undefined>;
+
+  /** `connect`: makes a connection for listening, of its own. */
+  constructor(pool: Pool, connect: () => Promise<Client>) {
+    this.#pool = pool;
+    this.#connect = connect;
+    this.#sent = new Gathered(async (messages) => {
+      await pool.query({ ...SEND, values: [messages.map(({ to }) => to), messages.map(({ text }) => text)] });
+      return messages.map(() => undefined);
+    });
+    this.#swaps = new Gathered((entries) => this.#swap(entries));
+    this.#removals = new Gathered(async (entries) => {
+      await pool.query({ ...REMOVE, values: [entries.map(({ key }) => key), entries.map(({ value }) => value)] });
+      return entries.map(() => undefined);
+    });
+  }
+
+  /** Says for `ms` more that this process is there; gives all that are. */
+  async renew(id: string, ms: number): Promise<Set<string>> {
+    const { rows } = await this.#pool.query<[string]>({ ...RENEW, values: [id, ms] });
+    return new Set(rows.map(([other]) => other).concat(id));
+  }
+
+  /** Says that this process is there no more. */
+  async leave(id: string): Promise<void> {
+    await this.#pool.query("DELETE FROM sshnp_replica WHERE id = $1", [id]);
+  }
+
+  /** Puts an entry, `kept`; gives the value that stood there. */
+  async swap(key: string, value: string): Promise<string | undefined> {
+    return await this.#swaps.add({ key, value });
+  }
+
+  /** Removes an entry that still has this value. */
+  async removeIf(key: string, value: string): Promise<void> {
+    await this.#removals.add({ key, value });
+  }
+
+  /** Sends a message to one process by its id, or to `all` that listen. */
+  async send(to: string, bytes: Uint8Array): Promise<void> {
+    await Promise.all(partsOf(bytes).map((text) => this.#sent.add({ to: channelOf(to), text })));
+  }
+
+  /** Listens until the signal, with a new connection whenever one is lost. */
+  async listen(id: string, listener: Listener, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.#listenOnce(id, listener, signal);
+      } catch (error) {
+        if (!signal.aborted) listener.failed(error);
+      }
+      await delay(POSTGRES_LISTEN_AGAIN_MS, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  /** Waits until all that is to be sent and written is. */
+  async settled(): Promise<void> {
+    await Promise.all([this.#sent.settled(), this.#swaps.settled(), this.#removals.settled()]);
+  }
+
+  async #listenOnce(id: string, listener: Listener, signal: AbortSignal): Promise<void> {
+    const client = await this.#connect();
+    const ended = new Promise<void>((resolve) => {
+      client.on("error", () => resolve()).on("end", () => resolve());
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    try {
+      const parts = new Parts();
+      client.on("notification", ({ payload = "" }) => {
+        try {
+          const bytes = parts.add(payload);
+          if (bytes !== undefined) listener.message(bytes);
+        } catch (error) {
+          listener.failed(error);
+        }
+      });
+      await client.query(`LISTEN ${channelOf(id)}; LISTEN ${channelOf("all")}`);
+      listener.listening();
+      await ended;
+    } finally {
+      await client.end().catch(() => {});
+    }
+  }
+
+  /** Of those for the same key only the last is put. */
+  async #swap(entries: readonly Entry[]): Promise<(string | undefined)[]> {
+    const last = new Map(entries.map(({ key, value }) => [key, value]));
+    const { rows } = await this.#pool.query<[string, string]>({
+      ...SWAP,
+      values: [[...last.keys()], [...last.values()]],
+    });
+    const before = new Map(rows);
+    return entries.map(({ key }) => before.get(key));
+  }
+}
+
+/** Ids are lower-case hex. */
+function channelOf(id: string): string {
+  return `sshnp_${id}`;
+}
+
+const SEND = {
+  name: "sshnp send",
+  text: "SELECT count(pg_notify(channel, payload)) FROM unnest($1::text[], $2::text[]) AS sent (channel, payload)",
+};
+const RENEW = {
+  name: "sshnp renew",
+  text: `WITH gone AS (DELETE FROM sshnp_replica WHERE until < now() AND id <> $1), renewed AS (
+      INSERT INTO sshnp_replica VALUES ($1, now() + $2 * interval '1 millisecond')
+      ON CONFLICT (id) DO UPDATE SET until = excluded.until)
+    SELECT id FROM sshnp_replica WHERE until >= now()`,
+  rowMode: "array",
+} as const;
+const SWAP = {
+  name: "sshnp swap",
+  text: `WITH asked AS (SELECT * FROM unnest($1::text[], $2::text[]) AS asked (key, value) ORDER BY key),
+    before AS (SELECT entry.key, entry.value FROM sshnp_entry entry JOIN asked USING (key) ORDER BY key FOR UPDATE OF entry),
+    put AS (INSERT INTO sshnp_entry SELECT * FROM asked ON CONFLICT (key) DO UPDATE SET value = excluded.value)
+    SELECT key, value FROM before`,
+  rowMode: "array",
+} as const;
+const REMOVE = {
+  name: "sshnp remove",
+  text: `DELETE FROM sshnp_entry USING unnest($1::text[], $2::text[]) AS asked (key, value)
+    WHERE sshnp_entry.key = asked.key AND sshnp_entry.value = asked.value`,
+};

@@ -1,0 +1,31 @@
+import type { LinkServer } from "../link-server.ts";
+import type { Presence } from "../presence.ts";
+import type { Requests } from "../requests.ts";
+import type { Sessions } from "../sessions.ts";
+import type { ReplicaHost } from "./replicas.ts";
+
+/** Who in this process hears what other directories say. */
+export function replicaHost({
+  presence,
+  sessions,
+  links,
+  requests,
+}: {
+  readonly presence: Presence;
+  readonly sessions: Sessions;
+  readonly links: LinkServer;
+  readonly requests: Requests;
+}): ReplicaHost {
+  return {
+    link: (device) => presence.get(device),
+    answered: (device, answer) => void sessions.answer(device, answer),
+    unwoken: (sid) => sessions.unwoken(sid),
+    isBack: (device, found) => sessions.deviceIsBack(device, found),
+    said: async (subjects) => {
+      await links.changedElsewhere(subjects);
+      await requests.said(subjects);
+    },
+    withdraw: (sid, sender) => void sessions.withdraw(sid, sender),
+    missed: () => links.tellAgain(),
+  };
+}

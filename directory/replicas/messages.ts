@@ -1,0 +1,122 @@
+/*
+ * What directories on one store tell each other. They believe each other as far as they believe the store: whoever writes there
+ * can have a device woken for nothing, or not, and grants nothing.
+ *
+ * ```
+ * u8 type, then
+ * 1 wake       16 B from, text8 device, text8 client, bytes16 prologue, bytes16 message 1, bytes16 ticket, statements
+ * 2 answer     text8 device, bytes16 answer, as on a link
+ * 3 unwoken    16 B session id: the device could not be told
+ * 4 up         16 B from, u16 count, text8 device each
+ * 5 replaced   text8 device, 16 B link
+ * 6 said       16 B from, u16 count, text8 subject each: what was stated anew
+ * 7 withdraw   16 B session id, 32 B sender
+ * ```
+ */
+import { ByteReader, ByteWriter } from "../../keys/bytes.ts";
+import { PeerError } from "../../keys/errors.ts";
+import { isMember, isName } from "../../keys/names.ts";
+import { X25519PublicKey } from "../../keys/x25519.ts";
+import {
+  type Answer,
+  encodeAnswer,
+  parseAnswer,
+  readSignedTexts,
+  writeSignedTexts,
+} from "../../protocol/messages/session-request.ts";
+import { bindingSubject } from "../../protocol/statements.ts";
+import type { Party, UnprovedNotify } from "../presence.ts";
+
+export type ReplicaMessage =
+  | { readonly type: "wake"; readonly from: Uint8Array; readonly device: Party; readonly notify: UnprovedNotify }
+  | { readonly type: "answer"; readonly device: Party; readonly answer: Answer }
+  | { readonly type: "unwoken"; readonly sid: Uint8Array }
+  | { readonly type: "up"; readonly from: Uint8Array; readonly devices: readonly Party[] }
+  | { readonly type: "replaced"; readonly device: Party; readonly link: Uint8Array }
+  | { readonly type: "said"; readonly from: Uint8Array; readonly subjects: readonly string[] }
+  | { readonly type: "withdraw"; readonly sid: Uint8Array; readonly sender: X25519PublicKey };
+
+export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
+  const writer = new ByteWriter().u8(TYPES.indexOf(message.type) + 1);
+  switch (message.type) {
+    case "wake": {
+      const { from, device, notify } = message;
+      writer.raw(from).text8(bindingSubject(device)).text8(bindingSubject(notify.client));
+      writer.bytes16(notify.prologueBytes).bytes16(notify.message1).bytes16(notify.ticket);
+      writeSignedTexts(writer, notify.rendezvous);
+      break;
+    }
+    case "answer":
+      writer.text8(bindingSubject(message.device)).bytes16(encodeAnswer(message.answer));
+      break;
+    case "unwoken":
+      writer.raw(message.sid);
+      break;
+    case "up":
+      writer.raw(message.from).u16(message.devices.length);
+      for (const device of message.devices) writer.text8(bindingSubject(device));
+      break;
+    case "replaced":
+      writer.text8(bindingSubject(message.device)).raw(message.link);
+      break;
+    case "said":
+      writer.raw(message.from).u16(message.subjects.length);
+      for (const subject of message.subjects) writer.text8(subject);
+      break;
+    case "withdraw":
+      writer.raw(message.sid).raw(message.sender.bytes);
+  }
+  return writer.done();
+}
+
+/** @throws {PeerError} E_PROTOCOL. */
+export function parseReplicaMessage(bytes: Uint8Array): ReplicaMessage {
+  const reader = new ByteReader(bytes);
+  const message = read(reader);
+  reader.end();
+  return message;
+}
+
+function read(reader: ByteReader): ReplicaMessage {
+  const type = TYPES[reader.u8() - 1];
+  switch (type) {
+    case "wake": {
+      const from = reader.raw(16).slice();
+      const device = readParty(reader);
+      const client = readParty(reader);
+      const prologueBytes = reader.bytes16().slice();
+      const message1 = reader.bytes16().slice();
+      const ticket = reader.bytes16().slice();
+      const rendezvous = readSignedTexts(reader);
+      return { type, from, device, notify: { prologueBytes, message1, ticket, client, rendezvous } };
+    }
+    case "answer":
+      return { type, device: readParty(reader), answer: parseAnswer(reader.bytes16().slice()) };
+    case "unwoken":
+      return { type, sid: reader.raw(16).slice() };
+    case "up": {
+      const from = reader.raw(16).slice();
+      return { type, from, devices: Array.from({ length: reader.u16() }, () => readParty(reader)) };
+    }
+    case "replaced":
+      return { type, device: readParty(reader), link: reader.raw(16).slice() };
+    case "said":
+      return {
+        type,
+        from: reader.raw(16).slice(),
+        subjects: Array.from({ length: reader.u16() }, () => reader.text8()),
+      };
+    case "withdraw":
+      return { type, sid: reader.raw(16).slice(), sender: X25519PublicKey.parse(reader.raw(32).slice()) };
+    default:
+      throw new PeerError("E_PROTOCOL", "a message of another directory has an unknown type");
+  }
+}
+
+const TYPES = ["wake", "answer", "unwoken", "up", "replaced", "said", "withdraw"] as const;
+
+function readParty(reader: ByteReader): Party {
+  const [name = "", member = "", ...rest] = reader.text8().split("/");
+  if (!isName(name) || !isMember(member) || rest.length > 0) throw new PeerError("E_PROTOCOL", "that is no member");
+  return { name, member };
+}

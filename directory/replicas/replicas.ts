@@ -1,0 +1,234 @@
+import { fromHex, hex } from "../../keys/bytes.ts";
+import type { RandomBytes } from "../../keys/cipher-suite.ts";
+import type { X25519PublicKey } from "../../keys/x25519.ts";
+import {
+  DEVICE_ANSWER_MS,
+  REPLICA_DEVICES_AT_ONCE,
+  REPLICA_LEASE_MS,
+  REPLICA_RENEW_MS,
+} from "../../protocol/limits.ts";
+import { parsePrologue } from "../../protocol/messages/prologue.ts";
+import type { Answer } from "../../protocol/messages/session-request.ts";
+import { bindingSubject } from "../../protocol/statements.ts";
+import type { Clock } from "../clock.ts";
+import type { Database } from "../database.ts";
+import type { SharedDatabase } from "../postgres/shared.ts";
+import type { Elsewhere, Party, PresenceAccount, PresentDevice, UnprovedNotify } from "../presence.ts";
+import { PRESENCES, parseEntry } from "../tables.ts";
+import { encodeReplicaMessage, parseReplicaMessage, type ReplicaMessage } from "./messages.ts";
+
+interface Services {
+  readonly shared: SharedDatabase;
+  readonly database: Pick<Database, "get">;
+  readonly random: RandomBytes;
+  readonly clock: Clock;
+  readonly failed: (error: unknown) => void;
+}
+
+/** Whom this process tells of what it hears. */
+export interface ReplicaHost {
+  /** A link to this process. */
+  link(device: Party): PresentDevice | undefined;
+  /** A device answers what this process has asked it by another. */
+  answered(device: Party, answer: Answer): void;
+  /** A device could not be asked. */
+  unwoken(sid: Uint8Array): void;
+  /** A device is back, at another process. */
+  isBack(device: Party, found: PresentDevice): void;
+  said(subjects: readonly string[]): Promise<void>;
+  withdraw(sid: Uint8Array, sender: X25519PublicKey): void;
+  /** Something may have been missed. */
+  missed(): Promise<void>;
+}
+
+interface OwnRow {
+  readonly id: Uint8Array;
+  readonly value: string;
+  readonly written: Promise<unknown>;
+}
+
+/**
+ * The other directories on the same store, any of which may have a device's link. Where a device is stands in the store, and
+ * counts while the lease of the directory that has it lasts; what it is asked and answers goes from one to the other.
+ */
+export class Replicas implements Elsewhere, AsyncDisposable {
+  readonly #services: Services;
+  readonly #id: Uint8Array;
+  readonly #name: string;
+  readonly #stop = new AbortController();
+  /** Of the links to this process. */
+  readonly #rows = new WeakMap<PresentDevice, OwnRow>();
+  /** Who has asked for a session, by its id in hex, and until when the answer may come (monotonic ms). */
+  readonly #askers = new Map<string, { readonly to: string; readonly until: number }>();
+  #back: Party[] = [];
+  #alive: ReadonlySet<string> = new Set();
+  #listening: Promise<void> = Promise.resolve();
+  #stopTimer: () => void = () => {};
+
+  constructor(services: Services) {
+    this.#services = services;
+    this.#id = services.random(16);
+    this.#name = hex(this.#id);
+  }
+
+  /** Takes part from here on. @throws {UnavailableError} E_STORAGE. */
+  async start(host: ReplicaHost): Promise<void> {
+    const { shared, clock, failed } = this.#services;
+    await this.#renew();
+    this.#stopTimer = clock.every(REPLICA_RENEW_MS, () => {
+      this.#sweep();
+      this.#renew().catch(failed);
+    });
+    let isFirst = true;
+    const listener = {
+      message: (bytes: Uint8Array) => this.#heard(host, parseReplicaMessage(bytes)),
+      listening: () => {
+        if (!isFirst) host.missed().catch(failed);
+        isFirst = false;
+      },
+      failed,
+    };
+    this.#listening = shared.listen(this.#name, listener, this.#stop.signal);
+  }
+
+  async find(party: Party): Promise<({ readonly device: PresentDevice } & PresenceAccount) | undefined> {
+    const text = await this.#services.database.get(PRESENCES.prefix + bindingSubject(party));
+    if (text === undefined) return undefined;
+    const { replica, since, version } = parseEntry(PRESENCES, text);
+    if (replica === this.#name || !(await this.#isThere(replica))) return undefined;
+    return { device: this.#at(replica, party), since, version };
+  }
+
+  /** A device has a link to this process. Whether it took the place of one elsewhere. */
+  async connected(party: Party, link: PresentDevice, { since, version }: PresenceAccount): Promise<boolean> {
+    const { shared, random } = this.#services;
+    const id = random(16);
+    const value = JSON.stringify({ replica: this.#name, link: hex(id), since, version });
+    const swapped = shared.swap(PRESENCES.prefix + bindingSubject(party), value);
+    this.#rows.set(link, { id, value, written: swapped.catch(() => {}) });
+    const before = await swapped;
+    this.#tellBack(party);
+    if (before === undefined) return false;
+    const older = parseEntry(PRESENCES, before);
+    if (older.replica === this.#name || !(await this.#isThere(older.replica))) return false;
+    await this.#send(older.replica, { type: "replaced", device: party, link: fromHex(older.link, 16) });
+    return true;
+  }
+
+  /** It has none any more. */
+  async disconnected(party: Party, link: PresentDevice): Promise<void> {
+    const row = this.#rows.get(link);
+    if (row === undefined) return;
+    await row.written;
+    await this.#services.shared.removeIf(PRESENCES.prefix + bindingSubject(party), row.value);
+  }
+
+  /** Passes on a device's answer to who has asked it; false when that was no other directory. */
+  answered(device: Party, answer: Answer): boolean {
+    const asker = this.#askers.get(hex(answer.sid));
+    if (asker === undefined) return false;
+    this.#send(asker.to, { type: "answer", device, answer }).catch(this.#services.failed);
+    return true;
+  }
+
+  /** Tells the others that something was stated anew. */
+  async said(subjects: readonly string[]): Promise<void> {
+    await this.#send("all", { type: "said", from: this.#id, subjects });
+  }
+
+  /** Ends a request that another directory may have. */
+  async withdraw(sid: Uint8Array, sender: X25519PublicKey): Promise<void> {
+    await this.#send("all", { type: "withdraw", sid, sender });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopTimer();
+    this.#stop.abort();
+    await this.#listening;
+    await this.#services.shared.leave(this.#name).catch(this.#services.failed);
+  }
+
+  #heard(host: ReplicaHost, message: ReplicaMessage): void {
+    switch (message.type) {
+      case "wake":
+        return void this.#wake(host, message).catch(this.#services.failed);
+      case "answer":
+        return host.answered(message.device, message.answer);
+      case "unwoken":
+        return host.unwoken(message.sid);
+      case "up": {
+        const from = hex(message.from);
+        if (from === this.#name) return;
+        for (const device of message.devices) host.isBack(device, this.#at(from, device));
+        return;
+      }
+      case "replaced": {
+        const link = host.link(message.device);
+        const id = link && this.#rows.get(link)?.id;
+        if (id !== undefined && hex(id) === hex(message.link)) link?.replace();
+        return;
+      }
+      case "said":
+        if (hex(message.from) !== this.#name) host.said(message.subjects).catch(this.#services.failed);
+        return;
+      case "withdraw":
+        return host.withdraw(message.sid, message.sender);
+    }
+  }
+
+  async #wake(host: ReplicaHost, { from, device, notify }: Extract<ReplicaMessage, { type: "wake" }>): Promise<void> {
+    const link = host.link(device);
+    if (link === undefined) return; // who asks is told when it is back
+    const { sid } = parsePrologue(notify.prologueBytes);
+    const until = this.#services.clock.monotonic() + DEVICE_ANSWER_MS;
+    this.#askers.set(hex(sid), { to: hex(from), until });
+    if (!(await link.notify(notify))) await this.#send(hex(from), { type: "unwoken", sid });
+  }
+
+  /** A device whose link is at another directory. */
+  #at(replica: string, party: Party): PresentDevice {
+    return {
+      notify: async (notify: UnprovedNotify) => {
+        await this.#send(replica, { type: "wake", from: this.#id, device: party, notify });
+        return true;
+      },
+      replace: () => {},
+    };
+  }
+
+  /** Those that come back at one moment are told of together. */
+  #tellBack(party: Party): void {
+    this.#back.push(party);
+    if (this.#back.length > 1) return;
+    setImmediate(() => {
+      const devices = this.#back;
+      this.#back = [];
+      for (let i = 0; i < devices.length; i += REPLICA_DEVICES_AT_ONCE) {
+        const some = devices.slice(i, i + REPLICA_DEVICES_AT_ONCE);
+        this.#send("all", { type: "up", from: this.#id, devices: some }).catch(this.#services.failed);
+      }
+    });
+  }
+
+  async #send(to: string, message: ReplicaMessage): Promise<void> {
+    await this.#services.shared.send(to, encodeReplicaMessage(message));
+  }
+
+  /** One that is new is not known yet. */
+  async #isThere(replica: string): Promise<boolean> {
+    if (!this.#alive.has(replica)) await this.#renew();
+    return this.#alive.has(replica);
+  }
+
+  async #renew(): Promise<void> {
+    this.#alive = await this.#services.shared.renew(this.#name, REPLICA_LEASE_MS);
+  }
+
+  #sweep(): void {
+    const now = this.#services.clock.monotonic();
+    for (const [sid, { until }] of this.#askers) {
+      if (now < until) return; // the oldest come first
+      this.#askers.delete(sid);
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { parseMember, parseName } from "../../keys/names.ts";
+import { REQUEST } from "../../protocol/messages/types.ts";
+import { encodeWithdraw } from "../../protocol/messages/session-request.ts";
+import { revocation } from "../support/later-statements.ts";
+import { Postgres } from "../support/postgres.ts";
+import { post, sealed } from "./raw.ts";
+import { next, only, rest, send, TestLink } from "./streams.ts";
+import { activate, newPerson, type Person, putMessage, random, sessionMessage, suite, World } from "./world.ts";
+
+let postgres: Postgres;
+let one: World;
+let other: World;
+let client: Person;
+let device: Person;
+
+beforeAll(async () => {
+  postgres = await Postgres.start();
+  process.env["SSHNP_TEST_POSTGRES"] = postgres.serverUrl;
+  one = await World.start();
+  other = await World.beside(one);
+  client = await one.activated("@client", "laptop-client", "client");
+}, 60_000);
+afterAll(async () => {
+  await other[Symbol.asyncDispose]();
+  await one[Symbol.asyncDispose]();
+  await postgres[Symbol.asyncDispose]();
+});
+
+let count = 0;
+beforeEach(async () => {
+  count += 1;
+  device = await one.activated(`@device${count}`, "mygateway", "device");
+  await one.rendezvous(`rz${count}`);
+  await other.directory.registry.refresh();
+});
+
+test("a request at one wakes a device whose link another has, and the answer comes back", async () => {
+  const link = await TestLink.open(other, device);
+  const message = sessionMessage(client, device);
+  const frames = send(one, client, message);
+  const ticket = await next(frames, "ticket");
+  const notify = await link.notified();
+  expect(notify.ticket).toEqual(ticket.ticket);
+  expect(notify.message1).toEqual(message.message1);
+  const message2 = random(40_000); // more than one notification of PostgreSQL's holds
+  link.link.answer({ sid: message.sid, message2 });
+  expect(await rest(frames)).toEqual([{ type: "answer", message2 }]);
+});
+
+test("a request that waits at one is delivered when the device comes to the other", async () => {
+  const message = sessionMessage(client, device, { waitSeconds: 600 });
+  const frames = send(one, client, message);
+  await next(frames, "waiting");
+  const link = await TestLink.open(other, device);
+  const { prologue } = await link.notified();
+  link.link.answer({ sid: prologue.sid, code: "E_BUSY", labels: [] });
+  expect((await rest(frames)).map(({ type }) => type)).toEqual(["ticket", "deviceCode"]);
+});
+
+test("a device that moves from one to the other while it is asked is asked there, and its older link is replaced", async () => {
+  const older = await TestLink.open(one, device);
+  const message = sessionMessage(client, device);
+  const frames = send(one, client, message);
+  await next(frames, "ticket");
+  await older.notified();
+  const newer = await TestLink.open(other, device);
+  expect(await older.end()).toMatchObject({ code: "E_REPLACED" });
+  expect((await newer.notified()).message1).toEqual(message.message1);
+  newer.link.answer({ sid: message.sid, message2: random(100) });
+  expect((await rest(frames)).map(({ type }) => type)).toEqual(["answer"]);
+});
+
+test("a link that is gone is offline at all of them", async () => {
+  const link = await TestLink.open(other, device);
+  await expect.poll(async () => (await one.directory.presence.find(device)) !== undefined).toBe(true);
+  await link.close();
+  await expect.poll(async () => await one.directory.presence.find(device)).toBeUndefined();
+  expect(await only(send(one, client, sessionMessage(client, device)))).toMatchObject({ code: "E_OFFLINE" });
+});
+
+test("a request is withdrawn wherever it waits", async () => {
+  const message = sessionMessage(client, device, { waitSeconds: 600 });
+  const frames = send(one, client, message);
+  await next(frames, "waiting");
+  await only(send(other, client, { type: REQUEST.withdraw, body: encodeWithdraw(message.sid) }));
+  expect(await rest(frames)).toEqual([{ type: "refused", code: "E_INTERRUPTED", detail: 0 }]);
+});
+
+test("what is stated at one, devices at the other are told", async () => {
+  const link = await TestLink.open(other, device);
+  await link.event("own");
+  const revoked = revocation(device.owner, device.binding);
+  expect(await only(send(one, device, putMessage(revoked)))).toMatchObject({ type: "logged" });
+  const { own } = await link.event("own");
+  expect(own.statements.member.text).toBe(revoked.text);
+});
+
+test("a message counts once and a nonce everywhere", async () => {
+  const withdraw = { type: REQUEST.withdraw, body: encodeWithdraw(random(16)) };
+  const recorded = await sealed(one.client(), client.x25519, withdraw);
+  const verdict = async (world: World, message: typeof recorded): Promise<unknown> => {
+    const { frames } = await post(world.client(), message);
+    const frame = frames.at(-1);
+    return frame?.type === "refused" ? frame.code : frame?.type;
+  };
+  const { frames } = await post(one.client(), recorded);
+  const [welcome] = frames;
+  if (welcome?.type !== "welcome") throw new Error("no welcome");
+  expect(await verdict(other, recorded)).toBe("E_PROTOCOL");
+  const freshness = { kind: "nonce", nonce: welcome.nonce } as const;
+  const withNonce = await sealed(one.client(), client.x25519, withdraw, { freshness });
+  expect(await verdict(other, withNonce)).toBe("done");
+  expect(await verdict(one, withNonce)).toBe("E_PROTOCOL");
+});
+
+test("names are activated at both at once, and it is one log", async () => {
+  const people = Array.from({ length: 12 }, (_, i) => newPerson(parseName(`@crowd${i}`), parseMember("m"), "client"));
+  const worlds = [one, other];
+  const frames = await Promise.all(
+    people.map(
+      async (person, i) => await activate((i % 2 ? one : other).client(), person, await one.addName(person.name)),
+    ),
+  );
+  expect(frames.every(({ type }) => type === "logged")).toBe(true);
+  await Promise.all(worlds.map(({ directory }) => directory.statementLog.refresh()));
+  const [a, b] = worlds.map(({ directory }) => directory.statementLog.checkpoint);
+  expect(a?.text).toBe(b?.text);
+  for (const person of people) {
+    const proof = await other.directory.statementLog.proof([person.name], 0);
+    const hash = suite.sha256(new TextEncoder().encode(person.statement.text));
+    expect(other.directory.statementLog.proves(proof, [person.name], [hash])).toBe(true);
+  }
+});
