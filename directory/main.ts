@@ -7,6 +7,7 @@ import { addAddressCommand } from "./cli/address.ts";
 import { addNameCommands } from "./cli/names.ts";
 import { addRendezvousCommands } from "./cli/rendezvous.ts";
 import { addRunCommand } from "./cli/run.ts";
+import { addTransferCommands } from "./cli/transfer.ts";
 import { addWitnessCommands } from "./cli/witness.ts";
 
 keepHeapSmall();
@@ -19,6 +20,7 @@ const program = new Command("sshnp-directory")
 addRunCommand(program);
 addNameCommands(program);
 addRendezvousCommands(program);
+addTransferCommands(program);
 addWitnessCommands(program);
 addAddressCommand(program);
 

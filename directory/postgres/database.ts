@@ -140,7 +140,7 @@ export class PostgresDatabase implements Database {
   }
 }
 
-const LOCK = { name: "sshnp turn", text: `SELECT pg_advisory_xact_lock(${LOCK_SPACE}, ${TURN_LOCK})` };
+const LOCK = { name: "sshnp_turn", text: `SELECT pg_advisory_xact_lock(${LOCK_SPACE}, ${TURN_LOCK})` };
 
 /** One of those that want the same key has it. */
 async function claimAll(

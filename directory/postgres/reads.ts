@@ -63,7 +63,7 @@ export class Reads {
 }
 
 const GET = {
-  name: "sshnp get",
+  name: "sshnp_get",
   text: "SELECT key, value FROM sshnp_entry WHERE key = ANY($1::text[])",
   rowMode: "array",
 } as const;

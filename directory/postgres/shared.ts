@@ -128,11 +128,11 @@ function channelOf(id: string): string {
 }
 
 const SEND = {
-  name: "sshnp send",
+  name: "sshnp_send",
   text: "SELECT count(pg_notify(channel, payload)) FROM unnest($1::text[], $2::text[]) AS sent (channel, payload)",
 };
 const RENEW = {
-  name: "sshnp renew",
+  name: "sshnp_renew",
   text: `WITH gone AS (DELETE FROM sshnp_replica WHERE until < now() AND id <> $1), renewed AS (
       INSERT INTO sshnp_replica VALUES ($1, now() + $2 * interval '1 millisecond')
       ON CONFLICT (id) DO UPDATE SET until = excluded.until)
@@ -140,7 +140,7 @@ const RENEW = {
   rowMode: "array",
 } as const;
 const SWAP = {
-  name: "sshnp swap",
+  name: "sshnp_swap",
   text: `WITH asked AS (SELECT * FROM unnest($1::text[], $2::text[]) AS asked (key, value) ORDER BY key),
     before AS (SELECT entry.key, entry.value FROM sshnp_entry entry JOIN asked USING (key) ORDER BY key FOR UPDATE OF entry),
     put AS (INSERT INTO sshnp_entry SELECT * FROM asked ON CONFLICT (key) DO UPDATE SET value = excluded.value)
@@ -148,7 +148,7 @@ const SWAP = {
   rowMode: "array",
 } as const;
 const REMOVE = {
-  name: "sshnp remove",
+  name: "sshnp_remove",
   text: `DELETE FROM sshnp_entry USING unnest($1::text[], $2::text[]) AS asked (key, value)
     WHERE sshnp_entry.key = asked.key AND sshnp_entry.value = asked.value`,
 };

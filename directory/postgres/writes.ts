@@ -40,7 +40,7 @@ async function replace(client: Query, { key, before, value }: Extract<Operation,
 
 /** In one statement, so that it is all or nothing without a transaction; no key is in two lists. */
 const WRITE = {
-  name: "sshnp write",
+  name: "sshnp_write",
   text: `WITH gone AS (DELETE FROM sshnp_entry WHERE key = ANY($1::text[]))
     INSERT INTO sshnp_entry SELECT * FROM unnest($2::text[], $3::text[]) AS put (key, value) ORDER BY key
     ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
@@ -48,7 +48,7 @@ const WRITE = {
 
 /** In the order of the keys, as the puts above: two statements would wait for each other otherwise. */
 const CLAIM = {
-  name: "sshnp claim",
+  name: "sshnp_claim",
   text: `INSERT INTO sshnp_claim AS known
     SELECT * FROM unnest($1::text[], $2::bigint[]) AS asked (key, until) ORDER BY key
     ON CONFLICT (key) DO UPDATE SET until = excluded.until WHERE known.until < $3::bigint

@@ -145,6 +145,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/state-files.ts#readState",
     "directory/data-folder.ts#readAddress",
     "directory/store.ts#Store",
+    "directory/transfer.ts#importStore",
     "directory/log/checkpoint-file.ts#openGuardedLog",
     "directory/log/rows.ts#LogRows",
     "directory/log/rows.ts#LOG_TABLES",
@@ -168,6 +169,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnpd/authorized-keys.ts#addAuthorizedKey",
   ],
   "opens something of this machine's: a folder, a database, a socket": [
+    "directory/cli/data-options.ts#storeOption",
+    "directory/postgres/connections.ts#openConnections",
     "sshnpd/open-ssh-server.ts#openSshServer",
     "sshnp/native/identities.ts#identities",
     "sshnpd/builtin/host-key.ts#HostKey",

@@ -12,6 +12,7 @@ import { OWNER_PARSERS } from "./parsers/owners.ts";
 import { POLICY_PARSERS } from "./parsers/policy.ts";
 import { PROXY_PARSERS } from "./parsers/proxies.ts";
 import { SSH_CONFIG_PARSERS } from "./parsers/ssh-config.ts";
+import { REPLICA_PARSERS } from "./parsers/replicas.ts";
 import { SETTING_PARSERS } from "./parsers/settings.ts";
 import { STATEMENT_PARSERS } from "./parsers/statements.ts";
 import { STREAM_PARSERS } from "./parsers/streams.ts";
@@ -42,4 +43,5 @@ export const PARSERS: readonly Parser[] = [
   ...FORWARD_PARSERS,
   ...SETTING_PARSERS,
   ...BUILTIN_PARSERS,
+  ...REPLICA_PARSERS,
 ];

@@ -173,6 +173,10 @@ const storeEntries: readonly (readonly [tables.Table<unknown>, fc.Arbitrary<unkn
   [tables.WITNESSES, fc.record({ added: of.milliseconds, url: of.name, verifierKey: fc.string() })],
   [tables.KEYS, of.name],
   ...[tables.POLICIES, tables.STATEMENTS, tables.META].map((table) => [table, signedJson] as const),
+  [
+    tables.PRESENCES,
+    fc.record({ replica: of.word(32), link: of.word(32), since: of.milliseconds, version: of.word(64) }),
+  ],
   ...[tables.SEEN, tables.IDS, tables.NONCES].map((table) => [table, of.milliseconds] as const),
 ];
 const PARTY = { name: "@acme" as Name, member: "mygateway" as MemberName };
@@ -412,9 +416,17 @@ export const FILE_PARSERS: readonly Parser[] = [
     name: "entry of the store",
     covers: [
       "directory/tables.ts#parseEntry",
-      ...["NAMES", "MEMBERS", "DELEGATIONS", "PASSWORDS", "ENROLMENTS", "RENDEZVOUS", "REPORTS", "WITNESSES"].map(
-        (table) => `directory/tables.ts#${table}`,
-      ),
+      ...[
+        "NAMES",
+        "MEMBERS",
+        "DELEGATIONS",
+        "PASSWORDS",
+        "ENROLMENTS",
+        "RENDEZVOUS",
+        "REPORTS",
+        "WITNESSES",
+        "PRESENCES",
+      ].map((table) => `directory/tables.ts#${table}`),
       ...["password", "enrolment"].map((what) => `directory/enrolment-records.ts#${what}FromJson`),
       ...["name", "member", "delegation", "rendezvous"].map((what) => `directory/records.ts#${what}FromJson`),
     ],

@@ -1,0 +1,67 @@
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import type { Command } from "commander";
+import { SetupError } from "../../keys/errors.ts";
+import { PrivateFolder } from "../../keys/private-folder.ts";
+import { loadSuite } from "../../protocol/suite/load.ts";
+import { openDataFolder, openStore } from "../data-folder.ts";
+import { Keyring } from "../keyring.ts";
+import { Log } from "../log/log.ts";
+import { exportStore, importStore } from "../transfer.ts";
+import { DATA, type DataOptions, keysFolder, keysOption, storeOption } from "./data-options.ts";
+import { random } from "./random.ts";
+
+/** `sshnp-directory export`, `sshnp-directory import` */
+export function addTransferCommands(program: Command): void {
+  program
+    .command("export")
+    .description("Print the whole store, to be imported into another one. Private keys are not in it.")
+    .requiredOption(...DATA)
+    .addOption(storeOption())
+    .addHelpText(
+      "after",
+      `
+A store in the data folder has to be at rest: stop its directory first. All proofs stay what they are.
+
+Example, from the data folder to PostgreSQL:
+  sshnp-directory export --data np | sshnp-directory import --data np --store postgres://sshnp@db.example.org/sshnp`,
+    )
+    .action((options: DataOptions) => exportAll(options));
+  program
+    .command("import")
+    .description("Fill an empty store with what export has printed, from stdin.")
+    .requiredOption("--data <folder>", "the data folder with the directory's private keys")
+    .addOption(storeOption())
+    .addOption(keysOption())
+    .action((options: DataOptions) => importAll(options));
+}
+
+async function exportAll({ data, store: url }: DataOptions): Promise<void> {
+  const folder = await openDataFolder(data);
+  await using store = await openStore(folder, { url, signal: interruption() });
+  for await (const lines of exportStore(store.database)) {
+    if (!process.stdout.write(lines)) await once(process.stdout, "drain");
+  }
+}
+
+async function importAll(options: DataOptions): Promise<void> {
+  const signal = interruption();
+  const folder = await PrivateFolder.openOrCreate(options.data);
+  await using store = await openStore(folder, { url: options.store, signal });
+  const count = await importStore(store.database, createInterface({ input: process.stdin, signal }));
+  const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
+  const keyring = await Keyring.open({ suite, random }, await keysFolder(options, folder), store, Date.now());
+  const log = await Log.open({
+    ...{ suite, database: store.database, privateKey: keyring.log, origin: keyring.origin },
+  });
+  process.stderr.write(`${count} entries; the log has ${log.checkpoint.size} leaves.\n`);
+}
+
+/** Ctrl-C. */
+function interruption(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.once(name, () => controller.abort(new SetupError("E_INTERRUPTED", "Interrupted.")));
+  }
+  return controller.signal;
+}

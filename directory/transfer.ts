@@ -1,0 +1,103 @@
+import * as v from "valibot";
+import { SetupError, UnavailableError } from "../keys/errors.ts";
+import { STORE_LINE_BYTES, STORE_LINES_AT_ONCE } from "../protocol/limits.ts";
+import type { Database, Operation } from "./database.ts";
+import { IDS, NONCES, PRESENCES } from "./tables.ts";
+
+/*
+ * A store as text, to be taken to another one: a line of JSON `{"v":1,"kind":"sshnp-store"}`, then `[key, value]` a line, and
+ * at the end `{"entries":N}`. The log's rows are among them, so that every proof is the same afterwards.
+ */
+
+/** What is of use to a running directory alone. */
+const FLEETING = [IDS.prefix, NONCES.prefix, PRESENCES.prefix];
+const CHECKPOINT = "log:checkpoint";
+
+/**
+ * The lines of a store, each with its end. @throws {UnavailableError} E_STORAGE, E_BUSY when statements were taken meanwhile, so that
+ * the lines are of no one moment.
+ */
+export async function* exportStore(database: Database): AsyncGenerator<string, void, void> {
+  const checkpoint = await database.get(CHECKPOINT);
+  yield `${JSON.stringify({ v: 1, kind: "sshnp-store" })}\n`;
+  let count = 0;
+  for (let after = ""; ; ) {
+    const entries = await database.entriesAfter(after, "", STORE_LINES_AT_ONCE);
+    const lasting = entries.filter(([key]) => !FLEETING.some((prefix) => key.startsWith(prefix)));
+    if (lasting.length > 0) yield lasting.map((entry) => `${JSON.stringify(entry)}\n`).join("");
+    count += lasting.length;
+    const last = entries.at(-1);
+    if (last === undefined || entries.length < STORE_LINES_AT_ONCE) break;
+    [after] = last;
+  }
+  if ((await database.get(CHECKPOINT)) !== checkpoint) {
+    throw new UnavailableError("E_BUSY", "Statements were taken while the store was read.", {
+      next: "Run it again, or with the directory stopped.",
+    });
+  }
+  yield `${JSON.stringify({ entries: count })}\n`;
+}
+
+/**
+ * Puts the lines of {@link exportStore} into a store that has no log yet; gives how many. The newest checkpoint is written last, so
+ * that one that was interrupted is no store, and can be tried again.
+ * @throws {SetupError} E_USAGE when the store has a log, E_PROTOCOL for lines that are none, or end early; {UnavailableError} E_STORAGE.
+ */
+export async function importStore(database: Database, lines: AsyncIterable<string>): Promise<number> {
+  if ((await database.get(CHECKPOINT)) !== undefined) {
+    throw new SetupError("E_USAGE", "That store is in use already.", { next: "Import into an empty one." });
+  }
+  let state: "begin" | "entries" | "end" = "begin";
+  let count = 0;
+  let waiting: Operation[] = [];
+  let checkpoint: Operation | undefined;
+  for await (const text of lines) {
+    const line = parseStoreLine(text);
+    if (state === "begin") {
+      if (!("kind" in line)) throw malformed();
+      state = "entries";
+    } else if (state === "end" || "kind" in line) {
+      throw malformed();
+    } else if ("entries" in line) {
+      if (line.entries !== count) throw malformed();
+      state = "end";
+    } else {
+      count += 1;
+      const put: Operation = { type: "put", key: line[0], value: line[1] };
+      if (put.key === CHECKPOINT) checkpoint = put;
+      else waiting.push(put);
+      if (waiting.length < STORE_LINES_AT_ONCE) continue;
+      await database.write("acknowledged", waiting);
+      waiting = [];
+    }
+  }
+  if (state !== "end") throw malformed();
+  await database.write("acknowledged", checkpoint === undefined ? waiting : [...waiting, checkpoint]);
+  return count;
+}
+
+const lineSchema = v.union([
+  v.strictObject({ v: v.literal(1), kind: v.literal("sshnp-store") }),
+  v.strictObject({ entries: v.pipe(v.number(), v.safeInteger(), v.minValue(0)) }),
+  v.strictTuple([v.pipe(v.string(), v.regex(/^[a-z-]+:[^\0]*$/)), v.pipe(v.string(), v.regex(/^[^\0]*$/))]),
+]);
+
+/** A line of a store as text. @throws {SetupError} E_PROTOCOL. */
+export function parseStoreLine(text: string): v.InferOutput<typeof lineSchema> {
+  if (text.length > STORE_LINE_BYTES) throw malformed();
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw malformed();
+  }
+  const result = v.safeParse(lineSchema, json);
+  if (!result.success) throw malformed();
+  return result.output;
+}
+
+function malformed(): SetupError {
+  return new SetupError("E_PROTOCOL", "That is not a whole store, as sshnp-directory export prints one.", {
+    next: "Export it again; the store that was to be filled can be used for the next try.",
+  });
+}
