@@ -53,15 +53,8 @@ export async function importStore(database: Database, lines: AsyncIterable<strin
   let checkpoint: Operation | undefined;
   for await (const text of lines) {
     const line = parseStoreLine(text);
-    if (state === "begin") {
-      if (!("kind" in line)) throw malformed();
-      state = "entries";
-    } else if (state === "end" || "kind" in line) {
-      throw malformed();
-    } else if ("entries" in line) {
-      if (line.entries !== count) throw malformed();
-      state = "end";
-    } else {
+    if (Array.isArray(line)) {
+      if (state !== "entries") throw malformed();
       count += 1;
       const put: Operation = { type: "put", key: line[0], value: line[1] };
       if (put.key === CHECKPOINT) checkpoint = put;
@@ -69,6 +62,12 @@ export async function importStore(database: Database, lines: AsyncIterable<strin
       if (waiting.length < STORE_LINES_AT_ONCE) continue;
       await database.write("acknowledged", waiting);
       waiting = [];
+    } else if ("kind" in line) {
+      if (state !== "begin") throw malformed();
+      state = "entries";
+    } else {
+      if (state !== "entries" || line.entries !== count) throw malformed();
+      state = "end";
     }
   }
   if (state !== "end") throw malformed();

@@ -48,13 +48,19 @@ async function importAll(options: DataOptions): Promise<void> {
   const signal = interruption();
   const folder = await PrivateFolder.openOrCreate(options.data);
   await using store = await openStore(folder, { url: options.store, signal });
-  const count = await importStore(store.database, createInterface({ input: process.stdin, signal }));
+  const count = await importStore(store.database, linesOfInput(signal));
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const keyring = await Keyring.open({ suite, random }, await keysFolder(options, folder), store, Date.now());
   const log = await Log.open({
     ...{ suite, database: store.database, privateKey: keyring.log, origin: keyring.origin },
   });
   process.stderr.write(`${count} entries; the log has ${log.checkpoint.size} leaves.\n`);
+}
+
+/** Begun when the first is asked for: an interface loses the lines that nobody has asked for. */
+async function* linesOfInput(signal: AbortSignal): AsyncGenerator<string, void, void> {
+  yield* createInterface({ input: process.stdin, signal });
+  signal.throwIfAborted();
 }
 
 /** Ctrl-C. */

@@ -27,8 +27,8 @@ export async function openConnections(url: string): Promise<Connections> {
   const { Client, Pool } = await import("pg");
   const open = (max: number, settings: readonly string[] = []): Pool => {
     const pool = new Pool({ ...config, max, options: [...SETTINGS, ...settings].map((one) => `-c ${one}`).join(" ") });
-    // Of a connection that nobody uses at the moment; whoever uses one is told by what he asked.
-    return pool.on("error", () => {});
+    // Whoever uses a connection is told by what he asked; without a listener of its own an error would end the process.
+    return pool.on("error", ignore).on("connect", (client) => client.on("error", ignore));
   };
   const pools = {
     reading: open(POSTGRES_READERS),
@@ -51,6 +51,7 @@ export async function openConnections(url: string): Promise<Connections> {
   }
   const listen = async (): Promise<Client> => {
     const client = new Client({ ...config, query_timeout: POSTGRES_STATEMENT_MS });
+    client.on("error", ignore);
     await client.connect();
     return client;
   };
@@ -90,3 +91,5 @@ function unusable(url: string, cause: unknown): SetupError {
     cause,
   });
 }
+
+function ignore(): void {}

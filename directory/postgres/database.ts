@@ -107,7 +107,6 @@ export class PostgresDatabase implements Database {
 
   async #takeTurn<T>(action: () => Promise<T>): Promise<T> {
     const client = await writing(() => this.#connections.turns.connect());
-    client.on("error", ignore); // what waits for its answers is told
     const turn = { client, hasWritten: false, isOver: false };
     let isBroken = true;
     try {
@@ -121,7 +120,7 @@ export class PostgresDatabase implements Database {
       return result;
     } finally {
       turn.isOver = true;
-      client.off("error", ignore).release(isBroken);
+      client.release(isBroken);
     }
   }
 
@@ -168,5 +167,3 @@ async function asking<T>(ask: () => Promise<T>, fact: string): Promise<T> {
     throw cause instanceof SshnpError ? cause : new UnavailableError("E_STORAGE", fact, { cause });
   }
 }
-
-function ignore(): void {}

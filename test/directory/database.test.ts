@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Database, Operation } from "../../directory/database.ts";
 import { LevelDatabase } from "../../directory/level-database.ts";
 import { PostgresDatabase } from "../../directory/postgres/database.ts";
-import { Postgres } from "../support/postgres.ts";
+import { databaseIn, Postgres } from "../support/postgres.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 
 let folder: TemporaryFolder;
@@ -154,6 +154,49 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     const again = await open();
     expect(await again.entries(prefix)).toHaveLength(1000);
     await again.close();
+  });
+});
+
+test("a process that hangs in its turn loses it, and what it then writes is not taken", async () => {
+  const [hanging, other] = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)];
+  const key = randomUUID();
+  let goOn = (): void => {};
+  const hung = hanging.exclusively(async () => {
+    await new Promise<void>((resolve) => (goOn = resolve));
+    await hanging.write("acknowledged", [put(key, "late")]);
+  });
+  await other.exclusively(() => other.write("acknowledged", [put(key, "in time")])); // it waits for the database to end the first
+  goOn();
+  await expect(hung).rejects.toMatchObject({ code: "E_STORAGE" });
+  expect(await other.get(key)).toBe("in time");
+  await Promise.all([hanging.close(), other.close()]);
+}, 60_000);
+
+test("of two processes that both believe to have the turn, one replaces what it has read", async () => {
+  const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)];
+  const key = randomUUID();
+  // As where advisory locks are none: nobody holds one here, and both have read that there is nothing.
+  const results = await Promise.allSettled(
+    both.map((one, i) => one.write("acknowledged", [replace(key, undefined, `${i}`), put(`${key}${i}`, "beside")])),
+  );
+  expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+  const winner = results.findIndex(({ status }) => status === "fulfilled");
+  expect(await both[0]?.entries(key)).toEqual([
+    [key, `${winner}`],
+    [`${key}${winner}`, "beside"],
+  ]);
+  await Promise.all(both.map((one) => one.close()));
+});
+
+test("tables of a newer version are refused, and those of none are made by one of many at once", async () => {
+  const url = await databaseIn(postgres.serverUrl);
+  const all = await Promise.all(Array.from({ length: 4 }, () => PostgresDatabase.open(url)));
+  await Promise.all(all.map((one) => one.close()));
+  const name = new URL(url).pathname.slice(1);
+  await postgres.sql("INSERT INTO sshnp_schema VALUES (1000, now())", name);
+  await expect(PostgresDatabase.open(url)).rejects.toMatchObject({
+    code: "E_STORAGE",
+    message: expect.stringContaining("schema 1000") as string,
   });
 });
 

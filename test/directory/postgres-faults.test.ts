@@ -1,0 +1,129 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { afterEach, expect, test } from "vitest";
+import { parseMember, parseName } from "../../keys/names.ts";
+import { MovableAddress } from "../support/movable-address.ts";
+import { Postgres } from "../support/postgres.ts";
+import { activate, newPerson, patience, type Person, suite, World } from "./world.ts";
+
+afterEach(() => {
+  delete process.env["SSHNP_TEST_POSTGRES"];
+});
+
+test("what was acknowledged stands after the server is killed, its connections are cut and its backends are ended", async () => {
+  await using postgres = await Postgres.start();
+  await using address = await MovableAddress.of(postgres.port);
+  process.env["SSHNP_TEST_POSTGRES"] = databaseAt(address);
+  await using world = await World.start();
+  const acknowledged = await activationsThrough(world, [
+    async () => {
+      await postgres.kill();
+      await postgres.resume();
+    },
+    () => address.cut(),
+    async () => {
+      await postgres.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sshnp-directory'",
+      );
+    },
+  ]);
+  await demandAll(world, acknowledged);
+}, 120_000);
+
+test("what was acknowledged stands after a standby that commits wait for is promoted", async () => {
+  await using primary = await Postgres.start();
+  await using standby = await Postgres.standbyOf(primary, "second");
+  await primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'second'");
+  await primary.sql("SELECT pg_reload_conf()");
+  await using address = await MovableAddress.of(primary.port);
+  process.env["SSHNP_TEST_POSTGRES"] = databaseAt(address);
+  await using world = await World.start();
+  const acknowledged = await activationsThrough(world, [
+    async () => {
+      await primary.kill();
+      await standby.promote();
+      address.target = standby.port;
+    },
+  ]);
+  await demandAll(world, acknowledged);
+}, 120_000);
+
+test("a directory answers E_STORAGE while its database is gone, and as before once it is back", async () => {
+  await using postgres = await Postgres.start();
+  process.env["SSHNP_TEST_POSTGRES"] = postgres.serverUrl;
+  await using world = await World.start();
+  const before = await world.activated("@before", "m", "client");
+  const secret = await world.addName(parseName("@during"));
+  const person = newPerson(parseName("@during"), parseMember("m"), "client");
+  await postgres.kill();
+  await expect(activate(world.client(), person, secret)).rejects.toMatchObject({ code: "E_STORAGE" });
+  await postgres.resume();
+  await expect
+    .poll(() =>
+      activate(world.client(), person, secret).then(
+        ({ type }) => type,
+        () => "refused",
+      ),
+    )
+    .toBe("logged");
+  await demandAll(world, [before, person]);
+}, 60_000);
+
+test("a store from an old backup is served by no directory that has seen a newer log", async () => {
+  await using postgres = await Postgres.start();
+  process.env["SSHNP_TEST_POSTGRES"] = postgres.serverUrl;
+  await using world = await World.start();
+  await world.activated("@kept", "m", "client");
+  const database = await postgres.sql("SELECT datname FROM pg_database WHERE datname LIKE 'np_%'");
+  await world.pause();
+  await postgres.sql(`CREATE DATABASE backup TEMPLATE ${database}`);
+  await world.resume();
+  await world.activated("@lost", "m", "client");
+  await world.pause();
+  await postgres.sql(`DROP DATABASE ${database}`);
+  await postgres.sql(`CREATE DATABASE ${database} TEMPLATE backup`);
+  await expect(world.resume()).rejects.toMatchObject({ code: "E_LOG" });
+}, 60_000);
+
+/** Activates names, some at once, while the faults come one after the other; gives those that were acknowledged. */
+async function activationsThrough(world: World, faults: readonly (() => unknown)[]): Promise<Person[]> {
+  const acknowledged: Person[] = [];
+  let isOver = false;
+  const worker = async (own: number): Promise<void> => {
+    for (let i = 0; !isOver; i++) {
+      const person = newPerson(parseName(`@w${own}-${i}`), parseMember("m"), "client");
+      try {
+        const secret = await world.addName(person.name);
+        if ((await activate(world.client(), person, secret)).type === "logged") acknowledged.push(person);
+      } catch {
+        await delay(20); // it is told that it did not succeed, or cannot know
+      }
+    }
+  };
+  const signal = patience();
+  const workers = Promise.all([0, 1, 2, 3].map(worker));
+  for (const fault of [...faults, () => {}]) {
+    const before = acknowledged.length;
+    while (acknowledged.length < before + 8) {
+      signal.throwIfAborted();
+      await delay(10);
+    }
+    await fault();
+  }
+  isOver = true;
+  await workers;
+  return acknowledged;
+}
+
+async function demandAll(world: World, people: readonly Person[]): Promise<void> {
+  const { statementLog } = world.directory;
+  for (const { name, statement } of people) {
+    const proof = await statementLog.proof([name], 0);
+    const hash = suite.sha256(new TextEncoder().encode(statement.text));
+    expect(statementLog.proves(proof, [name], [hash]), name).toBe(true);
+    expect((await world.store.name(name))?.statements).toHaveLength(1);
+  }
+}
+
+function databaseAt({ port }: MovableAddress): string {
+  return `postgres://postgres@127.0.0.1:${port}/postgres`;
+}
