@@ -87,9 +87,9 @@ test("a store from an old backup is served by no directory that has seen a newer
 /** Activates names, some at once, while the faults come one after the other; gives those that were acknowledged. */
 async function activationsThrough(world: World, faults: readonly (() => unknown)[]): Promise<Person[]> {
   const acknowledged: Person[] = [];
-  let isOver = false;
+  const over = new AbortController();
   const worker = async (own: number): Promise<void> => {
-    for (let i = 0; !isOver; i++) {
+    for (let i = 0; !over.signal.aborted; i++) {
       const person = newPerson(parseName(`@w${own}-${i}`), parseMember("m"), "client");
       try {
         const secret = await world.addName(person.name);
@@ -109,7 +109,7 @@ async function activationsThrough(world: World, faults: readonly (() => unknown)
     }
     await fault();
   }
-  isOver = true;
+  over.abort();
   await workers;
   return acknowledged;
 }
