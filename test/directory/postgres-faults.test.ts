@@ -78,9 +78,24 @@ test("a store from an old backup is served by no directory that has seen a newer
   await postgres.sql(`CREATE DATABASE backup TEMPLATE ${database}`);
   await world.resume();
   await world.activated("@lost", "m", "client");
-  await world.pause();
-  await postgres.sql(`DROP DATABASE ${database}`);
+  await postgres.sql(`DROP DATABASE ${database} WITH (FORCE)`);
   await postgres.sql(`CREATE DATABASE ${database} TEMPLATE backup`);
+  const kept = parseName("@kept");
+  // It is there, connected anew, and can be written.
+  await expect
+    .poll(() =>
+      world.store.name(kept).then(
+        (record) => record?.statements.length,
+        () => 0,
+      ),
+    )
+    .toBe(1);
+  const person = newPerson(parseName("@after"), parseMember("m"), "client");
+  const secret = await world.addName(person.name);
+  for (let i = 0; i < 3; i++) {
+    await expect(activate(world.client(), person, secret)).rejects.toMatchObject({ code: "E_STORAGE" });
+  }
+  await world.pause();
   await expect(world.resume()).rejects.toMatchObject({ code: "E_LOG" });
 }, 60_000);
 

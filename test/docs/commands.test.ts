@@ -42,6 +42,15 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     "sshnp-keys rotate @acme": ["test/keys/rotate.test.ts", '["rotate", name]'],
     "sshnp-keys rotate @acme --to agent:SHA256:...": ["test/keys/rotate.test.ts", '["rotate", name, "--to", `agent:'],
   },
+  "docs/self-hosting.md": {
+    "sshnp-directory run --data one --keys keys --store postgres://sshnp@db.example.org/sshnp --listen 0.0.0.0:7800 --public https://np.example.org":
+      ["test/e2e/replicas.test.ts", '["--store", url, ...here(ports.first)]'],
+    "sshnp-directory run --data two --keys keys --store postgres://sshnp@db.example.org/sshnp --listen 0.0.0.0:7800 --public https://np.example.org":
+      ["test/e2e/replicas.test.ts", '"sshnp-directory", "run", ...words'],
+    "sshnp-directory names --data two": ["test/e2e/replicas.test.ts", '"sshnp-directory", "names", "--data"'],
+    "sshnp-directory export --data np | sshnp-directory import --data np --store postgres://sshnp@db.example.org/sshnp":
+      ["test/e2e/replicas.test.ts", "import --data '${folder}' < '${exported}'"],
+  },
   "docs/session-keys.md": {
     "sshnp ssh-config --install --session-key": [
       "test/e2e/openssh/session-key.test.ts",
