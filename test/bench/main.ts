@@ -13,6 +13,7 @@ import { longLine } from "./long-line.ts";
 import { openssh } from "./openssh.ts";
 import { revocation } from "./revocation.ts";
 import { startUp } from "./start-up.ts";
+import { stores } from "./stores.ts";
 import { meetsTarget } from "./table.ts";
 
 /** The parts by name, in the order in which they run. */
@@ -26,6 +27,7 @@ export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
   "idle-daemon": idleDaemon,
   "idle-devices": idleDevices,
   herd,
+  stores,
   accounts,
   revocation,
   log,
