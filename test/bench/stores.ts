@@ -118,7 +118,7 @@ async function measure({ seconds, signal }: Bench, directories: readonly Directo
   });
   const times: number[] = [];
   const ask = async (i: number): Promise<void> => {
-    const [client, device] = pairs[i % PEOPLE] ?? pairs[0]!;
+    const [client, device] = pairs[i % PEOPLE] ?? unreachable();
     const begin = performance.now();
     for await (const frame of asked.client.send(client.x25519, sessionMessage(client, device), { signal })) {
       if (frame.type === "refused") throw new Error(frame.code);
@@ -147,4 +147,8 @@ async function measure({ seconds, signal }: Bench, directories: readonly Directo
     p99: percentile(times, 0.99),
     cpuPerThousand: (1000 * used) / times.length,
   };
+}
+
+function unreachable(): never {
+  throw new Error("there are pairs");
 }
