@@ -25,6 +25,7 @@ import type { Log } from "./log/log.ts";
 import type { TokenBucket } from "./rate-limit.ts";
 import { proved } from "./proved.ts";
 import { mayRead } from "./reading.ts";
+import type { Replicas } from "./replicas/replicas.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import { memberStanding } from "./standing.ts";
 import type { Store } from "./store.ts";
@@ -37,6 +38,7 @@ interface Services {
   readonly freshness: Freshness;
   readonly audit: Audit;
   readonly statementLog: Pick<Log, "proof" | "proves">;
+  readonly replicas: Replicas | undefined;
   readonly log: Logger;
 }
 
@@ -194,6 +196,7 @@ export class EnrolmentRequests {
     if ("refused" in answer) return refuse(stream, answer.refused);
     if (answer.isNew) {
       this.#note("enrolment", "denied", denial);
+      await this.#services.replicas?.said([bindingSubject(denial)]);
       const waiting = this.#waiting.get(bindingSubject(denial));
       if (waiting !== undefined) refuse(waiting.stream, "E_NOT_AUTHORIZED");
     }

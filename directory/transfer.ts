@@ -56,9 +56,10 @@ export async function importStore(database: Database, lines: AsyncIterable<strin
     if (Array.isArray(line)) {
       if (state !== "entries") throw malformed();
       count += 1;
-      const put: Operation = { type: "put", key: line[0], value: line[1] };
-      if (put.key === CHECKPOINT) checkpoint = put;
-      else waiting.push(put);
+      const [key, value] = line;
+      // A log that somebody began meanwhile is not overwritten.
+      if (key === CHECKPOINT) checkpoint = { type: "replace", key, before: undefined, value };
+      else waiting.push({ type: "put", key, value });
       if (waiting.length < STORE_LINES_AT_ONCE) continue;
       await database.write("acknowledged", waiting);
       waiting = [];

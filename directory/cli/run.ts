@@ -65,6 +65,11 @@ async function run(options: RunOptions): Promise<void> {
       next: "Say how others reach it: --public http://HOST:PORT",
     });
   }
+  if (rendezvousAt !== undefined && options.store !== undefined) {
+    throw new SetupError("E_USAGE", "--rendezvous and --store do not go together.", {
+      next: "Directories that share a store have rendezvous of their own: sshnp-directory rendezvous add, sshnp-rendezvous run.",
+    });
+  }
   const tls = await readTls(options);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const log = newLog(options);

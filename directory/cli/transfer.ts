@@ -2,7 +2,6 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import { SetupError } from "../../keys/errors.ts";
-import { PrivateFolder } from "../../keys/private-folder.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { openDataFolder, openStore } from "../data-folder.ts";
 import { Keyring } from "../keyring.ts";
@@ -46,7 +45,7 @@ async function exportAll({ data, store: url }: DataOptions): Promise<void> {
 
 async function importAll(options: DataOptions): Promise<void> {
   const signal = interruption();
-  const folder = await PrivateFolder.openOrCreate(options.data);
+  const folder = await openDataFolder(options.data);
   await using store = await openStore(folder, { url: options.store, signal });
   const count = await importStore(store.database, linesOfInput(signal));
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);

@@ -263,7 +263,8 @@ export class Log {
 
   /** With nothing appended meanwhile, by whomever. */
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
-    return this.#options.database.exclusively(() => this.#exclusively(action));
+    const { database } = this.#options;
+    return database.isShared ? database.exclusively(() => this.#exclusively(action)) : this.#exclusively(action);
   }
 
   #exclusively<T>(action: () => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 import type { Client, Pool, PoolConfig } from "pg";
 import { SetupError, SshnpError } from "../../keys/errors.ts";
+import { quoted } from "../../keys/names.ts";
 import {
   POSTGRES_CONNECT_MS,
   POSTGRES_LOCK_MS,
@@ -65,6 +66,13 @@ async function connectionConfig(url: string): Promise<PoolConfig> {
       next: "It reads postgres://USER@HOST:PORT/DATABASE; the password comes from PGPASSWORD or ~/.pgpass.",
     });
   }
+  // Others, `options` above all, would take the place of what is set here.
+  const other = [...new URL(url).searchParams.keys()].find((name) => !PARAMETERS.includes(name));
+  if (other !== undefined) {
+    throw new SetupError("E_USAGE", `${quoted(other)} is no parameter that the database's URL may have.`, {
+      next: `It may have ${PARAMETERS.join(", ")}.`,
+    });
+  }
   return {
     connectionString: url,
     application_name: "sshnp-directory",
@@ -74,6 +82,8 @@ async function connectionConfig(url: string): Promise<PoolConfig> {
     idleTimeoutMillis: 0,
   };
 }
+
+const PARAMETERS = ["host", "sslmode", "sslrootcert", "sslcert", "sslkey"];
 
 /** So that a replica that hangs holds nothing up for longer. */
 const SETTINGS = [

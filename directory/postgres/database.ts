@@ -1,10 +1,11 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { ClientBase, Pool } from "pg";
-import { assert, SshnpError, UnavailableError } from "../../keys/errors.ts";
+import { assert } from "../../keys/errors.ts";
 import type { Database, Durability, Operation } from "../database.ts";
 import { type Connections, openConnections } from "./connections.ts";
 import { LOCK_SPACE, TURN_LOCK } from "./migrations.ts";
 import { Reads } from "./reads.ts";
+import { reading, writing } from "./asking.ts";
 import { Gathered } from "./gathered.ts";
 import { SharedDatabase } from "./shared.ts";
 import { claim, write } from "./writes.ts";
@@ -115,7 +116,7 @@ export class PostgresDatabase implements Database {
         await client.query(LOCK);
       });
       const result = await this.#turn.run(turn, action);
-      if (!turn.hasWritten) await client.query("ROLLBACK");
+      if (!turn.hasWritten) await writing(() => client.query("ROLLBACK"));
       isBroken = false;
       return result;
     } finally {
@@ -150,20 +151,4 @@ async function claimAll(
   const isFirst = claims.map(({ key, until }) => !wanted.has(key) && wanted.set(key, until) === wanted);
   const had = await claim(pool, wanted, Math.min(...claims.map(({ now }) => now)));
   return claims.map(({ key }, at) => isFirst[at] === true && had.has(key));
-}
-
-async function reading<T>(read: () => Promise<T>): Promise<T> {
-  return await asking(read, "The store cannot be read.");
-}
-
-async function writing<T>(action: () => Promise<T>): Promise<T> {
-  return await asking(action, "The store cannot be written.");
-}
-
-async function asking<T>(ask: () => Promise<T>, fact: string): Promise<T> {
-  try {
-    return await ask();
-  } catch (cause) {
-    throw cause instanceof SshnpError ? cause : new UnavailableError("E_STORAGE", fact, { cause });
-  }
 }

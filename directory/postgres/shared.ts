@@ -1,7 +1,8 @@
 import type { Client, Pool } from "pg";
 import { setTimeout as delay } from "node:timers/promises";
-import { POSTGRES_LISTEN_AGAIN_MS } from "../../protocol/limits.ts";
+import { POSTGRES_LISTEN_AGAIN_MS, POSTGRES_LISTEN_PROBE_MS } from "../../protocol/limits.ts";
 import { Gathered } from "./gathered.ts";
+import { writing } from "./asking.ts";
 import { Parts, partsOf } from "./parts.ts";
 
 interface Entry {
@@ -33,25 +34,28 @@ export class SharedDatabase {
     this.#pool = pool;
     this.#connect = connect;
     this.#sent = new Gathered(async (messages) => {
-      await pool.query({ ...SEND, values: [messages.map(({ to }) => to), messages.map(({ text }) => text)] });
+      await writing(() =>
+        pool.query({ ...SEND, values: [messages.map(({ to }) => to), messages.map(({ text }) => text)] }),
+      );
       return messages.map(() => undefined);
     });
     this.#swaps = new Gathered((entries) => this.#swap(entries));
     this.#removals = new Gathered(async (entries) => {
-      await pool.query({ ...REMOVE, values: [entries.map(({ key }) => key), entries.map(({ value }) => value)] });
+      const values = [entries.map(({ key }) => key), entries.map(({ value }) => value)];
+      await writing(() => pool.query({ ...REMOVE, values }));
       return entries.map(() => undefined);
     });
   }
 
   /** Says for `ms` more that this process is there; gives all that are. */
   async renew(id: string, ms: number): Promise<Set<string>> {
-    const { rows } = await this.#pool.query<[string]>({ ...RENEW, values: [id, ms] });
+    const { rows } = await writing(() => this.#pool.query<[string]>({ ...RENEW, values: [id, ms] }));
     return new Set(rows.map(([other]) => other).concat(id));
   }
 
   /** Says that this process is there no more. */
   async leave(id: string): Promise<void> {
-    await this.#pool.query("DELETE FROM sshnp_replica WHERE id = $1", [id]);
+    await writing(() => this.#pool.query("DELETE FROM sshnp_replica WHERE id = $1", [id]));
   }
 
   /** Puts an entry, `kept`; gives the value that stood there. */
@@ -104,21 +108,30 @@ export class SharedDatabase {
       });
       await client.query(`LISTEN ${channelOf(id)}; LISTEN ${channelOf("all")}`);
       listener.listening();
-      await ended;
+      await Promise.race([ended, probing(client, ended)]);
     } finally {
-      await client.end().catch(() => {});
+      // One that does not answer does not say good-bye either.
+      await Promise.race([client.end().catch(() => {}), delay(POSTGRES_LISTEN_AGAIN_MS, undefined, { ref: false })]);
     }
   }
 
   /** Of those for the same key only the last is put. */
   async #swap(entries: readonly Entry[]): Promise<(string | undefined)[]> {
     const last = new Map(entries.map(({ key, value }) => [key, value]));
-    const { rows } = await this.#pool.query<[string, string]>({
-      ...SWAP,
-      values: [[...last.keys()], [...last.values()]],
-    });
+    const values = [[...last.keys()], [...last.values()]];
+    const { rows } = await writing(() => this.#pool.query<[string, string]>({ ...SWAP, values }));
     const before = new Map(rows);
     return entries.map(({ key }) => before.get(key));
+  }
+}
+
+/** Asks the server now and then whether the connection lives; rejects when it does not, or not in time. */
+async function probing(client: Client, ended: Promise<void>): Promise<void> {
+  const stop = new AbortController();
+  void ended.then(() => stop.abort());
+  while (!stop.signal.aborted) {
+    await delay(POSTGRES_LISTEN_PROBE_MS, undefined, { signal: stop.signal, ref: false }).catch(() => {});
+    if (!stop.signal.aborted) await client.query("SELECT 1");
   }
 }
 
@@ -149,6 +162,8 @@ const SWAP = {
 } as const;
 const REMOVE = {
   name: "sshnp_remove",
-  text: `DELETE FROM sshnp_entry USING unnest($1::text[], $2::text[]) AS asked (key, value)
-    WHERE sshnp_entry.key = asked.key AND sshnp_entry.value = asked.value`,
+  // Locked in the order of the keys, as in the swap: two statements would wait for each other otherwise.
+  text: `WITH asked AS (SELECT * FROM unnest($1::text[], $2::text[]) AS asked (key, value)),
+    gone AS (SELECT entry.key FROM sshnp_entry entry JOIN asked USING (key, value) ORDER BY key FOR UPDATE OF entry)
+    DELETE FROM sshnp_entry USING gone WHERE sshnp_entry.key = gone.key`,
 };

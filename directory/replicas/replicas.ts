@@ -3,8 +3,10 @@ import type { RandomBytes } from "../../keys/cipher-suite.ts";
 import type { X25519PublicKey } from "../../keys/x25519.ts";
 import {
   DEVICE_ANSWER_MS,
+  MESSAGE2_BYTES,
   REPLICA_DEVICES_AT_ONCE,
   REPLICA_LEASE_MS,
+  REPLICA_LOOK_MS,
   REPLICA_RENEW_MS,
 } from "../../protocol/limits.ts";
 import { parsePrologue } from "../../protocol/messages/prologue.ts";
@@ -59,10 +61,13 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   /** Of the links to this process. */
   readonly #rows = new WeakMap<PresentDevice, OwnRow>();
   /** Who has asked for a session, by its id in hex, and until when the answer may come (monotonic ms). */
-  readonly #askers = new Map<string, { readonly to: string; readonly until: number }>();
+  readonly #askers = new Map<string, { readonly to: string; readonly device: string; readonly until: number }>();
   #back: Party[] = [];
   #alive: ReadonlySet<string> = new Set();
   #listening: Promise<void> = Promise.resolve();
+  /** The last look for who is new, and when (monotonic ms). */
+  #look: Promise<void> = Promise.resolve();
+  #looked = -Infinity;
   #stopTimer: () => void = () => {};
 
   constructor(services: Services) {
@@ -123,10 +128,13 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     await this.#services.shared.removeIf(PRESENCES.prefix + bindingSubject(party), row.value);
   }
 
-  /** Passes on a device's answer to who has asked it; false when that was no other directory. */
+  /** Passes on a device's first answer to who has asked it; false for any other. */
   answered(device: Party, answer: Answer): boolean {
-    const asker = this.#askers.get(hex(answer.sid));
-    if (asker === undefined) return false;
+    const sid = hex(answer.sid);
+    const asker = this.#askers.get(sid);
+    if (asker?.device !== bindingSubject(device)) return false;
+    if ("message2" in answer && answer.message2.length > MESSAGE2_BYTES) return false;
+    this.#askers.delete(sid);
     this.#send(asker.to, { type: "answer", device, answer }).catch(this.#services.failed);
     return true;
   }
@@ -159,7 +167,11 @@ export class Replicas implements Elsewhere, AsyncDisposable {
       case "up": {
         const from = hex(message.from);
         if (from === this.#name) return;
-        for (const device of message.devices) host.isBack(device, this.#at(from, device));
+        for (const device of message.devices) {
+          host.isBack(device, this.#at(from, device));
+          const link = host.link(device);
+          if (link !== undefined) this.#demandOwn(device, link).catch(this.#services.failed);
+        }
         return;
       }
       case "replaced": {
@@ -181,16 +193,31 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     if (link === undefined) return; // who asks is told when it is back
     const { sid } = parsePrologue(notify.prologueBytes);
     const until = this.#services.clock.monotonic() + DEVICE_ANSWER_MS;
-    this.#askers.set(hex(sid), { to: hex(from), until });
+    this.#askers.delete(hex(sid)); // the newest comes last
+    this.#askers.set(hex(sid), { to: hex(from), device: bindingSubject(device), until });
     if (!(await link.notify(notify))) await this.#send(hex(from), { type: "unwoken", sid });
+  }
+
+  /** Ends a link whose device is said to be elsewhere: of two that came at one moment neither was told of the other. */
+  async #demandOwn(device: Party, link: PresentDevice): Promise<void> {
+    const row = this.#rows.get(link);
+    if (row === undefined) return;
+    await row.written;
+    const text = await this.#services.database.get(PRESENCES.prefix + bindingSubject(device));
+    if (text !== undefined && text !== row.value) link.replace();
   }
 
   /** A device whose link is at another directory. */
   #at(replica: string, party: Party): PresentDevice {
     return {
       notify: async (notify: UnprovedNotify) => {
-        await this.#send(replica, { type: "wake", from: this.#id, device: party, notify });
-        return true;
+        try {
+          await this.#send(replica, { type: "wake", from: this.#id, device: party, notify });
+          return true;
+        } catch (error) {
+          this.#services.failed(error);
+          return false;
+        }
       },
       replace: () => {},
     };
@@ -214,9 +241,15 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     await this.#services.shared.send(to, encodeReplicaMessage(message));
   }
 
-  /** One that is new is not known yet. */
+  /** One that is new is not known yet; whoever asks for others meanwhile is told by the same look. */
   async #isThere(replica: string): Promise<boolean> {
-    if (!this.#alive.has(replica)) await this.#renew();
+    if (this.#alive.has(replica)) return true;
+    const now = this.#services.clock.monotonic();
+    if (now - this.#looked >= REPLICA_LOOK_MS) {
+      this.#looked = now;
+      this.#look = this.#renew();
+    }
+    await this.#look;
     return this.#alive.has(replica);
   }
 

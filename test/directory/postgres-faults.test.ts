@@ -3,7 +3,8 @@ import { afterEach, expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { MovableAddress } from "../support/movable-address.ts";
 import { Postgres } from "../support/postgres.ts";
-import { activate, newPerson, patience, type Person, suite, World } from "./world.ts";
+import { send, TestLink } from "./streams.ts";
+import { activate, newPerson, patience, type Person, random, sessionMessage, suite, World } from "./world.ts";
 
 afterEach(() => {
   delete process.env["SSHNP_TEST_POSTGRES"];
@@ -68,6 +69,50 @@ test("a directory answers E_STORAGE while its database is gone, and as before on
   await demandAll(world, [before, person]);
 }, 60_000);
 
+test("two directories whose connections are cut while they ask each other's devices go on", async () => {
+  await using postgres = await Postgres.start();
+  await using address = await MovableAddress.of(postgres.port);
+  process.env["SSHNP_TEST_POSTGRES"] = databaseAt(address);
+  await using one = await World.start();
+  await using other = await World.beside(one);
+  const [client, device] = [await one.activated("@c", "m", "client"), await one.activated("@d", "m", "device")];
+  await one.rendezvous();
+  const over = new AbortController();
+  // As sshnpd does, it comes back whenever its link is lost.
+  const answering = (async () => {
+    while (!over.signal.aborted) {
+      const link = await TestLink.open(other, device, { signal: over.signal }).catch(() => undefined);
+      const end = (async () => {
+        for (; link !== undefined; ) {
+          const { prologue } = await link.notified();
+          link.link.answer({ sid: prologue.sid, message2: random(100) });
+        }
+      })();
+      await end.catch(() => delay(20));
+    }
+  })();
+  const ask = async (): Promise<string> => {
+    const signal = AbortSignal.timeout(2_000);
+    const frames: string[] = [];
+    try {
+      for await (const { type } of send(one, client, sessionMessage(client, device), signal)) frames.push(type);
+    } catch {
+      return "failed";
+    }
+    return frames.at(-1) ?? "nothing";
+  };
+  await expect.poll(ask).toBe("answer");
+  for (let cut = 0; cut < 3; cut++) {
+    const asked = Promise.all(Array.from({ length: 8 }, ask));
+    await delay(cut * 3);
+    address.cut();
+    await asked;
+  }
+  await expect.poll(ask, { timeout: 30_000 }).toBe("answer");
+  over.abort();
+  await answering;
+}, 120_000);
+
 test("a store from an old backup is served by no directory that has seen a newer log", async () => {
   await using postgres = await Postgres.start();
   process.env["SSHNP_TEST_POSTGRES"] = postgres.serverUrl;
@@ -95,6 +140,9 @@ test("a store from an old backup is served by no directory that has seen a newer
   for (let i = 0; i < 3; i++) {
     await expect(activate(world.client(), person, secret)).rejects.toMatchObject({ code: "E_STORAGE" });
   }
+  await expect(world.directory.statementLog.refresh()).rejects.toThrow(
+    "an older log than this directory has published",
+  );
   await world.pause();
   await expect(world.resume()).rejects.toMatchObject({ code: "E_LOG" });
 }, 60_000);
