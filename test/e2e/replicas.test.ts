@@ -83,6 +83,12 @@ test("a password in the arguments is refused, and keys that are not those of the
   const refused = await stack.server.run("sshnp-directory", ...words, secret);
   expect(refused.stderr).toMatch(/E_USAGE/);
   expect(refused.stderr).not.toMatch(/secret@/);
+  for (const more of ["?options=-c%20statement_timeout%3D0", "?password=secret"]) {
+    const other = await stack.server.run("sshnp-directory", ...words, url + more);
+    expect(other).toMatchObject({ code: 2, stderr: expect.not.stringContaining("secret") as string });
+  }
+  const two = await stack.server.run("sshnp-directory", ...words, url, "--rendezvous", "127.0.0.1:7801");
+  expect(two).toMatchObject({ code: 2, stderr: expect.stringContaining("rendezvous add") as string });
   const foreign = await stack.server.run("sshnp-directory", ...words, url);
   expect(foreign.stderr).toMatch(/--keys[^]*E_BAD_KEY_FILE/);
 });

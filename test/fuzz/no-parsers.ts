@@ -170,6 +170,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "opens something of this machine's: a folder, a database, a socket": [
     "directory/cli/data-options.ts#storeOption",
+    "directory/postgres/asking.ts#reading",
     "directory/postgres/connections.ts#openConnections",
     "sshnpd/open-ssh-server.ts#openSshServer",
     "sshnp/native/identities.ts#identities",
