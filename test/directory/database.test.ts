@@ -161,9 +161,13 @@ test("a process that hangs in its turn loses it, and what it then writes is not 
   const [hanging, other] = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)];
   const key = randomUUID();
   let goOn = (): void => {};
-  const hung = hanging.exclusively(async () => {
-    await new Promise<void>((resolve) => (goOn = resolve));
-    await hanging.write("acknowledged", [put(key, "late")]);
+  let hung: Promise<void> | undefined;
+  await new Promise<void>((hasTurn) => {
+    hung = hanging.exclusively(async () => {
+      hasTurn();
+      await new Promise<void>((resolve) => (goOn = resolve));
+      await hanging.write("acknowledged", [put(key, "late")]);
+    });
   });
   await other.exclusively(() => other.write("acknowledged", [put(key, "in time")])); // it waits for the database to end the first
   goOn();
