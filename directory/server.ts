@@ -109,10 +109,15 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const limiter = new AddressLimiter();
   await replicas?.start(replicaHost({ presence, sessions, links, requests }));
 
-  const followOthers = async (): Promise<void> => {
-    await statementLog.refresh();
-    await registry.refresh();
-    await refreshKeys();
+  let following: Promise<void> | undefined;
+  /** One look after the other, however long one takes. */
+  const followOthers = (): void => {
+    following ??= lookAtOthers()
+      .catch(failed)
+      .finally(() => (following = undefined));
+  };
+  const lookAtOthers = async (): Promise<void> => {
+    await Promise.all([statementLog.refresh(), registry.refresh(), refreshKeys()]);
   };
   const refreshKeys = async (): Promise<void> => {
     if (!(await keyring.refresh(clock.now()))) return;
@@ -122,7 +127,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const everySecond = (): void => {
     links.tick();
     sessions.sweep();
-    if (store.database.isShared) followOthers().catch(failed);
+    if (store.database.isShared) followOthers();
   };
   const everyPeriod = async (): Promise<void> => {
     posts.keepAlive();
@@ -165,6 +170,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       http.closeAllConnections();
       await closed;
       await cosigner[Symbol.asyncDispose]();
+      await following;
       await audit.close();
       await guarded.settle();
     },

@@ -95,6 +95,7 @@ export class SharedDatabase {
     const ended = new Promise<void>((resolve) => {
       client.on("error", () => resolve()).on("end", () => resolve());
       signal.addEventListener("abort", () => resolve(), { once: true });
+      if (signal.aborted) resolve();
     });
     try {
       const parts = new Parts();
