@@ -81,14 +81,16 @@ test("two directories whose connections are cut while they ask each other's devi
   // As sshnpd does, it comes back whenever its link is lost.
   const answering = (async () => {
     while (!over.signal.aborted) {
-      const link = await TestLink.open(other, device, { signal: over.signal }).catch(() => undefined);
-      const end = (async () => {
-        for (; link !== undefined; ) {
+      try {
+        const link = await TestLink.open(other, device, { signal: over.signal });
+        for (;;) {
           const { prologue } = await link.notified();
           link.link.answer({ sid: prologue.sid, message2: random(100) });
         }
-      })();
-      await end.catch(() => delay(20));
+      } catch {
+        // It is lost, or could not be had.
+      }
+      await delay(20);
     }
   })();
   const ask = async (): Promise<string> => {
