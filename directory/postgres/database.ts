@@ -18,9 +18,8 @@ interface Turn {
 }
 
 /**
- * In PostgreSQL, or what speaks its protocol: any number of processes. A turn is a transaction that holds an advisory lock, so
- * whoever loses it (its connection, or its time) can write no more; and the log's checkpoint is replaced only where it is the one
- * that was read, which holds also where advisory locks are none.
+ * In PostgreSQL, for any number of processes. A turn is a transaction that holds an advisory lock, so whoever loses it (its
+ * connection, or its time) can write no more.
  */
 export class PostgresDatabase implements Database {
   readonly isShared = true;

@@ -7,7 +7,7 @@ import { SetupError } from "../../keys/errors.ts";
  */
 export const MIGRATIONS: readonly string[] = [
   `CREATE TABLE sshnp_entry (key text COLLATE "C" PRIMARY KEY, value text NOT NULL);
-   CREATE TABLE sshnp_claim (key text COLLATE "C" PRIMARY KEY, until bigint NOT NULL, value text);
+   CREATE TABLE sshnp_claim (key text COLLATE "C" PRIMARY KEY, until bigint NOT NULL);
    CREATE INDEX sshnp_claim_until ON sshnp_claim (until);
    CREATE TABLE sshnp_replica (id text COLLATE "C" PRIMARY KEY, until timestamptz NOT NULL);`,
 ];

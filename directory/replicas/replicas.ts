@@ -104,8 +104,8 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     return { device: this.#at(replica, party), since, version };
   }
 
-  /** A device has a link to this process. Whether it took the place of one elsewhere. */
-  async connected(party: Party, link: PresentDevice, { since, version }: PresenceAccount): Promise<boolean> {
+  /** A device has a link to this process, which takes the place of one elsewhere. */
+  async connected(party: Party, link: PresentDevice, { since, version }: PresenceAccount): Promise<void> {
     const { shared, random } = this.#services;
     const id = random(16);
     const value = JSON.stringify({ replica: this.#name, link: hex(id), since, version });
@@ -113,11 +113,10 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     this.#rows.set(link, { id, value, written: swapped.catch(() => {}) });
     const before = await swapped;
     this.#tellBack(party);
-    if (before === undefined) return false;
+    if (before === undefined) return;
     const older = parseEntry(PRESENCES, before);
-    if (older.replica === this.#name || !(await this.#isThere(older.replica))) return false;
+    if (older.replica === this.#name || !(await this.#isThere(older.replica))) return;
     await this.#send(older.replica, { type: "replaced", device: party, link: fromHex(older.link, 16) });
-    return true;
   }
 
   /** It has none any more. */

@@ -176,10 +176,9 @@ test("a process that hangs in its turn loses it, and what it then writes is not 
   await Promise.all([hanging.close(), other.close()]);
 }, 60_000);
 
-test("of two processes that both believe to have the turn, one replaces what it has read", async () => {
+test("of two processes that have read that there is nothing, one puts something there, with all beside it", async () => {
   const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)];
   const key = randomUUID();
-  // As where advisory locks are none: nobody holds one here, and both have read that there is nothing.
   const results = await Promise.allSettled(
     both.map((one, i) => one.write("acknowledged", [replace(key, undefined, `${i}`), put(`${key}${i}`, "beside")])),
   );

@@ -10,11 +10,6 @@ import { type TemporaryFolder, temporaryFolder } from "./temp-folder.ts";
 const ROOT = join(import.meta.dirname, "../..");
 const BINARIES = "/usr/lib/postgresql/15/bin";
 
-export interface PostgresSettings {
-  /** Lines for postgresql.conf. */
-  readonly settings?: readonly string[];
-}
-
 /** A real PostgreSQL cluster of its own on 127.0.0.1, which user postgres runs, with a database `sshnp`. */
 export class Postgres implements AsyncDisposable {
   readonly port: number;
@@ -26,10 +21,10 @@ export class Postgres implements AsyncDisposable {
     this.port = port;
   }
 
-  static async start({ settings = [] }: PostgresSettings = {}): Promise<Postgres> {
+  static async start(): Promise<Postgres> {
     const postgres = new Postgres(await ownFolder(), await freePort());
     await postgres.#run("initdb", ["-D", postgres.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C"]);
-    await postgres.configure(settings);
+    await postgres.#configure();
     await postgres.resume();
     await postgres.sql("CREATE DATABASE sshnp");
     return postgres;
@@ -40,7 +35,7 @@ export class Postgres implements AsyncDisposable {
     const postgres = new Postgres(await ownFolder(), await freePort());
     const from = `host=127.0.0.1 port=${primary.port} user=postgres application_name=${name}`;
     await postgres.#run("pg_basebackup", ["-D", postgres.data, "-R", "-X", "stream", "-c", "fast", "-d", from]);
-    await postgres.configure([]);
+    await postgres.#configure();
     await postgres.resume();
     return postgres;
   }
@@ -57,19 +52,6 @@ export class Postgres implements AsyncDisposable {
 
   get data(): string {
     return join(this.#folder.path, "data");
-  }
-
-  /** Writes its settings, for the next start. */
-  async configure(settings: readonly string[]): Promise<void> {
-    const own = [
-      `port = ${this.port}`,
-      "listen_addresses = '127.0.0.1'",
-      "unix_socket_directories = ''",
-      "shared_buffers = 32MB",
-      "max_connections = 60",
-      "autovacuum_naptime = 1h",
-    ];
-    await writeFile(join(this.data, "postgresql.conf"), [...own, ...settings].map((line) => `${line}\n`).join(""));
   }
 
   /** One statement, as a superuser; gives what psql prints of it. */
@@ -95,13 +77,6 @@ export class Postgres implements AsyncDisposable {
     this.#server = undefined;
   }
 
-  /** Lets all its processes stand still, or go on. */
-  signal(name: "SIGSTOP" | "SIGCONT"): void {
-    const { pid } = this.#server ?? {};
-    if (pid === undefined) return;
-    for (const one of [pid, ...childrenOf(pid)]) process.kill(one, name);
-  }
-
   /** Makes a standby the primary. */
   async promote(): Promise<void> {
     await this.#run("pg_ctl", ["promote", "-D", this.data, "-w"]);
@@ -110,6 +85,19 @@ export class Postgres implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     await this.#folder.remove();
+  }
+
+  /** Writes its settings, for the next start. */
+  async #configure(): Promise<void> {
+    const own = [
+      `port = ${this.port}`,
+      "listen_addresses = '127.0.0.1'",
+      "unix_socket_directories = ''",
+      "shared_buffers = 32MB",
+      "max_connections = 60",
+      "autovacuum_naptime = 1h",
+    ];
+    await writeFile(join(this.data, "postgresql.conf"), own.map((line) => `${line}\n`).join(""));
   }
 
   async #run(program: string, args: readonly string[]): Promise<{ readonly stdout: string }> {
@@ -155,12 +143,4 @@ function postgresIds(): [number, number] {
     .find((entry) => entry.startsWith("postgres:"));
   const [, , uid, gid] = line?.split(":") ?? [];
   return [Number(uid), Number(gid)];
-}
-
-function childrenOf(pid: number): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
-  return text
-    .split(" ")
-    .filter((word) => word !== "")
-    .map(Number);
 }
