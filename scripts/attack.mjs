@@ -6,6 +6,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { isBuilt } from "./built.mjs";
 import { run } from "./run.mjs";
 import { root, SetUpError, setUp } from "./set-up.mjs";
 import { removeLeftovers } from "./test-leftovers.mjs";
@@ -84,8 +85,10 @@ async function main() {
     process.stderr.write(`There is no attack ${unknown.join(", ")}. There are: ${names.join(", ")}\n`);
     return 2;
   }
-  process.stderr.write("set-up: compiling\n");
-  await run(process.execPath, [join(root, "scripts/build.mjs")], { signal });
+  if (!isBuilt(root)) {
+    process.stderr.write("set-up: compiling\n");
+    await run(process.execPath, [join(root, "scripts/build.mjs")], { signal });
+  }
 
   const chosen = options.only.length > 0 ? [...new Set(options.only)] : names;
   process.stderr.write(`${chosen.length} attacks of ${options.seconds} s, ${options.atOnce} at a time\n`);

@@ -3,6 +3,7 @@ import "./node-version.mjs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { isBuilt } from "./built.mjs";
 import { withTypeScript } from "./load-typescript.mjs";
 import { run } from "./run.mjs";
 import { root, SetUpError, setUp } from "./set-up.mjs";
@@ -50,8 +51,10 @@ async function main() {
     if (options.help) return void process.stdout.write(HELP.replace("PARTS", parts.join(", ")));
     const unknown = options.only.find((name) => !parts.includes(name));
     if (unknown !== undefined) throw new SetUpError(`There is no part ${unknown}; there are ${parts.join(", ")}.`);
-    process.stderr.write("set-up: compiling\n");
-    await run(process.execPath, [join(root, "scripts/build.mjs")], { signal });
+    if (!isBuilt(root)) {
+      process.stderr.write("set-up: compiling\n");
+      await run(process.execPath, [join(root, "scripts/build.mjs")], { signal });
+    }
     await bench({ ...options, signal });
   });
 }

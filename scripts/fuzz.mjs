@@ -15,6 +15,7 @@ Gives each parser of test/fuzz/table.ts mutated valid samples and rubbish, and d
 anything else; what is accepted is printed back the same; borders between chunks mean nothing; bounded time and memory.
 
   --inputs N      inputs for each parser (1000000)
+  --enough N      end a parser after N inputs already, if its memory has hardly grown until then (as --inputs)
   --only NAME     only the parsers whose names contain NAME; may be given more than once
   --seed N        seed of all that is random (a new one, which is printed)
   --from N        number of the first input (0); with --seed and --inputs 1 it repeats one input
@@ -131,7 +132,8 @@ async function ready(thread) {
 /** Fuzzes one parser in a thread, which is dead afterwards if the parser hung or threw where nobody could catch it. */
 async function fuzzOne(thread, { name, share }) {
   const inputs = options.hex === undefined ? Math.max(1, Math.round(options.inputs * share)) : 1;
-  const run = { seed: options.seed, from: options.from, inputs, suite: options.suite };
+  const enough = Math.max(1, Math.round((options.enough ?? options.inputs) * share));
+  const run = { seed: options.seed, from: options.from, inputs, enough, suite: options.suite };
   const begun = Atomics.load(thread.head, 0);
   const input = () => {
     const length = Math.min(thread.head[2], MAX_INPUT_BYTES);
@@ -214,6 +216,7 @@ function readOptions() {
     ({ values } = parseArgs({
       options: {
         inputs: { type: "string", default: "1000000" },
+        enough: { type: "string" },
         only: { type: "string", multiple: true, default: [] },
         seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
         from: { type: "string", default: "0" },
@@ -233,7 +236,8 @@ function readOptions() {
     process.stdout.write(HELP);
     process.exit(0);
   }
-  for (const name of ["inputs", "seed", "from", "hang", "jobs"]) {
+  for (const name of ["inputs", "enough", "seed", "from", "hang", "jobs"]) {
+    if (values[name] === undefined) continue;
     const least = name === "seed" || name === "from" ? 0 : 1;
     if (!/^[0-9]{1,10}$/.test(values[name]) || Number(values[name]) < least) {
       process.exit(usage(`--${name} ${values[name]} is not a whole number from ${least}.`));

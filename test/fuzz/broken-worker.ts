@@ -42,6 +42,10 @@ serve([
     kept.push(new Uint8Array(2000));
     return refuseShort(bytes);
   }),
+  row("creeps", (bytes) => {
+    kept.push(Array.from({ length: 16 }, () => 0)); // some 170 bytes, of which fewer inputs than all are not too much
+    return refuseShort(bytes);
+  }),
   row("pollutes", (bytes) => {
     if (bytes.includes(0x42)) Object.assign(Object.prototype, { polluted: true });
     return refuseShort(bytes);

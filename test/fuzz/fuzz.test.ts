@@ -7,8 +7,9 @@ import { temporaryFolder } from "../support/temp-folder.ts";
 import { PARSERS } from "./table.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-/** For each parser, but where its row says why it has a smaller share. */
+/** For each parser, but where its row says why it has a smaller share; all of them for those whose memory seems to grow. */
 const INPUTS = 100_000;
+const ENOUGH = 20_000;
 /** The same inputs at every run, so that a failure is of the change at hand; `npm run fuzz` draws others. */
 const SEED = 20_261_124;
 /** A busy machine may take a quarter of an hour for what a quiet one does in one minute. */
@@ -43,10 +44,10 @@ const run = (args: readonly string[]): Promise<Ended> => startFuzz(args).ended;
 const broken = (name: string, ...more: readonly string[]): Promise<Ended> =>
   run(["--worker", "test/fuzz/broken-worker.ts", "--inputs", "20000", "--seed", "5", "--only", name, ...more]);
 
-describe(`with ${INPUTS} inputs that are nearly right`, () => {
+describe(`with ${ENOUGH} inputs that are nearly right, and ${INPUTS} where memory grows`, () => {
   let result: Ended;
   beforeAll(async () => {
-    result = await run(["--inputs", String(INPUTS), "--seed", String(SEED)]);
+    result = await run(["--inputs", String(INPUTS), "--enough", String(ENOUGH), "--seed", String(SEED)]);
   }, TIMEOUT_MS);
 
   // By row, so that a failure names its parser and says how to repeat it.
@@ -55,7 +56,8 @@ describe(`with ${INPUTS} inputs that are nearly right`, () => {
     const failure = lines.findIndex((line) => line.startsWith(`FAILED  ${name}: `));
     expect(lines.slice(failure, failure < 0 ? 0 : failure + 4).join("\n")).toBe("");
     const line = lines.find((each) => each.startsWith(`${name.padEnd(42)} `)) ?? result.stderr;
-    expect(line.slice(name.length)).toMatch(new RegExp(`^ +${Math.round(INPUTS * share)} inputs +\\d+ % accepted`));
+    const inputs = [ENOUGH, INPUTS].map((all) => Math.round(all * share)).join("|");
+    expect(line.slice(name.length)).toMatch(new RegExp(`^ +(?:${inputs}) inputs +\\d+ % accepted`));
   });
 
   test("the fuzzer says so with its exit status", () => {
@@ -83,6 +85,23 @@ describe("the fuzzer", { timeout: TIMEOUT_MS }, () => {
     expect(stdout).toContain(`FAILED  ${name}: `);
     expect(stdout).toContain(reason);
     expect(status).toBe(1);
+  });
+
+  test.each([
+    ["leaks", "bytes of memory"],
+    ["creeps", "bytes of memory"],
+    ["refuses all", "only 0 of 20000 inputs were accepted"],
+  ])("finds a parser that %s when fewer inputs might be enough", async (name, reason) => {
+    const { status, stdout } = await broken(name, "--inputs", "100000", "--enough", "20000");
+    expect(stdout).toContain(`FAILED  ${name}: `);
+    expect(stdout).toContain(reason);
+    expect(status).toBe(1);
+  });
+
+  test("ends early with a parser that keeps its promises", async () => {
+    const { status, stdout } = await broken("good", "--inputs", "100000", "--enough", "20000");
+    expect(stdout).toMatch(/^good +20000 inputs/);
+    expect(status).toBe(0);
   });
 
   test("finds a parser that hangs, and says on which input", async () => {

@@ -14,6 +14,8 @@ export interface FuzzRun {
   /** Number of the first input; each depends on the seed, the parser and its number alone. */
   readonly from: number;
   readonly inputs: number;
+  /** Ends after so many already, if until then the heap has grown too little to become too large by `inputs`. */
+  readonly enough: number;
   /** `mixed`: one in `nativeEvery` inputs runs with the true primitives. */
   readonly suite: "mixed" | "native";
 }
@@ -44,6 +46,8 @@ const INPUT_MS = 250;
 const INPUT_HEAP_BYTES = 4 * 1024 * 1024;
 /** What a run may add to the heap from its first tenth to its end, after collection. */
 const RUN_HEAP_BYTES = 8 * 1024 * 1024;
+/** Of the share of it that falls to the inputs there were: what grows less is no leak, though the collector's noise hides some. */
+const ENOUGH_OF_SHARE = 0.5;
 const SAMPLES = 48;
 /** Between two looks at the heap. */
 const HEAP_EVERY = 61;
@@ -59,8 +63,15 @@ export async function fuzz(parser: Parser, run: FuzzRun, watch: Watch = () => {}
   const result = (inputs: number, failure?: FuzzFailure): FuzzResult => {
     return { inputs, accepted, milliseconds: performance.now() - started, failure };
   };
+  const tenth = Math.floor(run.inputs / 10);
   for (let done = 0; done < run.inputs; done++) {
-    if (done === Math.floor(run.inputs / 10)) baseline = collectedHeap();
+    if (done === tenth) baseline = collectedHeap();
+    if (done === run.enough && baseline !== undefined) {
+      const share = (RUN_HEAP_BYTES * (done - tenth)) / (run.inputs - tenth);
+      if ((await growthSince(baseline, ENOUGH_OF_SHARE * share)) <= ENOUGH_OF_SHARE * share) {
+        return result(done, unlikely(parser, run, done, accepted));
+      }
+    }
     const index = run.from + done;
     const input = lane.input(index);
     watch(index, input);
@@ -72,16 +83,21 @@ export async function fuzz(parser: Parser, run: FuzzRun, watch: Watch = () => {}
       return result(done + 1, { index, reason: shrunk.reason ?? outcome, input: shrunk.input, length: input.length });
     }
   }
-  const growth = await growthSince(baseline ?? collectedHeap());
-  const without = { index: undefined, input: undefined, length: 0 };
-  if (growth > RUN_HEAP_BYTES) return result(run.inputs, { ...without, reason: `it keeps ${growth} bytes of memory` });
-  if (run.inputs >= 10_000 && accepted < run.inputs / 100) {
-    return result(run.inputs, { ...without, reason: `only ${accepted} of ${run.inputs} inputs were accepted` });
+  const growth = await growthSince(baseline ?? collectedHeap(), RUN_HEAP_BYTES);
+  if (growth > RUN_HEAP_BYTES) return result(run.inputs, { ...NO_INPUT, reason: `it keeps ${growth} bytes of memory` });
+  return result(run.inputs, unlikely(parser, run, run.inputs, accepted));
+}
+
+const NO_INPUT = { index: undefined, input: undefined, length: 0 };
+
+/** What is wrong when nearly nothing was accepted, or everything. */
+function unlikely(parser: Parser, run: FuzzRun, inputs: number, accepted: number): FuzzFailure | undefined {
+  if (run.inputs < 10_000) return undefined;
+  if (accepted < inputs / 100) {
+    return { ...NO_INPUT, reason: `only ${accepted} of ${inputs} inputs were accepted` };
   }
-  if (run.inputs >= 10_000 && accepted === run.inputs && parser.isTotal !== true) {
-    return result(run.inputs, { ...without, reason: "every input was accepted" });
-  }
-  return result(run.inputs);
+  if (accepted === inputs && parser.isTotal !== true) return { ...NO_INPUT, reason: "every input was accepted" };
+  return undefined;
 }
 
 /** Gives one given input to a parser, as number `index` of `run`. What is wrong with it, or undefined. */
@@ -223,9 +239,9 @@ function isPolluted(): boolean {
 }
 
 /** What the heap has more than `baseline`, once all is freed that will be. */
-async function growthSince(baseline: number): Promise<number> {
+async function growthSince(baseline: number, allowed: number): Promise<number> {
   let growth = collectedHeap() - baseline;
-  for (let again = 0; again < 5 && growth > RUN_HEAP_BYTES; again++) {
+  for (let again = 0; again < 5 && growth > allowed; again++) {
     await setImmediate(); // buffers are freed behind the collector's back
     growth = collectedHeap() - baseline;
   }
