@@ -300,9 +300,17 @@ export async function activateRendezvous(
   return await client.request(rendezvous.x25519, { type: REQUEST.rendezvousActivate, body }, { signal });
 }
 
-export async function report(client: DirectoryClient, rendezvous: TestRendezvous, legs = 0): Promise<Frame> {
+export async function report(
+  client: DirectoryClient,
+  rendezvous: TestRendezvous,
+  legs = 0,
+  more: { readonly isDraining?: boolean; readonly region?: string } = {},
+): Promise<Frame> {
   const { boot, addresses } = rendezvous;
-  const message = { type: REQUEST.rendezvousReport, body: encodeRendezvousReport({ boot, legs, addresses }) };
+  const message = {
+    type: REQUEST.rendezvousReport,
+    body: encodeRendezvousReport({ boot, legs, most: 16_000, isDraining: false, region: "", ...more, addresses }),
+  };
   return await client.request(rendezvous.x25519, message, { signal: patience() });
 }
 

@@ -313,6 +313,9 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
       ownSignature: suite.sign(rendezvous.ed25519, rendezvousProof),
     }),
   );
-  bytes("rendezvous report", encodeRendezvousReport({ boot, legs: 3, addresses }));
+  bytes(
+    "rendezvous report",
+    encodeRendezvousReport({ boot, legs: 3, most: 16_000, isDraining: true, region: "eu-west", addresses }),
+  );
   return layouts;
 }

@@ -203,7 +203,10 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
     "report of a rendezvous",
     ACTIVATION,
     "parseRendezvousReport",
-    fc.record({ boot: of.nonce, legs: of.u32, addresses: of.addresses }),
+    fc.record({
+      ...{ boot: of.nonce, legs: of.u32, most: of.u32, isDraining: fc.boolean(), addresses: of.addresses },
+      region: fc.stringMatching(/^(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)?$/),
+    }),
     activation.parseRendezvousReport,
     activation.encodeRendezvousReport,
   ),
