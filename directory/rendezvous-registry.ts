@@ -11,6 +11,7 @@ import {
   type RendezvousReport,
   rendezvousActivationProof,
 } from "../protocol/messages/activation.ts";
+import type { Distances } from "../protocol/messages/rendezvous-distances.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import {
   rendezvousSubject,
@@ -170,8 +171,8 @@ export class RendezvousRegistry {
   }
 
   /** What a new ticket offers: those that are up in the order of the choice, as many as fit. Empty when none is up. */
-  offer(now: number): Offer {
-    return offerOf(this.#known.values(), now, Math.random);
+  offer(now: number, ends: readonly Distances[] = []): Offer {
+    return offerOf(this.#known.values(), ends, now, Math.random);
   }
 
   list(now: number): RendezvousSummary[] {

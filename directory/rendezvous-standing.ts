@@ -1,4 +1,5 @@
 import type { SignedText } from "../keys/signed-text.ts";
+import { type Distances, distanceKey } from "../protocol/messages/rendezvous-distances.ts";
 import { RENDEZVOUS_SILENCE_MS, TICKET_ENTRIES, TICKET_ENTRIES_BYTES } from "../protocol/limits.ts";
 import type { Verified } from "../protocol/statement-fields.ts";
 import type { RendezvousStatement } from "../protocol/statements.ts";
@@ -36,15 +37,21 @@ export interface Offer {
 }
 
 /** Those that are up, in the order of {@link inOrder}, as many as fit. */
-export function offerOf(known: Iterable<Rendezvous>, now: number, random: () => number): Offer {
+export function offerOf(
+  known: Iterable<Rendezvous>,
+  ends: readonly Distances[],
+  now: number,
+  random: () => number,
+): Offer {
   const up = [...known].flatMap((one) =>
-    one.report !== undefined && isUp(one, now) ? [{ ...one.report, statement: one.statement }] : [],
+    one.report !== undefined && one.statement !== undefined && isUp(one, now)
+      ? [{ ...one.report, statement: one.statement, distanceKey: distanceKey(one.statement.statement.ed25519) }]
+      : [],
   );
   const entries: TicketEntry[] = [];
   const names: string[] = [];
   const statements: SignedText[] = [];
-  for (const { statement, boot } of inOrder(up, random)) {
-    if (statement === undefined) continue;
+  for (const { statement, boot } of inOrder(up, ends, random)) {
     const { ed25519, addresses } = statement.statement;
     const entry = { key: ed25519, boot, addresses };
     if (entries.length >= TICKET_ENTRIES || entriesLength([...entries, entry]) > TICKET_ENTRIES_BYTES) break;

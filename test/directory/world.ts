@@ -351,7 +351,7 @@ export function sessionMessage(
     client: party(client, clientBinding),
     device: party(device, deviceBinding),
   });
-  const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds, checkpointSize: 0 });
+  const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds, checkpointSize: 0, distances: new Map() });
   return { type: REQUEST.session, body, sid, message1 };
 }
 
