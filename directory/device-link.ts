@@ -18,6 +18,7 @@ import {
   parseLinkWatching,
 } from "../protocol/messages/link.ts";
 import { parseAnswer } from "../protocol/messages/session-request.ts";
+import { type Distances, parseDistances } from "../protocol/messages/rendezvous-distances.ts";
 import { LINK } from "../protocol/messages/types.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { isExpired } from "../protocol/statement-fields.ts";
@@ -52,6 +53,7 @@ export class DeviceLink implements PresentDevice {
   readonly #socket: WebSocket;
   readonly #host: LinkHost<DeviceLink>;
   readonly #bucket: TokenBucket;
+  distances: Distances | undefined;
   #state: State = { kind: "hello", refused: undefined };
   /** Whether something came since the last ping. */
   #isAlive = true;
@@ -189,6 +191,10 @@ export class DeviceLink implements PresentDevice {
       return this.#host.waiting(this);
     }
     const { type, body } = state.opener.open(keyring.sealing(clock.now()), [state.device], bytes);
+    if (type === LINK.distances) {
+      this.distances = parseDistances(body);
+      return;
+    }
     if (type === LINK.watching) return this.#host.watching(this, parseLinkWatching(body));
     if (type !== LINK.answer) throw new PeerError("E_PROTOCOL", "a link message of an unknown type");
     // A device that is asked much answers much; whoever asks must not be able to have its link cut for that.

@@ -4,6 +4,7 @@ import { TICKET_MS } from "../protocol/limits.ts";
 import { encodeLogProof } from "../protocol/log/proof.ts";
 import type { Prologue } from "../protocol/messages/prologue.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
+import type { Distances } from "../protocol/messages/rendezvous-distances.ts";
 import type { SessionRequest } from "../protocol/messages/session-request.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { isExpired } from "../protocol/statement-fields.ts";
@@ -47,14 +48,14 @@ export class Offers {
    * The offer, or why there is none: both members and the policy are looked at once more, since a request may have waited for a day.
    * @throws {UnavailableError} E_STORAGE.
    */
-  async make({ request }: { readonly request: SessionRequest }): Promise<Offer | RefusalCode> {
+  async make({ request }: { readonly request: SessionRequest }, device?: Distances): Promise<Offer | RefusalCode> {
     const { suite, keyring } = this.#services;
     const { prologue, prologueBytes, message1, checkpointSize } = request;
     const { sid, legKey } = prologue;
     const made = await proved(
       this.#services,
       () => checkpointSize,
-      () => this.#read(prologue),
+      () => this.#read(prologue, [request.distances, device ?? new Map()]),
     );
     if (typeof made === "string") return made;
     const { entries, statements, issued } = made.said;
@@ -65,7 +66,7 @@ export class Offers {
     };
   }
 
-  async #read(prologue: Prologue) {
+  async #read(prologue: Prologue, ends: readonly Distances[]) {
     const { clock, registry, policies, store } = this.#services;
     const [client, device, policy] = await Promise.all([
       memberStanding(store, prologue.client),
@@ -78,7 +79,7 @@ export class Offers {
       this.#refusalOf(client, prologue.client, issued) ?? this.#refusalOf(device, prologue.device, issued);
     if (refusal !== undefined) return refusal;
     if (!permits(policy, prologue, issued)) return "E_POLICY";
-    const { entries, names, statements } = registry.offer(issued);
+    const { entries, names, statements } = registry.offer(issued, ends);
     if (entries.length === 0) return "E_NO_RENDEZVOUS";
     const rendezvous = names.map((name, at) => ({ subject: rendezvousSubject(name), newest: statements[at] }));
     const binding = client.newest.slice(1, 2);

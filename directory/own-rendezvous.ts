@@ -64,7 +64,7 @@ function argumentsFor({ folder, address, listenHost, publicAt }: Options): strin
   const main = fileURLToPath(new URL("../rendezvous/main.js", import.meta.url));
   const at = (host: string): string => `${host.includes(":") ? `[${host}]` : host}:${publicAt.port}`;
   const data = join(folder.path, DATA_FOLDER);
-  const own = ["run", "--data", data, "--directory", address, "--listen", at(listenHost)];
+  const own = ["run", "--data", data, "--directory", address, "--listen", at(listenHost), "--drain-seconds", "0"];
   return [main, ...own, ...(publicAt.port === 0 ? [] : ["--public", at(publicAt.host)]), "-c", "-"];
 }
 

@@ -1,5 +1,6 @@
 import type { MemberName, Name } from "../keys/names.ts";
 import { TAKEOVERS_PER_MINUTE } from "../protocol/limits.ts";
+import type { Distances } from "../protocol/messages/rendezvous-distances.ts";
 import type { Notify } from "../protocol/messages/session-request.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 
@@ -13,6 +14,8 @@ export type UnprovedNotify = Omit<Notify, "prologue" | "proof" | "client"> & { r
 
 /** A device's living link, as the rest of the directory sees it. */
 export interface PresentDevice {
+  /** From rendezvous, as it said last. */
+  readonly distances?: Distances | undefined;
   /** Seals and sends a Notify, with a log proof from what this device has seen; false when that cannot be had. */
   notify(notify: UnprovedNotify): Promise<boolean>;
   /** Tells it that a newer link took its place, and closes. */

@@ -64,6 +64,11 @@ export interface ReportRecord {
   /** 16 bytes. */
   readonly boot: Uint8Array;
   readonly legs: number;
+  /** Legs that it takes at most. */
+  readonly most: number;
+  readonly isDraining: boolean;
+  /** Empty: not said. */
+  readonly region: string;
   /** When it came, ms since 1970 UTC. */
   readonly time: number;
 }

@@ -11,6 +11,7 @@ import {
   type RendezvousReport,
   rendezvousActivationProof,
 } from "../protocol/messages/activation.ts";
+import type { Distances } from "../protocol/messages/rendezvous-distances.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import {
   rendezvousSubject,
@@ -160,10 +161,10 @@ export class RendezvousRegistry {
       if (known?.record.isActivated !== true) return { refused: "E_NOT_AUTHORIZED" };
       const answer = await this.#withAddresses(known, report.addresses, now);
       if ("refused" in answer) return answer;
-      const { boot, legs } = report;
+      const { addresses: _, ...said } = report;
       const signed = this.#known.get(known.name) ?? known;
-      this.#known.set(known.name, { ...signed, report: { boot, legs, time: now } });
-      const isNew = answer.isNew || known.report === undefined || !equalBytes(known.report.boot, boot);
+      this.#known.set(known.name, { ...signed, report: { ...said, time: now } });
+      const isNew = answer.isNew || known.report === undefined || !equalBytes(known.report.boot, report.boot);
       return { ...answer, isNew };
     });
   }
@@ -186,9 +187,9 @@ export class RendezvousRegistry {
     await once(this.#reports, `report ${name}`, { signal });
   }
 
-  /** What a new ticket offers: those that are up, the least busy first, as many as fit. Empty when none is up. */
-  offer(now: number): Offer {
-    return offerOf(this.#known.values(), now);
+  /** What a new ticket offers: those that are up in the order of the choice, as many as fit. Empty when none is up. */
+  offer(now: number, ends: readonly Distances[] = []): Offer {
+    return offerOf(this.#known.values(), ends, now, Math.random);
   }
 
   list(now: number): RendezvousSummary[] {

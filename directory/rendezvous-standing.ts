@@ -1,8 +1,10 @@
 import type { SignedText } from "../keys/signed-text.ts";
+import { type Distances, distanceKey } from "../protocol/messages/rendezvous-distances.ts";
 import { RENDEZVOUS_SILENCE_MS, TICKET_ENTRIES, TICKET_ENTRIES_BYTES } from "../protocol/limits.ts";
 import type { Verified } from "../protocol/statement-fields.ts";
 import type { RendezvousStatement } from "../protocol/statements.ts";
 import { entriesLength, type TicketEntry } from "../protocol/ticket.ts";
+import { inOrder } from "./rendezvous-choice.ts";
 import type { RendezvousRecord, ReportRecord } from "./records.ts";
 
 /** A rendezvous of this directory, as the store has it and as it last said of itself. */
@@ -20,6 +22,8 @@ export interface RendezvousSummary {
   readonly added: number;
   readonly addresses: readonly string[];
   readonly legs: number;
+  readonly region: string;
+  readonly isDraining: boolean;
   /** Time of its last report, ms. */
   readonly reported: number | undefined;
   readonly isUp: boolean;
@@ -32,16 +36,24 @@ export interface Offer {
   readonly statements: SignedText[];
 }
 
-/** Those that are up, the least busy first, as many as fit. */
-export function offerOf(known: Iterable<Rendezvous>, now: number): Offer {
-  const up = [...known].filter((rendezvous) => isUp(rendezvous, now));
+/** Those that are up, in the order of {@link inOrder}, as many as fit. */
+export function offerOf(
+  known: Iterable<Rendezvous>,
+  ends: readonly Distances[],
+  now: number,
+  random: () => number,
+): Offer {
+  const up = [...known].flatMap((one) =>
+    one.report !== undefined && one.statement !== undefined && isUp(one, now)
+      ? [{ ...one.report, statement: one.statement, distanceKey: distanceKey(one.statement.statement.ed25519) }]
+      : [],
+  );
   const entries: TicketEntry[] = [];
   const names: string[] = [];
   const statements: SignedText[] = [];
-  for (const { statement, report } of up.sort((a, b) => (a.report?.legs ?? 0) - (b.report?.legs ?? 0))) {
-    if (statement === undefined || report === undefined) continue;
+  for (const { statement, boot } of inOrder(up, ends, random)) {
     const { ed25519, addresses } = statement.statement;
-    const entry = { key: ed25519, boot: report.boot, addresses };
+    const entry = { key: ed25519, boot, addresses };
     if (entries.length >= TICKET_ENTRIES || entriesLength([...entries, entry]) > TICKET_ENTRIES_BYTES) break;
     entries.push(entry);
     names.push(statement.statement.rendezvous);
@@ -56,6 +68,8 @@ export function summaryOf(rendezvous: Rendezvous, now: number): RendezvousSummar
     added: rendezvous.record.added,
     addresses: rendezvous.statement?.statement.addresses ?? [],
     legs: rendezvous.report?.legs ?? 0,
+    region: rendezvous.report?.region ?? "",
+    isDraining: rendezvous.report?.isDraining ?? false,
     reported: rendezvous.report?.time,
     isUp: isUp(rendezvous, now),
   };

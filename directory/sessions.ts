@@ -168,7 +168,7 @@ export class Sessions {
 
   /** Hands a request to its device, once: from here on it is asked, whatever it takes to put the question together. */
   #handOver(session: Session, link: PresentDevice): void {
-    const offer = this.#offers.make(session).then(
+    const offer = this.#offers.make(session, link.distances).then(
       (made) => {
         if (typeof made !== "string") return made;
         this.#end(session, made);

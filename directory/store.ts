@@ -207,10 +207,8 @@ export class Store implements AsyncDisposable {
     return entries.map(([name, value]) => [name, { ...value, boot: fromBase64(value.boot, 16) }]);
   }
 
-  async putReport(name: string, { boot, legs, time }: ReportRecord): Promise<void> {
-    await this.#database.write("kept", [
-      put(REPORTS, name, { boot: Buffer.from(boot).toString("base64"), legs, time }),
-    ]);
+  async putReport(name: string, { boot, ...rest }: ReportRecord): Promise<void> {
+    await this.#database.write("kept", [put(REPORTS, name, { boot: Buffer.from(boot).toString("base64"), ...rest })]);
   }
 
   /** The witnesses that are asked for cosignatures, by name. */

@@ -11,7 +11,7 @@
  * enrolment:@acme/MEMBER   who waits for the owner, and what shows that it was asked for
  * key:BASE64               whose key that is: @acme/MEMBER, @acme:delegation:ID or rendezvous:NAME
  * rendezvous:NAME          added, activation key, statement, whether activated
- * report:NAME              boot, legs, time of its last report
+ * report:NAME              boot, load, state, region and time of its last report
  * seen:@acme/MEMBER        when its link was last alive
  * presence:@acme/MEMBER    which directory of several has its link, which one, since when, its version
  * id:HEX, nonce:HEX        until when a message id is remembered, a nonce accepted
@@ -75,7 +75,10 @@ export const RENDEZVOUS = tableOf(
   "rendezvous:",
   v.strictObject({ ...activatable, statement: v.nullable(signedTextSchema), isActivated: v.boolean() }),
 );
-export const REPORTS = tableOf("report:", v.strictObject({ boot: v.string(), legs: time, time }));
+export const REPORTS = tableOf(
+  "report:",
+  v.strictObject({ boot: v.string(), legs: count, most: count, isDraining: v.boolean(), region: v.string(), time }),
+);
 export const SEEN = tableOf("seen:", time);
 export const PRESENCES = tableOf(
   "presence:",

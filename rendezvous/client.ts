@@ -10,6 +10,8 @@ import { meet } from "./meeting.ts";
 import { type Connection, connectAny, type Place, visit } from "./visit.ts";
 
 export { isPrivateAddress } from "./ip-address.ts";
+export { DistanceTable } from "./distance-table.ts";
+export { measureRendezvous } from "./measure.ts";
 export { lookAtRendezvous } from "./look.ts";
 
 export interface DialLegOptions {

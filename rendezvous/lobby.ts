@@ -70,9 +70,9 @@ export class Lobby {
     this.#limits = limits;
   }
 
-  /** Legs with a socket now. */
-  get legs(): number {
-    return this.#legs.size;
+  /** Legs with a socket now, and those of them that wait for their other one. */
+  get counts(): { readonly legs: number; readonly unpaired: number } {
+    return { legs: this.#legs.size, unpaired: this.#waits.unpaired.size };
   }
 
   handle(event: LobbyEvent, now: Instant): LobbyAction[] {

@@ -10,14 +10,24 @@ import { readLegAnswer } from "./leg-answer.ts";
  * @throws {UnavailableError} E_RENDEZVOUS; the signal's reason when it is aborted.
  */
 export async function lookAtRendezvous(address: RendezvousAddress, options: ConnectOptions): Promise<void> {
-  const where = formatRendezvousAddress(address);
+  await roundTripTo([{ address }], options);
+}
+
+/** The same, at the first of its addresses that can be connected to: ms from that word to the answer. @throws likewise. */
+export async function roundTripTo(
+  places: readonly { readonly address: RendezvousAddress }[],
+  options: ConnectOptions,
+): Promise<number> {
   try {
-    const { stream } = await connectFirst([{ address }], options);
+    const { stream, place } = await connectFirst(places, options);
     stream.on("error", () => {}); // its close tells
     try {
+      const start = performance.now();
       stream.write(Uint8Array.of(LEG_PREFIX, 0, 0));
       const { status } = await readLegAnswer(stream, options.signal);
-      if (status === "closed") throw unreached(`${where} (it takes the connection and says nothing)`);
+      if (status === "closed")
+        throw unreached(`${formatRendezvousAddress(place.address)} (it takes the connection and says nothing)`);
+      return performance.now() - start;
     } finally {
       stream.destroy();
     }

@@ -49,6 +49,8 @@ export class RendezvousServer implements AsyncDisposable {
   readonly #legBySocket = new WeakMap<object, Leg>();
   readonly #stalls = new Stalls(() => this.#options.now().monotonic);
   readonly #clock: NodeJS.Timeout;
+  readonly #quiet = new Set<() => void>();
+  #sessions = 0;
   #nextId = 0;
   #keysExpire = 0;
 
@@ -98,7 +100,28 @@ export class RendezvousServer implements AsyncDisposable {
 
   /** Sockets that are open now. */
   get legs(): number {
-    return this.#lobby.legs;
+    return this.#lobby.counts.legs;
+  }
+
+  /** Sockets that it takes at most. */
+  get most(): number {
+    return this.#listener.maxConnections;
+  }
+
+  /** Waits until no session runs and no leg waits for its other one. @throws the signal's reason. */
+  whenQuiet(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#quiet.add(resolve);
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+      if (signal.aborted) reject(signal.reason);
+      this.#tellQuiet();
+    });
+  }
+
+  #tellQuiet(): void {
+    if (this.#quiet.size === 0 || this.#sessions > 0 || this.#lobby.counts.unpaired > 0) return;
+    for (const resolve of this.#quiet) resolve();
+    this.#quiet.clear();
   }
 
   /** Verifies tickets with the keys of this list until it expires. To be called after every {@link askForKeys} as well. */
@@ -175,6 +198,7 @@ export class RendezvousServer implements AsyncDisposable {
   #tick(): void {
     this.#tell({ type: "tick" });
     this.#stalls.trim();
+    this.#tellQuiet();
   }
 
   #tell(event: LobbyEvent): void {
@@ -207,14 +231,17 @@ export class RendezvousServer implements AsyncDisposable {
     const start = this.#options.now().monotonic;
     log.debug({ client: client.id, device: device.id }, "session joined");
     for (const { stream } of [client, device]) stream?.write(Uint8Array.of(LEG_STATUS.joined));
+    this.#sessions += 1;
     splice(
       { stream: client.stream, early: client.takeEarly() },
       { stream: device.stream, early: device.takeEarly() },
       {
         excerptBytes: this.#options.excerptBytes ?? 0,
         stalls: this.#stalls,
-        onEnd: (report) =>
-          log.info({ ...summary(report), ms: Math.round(this.#options.now().monotonic - start) }, "session ended"),
+        onEnd: (report) => {
+          this.#sessions -= 1;
+          log.info({ ...summary(report), ms: Math.round(this.#options.now().monotonic - start) }, "session ended");
+        },
       },
     );
   }

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { DirectoryClient } from "../directory/client.ts";
@@ -32,6 +33,10 @@ export interface ServiceOptions {
   /** HOST:PORT by which the ends reach it, when that is not where it listens. */
   readonly publicAt: string | undefined;
   readonly excerptBytes: number;
+  /** As isRegion() has it; empty: not said. */
+  readonly region?: string;
+  /** Asks it to drain; undefined: `signal` ends it at once. */
+  readonly drain?: { readonly signal: AbortSignal; readonly seconds: number };
   readonly log: Logger;
   /** Whether it is a witness of its directory's log, too. */
   readonly isWitness?: boolean;
@@ -49,7 +54,8 @@ export async function serveRendezvous(
   options: ServiceOptions,
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
-  const { suite, random, directory, secret, log } = options;
+  const { suite, random, directory, secret, log, region = "" } = options;
+  const drain = options.drain ?? { signal: new AbortController().signal, seconds: 0 };
   const folder = await DataFolder.open(options.data, directory, { suite, random });
   const keyList = await folder.readKeyList();
   const isActivated = keyList !== undefined && (await folder.isActivated(keyList.root));
@@ -100,7 +106,7 @@ export async function serveRendezvous(
     const { signed } = await reportRendezvous(
       client,
       folder.keys,
-      { boot, legs: server.legs, addresses },
+      { boot, legs: server.legs, most: server.most, isDraining: drain.signal.aborted, region, addresses },
       { signal: limit },
     );
     await folder.writeStatement(signed);
@@ -110,8 +116,40 @@ export async function serveRendezvous(
   const isHeard = await firstReport(() => report(FIRST_REPORT_MS), secret && (() => activate(secret)), log, signal);
   options.onServing(addresses[0] ?? "", witness?.verifierKey);
   log.info({ addresses }, "rendezvous serves");
-  await keepReporting(() => report(REPORT_TIMEOUT_MS), { isHeard, refresh, log, signal });
+  const over = new AbortController();
+  const whileServing = AbortSignal.any([signal, over.signal]);
+  const reporting = keepReporting(() => report(REPORT_TIMEOUT_MS), { isHeard, refresh, log, signal: whileServing });
+  await Promise.race([reporting, whenDrained(server, drain, () => report(FIRST_REPORT_MS), log, signal)]);
+  over.abort();
+  await reporting;
   log.info("rendezvous ends");
+}
+
+/**
+ * Ends when it was asked to drain and all sessions are over, those included whose tickets were out when the directory was told;
+ * or when the time for that is over. Whoever is told in vain, or late, is served meanwhile all the same.
+ */
+async function whenDrained(
+  server: RendezvousServer,
+  { signal: drain, seconds }: NonNullable<ServiceOptions["drain"]>,
+  report: () => Promise<void>,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  await aborted(AbortSignal.any([drain, signal]));
+  if (signal.aborted || seconds === 0) return;
+  log.info({ seconds }, "rendezvous drains");
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(seconds * 1000)]);
+  try {
+    await Promise.race([report(), aborted(limit)]);
+  } catch (error) {
+    log.warn(reasonOf(error), "the directory is not told that this rendezvous drains");
+  }
+  await server.whenQuiet(limit).catch(() => log.warn("sessions are cut: they have not ended in time"));
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, "abort");
 }
 
 /** Whether the directory has taken it. Who is not known there any more may be activated again. */

@@ -9,6 +9,8 @@ import type { RequestPayload } from "../protocol/session/payloads.ts";
 import { loadKem } from "../protocol/suite/load.ts";
 import { dialLeg, type Leg } from "../rendezvous/client.ts";
 import { isAtPrivateAddress } from "./private-directory.ts";
+import { measureInBackground, rememberedDistances } from "./distances.ts";
+import type { TicketEntry } from "../protocol/ticket.ts";
 import type { Attempt } from "./attempt.ts";
 import type { Client } from "./client-keys.ts";
 import type { Destination } from "./command-line.ts";
@@ -66,7 +68,7 @@ export async function negotiate(
   const kem = await loadKem();
   const { origin } = directory.client.address.url;
   const attempt: Attempt = { client: keys.name, device, login, directory: origin, service, asked: by };
-  const pins = await readPins(folder, device);
+  const [pins, distances] = await Promise.all([readPins(folder, device), rememberedDistances(folder)]);
   const remembered = rememberedDevice(suite, pins, device, given, directory.now());
   const parties = new Parties(suite, client, { pins, given }, remembered);
   const take = async ({ of, statements, proof }: StatementsOutcome): Promise<void> => {
@@ -103,6 +105,7 @@ export async function negotiate(
       let leg: Promise<Leg> | undefined;
       let dial: (() => Promise<Leg>) | undefined;
       let dials = 0;
+      let offered: readonly TicketEntry[] = [];
       const giveUp = (reason: unknown): void => {
         failed.abort(reason);
         leg?.then(({ socket }) => socket.destroy()).catch(() => {});
@@ -112,13 +115,17 @@ export async function negotiate(
         const outcome = await requestSession(
           directory.client,
           keys.x25519,
-          { attempt, sid, prologue, message1, waitSeconds: secondsUntil(waitUntil) },
+          {
+            ...{ attempt, sid, prologue, message1, waitSeconds: secondsUntil(waitUntil) },
+            distances: distances.told(Date.now()),
+          },
           {
             signal,
             progress,
             onTicket: async (frame) => {
               const checked = await directory.checkTicket(frame, { sid, legKey: legKey.publicKey }, signal);
               const { entries } = checked.ticket;
+              offered = entries;
               directory.client
                 .acceptProof(frame.proof)
                 .demand([parties.ownBinding, ...judged.newest, ...checked.newest]);
@@ -177,6 +184,8 @@ export async function negotiate(
         }
         const dialled = await leg;
         directory.proveSeen(signal);
+        const allowPrivate = isAtPrivateAddress(directory);
+        measureInBackground(folder, distances, offered, dialled, { allowPrivate, signal });
         return openSession(suite, attempt, { keys: sessionKeys, limits: payload.limits }, dialled, progress);
       } catch (error) {
         giveUp(error);

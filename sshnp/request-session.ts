@@ -8,6 +8,7 @@ import { ANSWER_MS, REPOST_MS, WITHDRAW_MS } from "../protocol/limits.ts";
 import type { MemberStatements } from "../protocol/member-statements.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import { encodeSessionRequest, encodeWithdraw } from "../protocol/messages/session-request.ts";
+import type { Distances } from "../protocol/messages/rendezvous-distances.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
 import type { Attempt } from "./attempt.ts";
 import type { Progress } from "./progress.ts";
@@ -21,6 +22,7 @@ export interface RequestedSession {
   /** Empty: a look-up. */
   readonly message1: Uint8Array;
   readonly waitSeconds: number;
+  readonly distances?: Distances;
 }
 
 export type RequestOutcome =
@@ -106,11 +108,11 @@ class SessionRequestExchange {
   }
 
   async #post(waitSeconds: number): Promise<RequestOutcome> {
-    const { prologue: prologueBytes, message1 } = this.#session;
+    const { prologue: prologueBytes, message1, distances = new Map() } = this.#session;
     const { signal: patience } = this.#surroundings;
     await this.#directory.keyList({ signal: patience }); // the checkpoint seen before is signed with a key in it
     const { checkpointSize } = this.#directory;
-    const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds, checkpointSize });
+    const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds, checkpointSize, distances });
     // However often the directory says that it is still there, an answer has its time.
     const deadline = new Deadline(waitSeconds * 1000 + ANSWER_MS);
     const signal = AbortSignal.any([this.#surroundings.signal, deadline.signal]);

@@ -1,6 +1,5 @@
 import type { WitnessOptions } from "../directory/client.ts";
 import { randomBytes } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { type Link, openLink } from "../directory/client.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
 import { SecurityError, SetupError, SshnpError } from "../keys/errors.ts";
@@ -11,8 +10,8 @@ import { shellWord } from "../keys/shell-word.ts";
 import { VERSION } from "../keys/version.ts";
 import type { LinkParty } from "../protocol/messages/link.ts";
 import type { DirectoryAddress } from "../protocol/directory-address.ts";
-import { UNKNOWN_CLIENT_MS } from "../protocol/limits.ts";
 import { loadKem, loadSuite } from "../protocol/suite/load.ts";
+import { OwnDistances } from "./own-distances.ts";
 import { accountFor } from "./accounts.ts";
 import type { SshMode } from "./ssh-server.ts";
 import { awaitSshServer } from "./await-ssh-server.ts";
@@ -21,6 +20,7 @@ import { DeviceAccess } from "./device-access.ts";
 import { keepLinked } from "./link.ts";
 import { createLog, type Log, logError } from "./log.ts";
 import { announceMember, findMember, noKeysIn, type OwnMember } from "./member.ts";
+import { unknownClientsTeller } from "./unknown-clients.ts";
 import { watchNetwork } from "./network-watch.ts";
 import type { InetdProgram } from "./inetd-program.ts";
 import { grantedInstead } from "./granted-instead.ts";
@@ -101,8 +101,9 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const allowPrivate = (): boolean => directory.isPrivate;
     const line: { current: Link | undefined } = { current: undefined };
     const onClients = (list: readonly LinkParty[]): void => line.current?.watch(list);
+    const distances = new OwnDistances(line, allowPrivate);
     const sessions = new Sessions({
-      ...{ suite, clients, access, sshServer, accountFor, now, log, allowPrivate, onClients },
+      ...{ suite, clients, access, sshServer, accountFor, now, log, allowPrivate, onClients, distances },
     });
     const certified = options.sessionKeys;
     const sessionKeys =
@@ -147,7 +148,20 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     try {
       const events = new LinkEvents({ directory, own: statements, clients, requests, sessions, log });
       await keepOnline({
-        ...{ own, statements, folder, directory, clients, sessions, events, line, log, signal, announce },
+        ...{
+          own,
+          statements,
+          folder,
+          directory,
+          clients,
+          sessions,
+          events,
+          line,
+          log,
+          signal,
+          announce,
+          distances,
+        },
       });
     } finally {
       status?.remove();
@@ -172,6 +186,7 @@ interface Parts {
   readonly line: { current: Link | undefined };
   readonly log: Log;
   readonly signal: AbortSignal;
+  readonly distances: OwnDistances;
   readonly announce: (word: "online" | "offline") => void;
 }
 
@@ -183,7 +198,7 @@ async function keepOnline(parts: Parts): Promise<void> {
   let wasTold = false;
   /** Why the directory was not believed the last time. */
   let doubt: string | undefined;
-  const tellUnknown = unknownClientsTeller(clients, signal);
+  const tellUnknown = unknownClientsTeller(clients, tell, signal);
 
   await keepLinked({
     signal,
@@ -206,6 +221,7 @@ async function keepOnline(parts: Parts): Promise<void> {
       directory.noteLink(link);
       if (sessions.clients.length > 0) link.watch(sessions.clients);
       announce("online");
+      parts.distances.tell();
       log.info({ clockError: directory.clockError }, "online");
       tellAboutClock(directory.clockError);
       tellUnknown();
@@ -236,22 +252,6 @@ const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
 
 const ROOT_ADMITS_KEYS =
   "-s as root: whoever is listed with -m can push a key for any login of this machine, root included.";
-
-/** Says, once for each name and a moment after it was asked for, that the directory has not said whose it is: it may be a typing error. */
-function unknownClientsTeller(clients: Clients, signal: AbortSignal): () => void {
-  const told = new Set<Name>();
-  const look = async (): Promise<void> => {
-    await delay(UNKNOWN_CLIENT_MS, undefined, { signal, ref: false });
-    for (const name of await clients.unresolved()) {
-      if (told.has(name)) continue;
-      told.add(name);
-      tell(
-        `The directory knows no ${name}. Is it spelt as its owner says? Once it is activated it is let in by itself.`,
-      );
-    }
-  };
-  return () => void look().catch(() => {}); // the daemon ends, or the pins cannot be read, which requests say
-}
 
 /** A line for people. */
 function tell(text: string): void {

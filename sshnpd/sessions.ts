@@ -2,6 +2,7 @@ import { hex } from "../keys/bytes.ts";
 import { DeniedError, SshnpError, UnavailableError } from "../keys/errors.ts";
 import { SESSIONS_AT_ONCE, UNCONFIRMED_MS, UNCONFIRMED_SESSIONS } from "../protocol/limits.ts";
 import { dialLeg } from "../rendezvous/client.ts";
+import type { OwnDistances } from "./own-distances.ts";
 import { logError } from "./log.ts";
 import type { DeviceAccess } from "./device-access.ts";
 import type { GrantedSession } from "./requests.ts";
@@ -16,6 +17,7 @@ export interface SessionsOptions extends SessionServices {
   readonly access: DeviceAccess;
   /** Whether rendezvous at private addresses are dialled: only a directory that is at one itself may name them. */
   readonly allowPrivate: () => boolean;
+  readonly distances?: Pick<OwnDistances, "measure">;
   /** Told of the clients that have proved themselves and have sessions, all of them, when they become others. */
   readonly onClients: (clients: readonly LinkParty[]) => void;
 }
@@ -136,6 +138,7 @@ export class Sessions {
     void access.recheck(); // its grant may have an end, or be gone since
     try {
       const leg = await this.#dial(session, signal);
+      this.#options.distances?.measure(session.ticket.entries, leg, this.#stop.signal);
       try {
         await leg.joined;
         log.debug("leg joined");

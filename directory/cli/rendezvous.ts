@@ -65,16 +65,17 @@ async function addRendezvous(name: string, options: DataOptions): Promise<void> 
 
 async function listRendezvous(options: DataOptions): Promise<void> {
   const all = await withAdministration(options, (administration) => administration.rendezvous());
-  const rows = all.map(({ name, isUp, legs, reported, addresses }) => [
+  const rows = all.map(({ name, isUp, isDraining, region, legs, reported, addresses }) => [
     name,
-    isUp ? "up" : reported === undefined ? "never up" : "down",
+    isUp ? (isDraining ? "draining" : "up") : reported === undefined ? "never up" : "down",
     isUp ? String(legs) : "",
+    region,
     reported === undefined ? "" : minute(reported),
     addresses.join(" "),
   ]);
   if (rows.length === 0) {
     process.stderr.write("There is no rendezvous yet. Make one: sshnp-directory rendezvous add rz1\n");
   } else {
-    process.stdout.write(table([["NAME", "STATE", "LEGS", "REPORTED", "ADDRESSES"], ...rows]));
+    process.stdout.write(table([["NAME", "STATE", "LEGS", "REGION", "REPORTED", "ADDRESSES"], ...rows]));
   }
 }

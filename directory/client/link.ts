@@ -1,3 +1,4 @@
+import type { LinkEvent } from "./link-event.ts";
 import type { TLSSocket } from "node:tls";
 import type { WebSocket } from "ws";
 import type { CipherSuite, RandomBytes } from "../../keys/cipher-suite.ts";
@@ -16,10 +17,7 @@ import {
 import {
   encodeLinkHello,
   encodeLinkWatching,
-  type LinkChanged,
   type LinkHello,
-  type LinkNames,
-  type LinkOwn,
   type LinkParty,
   parseLinkChanged,
   parseLinkNames,
@@ -28,7 +26,8 @@ import {
   parseLinkWelcome,
   parseSignedText,
 } from "../../protocol/messages/link.ts";
-import { type Answer, encodeAnswer, type Notify, parseNotify } from "../../protocol/messages/session-request.ts";
+import { type Answer, encodeAnswer, parseNotify } from "../../protocol/messages/session-request.ts";
+import { type Distances, encodeDistances } from "../../protocol/messages/rendezvous-distances.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { type Freshness, sealMessage } from "../../protocol/sealed-message.ts";
 import { LINK_CLOSE } from "../link-close.ts";
@@ -40,15 +39,7 @@ import { openLinkSocket, reachedAddress } from "./link-socket.ts";
 import { responseError } from "./response-error.ts";
 import { refusalError } from "./refusal-error.ts";
 
-export type LinkEvent =
-  | { readonly type: "notify"; readonly notify: Notify }
-  /** Statements on names that the hello listed, as the directory gives them: not verified. */
-  | { readonly type: "names"; readonly names: LinkNames }
-  /** What stands about the device itself: not verified. */
-  | { readonly type: "own"; readonly own: LinkOwn }
-  /** What stands about a client that the device watches: not verified. */
-  | { readonly type: "changed"; readonly changed: LinkChanged }
-  | { readonly type: "keyList"; readonly keyList: VerifiedKeyList };
+export type { LinkEvent } from "./link-event.ts";
 
 /** A device's line to its directory, after the welcome. */
 export interface Link {
@@ -61,6 +52,8 @@ export interface Link {
   /** The IP address at which the directory was reached, as Node prints it; undefined when the socket broke at once, or only a proxy knows it. */
   readonly remoteAddress: string | undefined;
   answer(answer: Answer): void;
+  /** How far the device is from rendezvous that it has measured, all of them. */
+  tellDistances(distances: Distances): void;
   /** The clients that have sessions with the device now, all of them. */
   watch(clients: readonly LinkParty[]): void;
   /**
@@ -173,6 +166,10 @@ class DeviceLink implements Link {
 
   answer(answer: Answer): void {
     this.#send({ type: LINK.answer, body: encodeAnswer(answer) });
+  }
+
+  tellDistances(distances: Distances): void {
+    this.#send({ type: LINK.distances, body: encodeDistances(distances) });
   }
 
   watch(clients: readonly LinkParty[]): void {

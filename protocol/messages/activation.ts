@@ -8,7 +8,8 @@
  * rendezvousActivationStart  activation public key (32)       answered by frame activation
  * rendezvousActivate         nonce (16), activation public key (32), X25519 (32), Ed25519 (32), addresses,
  *                            activation signature (64), own signature (64)             answered by frame rendezvous
- * rendezvousReport           boot (16), u32 legs, addresses                            answered by frame rendezvous
+ * rendezvousReport           boot (16), u32 legs, u32 legs at most, u8 state (0 serves, 1 drains), u8-prefixed region,
+ *                            addresses                                                 answered by frame rendezvous
  * addresses                  u8 count (1..4), each u8-prefixed
  * ```
  * Signed by the activation key (raw Ed25519) and by the owner key (SSHSIG `sshnp-activation@v1`), u16-prefixed:
@@ -26,6 +27,7 @@ import type { SignedText } from "../../keys/signed-text.ts";
 import { X25519PublicKey } from "../../keys/x25519.ts";
 import { LABEL } from "../label.ts";
 import { MAX_RENDEZVOUS_ADDRESSES, SIGNATURE_BYTES } from "../limits.ts";
+import { isRegion } from "../region.ts";
 import { parseRendezvousAddress } from "../rendezvous-address.ts";
 import type { Binding } from "../statements.ts";
 import { readSignedText, writeSignedText } from "../signed-text-wire.ts";
@@ -62,6 +64,12 @@ export interface RendezvousReport {
   readonly boot: Uint8Array;
   /** Legs held now. */
   readonly legs: number;
+  /** Legs that it takes at most. */
+  readonly most: number;
+  /** Whether it ends when its sessions have ended, and wants no new ones. */
+  readonly isDraining: boolean;
+  /** As {@link isRegion} has it; empty: not said. */
+  readonly region: string;
   readonly addresses: readonly string[];
 }
 
@@ -149,7 +157,8 @@ export function parseRendezvousActivation(body: Uint8Array): RendezvousActivatio
 }
 
 export function encodeRendezvousReport(report: RendezvousReport): Uint8Array {
-  const writer = new ByteWriter().raw(report.boot).u32(report.legs);
+  const writer = new ByteWriter().raw(report.boot).u32(report.legs).u32(report.most);
+  writer.u8(report.isDraining ? 1 : 0).text8(report.region);
   writeAddresses(writer, report.addresses);
   return writer.done();
 }
@@ -159,9 +168,14 @@ export function parseRendezvousReport(body: Uint8Array): RendezvousReport {
   const reader = new ByteReader(body);
   const boot = reader.raw(16).slice();
   const legs = reader.u32();
+  const most = reader.u32();
+  const state = reader.u8();
+  if (state > 1) throw new PeerError("E_PROTOCOL", "a rendezvous is in an unknown state");
+  const region = reader.text8();
+  if (!isRegion(region)) throw new PeerError("E_PROTOCOL", "a rendezvous has a malformed region");
   const addresses = readAddresses(reader);
   reader.end();
-  return { boot, legs, addresses };
+  return { boot, legs, most, isDraining: state === 1, region, addresses };
 }
 
 function proof(

@@ -3,7 +3,7 @@
  *
  * ```
  * SessionRequest  prologue fields, u16-prefixed msg1 (empty: a look-up), u32 wait seconds, u64 size of the newest
- *                 checkpoint that the client has seen (0 none)
+ *                 checkpoint that the client has seen (0 none), distances (rendezvous-distances.ts)
  * Withdraw        sid (16)
  * Notify          u16-prefixed prologue, u16-prefixed msg1, u16-prefixed ticket, the client's member statements,
  *                 u8 count (1..3) of rendezvous statements, u16-prefixed log proof: of the client's name, binding and
@@ -18,6 +18,7 @@ import type { SignedText } from "../../keys/signed-text.ts";
 import { LOG_PROOF_BYTES, TICKET_ENTRIES } from "../limits.ts";
 import { type MemberStatements, readMemberStatements, writeMemberStatements } from "../member-statements.ts";
 import { parseRefusalCode, REFUSAL_NUMBERS, type RefusalCode } from "../refusal-codes.ts";
+import { type Distances, readDistances, writeDistances } from "./rendezvous-distances.ts";
 import { type Prologue, parsePrologue, readPrologue } from "./prologue.ts";
 import { readSignedText, writeSignedText } from "../signed-text-wire.ts";
 
@@ -30,6 +31,8 @@ export interface SessionRequest {
   readonly waitSeconds: number;
   /** Size of the newest checkpoint that the client has seen; 0 none. */
   readonly checkpointSize: number;
+  /** How far the client is from rendezvous that it has measured. */
+  readonly distances: Distances;
 }
 
 export interface Notify {
@@ -51,6 +54,7 @@ export type Answer = { readonly sid: Uint8Array } & (
 
 export function encodeSessionRequest(request: Omit<SessionRequest, "prologue">): Uint8Array {
   const rest = new ByteWriter().bytes16(request.message1).u32(request.waitSeconds).u64(request.checkpointSize);
+  writeDistances(rest, request.distances);
   return concat(request.prologueBytes, rest.done());
 }
 
@@ -62,8 +66,9 @@ export function parseSessionRequest(body: Uint8Array): SessionRequest {
   const message1 = reader.bytes16().slice();
   const waitSeconds = reader.u32();
   const checkpointSize = reader.u64();
+  const distances = readDistances(reader);
   reader.end();
-  return { prologue, prologueBytes, message1, waitSeconds, checkpointSize };
+  return { prologue, prologueBytes, message1, waitSeconds, checkpointSize, distances };
 }
 
 export function encodeWithdraw(sid: Uint8Array): Uint8Array {

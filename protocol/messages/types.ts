@@ -25,6 +25,7 @@ export const LINK = {
   hello: 16,
   answer: 17,
   watching: 18,
+  distances: 20,
   /** directory -> device */
   welcome: 32,
   notify: 33,

@@ -9,7 +9,8 @@ import {
   directoryInEnvironment,
   parseDirectoryAddress,
 } from "../../protocol/directory-address.ts";
-import { EXCERPT_BYTES } from "../../protocol/limits.ts";
+import { DRAIN_SECONDS, DRAIN_SECONDS_MOST, EXCERPT_BYTES } from "../../protocol/limits.ts";
+import { isRegion } from "../../protocol/region.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { parseListen, publicAddresses } from "../host-port.ts";
 import { serveRendezvous } from "../service.ts";
@@ -24,6 +25,8 @@ interface RunOptions {
   readonly excerpt: string;
   readonly verbose?: boolean;
   readonly witness?: boolean;
+  readonly region: string;
+  readonly drainSeconds: string;
 }
 
 /** `sshnp-rendezvous run` */
@@ -44,6 +47,12 @@ export function addRunCommand(program: Command): void {
       "--excerpt <bytes>",
       `log the first bytes of each direction too (0 to ${EXCERPT_BYTES}): a demonstration aid`,
       "0",
+    )
+    .option("--region <name>", "where it stands, as in eu-west: a-z, 0-9 and -, at most 32", "")
+    .option(
+      "--drain-seconds <seconds>",
+      `on the first SIGTERM or Ctrl-C: how long sessions may go on (0 to ${DRAIN_SECONDS_MOST}); the second ends it at once`,
+      String(DRAIN_SECONDS),
     )
     .option("--witness", "cosign the directory's log, too; the verifier key is the second line of stdout")
     .option("-v, --verbose", "log every decision, IP addresses included")
@@ -66,10 +75,21 @@ async function run(options: RunOptions): Promise<void> {
   const listen = parseListen(options.listen);
   publicAddresses(options.public, { ...listen, port: listen.port || 1 }); // to refuse what is wrong before anything is done
   const excerptBytes = parseExcerpt(options.excerpt);
+  const drainSeconds = parseDrainSeconds(options.drainSeconds);
+  const { region } = options;
+  if (!isRegion(region)) {
+    throw new SetupError("E_USAGE", `--region ${quoted(region)} is not the name of a region.`, {
+      next: "It is 1 to 32 of a-z, 0-9 and -, as in eu-west.",
+    });
+  }
+  let isServing = false;
   const secret = await readCramSecret(options, process.env);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const stop = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
+  const drain = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => (drainSeconds === 0 || drain.signal.aborted || !isServing ? stop : drain).abort());
+  }
   process.stdout.on("error", ignore); // whoever started this may be gone; the sessions are not
   const { signal } = stop;
   try {
@@ -79,7 +99,12 @@ async function run(options: RunOptions): Promise<void> {
         random: (length) => new Uint8Array(randomBytes(length)),
         log: newLog(options),
         isWitness: options.witness ?? false,
-        onServing: (address, key) => process.stdout.write(`${address}\n${key === undefined ? "" : `${key}\n`}`),
+        region,
+        drain: { signal: drain.signal, seconds: drainSeconds },
+        onServing: (address, key) => {
+          isServing = true;
+          process.stdout.write(`${address}\n${key === undefined ? "" : `${key}\n`}`);
+        },
       },
       { signal },
     );
@@ -101,6 +126,14 @@ function parseExcerpt(text: string): number {
   if (/^\d+$/.test(text) && bytes <= EXCERPT_BYTES) return bytes;
   throw new SetupError("E_USAGE", `--excerpt ${quoted(text)} is not a number of bytes.`, {
     next: `It is 0 to ${EXCERPT_BYTES}.`,
+  });
+}
+
+function parseDrainSeconds(text: string): number {
+  const seconds = Number(text);
+  if (/^\d+$/.test(text) && seconds <= DRAIN_SECONDS_MOST) return seconds;
+  throw new SetupError("E_USAGE", `--drain-seconds ${quoted(text)} is not a number of seconds.`, {
+    next: `It is 0 to ${DRAIN_SECONDS_MOST}.`,
   });
 }
 

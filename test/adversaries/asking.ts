@@ -67,7 +67,13 @@ export async function ask(
   );
   if (sid !== undefined && hex(initiator.sid) !== hex(sid)) throw new Error("the session has another id");
   const { prologue: prologueBytes, message1 } = initiator;
-  const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds: 0, checkpointSize: 0 });
+  const body = encodeSessionRequest({
+    prologueBytes,
+    message1,
+    waitSeconds: 0,
+    checkpointSize: 0,
+    distances: new Map(),
+  });
   const frames: Frame[] = [];
   for await (const frame of world.client().send(sender, { type: REQUEST.session, body }, { signal: patience() })) {
     frames.push(frame);

@@ -111,7 +111,13 @@ export class AttackingMember {
     const initiator = this.#initiate();
     onBegin(initiator);
     const { prologue: prologueBytes, message1 } = initiator;
-    const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds: 0, checkpointSize: 0 });
+    const body = encodeSessionRequest({
+      prologueBytes,
+      message1,
+      waitSeconds: 0,
+      checkpointSize: 0,
+      distances: new Map(),
+    });
     const frames = this.#access.client.send(keys.x25519, { type: REQUEST.session, body }, { signal });
     const first = await frames.next();
     if (first.done === true || first.value.type !== "ticket") {
@@ -148,7 +154,13 @@ export class AttackingMember {
       client: { name, member, bindingHash: this.#client.standing.binding.hash },
       device: { ...DEVICE, bindingHash: this.#deviceBinding.hash },
     });
-    const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds: 0, checkpointSize: 0 });
+    const body = encodeSessionRequest({
+      prologueBytes,
+      message1,
+      waitSeconds: 0,
+      checkpointSize: 0,
+      distances: new Map(),
+    });
     const frames = this.#access.client.send(this.#client.keys.x25519, { type: REQUEST.session, body }, { signal });
     const first = await frames.next();
     void lastOf(frames);

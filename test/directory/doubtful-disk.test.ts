@@ -86,7 +86,14 @@ test("a rendezvous has one statement of a number, also when the disk took it and
   const taken = (await storedStatement()) ?? expect.fail();
   await expect(activate()).rejects.toMatchObject({ code: "E_STORAGE" });
   expect(await activate()).toMatchObject({ statement: taken, isNew: false });
-  const moved = { boot: random(16), legs: 0, addresses: ["tcp://127.0.0.1:7802"] };
+  const moved = {
+    boot: random(16),
+    legs: 0,
+    most: 16_000,
+    isDraining: false,
+    region: "",
+    addresses: ["tcp://127.0.0.1:7802"],
+  };
   await registry.report(moved, x25519.publicKey, NOW);
   const next = (await storedStatement()) ?? expect.fail();
   expect([taken, next].map(seqOf)).toEqual([1, 2]);

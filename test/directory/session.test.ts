@@ -223,7 +223,7 @@ test("a ticket names the three least busy rendezvous that are up, and without on
   const all = await Promise.all(
     ["a", "b", "c", "d"].map((name, i) => other.rendezvous(name, [`tcp://127.0.0.1:${7801 + i}`])),
   );
-  await Promise.all(all.map((rendezvous, i) => report(other.client(), rendezvous, 4 - i)));
+  await Promise.all(all.map((rendezvous, i) => report(other.client(), rendezvous, 3_000 * (4 - i))));
   const offered = async (): Promise<string[]> => {
     const frames = ask();
     const { ticket } = await next(frames, "ticket");

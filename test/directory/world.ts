@@ -323,9 +323,17 @@ export async function activateRendezvous(
   return await client.request(rendezvous.x25519, { type: REQUEST.rendezvousActivate, body }, { signal });
 }
 
-export async function report(client: DirectoryClient, rendezvous: TestRendezvous, legs = 0): Promise<Frame> {
+export async function report(
+  client: DirectoryClient,
+  rendezvous: TestRendezvous,
+  legs = 0,
+  more: { readonly isDraining?: boolean; readonly region?: string } = {},
+): Promise<Frame> {
   const { boot, addresses } = rendezvous;
-  const message = { type: REQUEST.rendezvousReport, body: encodeRendezvousReport({ boot, legs, addresses }) };
+  const message = {
+    type: REQUEST.rendezvousReport,
+    body: encodeRendezvousReport({ boot, legs, most: 16_000, isDraining: false, region: "", ...more, addresses }),
+  };
   return await client.request(rendezvous.x25519, message, { signal: patience() });
 }
 
@@ -366,7 +374,7 @@ export function sessionMessage(
     client: party(client, clientBinding),
     device: party(device, deviceBinding),
   });
-  const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds, checkpointSize: 0 });
+  const body = encodeSessionRequest({ prologueBytes, message1, waitSeconds, checkpointSize: 0, distances: new Map() });
   return { type: REQUEST.session, body, sid, message1 };
 }
 

@@ -8,6 +8,7 @@ import { parseCramSecret } from "../../keys/secret.ts";
 import { signSshsig } from "../../keys/sshsig.ts";
 import { signKeyList } from "../../protocol/key-list.ts";
 import { encodeLegHello } from "../../protocol/leg-hello.ts";
+import { encodeDistances } from "../../protocol/messages/rendezvous-distances.ts";
 import {
   ACTIVATION_NAMESPACE,
   activationProof,
@@ -128,7 +129,16 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
   bytes("msg1 payload with a checkpoint", encodeRequestPayload({ legSeed, checkpoint, sshKey: undefined }));
   bytes("msg1 payload with a key to push", encodeRequestPayload({ legSeed, checkpoint: "", sshKey }));
   const { prologue: prologueBytes, message1 } = session;
-  const request = { prologueBytes, message1, waitSeconds: 600, checkpointSize: seen.size };
+  const request = {
+    prologueBytes,
+    message1,
+    waitSeconds: 600,
+    checkpointSize: seen.size,
+    distances: new Map([
+      ["0102030405060708", 12],
+      ["1112131415161718", 65_535],
+    ]),
+  };
   const requestBody = bytes("session request", encodeSessionRequest(request));
 
   const ticket = bytes(
@@ -260,6 +270,7 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
     "link changed, its delegation revoked",
     encodeLinkChanged({ ...changed, statements: ended, proof: proofs.changed.bytes }),
   );
+  bytes("link distances", encodeDistances(request.distances));
   bytes("link watching", encodeLinkWatching([changed.client]));
   const statements = [logged.rotation, logged.rebinding];
   bytes("put statements", encodePutStatements({ checkpointSize: seen.size, statements }));
@@ -313,6 +324,9 @@ async function everyLayout(suiteName: string): Promise<Record<string, string>> {
       ownSignature: suite.sign(rendezvous.ed25519, rendezvousProof),
     }),
   );
-  bytes("rendezvous report", encodeRendezvousReport({ boot, legs: 3, addresses }));
+  bytes(
+    "rendezvous report",
+    encodeRendezvousReport({ boot, legs: 3, most: 16_000, isDraining: true, region: "eu-west", addresses }),
+  );
   return layouts;
 }

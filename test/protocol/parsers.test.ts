@@ -1,3 +1,4 @@
+import { encodeDistances, parseDistances } from "../../protocol/messages/rendezvous-distances.ts";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -77,6 +78,7 @@ const LAYOUTS: readonly Layout[] = [
   { golden: "link own without a policy", parse: link.parseLinkOwn, print: link.encodeLinkOwn },
   { golden: "link changed", parse: link.parseLinkChanged, print: link.encodeLinkChanged },
   { golden: "link changed, its delegation revoked", parse: link.parseLinkChanged, print: link.encodeLinkChanged },
+  { golden: "link distances", parse: parseDistances, print: encodeDistances },
   { golden: "link watching", parse: link.parseLinkWatching, print: link.encodeLinkWatching },
   { golden: "put statements", parse: parsePutStatements, print: encodePutStatements },
   { golden: "read statements", parse: parseReadStatements, print: encodeReadStatements },
@@ -316,7 +318,7 @@ describe("what has no meaning yet, and so no second form,", () => {
 
 describe("the size of a checkpoint", () => {
   test.each([
-    ["session request", session.parseSessionRequest, (bytes: Uint8Array) => bytes.length - 8],
+    ["session request", session.parseSessionRequest, (bytes: Uint8Array) => bytes.length - 21 - 8],
     ["link hello", link.parseLinkHello, (bytes: Uint8Array) => bytes.length - 32 - 8],
     ["put statements", parsePutStatements, () => 0],
     ["own statements", enrolment.parseOwnStatementsQuestion, (bytes: Uint8Array) => bytes.length - 8],

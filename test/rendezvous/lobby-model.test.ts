@@ -73,7 +73,7 @@ test("whatever arrives, is replayed, cut or expires, the lobby does what a plain
         if (one.do === "pass") model.passed += one.ms;
         const expected = model.apply(one);
         expect(send(event).toSorted(), JSON.stringify(one)).toEqual(expected.toSorted());
-        expect(lobby.legs).toBe(model.legs.filter(({ state }) => state !== "gone").length);
+        expect(lobby.counts.legs).toBe(model.legs.filter(({ state }) => state !== "gone").length);
       }
     }),
     { numRuns: process.env["SLOW"] === "1" ? 20_000 : 400 },

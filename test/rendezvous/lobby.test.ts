@@ -188,7 +188,7 @@ test("a leg has 5 s for its hello, then 15 s for the other one, and is gone 2 s 
   expect(room.pass(UNPAIRED_LEG_MS - 1)).toEqual([]);
   expect(room.pass(1)).toEqual(refused(lonely, "unpaired"));
   expect(room.hello(room.arrive(), hello("device", 1))).toEqual([]);
-  expect(room.lobby.legs).toBe(2);
+  expect(room.lobby.counts.legs).toBe(2);
 });
 
 test("an unpaired leg may send 64 KiB ahead and no byte more; a joined one is not counted", () => {
@@ -266,7 +266,7 @@ test("a leg has its moment for a hello, however many arrive with it, up to a bou
   expect(room.tryToArrive(undefined)).toEqual([{ type: "cut", leg: 2 }]);
   room.pass(ARRIVING_LEAST_MS);
   expect(room.tryToArrive(undefined)).toEqual([3, 4, 5, 6, 7].map((leg) => ({ type: "cut", leg })));
-  expect(room.lobby.legs).toBe(4);
+  expect(room.lobby.counts.legs).toBe(4);
 });
 
 test("at its cap it refuses new sessions and evicts none", () => {

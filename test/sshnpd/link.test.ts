@@ -259,6 +259,6 @@ function linkThat(ends: Error): Link {
   const nothing = (): void => {};
   return {
     ...{ events: events(), remoteAddress: "127.0.0.1" },
-    ...{ answer: nothing, watch: nothing, probe: nothing, close: nothing },
+    ...{ answer: nothing, watch: nothing, tellDistances: nothing, probe: nothing, close: nothing },
   };
 }

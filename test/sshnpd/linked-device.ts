@@ -143,6 +143,7 @@ export class LinkedDevice implements AsyncDisposable {
       events: noEvents(),
       remoteAddress: "127.0.0.1",
       answer: (answer) => void this.answers.push(answer),
+      tellDistances: () => {},
       watch: (list) => void this.watched.push(list),
       probe: () => {},
       close: () => void this.closed++,

@@ -29,6 +29,7 @@ import * as enrolmentRecords from "../../../directory/enrolment-records.ts";
 import * as records from "../../../directory/records.ts";
 import * as tables from "../../../directory/tables.ts";
 import { statementFileSchema } from "../../../rendezvous/data-folder.ts";
+import { distancesSchema } from "../../../sshnp/distances.ts";
 import { childAnswerSchema, childOrderSchema } from "../../../sshnpd/authorized-keys-order.ts";
 import { encodeLeaf, type Leaf } from "../../../protocol/log/leaf.ts";
 import { encodeMapNode, type MapNode } from "../../../protocol/log/map.ts";
@@ -262,6 +263,18 @@ export const FILE_PARSERS: readonly Parser[] = [
     ["keys/peer-files.ts#revokedSchema"],
     revokedSchema,
     fc.record({ v: fc.constant(1 as const), seq: fc.integer({ min: 1 }), owner: fc.string() }),
+  ),
+  file(
+    "what a client has measured of rendezvous",
+    ["sshnp/distances.ts#distancesSchema"],
+    distancesSchema,
+    fc.record({
+      v: fc.constant(1 as const),
+      measured: fc.array(
+        fc.record({ key: fc.stringMatching(/^[0-9a-f]{16}$/), ms: fc.nat(65_535), at: fc.maxSafeNat() }),
+        { maxLength: 16 },
+      ),
+    }),
   ),
   file("what was seen of a log", ["keys/log-files.ts#seenLogSchema"], seenLogSchema, seenLog),
   file(

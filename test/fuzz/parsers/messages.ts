@@ -1,3 +1,9 @@
+import {
+  encodeDistances,
+  parseDistances,
+  readDistances,
+  writeDistances,
+} from "../../../protocol/messages/rendezvous-distances.ts";
 import * as fc from "fast-check";
 import { ByteReader, ByteWriter, utf8 } from "../../../keys/bytes.ts";
 import * as activation from "../../../protocol/messages/activation.ts";
@@ -49,6 +55,9 @@ function message<T>(
 const ACTIVATION = "messages/activation.ts";
 const LINK = "messages/link.ts";
 const SESSION = "messages/session-request.ts";
+const distances = fc
+  .dictionary(fc.stringMatching(/^[0-9a-f]{15}[1-9a-f]$/), fc.nat(65_535), { maxKeys: 16 })
+  .map((entries) => new Map(Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1))));
 const signedTexts = of.signedTexts(3);
 const labels = fc.array(fc.stringMatching(/^[a-z0-9/]{1,20}$/), { maxLength: 6 });
 
@@ -203,7 +212,10 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
     "report of a rendezvous",
     ACTIVATION,
     "parseRendezvousReport",
-    fc.record({ boot: of.nonce, legs: of.u32, addresses: of.addresses }),
+    fc.record({
+      ...{ boot: of.nonce, legs: of.u32, most: of.u32, isDraining: fc.boolean(), addresses: of.addresses },
+      region: fc.stringMatching(/^(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)?$/),
+    }),
     activation.parseRendezvousReport,
     activation.encodeRendezvousReport,
   ),
@@ -274,6 +286,22 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
     fc.record({ client: of.linkParty, statements: of.memberStatements, proof: of.logProof }),
     link.parseLinkChanged,
     link.encodeLinkChanged,
+  ),
+  message(
+    "distances",
+    "messages/rendezvous-distances.ts",
+    "parseDistances",
+    distances,
+    parseDistances,
+    encodeDistances,
+  ),
+  message(
+    "distances in a message",
+    "messages/rendezvous-distances.ts",
+    "readDistances",
+    distances,
+    reading(readDistances),
+    writing(writeDistances),
   ),
   message(
     "link watching",
@@ -380,6 +408,7 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
         message1: of.someBytes(1500),
         waitSeconds: of.u32,
         checkpointSize: fc.maxSafeNat(),
+        distances,
       })
       .map((request) => ({ ...request, prologueBytes: encodePrologue(request.prologue) })),
     session.parseSessionRequest,

@@ -15,6 +15,7 @@ import { encodeNotify, parseNotify } from "../../../protocol/messages/session-re
 import { checkTicket } from "../../../protocol/session/ticket-check.ts";
 import { readSignedText, writeSignedText } from "../../../protocol/signed-text-wire.ts";
 import { isExpired } from "../../../protocol/statement-fields.ts";
+import { isRegion } from "../../../protocol/region.ts";
 import {
   isRendezvousName,
   verifyBinding,
@@ -170,6 +171,16 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
       textParser({
         samples: fc.stringMatching(/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/),
         parse: (text) => isRendezvousName(text),
+        holds: (_, text) => text.length <= 32 && !text.startsWith("-") && !text.endsWith("-"),
+      }),
+  },
+  {
+    name: "region of a rendezvous",
+    covers: ["protocol/region.ts#isRegion"],
+    make: () =>
+      textParser({
+        samples: fc.stringMatching(/^(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)?$/),
+        parse: (text) => isRegion(text),
         holds: (_, text) => text.length <= 32 && !text.startsWith("-") && !text.endsWith("-"),
       }),
   },

@@ -1,0 +1,47 @@
+import * as v from "valibot";
+import type { PrivateFolder } from "../keys/private-folder.ts";
+import { readState, writeState } from "../keys/state-files.ts";
+import { RENDEZVOUS_DISTANCES } from "../protocol/limits.ts";
+import type { TicketEntry } from "../protocol/ticket.ts";
+import { DistanceTable, type Leg, measureRendezvous } from "../rendezvous/client.ts";
+
+/** What this client has measured of rendezvous; nothing when that cannot be read: it is learnt anew. */
+export async function rememberedDistances(keys: PrivateFolder): Promise<DistanceTable> {
+  const file = await readState(keys, FILE, distancesSchema).catch(() => undefined);
+  return new DistanceTable(file?.measured);
+}
+
+/** Measures the rendezvous of a session while it lasts, and remembers that for the next one. No session depends on it. */
+export function measureInBackground(
+  keys: PrivateFolder,
+  table: DistanceTable,
+  entries: readonly TicketEntry[],
+  leg: Leg,
+  { allowPrivate, signal }: { readonly allowPrivate: boolean; readonly signal: AbortSignal },
+): void {
+  const closed = new AbortController();
+  leg.socket.once("close", () => closed.abort());
+  const options = { allowPrivate, signal: AbortSignal.any([signal, closed.signal]), now: Date.now };
+  const measure = async (): Promise<void> => {
+    const isNew = await measureRendezvous(table, entries, leg, options);
+    if (isNew) await writeState(keys, FILE, distancesSchema, { v: 1, measured: table.measured });
+  };
+  measure().catch(() => {}); // it is measured another time
+}
+
+const FILE = "rendezvous-distances.json";
+const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+/** `state/rendezvous-distances.json` of a keys folder. */
+export const distancesSchema = v.strictObject({
+  v: v.literal(1),
+  measured: v.pipe(
+    v.array(
+      v.strictObject({
+        key: v.pipe(v.string(), v.regex(/^[0-9a-f]{16}$/)),
+        ms: v.pipe(whole, v.maxValue(65_535)),
+        at: whole,
+      }),
+    ),
+    v.maxLength(RENDEZVOUS_DISTANCES),
+  ),
+});
