@@ -19,6 +19,7 @@ import type { Answer } from "../protocol/messages/session-request.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
+import type { BrokerLinks } from "./broker-links.ts";
 import { DeviceLink } from "./device-link.ts";
 import { HelloTurns } from "./hello-turns.ts";
 import type { LinkHost } from "./link-host.ts";
@@ -36,6 +37,8 @@ type Services = Pick<
   readonly strangers: Strangers;
   readonly audit: Audit;
   readonly log: Logger;
+  /** Devices that wait at a broker. */
+  readonly waking: Pick<BrokerLinks, "changed" | "left"> | undefined;
 };
 
 /** Ticks of {@link LinkServer.tick} between two pings of one link, and between a ping and the look for its answer. */
@@ -120,7 +123,8 @@ export class LinkServer {
    * that they are taken knows them told. What cannot be told now, the next request or link tells.
    */
   async changed(subjects: readonly string[]): Promise<void> {
-    await this.#news.changed(subjects).catch((error: unknown) => this.#failed(error));
+    const told = [this.#news.changed(subjects), this.#services.waking?.changed(subjects)];
+    for (const each of told) await each?.catch((error: unknown) => this.#failed(error));
   }
 
   /** Sends the newest key list to all. */
@@ -172,6 +176,7 @@ export class LinkServer {
   #present(link: DeviceLink, party: Party, version: string): void {
     const { presence, sessions, clock, audit, log } = this.#services;
     const device = bindingSubject(party);
+    this.#services.waking?.left(party);
     const { replaced, clone } = presence.connect(party, link, { since: clock.now(), version }, clock.monotonic());
     const peer = { version };
     audit.write({ event: "link up", device, replaced, peer });

@@ -22,6 +22,7 @@ import { encodeSignedText } from "../protocol/messages/link.ts";
 import { Accounts } from "./accounts/accounts.ts";
 import { StatementRates } from "./accounts/statement-rates.ts";
 import { Audit } from "./audit.ts";
+import { BrokerLinks, type DirectoryBroker } from "./broker-links.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { Freshness } from "./freshness.ts";
 import { Keyring } from "./keyring.ts";
@@ -51,6 +52,8 @@ export interface DirectoryOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** Connections at most, so that files for the rest are left. */
   readonly maxConnections: number;
+  /** The MQTT broker at which devices may wait; undefined: there is none. */
+  readonly broker?: DirectoryBroker | undefined;
   /** Whether to go on from a store whose log is older than the one that was published. */
   readonly acceptOlderLog?: boolean;
   readonly log: Logger;
@@ -89,14 +92,17 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const audit = await Audit.open(folder, (error) => log.error({ err: error }, "audit failed"));
   const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
-  const presence = new Presence();
+  const { broker } = options;
+  const waking =
+    broker && new BrokerLinks({ ...primitives, broker, clock, keyring, freshness, store, statementLog, audit, log });
+  const presence = new Presence(waking === undefined ? [] : [waking]);
   const policies = new Policies({ suite, store });
   const sessions = new Sessions({
     ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, failed },
   });
   const shared = { suite, random, clock, keyring, freshness, store, statementLog, sessions, audit, log };
   const strangers = new Strangers(options.maxConnections);
-  const links = new LinkServer({ ...shared, presence, strangers });
+  const links = new LinkServer({ ...shared, presence, strangers, waking });
   const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, new StatementRates(clock));
   const requests = new Requests({ ...shared, accounts, policies, presence, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
@@ -130,6 +136,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       everyPeriod().catch(failed);
     }),
   ];
+  waking?.start({ presence, sessions });
   const address = http.address() as AddressInfo;
   return {
     port: address.port,
@@ -144,6 +151,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       for (const stop of timers) stop();
       const closed = new Promise((resolve) => http.close(resolve));
       posts.close();
+      await waking?.[Symbol.asyncDispose]();
       await links.close();
       http.closeAllConnections();
       await closed;

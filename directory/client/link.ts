@@ -16,39 +16,26 @@ import {
 import {
   encodeLinkHello,
   encodeLinkWatching,
-  type LinkChanged,
   type LinkHello,
-  type LinkNames,
-  type LinkOwn,
   type LinkParty,
-  parseLinkChanged,
-  parseLinkNames,
-  parseLinkOwn,
   parseLinkRefused,
   parseLinkWelcome,
   parseSignedText,
 } from "../../protocol/messages/link.ts";
-import { type Answer, encodeAnswer, type Notify, parseNotify } from "../../protocol/messages/session-request.ts";
+import { type Answer, encodeAnswer } from "../../protocol/messages/session-request.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { type Freshness, sealMessage } from "../../protocol/sealed-message.ts";
 import { LINK_CLOSE } from "../link-close.ts";
 import { type LinkMessage, LinkOpener, LinkSealer } from "../link-sealing.ts";
 import { EventQueue } from "./event-queue.ts";
+import { type LinkEvent, linkEvent } from "./link-event.ts";
 import { reportCertificate } from "./certificate.ts";
 import { unreachable } from "./http-exchange.ts";
 import { openLinkSocket, reachedAddress } from "./link-socket.ts";
 import { responseError } from "./response-error.ts";
 import { refusalError } from "./refusal-error.ts";
 
-export type LinkEvent =
-  | { readonly type: "notify"; readonly notify: Notify }
-  /** Statements on names that the hello listed, as the directory gives them: not verified. */
-  | { readonly type: "names"; readonly names: LinkNames }
-  /** What stands about the device itself: not verified. */
-  | { readonly type: "own"; readonly own: LinkOwn }
-  /** What stands about a client that the device watches: not verified. */
-  | { readonly type: "changed"; readonly changed: LinkChanged }
-  | { readonly type: "keyList"; readonly keyList: VerifiedKeyList };
+export type { LinkEvent };
 
 /** A device's line to its directory, after the welcome. */
 export interface Link {
@@ -72,7 +59,7 @@ export interface Link {
 }
 
 /** What a link needs of a DirectoryClient. */
-interface Directory {
+export interface LinkDirectory {
   readonly address: DirectoryAddress;
   readonly suite: CipherSuite;
   readonly random: RandomBytes;
@@ -86,7 +73,7 @@ interface Directory {
 }
 
 export interface LinkOptions {
-  readonly client: Directory;
+  readonly client: LinkDirectory;
   /** The device's static key, which its binding names. */
   readonly sender: X25519PrivateKey;
   readonly hello: Omit<LinkHello, "epoch" | "checkpointSize">;
@@ -222,12 +209,8 @@ class DeviceLink implements Link {
       if (type !== LINK.welcome) throw new PeerError("E_PROTOCOL", "the directory speaks before its welcome");
       return this.#welcome(body);
     }
-    if (type === LINK.notify) return this.#event({ type: "notify", notify: parseNotify(body) });
-    if (type === LINK.names) return this.#event({ type: "names", names: parseLinkNames(body) });
-    if (type === LINK.own) return this.#event({ type: "own", own: parseLinkOwn(body) });
-    if (type === LINK.changed) return this.#event({ type: "changed", changed: parseLinkChanged(body) });
     if (type === LINK.keyList) return this.#newKeyList(body);
-    throw new PeerError("E_PROTOCOL", "the directory sends a message of an unknown type");
+    this.#event(linkEvent({ type, body }));
   }
 
   #welcome(body: Uint8Array): void {

@@ -15,7 +15,7 @@ export const REQUEST = {
   readEnrolments: 13,
   denyEnrolment: 14,
   listDevices: 15,
-  /** Not 16 to 18, which are those of a link. */
+  /** Not 16 to 18 and 20 to 22, which are those of a link. */
   listRendezvous: 19,
 } as const;
 
@@ -25,6 +25,10 @@ export const LINK = {
   hello: 16,
   answer: 17,
   watching: 18,
+  /** device -> directory by an MQTT broker: broker.ts. 19 is a request's. */
+  brokerHello: 20,
+  goodbye: 21,
+  brokerToken: 22,
   /** directory -> device */
   welcome: 32,
   notify: 33,
@@ -36,6 +40,9 @@ export const LINK = {
   own: 37,
   /** A client that the device watches: its newest statements. */
   changed: 38,
+  /** directory -> device by an MQTT broker: broker.ts. */
+  wake: 40,
+  probe: 41,
 } as const;
 
 /** Type bytes of the frames of a response. */
