@@ -1,7 +1,5 @@
 import { hex } from "../../keys/bytes.ts";
 import { PeerError, UnavailableError } from "../../keys/errors.ts";
-import type { X25519PublicKey } from "../../keys/x25519.ts";
-import { deviceAtBroker, deviceTopic, directoryTopic, replicaTopic } from "../../protocol/broker-topics.ts";
 import type { VerifiedKeyList } from "../../protocol/key-list.ts";
 import {
   BROKER_ASKED,
@@ -10,11 +8,10 @@ import {
   BROKER_HELLO_AGAIN_MS,
   BROKER_HELLO_MS,
   BROKER_HELLOS_AGAIN,
-  BROKER_KEEPALIVE_S,
   BROKER_TRY_MS,
   LINK_EVENTS,
 } from "../../protocol/limits.ts";
-import { encodeBrokerHello, parseWake } from "../../protocol/messages/broker.ts";
+import { parseWake } from "../../protocol/messages/broker.ts";
 import {
   encodeLinkWatching,
   type LinkParty,
@@ -24,23 +21,15 @@ import {
 } from "../../protocol/messages/link.ts";
 import { type Answer, encodeAnswer } from "../../protocol/messages/session-request.ts";
 import { LINK } from "../../protocol/messages/types.ts";
-import { type Freshness, sealMessage } from "../../protocol/sealed-message.ts";
+import type { Freshness } from "../../protocol/sealed-message.ts";
 import { type LinkMessage, LinkSealer } from "../link-sealing.ts";
-import { type BrokerConnection, type BrokerPlace, connectBroker, isConfidential } from "./broker.ts";
+import type { BrokerConnection } from "./broker.ts";
+import { BrokerEnd, type BrokerLinkOptions } from "./broker-end.ts";
 import { BrokerOrder, type Epoch, openAtBroker } from "./broker-order.ts";
-import { brokerToken } from "./broker-token.ts";
 import { EventQueue } from "./event-queue.ts";
-import type { Link, LinkOptions } from "./link.ts";
+import type { Link } from "./link.ts";
 import { type LinkEvent, linkEvent } from "./link-event.ts";
 import { refusalError } from "./refusal-error.ts";
-
-export interface BrokerLinkOptions extends LinkOptions {
-  readonly broker: BrokerPlace;
-  /** ms until the directory's welcome. */
-  readonly limitMs?: number | undefined;
-  /** Told what is odd but stops nothing. */
-  readonly onOdd?: ((text: string) => void) | undefined;
-}
 
 /** What `openBrokerLink` of client.ts promises. */
 export async function openLinkByBroker(options: BrokerLinkOptions): Promise<Link> {
@@ -58,8 +47,7 @@ class BrokerLink implements Link {
   readonly #queue = new EventQueue<LinkEvent>(LINK_EVENTS);
   readonly events: AsyncIterable<LinkEvent> = this.#queue;
   readonly #options: BrokerLinkOptions;
-  readonly #connectionId: Uint8Array;
-  readonly #recipient: X25519PublicKey;
+  readonly #at: BrokerEnd;
   /** The hello that counts, and the one before it until this one is welcomed. */
   #epochs: readonly Epoch[] = [];
   /** Who asked for which session, by its id in hex. */
@@ -82,10 +70,7 @@ class BrokerLink implements Link {
   constructor(options: BrokerLinkOptions, keyList: VerifiedKeyList) {
     this.#options = options;
     this.#keyList = keyList;
-    this.#connectionId = options.client.random(16);
-    const [recipient] = keyList.list.sealing;
-    if (recipient === undefined) throw new PeerError("E_PROTOCOL", "a key list has no sealing key");
-    this.#recipient = recipient;
+    this.#at = new BrokerEnd(options, keyList);
   }
 
   /** Only where the directory is named by address: a broker tells nothing of where it is. */
@@ -95,18 +80,9 @@ class BrokerLink implements Link {
   }
 
   async open(): Promise<Link> {
-    const { client, sender, hello, broker, signal, limitMs = BROKER_TRY_MS, onConnected } = this.#options;
+    const { signal, limitMs = BROKER_TRY_MS } = this.#options;
     const begun = performance.now();
-    const atBroker = deviceAtBroker(client.suite, this.#fingerprint, hello);
-    const password = brokerToken(client, { sender, recipient: this.#recipient });
-    const hasLogin = broker.certificate === undefined && isConfidential(broker);
-    this.#connection = await connectBroker({
-      ...{ place: broker, clientId: atBroker, keepaliveSeconds: BROKER_KEEPALIVE_S, limitMs, signal, onConnected },
-      login: hasLogin ? { user: atBroker, password } : undefined,
-      will: { topic: this.#upTopic, payload: this.#goodbye() },
-      topics: [deviceTopic(atBroker)],
-      onMessage: (payload) => this.#message(payload),
-    });
+    this.#connection = await this.#at.connect(limitMs, (payload) => this.#message(payload));
     const abort = (): void => this.#end(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     void this.#endsWith(this.#connection, abort);
@@ -121,14 +97,13 @@ class BrokerLink implements Link {
 
   answer(answer: Answer): void {
     const replica = this.#askers.get(hex(answer.sid));
-    const { suite } = this.#options.client;
-    const topic = replica === undefined ? this.#upTopic : replicaTopic(suite, this.#fingerprint, replica);
+    const topic = replica === undefined ? this.#at.topic : this.#at.topicOf(replica);
     this.#say(topic, { type: LINK.answer, body: encodeAnswer(answer) });
   }
 
   watch(clients: readonly LinkParty[]): void {
     this.#watched = clients;
-    this.#say(this.#upTopic, { type: LINK.watching, body: encodeLinkWatching(clients) });
+    this.#say(this.#at.topic, { type: LINK.watching, body: encodeLinkWatching(clients) });
   }
 
   probe(): void {
@@ -139,16 +114,8 @@ class BrokerLink implements Link {
     if (this.#ended) return;
     this.#queue.finish();
     this.#stop();
-    void this.#connection?.publish(this.#upTopic, this.#goodbye()).catch(ignore);
+    void this.#connection?.publish(this.#at.topic, this.#at.goodbye()).catch(ignore);
     this.#connection?.close();
-  }
-
-  get #fingerprint(): string {
-    return this.#options.client.address.fingerprint;
-  }
-
-  get #upTopic(): string {
-    return directoryTopic(this.#options.client.suite, this.#fingerprint);
   }
 
   #time(): Freshness {
@@ -161,30 +128,15 @@ class BrokerLink implements Link {
     this.#end(error);
   }
 
-  /** Names this connection, so that it is of no use to anybody once another one is told of. */
-  #goodbye(): Uint8Array {
-    const freshness = { kind: "nonce", nonce: this.#connectionId } as const;
-    return this.#seal({ type: LINK.goodbye, body: new Uint8Array(0) }, freshness);
-  }
-
-  #seal(message: LinkMessage, freshness: Freshness): Uint8Array {
-    const { client, sender } = this.#options;
-    const content = { ...message, freshness, id: client.random(16) };
-    return sealMessage(client.suite, client.random, { sender, recipient: this.#recipient }, content).bytes;
-  }
-
   #hello(freshness: Freshness, limitMs: number): void {
-    const { client, hello } = this.#options;
-    const epoch = { epoch: client.random(16), order: new BrokerOrder<LinkMessage>(), sealer: undefined };
+    const epoch = { epoch: this.#options.client.random(16), order: new BrokerOrder<LinkMessage>(), sealer: undefined };
     this.#epochs = [epoch, ...this.#epochs.filter(({ sealer }) => sealer !== undefined).slice(0, 1)];
-    const { checkpointSize } = client;
-    const body = encodeBrokerHello({ ...hello, epoch: epoch.epoch, checkpointSize, connection: this.#connectionId });
     clearTimeout(this.#gap);
     this.#gap = undefined;
     clearTimeout(this.#welcome);
     this.#welcome = setTimeout(() => this.#cut("passes on nothing of the directory's"), limitMs);
     this.#helloAt = performance.now();
-    this.#publish(this.#upTopic, this.#seal({ type: LINK.brokerHello, body }, freshness));
+    this.#publish(this.#at.topic, this.#at.hello(epoch.epoch, freshness));
   }
 
   /** Says hello once more, not more often than BROKER_HELLO_AGAIN_MS, whoever asks. */
@@ -239,7 +191,7 @@ class BrokerLink implements Link {
     const { client, sender, signal } = this.#options;
     const { time, nonce, keyListSeq } = parseLinkWelcome(body);
     client.noteTime(time);
-    epoch.sealer = new LinkSealer(client, { sender, recipient: this.#recipient }, nonce);
+    epoch.sealer = new LinkSealer(client, { sender, recipient: this.#at.recipient }, nonce);
     clearTimeout(this.#welcome);
     this.#welcome = undefined;
     clearTimeout(this.#periodic);
@@ -279,7 +231,7 @@ class BrokerLink implements Link {
   /** With the newest key a new goodbye has to lie at the broker: one that is sealed to a key that is gone says nothing. */
   #use(keyList: VerifiedKeyList): void {
     this.#keyList = keyList;
-    if (keyList.list.sealing[0]?.equals(this.#recipient) !== true) {
+    if (keyList.list.sealing[0]?.equals(this.#at.recipient) !== true) {
       this.#again ??= setTimeout(() => this.#end(keysAreNew()), BROKER_HELLO_AGAIN_MS);
     }
   }

@@ -1,4 +1,4 @@
-import type { BrokerLinkOptions } from "./broker-link.ts";
+import type { BrokerLinkOptions } from "./broker-end.ts";
 import type { Link } from "./link.ts";
 
 /**
