@@ -54,9 +54,11 @@ export async function connectBroker(options: BrokerOptions): Promise<BrokerConne
   const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
   let client: MqttClient | undefined;
   try {
-    const socket = await openSocket(options, limit);
-    client = await startClient(options, socket);
-    const ended = endOf(client, fail);
+    const [socket, Client] = await Promise.all([openSocket(options, limit), loadClient()]);
+    socket.on("error", () => {}); // its close tells whoever has it
+    if (socket.destroyed) throw socket.errored ?? new Error("it has closed the connection");
+    client = startClient(Client, options, socket);
+    const ended = endOf(client, socket, fail);
     const refused = ended.then((error) => Promise.reject(error));
     refused.catch(() => {});
     await Promise.race([connected(client), refused, abortOf(limit)]);
@@ -83,6 +85,7 @@ async function openSocket({ place, onConnected }: BrokerOptions, signal: AbortSi
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
   const at = { host, port: Number(url.port) || (isSecure ? 8883 : 1883) };
   const openTunnel = await proxyFor({ kind: isSecure ? "https" : "http", ...at });
+  // From here on there is always somebody who hears its errors: a broker refuses a certificate when it likes.
   const socket =
     openTunnel === undefined
       ? await connectPersistently(at, signal)
@@ -91,7 +94,7 @@ async function openSocket({ place, onConnected }: BrokerOptions, signal: AbortSi
   if (!isSecure) return socket;
   const [{ connect }, { isIP }] = await Promise.all([import("node:tls"), import("node:net")]);
   const secure = connect({
-    socket,
+    ...{ socket, host }, // the host is what its certificate is to be for
     rejectUnauthorized: isUnverified !== true,
     ...(ca !== undefined && { ca }),
     ...certificate,
@@ -99,6 +102,7 @@ async function openSocket({ place, onConnected }: BrokerOptions, signal: AbortSi
   });
   try {
     await once(secure, "secureConnect", { signal });
+    secure.on("error", () => {});
   } catch (error) {
     secure.on("error", () => {}).destroy();
     throw error;
@@ -106,9 +110,8 @@ async function openSocket({ place, onConnected }: BrokerOptions, signal: AbortSi
   return secure;
 }
 
-async function startClient(options: BrokerOptions, socket: Socket): Promise<MqttClient> {
+function startClient(Client: typeof MqttClient, options: BrokerOptions, socket: Socket): MqttClient {
   const { clientId, login, will, keepaliveSeconds, onMessage } = options;
-  const Client = await loadClient();
   const settings: IClientOptions = {
     clientId,
     protocolVersion: 4,
@@ -184,14 +187,14 @@ export class PacketBounds {
   }
 }
 
-function endOf(client: MqttClient, fail: (cause: unknown) => Error): Promise<Error> {
+function endOf(client: MqttClient, socket: Socket, fail: (cause: unknown) => Error): Promise<Error> {
   return new Promise((resolve) => {
     client.on("error", (error) => {
       resolve(fail(error));
       client.end(true);
     });
     client.on("close", () => {
-      resolve(fail(new Error("it has closed the connection")));
+      resolve(fail(socket.errored ?? new Error("it has closed the connection")));
       client.end(true);
     });
   });
