@@ -10,7 +10,6 @@ import type { PrivateFolder } from "../keys/private-folder.ts";
 import {
   BACKLOG,
   CONNECTIONS_CHECK_MS,
-  CONNECTIONS_PER_ADDRESS,
   HEADER_BYTES,
   HEADERS_MS,
   KEEPALIVE_MS,
@@ -22,10 +21,12 @@ import { encodeSignedText } from "../protocol/messages/link.ts";
 import { Accounts } from "./accounts/accounts.ts";
 import { StatementRates } from "./accounts/statement-rates.ts";
 import { Audit } from "./audit.ts";
+import { BROKER_ACCESS_PREFIX, BrokerAccess } from "./broker-access.ts";
 import { BrokerLinks, type DirectoryBroker } from "./broker-links.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { Freshness } from "./freshness.ts";
 import { Keyring } from "./keyring.ts";
+import { limitConnections } from "./limit-connections.ts";
 import { LinkServer } from "./link-server.ts";
 import { openGuardedLog } from "./log/checkpoint-file.ts";
 import type { Log } from "./log/log.ts";
@@ -33,7 +34,7 @@ import { LOG_PREFIX, logFile } from "./log/routes.ts";
 import { Policies } from "./policies.ts";
 import { PostServer, refuse } from "./post.ts";
 import { Presence } from "./presence.ts";
-import { AddressLimiter, isLoopback, networkOf } from "./rate-limit.ts";
+import { AddressLimiter } from "./rate-limit.ts";
 import { RendezvousRegistry } from "./rendezvous-registry.ts";
 import { Requests } from "./requests.ts";
 import { Sessions } from "./sessions.ts";
@@ -127,7 +128,10 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   };
 
   let dropped = 0;
-  const http = await listen(options, { posts, links, keyring, statementLog, limiter, strangers, clock, log });
+  const brokerAccess = broker && new BrokerAccess({ suite, clock, keyring, freshness, store });
+  const http = await listen(options, {
+    ...{ posts, links, keyring, statementLog, brokerAccess, limiter, strangers, clock, log },
+  });
   http.on("drop", () => (dropped += 1));
   const timers = [
     clock.every(1000, everySecond),
@@ -185,6 +189,8 @@ interface Routes {
   readonly links: LinkServer;
   readonly keyring: Keyring;
   readonly statementLog: Log;
+  /** Undefined where there is no broker. */
+  readonly brokerAccess: BrokerAccess | undefined;
   readonly limiter: AddressLimiter;
   readonly strangers: Strangers;
   readonly clock: Clock;
@@ -228,7 +234,7 @@ function withTls(settings: object, tls: { readonly cert: string; readonly key: s
 }
 
 function route(request: IncomingMessage, response: ServerResponse, routes: Routes): void {
-  const { posts, keyring, limiter, strangers, clock, log } = routes;
+  const { posts, keyring, limiter, strangers, clock, log, brokerAccess } = routes;
   const address = request.socket.remoteAddress ?? "";
   const what = `${request.method} ${request.url}`;
   if (what === "GET /healthz") {
@@ -242,6 +248,11 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
     response.end(encodeSignedText(keyring.keyList));
   } else if (what === "POST /v1/messages") {
     posts.post(request, response, address, strangers).catch((error: unknown) => {
+      if (request.complete) log.error({ err: error }, "request failed");
+      response.destroy();
+    });
+  } else if (request.url?.startsWith(BROKER_ACCESS_PREFIX) === true && brokerAccess !== undefined) {
+    brokerAccess.serve(request, response).catch((error: unknown) => {
       if (request.complete) log.error({ err: error }, "request failed");
       response.destroy();
     });
@@ -279,22 +290,4 @@ function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, routes:
   if (request.headers.origin !== undefined) return refuseUpgrade("403 Forbidden");
   if (!limiter.bucket(address, now).take(now)) return refuseUpgrade("429 Too Many Requests");
   links.accept(request, socket, head);
-}
-
-/** Closes what one address opens beyond its share. */
-function limitConnections(server: Server): void {
-  const open = new Map<string, number>();
-  server.on("connection", (socket: Socket) => {
-    const address = socket.remoteAddress ?? "";
-    if (isLoopback(address)) return;
-    const network = networkOf(address);
-    const count = (open.get(network) ?? 0) + 1;
-    if (count > CONNECTIONS_PER_ADDRESS) return void socket.destroy();
-    open.set(network, count);
-    socket.once("close", () => {
-      const left = (open.get(network) ?? 1) - 1;
-      if (left > 0) open.set(network, left);
-      else open.delete(network);
-    });
-  });
 }

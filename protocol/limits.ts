@@ -279,6 +279,7 @@ export const LEFT_LINK_MS = 2_000; // that a link is read on after another one h
 export const BROKER_PACKET_BYTES = 128 * 1024; // of MQTT; AWS IoT Core has this limit for messages, a sealed message takes half
 export const BROKER_ASKED = 128; // requests whose asker a device remembers; two for each of SESSIONS_AT_ONCE
 export const BROKER_ANSWER_MS = 10_000; // a device that has not answered by a broker by then counts as offline
+export const BROKER_QUESTION_BYTES = 4 * 1024; // of what a broker asks about who may come in; a token has 300 B
 export const BROKER_WAITING = 16_384; // messages of devices that wait to be read, 1 KB each: those of a herd; then they are dropped, and come by WebSocket
 export const WATCHERS_AT_ONCE = 128; // devices at a broker that are read together when something changes that they watch
 export const BROKER_READ_AT_ONCE = 64; // of them, a millisecond each; requests are answered in between

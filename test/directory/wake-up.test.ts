@@ -51,7 +51,8 @@ const WAYS: readonly Way[] = [
   },
 ];
 
-describe.each(WAYS)("a device that waits by $name", ({ open, answerMs }) => {
+describe.each(WAYS)("a device that waits by $name", (way) => {
+  const { answerMs } = way;
   let clock: TestClock;
   let world: World;
   let client: Person;
@@ -71,7 +72,7 @@ describe.each(WAYS)("a device that waits by $name", ({ open, answerMs }) => {
   const opened = async (names?: readonly Name[]): Promise<Heard> => {
     for (;;) {
       try {
-        return new Heard(await open(world, device, names));
+        return new Heard(await way.open(world, device, names));
       } catch (error) {
         if (!/MQTT broker/.test(String(error))) throw error;
       }
@@ -149,9 +150,9 @@ describe.each(WAYS)("a device that waits by $name", ({ open, answerMs }) => {
   test("is replaced by a newer one of its name, and told so", async () => {
     const older = await opened();
     await expect.poll(isOnline).toBe(true);
-    for (const way of [...WAYS].sort((one) => (one.open === open ? 1 : -1))) {
-      const newer = new Heard(await way.open(world, device));
-      if (way.open !== open) expect(await older.end()).toMatchObject({ code: "E_REPLACED" });
+    for (const another of [...WAYS].sort((one) => (one === way ? 1 : -1))) {
+      const newer = new Heard(await another.open(world, device));
+      if (another !== way) expect(await older.end()).toMatchObject({ code: "E_REPLACED" });
       const { message, frames } = ask();
       await next(frames, "ticket");
       expect((await newer.notified()).prologue.sid).toEqual(message.sid);
@@ -197,8 +198,8 @@ describe.each(WAYS)("a device that waits by $name", ({ open, answerMs }) => {
     await expect(opened()).rejects.toMatchObject({ code: "E_REVOKED" });
     const name = parseName("@device");
     const stranger = { ...newPerson(name, device.member, "device"), x25519: X25519PrivateKey.generate(suite, random) };
-    await expect(open(world, stranger)).rejects.toMatchObject({ code: "E_NOT_AUTHORIZED" });
-    await expect(open(world, client)).rejects.toMatchObject({ code: "E_NOT_AUTHORIZED" });
+    await expect(way.open(world, stranger)).rejects.toMatchObject({ code: "E_NOT_AUTHORIZED" });
+    await expect(way.open(world, client)).rejects.toMatchObject({ code: "E_NOT_AUTHORIZED" });
   });
 
   test("whose clock is off by an hour comes in all the same", async () => {
