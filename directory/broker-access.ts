@@ -58,7 +58,8 @@ export class BrokerAccess {
     try {
       const message = openMessage(suite, keyring.sealing(clock.now()), Buffer.from(password, "base64url"));
       if (message === "unknown-recipient" || message.type !== LINK.brokerToken || message.body.length > 0) return false;
-      if (message.freshness.kind !== "time" || !freshness.isRecent(message.freshness, clock.now())) return false;
+      if (message.freshness.kind !== "time" || !(await freshness.isRecent(message.freshness, clock.now())))
+        return false;
       const holder = await store.keyHolder(message.sender);
       if (holder?.includes("/") !== true) return false;
       const party = partyOf(holder);

@@ -5,6 +5,7 @@ import { SetupError } from "../keys/errors.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
 import { STORE_LOCK_MS } from "../protocol/limits.ts";
+import { LevelDatabase } from "./level-database.ts";
 import { Store } from "./store.ts";
 
 /** The data folder of a directory that has run before. @throws {SetupError} E_NO_KEYS when there is none, E_KEY_PERMISSIONS. */
@@ -19,14 +20,22 @@ export async function openDataFolder(path: string): Promise<PrivateFolder> {
 }
 
 /**
- * The store of a data folder. Another command may have it for a moment, so it is asked for again for a while.
- * @throws {SetupError} E_RUNNING, E_STORAGE; the signal's reason.
+ * The store of a data folder: LevelDB in it, or the PostgreSQL database at `url`. Another command may have LevelDB for a moment,
+ * so it is asked for again for a while.
+ * @throws {SetupError} E_RUNNING, E_STORAGE, E_USAGE; the signal's reason.
  */
-export async function openStore(folder: PrivateFolder, { signal }: { readonly signal: AbortSignal }): Promise<Store> {
+export async function openStore(
+  folder: PrivateFolder,
+  { url, signal }: { readonly url: string | undefined; readonly signal: AbortSignal },
+): Promise<Store> {
+  if (url !== undefined) {
+    const { PostgresDatabase } = await import("./postgres/database.ts");
+    return new Store(await PostgresDatabase.open(url));
+  }
   const end = performance.now() + STORE_LOCK_MS;
   for (;;) {
     try {
-      return await Store.open(join(folder.path, "store"));
+      return new Store(await LevelDatabase.open(join(folder.path, "store")));
     } catch (error) {
       if (!(error instanceof SetupError) || error.code !== "E_RUNNING" || performance.now() >= end) throw error;
     }

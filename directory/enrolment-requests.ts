@@ -133,7 +133,7 @@ export class EnrolmentRequests {
     const request = parseEnrolmentRequest(body);
     const tries = takeTry();
     if (tries === undefined) return;
-    if (!freshness.isNonce(request.nonce, clock.now())) return refuse(stream, "E_CLOCK");
+    if (!(await freshness.isNonce(request.nonce, clock.now()))) return refuse(stream, "E_CLOCK");
     const answer = await this.#enrolments.enrol(request, sender, clock.now());
     const isRight = answer === "bound" || !("refused" in answer) || answer.refused !== "E_TOKEN";
     if (isRight) tries.giveBack();

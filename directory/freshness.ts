@@ -34,13 +34,13 @@ export class Freshness {
     this.#nonces = nonces;
   }
 
-  /** Goes on from what the store remembers; `onError` hears of what it could not take. @throws {UnavailableError} E_STORAGE. */
+  /** Goes on from what the store remembers, which other processes may go on from as well; `onError` hears of what it could not take. @throws {UnavailableError} E_STORAGE. */
   static async load(options: {
     readonly store: Store;
     readonly random: RandomBytes;
     readonly onError: (error: unknown) => void;
   }): Promise<Freshness> {
-    const [ids, nonces] = await Promise.all([options.store.remembered("id"), options.store.remembered("nonce")]);
+    const { ids, nonces } = await options.store.remembered();
     const oldestFirst = ids.sort(([, a], [, b]) => a - b);
     return new Freshness(options, new Map(oldestFirst), new Map(nonces));
   }
@@ -53,55 +53,63 @@ export class Freshness {
       const until = now + NONCE_MS;
       this.#nonces.set(hex(nonce), until);
       // When the write fails, a restart makes this nonce unknown: its user is given another one.
-      this.#store.remember("nonce", nonce, until).catch(this.#onError);
+      this.#store.putNonce(hex(nonce), until).catch(this.#onError);
     }
     return this.#current.nonce;
   }
 
-  /** Whether a nonce was handed out by this directory, not long ago. */
-  isNonce(nonce: Uint8Array, now: number): boolean {
-    return (this.#nonces.get(hex(nonce)) ?? 0) > now;
+  /** Whether a nonce was handed out by this directory, not long ago. @throws {UnavailableError} E_STORAGE. */
+  async isNonce(nonce: Uint8Array, now: number): Promise<boolean> {
+    const known = this.#nonces.get(hex(nonce));
+    if (known !== undefined || !this.#store.database.isShared) return (known ?? 0) > now;
+    return ((await this.#store.nonce(hex(nonce))) ?? 0) > now;
   }
 
   /** Whether a message says a time close to `now`, or a nonce that was handed out; nothing about replays. */
-  isRecent(freshness: MessageFreshness, now: number, ownNonce?: Uint8Array): boolean {
+  async isRecent(freshness: MessageFreshness, now: number, ownNonce?: Uint8Array): Promise<boolean> {
     if (freshness.kind === "time") return Math.abs(freshness.time - now) <= FRESHNESS_MS;
     if (ownNonce !== undefined) return equalBytes(freshness.nonce, ownNonce);
-    return this.isNonce(freshness.nonce, now);
+    return await this.isNonce(freshness.nonce, now);
   }
 
   /**
    * Judges a message and remembers its id. `ownNonce`: one that the caller handed out for this message alone.
-   * On a full disk the memory of this process has to do; another one could not start there.
+   * On a full disk the memory of the one process that has the store has to do; another one could not start there.
+   * @throws {UnavailableError} E_STORAGE when others share the store.
    */
   async judge(
     message: { readonly freshness: MessageFreshness; readonly id: Uint8Array },
     now: number,
     ownNonce?: Uint8Array,
   ): Promise<FreshnessVerdict> {
-    if (!this.isRecent(message.freshness, now, ownNonce)) return "clock";
+    if (!(await this.isRecent(message.freshness, now, ownNonce))) return "clock";
     const id = hex(message.id);
     if ((this.#ids.get(id) ?? 0) >= now) return "replayed";
     if (this.#ids.size >= MESSAGE_IDS) return "full";
     this.#ids.delete(id);
     this.#ids.set(id, now + MESSAGE_ID_MS);
-    await this.#store.remember("id", message.id, now + MESSAGE_ID_MS).catch(this.#onError);
-    return "fresh";
+    try {
+      return (await this.#store.claimId(id, now + MESSAGE_ID_MS, now)) ? "fresh" : "replayed";
+    } catch (error) {
+      if (this.#store.database.isShared) throw error;
+      this.#onError(error);
+      return "fresh";
+    }
   }
 
   /** Forgets what is past its time. @throws {UnavailableError} E_STORAGE. */
   async sweep(now: number): Promise<void> {
-    for (const [what, known] of [
-      ["id", this.#ids],
-      ["nonce", this.#nonces],
-    ] as const) {
-      const past: string[] = [];
-      for (const [value, until] of known) {
-        if (until >= now) break;
-        past.push(value);
-      }
-      for (const value of past) known.delete(value);
-      if (past.length > 0) await this.#store.forget(what, past);
-    }
+    await this.#store.forget({ ids: takePast(this.#ids, now), nonces: takePast(this.#nonces, now) }, now);
   }
+}
+
+/** Takes out those whose time is over; the oldest come first. */
+function takePast(known: Map<string, number>, now: number): string[] {
+  const past: string[] = [];
+  for (const [value, until] of known) {
+    if (until >= now) break;
+    past.push(value);
+  }
+  for (const value of past) known.delete(value);
+  return past;
 }

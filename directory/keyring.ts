@@ -7,9 +7,12 @@ import {
   type DirectoryKeys,
   readDirectoryKeys,
   rotateDirectoryKeys,
+  rotatedAt,
   rotationDue,
 } from "../keys/service-key-files.ts";
 import type { SignedText } from "../keys/signed-text.ts";
+import { SecurityError, SetupError } from "../keys/errors.ts";
+import { shellWord } from "../keys/shell-word.ts";
 import type { X25519PrivateKey } from "../keys/x25519.ts";
 import { type KeyList, signKeyList, type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
 import { KEY_LIST_MS } from "../protocol/limits.ts";
@@ -44,14 +47,18 @@ export class Keyring {
     this.#list = list;
   }
 
-  /** Reads the keys, makes them at the first start, and rotates them when that is due. @throws {SetupError}. */
+  /**
+   * Reads the keys, makes them at the first start, and rotates them when that is due. Directories that share a store share the
+   * folder of their keys as well. @throws {SetupError}, E_BAD_KEY_FILE when the store is of other keys.
+   */
   static async open(primitives: Primitives, folder: PrivateFolder, store: Store, now: number): Promise<Keyring> {
-    const known = await readDirectoryKeys(primitives.suite, folder);
-    const keys = known ?? (await createDirectoryKeys(folder, { ...primitives, now }));
-    const stored = await store.keyList();
-    const verified = stored && verifyKeyList(primitives.suite, stored, rootFingerprint(primitives.suite, keys));
-    const list = await currentList(primitives, store, keys, verified, now);
-    const keyring = new Keyring(primitives, folder, store, keys, list);
+    const keyring = await store.exclusively(async () => {
+      const known = await readDirectoryKeys(primitives.suite, folder);
+      const keys = known ?? (await createDirectoryKeys(folder, { ...primitives, now }));
+      const verified = await storedList(primitives, folder, store, keys);
+      const list = await currentList(primitives, store, keys, verified, now);
+      return new Keyring(primitives, folder, store, keys, list);
+    });
     await keyring.refresh(now);
     return keyring;
   }
@@ -101,17 +108,52 @@ export class Keyring {
 
   /**
    * Puts new sealing and ticket keys before the current ones once a week, and signs a new list when that or its age asks for
-   * one; tells whether there is a new list. It is stored before it is used.
+   * one; tells whether there is a new list, perhaps by another directory on the same store. It is stored before it is used.
    * @throws {SetupError} E_STORAGE, {UnavailableError} E_STORAGE; what was there before serves on, and the next call tries again.
    */
   async refresh(now: number): Promise<boolean> {
+    const isDue = now >= rotationDue(this.#keys) || !isCurrent(this.#primitives, this.#keys, this.#list, now);
+    const isShared = this.#store.database.isShared;
+    if (!isDue && (!isShared || (await this.#store.keyList())?.text === this.#list.signed.text)) return false;
+    return await this.#store.exclusively(() => this.#refresh(now));
+  }
+
+  async #refresh(now: number): Promise<boolean> {
+    const before = this.#list;
+    if (this.#store.database.isShared) {
+      this.#keys = (await readDirectoryKeys(this.#primitives.suite, this.#folder)) ?? this.#keys;
+      this.#list = (await storedList(this.#primitives, this.#folder, this.#store, this.#keys)) ?? before;
+    }
     if (now >= rotationDue(this.#keys)) {
       this.#keys = await rotateDirectoryKeys(this.#folder, this.#keys, { ...this.#primitives, now });
     }
-    const before = this.#list;
-    this.#list = await currentList(this.#primitives, this.#store, this.#keys, before, now);
+    this.#list = await currentList(this.#primitives, this.#store, this.#keys, this.#list, now);
     return this.#list !== before;
   }
+}
+
+/** The list in the store. @throws {SetupError} E_BAD_KEY_FILE when others who share it have other keys, or newer ones. */
+async function storedList(
+  { suite }: Primitives,
+  folder: PrivateFolder,
+  store: Store,
+  keys: DirectoryKeys,
+): Promise<CurrentList | undefined> {
+  const stored = await store.keyList();
+  if (stored === undefined) return undefined;
+  try {
+    const verified = verifyKeyList(suite, stored, rootFingerprint(suite, keys));
+    const known = keys.sealing.map(({ x25519 }) => x25519.publicKey);
+    const [newest] = verified.list.sealing;
+    const isKnown = newest !== undefined && known.some((key) => key.equals(newest));
+    // Keys that were made after the list are the newer ones, whose list could not be stored.
+    if (isKnown || !store.database.isShared || rotatedAt(keys) >= verified.list.issued) return verified;
+  } catch (error) {
+    if (!(error instanceof SecurityError) || !store.database.isShared) throw error;
+  }
+  throw new SetupError("E_BAD_KEY_FILE", `The keys in ${shellWord(folder.path)} are not those of the store.`, {
+    next: "Directories that share a store share one folder of keys as well, which the weekly rotation writes: --keys FOLDER",
+  });
 }
 
 function rootFingerprint(suite: CipherSuite, { root }: DirectoryKeys): Fingerprint {
@@ -127,12 +169,16 @@ async function currentList(
   now: number,
 ): Promise<CurrentList> {
   if (known === undefined) return await newList(primitives, store, keys, 0, now);
-  const { list } = known;
+  const isGood = isCurrent(primitives, keys, known, now);
+  return isGood ? known : await newList(primitives, store, keys, known.list.seq, now);
+}
+
+/** Whether a list is of these keys, as far as they are used at `now`, and not halfway through its life. */
+function isCurrent({ suite }: Primitives, keys: DirectoryKeys, { list }: CurrentList, now: number): boolean {
   const isOfTheseKeys =
-    list.origin === originOf(primitives.suite, keys) &&
+    list.origin === originOf(suite, keys) &&
     JSON.stringify(publicKeys(keys, now)) === JSON.stringify(publicKeysOfList(list));
-  const isYoung = now >= list.issued && now < list.issued + KEY_LIST_MS / 2;
-  return isOfTheseKeys && isYoung ? known : await newList(primitives, store, keys, list.seq, now);
+  return isOfTheseKeys && now >= list.issued && now < list.issued + KEY_LIST_MS / 2;
 }
 
 async function newList(

@@ -103,7 +103,8 @@ export class PostServer {
   /** Ids are remembered of known senders alone: strangers cost neither memory nor a write. */
   async #judge(message: OpenedMessage, onMember: () => void): Promise<FreshnessVerdict | "stranger"> {
     const { freshness, clock, store } = this.#services;
-    if (OF_STRANGERS.has(message.type)) return freshness.isRecent(message.freshness, clock.now()) ? "fresh" : "clock";
+    if (OF_STRANGERS.has(message.type))
+      return (await freshness.isRecent(message.freshness, clock.now())) ? "fresh" : "clock";
     if ((await store.keyHolder(message.sender)) === undefined) return "stranger";
     onMember();
     return await freshness.judge(message, clock.now());

@@ -188,7 +188,7 @@ export class Requests {
     const activation = parseActivation(body);
     const tries = this.#takeTry(address, stream);
     if (tries === undefined) return;
-    if (!freshness.isNonce(activation.nonce, clock.now()))
+    if (!(await freshness.isNonce(activation.nonce, clock.now())))
       return stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
     const answer = await accounts.activate(activation, sender, clock.now());
     if ("subjects" in answer && answer.isNew) await links.changed(answer.subjects);
@@ -213,7 +213,7 @@ export class Requests {
     const activation = parseRendezvousActivation(body);
     const tries = this.#takeTry(address, stream);
     if (tries === undefined) return;
-    if (!freshness.isNonce(activation.nonce, clock.now()))
+    if (!(await freshness.isNonce(activation.nonce, clock.now())))
       return stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
     this.#settleRendezvous(await registry.activate(activation, sender, clock.now()), stream, tries);
   }

@@ -45,8 +45,10 @@ import { Strangers } from "./strangers.ts";
 export interface DirectoryOptions {
   readonly suite: CipherSuite;
   readonly random: RandomBytes;
-  /** The data folder: keys, audit. */
+  /** The data folder: audit, newest checkpoint. */
   readonly folder: PrivateFolder;
+  /** That of the private keys, which directories on one store share; the data folder if not said. */
+  readonly keysFolder?: PrivateFolder;
   readonly store: Store;
   readonly listen: { readonly host: string; readonly port: number };
   /** PEM; without it, plain HTTP. */
@@ -78,7 +80,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const { suite, random, folder, store, log, clock = SYSTEM_CLOCK } = options;
   const primitives = { suite, random };
   const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
-  const keyring = await Keyring.open(primitives, folder, store, clock.now());
+  const keyring = await Keyring.open(primitives, options.keysFolder ?? folder, store, clock.now());
   let cosigner: Cosigner | undefined;
   const guarded = await openGuardedLog({
     ...{ suite, folder, database: store.database, privateKey: keyring.log, origin: keyring.origin },

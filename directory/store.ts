@@ -1,4 +1,4 @@
-import { fromBase64, hex } from "../keys/bytes.ts";
+import { fromBase64 } from "../keys/bytes.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
 import type { MemberName, Name } from "../keys/names.ts";
 import { type SignedText, signedTextFromJson, type SignedTextJson, signedTextToJson } from "../keys/signed-text.ts";
@@ -7,7 +7,7 @@ import { LOG_PROOF_SUBJECTS } from "../protocol/limits.ts";
 import { subjectOf } from "../protocol/statement-fields.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { PendingEnrolment } from "../protocol/enrolment.ts";
-import { Database, type Operation } from "./database.ts";
+import type { Database, Operation } from "./database.ts";
 import { enrolmentFromJson, passwordEntry, passwordFromJson, type PasswordRecord } from "./enrolment-records.ts";
 import {
   type DelegationRecord,
@@ -50,20 +50,14 @@ interface Party {
 }
 
 /**
- * Everything public that the directory knows, in LevelDB; tables.ts has its entries. One process has it. No private key and
- * no secret is ever in it. Statements are written together with the log (accounts/draft.ts).
+ * Everything public that the directory knows; tables.ts has its entries. No private key and no secret is ever in it. Statements
+ * are written together with the log (accounts/draft.ts).
  */
 export class Store implements AsyncDisposable {
   readonly #database: Database;
-  #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(database: Database) {
+  constructor(database: Database) {
     this.#database = database;
-  }
-
-  /** @throws {SetupError} E_RUNNING when another process has it, E_STORAGE when it cannot be read or is damaged. */
-  static async open(path: string): Promise<Store> {
-    return new Store(await Database.open(path));
   }
 
   /** Where it lies, for those who keep tables of their own beside its. */
@@ -72,7 +66,6 @@ export class Store implements AsyncDisposable {
   }
 
   async close(): Promise<void> {
-    await this.#turn.catch(() => {});
     await this.#database.close();
   }
 
@@ -80,11 +73,9 @@ export class Store implements AsyncDisposable {
     return this.close();
   }
 
-  /** Runs what reads, decides and writes; nothing else that is run so comes in between. */
+  /** Runs what reads, decides and writes, once; nothing else that is run so comes in between. */
   exclusively<T>(action: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(action, action);
-    this.#turn = turn.catch(() => {});
-    return turn;
+    return this.#database.exclusively(action);
   }
 
   async name(name: Name): Promise<NameRecord | undefined> {
@@ -246,21 +237,33 @@ export class Store implements AsyncDisposable {
     );
   }
 
-  /** Remembered ids or nonces in hex, with the time (ms) they are remembered until. */
-  async remembered(what: "id" | "nonce"): Promise<[string, number][]> {
-    return await this.#entries(what === "id" ? IDS : NONCES);
+  /** The message ids and nonces, in hex, that are remembered, with the time (ms) they are remembered until. */
+  async remembered(): Promise<{ readonly ids: [string, number][]; readonly nonces: [string, number][] }> {
+    return { ids: await this.#entries(IDS), nonces: await this.#entries(NONCES) };
   }
 
-  async remember(what: "id" | "nonce", value: Uint8Array, until: number): Promise<void> {
-    await this.#database.write("kept", [put(what === "id" ? IDS : NONCES, hex(value), until)]);
+  /** Whether a message id came for the first time; it is remembered until then. */
+  async claimId(id: string, until: number, now: number): Promise<boolean> {
+    return await this.#database.claim(id, until, now);
   }
 
-  async forget(what: "id" | "nonce", values: readonly string[]): Promise<void> {
-    const table = what === "id" ? IDS : NONCES;
-    await this.#database.write(
-      "kept",
-      values.map((value) => ({ type: "del" as const, key: table.prefix + value })),
-    );
+  /** Until when a nonce counts that was handed out, perhaps by another process. */
+  async nonce(nonce: string): Promise<number | undefined> {
+    return await this.#get(NONCES, nonce);
+  }
+
+  async putNonce(nonce: string, until: number): Promise<void> {
+    await this.#database.write("kept", [put(NONCES, nonce, until)]);
+  }
+
+  /** Forgets those ids and nonces, in hex, whose time is over. */
+  async forget(
+    past: { readonly ids: readonly string[]; readonly nonces: readonly string[] },
+    now: number,
+  ): Promise<void> {
+    await this.#database.forgetClaims(past.ids, now);
+    const nonces = past.nonces.map((nonce) => ({ type: "del" as const, key: NONCES.prefix + nonce }));
+    if (nonces.length > 0) await this.#database.write("kept", nonces);
   }
 
   async keyList(): Promise<SignedText | undefined> {

@@ -1,4 +1,5 @@
 import { base64, equalBytes, fromBase64 } from "../keys/bytes.ts";
+import { UnavailableError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
 import { X25519PublicKey } from "../keys/x25519.ts";
 import { WATCHERS_AT_ONCE } from "../protocol/limits.ts";
@@ -45,6 +46,8 @@ export interface WakeRow {
 export class WakeRows {
   readonly #database: Database;
   readonly #turns = new Map<string, Promise<unknown>>();
+  /** Rows that were read or written, as they stand in the store. */
+  readonly #texts = new WeakMap<WakeRow, string>();
 
   constructor(database: Database) {
     this.#database = database;
@@ -53,13 +56,20 @@ export class WakeRows {
   /** @throws {UnavailableError} E_STORAGE. */
   async get(party: Party): Promise<WakeRow | undefined> {
     const text = await this.#database.get(WAKES.prefix + bindingSubject(party));
-    return text === undefined ? undefined : rowFromJson(parseEntry(WAKES, text));
+    if (text === undefined) return undefined;
+    const row = rowFromJson(parseEntry(WAKES, text));
+    this.#texts.set(row, text);
+    return row;
   }
 
-  /** Runs what reads and writes one row; nothing else that is run so for it comes in between. */
+  /**
+   * Runs what reads one row and replaces it, and then does what follows from that; nothing else that is run so for it comes in
+   * between. Where another process was faster, it is run again.
+   */
   async inTurn<T>(party: Party, action: () => Promise<T>): Promise<T> {
     const subject = bindingSubject(party);
-    const turn = (this.#turns.get(subject) ?? Promise.resolve()).then(action, action);
+    const run = (): Promise<T> => this.#persistently(action);
+    const turn = (this.#turns.get(subject) ?? Promise.resolve()).then(run, run);
     const settled = turn.catch(() => {});
     this.#turns.set(subject, settled);
     try {
@@ -76,9 +86,26 @@ export class WakeRows {
     const operations: Operation[] = [
       ...[...old].filter((what) => !young.has(what)).map((what) => remove(WAKE_WATCHES, `${what} ${subject}`)),
       ...[...young].filter((what) => !old.has(what)).map((what) => put(WAKE_WATCHES, `${what} ${subject}`, 1 as const)),
-      next === undefined ? remove(WAKES, subject) : put(WAKES, subject, rowToJson(next)),
     ];
-    await this.#database.write("kept", operations);
+    const key = WAKES.prefix + subject;
+    if (next === undefined) {
+      return await this.#database.write("kept", [...operations, { type: "del", key }]);
+    }
+    const value = JSON.stringify(rowToJson(next));
+    const known = before && this.#texts.get(before);
+    await this.#database.write("kept", [...operations, { type: "replace", key, before: known, value }]);
+    this.#texts.set(next, value);
+  }
+
+  async #persistently<T>(action: () => Promise<T>): Promise<T> {
+    for (let left = ROW_TRIES; ; left--) {
+      try {
+        return await action();
+      } catch (error) {
+        const isOthers = error instanceof UnavailableError && error.code === "E_STORAGE" && this.#database.isShared;
+        if (!isOthers || left === 1) throw error;
+      }
+    }
   }
 
   /** The devices that watch what begins so, with what each watches, some at a time. @throws {UnavailableError} E_STORAGE. */
@@ -104,6 +131,9 @@ export class WakeRows {
     }
   }
 }
+
+/** Of one change of a row, which processes do at the same moment where its device is asked for at many of them. */
+const ROW_TRIES = 8;
 
 /** Whether two rows are of the same hello. */
 export function isSameHello(one: WakeRow | undefined, other: WakeRow | undefined): boolean {

@@ -101,9 +101,14 @@ export async function readDirectoryKeys(suite: CipherSuite, folder: PrivateFolde
 }
 
 /** When (ms) the sealing and ticket keys are to be rotated: a week after the current ones were made. */
-export function rotationDue({ sealing, ticket }: DirectoryKeys): number {
+export function rotationDue(keys: DirectoryKeys): number {
+  return rotatedAt(keys) + ROTATION_MS;
+}
+
+/** When (ms) the current sealing and ticket keys were made. */
+export function rotatedAt({ sealing, ticket }: DirectoryKeys): number {
   const ends = [sealing[0]?.notAfter ?? 0, ticket[0]?.notAfter ?? 0];
-  return Math.min(...ends) - ROTATION_MS;
+  return Math.min(...ends) - 2 * ROTATION_MS;
 }
 
 /**

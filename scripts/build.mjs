@@ -43,7 +43,7 @@ await bundle("sshnpd", {
 });
 // Commander stays outside: it is asked what to write into the man pages.
 for (const room of ["keys", "directory", "rendezvous"]) {
-  await bundle(room, { external: ["age-encryption", "commander", "level"], emptyOutDir: false, groups: [] });
+  await bundle(room, { external: ["age-encryption", "commander", "level", "pg"], emptyOutDir: false, groups: [] });
 }
 writeFileSync(join(root, "dist/sshnp/package.json"), '{ "type": "commonjs" }\n');
 for (const command of Object.values(bin)) {

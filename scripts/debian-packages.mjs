@@ -17,6 +17,7 @@ const PACKAGES = {
   mandoc: "mandoc",
   mosquitto: "mosquitto",
   openssl: "openssl",
+  postgres: "postgresql-15",
   ps: "procps",
   "rabbitmq-server": "rabbitmq-server",
   rsync: "rsync",
@@ -34,6 +35,7 @@ const SERVICES = {
   haproxy: ["haproxy.service"],
   mosquitto: ["mosquitto.service"],
   "openssh-server": ["ssh.service"],
+  "postgresql-15": ["postgresql.service"],
   "rabbitmq-server": ["rabbitmq-server.service", "epmd.service", "epmd.socket"],
   squid: ["squid.service"],
 };
@@ -71,7 +73,7 @@ export async function installDebianPackages(commands, { signal }) {
 }
 
 function isThere(command) {
-  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/lib/postgresql/15/bin"];
   return folders.some((folder) => {
     try {
       accessSync(join(folder, command), constants.X_OK);

@@ -5,13 +5,10 @@ import { parseName } from "../../keys/names.ts";
 import { Secret } from "../../keys/secret.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { readAddress } from "../data-folder.ts";
+import { DATA, type DataOptions, keysOption, storeOption } from "./data-options.ts";
 import { withAdministration } from "./open-administration.ts";
 import { random } from "./random.ts";
 import { minute, table } from "../../keys/table.ts";
-
-interface Options {
-  readonly data: string;
-}
 
 /** `sshnp-directory name add`, `sshnp-directory names` */
 export function addNameCommands(program: Command): void {
@@ -21,7 +18,9 @@ export function addNameCommands(program: Command): void {
     .command("add")
     .argument("<@name>", "@ and 1 to 32 of a-z, 0-9 and hyphen, such as @acme")
     .description("Make a name and a one-time secret with which it is activated.")
-    .requiredOption("--data <folder>", "the directory's data folder")
+    .requiredOption(...DATA)
+    .addOption(storeOption())
+    .addOption(keysOption())
     .addHelpText(
       "after",
       `
@@ -33,18 +32,20 @@ Examples:
   sshnp-directory name add @acme --data np
   sshnp-directory name add @acme --data np > secret.txt`,
     )
-    .action((name: string, options: Options) => addName(name, options));
+    .action((name: string, options: DataOptions) => addName(name, options));
   program
     .command("names")
     .description("List the names and their members.")
-    .requiredOption("--data <folder>", "the directory's data folder")
-    .action((options: Options) => listNames(options));
+    .requiredOption(...DATA)
+    .addOption(storeOption())
+    .addOption(keysOption())
+    .action((options: DataOptions) => listNames(options));
 }
 
-async function addName(text: string, { data }: Options): Promise<void> {
+async function addName(text: string, options: DataOptions): Promise<void> {
   const name = parseName(text);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
-  await withAdministration(data, async (administration, folder) => {
+  await withAdministration(options, async (administration, folder) => {
     const bytes = random(32);
     const { publicKey } = activationKey(suite, Secret.fromBytes(bytes), name);
     const result = await administration.addName(name, publicKey);
@@ -59,8 +60,8 @@ async function addName(text: string, { data }: Options): Promise<void> {
   });
 }
 
-async function listNames({ data }: Options): Promise<void> {
-  const names = await withAdministration(data, (administration) => administration.names());
+async function listNames(options: DataOptions): Promise<void> {
+  const names = await withAdministration(options, (administration) => administration.names());
   const rows = names.map(({ name, added, isActivated, members }) => [
     name,
     isActivated ? "activated" : "waiting",

@@ -8,23 +8,23 @@ import { openDataFolder, openStore } from "../data-folder.ts";
 import { Keyring } from "../keyring.ts";
 import { Log } from "../log/log.ts";
 import { RendezvousRegistry } from "../rendezvous-registry.ts";
+import { type DataOptions, keysFolder } from "./data-options.ts";
 import { random } from "./random.ts";
 
 /**
- * Runs `action` on the directory in a data folder: through the process that serves it, else on the store itself, which
- * nobody else can have meanwhile.
+ * Runs `action` on the directory in a data folder: through the process that serves it, else on the store itself.
  * @throws {SetupError} E_NO_KEYS, E_KEY_PERMISSIONS, E_RUNNING, E_STORAGE; as `action`.
  */
 export async function withAdministration<T>(
-  data: string,
+  options: DataOptions,
   action: (administration: Administration, folder: PrivateFolder) => Promise<T>,
 ): Promise<T> {
-  const folder = await openDataFolder(data);
+  const folder = await openDataFolder(options.data);
   const remote = await connectAdministration(folder);
   if (remote !== undefined) return await action(remote, folder);
   const primitives = { suite: await loadSuite(process.env["SSHNP_CRYPTO"]), random };
-  await using store = await openStore(folder, { signal: interruption() });
-  const keyring = await Keyring.open(primitives, folder, store, Date.now());
+  await using store = await openStore(folder, { url: options.store, signal: interruption() });
+  const keyring = await Keyring.open(primitives, await keysFolder(options, folder), store, Date.now());
   const log = await Log.open({
     ...{ suite: primitives.suite, database: store.database, privateKey: keyring.log, origin: keyring.origin },
   });

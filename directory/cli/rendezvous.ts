@@ -8,13 +8,10 @@ import { RENDEZVOUS_ACTIVATION } from "../../protocol/messages/activation.ts";
 import { isRendezvousName } from "../../protocol/statements.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { readAddress } from "../data-folder.ts";
+import { DATA, type DataOptions, keysOption, storeOption } from "./data-options.ts";
 import { withAdministration } from "./open-administration.ts";
 import { random } from "./random.ts";
 import { minute, table } from "../../keys/table.ts";
-
-interface Options {
-  readonly data: string;
-}
 
 /** `sshnp-directory rendezvous add`, `sshnp-directory rendezvous ls` */
 export function addRendezvousCommands(program: Command): void {
@@ -23,7 +20,9 @@ export function addRendezvousCommands(program: Command): void {
     .command("add")
     .argument("<name>", "1 to 32 of a-z, 0-9 and hyphen, such as rz1")
     .description("Make a rendezvous and a one-time secret with which it registers.")
-    .requiredOption("--data <folder>", "the directory's data folder")
+    .requiredOption(...DATA)
+    .addOption(storeOption())
+    .addOption(keysOption())
     .addHelpText(
       "after",
       `
@@ -32,22 +31,24 @@ The secret (64 hex digits) goes to stdout and is kept nowhere; the command line 
 Example:
   sshnp-directory rendezvous add rz1 --data np`,
     )
-    .action((name: string, options: Options) => addRendezvous(name, options));
+    .action((name: string, options: DataOptions) => addRendezvous(name, options));
   group
     .command("ls")
     .description("List the rendezvous and whether they are up.")
-    .requiredOption("--data <folder>", "the directory's data folder")
-    .action((options: Options) => listRendezvous(options));
+    .requiredOption(...DATA)
+    .addOption(storeOption())
+    .addOption(keysOption())
+    .action((options: DataOptions) => listRendezvous(options));
 }
 
-async function addRendezvous(name: string, { data }: Options): Promise<void> {
+async function addRendezvous(name: string, options: DataOptions): Promise<void> {
   if (!isRendezvousName(name)) {
     throw new SetupError("E_USAGE", `${quoted(name)} is not a name for a rendezvous.`, {
       next: "It is 1 to 32 of a-z, 0-9 and hyphen, such as rz1.",
     });
   }
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
-  await withAdministration(data, async (administration, folder) => {
+  await withAdministration(options, async (administration, folder) => {
     const bytes = random(32);
     const { publicKey } = activationKey(suite, Secret.fromBytes(bytes), RENDEZVOUS_ACTIVATION);
     const result = await administration.addRendezvous(name, publicKey);
@@ -62,8 +63,8 @@ async function addRendezvous(name: string, { data }: Options): Promise<void> {
   });
 }
 
-async function listRendezvous({ data }: Options): Promise<void> {
-  const all = await withAdministration(data, (administration) => administration.rendezvous());
+async function listRendezvous(options: DataOptions): Promise<void> {
+  const all = await withAdministration(options, (administration) => administration.rendezvous());
   const rows = all.map(({ name, isUp, legs, reported, addresses }) => [
     name,
     isUp ? "up" : reported === undefined ? "never up" : "down",

@@ -15,11 +15,11 @@ import type { DirectoryBroker } from "../broker-links.ts";
 import { openStore, writeAddress } from "../data-folder.ts";
 import { type OwnRendezvous, startOwnRendezvous } from "../own-rendezvous.ts";
 import { type Directory, startDirectory } from "../server.ts";
+import { type DataOptions, keysFolder, keysOption, storeOption } from "./data-options.ts";
 import { type HostPort, isWildcard, parseHostPort } from "./host-port.ts";
 import { random } from "./random.ts";
 
-interface RunOptions {
-  readonly data: string;
+interface RunOptions extends DataOptions {
   readonly listen: string;
   readonly public?: string;
   readonly tlsCert?: string;
@@ -42,6 +42,8 @@ export function addRunCommand(program: Command): void {
     .command("run")
     .description("Serve a directory until SIGTERM or Ctrl-C. Its address is the first line of stdout, once it serves.")
     .requiredOption("--data <folder>", "keys, store and audit; made at the first start, of mode 0700")
+    .addOption(storeOption())
+    .addOption(keysOption())
     .option("--listen <host:port>", "where to listen; port 0 takes a free one", "127.0.0.1:7800")
     .option("--public <url>", "how others reach it, if not at --listen: http(s)://HOST:PORT")
     .option("--tls-cert <file>", "certificate chain (PEM), to serve HTTPS; nothing rests on it")
@@ -86,10 +88,20 @@ async function run(options: RunOptions): Promise<void> {
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort(INTERRUPTED));
 
   const folder = await PrivateFolder.openOrCreate(options.data);
-  await using store = await openStore(folder, { signal: stop.signal });
+  await using store = await openStore(folder, { url: options.store, signal: stop.signal });
   const maxConnections = connectionLimit();
   await using directory = await startDirectory({
-    ...{ suite, random, folder, store, listen: at, tls, maxConnections, log },
+    ...{
+      suite,
+      random,
+      folder,
+      keysFolder: await keysFolder(options, folder),
+      store,
+      listen: at,
+      tls,
+      maxConnections,
+      log,
+    },
     acceptOlderLog: options.acceptOlderLog ?? false,
     broker,
   });

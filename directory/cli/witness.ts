@@ -6,11 +6,8 @@ import { WITNESS_URL_BYTES } from "../../protocol/limits.ts";
 import { parseWitness } from "../../protocol/log/cosignature.ts";
 import { isRendezvousName } from "../../protocol/statements.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
+import { DATA, type DataOptions, keysOption, storeOption } from "./data-options.ts";
 import { withAdministration } from "./open-administration.ts";
-
-interface Options {
-  readonly data: string;
-}
 
 /** `sshnp-directory witness add`, `ls`, `remove` */
 export function addWitnessCommands(program: Command): void {
@@ -21,7 +18,9 @@ export function addWitnessCommands(program: Command): void {
     .argument("<url>", "where it is: http(s)://HOST:PORT, above its /add-checkpoint")
     .argument("<key>", "its verifier key, NAME+hash+base64")
     .description("Ask a witness for cosignatures from now on.")
-    .requiredOption("--data <folder>", "the directory's data folder")
+    .requiredOption(...DATA)
+    .addOption(storeOption())
+    .addOption(keysOption())
     .addHelpText(
       "after",
       `
@@ -32,21 +31,25 @@ The ends demand witnesses by themselves, with --witness KEY and --witnesses K.
 Example:
   sshnp-directory witness add w1 http://witness.example.org:7802 sshnp-witness-...+...+... --data np`,
     )
-    .action((name: string, url: string, key: string, options: Options) => addWitness(name, url, key, options));
+    .action((name: string, url: string, key: string, options: DataOptions) => addWitness(name, url, key, options));
   group
     .command("ls")
     .description("List the witnesses, when they cosigned last, and why they do not.")
-    .requiredOption("--data <folder>", "the directory's data folder")
-    .action((options: Options) => listWitnesses(options));
+    .requiredOption(...DATA)
+    .addOption(storeOption())
+    .addOption(keysOption())
+    .action((options: DataOptions) => listWitnesses(options));
   group
     .command("remove")
     .argument("<name>", "as in witness ls")
     .description("Ask a witness no more.")
-    .requiredOption("--data <folder>", "the directory's data folder")
-    .action((name: string, options: Options) => removeWitness(name, options));
+    .requiredOption(...DATA)
+    .addOption(storeOption())
+    .addOption(keysOption())
+    .action((name: string, options: DataOptions) => removeWitness(name, options));
 }
 
-async function addWitness(name: string, url: string, verifierKey: string, { data }: Options): Promise<void> {
+async function addWitness(name: string, url: string, verifierKey: string, options: DataOptions): Promise<void> {
   demandName(name);
   const isUrl = /^https?:\/\/[^\s?#]+$/.test(url) && url.length <= WITNESS_URL_BYTES && URL.canParse(url);
   if (!isUrl) {
@@ -64,12 +67,12 @@ async function addWitness(name: string, url: string, verifierKey: string, { data
       cause,
     });
   }
-  await withAdministration(data, (administration) => administration.addWitness(name, { url, verifierKey }));
+  await withAdministration(options, (administration) => administration.addWitness(name, { url, verifierKey }));
   process.stderr.write(`${name} is asked for cosignatures; sshnp-directory witness ls tells how it answers.\n`);
 }
 
-async function listWitnesses({ data }: Options): Promise<void> {
-  const all = await withAdministration(data, (administration) => administration.witnesses());
+async function listWitnesses(options: DataOptions): Promise<void> {
+  const all = await withAdministration(options, (administration) => administration.witnesses());
   if (all.length === 0) {
     process.stderr.write("No witness is asked. Name one: sshnp-directory witness add NAME URL KEY\n");
     return;
@@ -85,9 +88,9 @@ async function listWitnesses({ data }: Options): Promise<void> {
   process.stdout.write(table([["NAME", "STATE", "SIZE", "COSIGNED", "URL", "KEY"], ...rows]));
 }
 
-async function removeWitness(name: string, { data }: Options): Promise<void> {
+async function removeWitness(name: string, options: DataOptions): Promise<void> {
   demandName(name);
-  const wasThere = await withAdministration(data, (administration) => administration.removeWitness(name));
+  const wasThere = await withAdministration(options, (administration) => administration.removeWitness(name));
   if (wasThere) return;
   throw new SetupError("E_USAGE", `There is no witness ${name}.`, { next: "sshnp-directory witness ls lists them." });
 }

@@ -9,8 +9,9 @@ import { EMPTY, type MapProof, subjectKey } from "../../protocol/log/map.ts";
 import { type LogProof, verifySubject } from "../../protocol/log/proof.ts";
 import { Frontier, type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";
 import type { Operation } from "../database.ts";
+import { LogHead } from "./head.ts";
 import { RecentValues } from "./recent-values.ts";
-import { damaged, type LogDatabase, LogRows, putCheckpoint, putMapNode } from "./rows.ts";
+import { damaged, type LogDatabase, LogRows, putCosigned, putMapNode } from "./rows.ts";
 import { grow, type LogIdentity, type LogState, readState } from "./state.ts";
 import { loadMap } from "./stored-map.ts";
 
@@ -39,16 +40,14 @@ export class Log {
   readonly #options: LogOptions;
   readonly #rows: LogRows;
   readonly #treeProofs = new RecentValues<readonly Uint8Array[]>(LOG_TREE_PROOFS_KEPT);
-  #state: LogState;
+  readonly #head: LogHead;
   #turn: Promise<unknown> = Promise.resolve();
   #isAppending = false;
-  /** A write has failed, and may be on disk all the same. */
-  #isDoubtful = false;
 
   private constructor(options: LogOptions, rows: LogRows, state: LogState) {
     this.#options = options;
     this.#rows = rows;
-    this.#state = state;
+    this.#head = new LogHead(options, rows, state);
   }
 
   /**
@@ -58,22 +57,24 @@ export class Log {
   static async open(options: LogOptions): Promise<Log> {
     const { suite, database } = options;
     const rows = new LogRows(suite, database);
-    const known = await settingUp(
-      () => readState(options, rows),
-      "Restore the data folder from a backup. The log is never begun anew over what is there.",
-    );
-    if (known !== undefined) return new Log(options, rows, known);
-    const { state, operations } = grow(options, Frontier.EMPTY, [], EMPTY);
-    await settingUp(
-      () => database.write("acknowledged", operations),
-      "Check the free space and whether the disk is writable, then run this again.",
-    );
-    return new Log(options, rows, state);
+    return await database.exclusively(async () => {
+      const known = await settingUp(
+        () => readState(options, rows),
+        "Restore the data folder from a backup. The log is never begun anew over what is there.",
+      );
+      if (known !== undefined) return new Log(options, rows, known);
+      const { state, operations } = grow(options, { frontier: Frontier.EMPTY }, [], EMPTY);
+      await settingUp(
+        () => database.write("acknowledged", operations),
+        "Check the free space and whether the disk is writable, then run this again.",
+      );
+      return new Log(options, rows, state);
+    });
   }
 
   /** The newest one, with the cosignatures that are known. */
   get checkpoint(): SignedCheckpoint {
-    return this.#state.checkpoint;
+    return this.#head.state.checkpoint;
   }
 
   /**
@@ -93,11 +94,17 @@ export class Log {
   }
 
   /**
-   * Makes sure that what is read in the database is what is on disk, after an append that has failed: a disk may have taken what it
-   * could not confirm. Whoever decides by what he reads and then appends does this first, in one go. @throws as append.
+   * Makes sure that the log is what is on disk: after an append that has failed, as a disk may have taken what it could not confirm,
+   * and when other processes append as well. Whoever decides by what he reads and then appends does this first, in his turn.
+   * @throws as append.
    */
   async settle(): Promise<void> {
-    if (this.#isDoubtful) await this.#exclusively(() => this.#settled());
+    await this.#exclusively(() => this.#head.settled());
+  }
+
+  /** Takes notice of what other processes have appended. @throws {UnavailableError} E_STORAGE. */
+  async refresh(): Promise<void> {
+    if (await this.#head.hasGrown()) await this.#inTurn(() => this.#head.settled());
   }
 
   /**
@@ -110,19 +117,18 @@ export class Log {
    */
   async proof(subjects: readonly string[], since: number): Promise<LogProof> {
     const { pending } = this.#options;
-    await pending?.(this.#state.checkpoint);
-    if (pending?.(this.#state.checkpoint) === undefined) {
-      try {
-        return await this.#prove(this.#state, subjects, since);
-      } catch (error) {
-        if (!(error instanceof SecurityError)) throw error;
-        // An append has changed the map meanwhile; or it is damaged, which the second attempt tells.
-      }
+    try {
+      await pending?.(this.#head.state.checkpoint);
+      const isNewest = pending?.(this.#head.state.checkpoint) === undefined && !(await this.#head.hasGrown());
+      if (isNewest) return await this.#prove(this.#head.state, subjects, since);
+    } catch (error) {
+      if (!(error instanceof SecurityError)) throw error;
+      // An append has changed the map meanwhile; or it is damaged, which the second attempt tells.
     }
-    return await this.#exclusively(async () => {
-      const { checkpoint } = await this.#settled();
+    return await this.#inTurn(async () => {
+      const { checkpoint } = await this.#head.settled();
       await pending?.(checkpoint);
-      return await orDamaged(() => this.#prove(this.#state, subjects, since));
+      return await orDamaged(() => this.#prove(this.#head.state, subjects, since));
     });
   }
 
@@ -178,15 +184,12 @@ export class Log {
    * @throws {PeerError} E_PROTOCOL when the checkpoint with these lines does not parse; {UnavailableError} E_STORAGE.
    */
   async withCosignatures(checkpoint: Checkpoint, lines: readonly string[]): Promise<void> {
-    const { checkpoint: newest } = this.#state;
+    const { checkpoint: newest } = this.#head.state;
     if (checkpoint.size !== newest.size || !equalBytes(checkpoint.root, newest.root)) return;
     const { suite, origin, privateKey, database } = this.#options;
     const text = withCosignatures(newest.text, lines);
-    this.#state = {
-      ...this.#state,
-      checkpoint: openCheckpoint(suite, text, { origin, publicKey: privateKey.publicKey }),
-    };
-    await database.write("kept", [putCheckpoint("cosigned", text)]);
+    this.#head.cosigned(openCheckpoint(suite, text, { origin, publicKey: privateKey.publicKey }));
+    await database.write("kept", [putCosigned(text)]);
   }
 
   get #suite(): CipherSuite {
@@ -196,38 +199,22 @@ export class Log {
   async #append(entries: readonly LogEntry[], operations: readonly Operation[]): Promise<void> {
     const { database } = this.#options;
     if (entries.length === 0) return await database.write("acknowledged", operations);
-    const { frontier, headsRoot } = await this.#settled();
+    const { frontier, headsRoot, signed } = await this.#head.settled();
     const changes = entries.map(({ subject, hash }) => ({ key: subjectKey(this.#suite, subject), value: hash }));
     const { root, rows } = await orDamaged(async () => {
       const keys = changes.map(({ key }) => key);
       return (await loadMap(this.#suite, this.#rows, headsRoot, keys)).update(changes);
     });
     const hashes = entries.map(({ hash }) => hash);
-    const next = grow(this.#options, frontier, hashes, root);
+    const next = grow(this.#options, { frontier, signed }, hashes, root);
     const mapRows = Array.from(rows, ([path, node]) => putMapNode(path, node));
     try {
       await database.write("acknowledged", [...operations, ...next.operations, ...mapRows]);
     } catch (error) {
-      this.#isDoubtful = true;
+      this.#head.doubt();
       throw error;
     }
-    this.#become(next.state);
-  }
-
-  /** The state on disk: a write that has failed is there all the same when the disk took it and only did not say so. */
-  async #settled(): Promise<LogState> {
-    if (!this.#isDoubtful) return this.#state;
-    await this.#options.database.settle();
-    const state = await readState(this.#options, this.#rows);
-    if (state === undefined) throw damaged("the checkpoint of its log is missing");
-    this.#isDoubtful = false;
-    if (state.frontier.size !== this.#state.frontier.size) this.#become(state);
-    return this.#state;
-  }
-
-  #become(state: LogState): void {
-    this.#state = state;
-    this.#options.grown?.(state.checkpoint);
+    this.#head.become(next.state);
   }
 
   async #prove(state: LogState, subjects: readonly string[], since: number): Promise<LogProof> {
@@ -271,7 +258,12 @@ export class Log {
   }
 
   #demandSize(size: number): void {
-    if (!(size <= this.#state.frontier.size)) throw new RangeError("the log has not reached that size");
+    if (!(size <= this.#head.state.frontier.size)) throw new RangeError("the log has not reached that size");
+  }
+
+  /** With nothing appended meanwhile, by whomever. */
+  #inTurn<T>(action: () => Promise<T>): Promise<T> {
+    return this.#options.database.exclusively(() => this.#exclusively(action));
   }
 
   #exclusively<T>(action: () => Promise<T>): Promise<T> {

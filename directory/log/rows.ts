@@ -6,7 +6,7 @@ import { type Hashing, leafHash, type NodeId, type TreeNode } from "../../protoc
 import type { Database, Operation } from "../database.ts";
 
 /** What the log needs of a database. */
-export type LogDatabase = Pick<Database, "get" | "getMany" | "write" | "settle">;
+export type LogDatabase = Pick<Database, "isShared" | "get" | "getMany" | "write" | "exclusively" | "settle">;
 
 /**
  * The log's rows in the directory's database. Leaves and nodes are written once and never change.
@@ -79,8 +79,13 @@ export function putMapNode(path: string, node: MapNode): Operation {
   return { type: "put", key: MAP_NODE + path, value: base64Of(encodeMapNode(node)) };
 }
 
-export function putCheckpoint(which: "checkpoint" | "cosigned", text: string): Operation {
-  return { type: "put", key: CHECKPOINT + which, value: text };
+/** Another one than `before` there (undefined: none) is never overwritten: the log has one history, whoever writes. */
+export function replaceCheckpoint(before: string | undefined, value: string): Operation {
+  return { type: "replace", key: `${CHECKPOINT}checkpoint`, before, value };
+}
+
+export function putCosigned(value: string): Operation {
+  return { type: "put", key: `${CHECKPOINT}cosigned`, value };
 }
 
 interface LogTable<T> {

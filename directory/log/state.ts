@@ -9,7 +9,7 @@ import { EMPTY, type MapProof } from "../../protocol/log/map.ts";
 import { Frontier, leafHash, planInclusion, verifyInclusion } from "../../protocol/log/tree.ts";
 import type { Operation } from "../database.ts";
 import { RecentValues } from "./recent-values.ts";
-import { damaged, type LogRows, putCheckpoint, putLeaf, putNode } from "./rows.ts";
+import { damaged, type LogRows, putLeaf, putNode, replaceCheckpoint } from "./rows.ts";
 import { loadMap } from "./stored-map.ts";
 
 /** The log at one checkpoint. */
@@ -18,6 +18,8 @@ export interface LogState {
   /** Root of the map, which is the last leaf, 32 bytes. */
   readonly headsRoot: Uint8Array;
   readonly checkpoint: SignedCheckpoint;
+  /** The checkpoint as the log signed it, with no cosignature. */
+  readonly signed: string;
   /** Proofs under this root, by subject. */
   readonly mapProofs: RecentValues<MapProof>;
 }
@@ -61,6 +63,7 @@ export async function readState(identity: LogIdentity, rows: LogRows): Promise<L
     frontier,
     headsRoot: last.hash,
     checkpoint: isOfNewest ? cosigned : checkpoint,
+    signed: text,
     mapProofs: new RecentValues(LOG_MAP_PROOFS_KEPT),
   };
 }
@@ -68,7 +71,7 @@ export async function readState(identity: LogIdentity, rows: LogRows): Promise<L
 /** The log with these statements, and a heads leaf after them, as its next state; and the rows that this takes. */
 export function grow(
   { suite, privateKey, origin }: LogIdentity,
-  before: Frontier,
+  { frontier: before, signed }: Pick<LogState, "frontier"> & Partial<Pick<LogState, "signed">>,
   hashes: readonly Uint8Array[],
   headsRoot: Uint8Array,
 ): { readonly state: LogState; readonly operations: Operation[] } {
@@ -83,12 +86,13 @@ export function grow(
   }
   const checkpoint = { origin, size: frontier.size, root: frontier.root(suite) };
   const text = signCheckpoint(suite, privateKey, checkpoint);
-  operations.push(putCheckpoint("checkpoint", text));
+  operations.push(replaceCheckpoint(signed, text));
   return {
     state: {
       frontier,
       headsRoot,
       checkpoint: { ...checkpoint, text },
+      signed: text,
       mapProofs: new RecentValues(LOG_MAP_PROOFS_KEPT),
     },
     operations,

@@ -13,7 +13,7 @@ import type { SignedText } from "../../keys/signed-text.ts";
 import { RENDEZVOUS_ACTIVATION } from "../../protocol/messages/activation.ts";
 import { policySubject } from "../../protocol/owner-statements.ts";
 import { subjectOf } from "../../protocol/statement-fields.ts";
-import { Database } from "../../directory/database.ts";
+import { LevelDatabase } from "../../directory/level-database.ts";
 import { Log, type LogEntry } from "../../directory/log/log.ts";
 import { copyFolder } from "../support/copy-folder.ts";
 import type { Exit, RunningProcess } from "../support/processes.ts";
@@ -60,7 +60,7 @@ export class ForgingDirectory implements AsyncDisposable {
   readonly #rendezvous: Machine;
   readonly #running: RunningProcess[] = [];
   readonly #batches: (readonly LogEntry[])[] = [];
-  readonly #databases: Database[] = [];
+  readonly #databases: LevelDatabase[] = [];
   #undo: (() => void)[] = [];
   #machines = 0;
 
@@ -219,7 +219,7 @@ export class ForgingDirectory implements AsyncDisposable {
     readonly privateKey?: Ed25519PrivateKey;
     readonly origin?: string;
   } = {}): Promise<Log> {
-    const database = await Database.open(join(this.world.folder.path, `fork-${this.#databases.length}`));
+    const database = await LevelDatabase.open(join(this.world.folder.path, `fork-${this.#databases.length}`));
     this.#databases.push(database);
     const log = await Log.open({ suite, database, privateKey, origin });
     for (const entries of this.#batches.slice(0, batches)) await log.append(entries, []);

@@ -85,7 +85,7 @@ async function withSecrets(data: string, names: readonly Name[]): Promise<Map<Na
   for (const name of names) {
     const secret = Secret.fromBytes(random(32));
     const key = activationKey(suite, secret, name).publicKey;
-    await withAdministration(data, (administration) => administration.addName(name, key));
+    await withAdministration({ data }, (administration) => administration.addName(name, key));
     secrets.set(name, secret);
   }
   return secrets;

@@ -2,7 +2,7 @@ import { randomBytes, randomInt } from "node:crypto";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
-import { Database } from "../../directory/database.ts";
+import { LevelDatabase } from "../../directory/level-database.ts";
 import { Log } from "../../directory/log/log.ts";
 import { encodeLogProof, parseLogProof, verifyLogProof, verifySubject } from "../../protocol/log/proof.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
@@ -24,7 +24,7 @@ export async function log(bench: Bench): Promise<void> {
   const subjects = devices * SUBJECTS;
   const path = join(bench.folder, "log");
   const privateKey = Ed25519PrivateKey.parse(suite, new Uint8Array(randomBytes(32)));
-  let database = await Database.open(path);
+  let database = await LevelDatabase.open(path);
   let written = await Log.open({ suite, database, privateKey, origin: ORIGIN });
   const hashes = new Map<number, Uint8Array>();
   const entryOn = (subject: number) => {
@@ -53,7 +53,7 @@ export async function log(bench: Bench): Promise<void> {
 
   // As after a restart: nothing is kept of what was just written but by the system.
   await database.close();
-  database = await Database.open(path);
+  database = await LevelDatabase.open(path);
   written = await Log.open({ suite, database, privateKey, origin: ORIGIN });
   const { size } = written.checkpoint;
   const of = `of ${size} leaves, ${subjects} subjects`;

@@ -5,6 +5,7 @@ import { StatementRates } from "../../directory/accounts/statement-rates.ts";
 import { Keyring } from "../../directory/keyring.ts";
 import { Log } from "../../directory/log/log.ts";
 import { RendezvousRegistry } from "../../directory/rendezvous-registry.ts";
+import { LevelDatabase } from "../../directory/level-database.ts";
 import { Store } from "../../directory/store.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
@@ -25,7 +26,7 @@ let keyring: Keyring;
 let log: Log;
 beforeEach(async () => {
   folder = await temporaryFolder();
-  store = await Store.open(join(folder.path, "store"));
+  store = new Store(await LevelDatabase.open(join(folder.path, "store")));
   disk = new DoubtfulDisk(store.database);
   keyring = await Keyring.open(
     { suite, random },

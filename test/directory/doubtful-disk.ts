@@ -11,6 +11,14 @@ export class DoubtfulDisk {
     this.#database = database;
   }
 
+  get isShared(): boolean {
+    return this.#database.isShared;
+  }
+
+  exclusively<T>(action: () => Promise<T>): Promise<T> {
+    return this.#database.exclusively(action);
+  }
+
   get(key: string): Promise<string | undefined> {
     return this.#database.get(key);
   }

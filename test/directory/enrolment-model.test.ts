@@ -2,6 +2,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { Enrolments } from "../../directory/accounts/enrolments.ts";
+import { LevelDatabase } from "../../directory/level-database.ts";
 import { Store } from "../../directory/store.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
@@ -97,7 +98,7 @@ test("enrolments go as a model of them says, whatever comes in whatever order, a
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
       await using folder = await temporaryFolder();
       const path = join(folder.path, "store");
-      let store = await Store.open(path);
+      let store = new Store(await LevelDatabase.open(path));
       try {
         const line = ed25519Line(owner.publicKey);
         const statement = signFirstNameStatement(suite, random, owner, { name, owner: line, issued: START });
@@ -106,7 +107,7 @@ test("enrolments go as a model of them says, whatever comes in whatever order, a
         for (const one of steps) {
           if (one.do === "reopen") {
             await store.close();
-            store = await Store.open(path);
+            store = new Store(await LevelDatabase.open(path));
           }
           const enrolments = new Enrolments(suite, store, DIRECTORY);
           expect(await take(enrolments, model.now, one)).toBe(expected(model, one));

@@ -81,7 +81,7 @@ test("a message cannot come again at the very moment its id is forgotten, nor af
 });
 
 test("of strangers nothing is remembered, and they get no further than an activation", async () => {
-  const known = await world.store.remembered("id");
+  const { ids: known } = await world.store.remembered();
   const stranger = X25519PrivateKey.generate(suite, random);
   const start = { type: REQUEST.activationStart, body: encodeActivationStart(parseName("@acme")) };
   for (let i = 0; i < 5; i++) {
@@ -91,7 +91,7 @@ test("of strangers nothing is remembered, and they get no further than an activa
     expect(await verdict(await sealed(world.client(), stranger, start, { freshness: time(0) }))).toBe("activation");
     expect(await verdict(await sealed(world.client(), stranger, start, { freshness: time(61_000) }))).toBe("E_CLOCK");
   }
-  expect(await world.store.remembered("id")).toHaveLength(known.length);
+  expect((await world.store.remembered()).ids).toHaveLength(known.length);
 });
 
 test("a nonce that was handed out counts until its time is over, after a restart too, and no other does", async () => {
@@ -122,11 +122,11 @@ test("what is remembered of messages is forgotten when it is of no use any more"
   await using fresh = await World.start({ clock });
   const member = (await fresh.activated("@acme", "laptop", "client")).x25519;
   await post(fresh.client(), await sealed(fresh.client(), member, question, { freshness: time(0) }));
-  expect(await fresh.store.remembered("id")).toHaveLength(1);
-  expect(await fresh.store.remembered("nonce")).toHaveLength(1);
+  expect((await fresh.store.remembered()).ids).toHaveLength(1);
+  expect((await fresh.store.remembered()).nonces).toHaveLength(1);
   clock.advance(MESSAGE_ID_MS + 15_000);
-  await expect.poll(() => fresh.store.remembered("id")).toHaveLength(0);
-  await expect.poll(() => fresh.store.remembered("nonce")).toHaveLength(0);
+  await expect.poll(async () => (await fresh.store.remembered()).ids).toHaveLength(0);
+  await expect.poll(async () => (await fresh.store.remembered()).nonces).toHaveLength(0);
 });
 
 /** What the directory makes of it: the answer's frame, or the code of the refusal. */

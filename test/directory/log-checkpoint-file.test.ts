@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
-import { Database } from "../../directory/database.ts";
+import { LevelDatabase } from "../../directory/level-database.ts";
 import { openGuardedLog } from "../../directory/log/checkpoint-file.ts";
 import type { Log } from "../../directory/log/log.ts";
 import { KEEPALIVE_MS, NOTE_BYTES } from "../../protocol/limits.ts";
@@ -157,7 +157,7 @@ test("a file that is too long or may be read by others is refused as every priva
 test("a checkpoint that cannot be put in the file is reported, stops no append, and is in it as soon as it can be", async () => {
   await using home = await temporaryFolder();
   const folder = await PrivateFolder.openOrCreate(join(home.path, "np"));
-  const database = await Database.open(join(folder.path, "store"));
+  const database = await LevelDatabase.open(join(folder.path, "store"));
   const errors: unknown[] = [];
   const guarded = await openGuardedLog({
     ...{ suite, folder, database, origin: ORIGIN, privateKey: Ed25519PrivateKey.generate(suite, random) },

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { utf8 } from "../../keys/bytes.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
-import { Database } from "../../directory/database.ts";
+import { LevelDatabase } from "../../directory/level-database.ts";
 import { Log, type LogOptions } from "../../directory/log/log.ts";
 import type { LogTrust } from "../../protocol/log/proof.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
@@ -15,10 +15,14 @@ export class LogWorld implements AsyncDisposable {
   readonly path: string;
   readonly privateKey: Ed25519PrivateKey;
   readonly #remove: () => Promise<void>;
-  readonly #wrap: (database: Database) => LogOptions["database"];
-  #open: { readonly database: Database; readonly log: Log } | undefined;
+  readonly #wrap: (database: LevelDatabase) => LogOptions["database"];
+  #open: { readonly database: LevelDatabase; readonly log: Log } | undefined;
 
-  private constructor(path: string, remove: () => Promise<void>, wrap: (database: Database) => LogOptions["database"]) {
+  private constructor(
+    path: string,
+    remove: () => Promise<void>,
+    wrap: (database: LevelDatabase) => LogOptions["database"],
+  ) {
     this.path = path;
     this.privateKey = Ed25519PrivateKey.generate(suite, random);
     this.#remove = remove;
@@ -26,14 +30,16 @@ export class LogWorld implements AsyncDisposable {
   }
 
   /** `wrap`: what stands between the log and its database. */
-  static async start(wrap: (database: Database) => LogOptions["database"] = (database) => database): Promise<LogWorld> {
+  static async start(
+    wrap: (database: LevelDatabase) => LogOptions["database"] = (database) => database,
+  ): Promise<LogWorld> {
     const folder = await temporaryFolder();
     const world = new LogWorld(join(folder.path, "store"), () => folder.remove(), wrap);
     await world.open();
     return world;
   }
 
-  get database(): Database {
+  get database(): LevelDatabase {
     return this.#opened.database;
   }
 
@@ -47,7 +53,7 @@ export class LogWorld implements AsyncDisposable {
   }
 
   async open(privateKey = this.privateKey): Promise<void> {
-    const database = await Database.open(this.path);
+    const database = await LevelDatabase.open(this.path);
     try {
       const log = await Log.open({ suite, database: this.#wrap(database), privateKey, origin: ORIGIN });
       this.#open = { database, log };
@@ -72,7 +78,7 @@ export class LogWorld implements AsyncDisposable {
     await this.#remove();
   }
 
-  get #opened(): { readonly database: Database; readonly log: Log } {
+  get #opened(): { readonly database: LevelDatabase; readonly log: Log } {
     if (this.#open === undefined) throw new Error("the log is closed");
     return this.#open;
   }

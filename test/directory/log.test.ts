@@ -5,7 +5,8 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { base64, utf8 } from "../../keys/bytes.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
-import { Database, type Operation } from "../../directory/database.ts";
+import type { Operation } from "../../directory/database.ts";
+import { LevelDatabase } from "../../directory/level-database.ts";
 import { Log, type LogEntry } from "../../directory/log/log.ts";
 import { LOG_MAP_PROOFS_KEPT } from "../../protocol/limits.ts";
 import { cosign } from "../../protocol/log/cosignature.ts";
@@ -229,12 +230,12 @@ test("after kill -9 in the midst of appends the log has all that was acknowledge
   const store = join(home.path, "store");
   const seed = random(32);
   const script = `
-    const { Database } = await load("directory/database.js");
+    const { LevelDatabase } = await load("directory/level-database.js");
     const { Log } = await load("directory/log/log.js");
     const { Ed25519PrivateKey } = await load("keys/ed25519.js");
     const { nativeSuite: suite } = await load("protocol/suite/native.js");
     const { path, seed, origin } = JSON.parse(argument);
-    const database = await Database.open(path);
+    const database = await LevelDatabase.open(path);
     const privateKey = Ed25519PrivateKey.parse(suite, Buffer.from(seed, "base64"));
     const log = await Log.open({ suite, database, privateKey, origin });
     const text = (value) => new TextEncoder().encode(value);
@@ -258,7 +259,7 @@ test("after kill -9 in the midst of appends the log has all that was acknowledge
     await appending.line(new RegExp(`^appended ${before + appends}$`));
     const { stdout } = await appending.kill("SIGKILL");
     const acknowledged = Number(/appended (\d+)\n$/.exec(stdout)?.[1]);
-    const database = await Database.open(store);
+    const database = await LevelDatabase.open(store);
     const log = await Log.open({ suite, database, privateKey, origin: ORIGIN });
     const count = Number(await database.get("x:count"));
     expect(count).toBeGreaterThanOrEqual(acknowledged);
@@ -356,13 +357,13 @@ test.runIf(CAN_MOUNT)(
     const script = `
     import { rmSync, writeFileSync } from "node:fs";
     const load = (file) => import(new URL(file, ${dist}));
-    const { Database } = await load("directory/database.js");
+    const { LevelDatabase } = await load("directory/level-database.js");
     const { Log } = await load("directory/log/log.js");
     const { Ed25519PrivateKey } = await load("keys/ed25519.js");
     const { nativeSuite: suite } = await load("protocol/suite/native.js");
     const { verifySubject } = await load("protocol/log/proof.js");
     const disk = process.argv[1];
-    const database = await Database.open(disk + "/store");
+    const database = await LevelDatabase.open(disk + "/store");
     const privateKey = Ed25519PrivateKey.parse(suite, new Uint8Array(32).fill(7));
     const log = await Log.open({ suite, database, privateKey, origin: "${ORIGIN}" });
     const hash = (number) => suite.sha256(new TextEncoder().encode(String(number)));

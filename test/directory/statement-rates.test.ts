@@ -5,6 +5,7 @@ import { StatementRates } from "../../directory/accounts/statement-rates.ts";
 import { putStatements } from "../../directory/client.ts";
 import { refusalError } from "../../directory/client/refusal-error.ts";
 import { Log } from "../../directory/log/log.ts";
+import { LevelDatabase } from "../../directory/level-database.ts";
 import { Store } from "../../directory/store.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
@@ -36,7 +37,7 @@ test("a name gets its burst of statements and then some a second; one that is to
 
 test("whoever floods a name with a stolen token is told to wait, and its owner goes on", async () => {
   await using folder = await temporaryFolder();
-  await using store = await Store.open(join(folder.path, "store"));
+  await using store = new Store(await LevelDatabase.open(join(folder.path, "store")));
   const privateKey = Ed25519PrivateKey.generate(suite, random);
   const log = await Log.open({ suite, database: store.database, privateKey, origin: "sshnp-directory/test" });
   const rates = new StatementRates({ monotonic: () => 0 });

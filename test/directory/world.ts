@@ -15,6 +15,10 @@ import { DirectoryClient, type Link, openLink } from "../../directory/client.ts"
 import { administer, type Administration } from "../../directory/administration.ts";
 import type { Clock } from "../../directory/clock.ts";
 import { type Directory, type DirectoryOptions, startDirectory } from "../../directory/server.ts";
+import type { Database } from "../../directory/database.ts";
+import { PostgresDatabase } from "../../directory/postgres/database.ts";
+import { databaseIn } from "../support/postgres.ts";
+import { LevelDatabase } from "../../directory/level-database.ts";
 import { Store } from "../../directory/store.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import {
@@ -48,6 +52,7 @@ export class World implements AsyncDisposable {
   readonly #options: Partial<DirectoryOptions>;
   #store: Store | undefined;
   #directory: Directory | undefined;
+  #url: string | undefined;
 
   private constructor(folder: TemporaryFolder, data: PrivateFolder, options: Partial<DirectoryOptions>) {
     this.folder = folder;
@@ -91,7 +96,7 @@ export class World implements AsyncDisposable {
 
   /** Starts it again, on another port if none is given. */
   async resume(port = 0, options: Partial<DirectoryOptions> = {}): Promise<void> {
-    this.#store = await Store.open(join(this.data.path, "store"));
+    this.#store = new Store(await this.#database());
     this.#directory = await startDirectory({
       suite,
       random,
@@ -103,6 +108,14 @@ export class World implements AsyncDisposable {
       ...this.#options,
       ...options,
     });
+  }
+
+  /** LevelDB, or in suites that run on both a database of its own at the PostgreSQL server that the environment names. */
+  async #database(): Promise<Database> {
+    const server = process.env["SSHNP_TEST_POSTGRES"];
+    if (server === undefined) return await LevelDatabase.open(join(this.data.path, "store"));
+    this.#url ??= await databaseIn(server);
+    return await PostgresDatabase.open(this.#url);
   }
 
   client(options: Partial<ConstructorParameters<typeof DirectoryClient>[0]> = {}): DirectoryClient {

@@ -1,0 +1,211 @@
+import { readdir, statfs } from "node:fs/promises";
+import type { Level } from "level";
+import { SetupError, UnavailableError } from "../keys/errors.ts";
+import { shellWord } from "../keys/shell-word.ts";
+import { STORE_ROOM_BYTES } from "../protocol/limits.ts";
+import type { Database, Durability, Operation } from "./database.ts";
+
+/** In LevelDB. One process has it. */
+export class LevelDatabase implements Database {
+  readonly isShared = false;
+  readonly #path: string;
+  readonly #level: Level;
+  readonly #queues: Readonly<Record<Durability, WriteQueue>> = {
+    acknowledged: new WriteQueue((operations) => this.#write(operations, { sync: true })),
+    kept: new WriteQueue((operations) => this.#write(operations, { sync: false })),
+  };
+  /** Whether a write has failed since it was opened. */
+  #isStuck = false;
+  #reopening: Promise<void> | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  /** Keys of claims that are being looked at. */
+  readonly #claiming = new Set<string>();
+
+  private constructor(path: string, level: Level) {
+    this.#path = path;
+    this.#level = level;
+  }
+
+  /**
+   * @throws {SetupError} E_RUNNING when another process has it, E_STORAGE when it cannot be read or is damaged: it is never
+   * begun anew over one that was there.
+   */
+  static async open(path: string): Promise<LevelDatabase> {
+    const { Level } = await import("level");
+    const level = new Level(path, { createIfMissing: !(await holdsData(path)) });
+    try {
+      await level.open();
+    } catch (cause) {
+      throw openError(path, cause);
+    }
+    return new LevelDatabase(path, level);
+  }
+
+  async close(): Promise<void> {
+    await this.#turn.catch(() => {});
+    await Promise.all(Object.values(this.#queues).map((queue) => queue.settled()));
+    await this.#level.close();
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    return await reading(() => this.#level.get(key));
+  }
+
+  async getMany(keys: readonly string[]): Promise<(string | undefined)[]> {
+    return await reading(() => this.#level.getMany([...keys]));
+  }
+
+  async entries(prefix: string): Promise<[string, string][]> {
+    return await reading(() => this.#level.iterator({ gte: prefix, lt: `${prefix}\u{10ffff}` }).all());
+  }
+
+  async entriesAfter(after: string, prefix: string, limit: number): Promise<[string, string][]> {
+    return await reading(() => this.#level.iterator({ gt: after, lt: `${prefix}\u{10ffff}`, limit }).all());
+  }
+
+  /** What comes while a write of the same durability is under way goes to disk together with the next one. */
+  async write(durability: Durability, operations: readonly Operation[]): Promise<void> {
+    for (const operation of operations) if (operation.type === "replace") await this.#demandBefore(operation);
+    await this.#queues[durability].add(operations);
+  }
+
+  exclusively<T>(action: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(action, action);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async claim(key: string, until: number, now: number): Promise<boolean> {
+    const entry = CLAIM + key;
+    if (this.#claiming.has(entry)) return false;
+    this.#claiming.add(entry);
+    try {
+      const known = await this.get(entry);
+      if (known !== undefined && Number(known) >= now) return false;
+      await this.write("kept", [{ type: "put", key: entry, value: String(until) }]);
+      return true;
+    } finally {
+      this.#claiming.delete(entry);
+    }
+  }
+
+  async forgetClaims(past: readonly string[]): Promise<void> {
+    await this.write(
+      "kept",
+      past.map((key) => ({ type: "del", key: CLAIM + key })),
+    );
+  }
+
+  async settle(): Promise<void> {
+    if (!this.#isStuck) return;
+    try {
+      await this.#reopen();
+    } catch (cause) {
+      throw new UnavailableError("E_STORAGE", "The store cannot be written.", { cause });
+    }
+  }
+
+  /** The one process there is has read it before, so it differs by a fault of ours alone. */
+  async #demandBefore({ key, before }: Extract<Operation, { type: "replace" }>): Promise<void> {
+    if ((await this.get(key)) === before) return;
+    throw new UnavailableError("E_STORAGE", "The store has changed since it was read.", { next: "Ask again." });
+  }
+
+  async #write(operations: Operation[], options: { readonly sync: boolean }): Promise<void> {
+    try {
+      if (this.#isStuck) await this.#reopen();
+      await this.#level.batch(operations.map(levelOperation), options);
+    } catch (cause) {
+      this.#isStuck = true;
+      throw new UnavailableError("E_STORAGE", "The store cannot be written.", { cause });
+    }
+  }
+
+  /**
+   * LevelDB takes no write after one that failed, until it is opened again, and for that it needs room; till then it is
+   * read on. So a full disk stops nothing but writing, and heals.
+   */
+  #reopen(): Promise<void> {
+    this.#reopening ??= (async () => {
+      const { bavail, bsize } = await statfs(this.#path);
+      if (bavail * bsize < STORE_ROOM_BYTES) throw new Error("the disk is full");
+      await this.#level.close();
+      await this.#level.open({ createIfMissing: false });
+      this.#isStuck = false;
+    })().finally(() => {
+      this.#reopening = undefined;
+    });
+    return this.#reopening;
+  }
+}
+
+function levelOperation(operation: Operation): Exclude<Operation, { type: "replace" }> {
+  if (operation.type !== "replace") return operation;
+  const { key, value } = operation;
+  return { type: "put", key, value };
+}
+
+const CLAIM = "id:";
+
+/** Writes one after the other; what is added meanwhile is written together. */
+class WriteQueue {
+  readonly #write: (operations: Operation[]) => Promise<void>;
+  #waiting: Operation[] = [];
+  /** Resolves when the write under way has ended, well or not. */
+  #current: Promise<void> = Promise.resolve();
+  #next: Promise<void> | undefined;
+
+  constructor(write: (operations: Operation[]) => Promise<void>) {
+    this.#write = write;
+  }
+
+  add(operations: readonly Operation[]): Promise<void> {
+    for (const operation of operations) this.#waiting.push(operation);
+    this.#next ??= this.#afterCurrent();
+    return this.#next;
+  }
+
+  /** Waits until nothing is under way or waiting, however it ended. */
+  async settled(): Promise<void> {
+    await (this.#next ?? this.#current).catch(() => {});
+  }
+
+  async #afterCurrent(): Promise<void> {
+    await this.#current;
+    const operations = this.#waiting;
+    this.#waiting = [];
+    this.#next = undefined;
+    const write = this.#write(operations);
+    this.#current = write.catch(() => {});
+    await write;
+  }
+}
+
+/** Whether there are tables or logs, so that a database without its CURRENT file is a damaged one, not a new one. */
+async function holdsData(path: string): Promise<boolean> {
+  const files = await readdir(path).catch(() => []);
+  return files.some((file) => file.endsWith(".ldb") || file.endsWith(".log"));
+}
+
+async function reading<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    throw new UnavailableError("E_STORAGE", "The store cannot be read.", { cause });
+  }
+}
+
+function openError(path: string, cause: unknown): SetupError {
+  const reason: unknown = cause instanceof Error ? cause.cause : undefined;
+  const code = reason instanceof Error && "code" in reason ? String(reason.code) : "unknown reason";
+  if (code === "LEVEL_LOCKED") {
+    return new SetupError("E_RUNNING", `Another process has ${shellWord(path)} open.`, {
+      next: "Stop the other sshnp-directory first, or give this one a data folder of its own.",
+      cause,
+    });
+  }
+  return new SetupError("E_STORAGE", `The store in ${shellWord(path)} cannot be opened (${code}).`, {
+    next: "If it is damaged, restore the data folder from a backup. It is never begun anew over what is there.",
+    cause,
+  });
+}

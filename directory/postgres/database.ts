@@ -1,0 +1,169 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { ClientBase, Pool } from "pg";
+import { assert, SshnpError, UnavailableError } from "../../keys/errors.ts";
+import type { Database, Durability, Operation } from "../database.ts";
+import { type Connections, openConnections } from "./connections.ts";
+import { LOCK_SPACE, TURN_LOCK } from "./migrations.ts";
+import { Reads } from "./reads.ts";
+import { Gathered } from "./gathered.ts";
+import { claim, write } from "./writes.ts";
+
+/** A turn's transaction, which is begun when the turn is, and ends with its write. */
+interface Turn {
+  readonly client: ClientBase;
+  hasWritten: boolean;
+  isOver: boolean;
+}
+
+/**
+ * In PostgreSQL, or what speaks its protocol: any number of processes. A turn is a transaction that holds an advisory lock, so
+ * whoever loses it (its connection, or its time) can write no more; and the log's checkpoint is replaced only where it is the one
+ * that was read, which holds also where advisory locks are none.
+ */
+export class PostgresDatabase implements Database {
+  readonly isShared = true;
+  readonly #connections: Connections;
+  readonly #reads: Reads;
+  readonly #kept: Gathered<readonly Operation[], undefined>;
+  readonly #claims: Gathered<{ readonly key: string; readonly until: number; readonly now: number }, boolean>;
+  readonly #turn = new AsyncLocalStorage<Turn>();
+  /** The turns of this process, one after the other: it takes part in the queue of all with one connection. */
+  #turns: Promise<unknown> = Promise.resolve();
+
+  private constructor(connections: Connections) {
+    this.#connections = connections;
+    this.#reads = new Reads(connections.reading);
+    this.#kept = new Gathered(async (writes) => {
+      await write(connections.keeping, writes.flat());
+      return writes.map(() => undefined);
+    });
+    this.#claims = new Gathered((claims) => claimAll(connections.keeping, claims));
+  }
+
+  /**
+   * Connects, and brings the tables to the version of this program.
+   * @throws {SetupError} E_USAGE for a URL that is none, E_STORAGE when it cannot be reached or used.
+   */
+  static async open(url: string): Promise<PostgresDatabase> {
+    return new PostgresDatabase(await openConnections(url));
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    const [text] = await this.getMany([key]);
+    return text;
+  }
+
+  async getMany(keys: readonly string[]): Promise<(string | undefined)[]> {
+    return await reading(() => this.#reads.getMany(keys));
+  }
+
+  async entries(prefix: string): Promise<[string, string][]> {
+    return await this.#range(prefix, prefix, ">=", undefined);
+  }
+
+  async entriesAfter(after: string, prefix: string, limit: number): Promise<[string, string][]> {
+    return await this.#range(after, prefix, ">", limit);
+  }
+
+  async write(durability: Durability, operations: readonly Operation[]): Promise<void> {
+    if (durability === "kept") return await writing(() => this.#kept.add(operations));
+    const turn = this.#turn.getStore();
+    // What a turn has started may go on after it.
+    if (turn === undefined || turn.isOver) return await this.exclusively(() => this.write(durability, operations));
+    assert(!turn.hasWritten, "a turn writes once");
+    turn.hasWritten = true;
+    await writing(async () => {
+      await write(turn.client, operations);
+      await turn.client.query("COMMIT");
+    });
+  }
+
+  exclusively<T>(action: () => Promise<T>): Promise<T> {
+    assert(this.#turn.getStore()?.isOver !== false, "turns are not nested");
+    const turn = this.#turns.then(() => this.#takeTurn(action));
+    this.#turns = turn.catch(() => {});
+    return turn;
+  }
+
+  async claim(key: string, until: number, now: number): Promise<boolean> {
+    return await writing(() => this.#claims.add({ key, until, now }));
+  }
+
+  async forgetClaims(_past: readonly string[], now: number): Promise<void> {
+    await writing(() => this.#connections.keeping.query("DELETE FROM sshnp_claim WHERE until < $1", [now]));
+  }
+
+  /** What was written and not confirmed has landed or not once nobody's connection goes on with it, which the next turn waits for. */
+  async settle(): Promise<void> {}
+
+  async close(): Promise<void> {
+    await this.#turns;
+    await Promise.all([this.#kept.settled(), this.#claims.settled()]);
+    await this.#connections.close();
+  }
+
+  async #takeTurn<T>(action: () => Promise<T>): Promise<T> {
+    const client = await writing(() => this.#connections.turns.connect());
+    client.on("error", ignore); // what waits for its answers is told
+    const turn = { client, hasWritten: false, isOver: false };
+    let isBroken = true;
+    try {
+      await writing(async () => {
+        await client.query("BEGIN");
+        await client.query(LOCK);
+      });
+      const result = await this.#turn.run(turn, action);
+      if (!turn.hasWritten) await client.query("ROLLBACK");
+      isBroken = false;
+      return result;
+    } finally {
+      turn.isOver = true;
+      client.off("error", ignore).release(isBroken);
+    }
+  }
+
+  async #range(
+    from: string,
+    prefix: string,
+    comparison: ">" | ">=",
+    limit: number | undefined,
+  ): Promise<[string, string][]> {
+    const text = `SELECT key, value FROM sshnp_entry WHERE key ${comparison} $1 AND key < $2 ORDER BY key LIMIT $3`;
+    const values = [from, `${prefix}\u{10ffff}`, limit];
+    return await reading(async () => {
+      const { rows } = await this.#connections.reading.query<[string, string]>({ text, values, rowMode: "array" });
+      return rows;
+    });
+  }
+}
+
+const LOCK = { name: "sshnp turn", text: `SELECT pg_advisory_xact_lock(${LOCK_SPACE}, ${TURN_LOCK})` };
+
+/** One of those that want the same key has it. */
+async function claimAll(
+  pool: Pool,
+  claims: readonly { readonly key: string; readonly until: number; readonly now: number }[],
+): Promise<boolean[]> {
+  const wanted = new Map<string, number>();
+  const isFirst = claims.map(({ key, until }) => !wanted.has(key) && wanted.set(key, until) === wanted);
+  const had = await claim(pool, wanted, Math.min(...claims.map(({ now }) => now)));
+  return claims.map(({ key }, at) => isFirst[at] === true && had.has(key));
+}
+
+async function reading<T>(read: () => Promise<T>): Promise<T> {
+  return await asking(read, "The store cannot be read.");
+}
+
+async function writing<T>(action: () => Promise<T>): Promise<T> {
+  return await asking(action, "The store cannot be written.");
+}
+
+async function asking<T>(ask: () => Promise<T>, fact: string): Promise<T> {
+  try {
+    return await ask();
+  } catch (cause) {
+    throw cause instanceof SshnpError ? cause : new UnavailableError("E_STORAGE", fact, { cause });
+  }
+}
+
+function ignore(): void {}

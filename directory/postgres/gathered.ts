@@ -1,0 +1,44 @@
+interface Waiting<In, Out> {
+  readonly item: In;
+  readonly resolve: (result: Out) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Does the same to many: what is added while it is under way goes together in the next. */
+export class Gathered<In, Out> {
+  readonly #action: (items: readonly In[]) => Promise<readonly Out[]>;
+  #waiting: Waiting<In, Out>[] = [];
+  #running: Promise<void> | undefined;
+
+  /** `action` gives one result for each item, in their order. */
+  constructor(action: (items: readonly In[]) => Promise<readonly Out[]>) {
+    this.#action = action;
+  }
+
+  add(item: In): Promise<Out> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ item, resolve, reject });
+      this.#running ??= this.#run();
+    });
+  }
+
+  /** Waits until nothing is under way or waiting, however it ended. */
+  async settled(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    await new Promise(setImmediate);
+    while (this.#waiting.length > 0) {
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      try {
+        const results = await this.#action(waiting.map(({ item }) => item));
+        for (const [at, { resolve }] of waiting.entries()) resolve(results[at] as Out);
+      } catch (error) {
+        for (const { reject } of waiting) reject(error);
+      }
+    }
+    this.#running = undefined;
+  }
+}
