@@ -144,6 +144,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/service-key-files.ts#readRendezvousKeys",
     "keys/state-files.ts#readState",
     "directory/data-folder.ts#readAddress",
+    "directory/client/read-broker-place.ts#readBrokerPlace",
+    "directory/wake-rows.ts#WakeRows",
     "directory/store.ts#Store",
     "directory/log/checkpoint-file.ts#openGuardedLog",
     "directory/log/rows.ts#LogRows",
