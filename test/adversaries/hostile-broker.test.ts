@@ -66,7 +66,7 @@ test("what it puts in a wrong order is taken in the right one", async () => {
   proxy.mischief = (packet, to) => {
     if (to !== "client" || !isPublish(packet)) return [packet];
     held.push(packet);
-    return held.length < 4 ? [] : held.splice(0).reverse();
+    return held.length < 4 ? [] : held.splice(0).toReversed();
   };
   const asked = Array.from({ length: 4 }, () => ask());
   await Promise.all(asked.map(({ frames }) => next(frames, "ticket")));
@@ -131,11 +131,11 @@ test("a goodbye that it brings early, or brings again, keeps a device away for a
       return honest(packet, to);
     };
     link.close();
-    void open().then((opened) => {
-      link = opened;
+    void (async () => {
+      link = await open();
       events = link.events[Symbol.asyncIterator]();
       isGone = true;
-    });
+    })();
   });
   await expect.poll(() => isGone).toBe(true);
   const said = up.length;
@@ -171,7 +171,7 @@ test("a packet that is too long ends it before it is held", async () => {
     qos: 0,
     dup: false,
     retain: false,
-  } as Published);
+  });
   await expect(drained()).rejects.toMatchObject({ message: expect.stringContaining("too long") });
 });
 
