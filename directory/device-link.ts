@@ -1,5 +1,5 @@
 import type { WebSocket } from "ws";
-import { type Greeting, openGreeting } from "./link-greeting.ts";
+import { type Greeting, openGreeting, strangerRefusal } from "./link-greeting.ts";
 import type { LinkHost } from "./link-host.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
@@ -21,13 +21,11 @@ import { parseAnswer } from "../protocol/messages/session-request.ts";
 import { type Distances, parseDistances } from "../protocol/messages/rendezvous-distances.ts";
 import { LINK } from "../protocol/messages/types.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
-import { isExpired } from "../protocol/statement-fields.ts";
 import { LINK_CLOSE } from "./link-close.ts";
 import { LinkOpener, type LinkSealer } from "./link-sealing.ts";
 import { LinkWords } from "./link-words.ts";
 import type { Party, PresentDevice, UnprovedNotify } from "./presence.ts";
 import { TokenBucket } from "./rate-limit.ts";
-import { memberStanding } from "./standing.ts";
 
 /** The first hello, after E_CLOCK, and the nonce that the second one must say. */
 type Refused = { readonly nonce: Uint8Array; readonly first: Greeting } | undefined;
@@ -225,15 +223,12 @@ export class DeviceLink implements PresentDevice {
   }
 
   async #judge(greeting: Greeting, nonce: Uint8Array | undefined): Promise<void> {
-    const { clock, freshness, store, keyring, random, suite } = this.#host;
+    const { clock, freshness, keyring, random, suite } = this.#host;
     const { message, hello, sealer } = greeting;
     const refuse = (code: RefusalCode): void => this.#refuseHello(greeting, code);
-    const standing = await memberStanding(store, hello);
+    const refusal = await strangerRefusal(this.#host, greeting);
     if (this.#state.kind !== "judging") return;
-    const record = standing?.record;
-    if (record?.role !== "device" || !record.x25519.equals(message.sender)) return refuse("E_NOT_AUTHORIZED");
-    if (standing?.isRevoked === true) return refuse("E_REVOKED");
-    if (isExpired(record, clock.now())) return refuse("E_STATEMENT");
+    if (refusal !== undefined) return refuse(refusal);
     const verdict = await freshness.judge(message, clock.now(), nonce);
     // The socket may have closed meanwhile, which `this.#state` tells and the compiler cannot see.
     if ((this.#state as State).kind !== "judging") return;

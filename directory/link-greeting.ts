@@ -1,5 +1,8 @@
 import { equalBytes } from "../keys/bytes.ts";
 import { PeerError } from "../keys/errors.ts";
+import type { RefusalCode } from "../protocol/refusal-codes.ts";
+import { isExpired } from "../protocol/statement-fields.ts";
+import { memberStanding } from "./standing.ts";
 import { type LinkHello, parseLinkHello } from "../protocol/messages/link.ts";
 import { LINK } from "../protocol/messages/types.ts";
 import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
@@ -32,4 +35,16 @@ export function openGreeting(
     return { message, hello, sealer: first?.sealer ?? new LinkSealer(host, parties, hello.epoch) };
   }
   return undefined;
+}
+
+/** Why no device of this directory has said that, as far as its standing goes; undefined: one has. @throws {UnavailableError} E_STORAGE. */
+export async function strangerRefusal(
+  { store, clock }: Pick<LinkHost<never>, "store" | "clock">,
+  { message, hello }: Pick<Greeting, "message" | "hello">,
+): Promise<RefusalCode | undefined> {
+  const standing = await memberStanding(store, hello);
+  const record = standing?.record;
+  if (record?.role !== "device" || !record.x25519.equals(message.sender)) return "E_NOT_AUTHORIZED";
+  if (standing?.isRevoked === true) return "E_REVOKED";
+  return isExpired(record, clock.now()) ? "E_STATEMENT" : undefined;
 }

@@ -1,16 +1,14 @@
 import type { CipherSuite } from "../keys/cipher-suite.ts";
-import { isName, type MemberName, type Name } from "../keys/names.ts";
-import { parseSshsig } from "../keys/sshsig.ts";
+import { isName, type Name } from "../keys/names.ts";
 import { LINK_NAMES_AT_ONCE } from "../protocol/limits.ts";
-import { verifyChainOf } from "../protocol/owner-chain.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { DeviceLink } from "./device-link.ts";
 import type { Party } from "./presence.ts";
-import { memberStanding } from "./standing.ts";
+import { partyOf, saidByOwnerOf } from "./said-by-owner.ts";
 import type { Store } from "./store.ts";
 
 /** A link, as far as it is told things. */
-type ToldLink = Pick<DeviceLink, "tellNames" | "tellOwn" | "tellChanged">;
+export type ToldLink = Pick<DeviceLink, "tellNames" | "tellOwn" | "tellChanged">;
 
 /** Links by what they watch, and what each of them watches. */
 class Watch<Key> {
@@ -133,7 +131,7 @@ export class LinkNews {
     const told: Promise<void>[] = [];
     if (subject === name) for (const link of this.#names.watchersOf(name)) told.push(this.#tellNames(link, [name]));
     const isOfName = (other: string): boolean => other.startsWith(`${name}/`);
-    const isSaid = await this.#saidByOwnerOf(name);
+    const isSaid = await saidByOwnerOf({ suite: this.#suite, store: this.#store }, name);
     for (const [link, client] of [...this.#clients.watchers(isOfName)]) {
       if (await isSaid(client)) told.push(link.tellChanged(partyOf(client)));
     }
@@ -145,27 +143,9 @@ export class LinkNews {
     await Promise.all(told);
   }
 
-  /** Tells of a member by its subject whether the owner of now has signed for it, or for what made it. */
-  async #saidByOwnerOf(name: Name): Promise<(subject: string) => Promise<boolean>> {
-    const statements = (await this.#store.name(name))?.statements ?? [];
-    if (statements.length === 0) return () => Promise.resolve(false);
-    const { owner } = verifyChainOf(this.#suite, name, statements);
-    return async (subject) => {
-      const standing = await memberStanding(this.#store, partyOf(subject));
-      if (standing === undefined) return false;
-      const { member, delegation, delegationRevocation } = standing.statements;
-      return parseSshsig((delegationRevocation ?? delegation ?? member).signature).publicKey.line === owner;
-    };
-  }
-
   /** The statements on those names that are activated, which are watched no more. */
   async #tellNames(link: ToldLink, names: readonly Name[]): Promise<void> {
     const activated = await link.tellNames(names);
     this.#names.set(link, new Set([...this.#names.keysOf(link)].filter((name) => !activated.includes(name))));
   }
-}
-
-function partyOf(subject: string): Party {
-  const [name, member] = subject.split("/") as [Name, MemberName];
-  return { name, member };
 }

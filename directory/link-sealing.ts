@@ -18,13 +18,16 @@ export class LinkSealer {
   readonly #random: RandomBytes;
   readonly #nonce: Uint8Array;
   #parties: { readonly sender: X25519PrivateKey; readonly recipient: X25519PublicKey };
-  #count = 0;
+  #count: number;
 
+  /** `count`: how many were sealed with this nonce before. */
   constructor(
     primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
     parties: { readonly sender: X25519PrivateKey; readonly recipient: X25519PublicKey },
     nonce: Uint8Array,
+    count = 0,
   ) {
+    this.#count = count;
     this.#suite = primitives.suite;
     this.#random = primitives.random;
     this.#parties = parties;
@@ -69,12 +72,16 @@ export class LinkOpener {
     if (freshness.kind !== "nonce" || !equalBytes(freshness.nonce, this.#nonce)) {
       throw new PeerError("E_PROTOCOL", "a link message is of another link");
     }
-    const reader = new ByteReader(message.id);
-    const high = reader.u64();
-    const low = reader.u64();
-    if (high !== 0 || low <= this.#count)
-      throw new PeerError("E_PROTOCOL", "a link message comes twice or out of order");
-    this.#count = low;
+    const count = linkCount(message.id);
+    if (count <= this.#count) throw new PeerError("E_PROTOCOL", "a link message comes twice or out of order");
+    this.#count = count;
     return { type: message.type, body: message.body };
   }
+}
+
+/** Which message of its side an id says. @throws {PeerError} E_PROTOCOL when it is the id of none. */
+export function linkCount(id: Uint8Array): number {
+  const reader = new ByteReader(id);
+  if (reader.u64() !== 0) throw new PeerError("E_PROTOCOL", "a link message has the id of none");
+  return reader.u64();
 }

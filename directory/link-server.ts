@@ -19,6 +19,7 @@ import type { Answer } from "../protocol/messages/session-request.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
+import type { BrokerLinks } from "./broker-links.ts";
 import { DeviceLink } from "./device-link.ts";
 import { HelloTurns } from "./hello-turns.ts";
 import type { LinkHost } from "./link-host.ts";
@@ -38,6 +39,8 @@ type Services = Pick<
   readonly strangers: Strangers;
   readonly audit: Audit;
   readonly log: Logger;
+  /** Devices that wait at a broker. */
+  readonly waking: Pick<BrokerLinks, "changed" | "left"> | undefined;
 };
 
 /** Ticks of {@link LinkServer.tick} between two pings of one link, and between a ping and the look for its answer. */
@@ -128,7 +131,8 @@ export class LinkServer {
 
   /** The same for those whose links are here, when it was another directory that took the statements; it hears of its own too. */
   async changedElsewhere(subjects: readonly string[]): Promise<void> {
-    await this.#news.changed(subjects).catch((error: unknown) => this.#failed(error));
+    const told = [this.#news.changed(subjects), this.#services.waking?.changed(subjects)];
+    for (const each of told) await each?.catch((error: unknown) => this.#failed(error));
   }
 
   /** Tells all devices all that concerns them once more: some of it may have been missed. */
@@ -185,6 +189,7 @@ export class LinkServer {
   #present(link: DeviceLink, party: Party, version: string): void {
     const { presence, sessions, replicas, clock, audit, log } = this.#services;
     const device = bindingSubject(party);
+    this.#services.waking?.left(party);
     const account = { since: clock.now(), version };
     const { replaced, clone } = presence.connect(party, link, account, clock.monotonic());
     replicas?.connected(party, link, account).catch((error: unknown) => this.#failed(error));

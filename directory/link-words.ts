@@ -28,7 +28,7 @@ export class LinkWords {
 
   constructor(
     host: Pick<LinkHost<never>, "suite" | "store" | "statementLog">,
-    { name, member, checkpointSize, policyHash }: LinkHello,
+    { name, member, checkpointSize, policyHash }: Pick<LinkHello, "name" | "member" | "checkpointSize" | "policyHash">,
     send: (type: number, body: Uint8Array) => void,
   ) {
     this.#host = host;
@@ -36,6 +36,11 @@ export class LinkWords {
     this.#send = send;
     this.#proofs = new LinkProofs(checkpointSize);
     this.#policyHash = policyHash;
+  }
+
+  /** What the device has seen when all that was sent has reached it. */
+  get told(): Pick<LinkHello, "checkpointSize" | "policyHash"> {
+    return { checkpointSize: this.#proofs.seen, policyHash: this.#policyHash };
   }
 
   /** The device's own statements, and its name's policy unless it has that one. @throws {UnavailableError}. */

@@ -20,6 +20,10 @@ export interface PresentDevice {
   notify(notify: UnprovedNotify): Promise<boolean>;
   /** Tells it that a newer link took its place, and closes. */
   replace(): void;
+  /** After how many ms without an answer it counts as offline, where that is not DEVICE_ANSWER_MS. */
+  readonly answerMs?: number;
+  /** It has not answered for so long. */
+  unanswered?(): void;
 }
 
 /** What is told of a device that is online. */
@@ -95,6 +99,14 @@ export class Presence {
   disconnect(party: Party, link: PresentDevice): boolean {
     const subject = bindingSubject(party);
     return this.#links.get(subject)?.link === link && this.#links.delete(subject);
+  }
+
+  /** A device is elsewhere now: its link to this process, if it has one, is told so and ends. */
+  leave(party: Party): void {
+    const link = this.get(party);
+    if (link === undefined) return;
+    this.#links.delete(bindingSubject(party));
+    link.replace();
   }
 
   async #findElsewhere(party: Party): ReturnType<Elsewhere["find"]> {

@@ -10,7 +10,6 @@ import type { PrivateFolder } from "../keys/private-folder.ts";
 import {
   BACKLOG,
   CONNECTIONS_CHECK_MS,
-  CONNECTIONS_PER_ADDRESS,
   HEADER_BYTES,
   HEADERS_MS,
   KEEPALIVE_MS,
@@ -21,9 +20,12 @@ import { encodeSignedText } from "../protocol/messages/link.ts";
 import { Accounts } from "./accounts/accounts.ts";
 import { StatementRates } from "./accounts/statement-rates.ts";
 import { Audit } from "./audit.ts";
+import { BROKER_ACCESS_PREFIX, BrokerAccess } from "./broker-access.ts";
+import { BrokerLinks, type DirectoryBroker } from "./broker-links.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { Freshness } from "./freshness.ts";
 import { Keyring } from "./keyring.ts";
+import { limitConnections } from "./limit-connections.ts";
 import { LinkServer } from "./link-server.ts";
 import { openGuardedLog } from "./log/checkpoint-file.ts";
 import type { Log } from "./log/log.ts";
@@ -31,7 +33,7 @@ import { LOG_PREFIX, logFile } from "./log/routes.ts";
 import { Policies } from "./policies.ts";
 import { PostServer, refuse } from "./post.ts";
 import { Presence } from "./presence.ts";
-import { AddressLimiter, isLoopback, networkOf } from "./rate-limit.ts";
+import { AddressLimiter } from "./rate-limit.ts";
 import { RendezvousRegistry } from "./rendezvous-registry.ts";
 import { replicaHost } from "./replicas/host.ts";
 import { Replicas } from "./replicas/replicas.ts";
@@ -55,6 +57,8 @@ export interface DirectoryOptions {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** Connections at most, so that files for the rest are left. */
   readonly maxConnections: number;
+  /** The MQTT broker at which devices may wait; undefined: there is none. */
+  readonly broker?: DirectoryBroker | undefined;
   /** Whether to go on from a store whose log is older than the one that was published. */
   readonly acceptOlderLog?: boolean;
   readonly log: Logger;
@@ -95,14 +99,17 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
   const { shared: database } = store.database;
   const replicas = database && new Replicas({ shared: database, database: store.database, random, clock, failed });
-  const presence = new Presence(replicas === undefined ? [] : [replicas]);
+  const { broker } = options;
+  const waking =
+    broker && new BrokerLinks({ ...primitives, broker, clock, keyring, freshness, store, statementLog, audit, log });
+  const presence = new Presence([replicas, waking].filter((elsewhere) => elsewhere !== undefined));
   const policies = new Policies({ suite, store });
   const sessions = new Sessions({
     ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, failed },
   });
   const shared = { suite, random, clock, keyring, freshness, store, statementLog, sessions, replicas, audit, log };
   const strangers = new Strangers(options.maxConnections);
-  const links = new LinkServer({ ...shared, presence, strangers });
+  const links = new LinkServer({ ...shared, presence, strangers, waking });
   const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, new StatementRates(clock));
   const requests = new Requests({ ...shared, accounts, policies, presence, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
@@ -142,7 +149,10 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   };
 
   let dropped = 0;
-  const http = await listen(options, { posts, links, keyring, statementLog, limiter, strangers, clock, log });
+  const brokerAccess = broker && new BrokerAccess({ suite, clock, keyring, freshness, store });
+  const http = await listen(options, {
+    ...{ posts, links, keyring, statementLog, brokerAccess, limiter, strangers, clock, log },
+  });
   http.on("drop", () => (dropped += 1));
   const timers = [
     clock.every(1000, everySecond),
@@ -151,6 +161,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       everyPeriod().catch(failed);
     }),
   ];
+  waking?.start({ presence, sessions });
   const address = http.address() as AddressInfo;
   return {
     port: address.port,
@@ -165,6 +176,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       for (const stop of timers) stop();
       const closed = new Promise((resolve) => http.close(resolve));
       posts.close();
+      await waking?.[Symbol.asyncDispose]();
       await links.close();
       await replicas?.[Symbol.asyncDispose]();
       http.closeAllConnections();
@@ -182,6 +194,8 @@ interface Routes {
   readonly links: LinkServer;
   readonly keyring: Keyring;
   readonly statementLog: Log;
+  /** Undefined where there is no broker. */
+  readonly brokerAccess: BrokerAccess | undefined;
   readonly limiter: AddressLimiter;
   readonly strangers: Strangers;
   readonly clock: Clock;
@@ -225,7 +239,7 @@ function withTls(settings: object, tls: { readonly cert: string; readonly key: s
 }
 
 function route(request: IncomingMessage, response: ServerResponse, routes: Routes): void {
-  const { posts, keyring, limiter, strangers, clock, log } = routes;
+  const { posts, keyring, limiter, strangers, clock, log, brokerAccess } = routes;
   const address = request.socket.remoteAddress ?? "";
   const what = `${request.method} ${request.url}`;
   if (what === "GET /healthz") {
@@ -239,6 +253,11 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
     response.end(encodeSignedText(keyring.keyList));
   } else if (what === "POST /v1/messages") {
     posts.post(request, response, address, strangers).catch((error: unknown) => {
+      if (request.complete) log.error({ err: error }, "request failed");
+      response.destroy();
+    });
+  } else if (request.url?.startsWith(BROKER_ACCESS_PREFIX) === true && brokerAccess !== undefined) {
+    brokerAccess.serve(request, response).catch((error: unknown) => {
       if (request.complete) log.error({ err: error }, "request failed");
       response.destroy();
     });
@@ -276,22 +295,4 @@ function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, routes:
   if (request.headers.origin !== undefined) return refuseUpgrade("403 Forbidden");
   if (!limiter.bucket(address, now).take(now)) return refuseUpgrade("429 Too Many Requests");
   links.accept(request, socket, head);
-}
-
-/** Closes what one address opens beyond its share. */
-function limitConnections(server: Server): void {
-  const open = new Map<string, number>();
-  server.on("connection", (socket: Socket) => {
-    const address = socket.remoteAddress ?? "";
-    if (isLoopback(address)) return;
-    const network = networkOf(address);
-    const count = (open.get(network) ?? 0) + 1;
-    if (count > CONNECTIONS_PER_ADDRESS) return void socket.destroy();
-    open.set(network, count);
-    socket.once("close", () => {
-      const left = (open.get(network) ?? 1) - 1;
-      if (left > 0) open.set(network, left);
-      else open.delete(network);
-    });
-  });
 }

@@ -24,7 +24,12 @@ export interface CheckedRequest {
 /** Where a session stands. Times are monotonic ms. */
 type Phase =
   | { readonly kind: "waiting"; readonly until: number; readonly unheardSince: number | undefined }
-  | { readonly kind: "asked"; readonly offer: Promise<Offer | undefined>; readonly until: number }
+  | {
+      readonly kind: "asked";
+      readonly offer: Promise<Offer | undefined>;
+      readonly device: PresentDevice;
+      readonly until: number;
+    }
   | {
       readonly kind: "answered";
       readonly offer: Promise<Offer | undefined>;
@@ -150,10 +155,15 @@ export class Sessions {
         const isUnheard = phase.unheardSince !== undefined && now >= phase.unheardSince + WAIT_UNHEARD_MS;
         if (isUnheard || now >= phase.until) this.#end(session, "E_WAIT_EXPIRED");
       } else if (now >= phase.until) {
-        if (phase.kind === "asked") this.#end(session, "E_OFFLINE", this.#services.clock.now() - DEVICE_ANSWER_MS);
+        if (phase.kind === "asked") this.#unanswered(session, phase.device);
         else this.#sessions.remove(session);
       }
     }
+  }
+
+  #unanswered(session: Session, device: PresentDevice): void {
+    device.unanswered?.();
+    this.#end(session, "E_OFFLINE", this.#services.clock.now() - (device.answerMs ?? DEVICE_ANSWER_MS));
   }
 
   /** The device may have come somewhere else after it was looked for, and before anybody was told that it is waited for. */
@@ -180,7 +190,8 @@ export class Sessions {
         return undefined;
       },
     );
-    session.phase = { kind: "asked", offer, until: this.#services.clock.monotonic() + DEVICE_ANSWER_MS };
+    const until = this.#services.clock.monotonic() + (link.answerMs ?? DEVICE_ANSWER_MS);
+    session.phase = { kind: "asked", offer, device: link, until };
     void this.#sendTicket(session, session.stream);
     void this.#notify(session, offer, link).then((isAsked) => isAsked && this.#audit(session, "asked"));
   }

@@ -16,6 +16,8 @@
  * presence:@acme/MEMBER    which directory of several has its link, which one, since when, its version
  * id:HEX, nonce:HEX        until when a message id is remembered, a nonce accepted
  * witness:NAME           added, URL, verifier key
+ * wake:@acme/MEMBER        a device that waits at an MQTT broker: its last hello, and what it was told since then
+ * wakewatch:WHAT DEVICE    that such a device hears what changes: WHAT is an @acme or an @acme/MEMBER
  * meta:KEY                 a value of the directory's own
  * ```
  */
@@ -90,6 +92,17 @@ export const WITNESSES = tableOf(
   "witness:",
   v.strictObject({ added: time, url: v.pipe(v.string(), v.maxLength(WITNESS_URL_BYTES)), verifierKey: v.string() }),
 );
+const bytes = v.string();
+export const WAKES = tableOf(
+  "wake:",
+  v.strictObject({
+    ...{ epoch: bytes, nonce: bytes, connection: bytes, device: bytes, recipient: bytes },
+    ...{ sent: count, heard: count, keyListSeq: count, checkpointSize: count, policyHash: bytes },
+    ...{ names: v.array(v.string()), clients: v.array(v.string()) },
+    ...{ since: time, version: v.string(), isAway: v.boolean() },
+  }),
+);
+export const WAKE_WATCHES = tableOf("wakewatch:", v.literal(1));
 export const META = tableOf("meta:", signedTextSchema);
 
 /** All of them, for whoever checks what may stand in an entry. */
@@ -111,6 +124,8 @@ export const TABLES: readonly Table<unknown>[] = [
     STATEMENTS,
     PASSWORDS,
     KEYS,
+    WAKES,
+    WAKE_WATCHES,
   ],
 ];
 

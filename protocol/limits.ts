@@ -273,6 +273,26 @@ export const BODIES_BYTES = 1024 * 1024; // held of all bodies that are not whol
 export const BODY_PIECES = 256; // of one body, as the network or HTTP's chunks cut it; 60 KiB in packets are 44
 export const SPARE_FILES = 256; // of the open files that a process may have, kept for all but connections
 
+// MQTT broker
+export const BROKER_TRY_MS = 4_000; // TCP, TLS, the broker's two answers and the directory's welcome, until the WebSocket is begun; with it below 5 s
+export const BROKER_KEEPALIVE_S = 20; // between a device's pings of its broker, 0.7 MB a day; a broker tells of its silence after 30 s
+export const BROKER_HELLO_MS = 60 * 60_000; // between two hellos of an idle device: by their welcome it knows that the whole way works; 50 KB a day
+export const BROKER_GAP_MS = 2_000; // that later messages wait for one that is missing
+export const BROKER_AHEAD = 32; // of them; a broker that keeps the order shows none
+export const BROKER_HELLO_AGAIN_MS = 1_000; // between two hellos of one connection, whoever asks for them
+export const BROKER_HELLOS_AGAIN = 5; // in BROKER_GAPS_MS, because messages were missing; then the broker is left for the WebSocket
+export const BROKER_GAPS_MS = 60_000; // in which BROKER_HELLOS_AGAIN are counted
+export const BROKER_LASTED_MS = 60_000; // a connection to a broker that lasted so long is no failure of the one before
+export const LEFT_LINK_MS = 2_000; // that a link is read on after another one has taken its place
+export const BROKER_PACKET_BYTES = 128 * 1024; // of MQTT; AWS IoT Core has this limit for messages, a sealed message takes half
+export const BROKER_ASKED = 128; // requests whose asker a device remembers; two for each of SESSIONS_AT_ONCE
+export const BROKER_ANSWER_MS = 10_000; // a device that has not answered by a broker by then counts as offline
+export const BROKER_QUESTION_BYTES = 4 * 1024; // of what a broker asks about who may come in; a token has 300 B
+export const BROKER_WAITING = 16_384; // messages of devices that wait to be read, 1 KB each: those of a herd; then they are dropped, and come by WebSocket
+export const WATCHERS_AT_ONCE = 128; // devices at a broker that are read together when something changes that they watch
+export const BROKER_READ_AT_ONCE = 64; // of them, a millisecond each; requests are answered in between
+export const BROKER_RETRY_MS = 15_000; // of a directory to come back to its broker, at a random moment of a span that doubles up to this
+
 // Directory: requests
 export const NONCE_PERIOD_MS = 15_000; // of NONCE_MS; for so long one nonce is handed out to everybody
 export const MESSAGE_IDS = 500_000; // remembered at once, 4,000 messages a second; then new ones are refused, none forgotten

@@ -39,6 +39,8 @@ export interface SealedContent {
 
 export interface OpenedMessage extends SealedContent {
   readonly sender: X25519PublicKey;
+  /** Whose key it was sealed to. */
+  readonly recipient: X25519PublicKey;
   /** Export("response") of this message's handshake: what answers to it are sealed under. */
   readonly responseSecret: Uint8Array;
 }
@@ -100,6 +102,7 @@ export function openMessage(
   if (sender === undefined) throw new PeerError("E_PROTOCOL", "a sealed message has no sender");
   return {
     sender,
+    recipient: staticKey.publicKey,
     freshness: readFreshness(payload),
     id: payload.raw(16),
     type: payload.u8(),

@@ -15,8 +15,11 @@ const PACKAGES = {
   haproxy: "haproxy",
   ip: "iproute2",
   mandoc: "mandoc",
+  mosquitto: "mosquitto",
+  openssl: "openssl",
   postgres: "postgresql-15",
   ps: "procps",
+  "rabbitmq-server": "rabbitmq-server",
   rsync: "rsync",
   socat: "socat",
   squid: "squid",
@@ -27,8 +30,15 @@ const PACKAGES = {
   zsh: "zsh",
 };
 
-/** Package -> the service that it would start. */
-const SERVICES = { haproxy: "haproxy", "openssh-server": "ssh", "postgresql-15": "postgresql", squid: "squid" };
+/** Package -> the services that it, or what it brings, would start. */
+const SERVICES = {
+  haproxy: ["haproxy.service"],
+  mosquitto: ["mosquitto.service"],
+  "openssh-server": ["ssh.service"],
+  "postgresql-15": ["postgresql.service"],
+  "rabbitmq-server": ["rabbitmq-server.service", "epmd.service", "epmd.socket"],
+  squid: ["squid.service"],
+};
 
 /**
  * Installs the packages of the commands that are missing. Anything that is there already is left alone.
@@ -57,7 +67,7 @@ export async function installDebianPackages(commands, { signal }) {
     await run("apt-get", [...apt, "install", "-y", "--no-install-recommends", ...missing], { env, detached: true });
   } finally {
     releaseServices();
-    for (const name of missing) if (name in SERVICES) await disable(name, SERVICES[name]);
+    for (const name of missing) for (const unit of SERVICES[name] ?? []) await disable(name, unit);
   }
   signal.throwIfAborted();
 }
@@ -99,9 +109,10 @@ function isPresent(path) {
 }
 
 /** The package enables its service at the first installation, whatever the policy says, for each init system in its way. */
-async function disable(name, service) {
+async function disable(name, unit) {
+  const service = unit.replace(/\..*$/, "");
   const env = { ...process.env, DPKG_MAINTSCRIPT_PACKAGE: name }; // deb-systemd-helper demands it
-  if (isThere("deb-systemd-helper")) await run("deb-systemd-helper", ["disable", `${service}.service`], { env });
+  if (isThere("deb-systemd-helper")) await run("deb-systemd-helper", ["disable", unit], { env });
   if (isPresent(`/etc/init.d/${service}`)) await run("update-rc.d", [service, "disable"]);
   const runit = "/etc/runit/runsvdir/default";
   // A leading dot means: switched off.

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import type { WitnessOptions } from "../directory/client.ts";
+import { type BrokerFlags, parseBrokerUrl, type WitnessOptions } from "../directory/client.ts";
 import { SetupError } from "../keys/errors.ts";
 import { keysFolderPath } from "../keys/keys-folder.ts";
 import { parseMember, parseName, quoted } from "../keys/names.ts";
@@ -13,7 +13,8 @@ import { parseCertifiedLogins } from "./session-keys.ts";
 import { parsePermitOpen } from "./permit-open.ts";
 import { SSH_MODES, type SshMode } from "./ssh-server.ts";
 
-interface Flags extends WitnessOptions {
+interface Flags extends WitnessOptions, BrokerFlags {
+  readonly mqtt?: string;
   readonly atsign: string;
   readonly manager: readonly string[];
   readonly device: string;
@@ -75,6 +76,14 @@ function withOptions(plain: Command): Command {
       "certify keys of single sessions (sshnp --session-key) for these logins, with commas; else for those that the policy names",
     )
     .option("--new-device", "make keys for -d though those of another device of that name are here")
+    .option("--mqtt <url>", "wait at this MQTT broker instead of at the directory: mqtts://HOST[:PORT] (docs/mqtt.md)")
+    .option("--mqtt-ca <file>", "who may vouch for the broker (PEM), if not those that Node knows")
+    .option(
+      "--mqtt-cert <file>",
+      "this device's certificate there (PEM); without it, a token of the device's is its password",
+    )
+    .option("--mqtt-key <file>", "its private key (PEM)")
+    .option("--mqtt-no-verify", "take whatever certificate the broker shows; it gets no token then")
     .option("--status-file <file>", "keep the newest of the lines on stdout in a file, for health checks")
     .option("-u, --un-hide", "has no effect; accepted for those who come from NoPorts")
     .option("-v, --verbose", "log more");
@@ -126,6 +135,7 @@ function parseFlags(flags: Flags): DaemonOptions {
     statusFile: flags.statusFile,
     acceptsKeys: flags.sshpublickey === true,
     sessionKeys: flags.sessionKeys === undefined ? undefined : parseCertifiedLogins(flags.sessionKeys),
+    mqtt: flags.mqtt === undefined ? undefined : { ...flags, url: parseBrokerUrl(flags.mqtt).href },
     isVerbose: flags.verbose === true,
     isNewDevice: flags.newDevice === true,
   };

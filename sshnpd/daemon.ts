@@ -1,4 +1,4 @@
-import type { WitnessOptions } from "../directory/client.ts";
+import type { BrokerFlags, WitnessOptions } from "../directory/client.ts";
 import { randomBytes } from "node:crypto";
 import { type Link, openLink } from "../directory/client.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
@@ -56,6 +56,8 @@ export interface DaemonOptions {
   readonly acceptsKeys: boolean;
   /** For which logins keys of sessions are certified; undefined: for none. */
   readonly sessionKeys?: CertifiedLogins | undefined;
+  /** The broker to wait at, and the files that it takes. */
+  readonly mqtt?: (BrokerFlags & { readonly url: string }) | undefined;
   readonly isVerbose: boolean;
   /** Whether the device may be made beside others that are there. */
   readonly isNewDevice?: boolean;
@@ -148,20 +150,8 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     try {
       const events = new LinkEvents({ directory, own: statements, clients, requests, sessions, log });
       await keepOnline({
-        ...{
-          own,
-          statements,
-          folder,
-          directory,
-          clients,
-          sessions,
-          events,
-          line,
-          log,
-          signal,
-          announce,
-          distances,
-        },
+        ...{ own, statements, folder, directory, clients, sessions, events, line, log, signal, announce, distances },
+        mqtt: options.mqtt,
       });
     } finally {
       status?.remove();
@@ -175,6 +165,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
 }
 
 interface Parts {
+  readonly mqtt: DaemonOptions["mqtt"];
   readonly own: OwnMember;
   readonly folder: PrivateFolder;
   readonly directory: OwnDirectory;
@@ -191,7 +182,7 @@ interface Parts {
 }
 
 async function keepOnline(parts: Parts): Promise<void> {
-  const { own, statements, folder, directory, clients, sessions, events, line, log, signal, announce } = parts;
+  const { own, statements, folder, directory, clients, sessions, events, line, log, signal, announce, mqtt } = parts;
   const { client } = directory;
   const { name, member, x25519: sender } = own.keys;
   let { isPending } = own;
@@ -214,7 +205,10 @@ async function keepOnline(parts: Parts): Promise<void> {
       const names = await clients.unresolved();
       events.asks(names);
       const hello = { name, member, version: VERSION, names, policyHash };
-      return await openLink({ client, sender, hello, onConnected, signal: attempt });
+      const link = { client, sender, hello, onConnected, signal: attempt };
+      if (mqtt === undefined) return await openLink(link);
+      const { openWakeableLink } = await import("./wakeable-link.ts");
+      return await openWakeableLink(mqtt, link, { log, policyHash: () => statements.policyHash });
     },
     onLinked: (link) => {
       line.current = link;

@@ -11,6 +11,7 @@ import { SPARE_FILES } from "../../protocol/limits.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { serveAdministration } from "../admin-socket.ts";
 import { administer } from "../administration.ts";
+import type { DirectoryBroker } from "../broker-links.ts";
 import { openStore, writeAddress } from "../data-folder.ts";
 import { type OwnRendezvous, startOwnRendezvous } from "../own-rendezvous.ts";
 import { type Directory, startDirectory } from "../server.ts";
@@ -26,6 +27,13 @@ interface RunOptions extends DataOptions {
   readonly rendezvous?: string;
   readonly acceptOlderLog?: boolean;
   readonly verbose?: boolean;
+  readonly mqtt?: string;
+  readonly mqttCa?: string;
+  readonly mqttCert?: string;
+  readonly mqttKey?: string;
+  readonly mqttUser?: string;
+  readonly mqttPasswordFile?: string;
+  readonly mqttNoVerify?: boolean;
 }
 
 /** `sshnp-directory run` */
@@ -42,6 +50,13 @@ export function addRunCommand(program: Command): void {
     .option("--tls-key <file>", "its private key (PEM)")
     .option("--rendezvous <host:port>", "also run a rendezvous, which others reach at this address")
     .option("--accept-older-log", "go on from an old backup, once; whoever has seen the newer log refuses it then")
+    .option("--mqtt <url>", "a broker at which devices may wait: mqtts://HOST[:PORT] (docs/mqtt.md)")
+    .option("--mqtt-ca <file>", "who may vouch for the broker (PEM), if not those that Node knows")
+    .option("--mqtt-cert <file>", "the directory's own certificate there (PEM)")
+    .option("--mqtt-key <file>", "its private key (PEM)")
+    .option("--mqtt-user <name>", "the directory's user name there")
+    .option("--mqtt-password-file <file>", "the password of --mqtt-user")
+    .option("--mqtt-no-verify", "take whatever certificate the broker shows")
     .option("-v, --verbose", "log every decision")
     .addHelpText(
       "after",
@@ -71,6 +86,7 @@ async function run(options: RunOptions): Promise<void> {
     });
   }
   const tls = await readTls(options);
+  const broker = options.mqtt === undefined ? undefined : await readBroker(options.mqtt, options);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const log = newLog(options);
   const stop = new AbortController();
@@ -92,6 +108,7 @@ async function run(options: RunOptions): Promise<void> {
       log,
     },
     acceptOlderLog: options.acceptOlderLog ?? false,
+    broker,
   });
   const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
   const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;
@@ -147,6 +164,19 @@ async function ownRendezvous(
   const address = `${scheme}://${urlHost(near)}:${directory.port}#${directory.keyring.fingerprint}`;
   const { registry } = directory;
   return await startOwnRendezvous({ ...rest, random, registry, address, listenHost: at.host, publicAt });
+}
+
+async function readBroker(url: string, options: RunOptions): Promise<DirectoryBroker> {
+  const { readBrokerPlace } = await import("../client.ts");
+  const place = await readBrokerPlace(url, options);
+  const { mqttUser: user, mqttPasswordFile: file } = options;
+  if (user === undefined || file === undefined) {
+    if (user === file) return place;
+    throw new SetupError("E_USAGE", "--mqtt-user and --mqtt-password-file go together.", {
+      next: "Give both or neither.",
+    });
+  }
+  return { ...place, login: { user, password: (await readPem(file)).replace(/\r?\n$/, "") } };
 }
 
 async function readTls(options: RunOptions): Promise<{ readonly cert: string; readonly key: string } | undefined> {

@@ -1,4 +1,3 @@
-import type { LinkEvent } from "./link-event.ts";
 import type { TLSSocket } from "node:tls";
 import type { WebSocket } from "ws";
 import type { CipherSuite, RandomBytes } from "../../keys/cipher-suite.ts";
@@ -19,27 +18,25 @@ import {
   encodeLinkWatching,
   type LinkHello,
   type LinkParty,
-  parseLinkChanged,
-  parseLinkNames,
-  parseLinkOwn,
   parseLinkRefused,
   parseLinkWelcome,
   parseSignedText,
 } from "../../protocol/messages/link.ts";
-import { type Answer, encodeAnswer, parseNotify } from "../../protocol/messages/session-request.ts";
+import { type Answer, encodeAnswer } from "../../protocol/messages/session-request.ts";
 import { type Distances, encodeDistances } from "../../protocol/messages/rendezvous-distances.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { type Freshness, sealMessage } from "../../protocol/sealed-message.ts";
 import { LINK_CLOSE } from "../link-close.ts";
 import { type LinkMessage, LinkOpener, LinkSealer } from "../link-sealing.ts";
 import { EventQueue } from "./event-queue.ts";
+import { type LinkEvent, linkEvent } from "./link-event.ts";
 import { reportCertificate } from "./certificate.ts";
 import { unreachable } from "./http-exchange.ts";
 import { openLinkSocket, reachedAddress } from "./link-socket.ts";
 import { responseError } from "./response-error.ts";
 import { refusalError } from "./refusal-error.ts";
 
-export type { LinkEvent } from "./link-event.ts";
+export type { LinkEvent };
 
 /** A device's line to its directory, after the welcome. */
 export interface Link {
@@ -65,7 +62,7 @@ export interface Link {
 }
 
 /** What a link needs of a DirectoryClient. */
-interface Directory {
+export interface LinkDirectory {
   readonly address: DirectoryAddress;
   readonly suite: CipherSuite;
   readonly random: RandomBytes;
@@ -79,7 +76,7 @@ interface Directory {
 }
 
 export interface LinkOptions {
-  readonly client: Directory;
+  readonly client: LinkDirectory;
   /** The device's static key, which its binding names. */
   readonly sender: X25519PrivateKey;
   readonly hello: Omit<LinkHello, "epoch" | "checkpointSize">;
@@ -219,12 +216,8 @@ class DeviceLink implements Link {
       if (type !== LINK.welcome) throw new PeerError("E_PROTOCOL", "the directory speaks before its welcome");
       return this.#welcome(body);
     }
-    if (type === LINK.notify) return this.#event({ type: "notify", notify: parseNotify(body) });
-    if (type === LINK.names) return this.#event({ type: "names", names: parseLinkNames(body) });
-    if (type === LINK.own) return this.#event({ type: "own", own: parseLinkOwn(body) });
-    if (type === LINK.changed) return this.#event({ type: "changed", changed: parseLinkChanged(body) });
     if (type === LINK.keyList) return this.#newKeyList(body);
-    throw new PeerError("E_PROTOCOL", "the directory sends a message of an unknown type");
+    this.#event(linkEvent({ type, body }));
   }
 
   #welcome(body: Uint8Array): void {

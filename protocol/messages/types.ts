@@ -15,7 +15,7 @@ export const REQUEST = {
   readEnrolments: 13,
   denyEnrolment: 14,
   listDevices: 15,
-  /** Not 16 to 18, which are those of a link. */
+  /** Not 16 to 18 and 20 to 23, which are those of a link. */
   listRendezvous: 19,
 } as const;
 
@@ -25,7 +25,12 @@ export const LINK = {
   hello: 16,
   answer: 17,
   watching: 18,
+  /** 19 is a request's. */
   distances: 20,
+  /** device -> directory by an MQTT broker: broker.ts */
+  brokerHello: 21,
+  goodbye: 22,
+  brokerToken: 23,
   /** directory -> device */
   welcome: 32,
   notify: 33,
@@ -37,6 +42,9 @@ export const LINK = {
   own: 37,
   /** A client that the device watches: its newest statements. */
   changed: 38,
+  /** directory -> device by an MQTT broker: broker.ts. */
+  wake: 40,
+  probe: 41,
 } as const;
 
 /** Type bytes of the frames of a response. */

@@ -4,6 +4,12 @@
  */
 export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
+    "directory/client/broker.ts#isConfidential",
+    "directory/said-by-owner.ts#partyOf",
+    "directory/wake-news.ts#WakeNews",
+    "directory/wake-rows.ts#isSameHello",
+    "directory/tables.ts#WAKES",
+    "directory/client/broker-end.ts#BrokerEnd",
     "sshnp/cli/profile/ls.ts#lsCommand",
     "sshnp/cli/profile/show.ts#showCommand",
     "sshnp/config/paths.ts#hasConfiguration",
@@ -144,6 +150,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/service-key-files.ts#readRendezvousKeys",
     "keys/state-files.ts#readState",
     "directory/data-folder.ts#readAddress",
+    "directory/client/read-broker-place.ts#readBrokerPlace",
+    "directory/wake-rows.ts#WakeRows",
     "directory/store.ts#Store",
     "directory/transfer.ts#importStore",
     "directory/log/checkpoint-file.ts#openGuardedLog",
@@ -238,6 +246,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/own-rendezvous.ts#startOwnRendezvous",
   ],
   "carries bytes and looks at none of them": [
+    "directory/client/broker.ts#connectBroker",
+    "directory/limit-connections.ts#limitConnections",
     "sshnpd/first-flight.ts#FirstFlight",
     "sshnpd/inetd-server.ts#InetdServer",
     "sshnpd/join-stream.ts#joinStream",
@@ -270,6 +280,14 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/read-ahead.ts#readAhead",
   ],
   "judges in which order parsed messages come; its tests send wrong ones over real sockets": [
+    "directory/broker-reader.ts#BrokerReader",
+    "directory/client/broker-link.ts#openLinkByBroker",
+    "directory/client/broker-order.ts#openAtBroker",
+    "directory/client/open-broker-link.ts#openBrokerLink",
+    "directory/client/link-event.ts#linkEvent",
+    "directory/link-sealing.ts#linkCount",
+    "sshnpd/two-way-link.ts#openTwoWayLink",
+    "sshnpd/wakeable-link.ts#openWakeableLink",
     "keys/cli/activation-exchange.ts#askChallenge",
     "keys/cli/activation-exchange.ts#askToActivate",
     "keys/cli/enrolment-exchange.ts#askNonce",

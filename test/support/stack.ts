@@ -181,13 +181,22 @@ export class Stack implements AsyncDisposable {
   }
 
   /** Starts the directory, again where it was if it was there before. */
-  async startDirectory(): Promise<RunningProcess> {
+  async startDirectory(...words: string[]): Promise<RunningProcess> {
     const { network } = this.#options;
     const first = network === undefined ? "127.0.0.1:0" : `${network.address}:${SERVER_PORTS.directory}`;
     const listen = /[\d.]+:\d+/.exec(this.#address)?.[0] ?? first;
     const data = join(this.server.home, "directory");
     const more = this.#options.directory ?? [];
-    this.#directory = this.server.start("sshnp-directory", "run", "--data", data, "--listen", listen, ...more);
+    this.#directory = this.server.start(
+      "sshnp-directory",
+      "run",
+      "--data",
+      data,
+      "--listen",
+      listen,
+      ...more,
+      ...words,
+    );
     [this.#address = ""] = await this.#directory.line(/^https?:\/\/[\d.]+:\d+#SHA256:\S+$/);
     return this.#directory;
   }

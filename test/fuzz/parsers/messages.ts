@@ -7,6 +7,7 @@ import {
 import * as fc from "fast-check";
 import { ByteReader, ByteWriter, utf8 } from "../../../keys/bytes.ts";
 import * as activation from "../../../protocol/messages/activation.ts";
+import * as broker from "../../../protocol/messages/broker.ts";
 import * as link from "../../../protocol/messages/link.ts";
 import { encodePrologue, parsePrologue, readPrologue } from "../../../protocol/messages/prologue.ts";
 import {
@@ -234,6 +235,23 @@ export const MESSAGE_PARSERS: readonly Parser[] = [
     }),
     link.parseLinkHello,
     link.encodeLinkHello,
+  ),
+  message(
+    "hello by a broker",
+    "messages/broker.ts",
+    "parseBrokerHello",
+    fc.record({
+      name: of.name,
+      member: of.member,
+      epoch: of.nonce,
+      version: fc.stringMatching(/^[0-9A-Za-z.+-]{1,64}$/),
+      names: fc.array(of.name, { maxLength: 64 }),
+      checkpointSize: fc.maxSafeNat(),
+      policyHash: of.bytesOf(32),
+      connection: of.nonce,
+    }),
+    broker.parseBrokerHello,
+    broker.encodeBrokerHello,
   ),
   message(
     "version of sshnpd in a message",

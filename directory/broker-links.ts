@@ -1,0 +1,147 @@
+import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import { UnavailableError } from "../keys/errors.ts";
+import { directoryTopic, replicaTopic } from "../protocol/broker-topics.ts";
+import {
+  BROKER_KEEPALIVE_S,
+  BROKER_RETRY_MS,
+  BROKER_WAITING,
+  DIRECTORY_CONNECT_MS,
+  RECONNECT_FIRST_MS,
+} from "../protocol/limits.ts";
+import { bindingSubject } from "../protocol/statements.ts";
+import { type BrokerConnection, type BrokerPlace, connectBroker } from "./client/broker.ts";
+import { BrokerReader, type BrokerReaderServices } from "./broker-reader.ts";
+import type { Elsewhere, Party } from "./presence.ts";
+import { WakeDevice } from "./wake-device.ts";
+import type { WakeHost } from "./wake-host.ts";
+import { WakeNews } from "./wake-news.ts";
+import { WakeRows } from "./wake-rows.ts";
+
+/** Where the directory's broker is, and how it comes in there. */
+export interface DirectoryBroker extends BrokerPlace {
+  readonly login?: { readonly user: string; readonly password: string } | undefined;
+}
+
+type Services = Omit<BrokerReaderServices, "host" | "presence" | "sessions"> &
+  Omit<WakeHost, "rows" | "replica" | "publish" | "untold" | "failed"> & {
+    readonly suite: CipherSuite;
+    readonly random: RandomBytes;
+    readonly broker: DirectoryBroker;
+  };
+
+/** Devices that wait at an MQTT broker: all that this process holds of them is one connection there. */
+export class BrokerLinks implements Elsewhere, AsyncDisposable {
+  readonly #services: Services;
+  readonly #host: WakeHost;
+  readonly #news: WakeNews;
+  readonly #stop = new AbortController();
+  readonly #topics: readonly string[];
+  /** Devices that could not be told something, to be asked to say hello. */
+  readonly #untold = new Map<string, Party>();
+  #reader: BrokerReader | undefined;
+  #connection: BrokerConnection | undefined;
+  #kept: Promise<void> = Promise.resolve();
+
+  constructor(services: Services) {
+    const { suite, random, clock, keyring, store, statementLog, log } = services;
+    const replica = random(16);
+    this.#services = services;
+    this.#host = {
+      ...{ suite, random, clock, keyring, store, statementLog, replica },
+      rows: new WakeRows(store.database),
+      publish: (topic, payload) => this.#publish(topic, payload),
+      untold: (party) => {
+        if (this.#untold.size < BROKER_WAITING) this.#untold.set(bindingSubject(party), party);
+      },
+      failed: (error) => log.error({ err: error }, "a device at the broker cannot be told"),
+    };
+    this.#news = new WakeNews(this.#host);
+    this.#topics = [directoryTopic(suite, keyring.fingerprint), replicaTopic(suite, keyring.fingerprint, replica)];
+  }
+
+  /** Whether the broker serves now. */
+  get isConnected(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  /** Goes to the broker, and stays there until this is disposed of. */
+  start(rest: Pick<BrokerReaderServices, "presence" | "sessions">): void {
+    this.#reader = new BrokerReader({ ...this.#services, ...rest, host: this.#host });
+    this.#kept = this.#keep();
+  }
+
+  async find(party: Party): ReturnType<Elsewhere["find"]> {
+    if (!this.isConnected) return undefined;
+    const row = await this.#host.rows.get(party);
+    if (row === undefined || row.isAway) return undefined;
+    return { device: new WakeDevice(this.#host, party), since: row.since, version: row.version };
+  }
+
+  /** A device has a link by WebSocket. */
+  left(party: Party): void {
+    new WakeDevice(this.#host, party).replace();
+  }
+
+  /** Tells devices whom new statements on these subjects concern. @throws {UnavailableError} E_STORAGE. */
+  async changed(subjects: readonly string[]): Promise<void> {
+    await this.#news.changed(subjects);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    this.#connection?.close();
+    await this.#kept;
+  }
+
+  async #publish(topic: string, payload: Uint8Array): Promise<void> {
+    if (this.#connection === undefined) {
+      throw new UnavailableError("E_DIRECTORY", "There is no connection to the MQTT broker.");
+    }
+    await this.#connection.publish(topic, payload);
+  }
+
+  async #keep(): Promise<void> {
+    const { log, broker } = this.#services;
+    const { signal } = this.#stop;
+    const at = broker.url.host;
+    for (let failures = 0; !signal.aborted; failures++) {
+      try {
+        this.#connection = await this.#connect();
+        log.info({ broker: at }, "connected to the MQTT broker");
+        failures = 0;
+        void this.#askUntold();
+        const why = await this.#connection.ended;
+        this.#connection = undefined;
+        if (!signal.aborted) log.warn({ broker: at, reason: why.message }, "the MQTT broker is lost");
+      } catch (error) {
+        if (signal.aborted) return;
+        const reason = error instanceof Error ? error.message : String(error);
+        log.warn({ broker: at, reason }, "the MQTT broker cannot be used; devices come by WebSocket");
+      }
+      const span = Math.min(BROKER_RETRY_MS, RECONNECT_FIRST_MS * 2 ** Math.min(failures, 16));
+      await delay(Math.random() * span, undefined, { signal, ref: false }).catch(() => {});
+    }
+  }
+
+  async #connect(): Promise<BrokerConnection> {
+    const { broker } = this.#services;
+    return await connectBroker({
+      place: broker,
+      clientId: `sshnpdirectory${randomBytes(4).toString("hex")}`, // 22 characters; every broker takes 23 (MQTT-3.1.3-5)
+      login: broker.login,
+      keepaliveSeconds: BROKER_KEEPALIVE_S,
+      topics: this.#topics,
+      onMessage: (payload) => this.#reader?.take(payload),
+      limitMs: DIRECTORY_CONNECT_MS,
+      signal: this.#stop.signal,
+    });
+  }
+
+  async #askUntold(): Promise<void> {
+    const untold = [...this.#untold.values()];
+    this.#untold.clear();
+    for (const party of untold) await new WakeDevice(this.#host, party).away(undefined).catch(this.#host.failed);
+  }
+}

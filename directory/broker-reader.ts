@@ -1,0 +1,225 @@
+import type { Logger } from "pino";
+import { equalBytes } from "../keys/bytes.ts";
+import { PeerError, SshnpError } from "../keys/errors.ts";
+import {
+  BROKER_READ_AT_ONCE,
+  BROKER_WAITING,
+  LINK_HELLO_BYTES,
+  LINK_NAMES_AT_ONCE,
+  SEALED_MESSAGE_BYTES,
+} from "../protocol/limits.ts";
+import { type BrokerHello, parseBrokerHello } from "../protocol/messages/broker.ts";
+import { encodeLinkRefused, encodeLinkWelcome, parseLinkWatching } from "../protocol/messages/link.ts";
+import { parseAnswer } from "../protocol/messages/session-request.ts";
+import { LINK } from "../protocol/messages/types.ts";
+import type { RefusalCode } from "../protocol/refusal-codes.ts";
+import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
+import { bindingSubject } from "../protocol/statements.ts";
+import type { Audit } from "./audit.ts";
+import type { Freshness } from "./freshness.ts";
+import { strangerRefusal } from "./link-greeting.ts";
+import { linkCount } from "./link-sealing.ts";
+import type { Party, Presence } from "./presence.ts";
+import { partyOf } from "./said-by-owner.ts";
+import type { Sessions } from "./sessions.ts";
+import { WakeDevice } from "./wake-device.ts";
+import { tellByBroker, type WakeHost } from "./wake-host.ts";
+import type { WakeRow } from "./wake-rows.ts";
+
+export interface BrokerReaderServices {
+  readonly host: WakeHost;
+  readonly freshness: Freshness;
+  readonly presence: Presence;
+  readonly sessions: Sessions;
+  readonly audit: Audit;
+  readonly log: Logger;
+}
+
+/**
+ * What devices say by a broker. Anybody who can publish there can put anything there, and each process of the directory gets
+ * it: what is not a device's own, or was taken by another process, is passed over without a word.
+ */
+export class BrokerReader {
+  readonly #services: BrokerReaderServices;
+  readonly #waiting: Uint8Array[] = [];
+  #reading = 0;
+  #dropped = 0;
+
+  constructor(services: BrokerReaderServices) {
+    this.#services = services;
+  }
+
+  /** How many were dropped since this was asked last, because too many waited. */
+  takeDropped(): number {
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    return dropped;
+  }
+
+  take(payload: Uint8Array): void {
+    if (payload.length > SEALED_MESSAGE_BYTES) return;
+    if (this.#waiting.length >= BROKER_WAITING) return void (this.#dropped += 1);
+    this.#waiting.push(payload);
+    this.#next();
+  }
+
+  #next(): void {
+    while (this.#reading < BROKER_READ_AT_ONCE) {
+      const payload = this.#waiting.shift();
+      if (payload === undefined) return;
+      this.#reading += 1;
+      setImmediate(() => {
+        void this.#read(payload).finally(() => {
+          this.#reading -= 1;
+          this.#next();
+        });
+      });
+    }
+  }
+
+  async #read(payload: Uint8Array): Promise<void> {
+    const { host, log } = this.#services;
+    try {
+      const message = openMessage(host.suite, host.keyring.sealing(host.clock.now()), payload);
+      if (message === "unknown-recipient") return;
+      if (message.type === LINK.brokerHello) return await this.#hello(message, payload.length);
+      const device = await this.#deviceOf(message);
+      if (device === undefined) return;
+      if (message.type === LINK.goodbye) return await this.#goodbye(device.party, message);
+      if (message.type === LINK.watching) return await this.#watching(device.party, message);
+      if (message.type === LINK.answer) this.#answer(device, message);
+    } catch (error) {
+      if (error instanceof PeerError) log.debug({ err: error }, "a message by the broker is passed over");
+      else host.failed(error);
+    }
+  }
+
+  async #hello(message: OpenedMessage, length: number): Promise<void> {
+    const { host, freshness, presence, sessions } = this.#services;
+    if (length > LINK_HELLO_BYTES) throw new PeerError("E_PROTOCOL", "a hello by the broker is too long");
+    const hello = parseBrokerHello(message.body);
+    const { name, member } = hello;
+    const party = { name, member };
+    const refuse = (code: RefusalCode, nonce?: Uint8Array): Promise<void> => this.#refuse(message, hello, code, nonce);
+    try {
+      const refusal = await strangerRefusal(host, { message, hello });
+      if (refusal !== undefined) return await refuse(refusal);
+      const verdict = await freshness.judge(message, host.clock.now());
+      if (verdict === "replayed") return; // or another process has it
+      if (verdict === "full") return await refuse("E_BUSY");
+      if (verdict === "clock") return await refuse("E_CLOCK", freshness.nonce(host.clock.now()));
+      const row = await this.#welcome(party, message, hello);
+      presence.leave(party);
+      await host.store.putLastSeen([party], host.clock.now());
+      const device = new WakeDevice(host, party);
+      this.#noteUp(party, hello, row);
+      sessions.deviceIsBack(party, device);
+      await device.tellOwn();
+      for (let i = 0; i < hello.names.length; i += LINK_NAMES_AT_ONCE) {
+        await device.tellNames(hello.names.slice(i, i + LINK_NAMES_AT_ONCE));
+      }
+    } catch (error) {
+      if (!(error instanceof SshnpError)) return await refuse("E_BUSY");
+      host.failed(error);
+      host.untold(party);
+    }
+  }
+
+  /** The device's row from now on; gives the one before. */
+  async #welcome(party: Party, message: OpenedMessage, hello: BrokerHello): Promise<WakeRow | undefined> {
+    const { host } = this.#services;
+    const { keyring, clock, rows, random } = host;
+    return await rows.inTurn(party, async () => {
+      const before = await rows.get(party);
+      const recipient = keyring.sealing(clock.now()).find((key) => key.publicKey.equals(message.recipient));
+      if (recipient === undefined)
+        throw new PeerError("E_PROTOCOL", "a hello is sealed to a key that is gone meanwhile");
+      const isSameConnection = before !== undefined && equalBytes(before.connection, hello.connection);
+      const row: WakeRow = {
+        ...{ epoch: hello.epoch, nonce: random(16), connection: hello.connection },
+        ...{ device: message.sender, recipient: recipient.publicKey, sent: 1, heard: 0 },
+        ...{ keyListSeq: keyring.keyListSeq, checkpointSize: hello.checkpointSize, policyHash: hello.policyHash },
+        ...{ names: hello.names, clients: isSameConnection ? before.clients : [] },
+        since: isSameConnection && !before.isAway ? before.since : clock.now(),
+        ...{ version: hello.version, isAway: false },
+      };
+      await rows.replace(party, before, row);
+      const welcome = { time: clock.now(), nonce: row.nonce, keyListSeq: row.keyListSeq };
+      const body = encodeLinkWelcome(welcome);
+      await tellByBroker(host, party, { ...row, sent: 0 }, [{ type: LINK.welcome, body }]);
+      return before;
+    });
+  }
+
+  #noteUp(party: Party, { version, connection }: BrokerHello, before: WakeRow | undefined): void {
+    const { audit, log } = this.#services;
+    if (before?.isAway === false && equalBytes(before.connection, connection)) return; // it only says that it is there
+    const device = bindingSubject(party);
+    const peer = { version, by: "mqtt" };
+    audit.write({ event: "link up", device, replaced: before?.isAway === false, peer });
+    log.info({ device, peer }, "link up");
+  }
+
+  async #refuse(
+    message: OpenedMessage,
+    hello: BrokerHello,
+    code: RefusalCode,
+    nonce: Uint8Array = new Uint8Array(16),
+  ): Promise<void> {
+    const { host, log } = this.#services;
+    const body = encodeLinkRefused({ code, time: host.clock.now(), nonce });
+    const { sender: device, recipient } = message;
+    log.info({ code, peer: { device: bindingSubject(hello), by: "mqtt" } }, "link refused");
+    const to = { device, recipient, epoch: hello.epoch, sent: 0 };
+    await tellByBroker(host, hello, to, [{ type: LINK.refused, body }]).catch(host.failed);
+  }
+
+  /** The device that has said it, with its row; undefined for strangers and those that are none of ours any more. */
+  async #deviceOf({ sender }: OpenedMessage): Promise<{ readonly party: Party; readonly row: WakeRow } | undefined> {
+    const { store, rows } = this.#services.host;
+    const holder = await store.keyHolder(sender);
+    if (holder?.includes("/") !== true) return undefined;
+    const party = partyOf(holder);
+    const row = await rows.get(party);
+    return row?.device.equals(sender) === true ? { party, row } : undefined;
+  }
+
+  async #goodbye(party: Party, { freshness }: OpenedMessage): Promise<void> {
+    const { host, audit, log } = this.#services;
+    if (freshness.kind !== "nonce") return;
+    const { nonce } = freshness;
+    const wasPresent = await new WakeDevice(host, party).away((row) => equalBytes(row.connection, nonce));
+    if (!wasPresent) return;
+    const device = bindingSubject(party);
+    audit.write({ event: "link down", device });
+    log.info({ device, peer: { by: "mqtt" } }, "link down");
+    await host.store.putLastSeen([party], host.clock.now());
+  }
+
+  /** The count keeps an older list, brought once more, from taking the place of a newer one. */
+  async #watching(party: Party, { freshness, id, body }: OpenedMessage): Promise<void> {
+    const { host } = this.#services;
+    const { rows } = host;
+    const clients = parseLinkWatching(body).map(bindingSubject);
+    const count = linkCount(id);
+    const added = await rows.inTurn(party, async () => {
+      const row = await rows.get(party);
+      if (row === undefined || !isOver(row, freshness) || count <= row.heard) return [];
+      await rows.replace(party, row, { ...row, clients, heard: count });
+      return clients.filter((client) => !row.clients.includes(client));
+    });
+    const device = new WakeDevice(host, party);
+    for (const client of added) await device.tellChanged(partyOf(client));
+  }
+
+  #answer(
+    { party, row }: { readonly party: Party; readonly row: WakeRow },
+    { freshness, body }: Pick<OpenedMessage, "freshness" | "body">,
+  ): void {
+    if (isOver(row, freshness)) this.#services.sessions.answer(party, parseAnswer(body));
+  }
+}
+
+function isOver({ nonce }: WakeRow, freshness: OpenedMessage["freshness"]): boolean {
+  return freshness.kind === "nonce" && equalBytes(freshness.nonce, nonce);
+}

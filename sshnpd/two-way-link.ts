@@ -1,0 +1,163 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { EventQueue, type Link, type LinkEvent } from "../directory/client.ts";
+import { DeniedError } from "../keys/errors.ts";
+import { BROKER_LASTED_MS, DIRECTORY_CONNECT_MS, LEFT_LINK_MS, LINK_EVENTS } from "../protocol/limits.ts";
+import type { Distances } from "../protocol/messages/rendezvous-distances.ts";
+import type { Answer } from "../protocol/messages/session-request.ts";
+import type { LinkParty } from "../protocol/messages/link.ts";
+import { reconnectDelay } from "./backoff.ts";
+
+/** The two ways to the directory. */
+export interface Ways {
+  /** By the broker, up to the directory's welcome, within `limitMs`. */
+  readonly byBroker: (signal: AbortSignal, limitMs: number | undefined) => Promise<Link>;
+  readonly byWebSocket: (signal: AbortSignal) => Promise<Link>;
+  /** Told of each change of the way, and why. */
+  readonly onWay: (way: Way, why: unknown) => void;
+  /** A number from 0 to below 1. */
+  readonly random: () => number;
+}
+
+export type Way = "mqtt" | "websocket";
+
+/**
+ * Opens a link that is by the broker while that serves, and by WebSocket while it does not. The way changes without a moment in
+ * which there is none: the new one is up before the old one goes, and requests that came by either are answered.
+ * @throws what the WebSocket's link throws.
+ */
+export async function openTwoWayLink(ways: Ways, signal: AbortSignal): Promise<Link> {
+  const link = new TwoWayLink(ways, signal);
+  await link.open();
+  return link;
+}
+
+class TwoWayLink implements Link {
+  readonly #queue = new EventQueue<LinkEvent>(LINK_EVENTS);
+  readonly events: AsyncIterable<LinkEvent> = this.#queue;
+  readonly #ways: Ways;
+  readonly #over = new AbortController();
+  readonly #signal: AbortSignal;
+  #current: Link | undefined;
+  #watched: readonly LinkParty[] = [];
+  #distances: Distances = new Map();
+  /** An attempt to come back to the broker that is under way. */
+  #attempt: Promise<unknown> | undefined;
+  /** How often in a row the broker did not serve for long. */
+  #failures = 0;
+  #remoteAddress: string | undefined;
+
+  constructor(ways: Ways, signal: AbortSignal) {
+    this.#ways = ways;
+    this.#signal = AbortSignal.any([signal, this.#over.signal]);
+    signal.addEventListener("abort", () => this.#end(signal.reason), { once: true });
+  }
+
+  /** Where the WebSocket has reached the directory; by a broker nobody knows. */
+  get remoteAddress(): string | undefined {
+    return this.#current?.remoteAddress ?? this.#remoteAddress;
+  }
+
+  async open(): Promise<void> {
+    try {
+      this.#take("mqtt", await this.#ways.byBroker(this.#signal, undefined), undefined);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      await this.#fallBack(error);
+    }
+  }
+
+  answer(answer: Answer): void {
+    this.#current?.answer(answer);
+  }
+
+  watch(clients: readonly LinkParty[]): void {
+    this.#watched = clients;
+    this.#current?.watch(clients);
+  }
+
+  tellDistances(distances: Distances): void {
+    this.#distances = distances;
+    this.#current?.tellDistances(distances);
+  }
+
+  probe(): void {
+    this.#current?.probe();
+  }
+
+  close(): void {
+    this.#queue.finish();
+    this.#over.abort();
+    this.#current?.close();
+  }
+
+  /** The broker does not serve: by WebSocket, and back when it does. */
+  async #fallBack(why: unknown): Promise<void> {
+    this.#failures += 1;
+    this.#take("websocket", await this.#ways.byWebSocket(this.#signal), why);
+    void this.#comeBack();
+  }
+
+  async #comeBack(): Promise<void> {
+    while (!this.#signal.aborted) {
+      try {
+        await delay(reconnectDelay(this.#failures, this.#ways.random(), BROKER_LASTED_MS), undefined, {
+          signal: this.#signal,
+        });
+        const attempt = this.#ways.byBroker(this.#signal, DIRECTORY_CONNECT_MS);
+        this.#attempt = attempt;
+        const link = await attempt;
+        if (this.#signal.aborted) return link.close();
+        return this.#take("mqtt", link, undefined);
+      } catch {
+        this.#failures += 1;
+      } finally {
+        this.#attempt = undefined;
+      }
+    }
+  }
+
+  #take(way: Way, link: Link, why: unknown): void {
+    const before = this.#current;
+    this.#remoteAddress = link.remoteAddress ?? this.#remoteAddress;
+    this.#current = link;
+    this.#ways.onWay(way, why);
+    void this.#read(way, link, performance.now());
+    if (before === undefined) return;
+    if (this.#watched.length > 0) link.watch(this.#watched);
+    if (this.#distances.size > 0) link.tellDistances(this.#distances);
+    // What the directory has sent before it took the new one may still be on its way.
+    void delay(LEFT_LINK_MS, undefined, { signal: this.#signal, ref: false })
+      .catch(() => {})
+      .then(() => before.close());
+  }
+
+  async #read(way: Way, link: Link, since: number): Promise<void> {
+    try {
+      for await (const event of link.events) if (!this.#queue.push(event)) return this.#end(undefined);
+      if (link === this.#current) this.close();
+    } catch (error) {
+      await this.#lost(way, link, error, performance.now() - since);
+    }
+  }
+
+  async #lost(way: Way, link: Link, error: unknown, lastedMs: number): Promise<void> {
+    // The directory takes the newest: the one before hears that it was replaced, perhaps before the newest hears that it is up.
+    const isReplaced = error instanceof DeniedError && error.code === "E_REPLACED";
+    if (isReplaced && link === this.#current) await this.#attempt?.catch(() => {});
+    if (this.#signal.aborted) return;
+    if (link !== this.#current) return link.close();
+    if (way === "websocket" || isReplaced) return this.#end(error);
+    if (lastedMs >= BROKER_LASTED_MS) this.#failures = 0;
+    try {
+      await this.#fallBack(error);
+    } catch (cause) {
+      this.#end(cause);
+    }
+  }
+
+  #end(error: unknown): void {
+    this.#queue.fail(error);
+    this.#over.abort();
+    this.#current?.close();
+  }
+}

@@ -1,0 +1,42 @@
+import {
+  type BrokerFlags,
+  type Link,
+  type LinkOptions,
+  openBrokerLink,
+  openLink,
+  readBrokerPlace,
+} from "../directory/client.ts";
+import { type Log, logError } from "./log.ts";
+import { openTwoWayLink } from "./two-way-link.ts";
+
+/**
+ * The daemon's link where it is told of a broker. The broker's files are read for each connection, as certificates are
+ * replaced from time to time; one that cannot be read is a broker that does not serve. @throws as openLink.
+ */
+export async function openWakeableLink(
+  { url, ...flags }: BrokerFlags & { readonly url: string },
+  options: LinkOptions,
+  { log, policyHash }: { readonly log: Log; readonly policyHash: () => Uint8Array },
+): Promise<Link> {
+  const optionsOfNow = (signal: AbortSignal): LinkOptions => ({
+    ...options,
+    hello: { ...options.hello, policyHash: policyHash() },
+    signal,
+  });
+  return await openTwoWayLink(
+    {
+      byBroker: async (signal, limitMs) => {
+        const broker = await readBrokerPlace(url, flags);
+        const onOdd = (text: string): void => log.debug(text);
+        return await openBrokerLink({ ...optionsOfNow(signal), broker, limitMs, onOdd });
+      },
+      byWebSocket: (signal) => openLink(optionsOfNow(signal)),
+      onWay: (way, why) => {
+        if (why !== undefined) logError(log, why, "the MQTT broker does not serve; waiting at the directory itself");
+        else log.info({ way }, "waiting at the MQTT broker");
+      },
+      random: Math.random,
+    },
+    options.signal,
+  );
+}

@@ -1,0 +1,236 @@
+import type { Packet } from "mqtt-packet";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { type Link, type LinkEvent, openBrokerLink, putStatements } from "../../directory/client.ts";
+import { deviceAtBroker, deviceTopic, directoryTopic } from "../../protocol/broker-topics.ts";
+import { type Person, patience, random, sessionMessage, suite, NO_POLICY, World } from "../directory/world.ts";
+import { next, only, send } from "../directory/streams.ts";
+import { revocation } from "../support/later-statements.ts";
+import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
+import { type MqttProxy, startMqttProxy } from "../support/mqtt-proxy.ts";
+
+/* The broker is whoever runs it. All that it can do is to bring messages late, or not at all. */
+
+type Published = Extract<Packet, { cmd: "publish" }>;
+
+let broker: Mosquitto;
+let proxy: MqttProxy;
+let world: World;
+let client: Person;
+let device: Person;
+let link: Link;
+let events: AsyncIterator<LinkEvent>;
+/** What the broker has carried, by direction. */
+const down: Published[] = [];
+const up: Published[] = [];
+const isPublish = (packet: Packet): packet is Published => packet.cmd === "publish";
+const honest = (packet: Packet, to: "client" | "broker"): Packet[] => {
+  if (isPublish(packet)) (to === "client" ? down : up).push(packet);
+  return [packet];
+};
+let count = 0;
+
+beforeAll(async () => {
+  broker = await startMosquitto();
+  proxy = await startMqttProxy(broker.port);
+  world = await World.start({ broker: { url: new URL(broker.url) } });
+  client = await world.activated("@client", "laptop", "client");
+});
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+  await proxy[Symbol.asyncDispose]();
+  await broker[Symbol.asyncDispose]();
+});
+beforeEach(async () => {
+  device = await world.activated(`@device${++count}`, "mygateway", "device");
+  await world.rendezvous(`rz${count}`);
+  down.length = 0;
+  up.length = 0;
+  proxy.mischief = honest;
+  link = await open();
+  events = link.events[Symbol.asyncIterator]();
+  await event("own");
+  return () => link.close();
+});
+
+test("what it brings twice, and again later, is taken once", async () => {
+  proxy.mischief = (packet, to) => [...honest(packet, to), ...(isPublish(packet) ? [again(packet)] : [])];
+  for (let i = 0; i < 3; i++) await isAsked();
+  const before = [...down];
+  proxy.mischief = honest;
+  for (const packet of before) proxy.inject(again(packet));
+  await isAsked();
+});
+
+test("what it puts in a wrong order is taken in the right one", async () => {
+  const held: Packet[] = [];
+  proxy.mischief = (packet, to) => {
+    if (to !== "client" || !isPublish(packet)) return [packet];
+    held.push(packet);
+    return held.length < 4 ? [] : held.splice(0).toReversed();
+  };
+  const asked = Array.from({ length: 4 }, () => ask());
+  await Promise.all(asked.map(({ frames }) => next(frames, "ticket")));
+  for (const _ of asked) {
+    const { notify } = await event("notify");
+    link.answer({ sid: notify.prologue.sid, message2: random(1200) });
+  }
+  for (const { frames } of asked) await next(frames, "answer");
+});
+
+test("what it withholds is missed when the next message comes, and asked for: the request arrives late", async () => {
+  let withheld = 0;
+  proxy.mischief = (packet, to) => (to === "client" && isPublish(packet) && withheld++ === 0 ? [] : [packet]);
+  const first = ask();
+  await next(first.frames, "ticket");
+  const second = ask();
+  await next(second.frames, "ticket");
+  const sids = new Set<string>();
+  while (sids.size < 2) {
+    const { notify } = await event("notify");
+    sids.add(Buffer.from(notify.prologue.sid).toString("hex"));
+    link.answer({ sid: notify.prologue.sid, message2: random(1200) });
+  }
+  await Promise.all([next(first.frames, "answer"), next(second.frames, "answer")]);
+});
+
+test("what it makes up, keeps, takes from others or changes is passed over", async () => {
+  const other = await world.activated(`@other${count}`, "elsewhere", "device");
+  const others: Published[] = [];
+  proxy.mischief = (packet, to) => {
+    if (to === "client" && isPublish(packet)) others.push(packet);
+    return [packet];
+  };
+  const another = await open(other);
+  const otherTopic = deviceTopic(deviceAtBroker(suite, world.address.fingerprint, other));
+  await expect.poll(() => others.filter(({ topic }) => topic === otherTopic).length).toBeGreaterThan(1);
+  proxy.mischief = honest;
+  const topic = deviceTopic(deviceAtBroker(suite, world.address.fingerprint, device));
+  const uplink = directoryTopic(suite, world.address.fingerprint);
+  const [sample] = down.filter((packet) => packet.topic === topic);
+  if (sample === undefined) throw new Error("nothing was carried");
+  const changed = Buffer.from(sample.payload);
+  changed[changed.length - 1] = (changed.at(-1) ?? 0) ^ 1;
+  for (const payload of [
+    ...[Buffer.alloc(0), Buffer.alloc(60_000), Buffer.from(random(300)), changed],
+    ...others.filter((packet) => packet.topic === otherTopic).map((packet) => Buffer.from(packet.payload)),
+    ...up.map((packet) => Buffer.from(packet.payload)),
+  ]) {
+    proxy.inject({ ...again(sample), topic, payload });
+    proxy.inject({ ...again(sample), topic, payload, retain: true });
+    await publish(uplink, payload);
+  }
+  await isAsked();
+  another.close();
+});
+
+test("a goodbye that it brings early, or brings again, keeps a device away for a moment", async () => {
+  let isGone = false;
+  const goodbye = await new Promise<Buffer>((resolve) => {
+    proxy.mischief = (packet, to) => {
+      if (packet.cmd === "connect") resolve(Buffer.from(packet.will?.payload ?? ""));
+      return honest(packet, to);
+    };
+    link.close();
+    void (async () => {
+      link = await open();
+      events = link.events[Symbol.asyncIterator]();
+      isGone = true;
+    })();
+  });
+  await expect.poll(() => isGone).toBe(true);
+  const said = up.length;
+  await publish(directoryTopic(suite, world.address.fingerprint), goodbye);
+  await expect.poll(() => up.length).toBeGreaterThan(said);
+  // The directory asks whether that is so, and the device says that it is there.
+  await expect.poll(async () => (await world.directory.presence.find(device)) !== undefined).toBe(true);
+  await isAsked();
+});
+
+test("an old list of clients that it brings again does not hide from the device what is said of newer ones", async () => {
+  link.watch([]);
+  link.watch([client]);
+  await event("changed");
+  const uplink = directoryTopic(suite, world.address.fingerprint);
+  for (const packet of [...up]) await publish(uplink, Buffer.from(packet.payload));
+  await isAsked();
+  const later = await world.activated(`@later${count}`, "laptop", "client");
+  link.watch([client, later]);
+  await event("changed");
+  for (const packet of up.slice(0, -1)) await publish(uplink, Buffer.from(packet.payload));
+  const revoking = revocation(later.owner, later.binding);
+  await putStatements(world.client(), later.x25519, [revoking], { signal: patience() });
+  expect((await event("changed")).changed.statements.member).toEqual(revoking);
+});
+
+test("a packet that is too long ends it before it is held", async () => {
+  const topic = deviceTopic(deviceAtBroker(suite, world.address.fingerprint, device));
+  proxy.inject({
+    cmd: "publish",
+    topic,
+    payload: Buffer.alloc(200_000),
+    qos: 0,
+    dup: false,
+    retain: false,
+  });
+  await expect(drained()).rejects.toMatchObject({ message: expect.stringContaining("too long") });
+});
+
+async function open(who: Person = device): Promise<Link> {
+  const { name, member, x25519: sender } = who;
+  for (;;) {
+    try {
+      return await openBrokerLink({
+        ...{
+          client: world.client(),
+          sender,
+          broker: { url: new URL(proxy.url) },
+          signal: new AbortController().signal,
+        },
+        hello: { name, member, version: "0.1.0", names: [], policyHash: NO_POLICY },
+      });
+    } catch (error) {
+      if (!/passes on nothing/.test(String(error))) throw error; // the directory itself is on its way there
+    }
+  }
+}
+
+function ask() {
+  const message = sessionMessage(client, device);
+  return { message, frames: send(world, client, message) };
+}
+
+/** One request that arrives once and is answered. */
+async function isAsked(): Promise<void> {
+  const { message, frames } = ask();
+  await next(frames, "ticket");
+  expect((await event("notify")).notify.prologue.sid).toEqual(message.sid);
+  link.answer({ sid: message.sid, message2: random(1200) });
+  expect(await only(frames)).toMatchObject({ type: "answer" });
+}
+
+async function event<Type extends LinkEvent["type"]>(type: Type): Promise<Extract<LinkEvent, { type: Type }>> {
+  for (;;) {
+    const { value } = (await events.next()) as { value: LinkEvent | undefined };
+    if (value?.type === type) return value as Extract<LinkEvent, { type: Type }>;
+    if (value?.type !== "own") throw new Error(`the directory sends ${JSON.stringify(value)}`);
+  }
+}
+
+async function drained(): Promise<void> {
+  while ((await events.next()).done !== true);
+}
+
+function again(packet: Published): Published {
+  return { ...packet, dup: true, qos: 0 };
+}
+
+/** Says something at the broker as anybody could. */
+async function publish(topic: string, payload: Buffer): Promise<void> {
+  const { connectBroker } = await import("../../directory/client/broker.ts");
+  const stranger = await connectBroker({
+    ...{ place: { url: new URL(broker.url) }, clientId: `x${Buffer.from(random(8)).toString("hex")}`, topics: ["x"] },
+    ...{ keepaliveSeconds: 60, onMessage: () => {}, limitMs: 10_000, signal: patience() },
+  });
+  await stranger.publish(topic, payload);
+  stranger.close();
+}

@@ -1,0 +1,123 @@
+import { expect, test } from "vitest";
+import { parseMember, parseName } from "../../keys/names.ts";
+import { deviceAtBroker } from "../../protocol/broker-topics.ts";
+import { nativeSuite as suite } from "../../protocol/suite/native.ts";
+import { startMosquitto } from "../support/mosquitto.ts";
+import { startMqttProxy } from "../support/mqtt-proxy.ts";
+import { runProcess } from "../support/processes.ts";
+import { Stack } from "../support/stack.ts";
+import { temporaryFolder } from "../support/temp-folder.ts";
+import { createAuthority } from "../support/x509.ts";
+
+const AT_BROKER = "waiting at the MQTT broker";
+const AT_DIRECTORY = "the MQTT broker does not serve; waiting at the directory itself";
+
+test("a device at a broker is woken; it is online without a gap when the broker or the directory restarts", async () => {
+  await using broker = await startMosquitto();
+  await using stack = await Stack.start({ directory: ["--mqtt", broker.url], daemon: ["--mqtt", broker.url] });
+  const says = changes(stack);
+  await says(AT_BROKER, 1);
+  await logsIn(stack);
+  expect(await established(stack)).toBe(0);
+
+  // Nothing of the device's is with the directory but a row.
+  await stack.directory.kill("SIGKILL");
+  await stack.startDirectory();
+  await stack.directory.errorLine(/connected to the MQTT broker/);
+  await logsIn(stack);
+
+  await broker.stop();
+  await says(AT_DIRECTORY, 1);
+  await logsIn(stack);
+  await broker.start();
+  await says(AT_BROKER, 2);
+  await logsIn(stack);
+  expect(stack.daemon.stdout).toBe("online: mygateway.device.np\n");
+});
+
+test("mosquitto with X.509 and an access list: a device reads its own topic alone; one that may not comes by WebSocket", async () => {
+  await using folder = await temporaryFolder();
+  const authority = await createAuthority(folder.path);
+  const acl = [
+    "user sshnp-directory",
+    "topic read sshnp/u/+",
+    "topic read sshnp/r/+/+",
+    "topic write sshnp/d/+",
+    "pattern read sshnp/d/%u",
+    "pattern write sshnp/u/+",
+    "pattern write sshnp/r/+/+",
+  ];
+  const tls = { ca: authority.ca, ...(await authority.issue("broker")) };
+  await using broker = await startMosquitto({ tls, acl: `${acl.join("\n")}\n` });
+  const own = await authority.issue("sshnp-directory");
+  const options = (at: { cert: string; key: string }): string[] =>
+    ["--mqtt", broker.url, "--mqtt-ca", authority.ca].concat("--mqtt-cert", at.cert, "--mqtt-key", at.key);
+  await using stack = await Stack.start({ directory: options(own), withoutDaemon: true });
+  const fingerprint = stack.address.split("#")[1] ?? "";
+  const name = deviceAtBroker(suite, fingerprint, { name: parseName("@device"), member: parseMember("mygateway") });
+
+  await stack.startDaemon(...options(await authority.issue(name)));
+  await changes(stack)(AT_BROKER, 1);
+  await logsIn(stack);
+  await stack.daemon.kill("SIGTERM");
+
+  // Another's certificate, and none: mosquitto takes the first one's subscription and gives it nothing.
+  for (const words of [options(await authority.issue("somebody")), ["--mqtt", broker.url, "--mqtt-ca", authority.ca]]) {
+    await stack.startDaemon(...words);
+    await changes(stack)(AT_DIRECTORY, 1);
+    await logsIn(stack);
+    await stack.daemon.kill("SIGTERM");
+  }
+
+  // A broker that nobody vouches for gets no token, and no device.
+  await stack.startDaemon("--mqtt", broker.url);
+  await stack.daemon.errorLine(/unable to (?:verify|get)|self.signed/);
+  await changes(stack)(AT_DIRECTORY, 1);
+});
+
+test("a broker that is down, silent, refuses or forbids the topic is left for the WebSocket within 5 s, and found again", async () => {
+  await using broker = await startMosquitto();
+  await using proxy = await startMqttProxy(broker.port);
+  await using stack = await Stack.start({ directory: ["--mqtt", broker.url], withoutDaemon: true });
+  for (const mischief of [
+    (packet) => (packet.cmd === "connack" ? [{ ...packet, returnCode: 5 }] : [packet]),
+    (packet) => (packet.cmd === "suback" ? [{ ...packet, granted: [0x80] }] : [packet]),
+    () => [],
+  ] satisfies (typeof proxy.mischief)[]) {
+    proxy.mischief = mischief;
+    const begun = performance.now();
+    await stack.startDaemon("--mqtt", proxy.url);
+    const says = changes(stack);
+    await says(AT_DIRECTORY, 1);
+    // 4 s of them are the broker's; a busy machine starts Node slowly.
+    expect(performance.now() - begun).toBeLessThan(15_000);
+    await logsIn(stack);
+    proxy.mischief = (packet) => [packet];
+    proxy.cut();
+    await says(AT_BROKER, 1);
+    await logsIn(stack);
+    expect(stack.daemon.stdout).toBe("online: mygateway.device.np\n");
+    await stack.daemon.kill("SIGTERM");
+  }
+});
+
+async function logsIn(stack: Stack): Promise<void> {
+  expect(await stack.ssh("echo", "hello")).toMatchObject({ code: 0, stdout: "hello\n" });
+}
+
+/** Waits until the daemon has said something so many times. */
+function changes({ daemon }: Stack) {
+  return async (text: string, times: number): Promise<void> => {
+    await expect
+      .poll(() => daemon.stderr.split(text).length - 1, { timeout: 30_000, message: daemon.stderr })
+      .toBeGreaterThanOrEqual(times);
+  };
+}
+
+/** How many connections the device has to the directory. */
+async function established(stack: Stack): Promise<number> {
+  const port = /:(\d+)#/.exec(stack.address)?.[1] ?? "";
+  const words = ["-Htnp", "state", "established", "dport", "=", `:${port}`];
+  const { stdout } = await runProcess("ss", words, { env: { HOME: "/nonexistent" }, cwd: "/" });
+  return stdout.split("\n").filter((line) => line.includes(`pid=${stack.daemon.pid},`)).length;
+}
