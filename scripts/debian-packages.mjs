@@ -16,6 +16,7 @@ const PACKAGES = {
   ip: "iproute2",
   mandoc: "mandoc",
   postgres: "postgresql-15",
+  promtool: "prometheus",
   ps: "procps",
   rsync: "rsync",
   socat: "socat",
@@ -28,7 +29,13 @@ const PACKAGES = {
 };
 
 /** Package -> the service that it would start. */
-const SERVICES = { haproxy: "haproxy", "openssh-server": "ssh", "postgresql-15": "postgresql", squid: "squid" };
+const SERVICES = {
+  haproxy: "haproxy",
+  "openssh-server": "ssh",
+  "postgresql-15": "postgresql",
+  prometheus: "prometheus",
+  squid: "squid",
+};
 
 /**
  * Installs the packages of the commands that are missing. Anything that is there already is left alone.

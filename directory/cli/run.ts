@@ -25,6 +25,7 @@ interface RunOptions extends DataOptions {
   readonly tlsKey?: string;
   readonly rendezvous?: string;
   readonly acceptOlderLog?: boolean;
+  readonly metrics?: string;
   readonly verbose?: boolean;
 }
 
@@ -42,6 +43,7 @@ export function addRunCommand(program: Command): void {
     .option("--tls-key <file>", "its private key (PEM)")
     .option("--rendezvous <host:port>", "also run a rendezvous, which others reach at this address")
     .option("--accept-older-log", "go on from an old backup, once; whoever has seen the newer log refuses it then")
+    .option("--metrics <host:port>", "serve Prometheus metrics, /healthz and /readyz there, in plain HTTP")
     .option("-v, --verbose", "log every decision")
     .addHelpText(
       "after",
@@ -88,6 +90,13 @@ async function run(options: RunOptions): Promise<void> {
     },
     acceptOlderLog: options.acceptOlderLog ?? false,
   });
+  await using _metrics =
+    options.metrics === undefined
+      ? undefined
+      : await (await import("../directory-metrics.ts")).serveDirectoryMetrics(options.metrics, directory, {
+          log,
+          isEnding: () => stop.signal.aborted,
+        });
   const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
   const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;
   await writeAddress(folder, address);
