@@ -47,7 +47,7 @@ export class Metrics {
   }
 
   /** A counter that somebody else keeps, read when it is asked for. */
-  readCounter(name: string, help: string, read: () => number | readonly Sample[]): void {
+  counterElsewhere(name: string, help: string, read: () => number | readonly Sample[]): void {
     this.#declare({ name, help, type: "counter", samples: () => samplesOf(read()) });
   }
 
@@ -58,7 +58,7 @@ export class Metrics {
 
   /** `bounds`: the upper bounds of the buckets, ascending, each included in its bucket; one without bound follows. */
   histogram(name: string, help: string, bounds: readonly number[]): Histogram {
-    const counts = new Array<number>(bounds.length + 1).fill(0);
+    const counts = Array.from({ length: bounds.length + 1 }, () => 0);
     let sum = 0;
     const samples = (): Sample[] => {
       let count = 0;

@@ -12,7 +12,7 @@ export function addProcessMetrics(metrics: Metrics): void {
     { labels: { version: VERSION }, value: 1 },
   ]);
   metrics.gauge("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
-  metrics.readCounter("process_cpu_seconds_total", "Processor time, user and system.", () => {
+  metrics.counterElsewhere("process_cpu_seconds_total", "Processor time, user and system.", () => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1e6;
   });

@@ -40,7 +40,7 @@ export async function serveMetrics(at: string, metrics: Metrics, readiness: Read
 }
 
 /** @throws {SetupError} E_USAGE. */
-export function parseMetricsAddress(text: string): { readonly host: string; readonly port: number } {
+function parseMetricsAddress(text: string): { readonly host: string; readonly port: number } {
   const [, name, ipv6, port] = /^(?:([A-Za-z0-9.-]{1,253})|\[([0-9a-fA-F:.]{2,45})\]):(\d{1,5})$/.exec(text) ?? [];
   const host = name ?? ipv6;
   if (host !== undefined && Number(port) <= 65_535) return { host, port: Number(port) };
