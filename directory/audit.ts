@@ -17,6 +17,8 @@ export class Audit {
   #file: FileHandle;
   #writing: Promise<void> = Promise.resolve();
   #pending: string[] = [];
+  /** Told of each entry as it is written. */
+  onEntry: ((entry: AuditEntry) => void) | undefined;
   /** When the file was last looked for, monotonic ms. */
   #looked = 0;
 
@@ -42,6 +44,7 @@ export class Audit {
   /** Appends one line, with the time first. Lines of one moment are written together. */
   write(entry: AuditEntry): void {
     this.#pending.push(`${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`);
+    this.onEntry?.(entry);
     if (this.#pending.length === 1) this.#writing = this.#writing.then(() => this.#flush());
   }
 

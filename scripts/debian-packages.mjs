@@ -18,6 +18,7 @@ const PACKAGES = {
   mosquitto: "mosquitto",
   openssl: "openssl",
   postgres: "postgresql-15",
+  promtool: "prometheus",
   ps: "procps",
   "rabbitmq-server": "rabbitmq-server",
   rsync: "rsync",
@@ -37,6 +38,7 @@ const SERVICES = {
   "openssh-server": ["ssh.service"],
   "postgresql-15": ["postgresql.service"],
   "rabbitmq-server": ["rabbitmq-server.service", "epmd.service", "epmd.socket"],
+  prometheus: ["prometheus.service", "prometheus-node-exporter.service"],
   squid: ["squid.service"],
 };
 

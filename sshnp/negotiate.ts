@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { hex } from "../keys/bytes.ts";
 import { DeniedError, SecurityError, UnavailableError } from "../keys/errors.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import type { AskPassphrase } from "../keys/end-key-files.ts";
@@ -101,6 +102,7 @@ export async function negotiate(
         },
       );
       const { sid, legKey, prologue, message1 } = initiator;
+      progress.step(`session ${hex(sid)}`);
       const failed = new AbortController();
       let leg: Promise<Leg> | undefined;
       let dial: (() => Promise<Leg>) | undefined;

@@ -26,6 +26,7 @@ interface RunOptions extends DataOptions {
   readonly tlsKey?: string;
   readonly rendezvous?: string;
   readonly acceptOlderLog?: boolean;
+  readonly metrics?: string;
   readonly verbose?: boolean;
   readonly mqtt?: string;
   readonly mqttCa?: string;
@@ -57,6 +58,7 @@ export function addRunCommand(program: Command): void {
     .option("--mqtt-user <name>", "the directory's user name there")
     .option("--mqtt-password-file <file>", "the password of --mqtt-user")
     .option("--mqtt-no-verify", "take whatever certificate the broker shows")
+    .option("--metrics <host:port>", "serve Prometheus metrics, /healthz and /readyz there, in plain HTTP")
     .option("-v, --verbose", "log every decision")
     .addHelpText(
       "after",
@@ -110,6 +112,13 @@ async function run(options: RunOptions): Promise<void> {
     acceptOlderLog: options.acceptOlderLog ?? false,
     broker,
   });
+  await using _metrics =
+    options.metrics === undefined
+      ? undefined
+      : await (await import("../directory-metrics.ts")).serveDirectoryMetrics(options.metrics, directory, {
+          log,
+          isEnding: () => stop.signal.aborted,
+        });
   const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
   const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;
   await writeAddress(folder, address);

@@ -1,0 +1,58 @@
+import type { Logger } from "pino";
+import { Metrics } from "../keys/metrics/metrics.ts";
+import { addProcessMetrics } from "../keys/metrics/process-metrics.ts";
+import { Readiness } from "../keys/metrics/readiness.ts";
+import { type MetricsServer, serveMetrics } from "../keys/metrics/serve.ts";
+import { REFUSAL_NUMBERS } from "../protocol/refusal-codes.ts";
+import type { AuditEntry } from "./audit.ts";
+import type { Directory } from "./server.ts";
+
+/**
+ * Counts what a directory does, and serves that at `at`, HOST:PORT. `isEnding`: whether it has been told to end.
+ * @throws {SetupError} as {@link serveMetrics}.
+ */
+export async function serveDirectoryMetrics(
+  at: string,
+  directory: Pick<Directory, "presence" | "posts" | "registry" | "audit">,
+  { log, isEnding }: { readonly log: Logger; readonly isEnding: () => boolean },
+): Promise<MetricsServer> {
+  const { presence, posts, registry, audit } = directory;
+  const metrics = new Metrics();
+  addProcessMetrics(metrics);
+  metrics.gauge("sshnp_directory_devices_online", "Devices that have a link to this process.", () => presence.size);
+  metrics.gauge(
+    "sshnp_directory_requests_open",
+    "Requests that have not been answered to their end.",
+    () => posts.open,
+  );
+  metrics.gauge(
+    "sshnp_directory_rendezvous_up",
+    "Rendezvous that a new ticket would name.",
+    () => registry.list(Date.now()).filter(({ isUp }) => isUp).length,
+  );
+  const results = metrics.labelledCounter(
+    "sshnp_directory_connects_total",
+    "Session requests by what became of them.",
+    {
+      name: "result",
+      values: ["answered", ...Object.keys(REFUSAL_NUMBERS)],
+    },
+  );
+  audit.onEntry = ({ event, verdict }: AuditEntry) => {
+    if (event === "session" && typeof verdict === "string" && !PASSING.has(verdict)) results.add(verdict);
+  };
+  const readiness = new Readiness();
+  readiness.add(
+    {
+      name: "rendezvous",
+      look: () => (registry.list(Date.now()).some(({ isUp }) => isUp) ? undefined : "none has reported"),
+    },
+    { name: "draining", look: () => (isEnding() ? "the directory ends" : undefined) },
+  );
+  const server = await serveMetrics(at, metrics, readiness);
+  log.info({ port: server.port }, "metrics are served");
+  return server;
+}
+
+/** A request that is still under way. */
+const PASSING: ReadonlySet<string> = new Set(["waiting", "asked"]);
