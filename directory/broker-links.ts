@@ -76,7 +76,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     if (!this.isConnected) return undefined;
     const row = await this.#host.rows.get(party);
     if (row === undefined || row.isAway) return undefined;
-    return { device: new WakeDevice(this.#host, party), since: row.since, version: row.version };
+    return { device: new WakeDevice(this.#host, party, row.distances), since: row.since, version: row.version };
   }
 
   /** A device has a link by WebSocket. */

@@ -10,6 +10,7 @@ import {
 } from "../protocol/limits.ts";
 import { type BrokerHello, parseBrokerHello } from "../protocol/messages/broker.ts";
 import { encodeLinkRefused, encodeLinkWelcome, parseLinkWatching } from "../protocol/messages/link.ts";
+import { parseDistances } from "../protocol/messages/rendezvous-distances.ts";
 import { parseAnswer } from "../protocol/messages/session-request.ts";
 import { LINK } from "../protocol/messages/types.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
@@ -87,6 +88,7 @@ export class BrokerReader {
       if (device === undefined) return;
       if (message.type === LINK.goodbye) return await this.#goodbye(device.party, message);
       if (message.type === LINK.watching) return await this.#watching(device.party, message);
+      if (message.type === LINK.distances) return await this.#distances(device.party, message);
       if (message.type === LINK.answer) this.#answer(device, message);
     } catch (error) {
       if (error instanceof PeerError) log.debug({ err: error }, "a message by the broker is passed over");
@@ -108,11 +110,11 @@ export class BrokerReader {
       if (verdict === "replayed") return; // or another process has it
       if (verdict === "full") return await refuse("E_BUSY");
       if (verdict === "clock") return await refuse("E_CLOCK", freshness.nonce(host.clock.now()));
-      const row = await this.#welcome(party, message, hello);
+      const { before, row } = await this.#welcome(party, message, hello);
       presence.leave(party);
       await host.store.putLastSeen([party], host.clock.now());
-      const device = new WakeDevice(host, party);
-      this.#noteUp(party, hello, row);
+      const device = new WakeDevice(host, party, row.distances);
+      this.#noteUp(party, hello, before);
       sessions.deviceIsBack(party, device);
       await device.tellOwn();
       for (let i = 0; i < hello.names.length; i += LINK_NAMES_AT_ONCE) {
@@ -125,8 +127,12 @@ export class BrokerReader {
     }
   }
 
-  /** The device's row from now on; gives the one before. */
-  async #welcome(party: Party, message: OpenedMessage, hello: BrokerHello): Promise<WakeRow | undefined> {
+  /** The device's row from now on, and the one before. */
+  async #welcome(
+    party: Party,
+    message: OpenedMessage,
+    hello: BrokerHello,
+  ): Promise<{ readonly before: WakeRow | undefined; readonly row: WakeRow }> {
     const { host } = this.#services;
     const { keyring, clock, rows, random } = host;
     return await rows.inTurn(party, async () => {
@@ -140,6 +146,7 @@ export class BrokerReader {
         ...{ device: message.sender, recipient: recipient.publicKey, sent: 1, heard: 0 },
         ...{ keyListSeq: keyring.keyListSeq, checkpointSize: hello.checkpointSize, policyHash: hello.policyHash },
         ...{ names: hello.names, clients: isSameConnection ? before.clients : [] },
+        ...{ heardDistances: 0, distances: isSameConnection ? before.distances : new Map() },
         since: isSameConnection && !before.isAway ? before.since : clock.now(),
         ...{ version: hello.version, isAway: false },
       };
@@ -147,7 +154,7 @@ export class BrokerReader {
       const welcome = { time: clock.now(), nonce: row.nonce, keyListSeq: row.keyListSeq };
       const body = encodeLinkWelcome(welcome);
       await tellByBroker(host, party, { ...row, sent: 0 }, [{ type: LINK.welcome, body }]);
-      return before;
+      return { before, row };
     });
   }
 
@@ -210,6 +217,18 @@ export class BrokerReader {
     });
     const device = new WakeDevice(host, party);
     for (const client of added) await device.tellChanged(partyOf(client));
+  }
+
+  /** As with the list of clients. */
+  async #distances(party: Party, { freshness, id, body }: OpenedMessage): Promise<void> {
+    const { rows } = this.#services.host;
+    const distances = parseDistances(body);
+    const heardDistances = linkCount(id);
+    await rows.inTurn(party, async () => {
+      const row = await rows.get(party);
+      if (row === undefined || !isOver(row, freshness) || heardDistances <= row.heardDistances) return;
+      await rows.replace(party, row, { ...row, distances, heardDistances });
+    });
   }
 
   #answer(

@@ -191,7 +191,7 @@ export class DeviceLink implements PresentDevice {
     const { type, body } = state.opener.open(keyring.sealing(clock.now()), [state.device], bytes);
     if (type === LINK.distances) {
       this.distances = parseDistances(body);
-      return;
+      return this.#host.measured(this);
     }
     if (type === LINK.watching) return this.#host.watching(this, parseLinkWatching(body));
     if (type !== LINK.answer) throw new PeerError("E_PROTOCOL", "a link message of an unknown type");

@@ -26,6 +26,8 @@ export interface LinkHost<Link> {
   up(link: Link, hello: LinkHello): void;
   /** The clients that have sessions with the device now. */
   watching(link: Link, clients: readonly Party[]): void;
+  /** The device has told what it has measured of rendezvous. */
+  measured(link: Link): void;
   /** Returns whether the device was asked for it. */
   answered(device: Party, answer: Answer): boolean;
   refused(link: Link, code: RefusalCode, hello: LinkHello): void;

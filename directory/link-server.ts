@@ -87,6 +87,7 @@ export class LinkServer {
       up: (link, hello) => this.#up(link, hello),
       down: (link) => this.#down(link),
       watching: (link, clients) => this.#news.watch(link, clients),
+      measured: (link) => this.#measured(link),
       answered: (device, answer) => this.#answered(device, answer),
       refused: (_link, code, hello) => this.#refused(code, hello),
       failed: (error) => log.error({ err: error }, "link failed"),
@@ -216,6 +217,11 @@ export class LinkServer {
     audit.write({ event: "link down", device });
     log.info({ device }, "link down");
     void this.#storeLastSeen([party], link.heard);
+  }
+
+  #measured(link: DeviceLink): void {
+    if (link.party === undefined) return;
+    this.#services.replicas?.measured(link.party, link).catch((error: unknown) => this.#failed(error));
   }
 
   #answered(device: Party, answer: Answer): boolean {

@@ -14,6 +14,7 @@
  * report:NAME              boot, load, state, region and time of its last report
  * seen:@acme/MEMBER        when its link was last alive
  * presence:@acme/MEMBER    which directory of several has its link, which one, since when, its version
+ * distances:@acme/MEMBER   what its device has measured of rendezvous, by the link of its presence
  * id:HEX, nonce:HEX        until when a message id is remembered, a nonce accepted
  * witness:NAME           added, URL, verifier key
  * wake:@acme/MEMBER        a device that waits at an MQTT broker: its last hello, and what it was told since then
@@ -86,6 +87,8 @@ export const PRESENCES = tableOf(
   "presence:",
   v.strictObject({ replica: v.string(), link: v.string(), since: time, version: v.string() }),
 );
+/** Distances as encodeDistances writes them; of no meaning with another link than this one. */
+export const DISTANCES = tableOf("distances:", v.strictObject({ link: v.string(), distances: v.string() }));
 export const IDS = tableOf("id:", time);
 export const NONCES = tableOf("nonce:", time);
 export const WITNESSES = tableOf(
@@ -97,7 +100,15 @@ export const WAKES = tableOf(
   "wake:",
   v.strictObject({
     ...{ epoch: bytes, nonce: bytes, connection: bytes, device: bytes, recipient: bytes },
-    ...{ sent: count, heard: count, keyListSeq: count, checkpointSize: count, policyHash: bytes },
+    ...{
+      sent: count,
+      heard: count,
+      heardDistances: count,
+      distances: bytes,
+      keyListSeq: count,
+      checkpointSize: count,
+      policyHash: bytes,
+    },
     ...{ names: v.array(v.string()), clients: v.array(v.string()) },
     ...{ since: time, version: v.string(), isAway: v.boolean() },
   }),
@@ -114,6 +125,7 @@ export const TABLES: readonly Table<unknown>[] = [
     ENROLMENTS,
     SEEN,
     PRESENCES,
+    DISTANCES,
     IDS,
     NONCES,
     META,

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { SetupError, UnavailableError } from "../keys/errors.ts";
 import { STORE_LINE_BYTES, STORE_LINES_AT_ONCE } from "../protocol/limits.ts";
 import type { Database, Operation } from "./database.ts";
-import { IDS, NONCES, PRESENCES } from "./tables.ts";
+import { DISTANCES, IDS, NONCES, PRESENCES } from "./tables.ts";
 
 /*
  * A store as text, to be taken to another one: a line of JSON `{"v":1,"kind":"sshnp-store"}`, then `[key, value]` a line, and
@@ -10,7 +10,7 @@ import { IDS, NONCES, PRESENCES } from "./tables.ts";
  */
 
 /** What is of use to a running directory alone. */
-const FLEETING = [IDS.prefix, NONCES.prefix, PRESENCES.prefix];
+const FLEETING = [IDS.prefix, NONCES.prefix, PRESENCES.prefix, DISTANCES.prefix];
 const CHECKPOINT = "log:checkpoint";
 
 /**

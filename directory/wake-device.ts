@@ -2,6 +2,7 @@ import type { Name } from "../keys/names.ts";
 import { BROKER_ANSWER_MS } from "../protocol/limits.ts";
 import { encodeWake } from "../protocol/messages/broker.ts";
 import { encodeLinkRefused, encodeSignedText } from "../protocol/messages/link.ts";
+import type { Distances } from "../protocol/messages/rendezvous-distances.ts";
 import { LINK } from "../protocol/messages/types.ts";
 import type { LinkMessage } from "./link-sealing.ts";
 import { LinkWords } from "./link-words.ts";
@@ -14,10 +15,13 @@ export class WakeDevice implements PresentDevice {
   readonly answerMs = BROKER_ANSWER_MS;
   readonly #host: WakeHost;
   readonly #party: Party;
+  /** As its row had them; undefined where nobody asks. */
+  readonly distances: Distances | undefined;
 
-  constructor(host: WakeHost, party: Party) {
+  constructor(host: WakeHost, party: Party, distances?: Distances) {
     this.#host = host;
     this.#party = party;
+    this.distances = distances;
   }
 
   async notify(notify: UnprovedNotify): Promise<boolean> {

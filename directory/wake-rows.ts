@@ -3,6 +3,7 @@ import { UnavailableError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
 import { X25519PublicKey } from "../keys/x25519.ts";
 import { WATCHERS_AT_ONCE } from "../protocol/limits.ts";
+import { type Distances, encodeDistances, parseDistances } from "../protocol/messages/rendezvous-distances.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Database, Operation } from "./database.ts";
 import type { Party } from "./presence.ts";
@@ -24,6 +25,9 @@ export interface WakeRow {
   readonly sent: number;
   /** The count of the newest list of clients that it has told. */
   readonly heard: number;
+  /** The count of the newest distances that it has told, and these. */
+  readonly heardDistances: number;
+  readonly distances: Distances;
   /** Of the newest key list that it was told of. */
   readonly keyListSeq: number;
   readonly checkpointSize: number;
@@ -150,12 +154,13 @@ function remove<T>({ prefix }: Table<T>, key: string): Operation {
 
 type Json<T> = T extends Table<infer Value> ? Value : never;
 
-function rowToJson({ epoch, nonce, connection, policyHash, ...row }: WakeRow): Json<typeof WAKES> {
+function rowToJson({ epoch, nonce, connection, policyHash, distances, ...row }: WakeRow): Json<typeof WAKES> {
   return {
     ...row,
     ...{ epoch: base64(epoch), nonce: base64(nonce), connection: base64(connection), policyHash: base64(policyHash) },
     ...{ device: row.device.toJSON(), recipient: row.recipient.toJSON() },
     ...{ names: [...row.names], clients: [...row.clients] },
+    distances: base64(encodeDistances(distances)),
   };
 }
 
@@ -164,6 +169,7 @@ function rowFromJson(json: Json<typeof WAKES>): WakeRow {
     ...json,
     ...{ epoch: fromBase64(json.epoch, 16), nonce: fromBase64(json.nonce, 16) },
     ...{ connection: fromBase64(json.connection, 16), policyHash: fromBase64(json.policyHash, 32) },
+    distances: parseDistances(fromBase64(json.distances)),
     device: X25519PublicKey.parse(fromBase64(json.device, 32)),
     recipient: X25519PublicKey.parse(fromBase64(json.recipient, 32)),
   };

@@ -1,4 +1,4 @@
-import { fromHex, hex } from "../../keys/bytes.ts";
+import { base64, fromBase64, fromHex, hex } from "../../keys/bytes.ts";
 import type { RandomBytes } from "../../keys/cipher-suite.ts";
 import type { X25519PublicKey } from "../../keys/x25519.ts";
 import {
@@ -10,18 +10,19 @@ import {
   REPLICA_RENEW_MS,
 } from "../../protocol/limits.ts";
 import { parsePrologue } from "../../protocol/messages/prologue.ts";
+import { type Distances, encodeDistances, parseDistances } from "../../protocol/messages/rendezvous-distances.ts";
 import type { Answer } from "../../protocol/messages/session-request.ts";
 import { bindingSubject } from "../../protocol/statements.ts";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database.ts";
 import type { SharedDatabase } from "../postgres/shared.ts";
 import type { Elsewhere, Party, PresenceAccount, PresentDevice, UnprovedNotify } from "../presence.ts";
-import { PRESENCES, parseEntry } from "../tables.ts";
+import { DISTANCES, PRESENCES, parseEntry, put } from "../tables.ts";
 import { encodeReplicaMessage, parseReplicaMessage, type ReplicaMessage } from "./messages.ts";
 
 interface Services {
   readonly shared: SharedDatabase;
-  readonly database: Pick<Database, "get">;
+  readonly database: Pick<Database, "get" | "getMany" | "write">;
   readonly random: RandomBytes;
   readonly clock: Clock;
   readonly failed: (error: unknown) => void;
@@ -47,6 +48,8 @@ interface OwnRow {
   readonly id: Uint8Array;
   readonly value: string;
   readonly written: Promise<unknown>;
+  /** Whether what the device has measured is being written. */
+  isKeeping: boolean;
 }
 
 /**
@@ -97,11 +100,13 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   }
 
   async find(party: Party): Promise<({ readonly device: PresentDevice } & PresenceAccount) | undefined> {
-    const text = await this.#services.database.get(PRESENCES.prefix + bindingSubject(party));
+    const subject = bindingSubject(party);
+    const keys = [PRESENCES.prefix + subject, DISTANCES.prefix + subject];
+    const [text, measured] = await this.#services.database.getMany(keys);
     if (text === undefined) return undefined;
-    const { replica, since, version } = parseEntry(PRESENCES, text);
+    const { replica, link, since, version } = parseEntry(PRESENCES, text);
     if (replica === this.#name || !(await this.#isThere(replica))) return undefined;
-    return { device: this.#at(replica, party), since, version };
+    return { device: this.#at(replica, party, distancesOf(link, measured)), since, version };
   }
 
   /** A device has a link to this process, which takes the place of one elsewhere. */
@@ -110,7 +115,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     const id = random(16);
     const value = JSON.stringify({ replica: this.#name, link: hex(id), since, version });
     const swapped = shared.swap(PRESENCES.prefix + bindingSubject(party), value);
-    this.#rows.set(link, { id, value, written: swapped.catch(() => {}) });
+    this.#rows.set(link, { id, value, written: swapped.catch(() => {}), isKeeping: false });
     const before = await swapped;
     this.#tellBack(party);
     if (before === undefined) return;
@@ -125,6 +130,22 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     if (row === undefined) return;
     await row.written;
     await this.#services.shared.removeIf(PRESENCES.prefix + bindingSubject(party), row.value);
+  }
+
+  /** Keeps for the others what a device with a link to this process has measured: the newest, one write after the other. */
+  async measured(party: Party, link: PresentDevice): Promise<void> {
+    const row = this.#rows.get(link);
+    if (row === undefined || row.isKeeping) return;
+    row.isKeeping = true;
+    try {
+      for (let kept: Distances | undefined; link.distances !== undefined && kept !== link.distances; ) {
+        kept = link.distances;
+        const entry = { link: hex(row.id), distances: base64(encodeDistances(kept)) };
+        await this.#services.database.write("kept", [put(DISTANCES, bindingSubject(party), entry)]);
+      }
+    } finally {
+      row.isKeeping = false;
+    }
   }
 
   /** Passes on a device's first answer to who has asked it; false for any other. */
@@ -207,8 +228,9 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   }
 
   /** A device whose link is at another directory. */
-  #at(replica: string, party: Party): PresentDevice {
+  #at(replica: string, party: Party, distances?: Distances): PresentDevice {
     return {
+      distances,
       notify: async (notify: UnprovedNotify) => {
         try {
           await this.#send(replica, { type: "wake", from: this.#id, device: party, notify });
@@ -263,4 +285,11 @@ export class Replicas implements Elsewhere, AsyncDisposable {
       this.#askers.delete(sid);
     }
   }
+}
+
+/** What was measured by that link, not by one before it. */
+function distancesOf(link: string, text: string | undefined): Distances | undefined {
+  if (text === undefined) return undefined;
+  const measured = parseEntry(DISTANCES, text);
+  return measured.link === link ? parseDistances(fromBase64(measured.distances)) : undefined;
 }

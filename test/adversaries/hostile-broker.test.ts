@@ -2,6 +2,7 @@ import type { Packet } from "mqtt-packet";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Link, type LinkEvent, openBrokerLink, putStatements } from "../../directory/client.ts";
 import { deviceAtBroker, deviceTopic, directoryTopic } from "../../protocol/broker-topics.ts";
+import type { Distances } from "../../protocol/messages/rendezvous-distances.ts";
 import { type Person, patience, random, sessionMessage, suite, NO_POLICY, World } from "../directory/world.ts";
 import { next, only, send } from "../directory/streams.ts";
 import { revocation } from "../support/later-statements.ts";
@@ -160,6 +161,27 @@ test("an old list of clients that it brings again does not hide from the device 
   const revoking = revocation(later.owner, later.binding);
   await putStatements(world.client(), later.x25519, [revoking], { signal: patience() });
   expect((await event("changed")).changed.statements.member).toEqual(revoking);
+});
+
+test("distances from before that it brings again do not take the place of newer ones", async () => {
+  const told = (ms: number): Distances => new Map([["0102030405060708", ms]]);
+  const known = async (): Promise<unknown> => (await world.directory.presence.find(device))?.distances;
+  link.tellDistances(told(5));
+  link.tellDistances(told(500));
+  await expect.poll(known).toEqual(told(500));
+  const uplink = directoryTopic(suite, world.address.fingerprint);
+  for (const packet of up.slice(0, -1)) await publish(uplink, Buffer.from(packet.payload));
+  await isAsked(); // the directory has read them by then: they came before the answer
+  expect(await known()).toEqual(told(500));
+  // Nor those of another hello of the same connection.
+  const before = up.length;
+  link.probe();
+  await expect.poll(() => up.length).toBeGreaterThan(before + 1);
+  link.tellDistances(told(7));
+  await expect.poll(known).toEqual(told(7));
+  for (const packet of up.slice(0, before)) await publish(uplink, Buffer.from(packet.payload));
+  await isAsked();
+  expect(await known()).toEqual(told(7));
 });
 
 test("a packet that is too long ends it before it is held", async () => {

@@ -1,12 +1,23 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
+import { type Distances, distanceKey } from "../../protocol/messages/rendezvous-distances.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { encodeWithdraw } from "../../protocol/messages/session-request.ts";
 import { revocation } from "../support/later-statements.ts";
 import { Postgres } from "../support/postgres.ts";
 import { post, sealed } from "./raw.ts";
 import { next, only, rest, send, TestLink } from "./streams.ts";
-import { activate, newPerson, type Person, putMessage, random, sessionMessage, suite, World } from "./world.ts";
+import {
+  activate,
+  newPerson,
+  type Person,
+  putMessage,
+  random,
+  sessionMessage,
+  suite,
+  type TestRendezvous,
+  World,
+} from "./world.ts";
 
 let postgres: Postgres;
 let one: World;
@@ -70,6 +81,33 @@ test("a device that moves from one to the other while it is asked is asked there
   newer.link.answer({ sid: message.sid, message2: random(100) });
   expect((await rest(frames)).map(({ type }) => type)).toEqual(["answer"]);
 });
+
+test("what a device has measured of rendezvous decides at all of them; what a link before it told does not", async () => {
+  const near = await one.rendezvous(`near${count}`);
+  const far = await one.rendezvous(`far${count}`);
+  await other.directory.registry.refresh();
+  const told = ([first, ...others]: readonly TestRendezvous[]): Distances =>
+    new Map([...others.map((each) => [keyOf(each), 500] as const), ...(first ? [[keyOf(first), 5] as const] : [])]);
+  const known = async (): Promise<unknown> => (await one.directory.presence.find(device))?.distances;
+  const nearest = async (): Promise<unknown> => {
+    const { rendezvous } = await next(send(one, client, sessionMessage(client, device)), "ticket");
+    return (JSON.parse(rendezvous[0]?.text ?? "") as { readonly subject: unknown }).subject;
+  };
+  const { link } = await TestLink.open(other, device);
+  for (const [name, order] of [
+    ["near", [near, far]],
+    ["far", [far, near]],
+  ] as const) {
+    link.tellDistances(told([near, far]));
+    link.tellDistances(told(order));
+    await expect.poll(known).toEqual(told(order));
+    expect(await nearest()).toBe(`rendezvous:${name}${count}`);
+  }
+  await TestLink.open(other, device);
+  await expect.poll(known).toBeUndefined();
+});
+
+const keyOf = ({ ed25519 }: TestRendezvous): string => distanceKey(ed25519.publicKey);
 
 test("a link that is gone is offline at all of them", async () => {
   const link = await TestLink.open(other, device);

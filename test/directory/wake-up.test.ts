@@ -4,6 +4,7 @@ import type { Name } from "../../keys/names.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { BROKER_ANSWER_MS, DEVICE_ANSWER_MS } from "../../protocol/limits.ts";
+import { type Distances, distanceKey } from "../../protocol/messages/rendezvous-distances.ts";
 import { policy, revocation } from "../support/later-statements.ts";
 import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
 import { next, only, rest, send } from "./streams.ts";
@@ -17,6 +18,7 @@ import {
   sessionMessage,
   suite,
   TestClock,
+  type TestRendezvous,
   World,
 } from "./world.ts";
 
@@ -82,6 +84,11 @@ describe.each(WAYS)("a device that waits by $name", (way) => {
     const message = sessionMessage(client, device, options);
     return { message, frames: send(world, client, message) };
   };
+  /** The rendezvous that a ticket names first. */
+  const nearest = async (): Promise<unknown> => {
+    const { rendezvous } = await next(ask().frames, "ticket");
+    return (JSON.parse(rendezvous[0]?.text ?? "") as { readonly subject: unknown }).subject;
+  };
   const isOnline = async () => (await world.directory.presence.find(device)) !== undefined;
 
   test("is online, with since when and which version; asked, it answers, and its answer comes back", async () => {
@@ -123,6 +130,20 @@ describe.each(WAYS)("a device that waits by $name", (way) => {
     const link = await opened();
     expect((await link.notified()).prologue.sid).toEqual(message.sid);
     await next(frames, "ticket");
+  });
+
+  test("says how far it is from rendezvous, and what it said last decides which one a ticket names first", async () => {
+    const near = await world.rendezvous("near");
+    const far = await world.rendezvous("far");
+    const { link } = await opened();
+    for (const [name, distances] of [
+      ["rendezvous:near", distancesTo(near, far)],
+      ["rendezvous:far", distancesTo(far, near)],
+    ] as const) {
+      link.tellDistances(distances);
+      await expect.poll(async () => (await world.directory.presence.find(device))?.distances).toEqual(distances);
+      expect(await nearest()).toBe(name);
+    }
   });
 
   test("is known to be offline once it is closed, with when it was seen", async () => {
@@ -229,6 +250,11 @@ describe.each(WAYS)("a device that waits by $name", (way) => {
     await putStatements(world.client(), by.x25519, texts, { signal: patience() });
   };
 });
+
+/** The first one is near, the others are not. */
+function distancesTo(...all: readonly TestRendezvous[]): Distances {
+  return new Map(all.map(({ ed25519 }, i) => [distanceKey(ed25519.publicKey), i === 0 ? 5 : 500]));
+}
 
 const WEEK = 7 * 24 * 60 * 60_000;
 

@@ -178,6 +178,17 @@ const storeEntries: readonly (readonly [tables.Table<unknown>, fc.Arbitrary<unkn
     tables.PRESENCES,
     fc.record({ replica: of.word(32), link: of.word(32), since: of.milliseconds, version: of.word(64) }),
   ],
+  [tables.DISTANCES, fc.record({ link: of.word(32), distances: of.bytesOf(11).map(base64) })],
+  [
+    tables.WAKES,
+    fc.record({
+      ...{ epoch: key, nonce: key, connection: key, device: key, recipient: key, policyHash: key },
+      ...{ sent: fc.nat(), heard: fc.nat(), keyListSeq: fc.nat(), checkpointSize: fc.nat() },
+      ...{ heardDistances: fc.nat(), distances: of.bytesOf(11).map(base64) },
+      ...{ names: fc.array(of.name, { maxLength: 3 }), clients: fc.array(of.name, { maxLength: 3 }) },
+      ...{ since: of.milliseconds, version: of.word(64), isAway: fc.boolean() },
+    }),
+  ],
   ...[tables.SEEN, tables.IDS, tables.NONCES].map((table) => [table, of.milliseconds] as const),
 ];
 const PARTY = { name: "@acme" as Name, member: "mygateway" as MemberName };
@@ -439,6 +450,8 @@ export const FILE_PARSERS: readonly Parser[] = [
         "REPORTS",
         "WITNESSES",
         "PRESENCES",
+        "DISTANCES",
+        "WAKES",
       ].map((table) => `directory/tables.ts#${table}`),
       ...["password", "enrolment"].map((what) => `directory/enrolment-records.ts#${what}FromJson`),
       ...["name", "member", "delegation", "rendezvous"].map((what) => `directory/records.ts#${what}FromJson`),
