@@ -19,7 +19,7 @@ export function parseBrokerUrl(text: string): URL {
       next: "It reads mqtts://HOST or mqtts://HOST:PORT, with nothing after it; mqtt:// is without TLS.",
     });
   }
-  return new URL(text);
+  return new URL(text.toLowerCase()); // what URL leaves to schemes that it does not know
 }
 
 /** A broker and the files that it takes to come in there. @throws {SetupError} E_USAGE. */

@@ -10,6 +10,7 @@ import type { SignedText } from "../../keys/signed-text.ts";
 import { signKeyList, verifyKeyList } from "../../protocol/key-list.ts";
 import { parseLegHello } from "../../protocol/leg-hello.ts";
 import * as activation from "../../protocol/messages/activation.ts";
+import * as broker from "../../protocol/messages/broker.ts";
 import * as enrolment from "../../protocol/messages/enrolment.ts";
 import * as link from "../../protocol/messages/link.ts";
 import { encodeLogProof, parseLogProof } from "../../protocol/log/proof.ts";
@@ -34,7 +35,7 @@ import { goldenLog } from "./golden-log.ts";
 
 const layoutsIn = (file: string): Record<string, string> =>
   JSON.parse(readFileSync(join(import.meta.dirname, file), "utf8")) as Record<string, string>;
-const golden = { ...layoutsIn("../vectors/golden.json"), ...layoutsIn("golden/enrolment.json") };
+const golden = { ...layoutsIn("../vectors/golden.json"), ...layoutsIn("golden/enrolment.json"), ...layoutsIn("golden/broker.json") };
 const { client, device, directory } = cast(suite);
 
 interface Layout {
@@ -79,6 +80,12 @@ const LAYOUTS: readonly Layout[] = [
   { golden: "link changed", parse: link.parseLinkChanged, print: link.encodeLinkChanged },
   { golden: "link changed, its delegation revoked", parse: link.parseLinkChanged, print: link.encodeLinkChanged },
   { golden: "link distances", parse: parseDistances, print: encodeDistances },
+  { golden: "broker hello", parse: broker.parseBrokerHello, print: broker.encodeBrokerHello },
+  {
+    golden: "wake",
+    parse: broker.parseWake,
+    print: ({ replica, notify }: broker.Wake) => broker.encodeWake(replica, session.encodeNotify(notify)),
+  },
   { golden: "link watching", parse: link.parseLinkWatching, print: link.encodeLinkWatching },
   { golden: "put statements", parse: parsePutStatements, print: encodePutStatements },
   { golden: "read statements", parse: parseReadStatements, print: encodeReadStatements },
