@@ -4,6 +4,7 @@ import type { MemberName, Name, Role } from "../keys/names.ts";
 import { WITNESSES } from "../protocol/limits.ts";
 import { addName } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
+import type { Clock } from "./clock.ts";
 import type { Presence } from "./presence.ts";
 import type { RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { RendezvousSummary } from "./rendezvous-standing.ts";
@@ -54,17 +55,19 @@ export function administer(
     registry,
     audit,
     cosigner,
+    clock,
   }: {
     readonly store: Store;
     readonly registry: RendezvousRegistry;
     readonly audit: Audit;
     readonly cosigner?: Cosigner;
+    readonly clock: Pick<Clock, "now">;
   },
   presence?: Presence,
 ): Administration {
   return {
     async addName(name, activationKey) {
-      const result = await addName(store, name, activationKey, Date.now());
+      const result = await addName(store, name, activationKey, clock.now());
       audit.write({ event: "name added", name, again: result === "again" });
       return result;
     },
@@ -81,18 +84,18 @@ export function administer(
       });
     },
     async addRendezvous(name, activationKey) {
-      const result = await registry.add(name, activationKey, Date.now());
+      const result = await registry.add(name, activationKey, clock.now());
       audit.write({ event: "rendezvous added", rendezvous: name, again: result === "again" });
       return result;
     },
     async rendezvous() {
-      return registry.list(Date.now());
+      return registry.list(clock.now());
     },
     async addWitness(name, { url, verifierKey }) {
       await store.exclusively(async () => {
         const all = await store.witnesses();
         refuseWitness(all, name, verifierKey);
-        await store.putWitness(name, { added: Date.now(), url, verifierKey });
+        await store.putWitness(name, { added: clock.now(), url, verifierKey });
         cosigner?.use(await store.witnesses());
       });
       audit.write({ event: "witness added", witness: name, url, verifierKey });

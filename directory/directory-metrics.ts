@@ -13,10 +13,10 @@ import type { Directory } from "./server.ts";
  */
 export async function serveDirectoryMetrics(
   at: string,
-  directory: Pick<Directory, "presence" | "posts" | "registry" | "audit">,
+  directory: Pick<Directory, "clock" | "presence" | "posts" | "registry" | "audit">,
   { log, isEnding }: { readonly log: Logger; readonly isEnding: () => boolean },
 ): Promise<MetricsServer> {
-  const { presence, posts, registry, audit } = directory;
+  const { clock, presence, posts, registry, audit } = directory;
   const metrics = new Metrics();
   addProcessMetrics(metrics);
   metrics.gauge("sshnp_directory_devices_online", "Devices that have a link to this process.", () => presence.size);
@@ -28,7 +28,7 @@ export async function serveDirectoryMetrics(
   metrics.gauge(
     "sshnp_directory_rendezvous_up",
     "Rendezvous that a new ticket would name.",
-    () => registry.list(Date.now()).filter(({ isUp }) => isUp).length,
+    () => registry.list(clock.now()).filter(({ isUp }) => isUp).length,
   );
   const results = metrics.labelledCounter(
     "sshnp_directory_connects_total",
@@ -45,7 +45,7 @@ export async function serveDirectoryMetrics(
   readiness.add(
     {
       name: "rendezvous",
-      look: () => (registry.list(Date.now()).some(({ isUp }) => isUp) ? undefined : "none has reported"),
+      look: () => (registry.list(clock.now()).some(({ isUp }) => isUp) ? undefined : "none has reported"),
     },
     { name: "draining", look: () => (isEnding() ? "the directory ends" : undefined) },
   );

@@ -1,6 +1,13 @@
 import { equalBytes, hex } from "../keys/bytes.ts";
 import type { RandomBytes } from "../keys/cipher-suite.ts";
-import { FRESHNESS_MS, MESSAGE_ID_MS, MESSAGE_IDS, NONCE_MS, NONCE_PERIOD_MS } from "../protocol/limits.ts";
+import {
+  DATABASE_CLOCK_MS,
+  FRESHNESS_MS,
+  MESSAGE_ID_MS,
+  MESSAGE_IDS,
+  NONCE_MS,
+  NONCE_PERIOD_MS,
+} from "../protocol/limits.ts";
 import type { Freshness as MessageFreshness } from "../protocol/sealed-message.ts";
 import type { Store } from "./store.ts";
 
@@ -86,10 +93,11 @@ export class Freshness {
     const id = hex(message.id);
     if ((this.#ids.get(id) ?? 0) >= now) return "replayed";
     if (this.#ids.size >= MESSAGE_IDS) return "full";
+    const until = now + MESSAGE_ID_MS + (this.#store.database.isShared ? DATABASE_CLOCK_MS : 0);
     this.#ids.delete(id);
-    this.#ids.set(id, now + MESSAGE_ID_MS);
+    this.#ids.set(id, until);
     try {
-      return (await this.#store.claimId(id, now + MESSAGE_ID_MS, now)) ? "fresh" : "replayed";
+      return (await this.#store.claimId(id, until, now)) ? "fresh" : "replayed";
     } catch (error) {
       if (this.#store.database.isShared) throw error;
       this.#onError(error);

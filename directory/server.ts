@@ -23,6 +23,7 @@ import { Audit } from "./audit.ts";
 import { BROKER_ACCESS_PREFIX, BrokerAccess } from "./broker-access.ts";
 import { BrokerLinks, type DirectoryBroker } from "./broker-links.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
+import { DatabaseClock } from "./database-clock.ts";
 import { Freshness } from "./freshness.ts";
 import { Keyring } from "./keyring.ts";
 import { limitConnections } from "./limit-connections.ts";
@@ -36,6 +37,7 @@ import { Presence } from "./presence.ts";
 import { AddressLimiter } from "./rate-limit.ts";
 import { RendezvousRegistry } from "./rendezvous-registry.ts";
 import { replicaHost } from "./replicas/host.ts";
+import { Following } from "./replicas/following.ts";
 import { Replicas } from "./replicas/replicas.ts";
 import { Requests } from "./requests.ts";
 import { Sessions } from "./sessions.ts";
@@ -62,12 +64,15 @@ export interface DirectoryOptions {
   /** Whether to go on from a store whose log is older than the one that was published. */
   readonly acceptOlderLog?: boolean;
   readonly log: Logger;
+  /** By whose time it goes. Undefined: by the database's where directories share one, else by the machine's. */
   readonly clock?: Clock;
+  readonly machineClock?: Clock;
 }
 
 /** A directory that serves. Disposing of it closes links, answers and the port; the store stays open. */
 export interface Directory extends AsyncDisposable {
   readonly port: number;
+  readonly clock: Clock;
   readonly keyring: Keyring;
   readonly statementLog: Log;
   readonly registry: RendezvousRegistry;
@@ -79,8 +84,13 @@ export interface Directory extends AsyncDisposable {
 
 /** Serves until it is disposed of. @throws {SetupError} E_RUNNING when the port is taken, E_USAGE when it cannot be had, E_BAD_KEY_FILE, E_STORAGE, E_LOG. */
 export async function startDirectory(options: DirectoryOptions): Promise<Directory> {
-  const { suite, random, folder, store, log, clock = SYSTEM_CLOCK } = options;
+  const { suite, random, folder, store, log } = options;
   const primitives = { suite, random };
+  const { shared: database } = store.database;
+  const machineClock = options.machineClock ?? SYSTEM_CLOCK;
+  const followed =
+    database && options.clock === undefined ? await DatabaseClock.start(database, machineClock, log) : undefined;
+  const clock = options.clock ?? followed ?? machineClock;
   const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
   const keyring = await Keyring.open(primitives, options.keysFolder ?? folder, store, clock.now());
   let cosigner: Cosigner | undefined;
@@ -97,7 +107,6 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const audit = await Audit.open(folder, (error) => log.error({ err: error }, "audit failed"));
   const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
-  const { shared: database } = store.database;
   const replicas = database && new Replicas({ shared: database, database: store.database, random, clock, failed });
   const { broker } = options;
   const waking =
@@ -116,16 +125,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const limiter = new AddressLimiter();
   await replicas?.start(replicaHost({ presence, sessions, links, requests }));
 
-  let following: Promise<void> | undefined;
-  /** One look after the other, however long one takes. */
-  const followOthers = (): void => {
-    following ??= lookAtOthers()
-      .catch(failed)
-      .finally(() => (following = undefined));
-  };
-  const lookAtOthers = async (): Promise<void> => {
-    await Promise.all([statementLog.refresh(), registry.refresh(), refreshKeys()]);
-  };
+  const others = new Following(() => Promise.all([statementLog.refresh(), registry.refresh(), refreshKeys()]), failed);
   const refreshKeys = async (): Promise<void> => {
     if (!(await keyring.refresh(clock.now()))) return;
     log.info({ keyListSeq: keyring.keyListSeq }, "new key list");
@@ -134,7 +134,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const everySecond = (): void => {
     links.tick();
     sessions.sweep();
-    if (store.database.isShared) followOthers();
+    if (store.database.isShared) others.look();
   };
   const everyPeriod = async (): Promise<void> => {
     posts.keepAlive();
@@ -165,6 +165,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const address = http.address() as AddressInfo;
   return {
     port: address.port,
+    clock,
     keyring,
     statementLog,
     registry,
@@ -174,6 +175,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     cosigner,
     async [Symbol.asyncDispose]() {
       for (const stop of timers) stop();
+      followed?.[Symbol.dispose]();
       const closed = new Promise((resolve) => http.close(resolve));
       posts.close();
       await waking?.[Symbol.asyncDispose]();
@@ -182,7 +184,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       http.closeAllConnections();
       await closed;
       await cosigner[Symbol.asyncDispose]();
-      await following;
+      await others.settled();
       await audit.close();
       await guarded.settle();
     },

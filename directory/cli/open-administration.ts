@@ -4,6 +4,7 @@ import { loadSuite } from "../../protocol/suite/load.ts";
 import { connectAdministration } from "../admin-socket.ts";
 import { administer, type Administration } from "../administration.ts";
 import { Audit } from "../audit.ts";
+import { timeOf } from "../database-clock.ts";
 import { openDataFolder, openStore } from "../data-folder.ts";
 import { Keyring } from "../keyring.ts";
 import { Log } from "../log/log.ts";
@@ -24,14 +25,15 @@ export async function withAdministration<T>(
   if (remote !== undefined) return await action(remote, folder);
   const primitives = { suite: await loadSuite(process.env["SSHNP_CRYPTO"]), random };
   await using store = await openStore(folder, { url: options.store, signal: interruption() });
-  const keyring = await Keyring.open(primitives, await keysFolder(options, folder), store, Date.now());
+  const now = await timeOf(store.database);
+  const keyring = await Keyring.open(primitives, await keysFolder(options, folder), store, now);
   const log = await Log.open({
     ...{ suite: primitives.suite, database: store.database, privateKey: keyring.log, origin: keyring.origin },
   });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, log);
   const audit = await Audit.open(folder, () => {});
   try {
-    return await action(administer({ store, registry, audit }), folder);
+    return await action(administer({ store, registry, audit, clock: { now: () => now } }), folder);
   } finally {
     await audit.close();
   }

@@ -3,6 +3,7 @@ import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import { SetupError } from "../../keys/errors.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
+import { timeOf } from "../database-clock.ts";
 import { openDataFolder, openStore } from "../data-folder.ts";
 import { Keyring } from "../keyring.ts";
 import { Log } from "../log/log.ts";
@@ -49,7 +50,8 @@ async function importAll(options: DataOptions): Promise<void> {
   await using store = await openStore(folder, { url: options.store, signal });
   const count = await importStore(store.database, linesOfInput(signal));
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
-  const keyring = await Keyring.open({ suite, random }, await keysFolder(options, folder), store, Date.now());
+  const now = await timeOf(store.database);
+  const keyring = await Keyring.open({ suite, random }, await keysFolder(options, folder), store, now);
   const log = await Log.open({
     ...{ suite, database: store.database, privateKey: keyring.log, origin: keyring.origin },
   });

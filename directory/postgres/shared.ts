@@ -2,7 +2,7 @@ import type { Client, Pool } from "pg";
 import { setTimeout as delay } from "node:timers/promises";
 import { POSTGRES_LISTEN_AGAIN_MS, POSTGRES_LISTEN_PROBE_MS } from "../../protocol/limits.ts";
 import { Gathered } from "./gathered.ts";
-import { writing } from "./asking.ts";
+import { reading, writing } from "./asking.ts";
 import { Parts, partsOf } from "./parts.ts";
 
 interface Entry {
@@ -45,6 +45,12 @@ export class SharedDatabase {
       await writing(() => pool.query({ ...REMOVE, values }));
       return entries.map(() => undefined);
     });
+  }
+
+  /** The database's time, ms since 1970 UTC. */
+  async time(): Promise<number> {
+    const { rows } = await reading(() => this.#pool.query<[number]>(TIME));
+    return rows[0]?.[0] ?? 0;
   }
 
   /** Says for `ms` more that this process is there; gives all that are. */
@@ -141,6 +147,11 @@ function channelOf(id: string): string {
   return `sshnp_${id}`;
 }
 
+const TIME = {
+  name: "sshnp_time",
+  text: "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8",
+  rowMode: "array",
+} as const;
 const SEND = {
   name: "sshnp_send",
   text: "SELECT count(pg_notify(channel, payload)) FROM unnest($1::text[], $2::text[]) AS sent (channel, payload)",

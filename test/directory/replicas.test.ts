@@ -5,6 +5,7 @@ import { REQUEST } from "../../protocol/messages/types.ts";
 import { encodeWithdraw } from "../../protocol/messages/session-request.ts";
 import { revocation } from "../support/later-statements.ts";
 import { Postgres } from "../support/postgres.ts";
+import { enrol, givePassword, newApplicant } from "./applicant.ts";
 import { post, sealed } from "./raw.ts";
 import { next, only, rest, send, TestLink } from "./streams.ts";
 import {
@@ -15,9 +16,12 @@ import {
   random,
   sessionMessage,
   suite,
+  TestClock,
   type TestRendezvous,
   World,
 } from "./world.ts";
+
+const AHEAD_MS = 8 * 60_000;
 
 let postgres: Postgres;
 let one: World;
@@ -28,8 +32,9 @@ let device: Person;
 beforeAll(async () => {
   postgres = await Postgres.start();
   process.env["SSHNP_TEST_POSTGRES"] = postgres.serverUrl;
-  one = await World.start();
-  other = await World.beside(one);
+  // Their machines' clocks are a quarter of an hour apart, in all that follows.
+  one = await World.start({ machineClock: new TestClock(AHEAD_MS) });
+  other = await World.beside(one, { machineClock: new TestClock(-AHEAD_MS) });
   client = await one.activated("@client", "laptop-client", "client");
 }, 60_000);
 afterAll(async () => {
@@ -150,6 +155,20 @@ test("a message counts once and a nonce everywhere", async () => {
   const withNonce = await sealed(one.client(), client.x25519, withdraw, { freshness });
   expect(await verdict(other, withNonce)).toBe("done");
   expect(await verdict(one, withNonce)).toBe("E_PROTOCOL");
+});
+
+test("what the one says of time the other takes, and both say the database's, though their machines' clocks are wrong", async () => {
+  for (const [world, beside] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    const client = world.client();
+    const machine = newApplicant(device.name, world === one ? "of-one" : "of-other");
+    const password = await givePassword(client, device);
+    expect(Math.abs(client.clockOffset ?? Infinity)).toBeLessThan(AHEAD_MS / 2);
+    expect(await enrol(beside.client(), machine, password)).toMatchObject({ type: "pending" });
+    expect(beside.directory.registry.list(beside.directory.clock.now()).at(-1)).toMatchObject({ isUp: true });
+  }
 });
 
 test("names are activated at both at once, and it is one log", async () => {
