@@ -133,10 +133,10 @@ test("what the one says of time the other takes, and both say the database's, th
     [one, other],
     [other, one],
   ] as const) {
-    const client = world.client();
+    const at = world.client();
     const machine = newApplicant(device.name, world === one ? "of-one" : "of-other");
-    const password = await givePassword(client, device);
-    expect(Math.abs(client.clockOffset ?? Infinity)).toBeLessThan(AHEAD_MS / 2);
+    const password = await givePassword(at, device);
+    expect(Math.abs(at.clockOffset ?? Infinity)).toBeLessThan(AHEAD_MS / 2);
     expect(await enrol(beside.client(), machine, password)).toMatchObject({ type: "pending" });
     expect(beside.directory.registry.list(beside.directory.clock.now()).at(-1)).toMatchObject({ isUp: true });
   }
