@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { test } from "vitest";
 import { DirectoryClient } from "../../directory/client.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { parseCramSecret } from "../../keys/secret.ts";
@@ -16,7 +16,9 @@ const CAN_MOUNT = spawnSync("unshare", ["--mount", "mount", "-t", "tmpfs", "none
 
 const clientOf = (address: string) => new DirectoryClient({ address: parseDirectoryAddress(address), suite, random });
 
-test.concurrent("without its database a directory does not start, and says that it is the database", async () => {
+test.concurrent("without its database a directory does not start, and says that it is the database", async ({
+  expect,
+}) => {
   await using home = await temporaryFolder();
   await using postgres = await Postgres.start();
   await postgres.kill();
@@ -28,7 +30,9 @@ test.concurrent("without its database a directory does not start, and says that 
   expect(exit.stderr).not.toContain("folder");
 }, 60_000);
 
-test.concurrent("a database that hangs is told to those who ask, keeps no directory from its end, and serves again when it goes on", async () => {
+test.concurrent("a database that hangs is told to those who ask, keeps no directory from its end, and serves again when it goes on", async ({
+  expect,
+}) => {
   await using home = await temporaryFolder();
   await using postgres = await Postgres.start();
   const options = { env: { HOME: home.path } };
@@ -59,9 +63,9 @@ test.concurrent("a database that hangs is told to those who ask, keeps no direct
   postgres.thaw();
 }, 120_000);
 
-test.concurrent.runIf(CAN_MOUNT)(
+test.runIf(CAN_MOUNT).concurrent(
   "on a full disk of the database nothing acknowledged is lost, who asks is told, and it serves again once there is room",
-  async () => {
+  async ({ expect }) => {
     await using home = await temporaryFolder();
     await using postgres = await Postgres.start();
     await postgres.kill();
