@@ -21,7 +21,7 @@ export async function openDataFolder(path: string): Promise<PrivateFolder> {
 
 /**
  * The store of a data folder: LevelDB in it, or the PostgreSQL database at `url`. Another command may have LevelDB for a moment,
- * so it is asked for again for a while.
+ * so it is asked for again for a while. After the signal, PostgreSQL is waited for some seconds more, whatever is done there.
  * @throws {SetupError} E_RUNNING, E_STORAGE, E_USAGE; the signal's reason.
  */
 export async function openStore(
@@ -30,7 +30,7 @@ export async function openStore(
 ): Promise<Store> {
   if (url !== undefined) {
     const { PostgresDatabase } = await import("./postgres/database.ts");
-    return new Store(await PostgresDatabase.open(url));
+    return new Store(await PostgresDatabase.open(url, signal));
   }
   const end = performance.now() + STORE_LOCK_MS;
   for (;;) {

@@ -11,7 +11,8 @@ export type Durability = "acknowledged" | "kept";
 
 /**
  * Texts by keys, which are in the order of their UTF-8 bytes: LevelDB, which one process has, or PostgreSQL, which any number
- * share. A text or key has no NUL character. All methods throw {UnavailableError} E_STORAGE.
+ * share. A text or key has no NUL character. All methods throw {UnavailableError} E_STORAGE,
+ * and E_BUSY when more waits for a shared database than is kept.
  */
 export interface Database {
   /** Whether other processes may read and write it at the same time. */

@@ -13,7 +13,7 @@ import type { Directory } from "./server.ts";
  */
 export async function serveDirectoryMetrics(
   at: string,
-  directory: Pick<Directory, "clock" | "presence" | "posts" | "registry" | "audit">,
+  directory: Pick<Directory, "clock" | "storeTrouble" | "presence" | "posts" | "registry" | "audit">,
   { log, isEnding }: { readonly log: Logger; readonly isEnding: () => boolean },
 ): Promise<MetricsServer> {
   const { clock, presence, posts, registry, audit } = directory;
@@ -49,6 +49,8 @@ export async function serveDirectoryMetrics(
     },
     { name: "draining", look: () => (isEnding() ? "the directory ends" : undefined) },
   );
+  const { storeTrouble } = directory;
+  if (storeTrouble !== undefined) readiness.add({ name: "store", look: () => storeTrouble() });
   const server = await serveMetrics(at, metrics, readiness);
   log.info({ port: server.port }, "metrics are served");
   return server;

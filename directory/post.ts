@@ -155,6 +155,7 @@ export function refuse(response: ServerResponse, status: number, headers: Readon
 
 function refusalFor(error: unknown): "E_PROTOCOL" | "E_VERSION" | "E_STORAGE" | "E_BUSY" {
   if (error instanceof PeerError) return error.code === "E_VERSION" ? "E_VERSION" : "E_PROTOCOL";
-  if (error instanceof SshnpError) return error.code === "E_STORAGE" ? "E_STORAGE" : "E_PROTOCOL";
+  if (error instanceof SshnpError)
+    return error.code === "E_STORAGE" || error.code === "E_BUSY" ? error.code : "E_PROTOCOL";
   return "E_BUSY";
 }

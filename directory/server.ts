@@ -1,10 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
-import { SetupError } from "../keys/errors.ts";
 import { listenError } from "../keys/listen-error.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import {
@@ -45,6 +43,7 @@ import type { Store } from "./store.ts";
 import type { Cosigner } from "./witnesses/cosigner.ts";
 import { startCosigner } from "./witnesses/start-cosigner.ts";
 import { Strangers } from "./strangers.ts";
+import { withTls } from "./tls-server.ts";
 
 export interface DirectoryOptions {
   readonly suite: CipherSuite;
@@ -73,6 +72,8 @@ export interface DirectoryOptions {
 export interface Directory extends AsyncDisposable {
   readonly port: number;
   readonly clock: Clock;
+  /** Why a store that others share cannot be used now; undefined: it can. */
+  readonly storeTrouble: (() => string | undefined) | undefined;
   readonly keyring: Keyring;
   readonly statementLog: Log;
   readonly registry: RendezvousRegistry;
@@ -166,6 +167,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   return {
     port: address.port,
     clock,
+    storeTrouble: store.database.isShared ? () => others.trouble : undefined,
     keyring,
     statementLog,
     registry,
@@ -229,15 +231,6 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
     server.listen({ port: at.port, host: at.host, backlog: BACKLOG }, resolve);
   });
   return server;
-}
-
-function withTls(settings: object, tls: { readonly cert: string; readonly key: string }): Server {
-  try {
-    return createTlsServer({ ...settings, ...tls, handshakeTimeout: HEADERS_MS });
-  } catch (cause) {
-    const next = "Give a certificate chain and its private key, both PEM.";
-    throw new SetupError("E_USAGE", "That certificate and key cannot be used.", { next, cause });
-  }
 }
 
 function route(request: IncomingMessage, response: ServerResponse, routes: Routes): void {

@@ -22,7 +22,7 @@ export function refusalError(code: RefusalCode, detail = 0): SshnpError {
       return new AskAgainError(code, "The directory is busy.", detail);
     case "E_STORAGE":
       return new UnavailableError(code, "The directory cannot store anything now.", {
-        next: "Whoever runs it should look at its disk; nothing was changed.",
+        next: "Whoever runs it should look at its disk, or its database; nothing was changed.",
       });
     case "E_UNKNOWN_NAME":
       return new DeniedError(code, "The directory knows no such device.", {

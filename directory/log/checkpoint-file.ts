@@ -107,21 +107,25 @@ async function demandContinuation(options: GuardedLogOptions, log: Log, publishe
     checkpoint = openCheckpoint(suite, utf8Text(published), { origin, publicKey: privateKey.publicKey });
   } catch (cause) {
     if (!(cause instanceof SecurityError || cause instanceof PeerError)) throw cause;
-    throw older(`${shellWord(folder.pathOf(FILE))} is no checkpoint of this directory's log.`, cause);
+    throw older(options, `${shellWord(folder.pathOf(FILE))} is no checkpoint of this directory's log.`, cause);
   }
   const { size } = log.checkpoint;
   if (size < checkpoint.size) {
-    throw older(`The store has ${size} entries of a log that had ${checkpoint.size} when this directory last ran.`);
+    throw older(
+      options,
+      `The store has ${size} entries of a log that had ${checkpoint.size} when this directory last ran.`,
+    );
   }
   if (!equalBytes(await log.rootAt(checkpoint.size), checkpoint.root)) {
-    throw older("The store has another log than this directory has published.");
+    throw older(options, "The store has another log than this directory has published.");
   }
 }
 
-function older(fact: string, cause?: unknown): SetupError {
+function older({ database }: Pick<LogOptions, "database">, fact: string, cause?: unknown): SetupError {
+  const what = database.isShared ? "the database" : "the whole data folder";
   return new SetupError("E_LOG", fact, {
     next:
-      "Put back the newest copy of the whole data folder; an old one lacks what was revoked since. If there is none, " +
+      `Put back the newest copy of ${what}; an old one lacks what was revoked since. If there is none, ` +
       "run once with --accept-older-log: whoever has seen the newer log will refuse this directory from then on.",
     ...(cause === undefined ? {} : { cause }),
   });

@@ -60,7 +60,7 @@ export class Log {
     return await database.exclusively(async () => {
       const known = await settingUp(
         () => readState(options, rows),
-        "Restore the data folder from a backup. The log is never begun anew over what is there.",
+        `Restore ${database.isShared ? "the database" : "the data folder"} from a backup. The log is never begun anew over what is there.`,
       );
       if (known !== undefined) return new Log(options, rows, known);
       const { state, operations } = grow(options, { frontier: Frontier.EMPTY }, [], EMPTY);
@@ -279,7 +279,9 @@ async function settingUp<T>(action: () => Promise<T>, next: string): Promise<T> 
   try {
     return await action();
   } catch (cause) {
-    throw cause instanceof UnavailableError ? new SetupError("E_STORAGE", cause.message, { next, cause }) : cause;
+    throw cause instanceof UnavailableError
+      ? new SetupError("E_STORAGE", cause.message, { next: cause.next ?? next, cause })
+      : cause;
   }
 }
 

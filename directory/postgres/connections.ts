@@ -1,13 +1,17 @@
 import type { Client, Pool, PoolConfig } from "pg";
-import { SetupError, SshnpError } from "../../keys/errors.ts";
+import { Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { SetupError, SshnpError, UnavailableError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
 import {
   POSTGRES_CONNECT_MS,
+  POSTGRES_END_MS,
   POSTGRES_LOCK_MS,
   POSTGRES_READERS,
   POSTGRES_STATEMENT_MS,
   POSTGRES_TURN_MS,
 } from "../../protocol/limits.ts";
+import { reasonOf } from "./asking.ts";
 import { migrate } from "./migrations.ts";
 
 /** Connections by what they are for. A server that is gone fails what is under way; the next use connects anew. */
@@ -19,12 +23,17 @@ export interface Connections {
   readonly turns: Pool;
   /** One of its own, for listening. */
   listen(): Promise<Client>;
+  /** Ends them; those that say no good-bye in time are cut. */
   close(): Promise<void>;
 }
 
-/** @throws {SetupError} E_USAGE for a URL that is none, E_STORAGE when it cannot be reached or used. */
-export async function openConnections(url: string): Promise<Connections> {
-  const config = await connectionConfig(url);
+/**
+ * What is not done POSTGRES_END_MS after the signal is cut off: a database that hangs keeps no process from its end.
+ * @throws {SetupError} E_USAGE for a URL that is none, E_STORAGE when it cannot be reached or used.
+ */
+export async function openConnections(url: string, signal?: AbortSignal): Promise<Connections> {
+  const sockets = new Set<Socket>();
+  const config = { ...connectionConfig(url), stream: () => keptIn(sockets) };
   const { Client, Pool } = await import("pg");
   const open = (max: number, settings: readonly string[] = []): Pool => {
     const pool = new Pool({ ...config, max, options: [...SETTINGS, ...settings].map((one) => `-c ${one}`).join(" ") });
@@ -36,8 +45,26 @@ export async function openConnections(url: string): Promise<Connections> {
     keeping: open(1, ["synchronous_commit=off"]),
     turns: open(1),
   };
+  let isEnding = false;
+  const end = async (): Promise<void> => {
+    if (isEnding) return;
+    isEnding = true;
+    await Promise.all(Object.values(pools).map((pool) => pool.end())).catch(ignore);
+  };
+  const cut = (): void => {
+    void end();
+    for (const socket of sockets) socket.destroy();
+  };
+  let timer: NodeJS.Timeout | undefined;
+  const onSignal = (): void => {
+    timer = setTimeout(cut, POSTGRES_END_MS).unref();
+  };
+  signal?.addEventListener("abort", onSignal, { once: true });
   const close = async (): Promise<void> => {
-    await Promise.all(Object.values(pools).map((pool) => pool.end()));
+    signal?.removeEventListener("abort", onSignal);
+    clearTimeout(timer);
+    await Promise.race([end(), delay(POSTGRES_END_MS, undefined, { ref: false })]);
+    cut();
   };
   try {
     const client = await pools.turns.connect();
@@ -53,6 +80,7 @@ export async function openConnections(url: string): Promise<Connections> {
   const listen = async (): Promise<Client> => {
     const client = new Client({ ...config, query_timeout: POSTGRES_STATEMENT_MS });
     client.on("error", ignore);
+    if (isEnding) throw new UnavailableError("E_STORAGE", "The connections to the database are closed.");
     await client.connect();
     return client;
   };
@@ -60,7 +88,7 @@ export async function openConnections(url: string): Promise<Connections> {
 }
 
 /** What a database URL says. @throws {SetupError} E_USAGE. */
-async function connectionConfig(url: string): Promise<PoolConfig> {
+function connectionConfig(url: string): PoolConfig {
   if (!/^postgres(?:ql)?:\/\//.test(url) || !URL.canParse(url)) {
     throw new SetupError("E_USAGE", "That is no URL of a PostgreSQL database.", {
       next: "It reads postgres://USER@HOST:PORT/DATABASE; the password comes from PGPASSWORD or ~/.pgpass.",
@@ -95,11 +123,16 @@ const SETTINGS = [
 /** The URL is not shown: it may have a password in it. */
 function unusable(url: string, cause: unknown): SetupError {
   const { host, pathname } = new URL(url);
-  const reason = cause instanceof Error ? cause.message || cause.name : "unknown reason";
-  return new SetupError("E_STORAGE", `The database at ${host}${pathname} cannot be used (${reason}).`, {
+  return new SetupError("E_STORAGE", `The database at ${host}${pathname} cannot be used (${reasonOf(cause)}).`, {
     next: "Check that it runs, and the URL, user and password; psql with the same URL tells more.",
     cause,
   });
+}
+
+function keptIn(sockets: Set<Socket>): Socket {
+  const socket = new Socket();
+  sockets.add(socket);
+  return socket.once("close", () => sockets.delete(socket));
 }
 
 function ignore(): void {}

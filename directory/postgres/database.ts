@@ -8,6 +8,7 @@ import { Reads } from "./reads.ts";
 import { reading, writing } from "./asking.ts";
 import { Gathered } from "./gathered.ts";
 import { SharedDatabase } from "./shared.ts";
+import { TurnQueue } from "./turn-queue.ts";
 import { claim, write } from "./writes.ts";
 
 /** A turn's transaction, which is begun when the turn is, and ends with its write. */
@@ -29,8 +30,8 @@ export class PostgresDatabase implements Database {
   readonly #kept: Gathered<readonly Operation[], undefined>;
   readonly #claims: Gathered<{ readonly key: string; readonly until: number; readonly now: number }, boolean>;
   readonly #turn = new AsyncLocalStorage<Turn>();
-  /** The turns of this process, one after the other: it takes part in the queue of all with one connection. */
-  #turns: Promise<unknown> = Promise.resolve();
+  /** The turns of this process: it takes part in the queue of all with one connection. */
+  readonly #turns = new TurnQueue();
 
   private constructor(connections: Connections) {
     this.#connections = connections;
@@ -44,11 +45,11 @@ export class PostgresDatabase implements Database {
   }
 
   /**
-   * Connects, and brings the tables to the version of this program.
+   * Connects, and brings the tables to the version of this program. A signal is the end of all waiting, some seconds later.
    * @throws {SetupError} E_USAGE for a URL that is none, E_STORAGE when it cannot be reached or used.
    */
-  static async open(url: string): Promise<PostgresDatabase> {
-    return new PostgresDatabase(await openConnections(url));
+  static async open(url: string, signal?: AbortSignal): Promise<PostgresDatabase> {
+    return new PostgresDatabase(await openConnections(url, signal));
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -83,9 +84,7 @@ export class PostgresDatabase implements Database {
 
   exclusively<T>(action: () => Promise<T>): Promise<T> {
     assert(this.#turn.getStore()?.isOver !== false, "turns are not nested");
-    const turn = this.#turns.then(() => this.#takeTurn(action));
-    this.#turns = turn.catch(() => {});
-    return turn;
+    return this.#turns.run(() => this.#takeTurn(action));
   }
 
   async claim(key: string, until: number, now: number): Promise<boolean> {
@@ -100,7 +99,7 @@ export class PostgresDatabase implements Database {
   async settle(): Promise<void> {}
 
   async close(): Promise<void> {
-    await this.#turns;
+    await this.#turns.settled();
     await Promise.all([this.#kept.settled(), this.#claims.settled(), this.shared.settled()]);
     await this.#connections.close();
   }

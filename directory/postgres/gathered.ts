@@ -1,3 +1,6 @@
+import { POSTGRES_KEYS_AT_ONCE, POSTGRES_WAITING } from "../../protocol/limits.ts";
+import { busy } from "./asking.ts";
+
 interface Waiting<In, Out> {
   readonly item: In;
   readonly resolve: (result: Out) => void;
@@ -7,7 +10,7 @@ interface Waiting<In, Out> {
 /** Does the same to many: what is added while it is under way goes together in the next. */
 export class Gathered<In, Out> {
   readonly #action: (items: readonly In[]) => Promise<readonly Out[]>;
-  #waiting: Waiting<In, Out>[] = [];
+  readonly #waiting: Waiting<In, Out>[] = [];
   #running: Promise<void> | undefined;
 
   /** `action` gives one result for each item, in their order. */
@@ -15,8 +18,10 @@ export class Gathered<In, Out> {
     this.#action = action;
   }
 
+  /** @throws {UnavailableError} E_BUSY; what the action throws. */
   add(item: In): Promise<Out> {
     return new Promise((resolve, reject) => {
+      if (this.#waiting.length >= POSTGRES_WAITING) return reject(busy());
       this.#waiting.push({ item, resolve, reject });
       this.#running ??= this.#run();
     });
@@ -30,8 +35,7 @@ export class Gathered<In, Out> {
   async #run(): Promise<void> {
     await new Promise(setImmediate);
     while (this.#waiting.length > 0) {
-      const waiting = this.#waiting;
-      this.#waiting = [];
+      const waiting = this.#waiting.splice(0, POSTGRES_KEYS_AT_ONCE);
       try {
         const results = await this.#action(waiting.map(({ item }) => item));
         for (const [at, { resolve }] of waiting.entries()) resolve(results[at] as Out);

@@ -1,5 +1,6 @@
 import type { Pool } from "pg";
-import { POSTGRES_KEYS_AT_ONCE } from "../../protocol/limits.ts";
+import { POSTGRES_KEYS_AT_ONCE, POSTGRES_WAITING } from "../../protocol/limits.ts";
+import { busy } from "./asking.ts";
 
 interface Wanted {
   readonly keys: readonly string[];
@@ -23,6 +24,7 @@ export class Reads {
 
   getMany(keys: readonly string[]): Promise<(string | undefined)[]> {
     return new Promise((resolve, reject) => {
+      if (this.#waiting.length >= POSTGRES_WAITING) return reject(busy());
       this.#waiting.push({ keys, resolve, reject });
       this.#schedule();
     });

@@ -71,6 +71,31 @@ export class Postgres implements AsyncDisposable {
     await server.errorLine(/database system is ready to accept/);
   }
 
+  /** The same on a disk of its own of that size (`128m`), which is gone with it; as root alone. */
+  async resumeOnDisk(size: string): Promise<void> {
+    const script =
+      'mount -t tmpfs -o "size=$1,mode=777" none /mnt && cp -a "$2" /mnt/data && ' +
+      'exec setpriv --reuid postgres --regid postgres --init-groups "$3" -D /mnt/data';
+    const words = ["--mount", "sh", "-c", script, "sh", size, this.data, join(BINARIES, "postgres")];
+    const server = startProcess("unshare", words, { env: { HOME: this.#folder.path } });
+    this.#server = server;
+    await server.errorLine(/database system is ready to accept/);
+  }
+
+  /** Where that disk is for others. */
+  get disk(): string {
+    return `/proc/${this.#server?.pid}/root/mnt`;
+  }
+
+  /** Stops all of its processes where they are, until {@link thaw}. */
+  freeze(): void {
+    this.#signal("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#signal("SIGCONT");
+  }
+
   /** Pulls its plug: the postmaster and all its children at once. */
   async kill(): Promise<void> {
     await this.#server?.stop();
@@ -85,6 +110,14 @@ export class Postgres implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     await this.#folder.remove();
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    const { pid } = this.#server ?? {};
+    if (pid === undefined) throw new Error("the server does not run");
+    process.kill(pid, signal); // first, so that it starts no more
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
+    for (const child of children) process.kill(Number(child), signal);
   }
 
   /** Writes its settings, for the next start. */
