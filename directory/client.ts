@@ -37,6 +37,7 @@ export { reportCertificate, type ShownCertificate } from "./client/certificate.t
 export { certificateAt } from "./client/certificate-at.ts";
 export { placeOf } from "./client/place.ts";
 export { refusalError } from "./client/refusal-error.ts";
+export { AskAgainError } from "./client/told-to-wait.ts";
 
 export interface DirectoryClientOptions {
   readonly address: DirectoryAddress;

@@ -22,6 +22,7 @@ import { type Distances, parseDistances } from "../protocol/messages/rendezvous-
 import { LINK } from "../protocol/messages/types.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { LINK_CLOSE } from "./link-close.ts";
+import { returnReason } from "./returning.ts";
 import { LinkOpener, type LinkSealer } from "./link-sealing.ts";
 import { LinkWords } from "./link-words.ts";
 import type { Party, PresentDevice, UnprovedNotify } from "./presence.ts";
@@ -129,10 +130,10 @@ export class DeviceLink implements PresentDevice {
     this.#socket.close(LINK_CLOSE.refused);
   }
 
-  /** Closes because the directory ends; resolves when the socket is gone. */
-  async goAway(): Promise<void> {
+  /** Closes because the directory ends, and tells the device in how many ms to come back; resolves when the socket is gone. */
+  async goAway(returnMs: number): Promise<void> {
     const closed = new Promise((resolve) => this.#socket.once("close", resolve));
-    this.#socket.close(LINK_CLOSE.goingAway);
+    this.#socket.close(LINK_CLOSE.goingAway, returnReason(returnMs));
     await closed;
   }
 

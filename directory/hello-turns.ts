@@ -1,4 +1,12 @@
-import { HELLO_TURN_MS, HELLOS_AT_ONCE } from "../protocol/limits.ts";
+import {
+  HELLO_BACKLOG_MS,
+  HELLO_TURN_MS,
+  HELLOS_AT_ONCE,
+  HELLOS_BESIDE_MESSAGES,
+  RETURN_SLOT_MS,
+  RETURN_SPREAD_MS,
+} from "../protocol/limits.ts";
+import type { Workload } from "./workload.ts";
 
 /** A link whose hello has come. */
 export interface Waiting {
@@ -10,13 +18,25 @@ export interface Waiting {
 
 /**
  * The order in which hellos are judged, some at a time. Judging one takes a millisecond of the processor, so a herd of devices
- * that come back at once has to wait; requests are answered in between, and who has given up meanwhile costs nothing. Times are
- * monotonic milliseconds.
+ * that come back at once has to wait; requests are answered in between and go first, and who has given up meanwhile costs
+ * nothing. Times are monotonic milliseconds.
  */
 export class HelloTurns {
+  readonly #work: Pick<Workload, "hasMessages">;
   /** With the time until which its device waits; the first that came is the first. */
   readonly #waiting = new Map<Waiting, number>();
   #taken = 0;
+  /** How many had their turn since the last sweep, and when that was. */
+  #had = 0;
+  #swept: number | undefined;
+  /** How long one turn takes, of late: a core's share where nothing is known yet. */
+  #turnMs = RETURN_SLOT_MS;
+  /** Until when those who were turned away take all turns there are. */
+  #promised = 0;
+
+  constructor(work: Pick<Workload, "hasMessages"> = { hasMessages: false }) {
+    this.#work = work;
+  }
 
   add(link: Waiting, now: number): void {
     this.#waiting.set(link, now + HELLO_TURN_MS);
@@ -28,8 +48,20 @@ export class HelloTurns {
     this.#waiting.delete(link);
   }
 
-  /** Ends those whose device cannot be there any more, though a network in between may have kept that to itself. */
+  /**
+   * In how many ms whoever comes now is to come back, since its hello would wait for too long; undefined: it may stay. Each is
+   * told another time, as fast as turns go.
+   */
+  turnAway(now: number): number | undefined {
+    const backlog = this.#waiting.size * this.#turnMs;
+    if (backlog <= HELLO_BACKLOG_MS) return undefined;
+    this.#promised = Math.max(this.#promised, now + backlog) + this.#turnMs;
+    return Math.min(this.#promised - now, RETURN_SPREAD_MS);
+  }
+
+  /** To be called once a second. Ends those whose device cannot be there any more, though a network in between may have kept that to itself. */
   sweep(now: number): void {
+    this.#measure(now);
     for (const [link, until] of this.#waiting) {
       if (now < until) return;
       this.#waiting.delete(link);
@@ -37,13 +69,22 @@ export class HelloTurns {
     }
   }
 
+  #measure(now: number): void {
+    const elapsed = now - (this.#swept ?? now);
+    // While nobody waits, turns are as rare as hellos are, and tell nothing.
+    if (this.#waiting.size > 0 && elapsed > 0) this.#turnMs = elapsed / Math.max(1, this.#had);
+    this.#swept = now;
+    this.#had = 0;
+  }
+
   #next(): void {
     for (const link of this.#waiting.keys()) {
-      if (this.#taken >= HELLOS_AT_ONCE) return;
+      if (this.#taken >= (this.#work.hasMessages ? HELLOS_BESIDE_MESSAGES : HELLOS_AT_ONCE)) return;
       this.#waiting.delete(link);
       this.#taken += 1;
       void link.takeTurn().finally(() => {
         this.#taken -= 1;
+        this.#had += 1;
         this.#next();
       });
     }

@@ -27,7 +27,9 @@ import { LinkNews } from "./link-news.ts";
 import type { Party, Presence } from "./presence.ts";
 import type { Replicas } from "./replicas/replicas.ts";
 import type { Sessions } from "./sessions.ts";
+import { returnSlots } from "./returning.ts";
 import type { Strangers } from "./strangers.ts";
+import type { Workload } from "./workload.ts";
 
 type Services = Pick<
   LinkHost<DeviceLink>,
@@ -41,6 +43,7 @@ type Services = Pick<
   readonly log: Logger;
   /** Devices that wait at a broker. */
   readonly waking: Pick<BrokerLinks, "changed" | "left"> | undefined;
+  readonly workload: Pick<Workload, "hasMessages">;
 };
 
 /** Ticks of {@link LinkServer.tick} between two pings of one link, and between a ping and the look for its answer. */
@@ -71,13 +74,14 @@ export class LinkServer {
   readonly #slots = new WeakMap<DeviceLink, Set<DeviceLink>>();
   /** Links whose hello, or whose end, is awaited, with the time (monotonic ms) by which it must come. */
   readonly #deadlines = new Map<DeviceLink, number>();
-  readonly #turns = new HelloTurns();
+  readonly #turns: HelloTurns;
   readonly #sockets = new WeakMap<DeviceLink, Socket>();
   readonly #news: LinkNews;
   #ticks = 0;
 
   constructor(services: Services) {
     this.#services = services;
+    this.#turns = new HelloTurns(services.workload);
     const { suite, random, clock, keyring, freshness, store, statementLog, log } = services;
     this.#news = new LinkNews({ suite, store });
     this.#host = {
@@ -92,6 +96,11 @@ export class LinkServer {
       refused: (_link, code, hello) => this.#refused(code, hello),
       failed: (error) => log.error({ err: error }, "link failed"),
     };
+  }
+
+  /** In how many ms whoever wants a link now is to come back; undefined: it may stay. */
+  turnAway(): number | undefined {
+    return this.#turns.turnAway(this.#services.clock.monotonic());
   }
 
   /** Takes over an HTTP upgrade that is meant for `/v1/link`. */
@@ -146,10 +155,12 @@ export class LinkServer {
     for (const link of this.#all()) link.sendKeyList(this.#services.keyring.keyList);
   }
 
-  /** Closes all links and stores when they were last seen. */
+  /** Closes all links, tells each device its slot to come back in, and stores when they were last seen. */
   async close(): Promise<void> {
     const parties = this.#services.presence.parties();
-    const closed = Promise.all(Array.from(this.#all(), (link) => link.goAway()));
+    const links = [...this.#all()];
+    const slots = returnSlots(links.length);
+    const closed = Promise.all(links.map((link) => link.goAway(slots.next().value ?? 0)));
     await Promise.race([closed, delay(CLOSING_MS, undefined, { ref: false })]);
     for (const link of this.#all()) link.terminate();
     await this.#storeLastSeen(parties);

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
+import { BUSY_MS } from "../protocol/limits.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
 import { encodeKeyListResponse, ResponseSealer } from "../protocol/response.ts";
 import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
@@ -12,7 +13,9 @@ import type { Freshness, FreshnessVerdict } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
 import { ResponseStream } from "./response-stream.ts";
 import type { Store } from "./store.ts";
+import { retryAfter } from "./returning.ts";
 import type { Strangers } from "./strangers.ts";
+import type { Workload } from "./workload.ts";
 
 /** What a message asks for; ends the stream, now or later. */
 export type RequestHandler = (message: OpenedMessage, stream: ResponseStream, address: string) => Promise<void>;
@@ -25,6 +28,7 @@ interface Services {
   readonly freshness: Freshness;
   readonly store: Store;
   readonly log: Logger;
+  readonly workload: Pick<Workload, "begin">;
 }
 
 /** `POST /v1/messages`: opens the message, judges its freshness, and has the answer streamed back. */
@@ -53,6 +57,19 @@ export class PostServer {
   ): Promise<void> {
     const bytes = await this.#bodies.read(request);
     if (bytes === undefined) return refuse(response, 413);
+    const end = this.#services.workload.begin();
+    if (end === undefined) return refuse(response, 503, { "retry-after": retryAfter(BUSY_MS) });
+    try {
+      await this.#work(bytes, request, response, address, strangers);
+    } finally {
+      end();
+    }
+  }
+
+  async #work(
+    bytes: Uint8Array,
+    ...[request, response, address, strangers]: Parameters<PostServer["post"]>
+  ): Promise<void> {
     let message: ReturnType<typeof openMessage>;
     try {
       message = openMessage(this.#services.suite, this.#services.keyring.sealing(this.#services.clock.now()), bytes);

@@ -1,6 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { listenError } from "../keys/listen-error.ts";
@@ -26,6 +25,7 @@ import { Freshness } from "./freshness.ts";
 import { Keyring } from "./keyring.ts";
 import { limitConnections } from "./limit-connections.ts";
 import { LinkServer } from "./link-server.ts";
+import { upgrade } from "./link-upgrade.ts";
 import { openGuardedLog } from "./log/checkpoint-file.ts";
 import type { Log } from "./log/log.ts";
 import { LOG_PREFIX, logFile } from "./log/routes.ts";
@@ -41,9 +41,11 @@ import { Requests } from "./requests.ts";
 import { Sessions } from "./sessions.ts";
 import type { Store } from "./store.ts";
 import type { Cosigner } from "./witnesses/cosigner.ts";
+import { retryAfter } from "./returning.ts";
 import { startCosigner } from "./witnesses/start-cosigner.ts";
 import { Strangers } from "./strangers.ts";
 import { withTls } from "./tls-server.ts";
+import { Workload } from "./workload.ts";
 
 export interface DirectoryOptions {
   readonly suite: CipherSuite;
@@ -119,10 +121,13 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   });
   const shared = { suite, random, clock, keyring, freshness, store, statementLog, sessions, replicas, audit, log };
   const strangers = new Strangers(options.maxConnections);
-  const links = new LinkServer({ ...shared, presence, strangers, waking });
+  const workload = new Workload();
+  const links = new LinkServer({ ...shared, presence, strangers, waking, workload });
   const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, new StatementRates(clock));
   const requests = new Requests({ ...shared, accounts, policies, presence, registry, links });
-  const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
+  const posts = new PostServer({ ...shared, workload }, (message, stream, address) =>
+    requests.handle(message, stream, address),
+  );
   const limiter = new AddressLimiter();
   await replicas?.start(replicaHost({ presence, sessions, links, requests }));
 
@@ -242,7 +247,8 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
     return;
   }
   const now = clock.monotonic();
-  if (!limiter.bucket(address, now).take(now)) return refuse(response, 429, { "retry-after": "5" });
+  const bucket = limiter.bucket(address, now);
+  if (!bucket.take(now)) return refuse(response, 429, { "retry-after": retryAfter(bucket.wait(now, 1)) });
   if (what === "GET /v1/keys") {
     response.writeHead(200, { "content-type": "application/octet-stream", "cache-control": "no-store" });
     response.end(encodeSignedText(keyring.keyList));
@@ -273,21 +279,4 @@ function serveLog(path: string, response: ServerResponse, { statementLog, log }:
     log.error({ err: error }, "request failed");
     refuse(response, 503);
   });
-}
-
-function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, routes: Routes): void {
-  const { links, limiter, clock } = routes;
-  const address = request.socket.remoteAddress ?? "";
-  const now = clock.monotonic();
-  const refuseUpgrade = (status: string): void => {
-    // No timer of HTTP's counts any more: who keeps its own side open would keep the descriptor.
-    socket.once("finish", () => socket.destroy());
-    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-  };
-  socket.on("error", () => socket.destroy());
-  if (request.url !== "/v1/link") return refuseUpgrade("404 Not Found");
-  // Only browsers send it, and no page has any business here.
-  if (request.headers.origin !== undefined) return refuseUpgrade("403 Forbidden");
-  if (!limiter.bucket(address, now).take(now)) return refuseUpgrade("429 Too Many Requests");
-  links.accept(request, socket, head);
 }

@@ -3,8 +3,8 @@ import { equalBytes } from "../keys/bytes.ts";
 import { PeerError, type SshnpError, UnavailableError } from "../keys/errors.ts";
 import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PrivateKey } from "../keys/x25519.ts";
-import { type DirectoryClient, refusalError } from "../directory/client.ts";
-import { ANSWER_MS, REPOST_MS, WITHDRAW_MS } from "../protocol/limits.ts";
+import { AskAgainError, type DirectoryClient, refusalError } from "../directory/client.ts";
+import { ANSWER_MS, CONNECT_TOLD_TO_WAIT_MS, REPOST_MS, WITHDRAW_MS } from "../protocol/limits.ts";
 import type { MemberStatements } from "../protocol/member-statements.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import { encodeSessionRequest, encodeWithdraw } from "../protocol/messages/session-request.ts";
@@ -48,7 +48,8 @@ export interface TicketFrame {
 /**
  * Asks the directory for a session, waits for the device if that is asked for, and returns its answer. `onTicket` is
  * called once, as soon as there is a ticket. While it waits, a lost connection is made anew with the same request; when
- * `signal` ends the wait, the request is withdrawn.
+ * `signal` ends the wait, the request is withdrawn. A directory that has too much to do and says when to come back is asked again then,
+ * for CONNECT_TOLD_TO_WAIT_MS in all.
  * @throws the refusal, in words of {@link directoryRefusal}; what DirectoryClient throws; the signal's reason.
  */
 export async function requestSession(
@@ -77,6 +78,8 @@ class SessionRequestExchange {
   readonly #surroundings: Parameters<typeof requestSession>[3];
   #ticket: Uint8Array | undefined;
   #waiting = false;
+  /** In how many ms a refusal says that it may be asked again; 0: it says nothing. */
+  #toldMs = 0;
 
   constructor(...[directory, sender, session, surroundings]: Parameters<typeof requestSession>) {
     this.#directory = directory;
@@ -94,11 +97,18 @@ class SessionRequestExchange {
     const { waitSeconds } = this.#session;
     const { signal, progress } = this.#surroundings;
     const deadline = performance.now() + waitSeconds * 1000;
-    for (;;) {
+    for (let told = 0; ; ) {
       const secondsLeft = Math.max(0, Math.ceil((deadline - performance.now()) / 1000));
       try {
         return await this.#post(waitSeconds === 0 ? 0 : Math.max(1, secondsLeft));
       } catch (error) {
+        const wait = this.#takeToldMs(error);
+        told += wait;
+        if (wait > 0 && told <= CONNECT_TOLD_TO_WAIT_MS) {
+          progress.note(`the directory has too much to do; asking again in ${Math.ceil(wait / 1000)} s`);
+          await delay(wait, undefined, { signal }).catch(() => signal.throwIfAborted());
+          continue;
+        }
         const lost = error instanceof UnavailableError && error.code === "E_DIRECTORY";
         if (!lost || !this.#waiting || secondsLeft === 0) throw error;
         progress.step(`the wait was interrupted (${error.message}); asking again`);
@@ -149,6 +159,7 @@ class SessionRequestExchange {
       case "deviceCode":
         throw unsealedRefusal(attempt, frame);
       case "refused":
+        if (frame.code === "E_RATE" || frame.code === "E_BUSY") this.#toldMs = frame.detail;
         throw this.#refusal(frame);
       default:
         throw new PeerError("E_PROTOCOL", "The directory answers out of turn.");
@@ -160,6 +171,13 @@ class SessionRequestExchange {
       directoryRefusal(this.#session.attempt, frame, this.#directory.directoryTime) ??
       refusalError(frame.code, frame.detail)
     );
+  }
+
+  /** With a random half on top, as others may have been told the same. */
+  #takeToldMs(error: unknown): number {
+    const told = error instanceof AskAgainError ? error.wait : this.#toldMs;
+    this.#toldMs = 0;
+    return Math.ceil(told * (1 + Math.random() / 2));
   }
 
   #wait(since: number): void {

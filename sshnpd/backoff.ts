@@ -1,10 +1,11 @@
-import { NobodyThereError } from "../directory/client.ts";
+import { AskAgainError, NobodyThereError } from "../directory/client.ts";
 import {
   LINK_LASTED_MS,
   RECONNECT_ABSENT_MS,
   RECONNECT_FIRST_MS,
   RECONNECT_MS,
   RECONNECT_PROXY_ALONE,
+  TOLD_TO_RETURN_MS,
 } from "../protocol/limits.ts";
 
 /**
@@ -15,6 +16,9 @@ import {
  * within RECONNECT_ABSENT_MS are as many in a second as after a short restart. A directory that is there and does not
  * cope, refuses or breaks off is left alone for up to RECONNECT_MS. A proxy says that nobody is behind it where a directory is
  * overloaded, too: it is believed for RECONNECT_PROXY_ALONE times, which a restart takes, until a link has lasted.
+ *
+ * A directory that says when to come back is obeyed for TOLD_TO_RETURN_MS at most. One that is restarted tells each device a slot of
+ * its own, which is kept to; one that has too much to do may tell many the same time, to which the wait above is added.
  */
 export class Backoff {
   readonly #random: () => number;
@@ -30,11 +34,13 @@ export class Backoff {
   /** Milliseconds to wait after `error`, which has ended a link of `linkedMs`, or an attempt where that is undefined. */
   after(error: unknown, linkedMs: number | undefined): number {
     if (linkedMs !== undefined && linkedMs >= LINK_LASTED_MS) this.reset();
+    const told = error instanceof AskAgainError ? Math.min(error.wait, TOLD_TO_RETURN_MS) : 0;
+    if (error instanceof AskAgainError && error.code === "E_DIRECTORY") return told;
     if (isAbsence(error) || (isProxyAlone(error) && this.#proxiesAlone++ < RECONNECT_PROXY_ALONE)) {
       return reconnectDelay(this.#absences++, this.#random(), RECONNECT_ABSENT_MS);
     }
     this.#absences = 0;
-    return reconnectDelay(this.#failures++, this.#random(), RECONNECT_MS);
+    return told + reconnectDelay(this.#failures++, this.#random(), RECONNECT_MS);
   }
 
   /** What failed before says nothing about what is to come. */

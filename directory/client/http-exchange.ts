@@ -5,6 +5,8 @@ import { dial } from "./dial.ts";
 import { ProxyError } from "./proxy-error.ts";
 import { reachedAddress } from "./reached.ts";
 import { refusalError } from "./refusal-error.ts";
+import { toldRetryAfter } from "../returning.ts";
+import { AskAgainError } from "./told-to-wait.ts";
 
 export interface HttpExchange {
   /** Where the directory is; a path in it is kept ahead of the route. */
@@ -106,10 +108,9 @@ async function startRequest(options: HttpExchange): Promise<ClientRequest> {
 }
 
 function statusError(base: URL, { statusCode, headers }: IncomingMessage): SshnpError {
-  const seconds = /^[0-9]{1,4}$/.exec(headers["retry-after"] ?? "")?.[0];
-  const next = `Try again ${seconds === undefined ? "later" : `in ${seconds} s`}.`;
-  if (statusCode === 429) return new UnavailableError("E_RATE", "Too many attempts from this address.", { next });
-  if (statusCode === 503) return new UnavailableError("E_BUSY", "The directory is busy.", { next });
+  const wait = toldRetryAfter(headers["retry-after"]);
+  if (statusCode === 429) return new AskAgainError("E_RATE", "Too many attempts from this address.", wait);
+  if (statusCode === 503) return new AskAgainError("E_BUSY", "The directory is busy.", wait);
   if (statusCode === 415) return refusalError("E_VERSION");
   return notADirectory(base, `status ${statusCode}`);
 }

@@ -27,6 +27,7 @@ import { type Distances, encodeDistances } from "../../protocol/messages/rendezv
 import { LINK } from "../../protocol/messages/types.ts";
 import { type Freshness, sealMessage } from "../../protocol/sealed-message.ts";
 import { LINK_CLOSE } from "../link-close.ts";
+import { toldReturn } from "../returning.ts";
 import { type LinkMessage, LinkOpener, LinkSealer } from "../link-sealing.ts";
 import { EventQueue } from "./event-queue.ts";
 import { type LinkEvent, linkEvent } from "./link-event.ts";
@@ -35,6 +36,7 @@ import { unreachable } from "./http-exchange.ts";
 import { openLinkSocket, reachedAddress } from "./link-socket.ts";
 import { responseError } from "./response-error.ts";
 import { refusalError } from "./refusal-error.ts";
+import { goingAway } from "./told-to-wait.ts";
 
 export type { LinkEvent };
 
@@ -145,14 +147,16 @@ class DeviceLink implements Link {
     socket.on("pong", () => this.#heard());
     socket.on("message", (data, isBinary) => this.#message(isBinary ? data : undefined));
     socket.on("unexpected-response", (_request, response) =>
-      this.#end(responseError(address.url, response.statusCode)),
+      this.#end(responseError(address.url, response.statusCode, response.headers["retry-after"])),
     );
     socket.on("error", (cause) => this.#end(unreachable(address.url, cause)));
-    socket.on("close", (code) => {
+    socket.on("close", (code, reason) => {
       options.signal.removeEventListener("abort", abort);
       clearTimeout(this.#silence);
       clearTimeout(this.#probe);
       if (code === LINK_CLOSE.unknownSealingKey && this.#sealer === undefined) opened.resolve("unknown-sealing-key");
+      const returnMs = code === LINK_CLOSE.goingAway ? toldReturn(reason.toString()) : undefined;
+      if (returnMs !== undefined) this.#end(goingAway(address.url, returnMs));
       this.#cut("closed the link");
     });
   }

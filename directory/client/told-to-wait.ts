@@ -7,10 +7,15 @@ export class AskAgainError extends UnavailableError {
   /** In so many ms. */
   readonly wait: number;
 
-  constructor(code: "E_RATE" | "E_BUSY", fact: string, wait: number) {
+  constructor(code: "E_RATE" | "E_BUSY" | "E_DIRECTORY", fact: string, wait: number) {
     super(code, fact, { next: wait > 0 ? `Try again in ${Math.ceil(wait / 1000)} s.` : "Try again later." });
     this.wait = wait;
   }
+}
+
+/** The directory ends because it was told to, and says in how many ms this device is to come back. */
+export function goingAway({ host }: URL, returnMs: number): AskAgainError {
+  return new AskAgainError("E_DIRECTORY", `The directory at ${host} stops, or is started again.`, returnMs);
 }
 
 /**

@@ -1,12 +1,19 @@
 /**
- * Some devices of a fleet in one process, told by lines `NUMBER {command}` on stdin, each answered by one line
- * `NUMBER {answer}` on stdout. A device is what sshnpd is towards its directory and nothing else: keys of its own, a
- * binding that its owner signed and the directory took, and one link, kept by sshnpd/link.ts.
+ * Some devices of a fleet in one process (told-process.ts). A device is what sshnpd is towards its directory and the rendezvous, and
+ * nothing else: keys of its own, a binding that its owner signed and the directory took, one link, kept by sshnpd/link.ts, and
+ * the sessions that it is asked for (simulated-session.ts).
  */
 import { randomBytes } from "node:crypto";
 import { EventEmitter, once, setMaxListeners } from "node:events";
-import { createInterface } from "node:readline";
-import { DirectoryClient, openLink } from "../../directory/client.ts";
+import {
+  AskAgainError,
+  DirectoryClient,
+  type Link,
+  openBrokerLink,
+  openLink,
+  readBrokerPlace,
+} from "../../directory/client.ts";
+import { hex } from "../../keys/bytes.ts";
 import type { RandomBytes } from "../../keys/cipher-suite.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { readOwnerFile } from "../../keys/end-key-files.ts";
@@ -20,9 +27,13 @@ import { encodePutStatements } from "../../protocol/messages/put-statements.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { signFirstBinding } from "../../protocol/statements.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
+import type { Party } from "../../protocol/messages/prologue.ts";
+import type { SignedText } from "../../keys/signed-text.ts";
 import { keepLinked } from "../../sshnpd/link.ts";
 import { type SlowProxy, startSlowProxy } from "../support/slow-proxy.ts";
-import { ENROL_MS, type FleetAnswer, type FleetCommand } from "./fleet-commands.ts";
+import { answerCommands } from "./answer-commands.ts";
+import { ENROL_MS, type FleetAnswer, type FleetCommand, type Return } from "./fleet-commands.ts";
+import { partyOf, serveRequest } from "./simulated-session.ts";
 
 /** First acts of devices that are under way together; what comes back by itself later is as many as the product lets be. */
 const AT_ONCE = 64;
@@ -51,7 +62,11 @@ class DeviceClient extends DirectoryClient {
   }
 }
 
+const SESSION_MS = 60_000; // of which each lasts a moment
+
 interface Device {
+  readonly number: number;
+  readonly party: Party;
   readonly name: Name;
   readonly member: MemberName;
   readonly x25519: X25519PrivateKey;
@@ -72,13 +87,12 @@ const devices: Device[] = [];
 const linked = new Map<Device, number>();
 /** Emits `change`. */
 const links = new EventEmitter();
+/** Those that have lost a link and have not tried again yet. */
+const waiting = new Map<Device, Omit<Return, "tried">>();
+let returns: Return[] = [];
 let losses = 0;
 
-for await (const words of createInterface({ input: process.stdin })) {
-  const space = words.indexOf(" ");
-  const answer = await perform(JSON.parse(words.slice(space)));
-  process.stdout.write(`${words.slice(0, space)} ${JSON.stringify(answer)}\n`);
-}
+await answerCommands(perform);
 up.abort();
 await line?.[Symbol.asyncDispose]();
 
@@ -86,9 +100,10 @@ async function perform(command: FleetCommand): Promise<FleetAnswer> {
   switch (command.do) {
     case "enrol":
       await enrol(command);
-      return report();
+      return { ...report(), bindings: devices.map(({ party }) => hex(party.bindingHash)) };
     case "bringUp":
-      await inTurns(devices, bringUp);
+      if (command.address !== undefined) address = parseDirectoryAddress(command.address);
+      await inTurns(devices, (device) => bringUp(device, command.broker));
       return report();
     case "standDown":
       up.abort();
@@ -101,6 +116,11 @@ async function perform(command: FleetCommand): Promise<FleetAnswer> {
     case "wait":
       while (!isWhole(command.since)) await once(links, "change");
       return { ...report(), linkedAt: [...linked.values()] };
+    case "returns": {
+      const told = returns;
+      returns = [];
+      return { ...report(), returns: told };
+    }
     case "report":
       return report();
   }
@@ -134,22 +154,29 @@ async function enrol(command: Extract<FleetCommand, { do: "enrol" }>): Promise<v
   keyList = await client.fetchKeyList({ signal });
   const numbers = Array.from({ length: command.count }, (_, i) => command.first + i);
   await inTurns(numbers, async (number) => {
-    const device = {
-      name,
-      member: parseMember(`d${number}`),
-      x25519: X25519PrivateKey.generate(suite, random),
-    };
-    const keys = { x25519: device.x25519.publicKey, ed25519: Ed25519PrivateKey.generate(suite, random).publicKey };
-    const times = { issued: client.directoryTime, expires: null };
-    const content = { name, member: device.member, role: "device", ...keys, ...times } as const;
-    const binding = signFirstBinding(suite, random, owner.privateKey, content);
-    const message = {
-      type: REQUEST.putStatements,
-      body: encodePutStatements({ checkpointSize: 0, statements: [binding] }),
-    };
-    await client.request(device.x25519, message, { signal });
+    const { device, binding } = newDevice(number, name, owner.privateKey, client.directoryTime);
+    const body = encodePutStatements({ checkpointSize: 0, statements: [binding] });
+    await client.request(device.x25519, { type: REQUEST.putStatements, body }, { signal });
     devices.push(device);
   });
+  devices.sort((a, b) => a.number - b.number);
+}
+
+function newDevice(
+  number: number,
+  name: Name,
+  owner: Parameters<typeof signFirstBinding>[2],
+  issued: number,
+): { readonly device: Device; readonly binding: SignedText } {
+  const member = parseMember(`d${number}`);
+  const x25519 = X25519PrivateKey.generate(suite, random);
+  const keys = { x25519: x25519.publicKey, ed25519: Ed25519PrivateKey.generate(suite, random).publicKey };
+  const content = { name, member, role: "device", ...keys, issued, expires: null } as const;
+  const binding = signFirstBinding(suite, random, owner, content);
+  return {
+    device: { number, name, member, x25519, party: partyOf({ suite, random }, { name, member, binding }) },
+    binding,
+  };
 }
 
 /** Puts a slow line before the directory. */
@@ -161,35 +188,46 @@ async function lengthen(roundTripMs: number): Promise<void> {
 }
 
 /** Starts what keeps a device linked, and waits for its first link. */
-async function bringUp(device: Device): Promise<void> {
+async function bringUp(device: Device, brokerUrl: string | undefined): Promise<void> {
   const { name, member, x25519: sender } = device;
   if (address === undefined) throw new Error("no device is enrolled");
   const client = new DeviceClient({ address, suite, random, keyList });
   const { signal } = up;
+  const broker = brokerUrl === undefined ? undefined : await readBrokerPlace(brokerUrl, {});
   await new Promise<void>((resolve, reject) => {
     const kept = keepLinked({
       signal,
       random: Math.random,
-      open: () =>
-        dialInTurn(client, {
-          client,
-          sender,
-          hello: { name, member, version: VERSION, names: [], policyHash: new Uint8Array(32) },
-          signal,
-        }),
+      open: () => {
+        const before = waiting.get(device);
+        if (before !== undefined) returns.push({ ...before, tried: performance.now() });
+        waiting.delete(device);
+        const hello = { name, member, version: VERSION, names: [], policyHash: new Uint8Array(32) };
+        const options = { client, sender, hello, signal };
+        return broker === undefined ? dialInTurn(client, options) : openBrokerLink({ ...options, broker });
+      },
       onLinked: () => {
         linked.set(device, Date.now());
         links.emit("change");
         resolve();
       },
-      onLost: () => {
+      onLost: (error, wait) => {
         losses += 1;
-        linked.delete(device);
+        const isTold = error instanceof AskAgainError;
+        const { number } = device;
+        if (linked.delete(device)) waiting.set(device, { device: number, wait, due: performance.now() + wait, isTold });
       },
-      onEvent: () => {},
+      onEvent: (event, link) => {
+        if (event.type === "notify") serve(client, link, event);
+      },
     });
     kept.catch(reject);
   });
+}
+
+/** Whoever asks counts what fails. */
+function serve(client: DirectoryClient, link: Link, event: Parameters<typeof serveRequest>[3]): void {
+  serveRequest({ suite, random }, client, link, event, AbortSignal.timeout(SESSION_MS)).catch(() => {});
 }
 
 async function dialInTurn(client: DeviceClient, options: Parameters<typeof openLink>[0]): ReturnType<typeof openLink> {
@@ -209,9 +247,9 @@ async function dialInTurn(client: DeviceClient, options: Parameters<typeof openL
 
 /** Does `act` for all items, AT_ONCE of them at a time. */
 async function inTurns<T>(items: readonly T[], act: (item: T) => Promise<void>): Promise<void> {
-  const waiting = items.values();
+  const left = items.values();
   const worker = async (): Promise<void> => {
-    for (const item of waiting) await act(item);
+    for (const item of left) await act(item);
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }

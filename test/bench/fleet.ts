@@ -1,9 +1,7 @@
-import { join } from "node:path";
-import { type RunningProcess, startProcess } from "../support/processes.ts";
 import type { Machine } from "../support/stack.ts";
 import { ENROL_MS, type FleetAnswer, type FleetCommand } from "./fleet-commands.ts";
+import { ToldProcess } from "./told-process.ts";
 
-const ROOT = join(import.meta.dirname, "../..");
 const NAME = "@fleet";
 const DEVICES_PER_PROCESS = 6_000; // with three files each over a slow line, of 20,000
 const LINKED_MS = 120_000; // a herd on a machine that is busy with other things
@@ -21,33 +19,35 @@ export interface FleetOptions {
   readonly signal: AbortSignal;
 }
 
+type Process = ToldProcess<FleetCommand, FleetAnswer>;
+
 /**
  * Thousands of devices with keys of their own and bindings in the directory, which took each of them over the wire. They
- * link and come back as sshnpd does, by its own code (fleet-process.ts). To be disposed of.
+ * link and come back as sshnpd does, by its own code (fleet-process.ts), and answer who asks for a session. To be disposed of.
  */
 export class Fleet implements AsyncDisposable {
-  readonly #processes: readonly RunningProcess[];
-  readonly #signal: AbortSignal;
-  #commands = 0;
+  readonly #processes: readonly Process[];
+  /** SHA-256 of the binding of device `dN`, hex, by N. */
+  bindings: readonly string[] = [];
 
   /** Activates @fleet and enrols its devices; none is linked yet. */
   static async enrol(options: FleetOptions): Promise<Fleet> {
     const { machine, address, secret, devices, signal } = options;
     const words = ["-a", NAME, "-c", secret, "--directory", address, "-d", "first"];
     await machine.must("sshnp-keys", "activate", ...words);
-    const loader = join(ROOT, "scripts/run-typescript.mjs");
-    const program = join(ROOT, "test/bench/fleet-process.ts");
-    const processes = Array.from({ length: options.processes }, () =>
-      startProcess(process.execPath, [loader, program], { ...machine.options, cwd: ROOT }),
+    const processes = Array.from(
+      { length: options.processes },
+      (): Process => new ToldProcess("fleet-process.ts", machine.options, signal),
     );
-    const fleet = new Fleet(processes, signal);
+    const fleet = new Fleet(processes);
     try {
       const share = Math.ceil(devices / processes.length);
-      await fleet.#tell(ENROL_MS, (index) => {
+      const answers = await fleet.#tell(ENROL_MS, (index) => {
         const first = index * share;
         const count = Math.min(share, devices - first);
         return { do: "enrol", address, keys: machine.keys, name: NAME, first, count };
       });
+      fleet.bindings = answers.flatMap(({ bindings = [] }) => bindings);
       return fleet;
     } catch (error) {
       await fleet[Symbol.asyncDispose]();
@@ -55,14 +55,17 @@ export class Fleet implements AsyncDisposable {
     }
   }
 
-  private constructor(processes: readonly RunningProcess[], signal: AbortSignal) {
+  private constructor(processes: readonly Process[]) {
     this.#processes = processes;
-    this.#signal = signal;
   }
 
-  /** Links all devices, some at a time, and resolves when each was linked once. */
-  async bringUp(): Promise<void> {
-    await this.#tell(LINKED_MS, () => ({ do: "bringUp" }));
+  get pids(): readonly number[] {
+    return this.#processes.map(({ pid }) => pid);
+  }
+
+  /** Links all devices, some at a time, and resolves when each was linked once: where they enrolled, at another directory, or at a broker. */
+  async bringUp(where: { readonly address?: string; readonly broker?: string } = {}): Promise<void> {
+    await this.#tell(LINKED_MS, () => ({ do: "bringUp", ...where }));
   }
 
   /** Puts a slow line between the directory and all links to come. */
@@ -84,20 +87,18 @@ export class Fleet implements AsyncDisposable {
     return sum(await this.#tell(LINKED_MS, () => ({ do: "report" })));
   }
 
+  /** How each process's devices came back since it was asked last. */
+  async returns(): Promise<readonly Required<FleetAnswer>["returns"][]> {
+    const answers = await this.#tell(LINKED_MS, () => ({ do: "returns" }));
+    return answers.map(({ returns = [] }) => returns);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#processes.map((running) => running.stop()));
+    await Promise.all(this.#processes.map((each) => each[Symbol.asyncDispose]()));
   }
 
   async #tell(timeoutMs: number, command: (index: number) => FleetCommand): Promise<FleetAnswer[]> {
-    const number = ++this.#commands;
-    return await Promise.all(
-      this.#processes.map(async (running, index) => {
-        running.stdin.write(`${number} ${JSON.stringify(command(index))}\n`);
-        const pattern = new RegExp(`^${number} (.*)$`);
-        const [, answer = ""] = await running.line(pattern, { timeoutMs, signal: this.#signal });
-        return JSON.parse(answer) as FleetAnswer;
-      }),
-    );
+    return await Promise.all(this.#processes.map((each, index) => each.tell(command(index), timeoutMs)));
   }
 }
 
@@ -107,6 +108,8 @@ function sum(answers: readonly FleetAnswer[]): Required<FleetAnswer> {
     devices: total(({ devices }) => devices),
     linked: total(({ linked }) => linked),
     linkedAt: answers.flatMap(({ linkedAt = [] }) => linkedAt),
+    bindings: answers.flatMap(({ bindings = [] }) => bindings),
+    returns: answers.flatMap(({ returns = [] }) => returns),
     losses: total(({ losses }) => losses),
     cpuSeconds: total(({ cpuSeconds }) => cpuSeconds),
   };

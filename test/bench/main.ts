@@ -4,6 +4,7 @@ import { accounts } from "./accounts.ts";
 import { type Bench, runBench } from "./bench.ts";
 import { carrying } from "./carrying.ts";
 import { connecting } from "./connect.ts";
+import { connects, connectsByDevices, connectsByStore } from "./connects.ts";
 import { endToEnd } from "./end-to-end.ts";
 import { herd } from "./herd.ts";
 import { idleDaemon } from "./idle-daemon.ts";
@@ -27,6 +28,9 @@ export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
   "idle-daemon": idleDaemon,
   "idle-devices": idleDevices,
   herd,
+  connects,
+  "connects-by-store": connectsByStore,
+  "connects-by-devices": connectsByDevices,
   stores,
   accounts,
   revocation,

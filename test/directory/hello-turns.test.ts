@@ -1,7 +1,15 @@
 import { EventEmitter, once } from "node:events";
 import { expect, test } from "vitest";
 import { HelloTurns, type Waiting } from "../../directory/hello-turns.ts";
-import { HELLO_TURN_MS, HELLOS_AT_ONCE, LINK_HELLO_MS } from "../../protocol/limits.ts";
+import {
+  HELLO_BACKLOG_MS,
+  HELLO_TURN_MS,
+  HELLOS_AT_ONCE,
+  HELLOS_BESIDE_MESSAGES,
+  LINK_HELLO_MS,
+  RETURN_SLOT_MS,
+  RETURN_SPREAD_MS,
+} from "../../protocol/limits.ts";
 import { connectRaw, helloBytes } from "./raw-link.ts";
 import { patience, TestClock, World } from "./world.ts";
 
@@ -60,6 +68,53 @@ test("whoever has waited for longer than any device does is ended, and has no tu
   before[0]?.end();
   await expect.poll(() => patient.turns).toBe(1);
   expect(late.turns).toBe(0);
+});
+
+test("while messages of people are worked at, few hellos have their turn, and all of them in the end", async () => {
+  const work = { hasMessages: true };
+  const turns = new HelloTurns(work);
+  const hellos = Array.from({ length: 3 * HELLOS_AT_ONCE }, () => new Hello());
+  const begun = (): number => hellos.filter((hello) => hello.turns > 0).length;
+  for (const hello of hellos) turns.add(hello, 0);
+  expect(begun()).toBe(HELLOS_BESIDE_MESSAGES);
+  hellos[0]?.end();
+  await expect.poll(begun).toBe(HELLOS_BESIDE_MESSAGES + 1);
+  work.hasMessages = false;
+  hellos[1]?.end();
+  await expect.poll(begun).toBe(HELLOS_AT_ONCE + 2);
+  work.hasMessages = true; // those that have begun go on
+  for (let i = 2; i < HELLOS_AT_ONCE; i++) hellos[i]?.end();
+  await expect.poll(begun).toBe(HELLOS_AT_ONCE + HELLOS_BESIDE_MESSAGES);
+  for (let ended = 0; ended < hellos.length; ended = begun()) {
+    for (const hello of hellos) hello.end();
+    await new Promise(setImmediate);
+  }
+  expect(hellos.map(({ turns: count }) => count)).toEqual(hellos.map(() => 1));
+});
+
+test("whoever would wait for too long is told a time of its own, as fast as turns go", () => {
+  const turns = new HelloTurns({ hasMessages: false });
+  const few = HELLOS_AT_ONCE + HELLO_BACKLOG_MS / RETURN_SLOT_MS;
+  for (let i = 0; i < few; i++) turns.add(new Hello(), 0);
+  expect(turns.turnAway(0)).toBeUndefined();
+  turns.add(new Hello(), 0);
+  const told = Array.from({ length: 10 }, () => turns.turnAway(0) ?? Number.NaN);
+  expect(told[0]).toBeGreaterThan(HELLO_BACKLOG_MS);
+  for (const [i, ms] of told.entries()) expect(ms).toBe((told[0] ?? 0) + i * RETURN_SLOT_MS);
+  for (let i = 0; i < 100_000; i++) turns.turnAway(0);
+  expect(turns.turnAway(0)).toBe(RETURN_SPREAD_MS);
+});
+
+test("how long turns take is what was measured", async () => {
+  const turns = new HelloTurns({ hasMessages: false });
+  const hellos = Array.from({ length: 3 * HELLOS_AT_ONCE }, () => new Hello());
+  for (const hello of hellos) turns.add(hello, 0);
+  turns.sweep(0);
+  for (const hello of hellos.slice(0, 10)) hello.end();
+  await expect.poll(() => hellos.filter((hello) => hello.turns > 0).length).toBe(HELLOS_AT_ONCE + 10);
+  expect(turns.turnAway(1000)).toBeUndefined();
+  turns.sweep(1000); // ten in a second
+  expect(turns.turnAway(1000)).toBeGreaterThan(10_000);
 });
 
 test("a directory that does not get to a hello lets go of its link", async () => {

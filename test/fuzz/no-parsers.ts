@@ -245,6 +245,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/own-rendezvous.ts#startOwnRendezvous",
   ],
   "carries bytes and looks at none of them": [
+    "directory/link-upgrade.ts#upgrade",
     "directory/client/broker.ts#connectBroker",
     "directory/limit-connections.ts#limitConnections",
     "sshnpd/first-flight.ts#FirstFlight",
@@ -302,7 +303,6 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/admin-socket.ts#connectAdministration",
     "directory/client.ts#openLink",
     "directory/client/link.ts#openLink",
-    "directory/client/http-exchange.ts#exchange",
     "directory/client/proxy-tunnel.ts#openTunnel",
     "sshnp/cli/doctor/network.ts#timeToConnect",
     "rendezvous/visit.ts#visit",

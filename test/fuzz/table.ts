@@ -12,6 +12,7 @@ import { MESSAGE_PARSERS } from "./parsers/messages.ts";
 import { OWNER_PARSERS } from "./parsers/owners.ts";
 import { POLICY_PARSERS } from "./parsers/policy.ts";
 import { PROXY_PARSERS } from "./parsers/proxies.ts";
+import { RETURN_PARSERS } from "./parsers/returning.ts";
 import { SSH_CONFIG_PARSERS } from "./parsers/ssh-config.ts";
 import { REPLICA_PARSERS } from "./parsers/replicas.ts";
 import { SETTING_PARSERS } from "./parsers/settings.ts";
@@ -41,6 +42,7 @@ export const PARSERS: readonly Parser[] = [
   ...WITNESS_PARSERS,
   ...WORD_PARSERS,
   ...PROXY_PARSERS,
+  ...RETURN_PARSERS,
   ...FORWARD_PARSERS,
   ...SETTING_PARSERS,
   ...BUILTIN_PARSERS,

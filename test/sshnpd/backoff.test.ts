@@ -1,6 +1,6 @@
 import { assert, double, nat, property } from "fast-check";
 import { expect, test } from "vitest";
-import { NobodyThereError } from "../../directory/client.ts";
+import { AskAgainError, NobodyThereError } from "../../directory/client.ts";
 import { UnavailableError } from "../../keys/errors.ts";
 import {
   LINK_LASTED_MS,
@@ -8,6 +8,7 @@ import {
   RECONNECT_FIRST_MS,
   RECONNECT_MS,
   RECONNECT_PROXY_ALONE,
+  TOLD_TO_RETURN_MS,
 } from "../../protocol/limits.ts";
 import { Backoff, reconnectDelay } from "../../sshnpd/backoff.ts";
 
@@ -84,4 +85,33 @@ test("a link that lasted, and another network, begin anew", () => {
   for (let i = 0; i < 50; i++) backoff.after(refused, undefined);
   backoff.reset();
   expect(backoff.after(refused, undefined)).toBe(249);
+});
+
+test("the slot that a directory tells at its end is kept to, and is no failure", () => {
+  const backoff = new Backoff(latest);
+  const slot = (ms: number): AskAgainError => new AskAgainError("E_DIRECTORY", "stops", ms);
+  expect([0, 7, 59_999].map((ms) => backoff.after(slot(ms), 1))).toEqual([0, 7, 59_999]);
+  expect(backoff.after(refused, undefined)).toBe(249);
+  expect(backoff.after(absent, undefined)).toBe(249);
+});
+
+test("a directory that has too much to do is asked again when it says, and a while later each time", () => {
+  const backoff = new Backoff(latest);
+  const busy = new AskAgainError("E_BUSY", "busy", 5_000);
+  const waits = Array.from({ length: 20 }, () => backoff.after(busy, undefined));
+  expect(waits.slice(0, 4)).toEqual([5249, 5499, 5999, 6999]);
+  expect(new Backoff(() => 0).after(busy, undefined)).toBe(5_000);
+  expect(backoff.after(new AskAgainError("E_RATE", "many", 0), undefined)).toBeLessThan(RECONNECT_MS);
+});
+
+test("no directory can send a device away for long", () => {
+  assert(
+    property(nat(1e9), double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (ms, at) => {
+      const backoff = new Backoff(() => at);
+      for (const code of ["E_DIRECTORY", "E_BUSY", "E_RATE"] as const) {
+        const wait = backoff.after(new AskAgainError(code, "away with you", ms), undefined);
+        expect(wait).toBeLessThanOrEqual(TOLD_TO_RETURN_MS + RECONNECT_MS);
+      }
+    }),
+  );
 });
