@@ -140,6 +140,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     posts.keepAlive();
     requests.sweep().catch(failed);
     limiter.sweep(clock.monotonic());
+    brokerAccess?.sweep();
     if (dropped > 0) log.warn({ dropped }, "connections were refused: too many are open");
     dropped = 0;
     await guarded.settle();
@@ -242,8 +243,16 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
   const { posts, keyring, limiter, strangers, clock, log, brokerAccess } = routes;
   const address = request.socket.remoteAddress ?? "";
   const what = `${request.method} ${request.url}`;
+  const failed = (error: unknown): void => {
+    if (request.complete) log.error({ err: error }, "request failed");
+    response.destroy();
+  };
   if (what === "GET /healthz") {
     response.writeHead(200, { "content-type": "text/plain" }).end("ok\n");
+    return;
+  }
+  if (request.url?.startsWith(BROKER_ACCESS_PREFIX) === true && brokerAccess !== undefined) {
+    brokerAccess.serve(request, response).catch(failed);
     return;
   }
   const now = clock.monotonic();
@@ -252,15 +261,7 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
     response.writeHead(200, { "content-type": "application/octet-stream", "cache-control": "no-store" });
     response.end(encodeSignedText(keyring.keyList));
   } else if (what === "POST /v1/messages") {
-    posts.post(request, response, address, strangers).catch((error: unknown) => {
-      if (request.complete) log.error({ err: error }, "request failed");
-      response.destroy();
-    });
-  } else if (request.url?.startsWith(BROKER_ACCESS_PREFIX) === true && brokerAccess !== undefined) {
-    brokerAccess.serve(request, response).catch((error: unknown) => {
-      if (request.complete) log.error({ err: error }, "request failed");
-      response.destroy();
-    });
+    posts.post(request, response, address, strangers).catch(failed);
   } else if (what.startsWith(`GET ${LOG_PREFIX}`)) {
     serveLog(request.url ?? "", response, routes);
   } else {
