@@ -72,6 +72,8 @@ export interface Directory extends AsyncDisposable {
   readonly statementLog: Log;
   readonly registry: RendezvousRegistry;
   readonly presence: Presence;
+  /** Undefined where there is no broker. */
+  readonly waking: Pick<BrokerLinks, "isConnected" | "dropped"> | undefined;
   readonly posts: Pick<PostServer, "open">;
   readonly audit: Audit;
   readonly cosigner: Cosigner;
@@ -166,13 +168,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const address = http.address() as AddressInfo;
   return {
     port: address.port,
-    keyring,
-    statementLog,
-    registry,
-    presence,
-    posts,
-    audit,
-    cosigner,
+    ...{ keyring, statementLog, registry, presence, waking, posts, audit, cosigner },
     async [Symbol.asyncDispose]() {
       for (const stop of timers) stop();
       const closed = new Promise((resolve) => http.close(resolve));
