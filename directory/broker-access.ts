@@ -2,13 +2,14 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { PeerError } from "../keys/errors.ts";
 import type { CipherSuite } from "../keys/cipher-suite.ts";
 import { deviceAtBroker, deviceTopic, directoryTopic } from "../protocol/broker-topics.ts";
-import { BROKER_QUESTION_BYTES, SEALED_MESSAGE_BYTES } from "../protocol/limits.ts";
+import { BROKER_DENIALS_BURST, BROKER_DENIALS_PER_SECOND, BROKER_QUESTION_BYTES } from "../protocol/limits.ts";
 import { LINK } from "../protocol/messages/types.ts";
 import { openMessage } from "../protocol/sealed-message.ts";
 import { isExpired } from "../protocol/statement-fields.ts";
 import type { Clock } from "./clock.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
+import { AddressLimiter } from "./rate-limit.ts";
 import { partyOf } from "./said-by-owner.ts";
 import { memberStanding } from "./standing.ts";
 import type { Store } from "./store.ts";
@@ -21,6 +22,8 @@ interface Services {
   readonly keyring: Keyring;
   readonly freshness: Freshness;
   readonly store: Store;
+  /** How often one address may ask what is answered with no; of its own, for a broker asks for all its devices. */
+  readonly limiter?: AddressLimiter;
 }
 
 /** What a broker asks, by its fields; anything may be in them. */
@@ -29,32 +32,47 @@ type Question = Readonly<Record<string, unknown>>;
 /**
  * Answers brokers that ask who may come in and where he may read and write, as RabbitMQ's rabbitmq_auth_backend_http and EMQX's
  * HTTP authenticator and authorizer ask. Anybody may ask: the answer is yes or no, and yes to a password takes a token that a device
- * of this directory has made within the last minute.
+ * of this directory has made within the last minute, and that was not shown before. An address that is often answered no is not
+ * answered any more for a while (429), which brokers take for a no.
  */
 export class BrokerAccess {
   readonly #services: Services;
+  readonly #limiter: AddressLimiter;
 
   constructor(services: Services) {
     this.#services = services;
+    this.#limiter = services.limiter ?? new AddressLimiter(DENIALS);
+  }
+
+  /** Forgets addresses that have not asked for a while. */
+  sweep(): void {
+    this.#limiter.sweep(this.#services.clock.monotonic());
   }
 
   /** Answers a request below BROKER_ACCESS_PREFIX. @throws {UnavailableError} E_STORAGE. */
   async serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "", "http://directory");
-    const judge = JUDGES[url.pathname.slice(BROKER_ACCESS_PREFIX.length)];
+    const judge = JUDGES.get(url.pathname.slice(BROKER_ACCESS_PREFIX.length));
     if (judge === undefined) return void response.writeHead(404).end();
+    const now = this.#services.clock.monotonic();
+    const bucket = this.#limiter.bucket(request.socket.remoteAddress ?? "", now);
+    if (!bucket.take(now)) return void response.writeHead(429, { "retry-after": "5" }).end();
     const question = await questionOf(request, url);
     const isAllowed = question !== undefined && (await judge.allows(question, this));
+    if (isAllowed) bucket.giveBack();
     const [type, body] = judge.isJson
       ? ["application/json", JSON.stringify({ result: isAllowed ? "allow" : "deny" })]
       : ["text/plain", isAllowed ? "allow" : "deny"];
     response.writeHead(200, { "content-type": type, "cache-control": "no-store" }).end(body);
   }
 
-  /** Whether a password is a fresh token of the device that is called so at the broker, and is one. @throws {UnavailableError} E_STORAGE. */
+  /**
+   * Whether a password is a fresh token of the device that is called so at the broker, and is one, and comes for the first time.
+   * @throws {UnavailableError} E_STORAGE.
+   */
   async isDevice(user: string, password: string): Promise<boolean> {
     const { suite, clock, keyring, freshness, store } = this.#services;
-    if (!/^[\w-]+$/.test(password) || password.length > SEALED_MESSAGE_BYTES) return false;
+    if (!AT_BROKER.test(user) || !TOKEN.test(password)) return false;
     try {
       const message = openMessage(suite, keyring.sealing(clock.now()), Buffer.from(password, "base64url"));
       if (message === "unknown-recipient" || message.type !== LINK.brokerToken || message.body.length > 0) return false;
@@ -68,7 +86,7 @@ export class BrokerAccess {
       const record = standing?.record;
       if (record?.role !== "device" || !record.x25519.equals(message.sender) || isExpired(record, clock.now()))
         return false;
-      return standing?.isRevoked === false;
+      return standing?.isRevoked === false && (await freshness.judge(message, clock.now())) === "fresh";
     } catch (error) {
       if (error instanceof PeerError) return false;
       throw error;
@@ -91,12 +109,23 @@ interface Judge {
 }
 
 const AT_BROKER = /^[0-9a-f]{32}$/;
+/** A sealed message without a body has 130 bytes. */
+const TOKEN = /^[\w-]{100,300}$/;
+const DENIALS = { perSecond: BROKER_DENIALS_PER_SECOND, burst: BROKER_DENIALS_BURST };
 
+const ACTIONS: ReadonlyMap<string, "read" | "write"> = new Map([
+  ["publish", "write"],
+  ["subscribe", "read"],
+]);
 /** By what comes after the prefix. RabbitMQ writes a topic with dots. */
-const JUDGES: Readonly<Record<string, Judge>> = {
+const RULES: Readonly<Record<string, Judge>> = {
   "rabbitmq/user": {
     isJson: false,
-    allows: (asked, access) => access.isDevice(textOf(asked, "username"), textOf(asked, "password")),
+    allows: (asked, access) => {
+      const user = textOf(asked, "username");
+      const isOwnClientId = !Object.hasOwn(asked, "client_id") || asked["client_id"] === user;
+      return isOwnClientId && access.isDevice(user, textOf(asked, "password"));
+    },
   },
   "rabbitmq/vhost": { isJson: false, allows: (asked) => AT_BROKER.test(textOf(asked, "username")) },
   "rabbitmq/resource": {
@@ -114,22 +143,28 @@ const JUDGES: Readonly<Record<string, Judge>> = {
     allows: (asked, access) => {
       const permission = textOf(asked, "permission");
       if (permission !== "read" && permission !== "write") return false;
-      const topic = textOf(asked, "routing_key").replaceAll(".", "/");
-      return access.mayUse(textOf(asked, "username"), topic, permission);
+      const key = textOf(asked, "routing_key");
+      const topic = key.replaceAll(".", "/");
+      return !key.includes("/") && access.mayUse(textOf(asked, "username"), topic, permission);
     },
   },
   "emqx/user": {
     isJson: true,
-    allows: (asked, access) => access.isDevice(textOf(asked, "username"), textOf(asked, "password")),
+    allows: (asked, access) => {
+      const user = textOf(asked, "username");
+      // Whoever comes in as another client throws that one out.
+      return asked["clientid"] === user && access.isDevice(user, textOf(asked, "password"));
+    },
   },
   "emqx/topic": {
     isJson: true,
     allows: (asked, access) => {
-      const action = ({ publish: "write", subscribe: "read" } as const)[textOf(asked, "action")];
+      const action = ACTIONS.get(textOf(asked, "action"));
       return action !== undefined && access.mayUse(textOf(asked, "username"), textOf(asked, "topic"), action);
     },
   },
 };
+const JUDGES: ReadonlyMap<string, Judge> = new Map(Object.entries(RULES));
 
 /** The fields of a query, a form or a JSON object; undefined for what is none, or too long. */
 async function questionOf(request: IncomingMessage, url: URL): Promise<Question | undefined> {

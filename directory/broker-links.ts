@@ -66,6 +66,11 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     return this.#connection !== undefined;
   }
 
+  /** Messages of devices that were dropped since the start, because too many waited. */
+  get dropped(): number {
+    return this.#reader?.dropped ?? 0;
+  }
+
   /** Goes to the broker, and stays there until this is disposed of. */
   start(rest: Pick<BrokerReaderServices, "presence" | "sessions">): void {
     this.#reader = new BrokerReader({ ...this.#services, ...rest, host: this.#host });

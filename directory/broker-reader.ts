@@ -50,11 +50,9 @@ export class BrokerReader {
     this.#services = services;
   }
 
-  /** How many were dropped since this was asked last, because too many waited. */
-  takeDropped(): number {
-    const dropped = this.#dropped;
-    this.#dropped = 0;
-    return dropped;
+  /** How many were dropped since the start, because too many waited. */
+  get dropped(): number {
+    return this.#dropped;
   }
 
   take(payload: Uint8Array): void {

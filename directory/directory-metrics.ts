@@ -13,10 +13,10 @@ import type { Directory } from "./server.ts";
  */
 export async function serveDirectoryMetrics(
   at: string,
-  directory: Pick<Directory, "clock" | "storeTrouble" | "presence" | "posts" | "registry" | "audit">,
+  directory: Pick<Directory, "clock" | "storeTrouble" | "presence" | "posts" | "registry" | "audit" | "waking">,
   { log, isEnding }: { readonly log: Logger; readonly isEnding: () => boolean },
 ): Promise<MetricsServer> {
-  const { clock, presence, posts, registry, audit } = directory;
+  const { clock, presence, posts, registry, audit, waking } = directory;
   const metrics = new Metrics();
   addProcessMetrics(metrics);
   metrics.gauge("sshnp_directory_devices_online", "Devices that have a link to this process.", () => presence.size);
@@ -30,6 +30,16 @@ export async function serveDirectoryMetrics(
     "Rendezvous that a new ticket would name.",
     () => registry.list(clock.now()).filter(({ isUp }) => isUp).length,
   );
+  if (waking !== undefined) {
+    metrics.gauge("sshnp_directory_broker_connected", "Whether there is a connection to the MQTT broker.", () =>
+      waking.isConnected ? 1 : 0,
+    );
+    metrics.counterElsewhere(
+      "sshnp_directory_broker_dropped_total",
+      "Messages of devices by the broker that were dropped, because too many waited.",
+      () => waking.dropped,
+    );
+  }
   const results = metrics.labelledCounter(
     "sshnp_directory_connects_total",
     "Session requests by what became of them.",
@@ -51,6 +61,13 @@ export async function serveDirectoryMetrics(
   );
   const { storeTrouble } = directory;
   if (storeTrouble !== undefined) readiness.add({ name: "store", look: () => storeTrouble() });
+  if (waking !== undefined) {
+    readiness.add({
+      name: "broker",
+      look: () => (waking.isConnected ? undefined : "there is no connection to it; devices come by WebSocket"),
+      isSpare: true,
+    });
+  }
   const server = await serveMetrics(at, metrics, readiness);
   log.info({ port: server.port }, "metrics are served");
   return server;

@@ -80,6 +80,8 @@ export interface Directory extends AsyncDisposable {
   readonly statementLog: Log;
   readonly registry: RendezvousRegistry;
   readonly presence: Presence;
+  /** Undefined where there is no broker. */
+  readonly waking: Pick<BrokerLinks, "isConnected" | "dropped"> | undefined;
   readonly posts: Pick<PostServer, "open">;
   readonly audit: Audit;
   readonly cosigner: Cosigner;
@@ -146,6 +148,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     posts.keepAlive();
     requests.sweep().catch(failed);
     limiter.sweep(clock.monotonic());
+    brokerAccess?.sweep();
     if (dropped > 0) log.warn({ dropped }, "connections were refused: too many are open");
     dropped = 0;
     await guarded.settle();
@@ -173,13 +176,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     port: address.port,
     clock,
     storeTrouble: store.database.isShared ? () => others.trouble : undefined,
-    keyring,
-    statementLog,
-    registry,
-    presence,
-    posts,
-    audit,
-    cosigner,
+    ...{ keyring, statementLog, registry, presence, waking, posts, audit, cosigner },
     async [Symbol.asyncDispose]() {
       for (const stop of timers) stop();
       followed?.[Symbol.dispose]();
@@ -242,8 +239,16 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
   const { posts, keyring, limiter, strangers, clock, log, brokerAccess } = routes;
   const address = request.socket.remoteAddress ?? "";
   const what = `${request.method} ${request.url}`;
+  const failed = (error: unknown): void => {
+    if (request.complete) log.error({ err: error }, "request failed");
+    response.destroy();
+  };
   if (what === "GET /healthz") {
     response.writeHead(200, { "content-type": "text/plain" }).end("ok\n");
+    return;
+  }
+  if (request.url?.startsWith(BROKER_ACCESS_PREFIX) === true && brokerAccess !== undefined) {
+    brokerAccess.serve(request, response).catch(failed);
     return;
   }
   const now = clock.monotonic();
@@ -253,15 +258,7 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
     response.writeHead(200, { "content-type": "application/octet-stream", "cache-control": "no-store" });
     response.end(encodeSignedText(keyring.keyList));
   } else if (what === "POST /v1/messages") {
-    posts.post(request, response, address, strangers).catch((error: unknown) => {
-      if (request.complete) log.error({ err: error }, "request failed");
-      response.destroy();
-    });
-  } else if (request.url?.startsWith(BROKER_ACCESS_PREFIX) === true && brokerAccess !== undefined) {
-    brokerAccess.serve(request, response).catch((error: unknown) => {
-      if (request.complete) log.error({ err: error }, "request failed");
-      response.destroy();
-    });
+    posts.post(request, response, address, strangers).catch(failed);
   } else if (what.startsWith(`GET ${LOG_PREFIX}`)) {
     serveLog(request.url ?? "", response, routes);
   } else {

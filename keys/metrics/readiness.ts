@@ -6,6 +6,8 @@ export interface Check {
   readonly name: string;
   /** Bounded in time by whoever waits for it. */
   readonly look: () => Reason | Promise<Reason>;
+  /** Whether the service does its work without it, only otherwise: then it is told of, and ready all the same. */
+  readonly isSpare?: boolean;
 }
 
 /** What a service needs to do its work. Whoever is in charge of a part adds its check. */
@@ -16,13 +18,17 @@ export class Readiness {
     this.#checks.push(...checks);
   }
 
-  /** Looks at all parts, each for LOOK_MS at most. One line for each: `NAME: ok` or `NAME: REASON`. Never rejects. */
+  /** Looks at all parts, each for LOOK_MS at most. One line for each: `NAME: ok`, `NAME: REASON` or `NAME: degraded, REASON`. Never rejects. */
   async look(): Promise<{ readonly isReady: boolean; readonly text: string }> {
-    const found = await Promise.all(
-      this.#checks.map(async (check) => ({ name: check.name, reason: await lookInTime(check) })),
-    );
-    const text = found.map(({ name, reason }) => `${name}: ${reason ?? "ok"}\n`).join("");
-    return { isReady: found.every(({ reason }) => reason === undefined), text };
+    const found = await Promise.all(this.#checks.map(async (check) => ({ ...check, reason: await lookInTime(check) })));
+    const text = found.map(({ name, reason, isSpare }) => {
+      if (reason === undefined) return `${name}: ok\n`;
+      return `${name}: ${isSpare === true ? "degraded, " : ""}${reason}\n`;
+    });
+    return {
+      isReady: found.every(({ reason, isSpare }) => reason === undefined || isSpare === true),
+      text: text.join(""),
+    };
   }
 }
 

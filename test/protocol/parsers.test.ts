@@ -35,7 +35,11 @@ import { goldenLog } from "./golden-log.ts";
 
 const layoutsIn = (file: string): Record<string, string> =>
   JSON.parse(readFileSync(join(import.meta.dirname, file), "utf8")) as Record<string, string>;
-const golden = { ...layoutsIn("../vectors/golden.json"), ...layoutsIn("golden/enrolment.json"), ...layoutsIn("golden/broker.json") };
+const golden = {
+  ...layoutsIn("../vectors/golden.json"),
+  ...layoutsIn("golden/enrolment.json"),
+  ...layoutsIn("golden/broker.json"),
+};
 const { client, device, directory } = cast(suite);
 
 interface Layout {

@@ -1,7 +1,8 @@
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { freePort } from "./free-port.ts";
-import { type RunningProcess, startProcess } from "./processes.ts";
+import { type RunningProcess, runProcess, startProcess } from "./processes.ts";
 import { temporaryFolder } from "./temp-folder.ts";
 
 export interface MosquittoOptions {
@@ -9,8 +10,10 @@ export interface MosquittoOptions {
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
   /** Its access list, as mosquitto.conf(5) has it. */
   readonly acl?: string;
-  /** More lines of its configuration. */
-  readonly lines?: readonly string[];
+  /** Passwords of those who come in; without them everybody does. */
+  readonly passwords?: Readonly<Record<string, string>>;
+  /** Where it listens; a free one if not said. */
+  readonly port?: number;
 }
 
 /** A real mosquitto on 127.0.0.1 with a configuration of its own. */
@@ -26,18 +29,25 @@ export interface Mosquitto extends AsyncDisposable {
   setAccess(acl: string): Promise<void>;
 }
 
-export async function startMosquitto({ tls, acl, lines = [] }: MosquittoOptions = {}): Promise<Mosquitto> {
+export async function startMosquitto({ tls, acl, passwords, ...at }: MosquittoOptions = {}): Promise<Mosquitto> {
   const folder = await temporaryFolder();
-  const port = await freePort();
+  const port = at.port ?? (await freePort());
   const configuration = join(folder.path, "mosquitto.conf");
   const aclFile = join(folder.path, "acl");
   if (acl !== undefined) await writeFile(aclFile, acl);
+  const passwordFile = join(folder.path, "passwords");
+  for (const [user, password] of Object.entries(passwords ?? {})) {
+    const words = ["-b", ...(existsSync(passwordFile) ? [] : ["-c"]), passwordFile, user, password];
+    const made = await runProcess("mosquitto_passwd", words, { env: { HOME: folder.path } });
+    if (made.code !== 0) throw new Error(made.stderr);
+  }
   const secure = tls && [
     `cafile ${tls.ca}`,
     `certfile ${tls.cert}`,
     `keyfile ${tls.key}`,
     "require_certificate true",
     "use_identity_as_username true",
+    "use_username_as_clientid true",
   ];
   const text = [
     "user root", // where root runs it, it would read its files as somebody who cannot; others are who they are
@@ -45,9 +55,8 @@ export async function startMosquitto({ tls, acl, lines = [] }: MosquittoOptions 
     "log_dest stderr",
     "log_type all",
     `listener ${port} 127.0.0.1`,
-    ...(secure ?? ["allow_anonymous true"]),
+    ...(secure ?? (passwords ? [`password_file ${passwordFile}`] : ["allow_anonymous true"])),
     ...(acl === undefined ? [] : [`acl_file ${aclFile}`]),
-    ...lines,
   ];
   await writeFile(configuration, text.map((line) => `${line}\n`).join(""));
   let process: RunningProcess;
@@ -67,9 +76,11 @@ export async function startMosquitto({ tls, acl, lines = [] }: MosquittoOptions 
     start,
     stop: async () => void (await process.stop()),
     async setAccess(next) {
+      const reloads = (): number => process.stderr.split("Reloading config").length;
+      const before = reloads();
       await writeFile(aclFile, next);
       globalThis.process.kill(process.pid, "SIGHUP");
-      await process.errorLine(/Reloading config/);
+      while (reloads() === before) await new Promise(setImmediate);
     },
     async [Symbol.asyncDispose]() {
       await process.stop();

@@ -1,0 +1,122 @@
+import { Writable } from "node:stream";
+import { pino } from "pino";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Link, openBrokerLink } from "../../directory/client.ts";
+import { deviceAtBroker } from "../../protocol/broker-topics.ts";
+import { startMosquitto } from "../support/mosquitto.ts";
+import { next, send } from "./streams.ts";
+import { NO_POLICY, patience, type Person, sessionMessage, suite, World } from "./world.ts";
+
+/** Lines for all, whoever they say they are. */
+const ALL = "pattern readwrite #\n";
+
+describe("a broker that asks for passwords", () => {
+  const login = { user: "sshnp-directory", password: "only for tests" };
+
+  test("that are wrong is no broker: the directory serves all the same, and says why; no password is in what it says", async () => {
+    await using broker = await startMosquitto({ passwords: { [login.user]: "another one" } });
+    const log = keptLog();
+    await using world = await World.start({ broker: { url: new URL(broker.url), login }, log: log.log });
+    await expect.poll(() => log.text()).toMatch(/cannot be used: Connection refused: Not authorized/);
+    expect(world.directory.waking?.isConnected).toBe(false);
+    expect(log.text()).not.toContain(login.password);
+    const { client, device } = await people(world);
+    await expect(byBroker(world, device, broker.url)).rejects.toMatchObject({
+      ...{ code: "E_DIRECTORY", message: expect.stringContaining("Not authorized") },
+    });
+    const { events } = await world.link(device);
+    await next(send(world, client, sessionMessage(client, device)), "ticket");
+    for await (const { type } of events) if (type === "notify") break;
+  });
+
+  test("and does not know tokens lets in no device, whatever it calls itself", async () => {
+    await using broker = await startMosquitto({ passwords: { [login.user]: login.password } });
+    await using world = await World.start({ broker: { url: new URL(broker.url), login } });
+    await expect.poll(() => world.directory.waking?.isConnected).toBe(true);
+    const { device } = await people(world);
+    await expect(byBroker(world, device, broker.url)).rejects.toMatchObject({ code: "E_DIRECTORY" });
+    expect(await world.directory.presence.find(device)).toBeUndefined();
+  });
+});
+
+describe("a broker whose access list", () => {
+  let broker: Awaited<ReturnType<typeof startMosquitto>>;
+  let world: World;
+  let device: Person;
+  beforeAll(async () => {
+    broker = await startMosquitto({ acl: ALL });
+    world = await World.start({ broker: { url: new URL(broker.url) } });
+    ({ device } = await people(world));
+  });
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+    await broker[Symbol.asyncDispose]();
+  });
+
+  test.each([
+    ["forbids to read what is for devices", "pattern write #\npattern read sshnp/u/+\npattern read sshnp/r/+/+\n"],
+    ["forbids to write to the directory", "pattern readwrite sshnp/d/+\npattern read #\n"],
+    ["forbids to write to devices", "pattern read #\npattern write sshnp/u/+\npattern write sshnp/r/+/+\n"],
+    ["is empty", "\n"],
+  ])("%s passes on nothing, and is no way for a device", async (_what, acl) => {
+    await expect.poll(() => world.directory.waking?.isConnected).toBe(true);
+    await broker.setAccess(acl);
+    // All that can be awaited is that nothing comes.
+    await expect(byBroker(world, device, broker.url, 500)).rejects.toMatchObject({
+      ...{ code: "E_DIRECTORY", message: expect.stringMatching(/passes on nothing|refuses the subscription/) },
+    });
+    await broker.setAccess(ALL);
+    const link = await byBroker(world, device, broker.url);
+    link.close();
+    await expect.poll(() => world.directory.presence.find(device)).toBeUndefined();
+  });
+});
+
+test("who comes in at the broker under a device's name throws it out, and is nobody to the directory; the device comes back", async () => {
+  await using broker = await startMosquitto();
+  await using world = await World.start({ broker: { url: new URL(broker.url) } });
+  await expect.poll(() => world.directory.waking?.isConnected).toBe(true);
+  const { client, device } = await people(world);
+  const link = await byBroker(world, device, broker.url);
+  // Where the broker lets anybody in under any name.
+  const { connectBroker } = await import("../../directory/client/broker.ts");
+  const thief = await connectBroker({
+    ...{ place: { url: new URL(broker.url) }, clientId: deviceAtBroker(suite, world.address.fingerprint, device) },
+    ...{ topics: ["x"], keepaliveSeconds: 60, onMessage: () => {}, limitMs: 10_000, signal: patience() },
+  });
+  await expect(drained(link)).rejects.toMatchObject({ code: "E_DIRECTORY" });
+  thief.close();
+  const again = await byBroker(world, device, broker.url);
+  await next(send(world, client, sessionMessage(client, device)), "ticket");
+  for await (const { type } of again.events) if (type === "notify") break;
+});
+
+async function people(world: World): Promise<{ readonly client: Person; readonly device: Person }> {
+  await world.rendezvous();
+  const client = await world.activated("@client", "laptop", "client");
+  return { client, device: await world.activated("@device", "mygateway", "device") };
+}
+
+async function byBroker(world: World, device: Person, url: string, limitMs?: number): Promise<Link> {
+  const { name, member, x25519: sender } = device;
+  return await openBrokerLink({
+    ...{ client: world.client(), sender, broker: { url: new URL(url) }, signal: new AbortController().signal, limitMs },
+    hello: { name, member, version: "0.1.0", names: [], policyHash: NO_POLICY },
+  });
+}
+
+async function drained({ events }: Link): Promise<void> {
+  for await (const _ of events);
+}
+
+/** What a directory logs. */
+function keptLog() {
+  let text = "";
+  const kept = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      text += chunk.toString();
+      done();
+    },
+  });
+  return { log: pino(kept), text: () => text };
+}
