@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { addRendezvous } from "../support/one-time-secrets.ts";
@@ -32,8 +32,10 @@ test("both ends measure the rendezvous of their tickets, the near one is named f
   await far.line(/:\d+$/);
   port = await listening(stack, far);
   const measured = async (): Promise<Measured[]> => {
-    const file = await readFile(join(stack.client.keys, "state/rendezvous-distances.json"), "utf8").catch(() => "{}");
-    return (JSON.parse(file) as { readonly measured?: Measured[] }).measured ?? [];
+    const state = join(stack.client.keys, "state");
+    const name = (await readdir(state)).find((entry) => /^rendezvous-distances\.[0-9a-f]{64}\.json$/.test(entry));
+    if (name === undefined) return [];
+    return (JSON.parse(await readFile(join(state, name), "utf8")) as { readonly measured: Measured[] }).measured;
   };
   const session = async (until: () => Promise<void>): Promise<void> => {
     const running = stack.startSsh("cat");

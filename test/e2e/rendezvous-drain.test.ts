@@ -23,7 +23,7 @@ test("a rendezvous that is told to end lets its session go on to the last byte, 
   await first.errorLine(/"rendezvous drains"/);
   const list = async (): Promise<string> =>
     await stack.server.must("sshnp-directory", "rendezvous", "ls", "--data", directory);
-  await expect.poll(list, { timeout: 30_000 }).toMatch(/rz1 +draining +\d+ +eu-west/);
+  await expect.poll(list, { timeout: 30_000 }).toMatch(/rz1 +draining +2\/\d+ +eu-west/);
 
   expect(await stack.ssh("echo", "elsewhere")).toMatchObject({ code: 0, stdout: "elsewhere\n" });
   await second.errorLine(/"session ended"/);
