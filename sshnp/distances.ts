@@ -26,12 +26,12 @@ export function measureInBackground(
 ): void {
   const closed = new AbortController();
   leg.socket.once("close", () => closed.abort());
-  const options = { allowPrivate, signal: AbortSignal.any([signal, closed.signal]), now: Date.now };
-  const measure = async (): Promise<void> => {
-    const isNew = await measureRendezvous(table, entries, leg, options);
-    if (isNew) await writeState(keys, fileOf(directory), distancesSchema, { v: 1, measured: table.measured });
-  };
-  measure().catch(() => {}); // it is measured another time
+  measureRendezvous(table, entries, leg, {
+    allowPrivate,
+    signal: AbortSignal.any([signal, closed.signal]),
+    now: Date.now,
+    onNews: () => writeState(keys, fileOf(directory), distancesSchema, { v: 1, measured: table.measured }),
+  }).catch(() => {}); // it is measured another time
 }
 
 function fileOf(directory: Fingerprint): string {
