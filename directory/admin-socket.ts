@@ -45,6 +45,7 @@ const requestSchema = v.variant("command", [
     name: witnessName,
     activationKey,
   }),
+  v.strictObject({ command: v.literal("remove-rendezvous"), name: witnessName }),
   v.strictObject({ command: v.literal("witnesses") }),
   v.strictObject({ command: v.literal("remove-witness"), name: witnessName }),
   v.strictObject({
@@ -111,6 +112,7 @@ export async function connectAdministration(folder: PrivateFolder): Promise<Admi
     names: async () => (await ask({ command: "names" })) as NameSummary[],
     addRendezvous: async (name, key) =>
       (await ask({ command: "add-rendezvous", name, activationKey: key })) as "new" | "again",
+    removeRendezvous: async (name) => (await ask({ command: "remove-rendezvous", name })) as boolean,
     rendezvous: async () => (await ask({ command: "rendezvous" })) as RendezvousSummary[],
     addWitness: async (name, witness) => void (await ask({ command: "add-witness", name, ...witness })),
     removeWitness: async (name) => (await ask({ command: "remove-witness", name })) as boolean,
@@ -164,6 +166,8 @@ async function perform(administration: Administration, request: AdminRequest): P
       return await administration.names();
     case "rendezvous":
       return await administration.rendezvous();
+    case "remove-rendezvous":
+      return await administration.removeRendezvous(request.name);
     case "add-name":
       return await administration.addName(request.name, request.activationKey);
     case "add-rendezvous":

@@ -40,6 +40,8 @@ export interface Administration {
   names(): Promise<NameSummary[]>;
   /** @throws {SetupError} E_NAME_TAKEN; {UnavailableError} E_STORAGE. */
   addRendezvous(name: string, activationKey: Ed25519PublicKey): Promise<"new" | "again">;
+  /** Whether there was one. @throws {UnavailableError} E_STORAGE. */
+  removeRendezvous(name: string): Promise<boolean>;
   rendezvous(): Promise<RendezvousSummary[]>;
   /** @throws {SetupError} E_NAME_TAKEN when the name or the key is another witness's, E_USAGE for one too many; {UnavailableError} E_STORAGE. */
   addWitness(name: string, witness: { readonly url: string; readonly verifierKey: string }): Promise<void>;
@@ -87,6 +89,11 @@ export function administer(
       const result = await registry.add(name, activationKey, clock.now());
       audit.write({ event: "rendezvous added", rendezvous: name, again: result === "again" });
       return result;
+    },
+    async removeRendezvous(name) {
+      const wasThere = await registry.remove(name, Date.now());
+      if (wasThere) audit.write({ event: "rendezvous removed", rendezvous: name });
+      return wasThere;
     },
     async rendezvous() {
       return registry.list(clock.now());

@@ -57,21 +57,21 @@ export class TokenBucket {
   }
 }
 
-/** A bucket for each name of the directory's, so that their number is bounded. */
-export class NameLimiter {
+/** A bucket for each name of the directory's, or of its rendezvous, so that their number is bounded. */
+export class NameLimiter<Limited extends string = Name> {
   readonly #rate: Rate;
-  readonly #buckets = new Map<Name, TokenBucket>();
+  readonly #buckets = new Map<Limited, TokenBucket>();
 
   constructor(rate: Rate) {
     this.#rate = rate;
   }
 
-  take(name: Name, now: number, count = 1): boolean {
+  take(name: Limited, now: number, count = 1): boolean {
     return this.#bucket(name, now).take(now, count);
   }
 
   /** In how many ms so many could be taken; 0 for now. */
-  wait(name: Name, now: number, count: number): number {
+  wait(name: Limited, now: number, count: number): number {
     return this.#bucket(name, now).wait(now, count);
   }
 
@@ -80,7 +80,7 @@ export class NameLimiter {
     for (const [name, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(name);
   }
 
-  #bucket(name: Name, now: number): TokenBucket {
+  #bucket(name: Limited, now: number): TokenBucket {
     const bucket = this.#buckets.get(name) ?? new TokenBucket(this.#rate, now);
     this.#buckets.set(name, bucket);
     return bucket;

@@ -1,18 +1,22 @@
 import { EventEmitter, once } from "node:events";
 import { equalBytes, hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
-import type { Ed25519PublicKey } from "../keys/ed25519.ts";
+import { Ed25519PrivateKey, type Ed25519PublicKey } from "../keys/ed25519.ts";
 import { assert, SetupError, UnavailableError } from "../keys/errors.ts";
-import type { SignedText } from "../keys/signed-text.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
-import { RENDEZVOUS_MOVE_MS, RENDEZVOUS_MOVES, TICKET_ENTRIES_BYTES } from "../protocol/limits.ts";
+import {
+  RENDEZVOUS_MOVE_MS,
+  RENDEZVOUS_MOVES,
+  RENDEZVOUS_REPORT_GAP_MS,
+  RENDEZVOUS_REPORTS,
+  TICKET_ENTRY_BYTES,
+} from "../protocol/limits.ts";
 import {
   type RendezvousActivation,
   type RendezvousReport,
   rendezvousActivationProof,
 } from "../protocol/messages/activation.ts";
 import type { Distances } from "../protocol/messages/rendezvous-distances.ts";
-import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import {
   rendezvousSubject,
   type RendezvousStatement,
@@ -22,19 +26,17 @@ import {
 import { entriesLength } from "../protocol/ticket.ts";
 import type { Keyring } from "./keyring.ts";
 import type { Log } from "./log/log.ts";
-import { TokenBucket } from "./rate-limit.ts";
+import { NameLimiter } from "./rate-limit.ts";
 import { keyOperation, rendezvousOperation, type ReportRecord, statementOperation } from "./records.ts";
-import { type Offer, offerOf, type Rendezvous, type RendezvousSummary, summaryOf } from "./rendezvous-standing.ts";
+import {
+  type Offer,
+  offerOf,
+  type Rendezvous,
+  type RendezvousAnswer,
+  type RendezvousSummary,
+  summaryOf,
+} from "./rendezvous-standing.ts";
 import type { Store } from "./store.ts";
-
-export type RendezvousAnswer =
-  | {
-      readonly name: string;
-      readonly statement: SignedText;
-      readonly addresses: readonly string[];
-      readonly isNew: boolean;
-    }
-  | { readonly refused: RefusalCode };
 
 /** The rendezvous of this directory: who they are, by statements that the root key signs, and which of them are up. */
 export class RendezvousRegistry {
@@ -44,8 +46,9 @@ export class RendezvousRegistry {
   readonly #keyring: Keyring;
   readonly #log: Pick<Log, "append" | "settle">;
   readonly #known: Map<string, Rendezvous>;
-  /** How often each may have a statement with other addresses. */
-  readonly #moves = new Map<string, TokenBucket>();
+  /** How often each may have a statement with other addresses, and report. */
+  readonly #moves = new NameLimiter<string>(MOVES);
+  readonly #reporting = new NameLimiter<string>(REPORTS);
   readonly #reports = new EventEmitter();
 
   private constructor(
@@ -113,6 +116,20 @@ export class RendezvousRegistry {
   }
 
   /**
+   * Has no new ticket name it, and gives it no way back but by a secret that {@link add} gives out. Its sessions go on. Whether
+   * there was one. @throws {UnavailableError} E_STORAGE.
+   */
+  async remove(name: string, now: number): Promise<boolean> {
+    return await this.#store.exclusively(async () => {
+      await this.refresh();
+      if (!this.#known.has(name)) return false;
+      const { publicKey } = Ed25519PrivateKey.generate(this.#suite, this.#random); // nobody has the secret of this one
+      await this.#arm(name, publicKey, now, { isActivated: false });
+      return true;
+    });
+  }
+
+  /**
    * Gives a secret to a rendezvous that the directory itself starts, activated or not. `hasKeys`: it may have used one before
    * and still has its keys, which then stay the ones that count. @throws {UnavailableError} E_STORAGE.
    */
@@ -155,6 +172,10 @@ export class RendezvousRegistry {
 
   /** @throws {UnavailableError} E_STORAGE. */
   async report(report: RendezvousReport, sender: X25519PublicKey, now: number): Promise<RendezvousAnswer> {
+    const reporter = this.#find(({ statement }) => statement?.statement.x25519.equals(sender) === true);
+    if (reporter !== undefined && !this.#reporting.take(reporter.name, now)) {
+      return { refused: "E_RATE", wait: RENDEZVOUS_REPORT_GAP_MS };
+    }
     return await this.#store.exclusively(async () => {
       await this.refresh();
       const known = this.#find(({ statement }) => statement?.statement.x25519.equals(sender) === true);
@@ -222,16 +243,10 @@ export class RendezvousRegistry {
     const { x25519, ed25519 } = statement.statement;
     const { addresses: before } = statement.statement;
     // One that cannot make up its mind keeps the addresses that it has, and is up all the same.
-    if (before.join() === addresses.join() || !this.#mayMove(known.name, now)) {
+    if (before.join() === addresses.join() || !this.#moves.take(known.name, now)) {
       return { name: known.name, statement: statement.signed, addresses: before, isNew: false };
     }
     return await this.#sign(known, { x25519, ed25519, addresses }, now);
-  }
-
-  #mayMove(name: string, now: number): boolean {
-    const bucket = this.#moves.get(name) ?? new TokenBucket(MOVES, now);
-    this.#moves.set(name, bucket);
-    return bucket.take(now);
   }
 
   /** That nothing else is on disk, as after a write that failed and came there all the same. @throws {UnavailableError} E_STORAGE. */
@@ -252,7 +267,7 @@ export class RendezvousRegistry {
     now: number,
   ): Promise<RendezvousAnswer> {
     const entry = { key: what.ed25519, boot: new Uint8Array(16), addresses: what.addresses };
-    if (entriesLength([entry]) > TICKET_ENTRIES_BYTES) return { refused: "E_PROTOCOL" };
+    if (entriesLength([entry]) - entriesLength([]) > TICKET_ENTRY_BYTES) return { refused: "E_PROTOCOL" };
     await this.#demandNewest(known);
     const before = known.statement;
     const seq = (before?.statement.seq ?? 0) + 1;
@@ -279,5 +294,6 @@ function newest(one: ReportRecord | undefined, other: ReportRecord | undefined):
   return one === undefined || (other !== undefined && other.time > one.time) ? other : one;
 }
 
+const REPORTS = { perSecond: 1000 / RENDEZVOUS_REPORT_GAP_MS, burst: RENDEZVOUS_REPORTS };
 const MOVES = { perSecond: 1000 / RENDEZVOUS_MOVE_MS, burst: RENDEZVOUS_MOVES };
 const WRONG = { refused: "E_CRAM_WRONG" } as const;

@@ -1,6 +1,7 @@
 import type { SignedText } from "../keys/signed-text.ts";
 import { type Distances, distanceKey } from "../protocol/messages/rendezvous-distances.ts";
 import { RENDEZVOUS_SILENCE_MS, TICKET_ENTRIES, TICKET_ENTRIES_BYTES } from "../protocol/limits.ts";
+import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import type { Verified } from "../protocol/statement-fields.ts";
 import type { RendezvousStatement } from "../protocol/statements.ts";
 import { entriesLength, type TicketEntry } from "../protocol/ticket.ts";
@@ -15,6 +16,17 @@ export interface Rendezvous {
   readonly report: ReportRecord | undefined;
 }
 
+/** What a rendezvous is answered. */
+export type RendezvousAnswer =
+  | {
+      readonly name: string;
+      readonly statement: SignedText;
+      readonly addresses: readonly string[];
+      readonly isNew: boolean;
+    }
+  /** `wait`: ms, for E_RATE. */
+  | { readonly refused: RefusalCode; readonly wait?: number };
+
 /** A rendezvous for people to read. */
 export interface RendezvousSummary {
   readonly name: string;
@@ -22,7 +34,10 @@ export interface RendezvousSummary {
   readonly added: number;
   readonly addresses: readonly string[];
   readonly legs: number;
+  /** Legs that it takes at most. */
+  readonly most: number;
   readonly region: string;
+  readonly isActivated: boolean;
   readonly isDraining: boolean;
   /** Time of its last report, ms. */
   readonly reported: number | undefined;
@@ -54,7 +69,7 @@ export function offerOf(
   for (const { statement, boot } of inOrder(up, ends, random)) {
     const { ed25519, addresses } = statement.statement;
     const entry = { key: ed25519, boot, addresses };
-    if (entries.length >= TICKET_ENTRIES || entriesLength([...entries, entry]) > TICKET_ENTRIES_BYTES) break;
+    if (entries.length >= TICKET_ENTRIES || entriesLength([...entries, entry]) > TICKET_ENTRIES_BYTES) continue;
     entries.push(entry);
     names.push(statement.statement.rendezvous);
     statements.push(statement.signed);
@@ -68,6 +83,8 @@ export function summaryOf(rendezvous: Rendezvous, now: number): RendezvousSummar
     added: rendezvous.record.added,
     addresses: rendezvous.statement?.statement.addresses ?? [],
     legs: rendezvous.report?.legs ?? 0,
+    most: rendezvous.report?.most ?? 0,
+    isActivated: rendezvous.record.isActivated,
     region: rendezvous.report?.region ?? "",
     isDraining: rendezvous.report?.isDraining ?? false,
     reported: rendezvous.report?.time,

@@ -1,4 +1,4 @@
-import { DISTANCE_DUE_MS, DISTANCE_MS, RENDEZVOUS_DISTANCES, SILENT_MS } from "../protocol/limits.ts";
+import { DISTANCE_DUE_MS, DISTANCE_MS, DISTANCE_STEP_MS, RENDEZVOUS_DISTANCES, SILENT_MS } from "../protocol/limits.ts";
 import { type Distances, SILENT } from "../protocol/messages/rendezvous-distances.ts";
 
 /** One measurement; `key` as distanceKey() makes it. */
@@ -37,9 +37,16 @@ export class DistanceTable {
     return known === undefined || known.ms === SILENT || Math.abs(now - known.at) >= DISTANCE_DUE_MS;
   }
 
-  /** What still counts; that one was silent counts for a short while. */
+  /**
+   * What still counts, in steps of DISTANCE_STEP_MS: who may ask for a device could find by the order of its tickets, with
+   * distances that he makes up, what the device has told. That one was silent counts for a short while.
+   */
   told(now: number): Distances {
     const fresh = this.measured.filter(({ ms, at }) => Math.abs(now - at) < (ms === SILENT ? SILENT_MS : DISTANCE_MS));
-    return new Map(fresh.map(({ key, ms }) => [key, ms]));
+    return new Map(fresh.map(({ key, ms }) => [key, ms === SILENT ? SILENT : inSteps(ms)]));
   }
+}
+
+function inSteps(ms: number): number {
+  return Math.min(Math.round(ms / DISTANCE_STEP_MS) * DISTANCE_STEP_MS, SILENT - 1);
 }

@@ -1,6 +1,6 @@
 import { SetupError } from "../keys/errors.ts";
 import { quoted } from "../keys/names.ts";
-import { MAX_RENDEZVOUS_ADDRESSES } from "../protocol/limits.ts";
+import { MAX_RENDEZVOUS_ADDRESSES, TICKET_ENTRY_BYTES } from "../protocol/limits.ts";
 import {
   formatRendezvousAddress,
   parseRendezvousAddress,
@@ -36,11 +36,23 @@ export function publicAddresses(given: string | undefined, listening: HostPort):
     });
   }
   const addresses = (given ?? formatHostPort(listening)).split(",").flatMap((text) => parsePublic(text));
-  if (addresses.length <= MAX_RENDEZVOUS_ADDRESSES) return addresses.map(formatRendezvousAddress);
+  if (addresses.length <= MAX_RENDEZVOUS_ADDRESSES) return demandRoom(addresses.map(formatRendezvousAddress));
   throw new SetupError("E_USAGE", `--public makes ${addresses.length} addresses; a ticket has room for fewer.`, {
     next: `Give at most ${MAX_RENDEZVOUS_ADDRESSES}; HOST:PORT without a transport makes two.`,
   });
 }
+
+/** So that a ticket which names this rendezvous has room for another one. */
+function demandRoom(addresses: readonly string[]): readonly string[] {
+  const bytes = addresses.reduce((sum, address) => sum + 1 + address.length, RENDEZVOUS_BYTES);
+  if (bytes <= TICKET_ENTRY_BYTES) return addresses;
+  throw new SetupError("E_USAGE", "--public is too long for a ticket, which has to name other rendezvous as well.", {
+    next: `Give fewer addresses or shorter names: ${TICKET_ENTRY_BYTES - RENDEZVOUS_BYTES} bytes in all, one more for each.`,
+  });
+}
+
+/** Key, boot and the count of addresses, as ticket.ts has them. */
+const RENDEZVOUS_BYTES = 32 + 16 + 1;
 
 /** HOST:PORT, IPv6 in brackets. */
 export function formatHostPort({ host, port }: HostPort): string {

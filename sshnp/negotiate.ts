@@ -67,9 +67,10 @@ export async function negotiate(
   const { keys: path, service = "ssh", asked: by, userKey, sessionKey, progress, signal, onMilestone } = surroundings;
   const { folder, keys } = client;
   const kem = await loadKem();
-  const { origin } = directory.client.address.url;
+  const { fingerprint, url } = directory.client.address;
+  const { origin } = url;
   const attempt: Attempt = { client: keys.name, device, login, directory: origin, service, asked: by };
-  const [pins, distances] = await Promise.all([readPins(folder, device), rememberedDistances(folder)]);
+  const [pins, distances] = await Promise.all([readPins(folder, device), rememberedDistances(folder, fingerprint)]);
   const remembered = rememberedDevice(suite, pins, device, given, directory.now());
   const parties = new Parties(suite, client, { pins, given }, remembered);
   const take = async ({ of, statements, proof }: StatementsOutcome): Promise<void> => {
@@ -131,6 +132,7 @@ export async function negotiate(
               directory.client
                 .acceptProof(frame.proof)
                 .demand([parties.ownBinding, ...judged.newest, ...checked.newest]);
+              progress.step(`to meet at ${entries.map(({ addresses }) => addresses[0]).join(", else ")}`);
               dial = () =>
                 dialLeg({
                   ...{ suite, sid, legKey, ticket: frame.ticket, entries, role: "client" },
@@ -187,7 +189,10 @@ export async function negotiate(
         const dialled = await leg;
         directory.proveSeen(signal);
         const allowPrivate = isAtPrivateAddress(directory);
-        measureInBackground(folder, distances, offered, dialled, { allowPrivate, signal });
+        measureInBackground({ keys: folder, directory: fingerprint }, distances, offered, dialled, {
+          allowPrivate,
+          signal,
+        });
         return openSession(suite, attempt, { keys: sessionKeys, limits: payload.limits }, dialled, progress);
       } catch (error) {
         giveUp(error);

@@ -20,10 +20,7 @@ export class OwnDistances {
 
   /** Measures in the background; the session says why when there is nothing to measure. */
   measure(entries: readonly TicketEntry[], leg: Leg, signal: AbortSignal): void {
-    const options = { allowPrivate: this.#allowPrivate(), signal, now: Date.now };
-    const measure = async (): Promise<void> => {
-      if (await measureRendezvous(this.#table, entries, leg, options)) this.tell();
-    };
-    measure().catch(() => {});
+    const options = { allowPrivate: this.#allowPrivate(), signal, now: Date.now, onNews: () => this.tell() };
+    measureRendezvous(this.#table, entries, leg, options).catch(() => {});
   }
 }

@@ -12,10 +12,11 @@ import { DATA, type DataOptions, keysOption, storeOption } from "./data-options.
 import { withAdministration } from "./open-administration.ts";
 import { random } from "./random.ts";
 import { minute, table } from "../../keys/table.ts";
+import type { RendezvousSummary } from "../rendezvous-standing.ts";
 
-/** `sshnp-directory rendezvous add`, `sshnp-directory rendezvous ls` */
+/** `sshnp-directory rendezvous add`, `ls`, `remove` */
 export function addRendezvousCommands(program: Command): void {
-  const group = program.command("rendezvous").description("Make and list rendezvous.");
+  const group = program.command("rendezvous").description("Make, list and remove rendezvous.");
   group
     .command("add")
     .argument("<name>", "1 to 32 of a-z, 0-9 and hyphen, such as rz1")
@@ -34,11 +35,27 @@ Example:
     .action((name: string, options: DataOptions) => addRendezvous(name, options));
   group
     .command("ls")
-    .description("List the rendezvous and whether they are up.")
+    .description("List the rendezvous: whether each is up or drains, its legs of those that it takes, its region.")
     .requiredOption(...DATA)
     .addOption(storeOption())
     .addOption(keysOption())
     .action((options: DataOptions) => listRendezvous(options));
+  group
+    .command("remove")
+    .argument("<name>", "as `ls` has it")
+    .description("Name a rendezvous in no new ticket, and take no word of it any more.")
+    .requiredOption(...DATA)
+    .addOption(storeOption())
+    .addOption(keysOption())
+    .addHelpText(
+      "after",
+      `
+Sessions that it carries go on. It comes back only with a new secret: sshnp-directory rendezvous add NAME
+
+Example:
+  sshnp-directory rendezvous remove rz1 --data np`,
+    )
+    .action((name: string, options: DataOptions) => removeRendezvous(name, options));
 }
 
 async function addRendezvous(name: string, options: DataOptions): Promise<void> {
@@ -65,17 +82,33 @@ async function addRendezvous(name: string, options: DataOptions): Promise<void> 
 
 async function listRendezvous(options: DataOptions): Promise<void> {
   const all = await withAdministration(options, (administration) => administration.rendezvous());
-  const rows = all.map(({ name, isUp, isDraining, region, legs, reported, addresses }) => [
-    name,
-    isUp ? (isDraining ? "draining" : "up") : reported === undefined ? "never up" : "down",
-    isUp ? String(legs) : "",
-    region,
-    reported === undefined ? "" : minute(reported),
-    addresses.join(" "),
+  const rows = all.map((one) => [
+    one.name,
+    stateOf(one),
+    one.isUp ? `${one.legs}/${one.most}` : "",
+    one.region,
+    one.reported === undefined ? "" : minute(one.reported),
+    one.addresses.join(" "),
   ]);
   if (rows.length === 0) {
     process.stderr.write("There is no rendezvous yet. Make one: sshnp-directory rendezvous add rz1\n");
   } else {
     process.stdout.write(table([["NAME", "STATE", "LEGS", "REGION", "REPORTED", "ADDRESSES"], ...rows]));
   }
+}
+
+function stateOf({ isActivated, isUp, isDraining, reported }: RendezvousSummary): string {
+  if (!isActivated) return "not activated";
+  if (isUp) return isDraining ? "draining" : "up";
+  return reported === undefined ? "never up" : "down";
+}
+
+async function removeRendezvous(name: string, options: DataOptions): Promise<void> {
+  const wasThere =
+    isRendezvousName(name) &&
+    (await withAdministration(options, (administration) => administration.removeRendezvous(name)));
+  if (wasThere) return void process.stderr.write(`${name} is removed. Sessions that it carries go on.\n`);
+  throw new SetupError("E_USAGE", `There is no rendezvous ${quoted(name)}.`, {
+    next: "`sshnp-directory rendezvous ls --data DIR` lists them.",
+  });
 }

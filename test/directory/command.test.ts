@@ -79,7 +79,16 @@ test("a rendezvous is added as a name is", async () => {
   expect(added.stderr).toContain(
     `sshnp-rendezvous run --data rendezvous --directory '${address}' -c ${added.stdout.trim()}`,
   );
-  expect((await command("rendezvous", "ls")).stdout).toMatch(/^NAME .*\nrz1 +never up/);
+  expect((await command("rendezvous", "ls")).stdout).toMatch(/^NAME .*\nrz1 +not activated/);
+});
+
+test("a rendezvous that is removed is void, and what is none cannot be", async () => {
+  await run();
+  await command("rendezvous", "add", "rz1");
+  expect(await command("rendezvous", "remove", "rz1")).toMatchObject({ code: 0, stdout: "" });
+  expect((await command("rendezvous", "add", "rz1")).code).toBe(0);
+  const unknown = await command("rendezvous", "remove", "rz2");
+  expect(unknown).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining('no rendezvous "rz2"') });
 });
 
 test("no secret is in the log, the audit, the store, the arguments or the environment of the directory", async () => {

@@ -77,3 +77,30 @@ test("one that was never measured counts as the nearest of its region", () => {
   const order = inOrder([abroad, beside, here], [new Map([[here.distanceKey, 10]])], Math.random);
   expect(order.at(-1)).toBe(abroad);
 });
+
+test("of many, the last place of a ticket goes to one that an end has not measured, until it has measured all that are near", () => {
+  const all = Array.from({ length: 12 }, (_, at) => one({ region: `r${at}` }));
+  const away = (at: number): number => (at === 11 ? 5 : 100 + 5 * at);
+  const measured = new Map<string, number>();
+  let nearest = 0;
+  for (let tickets = 1; tickets <= 12 && nearest === 0; tickets += 1) {
+    const named = inOrder(all, [measured, new Map()], Math.random).slice(0, 3);
+    for (const each of named) measured.set(each.distanceKey, away(all.indexOf(each)));
+    if (named[0] === all[11]) nearest = tickets;
+  }
+  expect(nearest).toBeGreaterThan(0);
+  const full = [one({}), one({}), one({}), one({ legs: 16_000 }), one({ isDraining: true })];
+  const known = new Map(full.slice(0, 3).map(({ distanceKey }, at) => [distanceKey, at]));
+  expect(new Set(inOrder(full, [known], Math.random).slice(0, 3))).toEqual(new Set(full.slice(0, 3)));
+});
+
+test("load counts little before it is felt: a near one that is half full stays ahead of an empty one abroad", () => {
+  const [near, abroad] = [one({ legs: 8_000 }), one({})];
+  const measured = new Map([
+    [near.distanceKey, 10],
+    [abroad.distanceKey, 140],
+  ]);
+  expect(inOrder([abroad, near], [measured], Math.random)[0]).toBe(near);
+  const nearlyFull = { ...near, legs: 14_000 };
+  expect(inOrder([nearlyFull, abroad], [measured], Math.random)[0]).toBe(abroad);
+});

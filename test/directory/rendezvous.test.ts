@@ -2,10 +2,11 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { activationKey } from "../../keys/activation-key.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { Secret } from "../../keys/secret.ts";
-import { RENDEZVOUS_MOVES } from "../../protocol/limits.ts";
+import { RENDEZVOUS_MOVES, RENDEZVOUS_REPORTS, TICKET_ENTRY_BYTES } from "../../protocol/limits.ts";
 import { RENDEZVOUS_ACTIVATION } from "../../protocol/messages/activation.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { verifyRendezvousStatement } from "../../protocol/statements.ts";
+import { entriesLength } from "../../protocol/ticket.ts";
 import { activateRendezvous, newRendezvous, patience, random, report, suite, World } from "./world.ts";
 
 let world: World;
@@ -89,6 +90,61 @@ test("addresses that no ticket has room for are refused", async () => {
   await expect(activateRendezvous(world.client(), newRendezvous(long), key)).rejects.toMatchObject({
     code: "E_PROTOCOL",
   });
+});
+
+test("the longest addresses that are taken leave room for a second rendezvous", async () => {
+  const long = (at: string): string[] => [
+    `tcp://${at.repeat(155)}.example:7801`,
+    `wss://${at.repeat(156)}.example:443`,
+  ];
+  const [one, other] = [newRendezvous(long("a")), newRendezvous(long("b"))];
+  await activateRendezvous(world.client(), one, key);
+  const second = activationKey(suite, Secret.fromBytes(random(32)), RENDEZVOUS_ACTIVATION);
+  await world.administration.addRendezvous(`${name}-b`, second.publicKey);
+  await activateRendezvous(world.client(), other, second);
+  for (const each of [one, other]) await report(world.client(), each);
+  const { entries, statements } = world.directory.registry.offer(Date.now());
+  expect(entriesLength([{ key: one.ed25519.publicKey, boot: one.boot, addresses: one.addresses }])).toBe(
+    TICKET_ENTRY_BYTES + 1,
+  );
+  expect(entries.length).toBeGreaterThan(1);
+  expect(statements).toHaveLength(entries.length);
+  for (const removed of [name, `${name}-b`]) await world.administration.removeRendezvous(removed);
+});
+
+test("one that is removed is named in no ticket, its word and its old secret count no more, and a new secret brings it back", async () => {
+  const rendezvous = newRendezvous(["tcp://np.example.org:7801"]);
+  await activateRendezvous(world.client(), rendezvous, key);
+  await report(world.client(), rendezvous);
+  const isNamed = (): boolean => world.directory.registry.offer(Date.now()).names.includes(name);
+  const others = (await world.administration.rendezvous()).filter((one) => one.isUp && one.name !== name);
+  for (const other of others) await world.administration.removeRendezvous(other.name);
+  expect(isNamed()).toBe(true);
+  expect(await world.administration.removeRendezvous(name)).toBe(true);
+  expect(isNamed()).toBe(false);
+  await expect(report(world.client(), rendezvous)).rejects.toMatchObject({ code: "E_NOT_AUTHORIZED" });
+  await expect(activateRendezvous(world.client(), rendezvous, key)).rejects.toMatchObject({ code: "E_CRAM_WRONG" });
+  await world.pause();
+  await world.resume();
+  expect(isNamed()).toBe(false);
+  const second = activationKey(suite, Secret.fromBytes(random(32)), RENDEZVOUS_ACTIVATION);
+  expect(await world.administration.addRendezvous(name, second.publicKey)).toBe("again");
+  const anew = newRendezvous(rendezvous.addresses);
+  expect(await statementOf(activateRendezvous(world.client(), anew, second))).toMatchObject({ seq: 2 });
+  await report(world.client(), anew);
+  expect(isNamed()).toBe(true);
+  expect(await world.administration.removeRendezvous("nobody")).toBe(false);
+});
+
+test("reports without end are told to wait, and the rendezvous is up", async () => {
+  const rendezvous = newRendezvous(["tcp://np.example.org:7801"]);
+  await activateRendezvous(world.client(), rendezvous, key);
+  const client = world.client();
+  const reports = Array.from({ length: 2 * RENDEZVOUS_REPORTS }, () => report(client, rendezvous));
+  const refused = (await Promise.allSettled(reports)).filter(({ status }) => status === "rejected");
+  expect(refused.length).toBeGreaterThan(0);
+  expect(refused[0]).toMatchObject({ reason: { code: "E_RATE" } });
+  expect((await world.administration.rendezvous()).find((one) => one.name === name)?.isUp).toBe(true);
 });
 
 test("an activated rendezvous gets no second secret, and one that is not gets another", async () => {

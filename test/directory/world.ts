@@ -327,7 +327,7 @@ export async function report(
   client: DirectoryClient,
   rendezvous: TestRendezvous,
   legs = 0,
-  more: { readonly isDraining?: boolean; readonly region?: string } = {},
+  more: { readonly isDraining?: boolean; readonly region?: string; readonly most?: number } = {},
 ): Promise<Frame> {
   const { boot, addresses } = rendezvous;
   const message = {

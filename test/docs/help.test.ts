@@ -19,9 +19,11 @@ const DOCUMENTED: Readonly<Record<string, string>> = {
   "sshnp-directory name add": "--data",
   "sshnp-directory rendezvous add": "--data",
   "sshnp-directory rendezvous ls": "--data",
+  "sshnp-directory rendezvous remove": "--data",
   "sshnp-directory address": "--data",
   "sshnp-directory names": "--data",
-  "sshnp-rendezvous run": "--data --directory -c --listen --public --cram-file SSHNP_DIRECTORY SSHNP_CRAM",
+  "sshnp-rendezvous run":
+    "--data --directory -c --listen --public --region --drain-seconds --cram-file SSHNP_DIRECTORY SSHNP_CRAM",
   "sshnp-keys activate": "-a -c --directory -d --keys --cram-file SSHNP_CRAM SSHNP_DIRECTORY SSHNP_KEYS --passphrase",
   "sshnpd check": "-a -m -d --keys --ssh-port --ssh-mode --json",
   sshnpd: "-a -m -d --directory --keys --ssh-mode --ssh-program --ssh-port -s -u -v SSHNP_DIRECTORY SSHNP_KEYS",

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { addRendezvous } from "../support/one-time-secrets.ts";
+import type { RunningProcess } from "../support/processes.ts";
 import { Stack } from "../support/stack.ts";
 
 test("a rendezvous that is told to end lets its session go on to the last byte, gets no new one, and ends with status 0", {
@@ -23,7 +24,7 @@ test("a rendezvous that is told to end lets its session go on to the last byte, 
   await first.errorLine(/"rendezvous drains"/);
   const list = async (): Promise<string> =>
     await stack.server.must("sshnp-directory", "rendezvous", "ls", "--data", directory);
-  await expect.poll(list, { timeout: 30_000 }).toMatch(/rz1 +draining +\d+ +eu-west/);
+  await expect.poll(list, { timeout: 30_000 }).toMatch(/rz1 +draining +2\/\d+ +eu-west/);
 
   expect(await stack.ssh("echo", "elsewhere")).toMatchObject({ code: 0, stdout: "elsewhere\n" });
   await second.errorLine(/"session ended"/);
@@ -38,16 +39,28 @@ test("a rendezvous that is told to end lets its session go on to the last byte, 
   await second.stop();
 });
 
-test("a second SIGTERM ends one that drains at once, and its session with it", { timeout: 60_000 }, async () => {
-  await using stack = await Stack.start({ withoutTap: true });
-  const session = stack.startSsh("cat");
-  await stack.daemon.errorLine(/"session confirmed"/);
-  const { rendezvous } = stack;
-  process.kill(rendezvous.pid, "SIGTERM");
-  await rendezvous.errorLine(/"rendezvous drains"/);
-  process.kill(rendezvous.pid, "SIGTERM");
-  expect(await rendezvous.exit()).toMatchObject({ code: 0, signal: null });
-  expect((await session.exit()).code).not.toBe(0);
+test("the time to drain has an end, and a second signal ends it at once; either way the session with it, which says so, and with status 0", {
+  timeout: 60_000,
+}, async () => {
+  await using stack = await Stack.start({ withoutTap: true, rendezvous: ["--drain-seconds", "1"] });
+  const begin = async (): Promise<RunningProcess> => {
+    const session = stack.startSsh("echo begun; exec cat");
+    await session.line(/^begun$/);
+    return session;
+  };
+  const bounded = await begin();
+  process.kill(stack.rendezvous.pid, "SIGTERM");
+  expect(await stack.rendezvous.exit()).toMatchObject({ code: 0, signal: null });
+  expect(stack.rendezvous.stderr).toContain("sessions are cut: they have not ended in time");
+  expect(await bounded.exit()).toMatchObject({ code: 255, stderr: expect.stringContaining("[E_TRUNCATED]") });
+
+  await stack.startRendezvous("--drain-seconds", "600");
+  const hurried = await begin();
+  process.kill(stack.rendezvous.pid, "SIGINT");
+  await stack.rendezvous.errorLine(/"rendezvous drains"/);
+  process.kill(stack.rendezvous.pid, "SIGINT");
+  expect(await stack.rendezvous.exit()).toMatchObject({ code: 0, signal: null });
+  expect((await hurried.exit()).code).toBe(255);
 });
 
 test("a region that is no name, and a drain that is no number, are refused", { timeout: 60_000 }, async () => {

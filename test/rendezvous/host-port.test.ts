@@ -15,3 +15,11 @@ test.each([
 ])("--public %s is reached at %j", (given, addresses) => {
   expect(publicAddresses(given, LISTENING)).toEqual(addresses);
 });
+
+test("addresses that leave no room in a ticket for another rendezvous are refused", () => {
+  const name = (length: number): string => `wss://${"a".repeat(length)}.example.org:443`;
+  expect(publicAddresses([name(152), name(152)].join(), LISTENING)).toHaveLength(2);
+  expect(() => publicAddresses([name(153), name(152)].join(), LISTENING)).toThrow(
+    expect.objectContaining({ code: "E_USAGE", next: expect.stringContaining("350 bytes") }),
+  );
+});
