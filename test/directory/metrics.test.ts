@@ -11,7 +11,9 @@ test("a directory counts connects by result, times their stages and its store, a
   expect(before.get('sshnp_directory_connects_total{result="answered"}')).toBe(0);
 
   expect((await stack.ssh("true")).code).toBe(0);
-  expect((await stack.client.run("sshnp", "@client", "@device", "nobody", ...stack.sshOptions, "true")).code).not.toBe(0);
+  expect((await stack.client.run("sshnp", "@client", "@device", "nobody", ...stack.sshOptions, "true")).code).not.toBe(
+    0,
+  );
   const after = await metrics.scrape();
   const grown = (name: string): number => (after.get(name) ?? NaN) - (before.get(name) ?? NaN);
   expect(grown('sshnp_directory_connects_total{result="answered"}')).toBe(1);
@@ -52,9 +54,11 @@ test("readyz tells of each part in JSON where the metrics are, in one word on th
   // Told to end, it goes on for those who come, and says to balancers that they should not.
   const exit = stack.directory.exit();
   process.kill(stack.directory.pid, "SIGTERM");
-  await expect.poll(() => metrics.ready(), { timeout: 10_000 }).toMatchObject({
-    ...{ http: 503, status: "not ready", draining: "the directory ends", store: "ok" },
-  });
+  await expect
+    .poll(() => metrics.ready(), { timeout: 10_000 })
+    .toMatchObject({
+      ...{ http: 503, status: "not ready", draining: "the directory ends", store: "ok" },
+    });
   expect(await main("/readyz")).toEqual([503, "not ready\n"]);
   expect(await main("/healthz")).toEqual([200, "ok\n"]);
   expect((await stack.ssh("true")).code).toBe(0);
