@@ -17,6 +17,7 @@ import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
+import type { ConnectObserver } from "./connect-observer.ts";
 import type { Freshness } from "./freshness.ts";
 import { strangerRefusal } from "./link-greeting.ts";
 import { linkCount } from "./link-sealing.ts";
@@ -33,6 +34,7 @@ export interface BrokerReaderServices {
   readonly presence: Presence;
   readonly sessions: Sessions;
   readonly audit: Audit;
+  readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
 }
 
@@ -53,6 +55,11 @@ export class BrokerReader {
   /** How many were dropped since the start, because too many waited. */
   get dropped(): number {
     return this.#dropped;
+  }
+
+  /** Messages that are yet to be read. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   take(payload: Uint8Array): void {
@@ -174,6 +181,7 @@ export class BrokerReader {
     const { host, log } = this.#services;
     const body = encodeLinkRefused({ code, time: host.clock.now(), nonce });
     const { sender: device, recipient } = message;
+    this.#services.observer?.linkRefused(code);
     log.info({ code, peer: { device: bindingSubject(hello), by: "mqtt" } }, "link refused");
     const to = { device, recipient, epoch: hello.epoch, sent: 0 };
     await tellByBroker(host, hello, to, [{ type: LINK.refused, body }]).catch(host.failed);

@@ -38,6 +38,11 @@ export class HelloTurns {
     this.#work = work;
   }
 
+  /** How many wait. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
   add(link: Waiting, now: number): void {
     this.#waiting.set(link, now + HELLO_TURN_MS);
     this.#next();

@@ -3,6 +3,8 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Logger } from "pino";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { listenError } from "../keys/listen-error.ts";
+import { answerHealth } from "../keys/metrics/health-answer.ts";
+import type { Readiness } from "../keys/metrics/readiness.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import {
   BACKLOG,
@@ -21,14 +23,16 @@ import { BROKER_ACCESS_PREFIX, BrokerAccess } from "./broker-access.ts";
 import { BrokerLinks, type DirectoryBroker } from "./broker-links.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { DatabaseClock } from "./database-clock.ts";
+import type { ConnectObserver } from "./connect-observer.ts";
 import { Freshness } from "./freshness.ts";
+import { directoryReadiness } from "./health.ts";
 import { Keyring } from "./keyring.ts";
 import { limitConnections } from "./limit-connections.ts";
 import { LinkServer } from "./link-server.ts";
 import { upgrade } from "./link-upgrade.ts";
 import { openGuardedLog } from "./log/checkpoint-file.ts";
 import type { Log } from "./log/log.ts";
-import { LOG_PREFIX, logFile } from "./log/routes.ts";
+import { LOG_PREFIX, serveLog } from "./log/routes.ts";
 import { Policies } from "./policies.ts";
 import { PostServer, refuse } from "./post.ts";
 import { Presence } from "./presence.ts";
@@ -64,6 +68,7 @@ export interface DirectoryOptions {
   readonly broker?: DirectoryBroker | undefined;
   /** Whether to go on from a store whose log is older than the one that was published. */
   readonly acceptOlderLog?: boolean;
+  readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
   /** By whose time it goes. Undefined: by the database's where directories share one, else by the machine's. */
   readonly clock?: Clock;
@@ -74,15 +79,18 @@ export interface DirectoryOptions {
 export interface Directory extends AsyncDisposable {
   readonly port: number;
   readonly clock: Clock;
-  /** Why a store that others share cannot be used now; undefined: it can. */
-  readonly storeTrouble: (() => string | undefined) | undefined;
   readonly keyring: Keyring;
   readonly statementLog: Log;
   readonly registry: RendezvousRegistry;
   readonly presence: Presence;
-  /** Undefined where there is no broker. */
-  readonly waking: Pick<BrokerLinks, "isConnected" | "dropped"> | undefined;
   readonly posts: Pick<PostServer, "open">;
+  readonly sessions: Pick<Sessions, "phases">;
+  readonly links: Pick<LinkServer, "hellosWaiting">;
+  /** Undefined where there is no broker. */
+  readonly waking: Pick<BrokerLinks, "isConnected" | "dropped" | "messagesWaiting" | "count"> | undefined;
+  readonly replicas: Pick<Replicas, "alive"> | undefined;
+  /** Whether it can do its work. Who serves it adds what he knows. */
+  readonly readiness: Readiness;
   readonly audit: Audit;
   readonly cosigner: Cosigner;
 }
@@ -113,15 +121,15 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
   const replicas = database && new Replicas({ shared: database, database: store.database, random, clock, failed });
-  const { broker } = options;
-  const waking =
-    broker && new BrokerLinks({ ...primitives, broker, clock, keyring, freshness, store, statementLog, audit, log });
+  const { broker, observer } = options;
+  const wakes = { ...primitives, clock, keyring, freshness, store, statementLog, audit, log, observer };
+  const waking = broker && new BrokerLinks({ ...wakes, broker });
   const presence = new Presence([replicas, waking].filter((elsewhere) => elsewhere !== undefined));
   const policies = new Policies({ suite, store });
   const sessions = new Sessions({
-    ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, failed },
+    ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, failed, observer, log },
   });
-  const shared = { suite, random, clock, keyring, freshness, store, statementLog, sessions, replicas, audit, log };
+  const shared = { ...wakes, sessions, replicas };
   const strangers = new Strangers(options.maxConnections);
   const workload = new Workload();
   const links = new LinkServer({ ...shared, presence, strangers, waking, workload });
@@ -159,8 +167,9 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
 
   let dropped = 0;
   const brokerAccess = broker && new BrokerAccess({ suite, clock, keyring, freshness, store });
+  const readiness = directoryReadiness({ store, guarded, keyring, registry, waking, clock });
   const http = await listen(options, {
-    ...{ posts, links, keyring, statementLog, brokerAccess, limiter, strangers, clock, log },
+    ...{ posts, links, keyring, statementLog, brokerAccess, limiter, strangers, clock, log, readiness },
   });
   http.on("drop", () => (dropped += 1));
   const timers = [
@@ -175,8 +184,8 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   return {
     port: address.port,
     clock,
-    storeTrouble: store.database.isShared ? () => others.trouble : undefined,
-    ...{ keyring, statementLog, registry, presence, waking, posts, audit, cosigner },
+    ...{ keyring, statementLog, registry, presence, posts },
+    ...{ sessions, links, waking, replicas, readiness, audit, cosigner },
     async [Symbol.asyncDispose]() {
       for (const stop of timers) stop();
       followed?.[Symbol.dispose]();
@@ -206,6 +215,7 @@ interface Routes {
   readonly strangers: Strangers;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly readiness: Readiness;
 }
 
 async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, routes: Routes): Promise<Server> {
@@ -243,10 +253,7 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
     if (request.complete) log.error({ err: error }, "request failed");
     response.destroy();
   };
-  if (what === "GET /healthz") {
-    response.writeHead(200, { "content-type": "text/plain" }).end("ok\n");
-    return;
-  }
+  if (answerHealth(request, response, routes.readiness)) return;
   if (request.url?.startsWith(BROKER_ACCESS_PREFIX) === true && brokerAccess !== undefined) {
     brokerAccess.serve(request, response).catch(failed);
     return;
@@ -260,20 +267,8 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
   } else if (what === "POST /v1/messages") {
     posts.post(request, response, address, strangers).catch(failed);
   } else if (what.startsWith(`GET ${LOG_PREFIX}`)) {
-    serveLog(request.url ?? "", response, routes);
+    void serveLog(request.url ?? "", response, routes);
   } else {
     refuse(response, 404);
   }
-}
-
-function serveLog(path: string, response: ServerResponse, { statementLog, log }: Routes): void {
-  const serve = async (): Promise<void> => {
-    const answer = await logFile(statementLog, path);
-    if (answer === undefined) return refuse(response, 404);
-    response.writeHead(answer.status, { ...answer.headers, "content-length": answer.body.length }).end(answer.body);
-  };
-  serve().catch((error: unknown) => {
-    log.error({ err: error }, "request failed");
-    refuse(response, 503);
-  });
 }

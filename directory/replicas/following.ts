@@ -3,7 +3,6 @@ export class Following {
   readonly #look: () => Promise<unknown>;
   readonly #failed: (error: unknown) => void;
   #running: Promise<void> | undefined;
-  #trouble: string | undefined;
 
   constructor(look: () => Promise<unknown>, failed: (error: unknown) => void) {
     this.#look = look;
@@ -15,11 +14,6 @@ export class Following {
     this.#running ??= this.#lookOnce();
   }
 
-  /** Why the last look failed; undefined: it did not. */
-  get trouble(): string | undefined {
-    return this.#trouble;
-  }
-
   /** Waits for the look that is under way. */
   async settled(): Promise<void> {
     await this.#running;
@@ -28,9 +22,7 @@ export class Following {
   async #lookOnce(): Promise<void> {
     try {
       await this.#look();
-      this.#trouble = undefined;
     } catch (error) {
-      this.#trouble = error instanceof Error ? error.message : "unknown reason";
       this.#failed(error);
     } finally {
       this.#running = undefined;
