@@ -4,6 +4,7 @@ import type { MemberName, Name, Role } from "../keys/names.ts";
 import { WITNESSES } from "../protocol/limits.ts";
 import { addName } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
+import type { Anchor } from "./audit/anchors.ts";
 import type { Presence } from "./presence.ts";
 import type { RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { RendezvousSummary } from "./rendezvous-standing.ts";
@@ -45,6 +46,8 @@ export interface Administration {
   /** Whether there was one. @throws {UnavailableError} E_STORAGE. */
   removeWitness(name: string): Promise<boolean>;
   witnesses(): Promise<WitnessSummary[]>;
+  /** Puts the newest line of the audit into the log. @throws {UnavailableError} E_STORAGE. */
+  anchorAudit(): Promise<Anchor>;
 }
 
 /** Administration by the process that has the store; `presence` when it serves, too. */
@@ -53,11 +56,13 @@ export function administer(
     store,
     registry,
     audit,
+    anchorAudit,
     cosigner,
   }: {
     readonly store: Store;
     readonly registry: RendezvousRegistry;
     readonly audit: Audit;
+    readonly anchorAudit: () => Promise<Anchor>;
     readonly cosigner?: Cosigner;
   },
   presence?: Presence,
@@ -111,6 +116,7 @@ export function administer(
       const all = await store.witnesses();
       return all.map(([name, record]) => ({ name, ...record, ...cosigner?.standing(name) }));
     },
+    anchorAudit,
   };
 }
 

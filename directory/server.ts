@@ -19,7 +19,9 @@ import {
 import { encodeSignedText } from "../protocol/messages/link.ts";
 import { Accounts } from "./accounts/accounts.ts";
 import { StatementRates } from "./accounts/statement-rates.ts";
-import { Audit } from "./audit.ts";
+import type { Audit } from "./audit.ts";
+import type { Anchor, AuditAnchors } from "./audit/anchors.ts";
+import { openAudit } from "./audit/open.ts";
 import { BROKER_ACCESS_PREFIX, BrokerAccess } from "./broker-access.ts";
 import { BrokerLinks, type DirectoryBroker } from "./broker-links.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
@@ -74,6 +76,7 @@ export interface Directory extends AsyncDisposable {
   readonly presence: Presence;
   readonly posts: Pick<PostServer, "open">;
   readonly audit: Audit;
+  readonly anchorAudit: () => Promise<Anchor>;
   readonly cosigner: Cosigner;
 }
 
@@ -84,17 +87,26 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
   const keyring = await Keyring.open(primitives, options.keysFolder ?? folder, store, clock.now());
   let cosigner: Cosigner | undefined;
+  let anchored: AuditAnchors | undefined;
   const guarded = await openGuardedLog({
     ...{ suite, folder, database: store.database, privateKey: keyring.log, origin: keyring.origin },
     acceptOlder: options.acceptOlderLog ?? false,
     onError: failed,
     grown: () => cosigner?.grown(),
     pending: (checkpoint) => cosigner?.pending(checkpoint),
+    audit: {
+      owed: (event, statements) => anchored?.owed(event, statements) ?? [],
+      logged: (event, statements) => anchored?.logged(event, statements),
+    },
   });
   if (guarded.isOlder) log.warn({ size: guarded.log.checkpoint.size }, "goes on from an older log, as it was told to");
   const statementLog = guarded.log;
   cosigner = await startCosigner(options, statementLog, clock);
-  const audit = await Audit.open(folder, (error) => log.error({ err: error }, "audit failed"));
+  const { audit, anchors, anchorAudit } = await openAudit(
+    { ...primitives, folder, store, statementLog, clock },
+    (error) => log.error({ err: error }, "audit failed"),
+  );
+  anchored = anchors;
   const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
   const { shared: database } = store.database;
@@ -142,6 +154,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     limiter.sweep(clock.monotonic());
     if (dropped > 0) log.warn({ dropped }, "connections were refused: too many are open");
     dropped = 0;
+    if (anchors.isDue(clock.monotonic())) await anchorAudit().catch(failed);
     await guarded.settle();
     await freshness.sweep(clock.now());
     await refreshKeys();
@@ -171,6 +184,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     presence,
     posts,
     audit,
+    anchorAudit,
     cosigner,
     async [Symbol.asyncDispose]() {
       for (const stop of timers) stop();

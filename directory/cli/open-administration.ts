@@ -3,7 +3,8 @@ import type { PrivateFolder } from "../../keys/private-folder.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { connectAdministration } from "../admin-socket.ts";
 import { administer, type Administration } from "../administration.ts";
-import { Audit } from "../audit.ts";
+import { openAudit } from "../audit/open.ts";
+import { SYSTEM_CLOCK } from "../clock.ts";
 import { openDataFolder, openStore } from "../data-folder.ts";
 import { Keyring } from "../keyring.ts";
 import { Log } from "../log/log.ts";
@@ -29,9 +30,12 @@ export async function withAdministration<T>(
     ...{ suite: primitives.suite, database: store.database, privateKey: keyring.log, origin: keyring.origin },
   });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, log);
-  const audit = await Audit.open(folder, () => {});
+  const { audit, anchorAudit } = await openAudit(
+    { ...primitives, folder, store, statementLog: log, clock: SYSTEM_CLOCK },
+    () => {},
+  );
   try {
-    return await action(administer({ store, registry, audit }), folder);
+    return await action(administer({ store, registry, audit, anchorAudit }), folder);
   } finally {
     await audit.close();
   }

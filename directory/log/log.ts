@@ -4,7 +4,7 @@ import { assert, SecurityError, SetupError, UnavailableError } from "../../keys/
 import { LOG_TREE_PROOFS_KEPT } from "../../protocol/limits.ts";
 import { type Checkpoint, openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
 import { withCosignatures } from "../../protocol/log/cosignature.ts";
-import { encodeLeaf } from "../../protocol/log/leaf.ts";
+import { type AuditLeaf, encodeLeaf, type Leaf } from "../../protocol/log/leaf.ts";
 import { EMPTY, type MapProof, subjectKey } from "../../protocol/log/map.ts";
 import { type LogProof, verifySubject } from "../../protocol/log/proof.ts";
 import { Frontier, type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";
@@ -22,6 +22,21 @@ export interface LogOptions extends LogIdentity {
   readonly grown?: (checkpoint: SignedCheckpoint) => void;
   /** What a proof under this checkpoint is to wait for, if for anything: cosignatures, and not for long. */
   readonly pending?: (checkpoint: SignedCheckpoint) => Promise<void> | undefined;
+  readonly audit?: LogAudit;
+}
+
+/** A statement in the log. */
+export interface LoggedStatement extends LogEntry {
+  /** Of its leaf. */
+  readonly index: number;
+}
+
+/** How a statement in the log and the audit's line about it come to be there together. `event`: what brought them. */
+export interface LogAudit {
+  /** What is to be written with them, so that a process that ends before it can tell is not the last that knows. */
+  readonly owed: (event: string, statements: readonly LoggedStatement[]) => readonly Operation[];
+  /** Told once they are on disk, before anybody else. */
+  readonly logged: (event: string, statements: readonly LoggedStatement[]) => void;
 }
 
 /** A statement that is to be the newest of its subject. */
@@ -43,6 +58,8 @@ export class Log {
   readonly #head: LogHead;
   #turn: Promise<unknown> = Promise.resolve();
   #isAppending = false;
+  /** Of an append that failed, and may be on disk all the same. */
+  #doubtful: (() => Promise<void>) | undefined;
 
   private constructor(options: LogOptions, rows: LogRows, state: LogState) {
     this.#options = options;
@@ -80,17 +97,25 @@ export class Log {
   /**
    * Logs statements, of which the last one counts for a subject, under one new checkpoint, together with the caller's own
    * operations: all of it is on disk when this returns, or none. Without entries the operations are written alone. Appends do not
-   * overlap: the caller sees to that.
+   * overlap: the caller sees to that. `event` is what the audit calls it.
    * @throws {UnavailableError} E_STORAGE; the log is as it was then, and the next append may succeed.
    */
-  async append(entries: readonly LogEntry[], operations: readonly Operation[]): Promise<void> {
-    assert(!this.#isAppending, "appends do not overlap");
-    this.#isAppending = true;
-    try {
-      await this.#exclusively(() => this.#append(entries, operations));
-    } finally {
-      this.#isAppending = false;
-    }
+  async append(
+    entries: readonly LogEntry[],
+    operations: readonly Operation[],
+    event: string = "statements",
+  ): Promise<void> {
+    await this.#appending(() => this.#append(entries, operations, event));
+  }
+
+  /** Logs that an audit has a line, as {@link append} does; gives the leaf's index. @throws as append. */
+  async anchor(leaf: AuditLeaf, operations: (index: number) => readonly Operation[]): Promise<number> {
+    return await this.#appending(async () => {
+      const { frontier, headsRoot } = await this.#settled();
+      const { size } = frontier;
+      await this.#grow([leaf], headsRoot, operations(size));
+      return size;
+    });
   }
 
   /**
@@ -99,12 +124,12 @@ export class Log {
    * @throws as append.
    */
   async settle(): Promise<void> {
-    await this.#exclusively(() => this.#head.settled());
+    await this.#exclusively(() => this.#settled());
   }
 
   /** Takes notice of what other processes have appended. @throws {UnavailableError} E_STORAGE. */
   async refresh(): Promise<void> {
-    if (await this.#head.hasGrown()) await this.#inTurn(() => this.#head.settled());
+    if (await this.#head.hasGrown()) await this.#inTurn(() => this.#settled());
   }
 
   /**
@@ -126,7 +151,7 @@ export class Log {
       // An append has changed the map meanwhile; or it is damaged, which the second attempt tells.
     }
     return await this.#inTurn(async () => {
-      const { checkpoint } = await this.#head.settled();
+      const { checkpoint } = await this.#settled();
       await pending?.(checkpoint);
       return await orDamaged(() => this.#prove(this.#head.state, subjects, since));
     });
@@ -196,25 +221,64 @@ export class Log {
     return this.#options.suite;
   }
 
-  async #append(entries: readonly LogEntry[], operations: readonly Operation[]): Promise<void> {
-    const { database } = this.#options;
+  async #appending<T>(action: () => Promise<T>): Promise<T> {
+    assert(!this.#isAppending, "appends do not overlap");
+    this.#isAppending = true;
+    try {
+      return await this.#exclusively(action);
+    } finally {
+      this.#isAppending = false;
+    }
+  }
+
+  async #append(entries: readonly LogEntry[], operations: readonly Operation[], event: string): Promise<void> {
+    const { database, audit } = this.#options;
     if (entries.length === 0) return await database.write("acknowledged", operations);
-    const { frontier, headsRoot, signed } = await this.#head.settled();
+    const { frontier, headsRoot } = await this.#settled();
     const changes = entries.map(({ subject, hash }) => ({ key: subjectKey(this.#suite, subject), value: hash }));
     const { root, rows } = await orDamaged(async () => {
       const keys = changes.map(({ key }) => key);
       return (await loadMap(this.#suite, this.#rows, headsRoot, keys)).update(changes);
     });
-    const hashes = entries.map(({ hash }) => hash);
-    const next = grow(this.#options, { frontier, signed }, hashes, root);
     const mapRows = Array.from(rows, ([path, node]) => putMapNode(path, node));
+    const statements = entries.map(({ subject, hash }, at) => ({ subject, hash, index: frontier.size + at }));
+    const leaves = entries.map(({ hash }): Leaf => ({ type: "statement", hash }));
+    const owed = audit?.owed(event, statements) ?? [];
     try {
-      await database.write("acknowledged", [...operations, ...next.operations, ...mapRows]);
+      await this.#grow(leaves, root, [...operations, ...mapRows, ...owed]);
+    } catch (error) {
+      this.#doubtful = () => this.#tellIfLogged(event, statements);
+      throw error;
+    }
+    audit?.logged(event, statements);
+  }
+
+  async #grow(leaves: readonly Leaf[], headsRoot: Uint8Array, operations: readonly Operation[]): Promise<void> {
+    const { frontier, signed } = this.#head.state;
+    const next = grow(this.#options, { frontier, signed }, leaves, headsRoot);
+    try {
+      await this.#options.database.write("acknowledged", [...operations, ...next.operations]);
     } catch (error) {
       this.#head.doubt();
       throw error;
     }
     this.#head.become(next.state);
+  }
+
+  async #settled(): Promise<LogState> {
+    const state = await this.#head.settled();
+    const doubtful = this.#doubtful;
+    this.#doubtful = undefined;
+    await doubtful?.();
+    return state;
+  }
+
+  async #tellIfLogged(event: string, statements: readonly LoggedStatement[]): Promise<void> {
+    const [first] = statements;
+    if (first === undefined || this.#head.state.frontier.size < first.index + statements.length) return;
+    const leaves = await this.#rows.leaves(first.index, statements.length);
+    const areThere = statements.every(({ hash }, at) => equalBytes(hash, leaves[at]?.hash ?? hash.subarray(1)));
+    if (areThere) this.#options.audit?.logged(event, statements);
   }
 
   async #prove(state: LogState, subjects: readonly string[], since: number): Promise<LogProof> {
