@@ -135,10 +135,7 @@ export class Audit {
 
   #start(): void {
     if (this.#waiting.length === 0) return;
-    this.#writing ??= this.#flush().then(() => {
-      this.#writing = undefined;
-      if (!this.#hasFailed) this.#start();
-    });
+    this.#writing ??= this.#flush();
   }
 
   async #flush(): Promise<void> {
@@ -150,6 +147,8 @@ export class Audit {
       this.#hasFailed = true;
       this.#options.onError(error);
     }
+    this.#writing = undefined;
+    if (!this.#hasFailed) this.#start();
   }
 
   /** The chain goes on with what is on disk alone. */

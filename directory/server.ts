@@ -20,8 +20,8 @@ import { encodeSignedText } from "../protocol/messages/link.ts";
 import { Accounts } from "./accounts/accounts.ts";
 import { StatementRates } from "./accounts/statement-rates.ts";
 import type { Audit } from "./audit.ts";
-import type { Anchor, AuditAnchors } from "./audit/anchors.ts";
-import { openAudit } from "./audit/open.ts";
+import type { Anchor } from "./audit/anchors.ts";
+import { openAudit, type OpenedAudit } from "./audit/open.ts";
 import { BROKER_ACCESS_PREFIX, BrokerAccess } from "./broker-access.ts";
 import { BrokerLinks, type DirectoryBroker } from "./broker-links.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
@@ -31,7 +31,7 @@ import { limitConnections } from "./limit-connections.ts";
 import { LinkServer } from "./link-server.ts";
 import { openGuardedLog } from "./log/checkpoint-file.ts";
 import type { Log } from "./log/log.ts";
-import { LOG_PREFIX, logFile } from "./log/routes.ts";
+import { LOG_PREFIX, serveLogFile } from "./log/routes.ts";
 import { Policies } from "./policies.ts";
 import { PostServer, refuse } from "./post.ts";
 import { Presence } from "./presence.ts";
@@ -87,26 +87,22 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
   const keyring = await Keyring.open(primitives, options.keysFolder ?? folder, store, clock.now());
   let cosigner: Cosigner | undefined;
-  let anchored: AuditAnchors | undefined;
+  let audited: OpenedAudit | undefined;
   const guarded = await openGuardedLog({
     ...{ suite, folder, database: store.database, privateKey: keyring.log, origin: keyring.origin },
     acceptOlder: options.acceptOlderLog ?? false,
     onError: failed,
     grown: () => cosigner?.grown(),
     pending: (checkpoint) => cosigner?.pending(checkpoint),
-    audit: {
-      owed: (event, statements) => anchored?.owed(event, statements) ?? [],
-      logged: (event, statements) => anchored?.logged(event, statements),
-    },
+    audit: () => audited?.anchors,
   });
   if (guarded.isOlder) log.warn({ size: guarded.log.checkpoint.size }, "goes on from an older log, as it was told to");
   const statementLog = guarded.log;
   cosigner = await startCosigner(options, statementLog, clock);
-  const { audit, anchors, anchorAudit } = await openAudit(
-    { ...primitives, folder, store, statementLog, clock },
-    (error) => log.error({ err: error }, "audit failed"),
+  audited = await openAudit({ ...primitives, folder, store, statementLog, clock }, (error) =>
+    log.error({ err: error }, "audit failed"),
   );
-  anchored = anchors;
+  const { audit, anchorAudit, anchorWhenDue } = audited;
   const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
   const { shared: database } = store.database;
@@ -154,7 +150,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     limiter.sweep(clock.monotonic());
     if (dropped > 0) log.warn({ dropped }, "connections were refused: too many are open");
     dropped = 0;
-    if (anchors.isDue(clock.monotonic())) await anchorAudit().catch(failed);
+    await anchorWhenDue().catch(failed);
     await guarded.settle();
     await freshness.sweep(clock.now());
     await refreshKeys();
@@ -276,22 +272,13 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
       response.destroy();
     });
   } else if (what.startsWith(`GET ${LOG_PREFIX}`)) {
-    serveLog(request.url ?? "", response, routes);
+    serveLogFile(routes.statementLog, request.url ?? "", response).catch((error: unknown) => {
+      log.error({ err: error }, "request failed");
+      refuse(response, 503);
+    });
   } else {
     refuse(response, 404);
   }
-}
-
-function serveLog(path: string, response: ServerResponse, { statementLog, log }: Routes): void {
-  const serve = async (): Promise<void> => {
-    const answer = await logFile(statementLog, path);
-    if (answer === undefined) return refuse(response, 404);
-    response.writeHead(answer.status, { ...answer.headers, "content-length": answer.body.length }).end(answer.body);
-  };
-  serve().catch((error: unknown) => {
-    log.error({ err: error }, "request failed");
-    refuse(response, 503);
-  });
 }
 
 function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, routes: Routes): void {

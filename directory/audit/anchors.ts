@@ -2,7 +2,8 @@ import { fromHex, hex } from "../../keys/bytes.ts";
 import { AUDIT_ANCHOR_MS, AUDIT_FIRST_ANCHOR_MS } from "../../protocol/limits.ts";
 import type { Audit } from "../audit.ts";
 import type { Database, Operation } from "../database.ts";
-import type { Log, LogAudit, LoggedStatement } from "../log/log.ts";
+import type { LogAudit, LoggedStatement } from "../log/entries.ts";
+import type { Log } from "../log/log.ts";
 import { AUDIT_OWED, AUDITS, parseEntry, put } from "../tables.ts";
 
 /** Where a line of the audit stands in the log. */

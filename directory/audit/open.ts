@@ -15,6 +15,15 @@ interface Directory {
   readonly clock: Clock;
 }
 
+export interface OpenedAudit {
+  readonly audit: Audit;
+  readonly anchors: AuditAnchors;
+  /** As {@link AuditAnchors.anchor}. */
+  readonly anchorAudit: () => Promise<Anchor>;
+  /** The same from time to time, and nothing otherwise. */
+  readonly anchorWhenDue: () => Promise<void>;
+}
+
 /**
  * Opens the audit of a data folder and writes what it lacks of what its store has. `onError` hears of lines that could not be
  * written. @throws {SetupError}, {UnavailableError} E_STORAGE.
@@ -22,7 +31,7 @@ interface Directory {
 export async function openAudit(
   { suite, random, folder, store, statementLog, clock }: Directory,
   onError: (error: unknown) => void,
-): Promise<{ readonly audit: Audit; readonly anchors: AuditAnchors; readonly anchorAudit: () => Promise<Anchor> }> {
+): Promise<OpenedAudit> {
   const { database } = store;
   const audit = await Audit.open({
     ...{ suite, random, folder, onError },
@@ -33,5 +42,8 @@ export async function openAudit(
   await anchors.recover();
   const anchorAudit = (): Promise<Anchor> =>
     anchors.anchor(statementLog, clock.monotonic(), (action) => store.exclusively(action));
-  return { audit, anchors, anchorAudit };
+  const anchorWhenDue = async (): Promise<void> => {
+    if (anchors.isDue(clock.monotonic())) await anchorAudit();
+  };
+  return { audit, anchors, anchorAudit, anchorWhenDue };
 }

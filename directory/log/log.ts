@@ -1,19 +1,21 @@
 import { equalBytes } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { assert, SecurityError, SetupError, UnavailableError } from "../../keys/errors.ts";
-import { LOG_TREE_PROOFS_KEPT } from "../../protocol/limits.ts";
 import { type Checkpoint, openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
 import { withCosignatures } from "../../protocol/log/cosignature.ts";
 import { type AuditLeaf, encodeLeaf, type Leaf } from "../../protocol/log/leaf.ts";
-import { EMPTY, type MapProof, subjectKey } from "../../protocol/log/map.ts";
+import { EMPTY, subjectKey } from "../../protocol/log/map.ts";
 import { type LogProof, verifySubject } from "../../protocol/log/proof.ts";
-import { Frontier, type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";
+import { Frontier, type NodeId } from "../../protocol/log/tree.ts";
 import type { Operation } from "../database.ts";
+import type { LogAudit, LogEntry, LoggedStatement } from "./entries.ts";
 import { LogHead } from "./head.ts";
-import { RecentValues } from "./recent-values.ts";
+import { LogProofs } from "./proofs.ts";
 import { damaged, type LogDatabase, LogRows, putCosigned, putMapNode } from "./rows.ts";
 import { grow, type LogIdentity, type LogState, readState } from "./state.ts";
 import { loadMap } from "./stored-map.ts";
+
+export type { LogEntry } from "./entries.ts";
 
 export interface LogOptions extends LogIdentity {
   /** Where its rows are ({@link LogRows}), beside those of others. */
@@ -22,28 +24,7 @@ export interface LogOptions extends LogIdentity {
   readonly grown?: (checkpoint: SignedCheckpoint) => void;
   /** What a proof under this checkpoint is to wait for, if for anything: cosignatures, and not for long. */
   readonly pending?: (checkpoint: SignedCheckpoint) => Promise<void> | undefined;
-  readonly audit?: LogAudit;
-}
-
-/** A statement in the log. */
-export interface LoggedStatement extends LogEntry {
-  /** Of its leaf. */
-  readonly index: number;
-}
-
-/** How a statement in the log and the audit's line about it come to be there together. `event`: what brought them. */
-export interface LogAudit {
-  /** What is to be written with them, so that a process that ends before it can tell is not the last that knows. */
-  readonly owed: (event: string, statements: readonly LoggedStatement[]) => readonly Operation[];
-  /** Told once they are on disk, before anybody else. */
-  readonly logged: (event: string, statements: readonly LoggedStatement[]) => void;
-}
-
-/** A statement that is to be the newest of its subject. */
-export interface LogEntry {
-  readonly subject: string;
-  /** SHA-256 of its text, 32 bytes. */
-  readonly hash: Uint8Array;
+  readonly audit?: () => LogAudit | undefined;
 }
 
 /**
@@ -54,7 +35,7 @@ export interface LogEntry {
 export class Log {
   readonly #options: LogOptions;
   readonly #rows: LogRows;
-  readonly #treeProofs = new RecentValues<readonly Uint8Array[]>(LOG_TREE_PROOFS_KEPT);
+  readonly #proofs: LogProofs;
   readonly #head: LogHead;
   #turn: Promise<unknown> = Promise.resolve();
   #isAppending = false;
@@ -64,6 +45,7 @@ export class Log {
   private constructor(options: LogOptions, rows: LogRows, state: LogState) {
     this.#options = options;
     this.#rows = rows;
+    this.#proofs = new LogProofs(options.suite, rows);
     this.#head = new LogHead(options, rows, state);
   }
 
@@ -145,7 +127,7 @@ export class Log {
     try {
       await pending?.(this.#head.state.checkpoint);
       const isNewest = pending?.(this.#head.state.checkpoint) === undefined && !(await this.#head.hasGrown());
-      if (isNewest) return await this.#prove(this.#head.state, subjects, since);
+      if (isNewest) return await this.#proofs.prove(this.#head.state, subjects, since);
     } catch (error) {
       if (!(error instanceof SecurityError)) throw error;
       // An append has changed the map meanwhile; or it is damaged, which the second attempt tells.
@@ -153,7 +135,7 @@ export class Log {
     return await this.#inTurn(async () => {
       const { checkpoint } = await this.#settled();
       await pending?.(checkpoint);
-      return await orDamaged(() => this.#prove(this.#head.state, subjects, since));
+      return await orDamaged(() => this.#proofs.prove(this.#head.state, subjects, since));
     });
   }
 
@@ -180,9 +162,7 @@ export class Log {
    */
   async consistency(oldSize: number, newSize: number): Promise<readonly Uint8Array[]> {
     this.#demandSize(newSize);
-    if (oldSize === 0) return [];
-    const plan = planConsistency(oldSize, newSize);
-    return await this.#treeProof(`${oldSize} ${newSize}`, plan.nodes, (hashes) => plan.complete(this.#suite, hashes));
+    return await this.#proofs.consistency(oldSize, newSize);
   }
 
   /** The root that the log had at `size`, from 1 to the newest. @throws {RangeError}; {UnavailableError} E_STORAGE. */
@@ -232,7 +212,8 @@ export class Log {
   }
 
   async #append(entries: readonly LogEntry[], operations: readonly Operation[], event: string): Promise<void> {
-    const { database, audit } = this.#options;
+    const { database } = this.#options;
+    const audit = this.#options.audit?.();
     if (entries.length === 0) return await database.write("acknowledged", operations);
     const { frontier, headsRoot } = await this.#settled();
     const changes = entries.map(({ subject, hash }) => ({ key: subjectKey(this.#suite, subject), value: hash }));
@@ -278,47 +259,7 @@ export class Log {
     if (first === undefined || this.#head.state.frontier.size < first.index + statements.length) return;
     const leaves = await this.#rows.leaves(first.index, statements.length);
     const areThere = statements.every(({ hash }, at) => equalBytes(hash, leaves[at]?.hash ?? hash.subarray(1)));
-    if (areThere) this.#options.audit?.logged(event, statements);
-  }
-
-  async #prove(state: LogState, subjects: readonly string[], since: number): Promise<LogProof> {
-    const { headsRoot, checkpoint } = state;
-    const { size, text } = checkpoint;
-    const known = since <= size ? since : 0;
-    const plan = planInclusion(size - 1, size);
-    const [inclusion, consistency, proofs] = await Promise.all([
-      this.#treeProof(`${size}`, plan.nodes, (hashes) => plan.complete(this.#suite, hashes)),
-      this.consistency(known, size),
-      this.#mapProofs(state, subjects),
-    ]);
-    return { checkpoint: text, headsRoot, inclusion, since: known, consistency, subjects: proofs };
-  }
-
-  /** @throws {SecurityError} E_LOG when the map is another one by now. */
-  async #mapProofs({ headsRoot, mapProofs }: LogState, subjects: readonly string[]): Promise<MapProof[]> {
-    const known = new Map(subjects.map((subject) => [subject, mapProofs.get(subject)]));
-    const keys = subjects
-      .filter((subject) => known.get(subject) === undefined)
-      .map((subject) => subjectKey(this.#suite, subject));
-    const map = await loadMap(this.#suite, this.#rows, headsRoot, keys);
-    return subjects.map((subject) => {
-      const proof = known.get(subject) ?? map.prove(subjectKey(this.#suite, subject));
-      mapProofs.put(subject, proof);
-      return proof;
-    });
-  }
-
-  /** Proofs within trees stay right for ever, so those of any size are kept. */
-  async #treeProof(
-    name: string,
-    nodes: readonly NodeId[],
-    complete: (hashes: readonly Uint8Array[]) => Uint8Array[],
-  ): Promise<readonly Uint8Array[]> {
-    const known = this.#treeProofs.get(name);
-    if (known !== undefined) return known;
-    const proof = complete(await this.#rows.hashes(nodes));
-    this.#treeProofs.put(name, proof);
-    return proof;
+    if (areThere) this.#options.audit?.()?.logged(event, statements);
   }
 
   #demandSize(size: number): void {

@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import { utf8 } from "../../keys/bytes.ts";
 import { PeerError } from "../../keys/errors.ts";
 import { CHECKPOINT_CACHE_SECONDS } from "../../protocol/limits.ts";
@@ -50,6 +51,12 @@ export async function logFile(
       ? encodeEntryBundle(await log.leaves(tile.index * TILE_WIDTH, tile.width))
       : encodeTile(await log.hashes(tileNodes(tile)));
   return found("application/octet-stream", "max-age=31536000, immutable", bytes);
+}
+
+/** Answers GET of `path` with what {@link logFile} gives. @throws {UnavailableError} E_STORAGE. */
+export async function serveLogFile(log: Log, path: string, response: ServerResponse): Promise<void> {
+  const answer = (await logFile(log, path)) ?? missing(404);
+  response.writeHead(answer.status, { ...answer.headers, "content-length": answer.body.length }).end(answer.body);
 }
 
 function found(type: string, age: string, body: Uint8Array): StaticAnswer {
