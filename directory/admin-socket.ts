@@ -16,6 +16,7 @@ import {
   WITNESS_URL_BYTES,
 } from "../protocol/limits.ts";
 import { isRendezvousName } from "../protocol/statements.ts";
+import type { Anchor } from "./audit/anchors.ts";
 import type { Administration, NameSummary, WitnessSummary } from "./administration.ts";
 import type { RendezvousSummary } from "./rendezvous-standing.ts";
 
@@ -47,6 +48,7 @@ const requestSchema = v.variant("command", [
   }),
   v.strictObject({ command: v.literal("remove-rendezvous"), name: witnessName }),
   v.strictObject({ command: v.literal("witnesses") }),
+  v.strictObject({ command: v.literal("anchor-audit") }),
   v.strictObject({ command: v.literal("remove-witness"), name: witnessName }),
   v.strictObject({
     command: v.literal("add-witness"),
@@ -117,6 +119,7 @@ export async function connectAdministration(folder: PrivateFolder): Promise<Admi
     addWitness: async (name, witness) => void (await ask({ command: "add-witness", name, ...witness })),
     removeWitness: async (name) => (await ask({ command: "remove-witness", name })) as boolean,
     witnesses: async () => (await ask({ command: "witnesses" })) as WitnessSummary[],
+    anchorAudit: async () => (await ask({ command: "anchor-audit" })) as Anchor,
   };
 }
 
@@ -174,6 +177,8 @@ async function perform(administration: Administration, request: AdminRequest): P
       return await administration.addRendezvous(request.name, request.activationKey);
     case "witnesses":
       return await administration.witnesses();
+    case "anchor-audit":
+      return await administration.anchorAudit();
     case "remove-witness":
       return await administration.removeWitness(request.name);
     case "add-witness":

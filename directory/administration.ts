@@ -5,6 +5,7 @@ import { WITNESSES } from "../protocol/limits.ts";
 import { addName } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
+import type { Anchor } from "./audit/anchors.ts";
 import type { Presence } from "./presence.ts";
 import type { RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { RendezvousSummary } from "./rendezvous-standing.ts";
@@ -48,6 +49,8 @@ export interface Administration {
   /** Whether there was one. @throws {UnavailableError} E_STORAGE. */
   removeWitness(name: string): Promise<boolean>;
   witnesses(): Promise<WitnessSummary[]>;
+  /** Puts the newest line of the audit into the log. @throws {UnavailableError} E_STORAGE. */
+  anchorAudit(): Promise<Anchor>;
 }
 
 /** Administration by the process that has the store; `presence` when it serves, too. */
@@ -56,12 +59,14 @@ export function administer(
     store,
     registry,
     audit,
+    anchorAudit,
     cosigner,
     clock,
   }: {
     readonly store: Store;
     readonly registry: RendezvousRegistry;
     readonly audit: Audit;
+    readonly anchorAudit: () => Promise<Anchor>;
     readonly cosigner?: Cosigner;
     readonly clock: Pick<Clock, "now">;
   },
@@ -121,6 +126,7 @@ export function administer(
       const all = await store.witnesses();
       return all.map(([name, record]) => ({ name, ...record, ...cosigner?.standing(name) }));
     },
+    anchorAudit,
   };
 }
 

@@ -1,38 +1,94 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-import type { PrivateFolder } from "../keys/private-folder.ts";
+import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import { hex } from "../keys/bytes.ts";
 import { SetupError } from "../keys/errors.ts";
+import type { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
+import { AUDIT_WAITING } from "../protocol/limits.ts";
+import { type AuditEntry, type AuditHead, BEFORE_FIRST, nextAuditLine } from "./audit/line.ts";
+import { HeadFile, readTail } from "./audit/tail.ts";
 
-/** What happened, in words of our own; names are by their grammar, everything else of a peer's stands under `peer`. */
-export type AuditEntry = { readonly event: string } & Readonly<Record<string, unknown>>;
+export type { AuditEntry } from "./audit/line.ts";
+
+export interface AuditOptions {
+  readonly suite: Pick<CipherSuite, "sha256">;
+  readonly random: RandomBytes;
+  readonly folder: PrivateFolder;
+  /** Leaves that the log has. */
+  readonly logSize: number;
+  /** What the log holds of the audit of a directory. */
+  readonly anchored: (directory: string) => Promise<Omit<AuditHead, "directory"> | undefined>;
+  /** Hears of lines that could not be written. */
+  readonly onError: (error: unknown) => void;
+}
+
+interface Waiting {
+  readonly time: number;
+  readonly entry: AuditEntry;
+}
+
+/** The file of the data folder. */
+export const AUDIT_FILE = "audit.ndjson";
 
 /**
  * What the directory did and for whom: one JSON object a line in `audit.ndjson` of the data folder, appended, never
- * rewritten. It holds names and times, so it is as private as the store. A file that was moved away is begun anew.
+ * rewritten, each with the hash of the one before (audit/line.ts). It holds names and times, so it is as private as the store. A
+ * file that was moved away is begun anew, and its first line follows the last one of the other.
  */
 export class Audit {
+  readonly #options: AuditOptions;
   readonly #path: string;
-  readonly #onError: (error: unknown) => void;
+  readonly #headFile: HeadFile;
   #file: FileHandle;
-  #writing: Promise<void> = Promise.resolve();
-  #pending: string[] = [];
-  /** Told of each entry as it is written. */
-  onEntry: ((entry: AuditEntry) => void) | undefined;
+  /** Where the audit on disk stands. */
+  #head: AuditHead;
+  /** Written ahead of the next line: what ends a line that was not ended. */
+  #ahead: string;
+  #waiting: Waiting[] = [];
+  #lost = 0;
+  #writing: Promise<void> | undefined;
+  /** Whether the last write has. */
+  #hasFailed = false;
+  /** A write has failed; the file may end with a part of a line, at most from here on. */
+  #cutTo: number | undefined;
   /** When the file was last looked for, monotonic ms. */
   #looked = 0;
+  /** Told of each entry as it is written. */
+  onEntry: ((entry: AuditEntry) => void) | undefined;
 
-  private constructor(path: string, file: FileHandle, onError: (error: unknown) => void) {
-    this.#path = path;
-    this.#file = file;
-    this.#onError = onError;
+  private constructor(
+    options: AuditOptions,
+    at: { readonly file: FileHandle; readonly headFile: HeadFile; readonly head: AuditHead; readonly ahead: string },
+  ) {
+    this.#options = options;
+    this.#path = options.folder.pathOf(AUDIT_FILE);
+    this.#file = at.file;
+    this.#headFile = at.headFile;
+    this.#head = at.head;
+    this.#ahead = at.ahead;
   }
 
-  /** `onError` hears of lines that could not be written. @throws {SetupError} E_STORAGE. */
-  static async open(folder: PrivateFolder, onError: (error: unknown) => void): Promise<Audit> {
-    const path = folder.pathOf(FILE);
+  /** Goes on where the audit of this folder ended, however its process did. @throws {SetupError} E_STORAGE. */
+  static async open(options: AuditOptions): Promise<Audit> {
+    const path = options.folder.pathOf(AUDIT_FILE);
     try {
-      return new Audit(path, await openFile(path), onError);
+      const file = await openFile(path);
+      const [tail, noted] = await Promise.all([readTail(options.suite, path), HeadFile.read(options.folder)]);
+      const fresh = { directory: hex(options.random(8)), n: 0, hash: BEFORE_FIRST };
+      const onDisk = tail.head ?? noted ?? fresh;
+      // Lines that the log knows and the disk does not are gone; those to come follow them all the same.
+      const anchored = await options.anchored(onDisk.directory);
+      const isCut = anchored !== undefined && anchored.n > onDisk.n;
+      const head = isCut ? { directory: onDisk.directory, n: anchored.n, hash: anchored.hash } : onDisk;
+      const ahead = tail.lacksNewline || (tail.torn.length > 0 && tail.torn.at(-1) !== 0x0a) ? "\n" : "";
+      const audit = new Audit(options, { file, headFile: await HeadFile.open(options.folder, head), head, ahead });
+      if (head.n === 0) audit.write({ event: "begun", log: options.logSize });
+      else if (tail.torn.length > 0) {
+        audit.write({ event: "torn", bytes: tail.torn.length, hash: hex(options.suite.sha256(tail.torn)) });
+      }
+      if (isCut) audit.write({ event: "missing", from: onDisk.n + 1, to: anchored.n });
+      return audit;
     } catch (cause) {
       throw new SetupError("E_STORAGE", `Cannot write ${shellWord(path)}.`, {
         next: "Check the folder's owner and the free space.",
@@ -41,27 +97,92 @@ export class Audit {
     }
   }
 
-  /** Appends one line, with the time first. Lines of one moment are written together. */
-  write(entry: AuditEntry): void {
-    this.#pending.push(`${JSON.stringify({ time: new Date().toISOString(), ...entry })}\n`);
-    this.onEntry?.(entry);
-    if (this.#pending.length === 1) this.#writing = this.#writing.then(() => this.#flush());
+  /** 16 hex digits. */
+  get directory(): string {
+    return this.#head.directory;
   }
 
+  /** Appends one line. Lines of one moment are written together; while the disk takes none they wait. */
+  write(entry: AuditEntry): void {
+    this.onEntry?.(entry);
+    // What the log holds is told whatever it takes: such entries are few.
+    if (this.#waiting.length >= AUDIT_WAITING && entry["statements"] === undefined) this.#lost += 1;
+    else this.#waiting.push({ time: Date.now(), entry });
+    this.#start();
+  }
+
+  /** What is on disk for certain, with all that was written up to now. @throws the system's error when it cannot be. */
+  async sync(): Promise<AuditHead> {
+    await this.#writing;
+    this.#start();
+    await this.#writing;
+    if (this.#hasFailed) throw new Error("the audit has lines that could not be written");
+    const head = this.#head;
+    await this.#file.datasync();
+    return head;
+  }
+
+  /** What cannot be written is lost. */
   async close(): Promise<void> {
     await this.#writing;
+    do {
+      this.#start();
+      await this.#writing;
+    } while (this.#waiting.length > 0 && !this.#hasFailed);
     await this.#file.close();
+    await this.#headFile.close();
+  }
+
+  #start(): void {
+    if (this.#waiting.length === 0) return;
+    this.#writing ??= this.#flush();
   }
 
   async #flush(): Promise<void> {
-    const lines = this.#pending.join("");
-    this.#pending = [];
+    await Promise.resolve(); // lines of one moment
+    try {
+      await this.#append(this.#waiting.splice(0));
+      this.#hasFailed = false;
+    } catch (error) {
+      this.#hasFailed = true;
+      this.#options.onError(error);
+    }
+    this.#writing = undefined;
+    if (!this.#hasFailed) this.#start();
+  }
+
+  /** The chain goes on with what is on disk alone. */
+  async #append(entries: readonly Waiting[]): Promise<void> {
     try {
       await this.#followRotation();
-      await this.#file.appendFile(lines);
+      const size = this.#cutTo ?? (await this.#file.stat()).size;
+      if (this.#cutTo !== undefined) await this.#file.truncate(size);
+      this.#cutTo = size;
+      const lost = this.#lost;
+      const { lines, head } = this.#lines(entries, lost);
+      await this.#file.appendFile(this.#ahead + lines);
+      this.#cutTo = undefined;
+      this.#ahead = "";
+      this.#lost -= lost;
+      this.#head = head;
     } catch (error) {
-      this.#onError(error);
+      this.#waiting = [...entries, ...this.#waiting];
+      throw error;
     }
+    await this.#headFile.write(this.#head);
+  }
+
+  #lines(entries: readonly Waiting[], lost: number): { readonly lines: string; readonly head: AuditHead } {
+    let head = this.#head;
+    let lines = "";
+    const add = (entry: AuditEntry, time: number): void => {
+      const next = nextAuditLine(this.#options.suite, head, entry, time);
+      lines += `${next.line}\n`;
+      head = next.head;
+    };
+    for (const { entry, time } of entries) add(entry, time);
+    if (lost > 0) add({ event: "lost", lines: lost }, Date.now());
+    return { lines, head };
   }
 
   /** A file that was moved or removed, as log rotation does, is made anew within a second. */
@@ -70,12 +191,15 @@ export class Audit {
     this.#looked = performance.now();
     const there = await stat(this.#path).catch(() => undefined);
     if (there?.ino === (await this.#file.stat()).ino) return;
+    const next = await openFile(this.#path);
+    if (this.#cutTo !== undefined) await this.#file.truncate(this.#cutTo);
+    this.#cutTo = undefined;
+    await this.#file.datasync();
     await this.#file.close();
-    this.#file = await openFile(this.#path);
+    this.#file = next;
+    this.#ahead = "";
   }
 }
-
-const FILE = "audit.ndjson";
 
 async function openFile(path: string): Promise<FileHandle> {
   return await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);

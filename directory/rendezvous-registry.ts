@@ -284,6 +284,7 @@ export class RendezvousRegistry {
         statementOperation(subject, seq, signed),
         ...[what.x25519, what.ed25519].map((key) => keyOperation(key, subject)),
       ],
+      "rendezvous",
     );
     this.#known.set(known.name, { ...known, record, statement });
     return { name: known.name, statement: signed, addresses: what.addresses, isNew: true };

@@ -255,12 +255,10 @@ export class Requests {
       tries,
     }: { readonly statements: readonly SignedText[]; readonly since: number; readonly tries?: TokenBucket },
   ): Promise<void> {
-    const { audit, log } = this.#services;
+    const { log } = this.#services;
     if ("refused" in answer) return this.#refuse(event, stream, answer, tries);
     tries?.giveBack();
-    const { subjects, isNew } = answer;
-    // The same again comes as often as somebody likes.
-    if (isNew) audit.write({ event, verdict: "stored", subjects });
+    const { subjects, isNew } = answer; // what was stored is in the audit since it is in the log
     log[isNew ? "info" : "debug"]({ subjects, isNew }, event);
     const texts = new Map(statements.map((one) => [subjectOf(one), one]));
     const newest = subjects.map((subject) => ({ subject, newest: texts.get(subject) }));

@@ -18,7 +18,9 @@ import {
 import { encodeSignedText } from "../protocol/messages/link.ts";
 import { Accounts } from "./accounts/accounts.ts";
 import { StatementRates } from "./accounts/statement-rates.ts";
-import { Audit } from "./audit.ts";
+import type { Audit } from "./audit.ts";
+import type { Anchor } from "./audit/anchors.ts";
+import { openAudit, type OpenedAudit } from "./audit/open.ts";
 import { BROKER_ACCESS_PREFIX, BrokerAccess } from "./broker-access.ts";
 import { BrokerLinks, type DirectoryBroker } from "./broker-links.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
@@ -92,6 +94,7 @@ export interface Directory extends AsyncDisposable {
   /** Whether it can do its work. Who serves it adds what he knows. */
   readonly readiness: Readiness;
   readonly audit: Audit;
+  readonly anchorAudit: () => Promise<Anchor>;
   readonly cosigner: Cosigner;
 }
 
@@ -107,17 +110,22 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
   const keyring = await Keyring.open(primitives, options.keysFolder ?? folder, store, clock.now());
   let cosigner: Cosigner | undefined;
+  let audited: OpenedAudit | undefined;
   const guarded = await openGuardedLog({
     ...{ suite, folder, database: store.database, privateKey: keyring.log, origin: keyring.origin },
     acceptOlder: options.acceptOlderLog ?? false,
     onError: failed,
     grown: () => cosigner?.grown(),
     pending: (checkpoint) => cosigner?.pending(checkpoint),
+    audit: () => audited?.anchors,
   });
   if (guarded.isOlder) log.warn({ size: guarded.log.checkpoint.size }, "goes on from an older log, as it was told to");
   const statementLog = guarded.log;
   cosigner = await startCosigner(options, statementLog, clock);
-  const audit = await Audit.open(folder, (error) => log.error({ err: error }, "audit failed"));
+  audited = await openAudit({ ...primitives, folder, store, statementLog, clock }, (error) =>
+    log.error({ err: error }, "audit failed"),
+  );
+  const { audit, anchorAudit, anchorWhenDue } = audited;
   const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
   const replicas = database && new Replicas({ shared: database, database: store.database, random, clock, failed });
@@ -159,6 +167,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     brokerAccess?.sweep();
     if (dropped > 0) log.warn({ dropped }, "connections were refused: too many are open");
     dropped = 0;
+    await anchorWhenDue().catch(failed);
     await guarded.settle();
     await freshness.sweep(clock.now());
     await refreshKeys();
@@ -185,7 +194,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     port: address.port,
     clock,
     ...{ keyring, statementLog, registry, presence, posts },
-    ...{ sessions, links, waking, replicas, readiness, audit, cosigner },
+    ...{ sessions, links, waking, replicas, readiness, audit, anchorAudit, cosigner },
     async [Symbol.asyncDispose]() {
       for (const stop of timers) stop();
       followed?.[Symbol.dispose]();

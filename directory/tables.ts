@@ -19,6 +19,8 @@
  * witness:NAME           added, URL, verifier key
  * wake:@acme/MEMBER        a device that waits at an MQTT broker: its last hello, and what it was told since then
  * wakewatch:WHAT DEVICE    that such a device hears what changes: WHAT is an @acme or an @acme/MEMBER
+ * audit:DIRECTORY          the newest line of a directory's audit that the log holds
+ * audit-owed:DIRECTORY/N   a statement in the log whose line may not be in that audit yet
  * meta:KEY                 a value of the directory's own
  * ```
  */
@@ -114,6 +116,12 @@ export const WAKES = tableOf(
   }),
 );
 export const WAKE_WATCHES = tableOf("wakewatch:", v.literal(1));
+const sha256 = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
+export const AUDITS = tableOf("audit:", v.strictObject({ n: count, hash: sha256 }));
+export const AUDIT_OWED = tableOf(
+  "audit-owed:",
+  v.strictObject({ event: v.string(), subject: v.string(), index: count, hash: sha256 }),
+);
 export const META = tableOf("meta:", signedTextSchema);
 
 /** All of them, for whoever checks what may stand in an entry. */
@@ -138,6 +146,8 @@ export const TABLES: readonly Table<unknown>[] = [
     KEYS,
     WAKES,
     WAKE_WATCHES,
+    AUDITS,
+    AUDIT_OWED,
   ],
 ];
 

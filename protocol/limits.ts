@@ -365,6 +365,17 @@ export const LOG_MAP_PROOFS_KEPT = 512; // of the newest map, of the subjects as
 export const LOG_TREE_PROOFS_KEPT = 512; // between the sizes asked for last: a fleet's checkpoints are few; 1 KB each
 export const CHECKPOINT_CACHE_SECONDS = 2; // that a proxy may keep the newest checkpoint; C2SP tlog-tiles: a few seconds at most
 
+// Directory: audit
+export const AUDIT_LINE_BYTES = 64 * 1024; // one line; the longest speaks of all statements of one message
+export const AUDIT_TAIL_BYTES = 4 * AUDIT_LINE_BYTES; // looked at from the end of the file, for its last whole line
+export const AUDIT_WAITING = 10_000; // lines that are held while the disk takes none; 3 MB
+export const AUDIT_ANCHOR_MS = 10 * 60_000; // from a line to the log's entry that holds it; two leaves each time, 10 MB a year
+export const AUDIT_FIRST_ANCHOR_MS = 60_000; // the same after the start, when lines of before may be in no entry yet
+export const AUDIT_FOLLOW_MS = 250; // between two looks of `audit export --follow` at a file that has ended
+export const AUDIT_SEND_MS = 10_000; // for a receiver of syslog to take the connection, or more of what is sent
+export const AUDIT_FILES = 4_096; // given to one `audit verify`; looked into one after the other
+export const AUDIT_LATER = 100_000; // statements and anchors in lines that are newer than the log was at first; 10 MB
+
 // Directory: administration
 export const ADMIN_REQUEST_BYTES = 4 * 1024; // one request on the admin socket
 export const ADMIN_ANSWER_BYTES = 64 * 1024 * 1024; // its answer: some hundred thousand names

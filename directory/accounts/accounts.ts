@@ -75,7 +75,7 @@ export class Accounts {
         const keys = { role, x25519, ed25519, expires, binding: binding.signed, newest: binding.signed };
         draft.putMember(statement, { ...keys, delegation: undefined }, binding);
       }
-      return await this.#commit(draft, [statement.name, bindingSubject(statement)]);
+      return await this.#commit(draft, [statement.name, bindingSubject(statement)], "activation");
     });
   }
 
@@ -93,7 +93,7 @@ export class Accounts {
         for (const signed of statements) subjects.push(await takeStatement(this.#suite, draft, signed, sending));
         const wait = this.#rates.take(draft.entries);
         if (wait > 0) return { refused: "E_RATE", wait: Math.max(wait, 1000) };
-        return await this.#commit(draft, subjects);
+        return await this.#commit(draft, subjects, "statements");
       } catch (error) {
         if (error instanceof NotTaken) return { refused: error.code };
         if (error instanceof UnavailableError || !(error instanceof SshnpError)) throw error;
@@ -107,9 +107,9 @@ export class Accounts {
     this.#rates.sweep();
   }
 
-  async #commit(draft: Draft, subjects: readonly string[]): Promise<AccountAnswer> {
+  async #commit(draft: Draft, subjects: readonly string[], event: string): Promise<AccountAnswer> {
     if (draft.isEmpty) return { subjects, isNew: false };
-    await this.#log.append(draft.entries, draft.operations);
+    await this.#log.append(draft.entries, draft.operations, event);
     return { subjects, isNew: true };
   }
 }

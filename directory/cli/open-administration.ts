@@ -3,7 +3,8 @@ import type { PrivateFolder } from "../../keys/private-folder.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { connectAdministration } from "../admin-socket.ts";
 import { administer, type Administration } from "../administration.ts";
-import { Audit } from "../audit.ts";
+import { openAudit } from "../audit/open.ts";
+import { SYSTEM_CLOCK } from "../clock.ts";
 import { timeOf } from "../database-clock.ts";
 import { openDataFolder, openStore } from "../data-folder.ts";
 import { Keyring } from "../keyring.ts";
@@ -26,14 +27,15 @@ export async function withAdministration<T>(
   const primitives = { suite: await loadSuite(process.env["SSHNP_CRYPTO"]), random };
   await using store = await openStore(folder, { url: options.store, signal: interruption() });
   const now = await timeOf(store.database);
+  const clock = { ...SYSTEM_CLOCK, now: () => now };
   const keyring = await Keyring.open(primitives, await keysFolder(options, folder), store, now);
   const log = await Log.open({
     ...{ suite: primitives.suite, database: store.database, privateKey: keyring.log, origin: keyring.origin },
   });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, log);
-  const audit = await Audit.open(folder, () => {});
+  const { audit, anchorAudit } = await openAudit({ ...primitives, folder, store, statementLog: log, clock }, () => {});
   try {
-    return await action(administer({ store, registry, audit, clock: { now: () => now } }), folder);
+    return await action(administer({ store, registry, audit, anchorAudit, clock }), folder);
   } finally {
     await audit.close();
   }

@@ -149,6 +149,7 @@ async function run(options: RunOptions): Promise<void> {
   process.stdout.on("error", ignore).write(`${address}\n`);
   await aborted(stop.signal);
   log.info("directory ends");
+  await directory.anchorAudit().catch((error: unknown) => log.error({ err: error }, "audit failed"));
   if (stop.signal.reason !== INTERRUPTED) throw stop.signal.reason;
 }
 

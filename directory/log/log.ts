@@ -1,19 +1,21 @@
 import { equalBytes } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { assert, SecurityError, SetupError, UnavailableError } from "../../keys/errors.ts";
-import { LOG_TREE_PROOFS_KEPT } from "../../protocol/limits.ts";
 import { type Checkpoint, openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
 import { withCosignatures } from "../../protocol/log/cosignature.ts";
-import { encodeLeaf } from "../../protocol/log/leaf.ts";
-import { EMPTY, type MapProof, subjectKey } from "../../protocol/log/map.ts";
+import { type AuditLeaf, encodeLeaf, type Leaf } from "../../protocol/log/leaf.ts";
+import { EMPTY, subjectKey } from "../../protocol/log/map.ts";
 import { type LogProof, verifySubject } from "../../protocol/log/proof.ts";
-import { Frontier, type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";
+import { Frontier, type NodeId } from "../../protocol/log/tree.ts";
 import type { Operation } from "../database.ts";
+import type { LogAudit, LogEntry, LoggedStatement } from "./entries.ts";
 import { LogHead } from "./head.ts";
-import { RecentValues } from "./recent-values.ts";
+import { LogProofs } from "./proofs.ts";
 import { damaged, type LogDatabase, LogRows, putCosigned, putMapNode } from "./rows.ts";
 import { grow, type LogIdentity, type LogState, readState } from "./state.ts";
 import { loadMap } from "./stored-map.ts";
+
+export type { LogEntry } from "./entries.ts";
 
 export interface LogOptions extends LogIdentity {
   /** Where its rows are ({@link LogRows}), beside those of others. */
@@ -22,13 +24,7 @@ export interface LogOptions extends LogIdentity {
   readonly grown?: (checkpoint: SignedCheckpoint) => void;
   /** What a proof under this checkpoint is to wait for, if for anything: cosignatures, and not for long. */
   readonly pending?: (checkpoint: SignedCheckpoint) => Promise<void> | undefined;
-}
-
-/** A statement that is to be the newest of its subject. */
-export interface LogEntry {
-  readonly subject: string;
-  /** SHA-256 of its text, 32 bytes. */
-  readonly hash: Uint8Array;
+  readonly audit?: () => LogAudit | undefined;
 }
 
 /**
@@ -39,14 +35,17 @@ export interface LogEntry {
 export class Log {
   readonly #options: LogOptions;
   readonly #rows: LogRows;
-  readonly #treeProofs = new RecentValues<readonly Uint8Array[]>(LOG_TREE_PROOFS_KEPT);
+  readonly #proofs: LogProofs;
   readonly #head: LogHead;
   #turn: Promise<unknown> = Promise.resolve();
   #isAppending = false;
+  /** Of an append that failed, and may be on disk all the same. */
+  #doubtful: (() => Promise<void>) | undefined;
 
   private constructor(options: LogOptions, rows: LogRows, state: LogState) {
     this.#options = options;
     this.#rows = rows;
+    this.#proofs = new LogProofs(options.suite, rows);
     this.#head = new LogHead(options, rows, state);
   }
 
@@ -80,17 +79,25 @@ export class Log {
   /**
    * Logs statements, of which the last one counts for a subject, under one new checkpoint, together with the caller's own
    * operations: all of it is on disk when this returns, or none. Without entries the operations are written alone. Appends do not
-   * overlap: the caller sees to that.
+   * overlap: the caller sees to that. `event` is what the audit calls it.
    * @throws {UnavailableError} E_STORAGE; the log is as it was then, and the next append may succeed.
    */
-  async append(entries: readonly LogEntry[], operations: readonly Operation[]): Promise<void> {
-    assert(!this.#isAppending, "appends do not overlap");
-    this.#isAppending = true;
-    try {
-      await this.#exclusively(() => this.#append(entries, operations));
-    } finally {
-      this.#isAppending = false;
-    }
+  async append(
+    entries: readonly LogEntry[],
+    operations: readonly Operation[],
+    event: string = "statements",
+  ): Promise<void> {
+    await this.#appending(() => this.#append(entries, operations, event));
+  }
+
+  /** Logs that an audit has a line, as {@link append} does; gives the leaf's index. @throws as append. */
+  async anchor(leaf: AuditLeaf, operations: (index: number) => readonly Operation[]): Promise<number> {
+    return await this.#appending(async () => {
+      const { frontier, headsRoot } = await this.#settled();
+      const { size } = frontier;
+      await this.#grow([leaf], headsRoot, operations(size));
+      return size;
+    });
   }
 
   /**
@@ -99,12 +106,12 @@ export class Log {
    * @throws as append.
    */
   async settle(): Promise<void> {
-    await this.#exclusively(() => this.#head.settled());
+    await this.#exclusively(() => this.#settled());
   }
 
   /** Takes notice of what other processes have appended. @throws {UnavailableError} E_STORAGE. */
   async refresh(): Promise<void> {
-    if (await this.#head.hasGrown()) await this.#inTurn(() => this.#head.settled());
+    if (await this.#head.hasGrown()) await this.#inTurn(() => this.#settled());
   }
 
   /**
@@ -120,15 +127,15 @@ export class Log {
     try {
       await pending?.(this.#head.state.checkpoint);
       const isNewest = pending?.(this.#head.state.checkpoint) === undefined && !(await this.#head.hasGrown());
-      if (isNewest) return await this.#prove(this.#head.state, subjects, since);
+      if (isNewest) return await this.#proofs.prove(this.#head.state, subjects, since);
     } catch (error) {
       if (!(error instanceof SecurityError)) throw error;
       // An append has changed the map meanwhile; or it is damaged, which the second attempt tells.
     }
     return await this.#inTurn(async () => {
-      const { checkpoint } = await this.#head.settled();
+      const { checkpoint } = await this.#settled();
       await pending?.(checkpoint);
-      return await orDamaged(() => this.#prove(this.#head.state, subjects, since));
+      return await orDamaged(() => this.#proofs.prove(this.#head.state, subjects, since));
     });
   }
 
@@ -155,9 +162,7 @@ export class Log {
    */
   async consistency(oldSize: number, newSize: number): Promise<readonly Uint8Array[]> {
     this.#demandSize(newSize);
-    if (oldSize === 0) return [];
-    const plan = planConsistency(oldSize, newSize);
-    return await this.#treeProof(`${oldSize} ${newSize}`, plan.nodes, (hashes) => plan.complete(this.#suite, hashes));
+    return await this.#proofs.consistency(oldSize, newSize);
   }
 
   /** The root that the log had at `size`, from 1 to the newest. @throws {RangeError}; {UnavailableError} E_STORAGE. */
@@ -196,20 +201,44 @@ export class Log {
     return this.#options.suite;
   }
 
-  async #append(entries: readonly LogEntry[], operations: readonly Operation[]): Promise<void> {
+  async #appending<T>(action: () => Promise<T>): Promise<T> {
+    assert(!this.#isAppending, "appends do not overlap");
+    this.#isAppending = true;
+    try {
+      return await this.#exclusively(action);
+    } finally {
+      this.#isAppending = false;
+    }
+  }
+
+  async #append(entries: readonly LogEntry[], operations: readonly Operation[], event: string): Promise<void> {
     const { database } = this.#options;
+    const audit = this.#options.audit?.();
     if (entries.length === 0) return await database.write("acknowledged", operations);
-    const { frontier, headsRoot, signed } = await this.#head.settled();
+    const { frontier, headsRoot } = await this.#settled();
     const changes = entries.map(({ subject, hash }) => ({ key: subjectKey(this.#suite, subject), value: hash }));
     const { root, rows } = await orDamaged(async () => {
       const keys = changes.map(({ key }) => key);
       return (await loadMap(this.#suite, this.#rows, headsRoot, keys)).update(changes);
     });
-    const hashes = entries.map(({ hash }) => hash);
-    const next = grow(this.#options, { frontier, signed }, hashes, root);
     const mapRows = Array.from(rows, ([path, node]) => putMapNode(path, node));
+    const statements = entries.map(({ subject, hash }, at) => ({ subject, hash, index: frontier.size + at }));
+    const leaves = entries.map(({ hash }): Leaf => ({ type: "statement", hash }));
+    const owed = audit?.owed(event, statements) ?? [];
     try {
-      await database.write("acknowledged", [...operations, ...next.operations, ...mapRows]);
+      await this.#grow(leaves, root, [...operations, ...mapRows, ...owed]);
+    } catch (error) {
+      this.#doubtful = () => this.#tellIfLogged(event, statements);
+      throw error;
+    }
+    audit?.logged(event, statements);
+  }
+
+  async #grow(leaves: readonly Leaf[], headsRoot: Uint8Array, operations: readonly Operation[]): Promise<void> {
+    const { frontier, signed } = this.#head.state;
+    const next = grow(this.#options, { frontier, signed }, leaves, headsRoot);
+    try {
+      await this.#options.database.write("acknowledged", [...operations, ...next.operations]);
     } catch (error) {
       this.#head.doubt();
       throw error;
@@ -217,44 +246,20 @@ export class Log {
     this.#head.become(next.state);
   }
 
-  async #prove(state: LogState, subjects: readonly string[], since: number): Promise<LogProof> {
-    const { headsRoot, checkpoint } = state;
-    const { size, text } = checkpoint;
-    const known = since <= size ? since : 0;
-    const plan = planInclusion(size - 1, size);
-    const [inclusion, consistency, proofs] = await Promise.all([
-      this.#treeProof(`${size}`, plan.nodes, (hashes) => plan.complete(this.#suite, hashes)),
-      this.consistency(known, size),
-      this.#mapProofs(state, subjects),
-    ]);
-    return { checkpoint: text, headsRoot, inclusion, since: known, consistency, subjects: proofs };
+  async #settled(): Promise<LogState> {
+    const state = await this.#head.settled();
+    const doubtful = this.#doubtful;
+    this.#doubtful = undefined;
+    await doubtful?.();
+    return state;
   }
 
-  /** @throws {SecurityError} E_LOG when the map is another one by now. */
-  async #mapProofs({ headsRoot, mapProofs }: LogState, subjects: readonly string[]): Promise<MapProof[]> {
-    const known = new Map(subjects.map((subject) => [subject, mapProofs.get(subject)]));
-    const keys = subjects
-      .filter((subject) => known.get(subject) === undefined)
-      .map((subject) => subjectKey(this.#suite, subject));
-    const map = await loadMap(this.#suite, this.#rows, headsRoot, keys);
-    return subjects.map((subject) => {
-      const proof = known.get(subject) ?? map.prove(subjectKey(this.#suite, subject));
-      mapProofs.put(subject, proof);
-      return proof;
-    });
-  }
-
-  /** Proofs within trees stay right for ever, so those of any size are kept. */
-  async #treeProof(
-    name: string,
-    nodes: readonly NodeId[],
-    complete: (hashes: readonly Uint8Array[]) => Uint8Array[],
-  ): Promise<readonly Uint8Array[]> {
-    const known = this.#treeProofs.get(name);
-    if (known !== undefined) return known;
-    const proof = complete(await this.#rows.hashes(nodes));
-    this.#treeProofs.put(name, proof);
-    return proof;
+  async #tellIfLogged(event: string, statements: readonly LoggedStatement[]): Promise<void> {
+    const [first] = statements;
+    if (first === undefined || this.#head.state.frontier.size < first.index + statements.length) return;
+    const leaves = await this.#rows.leaves(first.index, statements.length);
+    const areThere = statements.every(({ hash }, at) => equalBytes(hash, leaves[at]?.hash ?? hash.subarray(1)));
+    if (areThere) this.#options.audit?.()?.logged(event, statements);
   }
 
   #demandSize(size: number): void {

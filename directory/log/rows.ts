@@ -12,7 +12,7 @@ export type LogDatabase = Pick<Database, "isShared" | "get" | "getMany" | "write
  * The log's rows in the directory's database. Leaves and nodes are written once and never change.
  *
  * ```
- * log-leaf:INDEX         a leaf, 33 bytes
+ * log-leaf:INDEX         a leaf, 33 or 41 bytes
  * log-node:LEVEL:INDEX   hash of a complete subtree of 2^LEVEL leaves, LEVEL from 1 on: a leaf's own is made from the leaf
  * log-map:PATH           a node of the map as it is now, 65 bytes
  * log:checkpoint         the newest checkpoint, as the log signed it
@@ -99,7 +99,7 @@ const NODE = "log-node:";
 const MAP_NODE = "log-map:";
 const CHECKPOINT = "log:";
 
-const LEAVES: LogTable<Leaf> = { prefix: LEAF, parse: (text) => parseLeaf(fromBase64(text, 33)) };
+const LEAVES: LogTable<Leaf> = { prefix: LEAF, parse: (text) => parseLeaf(fromBase64(text)) };
 const NODES: LogTable<Uint8Array> = { prefix: NODE, parse: (text) => fromBase64(text, 32) };
 const MAP: LogTable<MapNode> = { prefix: MAP_NODE, parse: (text) => parseMapNode(fromBase64(text, 65)) };
 

@@ -68,17 +68,16 @@ export async function readState(identity: LogIdentity, rows: LogRows): Promise<L
   };
 }
 
-/** The log with these statements, and a heads leaf after them, as its next state; and the rows that this takes. */
+/** The log with these leaves, and a heads leaf after them, as its next state; and the rows that this takes. */
 export function grow(
   { suite, privateKey, origin }: LogIdentity,
   { frontier: before, signed }: Pick<LogState, "frontier"> & Partial<Pick<LogState, "signed">>,
-  hashes: readonly Uint8Array[],
+  leaves: readonly Leaf[],
   headsRoot: Uint8Array,
 ): { readonly state: LogState; readonly operations: Operation[] } {
-  const statements = hashes.map((hash): Leaf => ({ type: "statement", hash }));
   const operations: Operation[] = [];
   let frontier = before;
-  for (const leaf of [...statements, { type: "heads", hash: headsRoot } as const]) {
+  for (const leaf of [...leaves, { type: "heads", hash: headsRoot } as const]) {
     operations.push(putLeaf(frontier.size, leaf));
     const grown = frontier.append(suite, leafHash(suite, encodeLeaf(leaf)));
     operations.push(...grown.nodes.flatMap((node) => putNode(node)));

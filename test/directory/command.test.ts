@@ -217,7 +217,8 @@ test("the audit says what was done for whom, and goes on in a new file when the 
     return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as unknown);
   };
   await expect.poll(events).toMatchObject([
-    { event: "started", address },
+    { n: 1, event: "begun", log: 1 },
+    { n: 2, event: "started", address },
     { event: "name added", name: "@acme", again: false },
     { event: "activation", verdict: "stored", subjects: ["@acme", "@acme/laptop"] },
   ]);

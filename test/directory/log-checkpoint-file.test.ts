@@ -206,11 +206,14 @@ test("sshnp-directory run refuses an old store with status 76, and takes it with
   expect(refused).toMatchObject({ code: 76, stdout: "" });
   expect(refused.stderr).toContain("The store has 3 entries of a log that had 5 when this directory last ran.");
   expect(refused.stderr).toContain("--accept-older-log");
-  for (const flags of [["--accept-older-log"], []]) {
+  // The end of the first has put the last line of its audit into the log.
+  for (const [flags, size] of [[["--accept-older-log"], 3] as const, [[], 5] as const]) {
     await using directory = startCommand("sshnp-directory", [...words, ...flags], { env });
     const [address = ""] = await directory.line(/^http:.*$/);
     const response = await fetch(new URL("/v1/log/checkpoint", address.replace(/#.*/, "")));
-    expect(await response.text()).toMatch(/^sshnp-directory\/SHA256:[A-Za-z0-9_-]{43}\n3\n/);
+    const text = await response.text();
+    expect(text).toMatch(/^sshnp-directory\/SHA256:[A-Za-z0-9_-]{43}\n/);
+    expect(text.split("\n")[1]).toBe(String(size));
     expect((await directory.kill("SIGTERM")).code).toBe(0);
   }
 });

@@ -111,7 +111,12 @@ export const LOG_PARSERS: readonly Parser[] = [
     covers: ["protocol/log/leaf.ts#parseLeaf"],
     make: () =>
       bytesParser({
-        samples: fc.record({ type: fc.constantFrom("statement" as const, "heads" as const), hash }).map(encodeLeaf),
+        samples: fc
+          .oneof(
+            fc.record({ type: fc.constantFrom("statement" as const, "heads" as const), hash }),
+            fc.record({ type: fc.constant("audit" as const), directory: of.bytesOf(8), hash }),
+          )
+          .map(encodeLeaf),
         parse: parseLeaf,
         print: encodeLeaf,
       }),

@@ -1,0 +1,22 @@
+import type { Operation } from "../database.ts";
+
+/** A statement that is to be the newest of its subject. */
+export interface LogEntry {
+  readonly subject: string;
+  /** SHA-256 of its text, 32 bytes. */
+  readonly hash: Uint8Array;
+}
+
+/** A statement in the log. */
+export interface LoggedStatement extends LogEntry {
+  /** Of its leaf. */
+  readonly index: number;
+}
+
+/** How a statement in the log and the audit's line about it come to be there together. `event`: what brought them. */
+export interface LogAudit {
+  /** What is to be written with them, so that a process that ends before it can tell is not the last that knows. */
+  readonly owed: (event: string, statements: readonly LoggedStatement[]) => readonly Operation[];
+  /** Told once they are on disk, before anybody else. */
+  readonly logged: (event: string, statements: readonly LoggedStatement[]) => void;
+}
