@@ -26,6 +26,7 @@ export { demandLogged, putStatements } from "./client/put-statements.ts";
 export { readStatements, type StatementsQuestion } from "./client/read-statements.ts";
 export { openSeenLog, type RememberedLog } from "./client/seen-log.ts";
 export * from "./client/witness-demand.ts";
+export { answeringAddress } from "./client/answering-address.ts";
 export { answerDeadline } from "./client/answer-deadline.ts";
 export { listRendezvous } from "./client/list-rendezvous.ts";
 export { type Ahead, dialAhead, hangUp } from "./client/dial-ahead.ts";

@@ -218,6 +218,7 @@ async function keepOnline(parts: Parts): Promise<void> {
       const hello = { name, member, version: VERSION, names, policyHash };
       const link = { client, sender, hello, onConnected, signal: attempt };
       if (mqtt === undefined) return await openLink(link);
+      directory.askWhere(log, attempt);
       const { openWakeableLink } = await import("./wakeable-link.ts");
       return await openWakeableLink(mqtt, link, { log, policyHash: () => statements.policyHash, goes: watch?.goes });
     },

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import {
+  answeringAddress,
   DirectoryClient,
   type Link,
   openSeenLog,
@@ -37,6 +38,7 @@ export class OwnDirectory {
   readonly #seen: RememberedLog;
   readonly #signal: AbortSignal;
   #remoteAddress: string | undefined;
+  #answeringAddress: string | undefined;
   #proving: Promise<void> | undefined;
 
   private constructor(client: DirectoryClient, suite: CipherSuite, seen: RememberedLog, signal: AbortSignal) {
@@ -128,10 +130,25 @@ export class OwnDirectory {
   }
 
   /**
-   * Whether the last link led to a private address: then the directory may name rendezvous at such addresses. What its
-   * host name leads to otherwise does not count, since whoever runs its DNS can say that anew each time.
+   * Has the directory asked for its key list meanwhile, as a link by a broker does not tell where it is. Nobody waits for
+   * that: sessions that come earlier meet at public addresses.
+   */
+  askWhere(log: Log, signal: AbortSignal): void {
+    answeringAddress(this.client, signal)
+      .then((address) => (this.#answeringAddress = address))
+      .catch((error: unknown) => {
+        if (!signal.aborted)
+          logError(log, error, "where the directory is, is not known: it may name no rendezvous at private addresses");
+      });
+  }
+
+  /**
+   * Whether the last link led to a private address, or, where it does not tell, the key list came from one: then the directory
+   * may name rendezvous at such addresses. What its host name leads to otherwise does not count, since whoever runs its DNS
+   * can say that anew each time.
    */
   get isPrivate(): boolean {
-    return this.#remoteAddress !== undefined && isPrivateAddress(this.#remoteAddress);
+    const address = this.#remoteAddress ?? this.#answeringAddress;
+    return address !== undefined && isPrivateAddress(address);
   }
 }

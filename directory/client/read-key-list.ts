@@ -14,14 +14,24 @@ export async function readKeyList(
     signal,
     isBackground,
     warn,
-  }: { readonly signal: AbortSignal; readonly isBackground: boolean; readonly warn: (text: string) => void },
+    onAnswered,
+  }: {
+    readonly signal: AbortSignal;
+    readonly isBackground: boolean;
+    readonly warn: (text: string) => void;
+    /** Told the address of whoever answers, before anything is verified. */
+    readonly onAnswered?: (address: string | undefined) => void;
+  },
 ): Promise<SignedText> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   // A list that drips in keeps every single wait alive; the whole must come in time.
   const whole = AbortSignal.any([signal, AbortSignal.timeout(DIRECTORY_CONNECT_MS)]);
   try {
-    for await (const chunk of exchange({ base, route: "/v1/keys", signal: whole, isBackground, warn })) {
+    for await (const chunk of exchange({
+      ...{ base, route: "/v1/keys", signal: whole, isBackground, warn },
+      ...(onAnswered && { onAnswered }),
+    })) {
       chunks.push(chunk);
       length += chunk.length;
       if (length > KEY_LIST_BYTES + SIGNATURE_BYTES + 4) throw notADirectory(base, "too long an answer");

@@ -15,7 +15,7 @@ describe.skipIf(ENGINE === undefined)("demo.yml", { timeout: 5 * MINUTES }, () =
   }, 20 * MINUTES);
   afterAll(async () => {
     await folder?.[Symbol.asyncDispose]();
-  }, 3 * MINUTES);
+  }, 15 * MINUTES); // images are removed when nobody builds
 
   test("from the console a command runs on the device", async () => {
     expect(await demo.mustExec("console", "sshnp", "@client", "@device", "mygateway", "hostname")).toBe("mygateway");

@@ -72,7 +72,7 @@ describe.skipIf(ENGINE === undefined)("docker-compose.yml", { timeout: 5 * MINUT
   }, 20 * MINUTES);
   afterAll(async () => {
     await folder?.[Symbol.asyncDispose]();
-  }, 5 * MINUTES);
+  }, 15 * MINUTES); // images are removed when nobody builds
 
   test(
     "with no .keys folder: one up makes it, activates and is online; a pushed key logs in",
@@ -166,7 +166,7 @@ describe.skipIf(ENGINE === undefined)("docker-compose.yml", { timeout: 5 * MINUT
     async () => {
       const pins = await laptop.mustExec("laptop", "sshnp", "trust", "ls");
       const hostKey = await device.mustExec("sshnpd", "cat", "/keys/state/ssh_host_ed25519_key");
-      await device.must("down", "--rmi", "local");
+      await device.removeImages();
       folder.write("activate", `${readFileSync(join(folder.path, "activate"), "utf8")}# built anew\n`);
       await device.build();
       await device.must("up", "-d");

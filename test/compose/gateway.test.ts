@@ -41,7 +41,7 @@ describe.skipIf(ENGINE === undefined)("directory.yml and gateway.yml", { timeout
   }, 20 * MINUTES);
   afterAll(async () => {
     await Promise.all([folder, sshd].map((owned) => owned?.[Symbol.asyncDispose]()));
-  }, 3 * MINUTES);
+  }, 15 * MINUTES); // images are removed when nobody builds
 
   const ssh = (...command: string[]) => {
     const own = ["BatchMode=yes", `IdentityFile=${sshd.identityFile}`, "IdentitiesOnly=yes", "IdentityAgent=none"];

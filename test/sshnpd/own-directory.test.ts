@@ -32,6 +32,29 @@ test("a directory that was linked to in public stays there, wherever DNS says by
   }
 });
 
+test("by a broker it is where its key list comes from, and nowhere if what comes is not its own", async () => {
+  await using world = await World.start();
+  const byName = new URL(world.address.url);
+  byName.hostname = "localhost";
+  const addressOf = (fingerprint: string): DirectoryAddress => parseDirectoryAddress(`${byName.origin}#${fingerprint}`);
+  const lines: string[] = [];
+  const log = pino({ level: "info" }, { write: (line) => void lines.push(line) });
+  const directory = await openAt(addressOf(world.address.fingerprint));
+  directory.noteLink({ remoteAddress: undefined });
+  directory.askWhere(log, patience());
+  await expect.poll(() => directory.isPrivate).toBe(true);
+  expect(lines).toEqual([]);
+  directory.noteLink({ remoteAddress: "198.51.100.7" });
+  expect(directory.isPrivate).toBe(false);
+
+  const another = await openAt(addressOf(`SHA256:${"A".repeat(43)}`));
+  another.askWhere(log, patience());
+  await expect
+    .poll(() => lines.join(""))
+    .toMatch(/"code":"E_DIRECTORY_KEY".*"msg":"where the directory is, is not known/);
+  expect(another.isPrivate).toBe(false);
+});
+
 test("that a checkpoint of a client is not proved is logged as that, and not as something that is not stored", async () => {
   await using place = await temporaryFolder();
   const folder = await PrivateFolder.openOrCreate(join(place.path, "keys"));

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parse } from "yaml";
 import { type Exit, type RunningProcess, runProcess, startProcess } from "./processes.ts";
 import { type TemporaryFolder, temporaryFolder } from "./temp-folder.ts";
 
@@ -16,6 +17,11 @@ const KEPT_IMAGES = "sshnp-test";
 interface Engine {
   readonly compose: readonly string[];
   readonly container: readonly string[];
+}
+
+/** What is read of a compose file. */
+interface ComposeFile {
+  readonly services: Readonly<Record<string, { readonly build?: unknown; readonly image?: string }>>;
 }
 
 /**
@@ -120,24 +126,44 @@ export class Project {
     this.#env = env;
   }
 
-  /** Builds the images, one project at a time, so that the layers that they share are made once. */
+  /** Builds the images, the same one once for all services that have it. */
   async build(): Promise<void> {
-    const words = ["flock", join(tmpdir(), "np-build.lock"), ...this.#words("build")];
-    const exit = await this.#run(words, BUILD_MS);
-    if (exit.code !== 0) throw new Error(`building ${this.name} failed\n${exit.stdout.slice(-5000)}${exit.stderr}`);
-    await this.#keepLayers();
+    const alike = this.#servicesByBuild();
+    const words = this.#words("build", ...alike.map(([first = ""]) => first));
+    await whileImagesAreOurs(async () => {
+      const exit = await this.#run(words, BUILD_MS);
+      if (exit.code !== 0) throw new Error(`building ${this.name} failed\n${exit.stdout.slice(-5000)}${exit.stderr}`);
+      await this.#keepLayers(alike);
+    });
+  }
+
+  /** Services that are built, those of one image together. */
+  #servicesByBuild(): readonly (readonly string[])[] {
+    const alike = new Map<string, string[]>();
+    for (const file of this.#files) {
+      const text = readFileSync(join(this.#folder.path, file), "utf8");
+      const { services }: ComposeFile = parse(text, { merge: true });
+      for (const [service, { build, image }] of Object.entries(services)) {
+        if (build === undefined) continue;
+        const key = JSON.stringify([build, image]);
+        alike.set(key, [...(alike.get(key) ?? []), service]);
+      }
+    }
+    return [...alike.values()];
   }
 
   /**
-   * Images that this project built go with it, and the layers below them as well. One tag for each service, which every
-   * run moves on to its newest image, keeps them for the next build.
+   * Names the images for the services that were not built by themselves. Images that this project built go with it, and the
+   * layers below them as well: one tag for each service, which every run moves on to its newest image, keeps them for the next build.
    */
-  async #keepLayers(): Promise<void> {
+  async #keepLayers(alike: readonly (readonly string[])[]): Promise<void> {
     const images = await this.container("images", "--format", "{{.ID}} {{.Repository}}");
     const lines = images.split("\n").map((line) => line.split(" "));
     for (const [id = "", repository = ""] of lines) {
       const [, service] = new RegExp(`${this.name}[_-](.+)$`).exec(repository) ?? [];
       if (service === undefined) continue;
+      const others = alike.find(([first]) => first === service)?.slice(1) ?? [];
+      for (const other of others) await this.container("tag", id, repository.slice(0, -service.length) + other);
       const kept = `${KEPT_IMAGES}/${service}`;
       const before = lines.find(([, name = ""]) => name.endsWith(kept))?.[0];
       await this.container("tag", id, kept);
@@ -200,7 +226,13 @@ export class Project {
 
   /** Removes containers, networks, volumes and images. */
   async remove(): Promise<void> {
-    await this.must("down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5");
+    await this.must("down", "--volumes", "--remove-orphans", "--timeout", "5");
+    await this.removeImages();
+  }
+
+  /** Removes the images, and what runs of them. */
+  async removeImages(): Promise<void> {
+    await whileImagesAreOurs(() => this.must("down", "--rmi", "local"));
   }
 
   #healthCheck(service: string): string[] {
@@ -216,7 +248,7 @@ export class Project {
         /\$\{(\w+):-([^}]*)\}/g,
         (_, name: string, other: string) => this.#env[name] ?? other,
       );
-      return (JSON.parse(filled) as string[]).slice(1);
+      return (JSON.parse(filled) as string[]).slice(1).map((word) => word.replaceAll("$$", "$"));
     }
     throw new Error(`${service} has no health check`);
   }
@@ -233,6 +265,17 @@ export class Project {
   #run([file = "", ...args]: readonly string[], timeoutMs: number): Promise<Exit> {
     return runProcess(file, args, { ...this.#options, timeoutMs });
   }
+}
+
+/**
+ * One at a time of all test files, because a build looks at every image that there is, and fails when one goes meanwhile
+ * ("layer not known"). Whoever has the lock has it until its process ends.
+ */
+async function whileImagesAreOurs(work: () => Promise<unknown>): Promise<void> {
+  const words = [join(tmpdir(), "np-images.lock"), "sh", "-c", "echo ours; cat"];
+  await using lock = startProcess("flock", words, { env: { HOME: tmpdir() } });
+  await lock.line(/^ours$/, { timeoutMs: BUILD_MS });
+  await work();
 }
 
 function mustSucceed(words: readonly string[], exit: Exit): Exit {
