@@ -1,9 +1,16 @@
 import type { Logger } from "pino";
 import { equalBytes, hex } from "../keys/bytes.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
-import { DEVICE_ANSWER_MS, MESSAGE2_BYTES, SESSION_MEMORY_MS, WAIT_MS, WAIT_UNHEARD_MS } from "../protocol/limits.ts";
+import {
+  DEVICE_ANSWER_MS,
+  DEVICE_MOVES_MS,
+  MESSAGE2_BYTES,
+  SESSION_MEMORY_MS,
+  WAIT_MS,
+  WAIT_UNHEARD_MS,
+} from "../protocol/limits.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
-import type { Answer, SessionRequest } from "../protocol/messages/session-request.ts";
+import type { Answer } from "../protocol/messages/session-request.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
@@ -11,43 +18,8 @@ import { type ConnectObserver, ConnectWatch } from "./connect-observer.ts";
 import { type Offer, Offers, type OfferServices } from "./offers.ts";
 import type { Party, Presence, PresentDevice } from "./presence.ts";
 import type { ResponseStream } from "./response-stream.ts";
+import type { AskedPhase, CheckedRequest, Phase, Session } from "./session-phase.ts";
 import { SessionTable } from "./session-table.ts";
-
-/** A request that may be put to its device: the client is who it says, and the device's binding was the current one. */
-export interface CheckedRequest {
-  readonly request: SessionRequest;
-  readonly sender: X25519PublicKey;
-  /** When the device was last seen, ms since 1970; undefined when never. */
-  readonly lastSeen: number | undefined;
-  /** The device, if it was to be found; a link to this process that came since then is taken instead. */
-  readonly found: PresentDevice | undefined;
-}
-
-/** Where a session stands. Times are monotonic ms. */
-type Phase =
-  | { readonly kind: "waiting"; readonly until: number; readonly unheardSince: number | undefined }
-  | {
-      readonly kind: "asked";
-      readonly offer: Promise<Offer | undefined>;
-      readonly device: PresentDevice;
-      readonly until: number;
-      readonly watch: ConnectWatch | undefined;
-    }
-  | {
-      readonly kind: "answered";
-      readonly offer: Promise<Offer | undefined>;
-      readonly answer: Frame;
-      readonly until: number;
-    };
-
-interface Session extends CheckedRequest {
-  /** The session id in hex. */
-  readonly sid: string;
-  readonly requestHash: Uint8Array;
-  /** The newest POST of this request. */
-  stream: ResponseStream | undefined;
-  phase: Phase;
-}
 
 interface Services extends OfferServices {
   readonly presence: Presence;
@@ -123,11 +95,27 @@ export class Sessions {
     if (session?.phase.kind === "asked") this.#end(session, "E_BUSY");
   }
 
+  /**
+   * The device has no link where it was asked: it is looked for once more, and if it is nowhere it may be on its way to another
+   * directory, which is waited for, though not as long as for the answer of one that is there.
+   */
+  async gone(sid: Uint8Array): Promise<void> {
+    const session = this.#sessions.get(hex(sid));
+    if (session?.phase.kind !== "asked" || session.phase.isGone === true) return;
+    const { phase } = session;
+    const until = Math.min(phase.until, this.#services.clock.monotonic() + DEVICE_MOVES_MS);
+    session.phase = { ...phase, until, isGone: true };
+    const found = await this.#services.presence.find(session.request.prologue.device);
+    if (found === undefined || session.phase.kind !== "asked") return;
+    session.phase = { ...session.phase, until: phase.until, device: found };
+    await this.#notify(session, phase.offer, found);
+  }
+
   /** A device's link is up: hands it what waited for it, and once more what it was asked and has not answered. */
   deviceIsBack(device: Party, link: PresentDevice): void {
     for (const session of this.#sessions.of(device)) {
       if (session.phase.kind === "waiting") this.#handOver(session, link);
-      else if (session.phase.kind === "asked") void this.#notify(session, session.phase.offer, link);
+      else if (session.phase.kind === "asked") this.#askAgain(session, session.phase, link);
     }
   }
 
@@ -169,7 +157,10 @@ export class Sessions {
 
   #unanswered(session: Session, device: PresentDevice): void {
     device.unanswered?.();
-    this.#end(session, "E_OFFLINE", this.#services.clock.now() - (device.answerMs ?? DEVICE_ANSWER_MS));
+    const { phase, lastSeen } = session;
+    const isGone = phase.kind === "asked" && phase.isGone === true;
+    const asked = this.#services.clock.now() - (device.answerMs ?? DEVICE_ANSWER_MS);
+    this.#end(session, "E_OFFLINE", isGone ? (lastSeen ?? asked) : asked);
   }
 
   /** The device may have come somewhere else after it was looked for, and before anybody was told that it is waited for. */
@@ -208,6 +199,14 @@ export class Sessions {
   #asked(session: Session, watch: ConnectWatch | undefined): void {
     if (session.phase.kind === "asked") watch?.passed("asked", this.#services.clock.monotonic());
     this.#audit(session, "asked");
+  }
+
+  #askAgain(session: Session, phase: AskedPhase, link: PresentDevice): void {
+    if (phase.isGone === true) {
+      const until = this.#services.clock.monotonic() + (link.answerMs ?? DEVICE_ANSWER_MS);
+      session.phase = { ...phase, device: link, until, isGone: false };
+    }
+    void this.#notify(session, phase.offer, link);
   }
 
   async #notify(session: Session, offer: Promise<Offer | undefined>, link: PresentDevice): Promise<boolean> {

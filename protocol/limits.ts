@@ -303,6 +303,7 @@ export const MESSAGES_AT_ONCE = 512; // posted by anybody and being worked at, 2
 export const BUSY_MS = 2_000; // in which they are to come back; each end adds a random time of its own
 export const NONCE_PERIOD_MS = 15_000; // of NONCE_MS; for so long one nonce is handed out to everybody
 export const MESSAGE_IDS = 500_000; // remembered at once, 4,000 messages a second; then new ones are refused, none forgotten
+export const DEVICE_MOVES_MS = 3_000; // for a device that has no link any more where it was asked to have one at another directory
 export const DEVICE_ANSWER_MS = 30_000; // a device that has not answered by then counts as offline
 export const SESSION_MEMORY_MS = 120_000; // a session's ticket and answer are repeated for so long after the hand-over
 export const SESSIONS = 10_000; // remembered at once, those waiting included

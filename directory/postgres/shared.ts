@@ -74,6 +74,19 @@ export class SharedDatabase {
     await this.#removals.add({ key, value });
   }
 
+  /** Puts entries, `kept`, each where `before` is what stands there, undefined being nothing. */
+  async restore(
+    entries: readonly { readonly key: string; readonly before: string | undefined; readonly value: string }[],
+  ): Promise<void> {
+    if (entries.length === 0) return;
+    const values = [
+      entries.map(({ key }) => key),
+      entries.map(({ before }) => before ?? null),
+      entries.map(({ value }) => value),
+    ];
+    await writing(() => this.#pool.query({ ...RESTORE, values }));
+  }
+
   /** Sends a message to one process by its id, or to `all` that listen. */
   async send(to: string, bytes: Uint8Array): Promise<void> {
     await Promise.all(partsOf(bytes).map((text) => this.#sent.add({ to: channelOf(to), text })));
@@ -172,6 +185,14 @@ const SWAP = {
     SELECT key, value FROM before`,
   rowMode: "array",
 } as const;
+const RESTORE = {
+  name: "sshnp_restore",
+  text: `WITH asked AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (key, before, value)),
+    older AS (SELECT entry.key, asked.value FROM sshnp_entry entry JOIN asked ON asked.key = entry.key AND asked.before = entry.value
+      ORDER BY entry.key FOR UPDATE OF entry),
+    put AS (INSERT INTO sshnp_entry SELECT key, value FROM asked WHERE before IS NULL ORDER BY key ON CONFLICT DO NOTHING)
+    UPDATE sshnp_entry SET value = older.value FROM older WHERE sshnp_entry.key = older.key`,
+};
 const REMOVE = {
   name: "sshnp_remove",
   // Locked in the order of the keys, as in the swap: two statements would wait for each other otherwise.

@@ -20,6 +20,7 @@ export function replicaHost({
     link: (device) => presence.get(device),
     answered: (device, answer) => void sessions.answer(device, answer),
     unwoken: (sid) => sessions.unwoken(sid),
+    gone: (sid) => sessions.gone(sid),
     isBack: (device, found) => sessions.deviceIsBack(device, found),
     said: async (subjects) => {
       await links.changedElsewhere(subjects);

@@ -11,6 +11,7 @@
  * 5 replaced   text8 device, 16 B link
  * 6 said       16 B from, u16 count, text8 subject each: what was stated anew
  * 7 withdraw   16 B session id, 32 B sender
+ * 8 gone       16 B session id: the device has no link there
  * ```
  */
 import { ByteReader, ByteWriter } from "../../keys/bytes.ts";
@@ -30,7 +31,7 @@ import type { Party, UnprovedNotify } from "../presence.ts";
 export type ReplicaMessage =
   | { readonly type: "wake"; readonly from: Uint8Array; readonly device: Party; readonly notify: UnprovedNotify }
   | { readonly type: "answer"; readonly device: Party; readonly answer: Answer }
-  | { readonly type: "unwoken"; readonly sid: Uint8Array }
+  | { readonly type: "unwoken" | "gone"; readonly sid: Uint8Array }
   | { readonly type: "up"; readonly from: Uint8Array; readonly devices: readonly Party[] }
   | { readonly type: "replaced"; readonly device: Party; readonly link: Uint8Array }
   | { readonly type: "said"; readonly from: Uint8Array; readonly subjects: readonly string[] }
@@ -50,6 +51,7 @@ export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
       writer.text8(bindingSubject(message.device)).bytes16(encodeAnswer(message.answer));
       break;
     case "unwoken":
+    case "gone":
       writer.raw(message.sid);
       break;
     case "up":
@@ -93,6 +95,7 @@ function read(reader: ByteReader): ReplicaMessage {
     case "answer":
       return { type, device: readParty(reader), answer: parseAnswer(reader.bytes16().slice()) };
     case "unwoken":
+    case "gone":
       return { type, sid: reader.raw(16).slice() };
     case "up": {
       const from = reader.raw(16).slice();
@@ -113,7 +116,7 @@ function read(reader: ByteReader): ReplicaMessage {
   }
 }
 
-const TYPES = ["wake", "answer", "unwoken", "up", "replaced", "said", "withdraw"] as const;
+const TYPES = ["wake", "answer", "unwoken", "up", "replaced", "said", "withdraw", "gone"] as const;
 
 function readParty(reader: ByteReader): Party {
   const [name = "", member = "", ...rest] = reader.text8().split("/");

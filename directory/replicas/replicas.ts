@@ -1,4 +1,4 @@
-import { base64, fromBase64, fromHex, hex } from "../../keys/bytes.ts";
+import { fromHex, hex } from "../../keys/bytes.ts";
 import type { RandomBytes } from "../../keys/cipher-suite.ts";
 import type { X25519PublicKey } from "../../keys/x25519.ts";
 import {
@@ -10,15 +10,15 @@ import {
   REPLICA_RENEW_MS,
 } from "../../protocol/limits.ts";
 import { parsePrologue } from "../../protocol/messages/prologue.ts";
-import { type Distances, encodeDistances, parseDistances } from "../../protocol/messages/rendezvous-distances.ts";
+import type { Distances } from "../../protocol/messages/rendezvous-distances.ts";
 import type { Answer } from "../../protocol/messages/session-request.ts";
 import { bindingSubject } from "../../protocol/statements.ts";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database.ts";
 import type { SharedDatabase } from "../postgres/shared.ts";
 import type { Elsewhere, Party, PresenceAccount, PresentDevice, UnprovedNotify } from "../presence.ts";
-import { DISTANCES, PRESENCES, parseEntry, put } from "../tables.ts";
 import { encodeReplicaMessage, parseReplicaMessage, type ReplicaMessage } from "./messages.ts";
+import { PresenceRows } from "./presence-rows.ts";
 
 interface Services {
   readonly shared: SharedDatabase;
@@ -36,20 +36,14 @@ export interface ReplicaHost {
   answered(device: Party, answer: Answer): void;
   /** A device could not be asked. */
   unwoken(sid: Uint8Array): void;
+  /** A device has no link any more where it was asked. */
+  gone(sid: Uint8Array): Promise<void>;
   /** A device is back, at another process. */
   isBack(device: Party, found: PresentDevice): void;
   said(subjects: readonly string[]): Promise<void>;
   withdraw(sid: Uint8Array, sender: X25519PublicKey): void;
   /** Something may have been missed. */
   missed(): Promise<void>;
-}
-
-interface OwnRow {
-  readonly id: Uint8Array;
-  readonly value: string;
-  readonly written: Promise<unknown>;
-  /** Whether what the device has measured is being written. */
-  isKeeping: boolean;
 }
 
 /**
@@ -61,8 +55,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   readonly #id: Uint8Array;
   readonly #name: string;
   readonly #stop = new AbortController();
-  /** Of the links to this process. */
-  readonly #rows = new WeakMap<PresentDevice, OwnRow>();
+  readonly #rows: PresenceRows;
   /** Who has asked for a session, by its id in hex, and until when the answer may come (monotonic ms). */
   readonly #askers = new Map<string, { readonly to: string; readonly device: string; readonly until: number }>();
   #back: Party[] = [];
@@ -77,6 +70,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     this.#services = services;
     this.#id = services.random(16);
     this.#name = hex(this.#id);
+    this.#rows = new PresenceRows(services, this.#name);
   }
 
   /** How many there are, this one counted, as far as is known. */
@@ -90,13 +84,18 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     await this.#renew();
     this.#stopTimer = clock.every(REPLICA_RENEW_MS, () => {
       this.#sweep();
-      this.#renew().catch(failed);
+      this.#renew()
+        .then(() => (this.#rows.isOwed ? this.#restore() : undefined))
+        .catch(failed);
     });
     let isFirst = true;
     const listener = {
       message: (bytes: Uint8Array) => this.#heard(host, parseReplicaMessage(bytes)),
       listening: () => {
-        if (!isFirst) host.missed().catch(failed);
+        if (!isFirst) {
+          host.missed().catch(failed);
+          this.#restore().catch(failed);
+        }
         isFirst = false;
       },
       failed,
@@ -105,52 +104,28 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   }
 
   async find(party: Party): Promise<({ readonly device: PresentDevice } & PresenceAccount) | undefined> {
-    const subject = bindingSubject(party);
-    const keys = [PRESENCES.prefix + subject, DISTANCES.prefix + subject];
-    const [text, measured] = await this.#services.database.getMany(keys);
-    if (text === undefined) return undefined;
-    const { replica, link, since, version } = parseEntry(PRESENCES, text);
-    if (replica === this.#name || !(await this.#isThere(replica))) return undefined;
-    return { device: this.#at(replica, party, distancesOf(link, measured)), since, version };
+    const row = await this.#rows.get(party);
+    if (row === undefined || row.replica === this.#name || !(await this.#isThere(row.replica))) return undefined;
+    const { replica, since, version, distances } = row;
+    return { device: this.#at(replica, party, distances), since, version };
   }
 
   /** A device has a link to this process, which takes the place of one elsewhere. */
-  async connected(party: Party, link: PresentDevice, { since, version }: PresenceAccount): Promise<void> {
-    const { shared, random } = this.#services;
-    const id = random(16);
-    const value = JSON.stringify({ replica: this.#name, link: hex(id), since, version });
-    const swapped = shared.swap(PRESENCES.prefix + bindingSubject(party), value);
-    this.#rows.set(link, { id, value, written: swapped.catch(() => {}), isKeeping: false });
-    const before = await swapped;
+  async connected(party: Party, link: PresentDevice, account: PresenceAccount): Promise<void> {
+    const older = await this.#rows.put(party, link, account);
     this.#tellBack(party);
-    if (before === undefined) return;
-    const older = parseEntry(PRESENCES, before);
-    if (older.replica === this.#name || !(await this.#isThere(older.replica))) return;
+    if (older === undefined || older.replica === this.#name || !(await this.#isThere(older.replica))) return;
     await this.#send(older.replica, { type: "replaced", device: party, link: fromHex(older.link, 16) });
   }
 
   /** It has none any more. */
   async disconnected(party: Party, link: PresentDevice): Promise<void> {
-    const row = this.#rows.get(link);
-    if (row === undefined) return;
-    await row.written;
-    await this.#services.shared.removeIf(PRESENCES.prefix + bindingSubject(party), row.value);
+    await this.#rows.remove(party, link);
   }
 
   /** Keeps for the others what a device with a link to this process has measured: the newest, one write after the other. */
   async measured(party: Party, link: PresentDevice): Promise<void> {
-    const row = this.#rows.get(link);
-    if (row === undefined || row.isKeeping) return;
-    row.isKeeping = true;
-    try {
-      for (let kept: Distances | undefined; link.distances !== undefined && kept !== link.distances; ) {
-        kept = link.distances;
-        const entry = { link: hex(row.id), distances: base64(encodeDistances(kept)) };
-        await this.#services.database.write("kept", [put(DISTANCES, bindingSubject(party), entry)]);
-      }
-    } finally {
-      row.isKeeping = false;
-    }
+    await this.#rows.measured(party, link);
   }
 
   /** Passes on a device's first answer to who has asked it; false for any other. */
@@ -189,6 +164,8 @@ export class Replicas implements Elsewhere, AsyncDisposable {
         return host.answered(message.device, message.answer);
       case "unwoken":
         return host.unwoken(message.sid);
+      case "gone":
+        return void host.gone(message.sid).catch(this.#services.failed);
       case "up": {
         const from = hex(message.from);
         if (from === this.#name) return;
@@ -201,8 +178,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
       }
       case "replaced": {
         const link = host.link(message.device);
-        const id = link && this.#rows.get(link)?.id;
-        if (id !== undefined && hex(id) === hex(message.link)) link?.replace();
+        if (link !== undefined && this.#rows.hasId(message.device, link, hex(message.link))) link.replace();
         return;
       }
       case "said":
@@ -215,8 +191,11 @@ export class Replicas implements Elsewhere, AsyncDisposable {
 
   async #wake(host: ReplicaHost, { from, device, notify }: Extract<ReplicaMessage, { type: "wake" }>): Promise<void> {
     const link = host.link(device);
-    if (link === undefined) return; // who asks is told when it is back
     const { sid } = parsePrologue(notify.prologueBytes);
+    if (link === undefined) {
+      await this.#rows.removeStray(device);
+      return await this.#send(hex(from), { type: "gone", sid });
+    }
     const until = this.#services.clock.monotonic() + DEVICE_ANSWER_MS;
     this.#askers.delete(hex(sid)); // the newest comes last
     this.#askers.set(hex(sid), { to: hex(from), device: bindingSubject(device), until });
@@ -225,11 +204,11 @@ export class Replicas implements Elsewhere, AsyncDisposable {
 
   /** Ends a link whose device is said to be elsewhere: of two that came at one moment neither was told of the other. */
   async #demandOwn(device: Party, link: PresentDevice): Promise<void> {
-    const row = this.#rows.get(link);
-    if (row === undefined) return;
-    await row.written;
-    const text = await this.#services.database.get(PRESENCES.prefix + bindingSubject(device));
-    if (text !== undefined && text !== row.value) link.replace();
+    if (await this.#rows.isReplaced(device, link)) link.replace();
+  }
+
+  async #restore(): Promise<void> {
+    for (const party of await this.#rows.restore()) this.#tellBack(party);
   }
 
   /** A device whose link is at another directory. */
@@ -293,8 +272,3 @@ export class Replicas implements Elsewhere, AsyncDisposable {
 }
 
 /** What was measured by that link, not by one before it. */
-function distancesOf(link: string, text: string | undefined): Distances | undefined {
-  if (text === undefined) return undefined;
-  const measured = parseEntry(DISTANCES, text);
-  return measured.link === link ? parseDistances(fromBase64(measured.distances)) : undefined;
-}

@@ -16,6 +16,7 @@ import {
   putMessage,
   random,
   sessionMessage,
+  subject,
   suite,
   type TestRendezvous,
   World,
@@ -122,6 +123,53 @@ test("a link that is gone is offline at all of them", async () => {
   expect(await only(send(one, client, sessionMessage(client, device)))).toMatchObject({ code: "E_OFFLINE" });
 });
 
+test("the rows of devices that the database has lost, or has as they were before, are written again when it is back", async () => {
+  const gone = await one.activated(`@gone${count}`, "m", "device");
+  const [link, another] = [await TestLink.open(other, device), await TestLink.open(other, gone)];
+  const row = async (of: Person) => await sql(`SELECT value FROM sshnp_entry WHERE key = 'presence:${subject(of)}'`);
+  await expect.poll(async () => [await row(device), await row(gone)]).not.toContain("");
+  const older = { replica: "0".repeat(32), link: "0".repeat(32), since: 1, version: "0.1.0" };
+  await sql(`UPDATE sshnp_entry SET value = '${JSON.stringify(older)}' WHERE key = 'presence:${subject(device)}'`);
+  await sql(`DELETE FROM sshnp_entry WHERE key = 'presence:${subject(gone)}'`);
+  await listenAnew();
+  for (const [asked, its] of [
+    [device, link],
+    [gone, another],
+  ] as const) {
+    await expect.poll(async () => await one.directory.presence.find(asked)).toBeDefined();
+    const message = sessionMessage(client, asked);
+    const frames = send(one, client, message);
+    await next(frames, "ticket");
+    await its.notified();
+    its.link.answer({ sid: message.sid, message2: random(100) });
+    expect((await rest(frames)).map(({ type }) => type)).toEqual(["answer"]);
+  }
+});
+
+test("the row of a device that could not be written is, once it can", async () => {
+  await sql(`CREATE FUNCTION refused() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE disk_full; END'`);
+  await sql(
+    `CREATE TRIGGER refused BEFORE INSERT ON sshnp_entry FOR EACH ROW WHEN (new.key LIKE 'presence:%') EXECUTE FUNCTION refused()`,
+  );
+  await TestLink.open(other, device);
+  expect(await one.directory.presence.find(device)).toBeUndefined();
+  await sql("DROP FUNCTION refused CASCADE");
+  await expect.poll(async () => await one.directory.presence.find(device), { timeout: 15_000 }).toBeDefined();
+});
+
+test("who asks for a device that has no link where the database says is told soon that it is offline, and so are the next", async () => {
+  const link = await TestLink.open(other, device);
+  const entry = `key = 'presence:${subject(device)}'`;
+  await expect.poll(() => sql(`SELECT value FROM sshnp_entry WHERE ${entry}`)).not.toBe("");
+  const value = await sql(`SELECT value FROM sshnp_entry WHERE ${entry}`);
+  await link.close();
+  await expect.poll(() => sql(`SELECT value FROM sshnp_entry WHERE ${entry}`)).toBe("");
+  await sql(`INSERT INTO sshnp_entry VALUES ('presence:${subject(device)}', '${value}')`);
+  const frames = await rest(send(one, client, sessionMessage(client, device), AbortSignal.timeout(15_000)));
+  expect(frames.at(-1)).toMatchObject({ code: "E_OFFLINE" });
+  expect(await sql(`SELECT value FROM sshnp_entry WHERE ${entry}`)).toBe("");
+});
+
 test("a request is withdrawn wherever it waits", async () => {
   const message = sessionMessage(client, device, { waitSeconds: 600 });
   const frames = send(one, client, message);
@@ -194,6 +242,19 @@ test("names are activated at both at once, and it is one log", async () => {
     expect(other.directory.statementLog.proves(proof, [person.name], [hash])).toBe(true);
   }
 });
+
+async function sql(statement: string): Promise<string> {
+  const database = await postgres.sql("SELECT datname FROM pg_database WHERE datname LIKE 'np_%'");
+  return await postgres.sql(statement, database);
+}
+
+/** Ends the connections by which both hear of each other, and waits until both have others. */
+async function listenAnew(): Promise<void> {
+  const listening = "application_name = 'sshnp-directory' AND query ~ '^(LISTEN|SELECT 1$)'";
+  const pids = await sql(`SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${listening}`);
+  expect(pids.split("\n")).toHaveLength(2);
+  await expect.poll(() => sql(`SELECT count(*) FROM pg_stat_activity WHERE ${listening}`)).toBe("2");
+}
 
 /** Of a machine that is set wrong. */
 function clockAhead(ms: number): Clock {
