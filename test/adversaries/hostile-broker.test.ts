@@ -1,6 +1,8 @@
 import type { Packet } from "mqtt-packet";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Link, type LinkEvent, openBrokerLink, putStatements } from "../../directory/client.ts";
+import { BROKER_HELLOS_AGAIN } from "../../protocol/limits.ts";
+import { openTwoWayLink, type Way } from "../../sshnpd/two-way-link.ts";
 import { deviceAtBroker, deviceTopic, directoryTopic } from "../../protocol/broker-topics.ts";
 import type { Distances } from "../../protocol/messages/rendezvous-distances.ts";
 import { type Person, patience, random, sessionMessage, suite, NO_POLICY, World } from "../directory/world.ts";
@@ -161,6 +163,59 @@ test("an old list of clients that it brings again does not hide from the device 
   const revoking = revocation(later.owner, later.binding);
   await putStatements(world.client(), later.x25519, [revoking], { signal: patience() });
   expect((await event("changed")).changed.statements.member).toEqual(revoking);
+});
+
+test("a session that it has lost, or whose subscription it forgets, is missed with the next hello", async () => {
+  const topic = deviceTopic(deviceAtBroker(suite, world.address.fingerprint, device));
+  proxy.mischief = (packet, to) => {
+    if (to !== "broker" || !isPublish(packet)) return [packet];
+    proxy.mischief = honest;
+    return [{ cmd: "unsubscribe", messageId: 65_000, unsubscriptions: [topic] }, packet];
+  };
+  link.probe();
+  await expect(drained()).rejects.toMatchObject({
+    code: "E_DIRECTORY",
+    message: expect.stringContaining("nothing of the"),
+  });
+});
+
+test("when it goes on losing messages it is left for the WebSocket, by which what was lost arrives", {
+  timeout: 60_000,
+}, async () => {
+  link.close();
+  const ways: Way[] = [];
+  let asked = ask();
+  let hellos = 0;
+  let since = 0;
+  // The first message after each welcome is lost, and all that comes then waits for it.
+  proxy.mischief = (packet, to) => {
+    if (!isPublish(packet)) return [packet];
+    if (to === "broker" && packet.topic.startsWith("sshnp/u/")) {
+      hellos += 1;
+      since = 0;
+      asked = ask();
+      void asked.frames.next();
+    }
+    if (to === "client") since += 1;
+    return to === "client" && since === 2 ? [] : [packet];
+  };
+  const stop = new AbortController();
+  const isLeft = new Promise<unknown>((resolve) => {
+    const onWay = (way: Way, why: unknown): void => {
+      ways.push(way);
+      if (way === "websocket") resolve(why);
+    };
+    const both = { byBroker: () => open(), byWebSocket: () => world.link(device), onWay, random: Math.random };
+    void (async () => {
+      link = await openTwoWayLink(both, stop.signal);
+      events = link.events[Symbol.asyncIterator]();
+    })();
+  });
+  expect(await isLeft).toMatchObject({ message: expect.stringContaining("loses messages") });
+  expect(ways).toEqual(["mqtt", "websocket"]);
+  expect(hellos).toBeGreaterThan(BROKER_HELLOS_AGAIN);
+  while (Buffer.compare((await event("notify")).notify.prologue.sid, asked.message.sid) !== 0);
+  stop.abort();
 });
 
 test("distances from before that it brings again do not take the place of newer ones", async () => {

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { deviceAtBroker } from "../../protocol/broker-topics.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
+import { freePort } from "../support/free-port.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
 import { startMqttProxy } from "../support/mqtt-proxy.ts";
 import { runProcess } from "../support/processes.ts";
@@ -32,6 +33,31 @@ test("a device at a broker is woken; it is online without a gap when the broker 
   await broker.start();
   await says(AT_BROKER, 2);
   await logsIn(stack);
+  expect(stack.daemon.stdout).toBe("online: mygateway.device.np\n");
+});
+
+test("a broker that is not there at the start keeps nobody away: devices come by WebSocket, readyz says so, and all find it later", async () => {
+  const port = await freePort();
+  const url = `mqtt://127.0.0.1:${port}`;
+  await using stack = await Stack.start({
+    directory: ["--mqtt", url, "--metrics", "127.0.0.1:0"],
+    daemon: ["--mqtt", url],
+  });
+  const [, metrics = ""] = await stack.directory.errorLine(/"port":(\d+),"msg":"metrics are served"/);
+  const get = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${metrics}${path}`);
+  await changes(stack)(AT_DIRECTORY, 1);
+  await stack.directory.errorLine(/the MQTT broker cannot be used; devices come by WebSocket/);
+  await logsIn(stack);
+  const ready = await get("/readyz");
+  expect(ready.status).toBe(200);
+  expect(await ready.text()).toContain("broker: degraded, there is no connection to it; devices come by WebSocket\n");
+  expect(await (await get("/metrics")).text()).toContain("\nsshnp_directory_broker_connected 0\n");
+
+  await using _broker = await startMosquitto({ port });
+  await changes(stack)(AT_BROKER, 1);
+  await logsIn(stack);
+  expect(await (await get("/readyz")).text()).toContain("broker: ok\n");
+  expect(await (await get("/metrics")).text()).toContain("\nsshnp_directory_broker_connected 1\n");
   expect(stack.daemon.stdout).toBe("online: mygateway.device.np\n");
 });
 
@@ -75,12 +101,11 @@ test("mosquitto with X.509 and an access list: a device reads its own topic alon
   await changes(stack)(AT_DIRECTORY, 1);
 });
 
-test("a broker that is down, silent, refuses or forbids the topic is left for the WebSocket within 5 s, and found again", async () => {
+test("a broker that is silent, or forbids the topic, is left for the WebSocket within 5 s, and found again", async () => {
   await using broker = await startMosquitto();
   await using proxy = await startMqttProxy(broker.port);
   await using stack = await Stack.start({ directory: ["--mqtt", broker.url], withoutDaemon: true });
   for (const mischief of [
-    (packet) => (packet.cmd === "connack" ? [{ ...packet, returnCode: 5 }] : [packet]),
     (packet) => (packet.cmd === "suback" ? [{ ...packet, granted: [0x80] }] : [packet]),
     () => [],
   ] satisfies (typeof proxy.mischief)[]) {
