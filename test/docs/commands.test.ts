@@ -50,6 +50,20 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     "sshnp-directory names --data two": ["test/e2e/replicas.test.ts", '"sshnp-directory", "names", "--data"'],
     "sshnp-directory export --data np | sshnp-directory import --data np --store postgres://sshnp@db.example.org/sshnp":
       ["test/e2e/replicas.test.ts", "import --data '${folder}' < '${exported}'"],
+    "sshnp-directory rendezvous add eu1 --data np": [
+      "test/directory/command.test.ts",
+      'command("rendezvous", "add", "rz1")',
+    ],
+    "sshnp-rendezvous run --data eu1 --directory ADDRESS -c SECRET --listen 0.0.0.0:7801 --public eu1.example.org:7801 --region eu-west":
+      ["test/e2e/rendezvous-silent.test.ts", 'startFarRendezvous(stack, "far", 120, "--region", "us")'],
+    "sshnp-directory rendezvous ls --data np": [
+      "test/e2e/rendezvous-drain.test.ts",
+      '"sshnp-directory", "rendezvous", "ls", "--data"',
+    ],
+    "sshnp-directory rendezvous remove eu1 --data np": [
+      "test/directory/command.test.ts",
+      'command("rendezvous", "remove", "rz1")',
+    ],
   },
   "docs/session-keys.md": {
     "sshnp ssh-config --install --session-key": [
