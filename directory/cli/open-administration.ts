@@ -35,7 +35,7 @@ export async function withAdministration<T>(
     () => {},
   );
   try {
-    return await action(administer({ store, registry, audit, anchorAudit }), folder);
+    return await action(administer({ store, registry, audit, statementLog: log, anchorAudit }), folder);
   } finally {
     await audit.close();
   }
