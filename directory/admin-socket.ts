@@ -49,6 +49,7 @@ const requestSchema = v.variant("command", [
   v.strictObject({ command: v.literal("remove-rendezvous"), name: witnessName }),
   v.strictObject({ command: v.literal("witnesses") }),
   v.strictObject({ command: v.literal("anchor-audit") }),
+  v.strictObject({ command: v.literal("log-file"), path: v.pipe(v.string(), v.maxLength(NOTE_BYTES)) }),
   v.strictObject({ command: v.literal("remove-witness"), name: witnessName }),
   v.strictObject({
     command: v.literal("add-witness"),
@@ -120,6 +121,7 @@ export async function connectAdministration(folder: PrivateFolder): Promise<Admi
     removeWitness: async (name) => (await ask({ command: "remove-witness", name })) as boolean,
     witnesses: async () => (await ask({ command: "witnesses" })) as WitnessSummary[],
     anchorAudit: async () => (await ask({ command: "anchor-audit" })) as Anchor,
+    logFile: async (path) => ((await ask({ command: "log-file", path })) as string | null) ?? undefined,
   };
 }
 
@@ -179,6 +181,8 @@ async function perform(administration: Administration, request: AdminRequest): P
       return await administration.witnesses();
     case "anchor-audit":
       return await administration.anchorAudit();
+    case "log-file":
+      return (await administration.logFile(request.path)) ?? null;
     case "remove-witness":
       return await administration.removeWitness(request.name);
     case "add-witness":

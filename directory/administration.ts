@@ -1,3 +1,4 @@
+import { base64 } from "../keys/bytes.ts";
 import type { Ed25519PublicKey } from "../keys/ed25519.ts";
 import { SetupError } from "../keys/errors.ts";
 import type { MemberName, Name, Role } from "../keys/names.ts";
@@ -6,6 +7,8 @@ import { addName } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
 import type { Anchor } from "./audit/anchors.ts";
+import type { Log } from "./log/log.ts";
+import { LOG_PREFIX, logFile } from "./log/routes.ts";
 import type { Presence } from "./presence.ts";
 import type { RendezvousRegistry } from "./rendezvous-registry.ts";
 import type { RendezvousSummary } from "./rendezvous-standing.ts";
@@ -51,6 +54,8 @@ export interface Administration {
   witnesses(): Promise<WitnessSummary[]>;
   /** Puts the newest line of the audit into the log. @throws {UnavailableError} E_STORAGE. */
   anchorAudit(): Promise<Anchor>;
+  /** What GET of a path below /v1/log/ gives, in base64; undefined: nothing. @throws {UnavailableError} E_STORAGE. */
+  logFile(path: string): Promise<string | undefined>;
 }
 
 /** Administration by the process that has the store; `presence` when it serves, too. */
@@ -59,6 +64,7 @@ export function administer(
     store,
     registry,
     audit,
+    statementLog,
     anchorAudit,
     cosigner,
     clock,
@@ -66,6 +72,7 @@ export function administer(
     readonly store: Store;
     readonly registry: RendezvousRegistry;
     readonly audit: Audit;
+    readonly statementLog: Log;
     readonly anchorAudit: () => Promise<Anchor>;
     readonly cosigner?: Cosigner;
     readonly clock: Pick<Clock, "now">;
@@ -127,6 +134,11 @@ export function administer(
       return all.map(([name, record]) => ({ name, ...record, ...cosigner?.standing(name) }));
     },
     anchorAudit,
+    async logFile(path) {
+      await statementLog.refresh();
+      const file = await logFile(statementLog, LOG_PREFIX + path);
+      return file?.status === 200 ? base64(file.body) : undefined;
+    },
   };
 }
 

@@ -207,7 +207,7 @@ async function newList(
 }
 
 /** The root's fingerprint in base64url: as the name of a key that signs notes it may have no plus (C2SP signed-note). */
-function originOf(suite: CipherSuite, keys: DirectoryKeys): string {
+export function originOf(suite: CipherSuite, keys: DirectoryKeys): string {
   const fingerprintText = rootFingerprint(suite, keys).replaceAll("+", "-").replaceAll("/", "_");
   return `sshnp-directory/${fingerprintText}`;
 }

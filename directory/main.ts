@@ -4,6 +4,7 @@ import { runCommandLine } from "../keys/command-line.ts";
 import { keepHeapSmall } from "../keys/small-heap.ts";
 import { VERSION } from "../keys/version.ts";
 import { addAddressCommand } from "./cli/address.ts";
+import { addAuditCommands } from "./cli/audit.ts";
 import { addNameCommands } from "./cli/names.ts";
 import { addRendezvousCommands } from "./cli/rendezvous.ts";
 import { addRunCommand } from "./cli/run.ts";
@@ -22,6 +23,7 @@ addNameCommands(program);
 addRendezvousCommands(program);
 addTransferCommands(program);
 addWitnessCommands(program);
+addAuditCommands(program);
 addAddressCommand(program);
 
 process.exitCode = await runCommandLine(program);

@@ -44,6 +44,7 @@ export const EXIT_STATUS = {
   E_MEMBER_KEY: 76,
   E_STATEMENT: 76,
   E_LOG: 76,
+  E_AUDIT: 76,
   E_WITNESS: 76,
   E_REVOKED: 77,
   E_POLICY: 65,

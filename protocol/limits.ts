@@ -36,6 +36,8 @@ export const MAP_DEPTH = 256; // bits of a key
 export const LOG_PROOF_SUBJECTS = 16; // of one proof bundle; a connect needs 6
 export const CHECKPOINT_AGE_MS = 24 * 60 * 60_000; // since enough witnesses cosigned it, for an end that demands witnesses; a witness that is away for a night stops nobody
 export const PENDING_CHECKPOINT_MS = 24 * 60 * 60_000; // for a peer's checkpoint to be proved; an honest directory is down for less
+export const LOG_FILE_BYTES = 16 * 1024; // a tile of 256 leaves is 11 KB
+export const LOG_FILE_TRIES = 60; // a second apart, for a file that the directory's rate refuses
 export const LOG_TILE_MS = 10_000; // for the tiles that one proof of consistency takes
 export const ADD_CHECKPOINT_BYTES = 8 * 1024; // what a witness is asked: a note, TREE_PROOF_HASHES lines of 45 B and a size
 
@@ -373,7 +375,9 @@ export const AUDIT_WAITING = 10_000; // lines that are held while the disk takes
 export const AUDIT_ANCHOR_MS = 10 * 60_000; // from a line to the log's entry that holds it; two leaves each time, 10 MB a year
 export const AUDIT_FIRST_ANCHOR_MS = 60_000; // the same after the start, when lines of before may be in no entry yet
 export const AUDIT_FOLLOW_MS = 250; // between two looks of `audit export --follow` at a file that has ended
+export const AUDIT_REPLACED_MS = 1_500; // until a file that was moved away is written to no more: its writer looks once a second
 export const AUDIT_SEND_MS = 10_000; // for a receiver of syslog to take the connection, or more of what is sent
+export const AUDIT_SYSLOG_VALUE = 1_024; // characters of one value in structured data; the message has the line whole
 export const AUDIT_FILES = 4_096; // given to one `audit verify`; looked into one after the other
 export const AUDIT_LATER = 100_000; // statements and anchors in lines that are newer than the log was at first; 10 MB
 

@@ -35,7 +35,7 @@ export async function withAdministration<T>(
   const registry = await RendezvousRegistry.load(primitives, store, keyring, log);
   const { audit, anchorAudit } = await openAudit({ ...primitives, folder, store, statementLog: log, clock }, () => {});
   try {
-    return await action(administer({ store, registry, audit, anchorAudit, clock }), folder);
+    return await action(administer({ store, registry, audit, statementLog: log, anchorAudit, clock }), folder);
   } finally {
     await audit.close();
   }
