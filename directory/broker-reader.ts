@@ -20,6 +20,7 @@ import type { Freshness } from "./freshness.ts";
 import { strangerRefusal } from "./link-greeting.ts";
 import { linkCount } from "./link-sealing.ts";
 import type { Party, Presence } from "./presence.ts";
+import type { Replicas } from "./replicas/replicas.ts";
 import { partyOf } from "./said-by-owner.ts";
 import type { Sessions } from "./sessions.ts";
 import { WakeDevice } from "./wake-device.ts";
@@ -31,6 +32,7 @@ export interface BrokerReaderServices {
   readonly freshness: Freshness;
   readonly presence: Presence;
   readonly sessions: Sessions;
+  readonly replicas: Pick<Replicas, "heardAtBroker" | "answered"> | undefined;
   readonly audit: Audit;
   readonly log: Logger;
 }
@@ -95,7 +97,7 @@ export class BrokerReader {
   }
 
   async #hello(message: OpenedMessage, length: number): Promise<void> {
-    const { host, freshness, presence, sessions } = this.#services;
+    const { host, freshness, presence, sessions, replicas } = this.#services;
     if (length > LINK_HELLO_BYTES) throw new PeerError("E_PROTOCOL", "a hello by the broker is too long");
     const hello = parseBrokerHello(message.body);
     const { name, member } = hello;
@@ -114,6 +116,7 @@ export class BrokerReader {
       const device = new WakeDevice(host, party);
       this.#noteUp(party, hello, row);
       sessions.deviceIsBack(party, device);
+      replicas?.heardAtBroker(party);
       await device.tellOwn();
       for (let i = 0; i < hello.names.length; i += LINK_NAMES_AT_ONCE) {
         await device.tellNames(hello.names.slice(i, i + LINK_NAMES_AT_ONCE));
@@ -216,7 +219,10 @@ export class BrokerReader {
     { party, row }: { readonly party: Party; readonly row: WakeRow },
     { freshness, body }: Pick<OpenedMessage, "freshness" | "body">,
   ): void {
-    if (isOver(row, freshness)) this.#services.sessions.answer(party, parseAnswer(body));
+    if (!isOver(row, freshness)) return;
+    const { sessions, replicas } = this.#services;
+    const answer = parseAnswer(body);
+    if (!sessions.answer(party, answer)) replicas?.answered(party, answer);
   }
 }
 

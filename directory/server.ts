@@ -114,7 +114,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const requests = new Requests({ ...shared, accounts, policies, presence, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
   const limiter = new AddressLimiter();
-  await replicas?.start(replicaHost({ presence, sessions, links, requests }));
+  await replicas?.start(replicaHost({ presence, waking, sessions, links, requests }));
 
   let following: Promise<void> | undefined;
   /** One look after the other, however long one takes. */
@@ -161,7 +161,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       everyPeriod().catch(failed);
     }),
   ];
-  waking?.start({ presence, sessions });
+  waking?.start({ presence, sessions, replicas });
   const address = http.address() as AddressInfo;
   return {
     port: address.port,
