@@ -25,7 +25,7 @@ describe.skipIf(ENGINE === undefined)("fleet.yml", { timeout: 5 * MINUTES }, () 
     prometheus = `http://127.0.0.1:${port}/api/v1`;
     fleet = folder.project(FILES, { PROMETHEUS_PORT: String(port) });
     await fleet.build();
-    await fleet.must("up", "-d");
+    await fleet.up();
     await fleet.untilHealthy("console");
   }, 20 * MINUTES);
   afterAll(async () => {
