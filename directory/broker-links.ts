@@ -24,7 +24,7 @@ export interface DirectoryBroker extends BrokerPlace {
   readonly login?: { readonly user: string; readonly password: string } | undefined;
 }
 
-type Services = Omit<BrokerReaderServices, "host" | "presence" | "sessions"> &
+type Services = Omit<BrokerReaderServices, "host" | "presence" | "sessions" | "replicas"> &
   Omit<WakeHost, "rows" | "replica" | "publish" | "untold" | "failed"> & {
     readonly suite: CipherSuite;
     readonly random: RandomBytes;
@@ -81,7 +81,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
   }
 
   /** Goes to the broker, and stays there until this is disposed of. */
-  start(rest: Pick<BrokerReaderServices, "presence" | "sessions">): void {
+  start(rest: Pick<BrokerReaderServices, "presence" | "sessions" | "replicas">): void {
     this.#reader = new BrokerReader({ ...this.#services, ...rest, host: this.#host });
     this.#kept = this.#keep();
   }

@@ -22,6 +22,7 @@ import type { Freshness } from "./freshness.ts";
 import { strangerRefusal } from "./link-greeting.ts";
 import { linkCount } from "./link-sealing.ts";
 import type { Party, Presence } from "./presence.ts";
+import type { Replicas } from "./replicas/replicas.ts";
 import { partyOf } from "./said-by-owner.ts";
 import type { Sessions } from "./sessions.ts";
 import { WakeDevice } from "./wake-device.ts";
@@ -33,6 +34,7 @@ export interface BrokerReaderServices {
   readonly freshness: Freshness;
   readonly presence: Presence;
   readonly sessions: Sessions;
+  readonly replicas: Pick<Replicas, "heardAtBroker" | "answered"> | undefined;
   readonly audit: Audit;
   readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
@@ -102,7 +104,7 @@ export class BrokerReader {
   }
 
   async #hello(message: OpenedMessage, length: number): Promise<void> {
-    const { host, freshness, presence, sessions } = this.#services;
+    const { host, freshness, presence, sessions, replicas } = this.#services;
     if (length > LINK_HELLO_BYTES) throw new PeerError("E_PROTOCOL", "a hello by the broker is too long");
     const hello = parseBrokerHello(message.body);
     const { name, member } = hello;
@@ -121,6 +123,7 @@ export class BrokerReader {
       const device = new WakeDevice(host, party, row.distances);
       this.#noteUp(party, hello, before);
       sessions.deviceIsBack(party, device);
+      replicas?.heardAtBroker(party);
       await device.tellOwn();
       for (let i = 0; i < hello.names.length; i += LINK_NAMES_AT_ONCE) {
         await device.tellNames(hello.names.slice(i, i + LINK_NAMES_AT_ONCE));
@@ -241,7 +244,10 @@ export class BrokerReader {
     { party, row }: { readonly party: Party; readonly row: WakeRow },
     { freshness, body }: Pick<OpenedMessage, "freshness" | "body">,
   ): void {
-    if (isOver(row, freshness)) this.#services.sessions.answer(party, parseAnswer(body));
+    if (!isOver(row, freshness)) return;
+    const { sessions, replicas } = this.#services;
+    const answer = parseAnswer(body);
+    if (!sessions.answer(party, answer)) replicas?.answered(party, answer);
   }
 }
 

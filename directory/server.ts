@@ -147,7 +147,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     requests.handle(message, stream, address),
   );
   const limiter = new AddressLimiter();
-  await replicas?.start(replicaHost({ presence, sessions, links, requests }));
+  await replicas?.start(replicaHost({ presence, waking, sessions, links, requests }));
 
   const others = new Following(() => Promise.all([statementLog.refresh(), registry.refresh(), refreshKeys()]), failed);
   const refreshKeys = async (): Promise<void> => {
@@ -188,7 +188,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       everyPeriod().catch(failed);
     }),
   ];
-  waking?.start({ presence, sessions });
+  waking?.start({ presence, sessions, replicas });
   const address = http.address() as AddressInfo;
   return {
     port: address.port,

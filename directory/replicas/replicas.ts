@@ -32,6 +32,8 @@ interface Services {
 export interface ReplicaHost {
   /** A link to this process. */
   link(device: Party): PresentDevice | undefined;
+  /** The device, if it waits at the broker. @throws {UnavailableError} E_STORAGE. */
+  atBroker(device: Party): Promise<PresentDevice | undefined>;
   /** A device answers what this process has asked it by another. */
   answered(device: Party, answer: Answer): void;
   /** A device could not be asked. */
@@ -118,6 +120,11 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     await this.#send(older.replica, { type: "replaced", device: party, link: fromHex(older.link, 16) });
   }
 
+  /** This process has heard a device at the broker, which may be asked by way of it. */
+  heardAtBroker(party: Party): void {
+    this.#tellBack(party);
+  }
+
   /** It has none any more. */
   async disconnected(party: Party, link: PresentDevice): Promise<void> {
     await this.#rows.remove(party, link);
@@ -190,7 +197,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   }
 
   async #wake(host: ReplicaHost, { from, device, notify }: Extract<ReplicaMessage, { type: "wake" }>): Promise<void> {
-    const link = host.link(device);
+    const link = host.link(device) ?? (await host.atBroker(device));
     const { sid } = parsePrologue(notify.prologueBytes);
     if (link === undefined) {
       await this.#rows.removeStray(device);

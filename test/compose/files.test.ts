@@ -23,6 +23,19 @@ const CHECKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     scanner: ONLINE,
     console: "test -e /tmp/ready",
   },
+  "fleet.yml": {
+    database: "pg_isready --quiet --host=127.0.0.1 --username=sshnp",
+    broker:
+      "mosquitto_sub -h localhost -p 8883 --cafile /for/broker/ca.pem --cert /for/broker/cert.pem --key /for/broker/key.pem -t $$SYS/broker/uptime -C 1 -W 4",
+    "directory-one": "healthz 7800",
+    "directory-two": "healthz 7800",
+    "rendezvous-north": "healthz 7801",
+    "rendezvous-south": "healthz 7801",
+    prometheus: "promtool check healthy",
+    ...{ mygateway: ONLINE, scanner: ONLINE, kiosk: ONLINE },
+    console: "test -e /tmp/ready",
+  },
+  "fleet.debian.yml": {}, // the health checks are those of fleet.yml
 };
 
 test("each file is known here", () => {

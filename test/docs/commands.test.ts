@@ -36,6 +36,33 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     ],
     "docker compose -f demo.yml down -v": ["test/support/containers.ts", '"down"'],
   },
+  "docs/fleet.md": {
+    "docker compose -f fleet.yml up -d": ["test/compose/fleet.test.ts", "fleet.up()"],
+    "docker compose -f fleet.yml exec console sshnp @client @device mygateway hostname": [
+      "test/compose/fleet.test.ts",
+      'fleet.mustExec("console", ...words, name, device, "hostname")',
+    ],
+    "docker compose -f fleet.yml kill directory-one": [
+      "test/compose/fleet.test.ts",
+      '["directory-one", "directory-two"]',
+    ],
+    "docker compose -f fleet.yml exec console sshnp @client @depot scanner hostname": [
+      "test/compose/fleet.test.ts",
+      '["@depot", "scanner"]',
+    ],
+    "docker compose -f fleet.yml start directory-one": ["test/compose/fleet.test.ts", 'fleet.must("start", killed)'],
+    "docker compose -f fleet.yml kill rendezvous-north": [
+      "test/compose/fleet.test.ts",
+      "for (const killed of [other, first])",
+    ],
+    "docker compose -f fleet.yml exec console sshnp @client @shop kiosk hostname": [
+      "test/compose/fleet.test.ts",
+      '["@shop", "kiosk"]',
+    ],
+    "docker compose -f fleet.yml start rendezvous-north": ["test/compose/fleet.test.ts", 'fleet.must("start", killed)'],
+    "docker compose -f fleet.yml restart broker": ["test/compose/fleet.test.ts", 'fleet.must("restart"'],
+    "docker compose -f fleet.yml down -v": ["test/compose/fleet.test.ts", 'fleet.must("down", "-v"'],
+  },
   "docs/operating.md": {
     "sshnp-keys backup @acme acme.age": ["test/keys/backup.test.ts", '["backup", owned.name, backup]'],
     "sshnp-keys restore acme.age": ["test/keys/backup.test.ts", '["restore", backup]'],

@@ -1,0 +1,39 @@
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { freePort } from "../support/free-port.ts";
+import { startMosquitto } from "../support/mosquitto.ts";
+import { MovableAddress } from "../support/movable-address.ts";
+import { Postgres } from "../support/postgres.ts";
+import { Stack } from "../support/stack.ts";
+
+/** Which of the two takes what a device says at the broker is chance; so somebody waits at each. */
+test("a device that comes to the broker wakes what waits for it at either of two directories", async () => {
+  await using broker = await startMosquitto();
+  await using postgres = await Postgres.start();
+  const [first, second] = [await freePort(), await freePort()];
+  await using balancer = await MovableAddress.of(first);
+  const wordsOf = (port: number): string[] => [
+    ...["--store", postgres.url, "--mqtt", broker.url],
+    ...["--listen", `127.0.0.1:${port}`, "--public", `http://127.0.0.1:${balancer.port}`],
+  ];
+  await using stack = await Stack.start({ directory: wordsOf(first), withoutDaemon: true });
+  const { server } = stack;
+  const folders = ["--data", join(server.home, "second"), "--keys", join(server.home, "directory")];
+  await using other = server.start("sshnp-directory", "run", ...folders, ...wordsOf(second));
+  await other.line(/^http/);
+
+  // It learns who its client is, and goes.
+  await stack.startDaemon();
+  await stack.client.must("sshnp", "ping", "--wait=60s", "--count=1", "@client", "@device", "mygateway");
+  await stack.daemon.kill("SIGTERM");
+
+  const waiting = [];
+  for (const port of [first, second]) {
+    balancer.target = port;
+    const ping = stack.client.start("sshnp", "ping", "--wait=60s", "--count=1", "@client", "@device", "mygateway");
+    await ping.errorLine(/waiting for mygateway/);
+    waiting.push(ping);
+  }
+  await stack.startDaemon("--mqtt", broker.url);
+  for (const ping of waiting) expect(await ping.exit()).toMatchObject({ code: 0 });
+});
