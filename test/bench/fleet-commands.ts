@@ -18,6 +18,8 @@ export type FleetCommand =
   | { readonly do: "lengthen"; readonly roundTripMs: number }
   /** `address`: another directory to link to, on the same store. `broker`: an MQTT broker to wait at instead. */
   | { readonly do: "bringUp"; readonly address?: string; readonly broker?: string }
+  /** So many devices, at random, link anew; or they get new keys and a binding of them first. */
+  | { readonly do: "relink" | "rotate"; readonly count: number }
   | { readonly do: "standDown" | "report" | "returns" };
 
 export interface FleetAnswer {

@@ -73,6 +73,11 @@ export class Fleet implements AsyncDisposable {
     await this.#tell(LINKED_MS, () => ({ do: "lengthen", roundTripMs }));
   }
 
+  /** So many devices of each process, at random, link anew, or get new keys and a binding of them first. */
+  async shake(how: "relink" | "rotate", count: number): Promise<void> {
+    await this.#tell(LINKED_MS, () => ({ do: how, count }));
+  }
+
   /** Ends all links. */
   async standDown(): Promise<void> {
     await this.#tell(LINKED_MS, () => ({ do: "standDown" }));

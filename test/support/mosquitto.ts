@@ -11,6 +11,8 @@ export interface MosquittoOptions {
   readonly acl?: string;
   /** More lines of its configuration. */
   readonly lines?: readonly string[];
+  /** Logs its start and what is wrong, and not each message. */
+  readonly isQuiet?: boolean;
 }
 
 /** A real mosquitto on 127.0.0.1 with a configuration of its own. */
@@ -26,7 +28,12 @@ export interface Mosquitto extends AsyncDisposable {
   setAccess(acl: string): Promise<void>;
 }
 
-export async function startMosquitto({ tls, acl, lines = [] }: MosquittoOptions = {}): Promise<Mosquitto> {
+export async function startMosquitto({
+  tls,
+  acl,
+  lines = [],
+  isQuiet = false,
+}: MosquittoOptions = {}): Promise<Mosquitto> {
   const folder = await temporaryFolder();
   const port = await freePort();
   const configuration = join(folder.path, "mosquitto.conf");
@@ -43,7 +50,7 @@ export async function startMosquitto({ tls, acl, lines = [] }: MosquittoOptions 
     "user root", // where root runs it, it would read its files as somebody who cannot; others are who they are
     "persistence false",
     "log_dest stderr",
-    "log_type all",
+    ...(isQuiet ? ["error", "warning", "information"].map((type) => `log_type ${type}`) : ["log_type all"]),
     `listener ${port} 127.0.0.1`,
     ...(secure ?? ["allow_anonymous true"]),
     ...(acl === undefined ? [] : [`acl_file ${aclFile}`]),
