@@ -61,6 +61,8 @@ export interface DaemonOptions {
   readonly isVerbose: boolean;
   /** Whether the device may be made beside others that are there. */
   readonly isNewDevice?: boolean;
+  /** Whether heartbeats are to be rare, as each costs something. */
+  readonly isMetered?: boolean;
 }
 
 /**
@@ -152,6 +154,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       await keepOnline({
         ...{ own, statements, folder, directory, clients, sessions, events, line, log, signal, announce, distances },
         mqtt: options.mqtt,
+        isMetered: options.isMetered,
       });
     } finally {
       status?.remove();
@@ -166,6 +169,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
 
 interface Parts {
   readonly mqtt: DaemonOptions["mqtt"];
+  readonly isMetered: boolean | undefined;
   readonly own: OwnMember;
   readonly folder: PrivateFolder;
   readonly directory: OwnDirectory;
@@ -205,7 +209,7 @@ async function keepOnline(parts: Parts): Promise<void> {
       const names = await clients.unresolved();
       events.asks(names);
       const hello = { name, member, version: VERSION, names, policyHash };
-      const link = { client, sender, hello, onConnected, signal: attempt };
+      const link = { client, sender, hello, onConnected, isMetered: parts.isMetered, signal: attempt };
       if (mqtt === undefined) return await openLink(link);
       const { openWakeableLink } = await import("./wakeable-link.ts");
       return await openWakeableLink(mqtt, link, { log, policyHash: () => statements.policyHash });

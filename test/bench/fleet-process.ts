@@ -110,7 +110,7 @@ async function perform(command: FleetCommand): Promise<FleetAnswer> {
       return { ...report(), bindings: devices.map(({ party }) => hex(party.bindingHash)) };
     case "bringUp":
       if (command.address !== undefined) address = parseDirectoryAddress(command.address);
-      await inTurns(devices, (device) => bringUp(device, command.broker));
+      await inTurns(devices, (device) => bringUp(device, command));
       return report();
     case "standDown":
       up.abort();
@@ -226,7 +226,10 @@ async function lengthen(roundTripMs: number): Promise<void> {
 }
 
 /** Starts what keeps a device linked, and waits for its first link. */
-async function bringUp(device: Device, brokerUrl: string | undefined): Promise<void> {
+async function bringUp(
+  device: Device,
+  { broker: brokerUrl, isMetered }: Extract<FleetCommand, { do: "bringUp" }>,
+): Promise<void> {
   const { name, member } = device;
   if (address === undefined) throw new Error("no device is enrolled");
   const client = new DeviceClient({ address, suite, random, keyList });
@@ -241,7 +244,7 @@ async function bringUp(device: Device, brokerUrl: string | undefined): Promise<v
         if (before !== undefined) returns.push({ ...before, tried: performance.now() });
         waiting.delete(device);
         const hello = { name, member, version: VERSION, names: [], policyHash: new Uint8Array(32) };
-        const options = { client, sender: device.x25519, hello, signal };
+        const options = { client, sender: device.x25519, hello, isMetered, signal };
         return broker === undefined ? dialInTurn(client, options) : openBrokerLink({ ...options, broker });
       },
       onLinked: (link) => {

@@ -64,7 +64,9 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Links all devices, some at a time, and resolves when each was linked once: where they enrolled, at another directory, or at a broker. */
-  async bringUp(where: { readonly address?: string; readonly broker?: string } = {}): Promise<void> {
+  async bringUp(
+    where: { readonly address?: string; readonly broker?: string; readonly isMetered?: boolean } = {},
+  ): Promise<void> {
     await this.#tell(LINKED_MS, () => ({ do: "bringUp", ...where }));
   }
 
