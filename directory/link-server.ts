@@ -13,6 +13,8 @@ import {
   LINK_MESSAGE_BYTES,
   LINK_PING_MS,
   LINK_SILENCE_MS,
+  METERED_PING_MS,
+  METERED_SILENCE_MS,
 } from "../protocol/limits.ts";
 import type { LinkHello } from "../protocol/messages/link.ts";
 import type { Answer } from "../protocol/messages/session-request.ts";
@@ -22,6 +24,7 @@ import type { Audit } from "./audit.ts";
 import type { ConnectObserver } from "./connect-observer.ts";
 import type { BrokerLinks } from "./broker-links.ts";
 import { DeviceLink } from "./device-link.ts";
+import { Heartbeats } from "./heartbeats.ts";
 import { HelloTurns } from "./hello-turns.ts";
 import type { LinkHost } from "./link-host.ts";
 import { LinkNews } from "./link-news.ts";
@@ -48,17 +51,13 @@ type Services = Pick<
   readonly workload: Pick<Workload, "hasMessages">;
 };
 
-/** Ticks of {@link LinkServer.tick} between two pings of one link, and between a ping and the look for its answer. */
-const PING_TICKS = LINK_PING_MS / 1000;
-const ANSWER_TICKS = (LINK_SILENCE_MS - LINK_PING_MS) / 1000;
-
 /** Not in the types of ws. */
 const PONGS = { maxPendingAutoPongs: LEG_PONGS };
 
 /** Time for a link's last words to reach the device. */
 const CLOSING_MS = 1000;
 
-/** The devices' WebSockets. One wheel of a slot a second serves the heartbeats of all of them. */
+/** The devices' WebSockets. One wheel of a slot a second serves the heartbeats of all of them, and one of those on metered lines. */
 export class LinkServer {
   readonly #services: Services;
   readonly #host: LinkHost<DeviceLink>;
@@ -71,9 +70,8 @@ export class LinkServer {
     maxBufferedChunks: LINK_BUFFERED_CHUNKS,
     ...PONGS,
   });
-  /** All links, by the second of LINK_PING_MS in which they are pinged. */
-  readonly #wheel: readonly Set<DeviceLink>[] = Array.from({ length: PING_TICKS }, () => new Set<DeviceLink>());
-  readonly #slots = new WeakMap<DeviceLink, Set<DeviceLink>>();
+  readonly #beats = new Heartbeats<DeviceLink>({ pingMs: LINK_PING_MS, silenceMs: LINK_SILENCE_MS });
+  readonly #meteredBeats = new Heartbeats<DeviceLink>({ pingMs: METERED_PING_MS, silenceMs: METERED_SILENCE_MS });
   /** Links whose hello, or whose end, is awaited, with the time (monotonic ms) by which it must come. */
   readonly #deadlines = new Map<DeviceLink, number>();
   readonly #turns: HelloTurns;
@@ -110,14 +108,12 @@ export class LinkServer {
     return this.#turns.size;
   }
 
-  /** Takes over an HTTP upgrade that is meant for `/v1/link`. */
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  /** Takes over an HTTP upgrade that is meant for `/v1/link`; `isMetered`: its line is paid by what it carries. */
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, isMetered: boolean): void {
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       const link = new DeviceLink(webSocket, this.#host);
       this.#sockets.set(link, request.socket);
-      const slot = this.#wheel[this.#ticks % PING_TICKS];
-      slot?.add(link);
-      if (slot !== undefined) this.#slots.set(link, slot);
+      (isMetered ? this.#meteredBeats : this.#beats).add(link);
       this.#awaited(link);
     });
   }
@@ -126,8 +122,8 @@ export class LinkServer {
   tick(): void {
     const now = this.#services.clock.monotonic();
     this.#ticks += 1;
-    for (const link of this.#wheel[(this.#ticks - ANSWER_TICKS + PING_TICKS) % PING_TICKS] ?? []) link.endIfSilent();
-    for (const link of this.#wheel[this.#ticks % PING_TICKS] ?? []) if (link.isUp) link.ping();
+    this.#beats.tick();
+    this.#meteredBeats.tick();
     // What has arrived by now is read first: in a herd, nobody is at fault for a hello that was not looked at yet.
     setImmediate(() => {
       for (const [link, until] of this.#deadlines) if (now >= until) link.terminate();
@@ -174,7 +170,8 @@ export class LinkServer {
   }
 
   *#all(): Iterable<DeviceLink> {
-    for (const slot of this.#wheel) yield* slot;
+    yield* this.#beats;
+    yield* this.#meteredBeats;
   }
 
   /** At first, and when a hello has had its turn and did not hold. */
@@ -224,7 +221,8 @@ export class LinkServer {
 
   #down(link: DeviceLink): void {
     const { presence, replicas, audit, log } = this.#services;
-    this.#slots.get(link)?.delete(link);
+    this.#beats.remove(link);
+    this.#meteredBeats.remove(link);
     this.#deadlines.delete(link);
     this.#turns.remove(link);
     this.#news.end(link);

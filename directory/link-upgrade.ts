@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Clock } from "./clock.ts";
 import type { LinkServer } from "./link-server.ts";
 import type { AddressLimiter } from "./rate-limit.ts";
+import { LINK, METERED_LINK } from "./link-routes.ts";
 import { retryAfter } from "./returning.ts";
 
 interface Routes {
@@ -22,12 +23,13 @@ export function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, 
     socket.end(`HTTP/1.1 ${status}\r\n${again}Connection: close\r\nContent-Length: 0\r\n\r\n`);
   };
   socket.on("error", () => socket.destroy());
-  if (request.url !== "/v1/link") return refuse("404 Not Found");
+  const isMetered = request.url === METERED_LINK;
+  if (request.url !== LINK && !isMetered) return refuse("404 Not Found");
   // Only browsers send it, and no page has any business here.
   if (request.headers.origin !== undefined) return refuse("403 Forbidden");
   const bucket = limiter.bucket(request.socket.remoteAddress ?? "", now);
   if (!bucket.take(now)) return refuse("429 Too Many Requests", bucket.wait(now, 1));
   const wait = links.turnAway();
   if (wait !== undefined) return refuse("503 Service Unavailable", wait);
-  links.accept(request, socket, head);
+  links.accept(request, socket, head, isMetered);
 }

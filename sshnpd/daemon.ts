@@ -65,6 +65,8 @@ export interface DaemonOptions {
   readonly isVerbose: boolean;
   /** Whether the device may be made beside others that are there. */
   readonly isNewDevice?: boolean;
+  /** Whether heartbeats are to be rare, as each costs something. */
+  readonly isMetered?: boolean;
 }
 
 /**
@@ -160,7 +162,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       const events = new LinkEvents({ directory, own: statements, clients, requests: answering, sessions, log });
       await keepOnline({
         ...{ own, statements, folder, directory, clients, sessions, events, line, log, signal, announce, distances },
-        ...{ mqtt: options.mqtt, watch },
+        ...{ mqtt: options.mqtt, isMetered: options.isMetered, watch },
       });
     } finally {
       status?.remove();
@@ -176,6 +178,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
 interface Parts {
   readonly mqtt: DaemonOptions["mqtt"];
   readonly watch: DeviceWatch | undefined;
+  readonly isMetered: boolean | undefined;
   readonly own: OwnMember;
   readonly folder: PrivateFolder;
   readonly directory: OwnDirectory;
@@ -216,7 +219,7 @@ async function keepOnline(parts: Parts): Promise<void> {
       const names = await clients.unresolved();
       events.asks(names);
       const hello = { name, member, version: VERSION, names, policyHash };
-      const link = { client, sender, hello, onConnected, signal: attempt };
+      const link = { client, sender, hello, onConnected, isMetered: parts.isMetered, signal: attempt };
       if (mqtt === undefined) return await openLink(link);
       directory.askWhere(log, attempt);
       const { openWakeableLink } = await import("./wakeable-link.ts");

@@ -2,7 +2,7 @@ import { PeerError } from "../../keys/errors.ts";
 import type { X25519PublicKey } from "../../keys/x25519.ts";
 import { deviceAtBroker, deviceTopic, directoryTopic, replicaTopic } from "../../protocol/broker-topics.ts";
 import type { VerifiedKeyList } from "../../protocol/key-list.ts";
-import { BROKER_KEEPALIVE_S } from "../../protocol/limits.ts";
+import { BROKER_KEEPALIVE_S, METERED_PING_MS } from "../../protocol/limits.ts";
 import { encodeBrokerHello } from "../../protocol/messages/broker.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { type Freshness, sealMessage } from "../../protocol/sealed-message.ts";
@@ -50,12 +50,13 @@ export class BrokerEnd {
 
   /** @throws as connectBroker. */
   async connect(limitMs: number, onMessage: (payload: Uint8Array) => void): Promise<BrokerConnection> {
-    const { client, sender, hello, broker, signal, onConnected } = this.#options;
+    const { client, sender, hello, broker, isMetered, signal, onConnected } = this.#options;
+    const keepaliveSeconds = isMetered === true ? METERED_PING_MS / 1000 : BROKER_KEEPALIVE_S;
     const atBroker = deviceAtBroker(client.suite, client.address.fingerprint, hello);
     const password = brokerToken(client, { sender, recipient: this.recipient });
     const hasLogin = broker.certificate === undefined && isConfidential(broker);
     return await connectBroker({
-      ...{ place: broker, clientId: atBroker, keepaliveSeconds: BROKER_KEEPALIVE_S, limitMs, signal, onConnected },
+      ...{ place: broker, clientId: atBroker, keepaliveSeconds, limitMs, signal, onConnected },
       login: hasLogin ? { user: atBroker, password } : undefined,
       will: { topic: this.topic, payload: this.goodbye() },
       topics: [deviceTopic(atBroker)],

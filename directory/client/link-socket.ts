@@ -6,6 +6,7 @@ import {
   LINK_FRAGMENTS,
   LINK_MESSAGE_BYTES,
 } from "../../protocol/limits.ts";
+import { LINK, METERED_LINK } from "../link-routes.ts";
 import { routeUrl, unreachable } from "./http-exchange.ts";
 import { connectPersistently, type Place } from "./persistent-connect.ts";
 import { placeOf } from "./place.ts";
@@ -21,10 +22,16 @@ export { reachedAddress } from "./reached.ts";
 export async function openLinkSocket(
   base: URL,
   signal: AbortSignal,
-  onConnected?: (localAddress: string | undefined) => void,
+  {
+    onConnected,
+    isMetered,
+  }: {
+    readonly onConnected?: ((localAddress: string | undefined) => void) | undefined;
+    readonly isMetered?: boolean | undefined;
+  } = {},
 ): Promise<WebSocket> {
   const { WebSocket: ClientSocket } = await import("ws");
-  const url = routeUrl(base, "/v1/link");
+  const url = routeUrl(base, isMetered === true ? METERED_LINK : LINK);
   const { isSecure, ...place } = placeOf(url);
   const connected = await connectTo(place, isSecure, signal).catch((cause: unknown) => {
     throw signal.aborted ? signal.reason : unreachable(base, cause);

@@ -12,6 +12,7 @@ import {
   LINK_HELLO_MS,
   LINK_PROBE_MS,
   LINK_SILENCE_MS,
+  METERED_SILENCE_MS,
 } from "../../protocol/limits.ts";
 import {
   encodeLinkHello,
@@ -84,6 +85,8 @@ export interface LinkOptions {
   readonly hello: Omit<LinkHello, "epoch" | "checkpointSize">;
   /** Told this machine's own address of each connection, as Node prints it, before anything is said there. */
   readonly onConnected?: ((localAddress: string | undefined) => void) | undefined;
+  /** Whether its line is paid by what it carries: then its heartbeats are rarer, and a lost network is known later. */
+  readonly isMetered?: boolean | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -99,7 +102,7 @@ export async function openLink(options: LinkOptions): Promise<Link> {
 }
 
 async function dial(options: LinkOptions, keyList: VerifiedKeyList): Promise<Link | "unknown-sealing-key"> {
-  const socket = await openLinkSocket(options.client.address.url, options.signal, options.onConnected);
+  const socket = await openLinkSocket(options.client.address.url, options.signal, options);
   return await new Promise((resolve, reject) => {
     new DeviceLink(socket, options, keyList, { resolve, reject });
   });
@@ -230,7 +233,10 @@ class DeviceLink implements Link {
     client.noteTime(time);
     this.#sealer = new LinkSealer(client, { sender, recipient: this.#recipient() }, nonce);
     clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => this.#cut("is silent"), LINK_SILENCE_MS);
+    this.#silence = setTimeout(
+      () => this.#cut("is silent"),
+      this.#options.isMetered === true ? METERED_SILENCE_MS : LINK_SILENCE_MS,
+    );
     this.#opened.resolve(this);
     if (keyListSeq > this.#keyList.list.seq) {
       client.fetchKeyList({ signal }).then(

@@ -6,18 +6,17 @@ import { fromHex } from "../../keys/bytes.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { Secret } from "../../keys/secret.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
-import type { Party } from "../../protocol/messages/prologue.ts";
 import { activate, newPerson, random, suite } from "../directory/world.ts";
 import { addName } from "../support/one-time-secrets.ts";
 import { answerCommands } from "./answer-commands.ts";
 import type { CallersAnswer, CallersCommand } from "./callers-commands.ts";
-import { type Caller, connectOnce, failureCode, partyOf } from "./simulated-session.ts";
+import { type Callee, type Caller, connectOnce, failureCode, partyOf } from "./simulated-session.ts";
 
 const PATIENCE_MS = 60_000; // of one session
 const OUTSTANDING = 2_000; // sessions at once at a given rate; more are not asked for, and counted
 
 const callers: Caller[] = [];
-let devices: readonly Party[] = [];
+let devices: readonly Callee[] = [];
 let nextCaller = 0;
 /** Ends what goes on, when it is told to stop. */
 let stop = new AbortController();

@@ -17,7 +17,9 @@ export type FleetCommand =
   /** From now on links go over a line of so many milliseconds. */
   | { readonly do: "lengthen"; readonly roundTripMs: number }
   /** `address`: another directory to link to, on the same store. `broker`: an MQTT broker to wait at instead. */
-  | { readonly do: "bringUp"; readonly address?: string; readonly broker?: string }
+  | { readonly do: "bringUp"; readonly address?: string; readonly broker?: string; readonly isMetered?: boolean }
+  /** So many devices, at random, link anew; or they get new keys and a binding of them first. */
+  | { readonly do: "relink" | "rotate"; readonly count: number }
   | { readonly do: "standDown" | "report" | "returns" };
 
 export interface FleetAnswer {

@@ -13,7 +13,7 @@ import {
   openLink,
   readBrokerPlace,
 } from "../../directory/client.ts";
-import { hex } from "../../keys/bytes.ts";
+import { hex, utf8 } from "../../keys/bytes.ts";
 import type { RandomBytes } from "../../keys/cipher-suite.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { readOwnerFile } from "../../keys/end-key-files.ts";
@@ -25,7 +25,8 @@ import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/dir
 import type { VerifiedKeyList } from "../../protocol/key-list.ts";
 import { encodePutStatements } from "../../protocol/messages/put-statements.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
-import { signFirstBinding } from "../../protocol/statements.ts";
+import { signWith } from "../../protocol/statement-fields.ts";
+import { bindingText } from "../../protocol/statements.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import type { Party } from "../../protocol/messages/prologue.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
@@ -69,7 +70,10 @@ interface Device {
   readonly party: Party;
   readonly name: Name;
   readonly member: MemberName;
-  readonly x25519: X25519PrivateKey;
+  x25519: X25519PrivateKey;
+  /** The newest. */
+  binding: SignedText;
+  seq: number;
 }
 
 const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
@@ -77,6 +81,7 @@ const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
 /** Aborted when the devices are to stand down. */
 let up = standby();
 
+let owner: Awaited<ReturnType<typeof readOwnerFile>>;
 let address: DirectoryAddress | undefined;
 /** A slow line to it, once there is one. */
 let line: SlowProxy | undefined;
@@ -89,6 +94,8 @@ const linked = new Map<Device, number>();
 const links = new EventEmitter();
 /** Those that have lost a link and have not tried again yet. */
 const waiting = new Map<Device, Omit<Return, "tried">>();
+/** The link that each has. */
+const current = new Map<Device, Link>();
 let returns: Return[] = [];
 let losses = 0;
 
@@ -103,7 +110,7 @@ async function perform(command: FleetCommand): Promise<FleetAnswer> {
       return { ...report(), bindings: devices.map(({ party }) => hex(party.bindingHash)) };
     case "bringUp":
       if (command.address !== undefined) address = parseDirectoryAddress(command.address);
-      await inTurns(devices, (device) => bringUp(device, command.broker));
+      await inTurns(devices, (device) => bringUp(device, command));
       return report();
     case "standDown":
       up.abort();
@@ -116,6 +123,12 @@ async function perform(command: FleetCommand): Promise<FleetAnswer> {
     case "wait":
       while (!isWhole(command.since)) await once(links, "change");
       return { ...report(), linkedAt: [...linked.values()] };
+    case "relink":
+      for (const device of some(command.count)) current.get(device)?.close();
+      return report();
+    case "rotate":
+      await inTurns(some(command.count), rotate);
+      return report();
     case "returns": {
       const told = returns;
       returns = [];
@@ -146,7 +159,7 @@ function report(): FleetAnswer {
 async function enrol(command: Extract<FleetCommand, { do: "enrol" }>): Promise<void> {
   const name = parseName(command.name);
   const folder = await PrivateFolder.open(command.keys);
-  const owner = folder && (await readOwnerFile(suite, folder, name));
+  owner = folder && (await readOwnerFile(suite, folder, name));
   if (owner === undefined) throw new Error(`no owner key of ${name} in ${command.keys}`);
   address = parseDirectoryAddress(command.address);
   const client = new DirectoryClient({ address, suite, random });
@@ -154,29 +167,54 @@ async function enrol(command: Extract<FleetCommand, { do: "enrol" }>): Promise<v
   keyList = await client.fetchKeyList({ signal });
   const numbers = Array.from({ length: command.count }, (_, i) => command.first + i);
   await inTurns(numbers, async (number) => {
-    const { device, binding } = newDevice(number, name, owner.privateKey, client.directoryTime);
-    const body = encodePutStatements({ checkpointSize: 0, statements: [binding] });
-    await client.request(device.x25519, { type: REQUEST.putStatements, body }, { signal });
+    const device = newDevice(number, name, client.directoryTime);
+    await putBinding(client, device, signal);
     devices.push(device);
   });
   devices.sort((a, b) => a.number - b.number);
 }
 
-function newDevice(
-  number: number,
-  name: Name,
-  owner: Parameters<typeof signFirstBinding>[2],
-  issued: number,
-): { readonly device: Device; readonly binding: SignedText } {
+function newDevice(number: number, name: Name, issued: number): Device {
   const member = parseMember(`d${number}`);
+  const made = newBinding({ name, member, seq: 0, binding: undefined }, issued);
+  return { number, name, member, ...made, party: partyOf({ suite, random }, { name, member, binding: made.binding }) };
+}
+
+/** New keys, and the owner's statement of them. */
+function newBinding(
+  { name, member, seq, binding: before }: Pick<Device, "name" | "member" | "seq"> & { binding: SignedText | undefined },
+  issued: number,
+): Pick<Device, "x25519" | "binding" | "seq"> {
+  if (owner === undefined) throw new Error(`there is no owner key of ${name}`);
   const x25519 = X25519PrivateKey.generate(suite, random);
   const keys = { x25519: x25519.publicKey, ed25519: Ed25519PrivateKey.generate(suite, random).publicKey };
-  const content = { name, member, role: "device", ...keys, issued, expires: null } as const;
-  const binding = signFirstBinding(suite, random, owner, content);
-  return {
-    device: { number, name, member, x25519, party: partyOf({ suite, random }, { name, member, binding }) },
-    binding,
-  };
+  const prev = before === undefined ? null : hex(suite.sha256(utf8(before.text)));
+  const content = { name, member, role: "device", ...keys, seq: seq + 1, prev, issued, expires: null } as const;
+  return { x25519, binding: signWith(suite, owner.privateKey, bindingText(random, content)), seq: seq + 1 };
+}
+
+async function putBinding(
+  client: DirectoryClient,
+  { x25519, binding }: Pick<Device, "x25519" | "binding">,
+  signal: AbortSignal,
+): Promise<void> {
+  const body = encodePutStatements({ checkpointSize: 0, statements: [binding] });
+  await client.request(x25519, { type: REQUEST.putStatements, body }, { signal });
+}
+
+async function rotate(device: Device): Promise<void> {
+  if (address === undefined) throw new Error("no device is enrolled");
+  const client = new DirectoryClient({ address, suite, random, keyList });
+  const made = newBinding(device, client.directoryTime);
+  await putBinding(client, made, AbortSignal.timeout(SESSION_MS));
+  Object.assign(device, made);
+  current.get(device)?.close();
+}
+
+function some(count: number): Device[] {
+  return Array.from({ length: count }, () => devices[Math.floor(Math.random() * devices.length)]).filter(
+    (device) => device !== undefined,
+  );
 }
 
 /** Puts a slow line before the directory. */
@@ -188,8 +226,11 @@ async function lengthen(roundTripMs: number): Promise<void> {
 }
 
 /** Starts what keeps a device linked, and waits for its first link. */
-async function bringUp(device: Device, brokerUrl: string | undefined): Promise<void> {
-  const { name, member, x25519: sender } = device;
+async function bringUp(
+  device: Device,
+  { broker: brokerUrl, isMetered }: Extract<FleetCommand, { do: "bringUp" }>,
+): Promise<void> {
+  const { name, member } = device;
   if (address === undefined) throw new Error("no device is enrolled");
   const client = new DeviceClient({ address, suite, random, keyList });
   const { signal } = up;
@@ -203,10 +244,11 @@ async function bringUp(device: Device, brokerUrl: string | undefined): Promise<v
         if (before !== undefined) returns.push({ ...before, tried: performance.now() });
         waiting.delete(device);
         const hello = { name, member, version: VERSION, names: [], policyHash: new Uint8Array(32) };
-        const options = { client, sender, hello, signal };
+        const options = { client, sender: device.x25519, hello, isMetered, signal };
         return broker === undefined ? dialInTurn(client, options) : openBrokerLink({ ...options, broker });
       },
-      onLinked: () => {
+      onLinked: (link) => {
+        current.set(device, link);
         linked.set(device, Date.now());
         links.emit("change");
         resolve();

@@ -64,13 +64,20 @@ export class Fleet implements AsyncDisposable {
   }
 
   /** Links all devices, some at a time, and resolves when each was linked once: where they enrolled, at another directory, or at a broker. */
-  async bringUp(where: { readonly address?: string; readonly broker?: string } = {}): Promise<void> {
+  async bringUp(
+    where: { readonly address?: string; readonly broker?: string; readonly isMetered?: boolean } = {},
+  ): Promise<void> {
     await this.#tell(LINKED_MS, () => ({ do: "bringUp", ...where }));
   }
 
   /** Puts a slow line between the directory and all links to come. */
   async lengthen(roundTripMs: number): Promise<void> {
     await this.#tell(LINKED_MS, () => ({ do: "lengthen", roundTripMs }));
+  }
+
+  /** So many devices of each process, at random, link anew, or get new keys and a binding of them first. */
+  async shake(how: "relink" | "rotate", count: number): Promise<void> {
+    await this.#tell(LINKED_MS, () => ({ do: how, count }));
   }
 
   /** Ends all links. */

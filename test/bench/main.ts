@@ -2,6 +2,7 @@ import { cpus, release, totalmem } from "node:os";
 import { writeFile } from "node:fs/promises";
 import { accounts } from "./accounts.ts";
 import { type Bench, runBench } from "./bench.ts";
+import { brokerDevices } from "./broker-devices.ts";
 import { carrying } from "./carrying.ts";
 import { connecting } from "./connect.ts";
 import { connects, connectsByDevices, connectsByStore } from "./connects.ts";
@@ -9,10 +10,12 @@ import { endToEnd } from "./end-to-end.ts";
 import { herd } from "./herd.ts";
 import { idleDaemon } from "./idle-daemon.ts";
 import { idleDevices } from "./idle-devices.ts";
+import { idleTraffic } from "./idle-traffic.ts";
 import { log } from "./log.ts";
 import { longLine } from "./long-line.ts";
 import { openssh } from "./openssh.ts";
 import { revocation } from "./revocation.ts";
+import { soak } from "./soak.ts";
 import { startUp } from "./start-up.ts";
 import { stores } from "./stores.ts";
 import { meetsTarget } from "./table.ts";
@@ -28,6 +31,8 @@ export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
   "idle-daemon": idleDaemon,
   "idle-devices": idleDevices,
   herd,
+  "idle-traffic": idleTraffic,
+  "broker-devices": brokerDevices,
   connects,
   "connects-by-store": connectsByStore,
   "connects-by-devices": connectsByDevices,
@@ -35,6 +40,7 @@ export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
   accounts,
   revocation,
   log,
+  soak,
 };
 
 export interface BenchOptions {

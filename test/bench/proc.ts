@@ -22,15 +22,18 @@ export function residentOf(pid: number): { readonly rss: number; readonly pss: n
 export const SETTLING_S = 45;
 const MEDIAN_OF_S = 21; // one round
 
-/** The resident memory of a process that is left alone, in bytes: the median of the last round of heartbeats. */
-export async function settledRss(pid: number, signal: AbortSignal): Promise<number> {
+/**
+ * The resident memory of a process that is left alone, in bytes: the median of the last round of heartbeats, or of the last half of
+ * a shorter time.
+ */
+export async function settledRss(pid: number, signal: AbortSignal, seconds: number = SETTLING_S): Promise<number> {
   const samples: number[] = [];
-  for (let second = 0; second < SETTLING_S; second++) {
+  for (let second = 0; second < seconds; second++) {
     await delay(1000, undefined, { signal });
     samples.push(residentOf(pid).rss);
   }
-  const last = samples.slice(-MEDIAN_OF_S).sort((a, b) => a - b);
-  return last[(MEDIAN_OF_S - 1) / 2] ?? Number.NaN;
+  const last = samples.slice(-Math.min(MEDIAN_OF_S, Math.ceil(seconds / 2))).sort((a, b) => a - b);
+  return last[Math.floor((last.length - 1) / 2)] ?? Number.NaN;
 }
 
 /** The processes below `root`, itself not among them. */

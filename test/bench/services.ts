@@ -82,9 +82,9 @@ export class Services implements AsyncDisposable {
   }
 
   /** Links all devices. */
-  async bringUp(): Promise<void> {
+  async bringUp(how: { readonly isMetered?: boolean } = {}): Promise<void> {
     this.#options.log("linking them");
-    await this.fleet.bringUp({ address: this.linkAddress });
+    await this.fleet.bringUp({ address: this.linkAddress, ...how });
   }
 
   /** Starts the directory once more where it was. */

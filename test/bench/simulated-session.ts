@@ -5,6 +5,7 @@
  */
 import { once } from "node:events";
 import type { DirectoryClient, Link, LinkEvent } from "../../directory/client.ts";
+import { utf8 } from "../../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../../keys/cipher-suite.ts";
 import { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import { SshnpError } from "../../keys/errors.ts";
@@ -25,6 +26,9 @@ export interface Primitives {
   readonly random: RandomBytes;
 }
 
+/** A device as a caller knows it. */
+export type Callee = Omit<Party, "bindingHash"> & { bindingHash: Uint8Array };
+
 /** Whoever asks for sessions. */
 export interface Caller {
   readonly client: DirectoryClient;
@@ -36,8 +40,9 @@ export interface Caller {
 export async function connectOnce(
   { suite, random }: Primitives,
   caller: Caller,
-  device: Party,
+  device: Callee,
   signal: AbortSignal,
+  isFirst = true,
 ): Promise<number> {
   const { client } = caller;
   const begin = performance.now();
@@ -50,6 +55,7 @@ export async function connectOnce(
   const request = { type: REQUEST.session, body: encodeSessionRequest(asked) };
   let leg: Promise<Leg> | undefined;
   let isAnswered = false;
+  let newer: Uint8Array | undefined;
   try {
     for await (const frame of client.send(caller.sender, request, { signal })) {
       if (frame.type === "refused") throw new RefusedError(frame.code);
@@ -58,7 +64,12 @@ export async function connectOnce(
         leg.catch(() => {}); // told below
       }
       if (frame.type === "answer") isAnswered = true;
+      if (frame.type === "binding") newer = suite.sha256(utf8(frame.statements.member.text));
       if (frame.type === "deviceCode") throw new RefusedError(frame.code);
+    }
+    if (newer !== undefined && isFirst) {
+      device.bindingHash = newer; // of a device whose keys are others by now
+      return await connectOnce({ suite, random }, caller, device, signal, false);
     }
     if (leg === undefined || !isAnswered) throw new RefusedError("no answer");
     const { socket } = await leg;
@@ -84,7 +95,7 @@ export async function serveRequest(
   await leg.joined;
   leg.socket.write("S");
   leg.socket.resume();
-  await once(leg.socket, "close", { signal });
+  await once(leg.socket, "end", { signal }).finally(() => leg.socket.destroy());
 }
 
 /** A refusal that came sealed. */
@@ -112,7 +123,7 @@ export function partyOf(
     binding,
   }: { readonly name: Name; readonly member: MemberName; readonly binding: { readonly text: string } },
 ): Party {
-  return { name, member, bindingHash: suite.sha256(new TextEncoder().encode(binding.text)) };
+  return { name, member, bindingHash: suite.sha256(utf8(binding.text)) };
 }
 
 async function dial(

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { openLink } from "../../directory/client.ts";
 import { LINK_CLOSE } from "../../directory/link-close.ts";
-import { LINK_MESSAGE_BYTES } from "../../protocol/limits.ts";
+import { LINK_MESSAGE_BYTES, METERED_PING_MS, METERED_SILENCE_MS } from "../../protocol/limits.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { startTcpTap } from "../support/tcp-tap.ts";
 import { sealed } from "./raw.ts";
@@ -168,6 +168,19 @@ test("a device that answers no ping is gone after half a minute, one that does s
   expect(lively.socket.readyState).toBe(lively.socket.OPEN);
   expect(await only(send(world, client, sessionMessage(client, device)))).toMatchObject({ code: "E_OFFLINE" });
   lively.socket.terminate();
+});
+
+test("a link over a metered line is pinged every minute, and gone in little more without an answer", async () => {
+  const silent = await hello(device, { autoPong: false, path: "/v1/link?metered" });
+  await silent.message();
+  let pings = 0;
+  silent.socket.on("ping", () => (pings += 1));
+  clock.advance(METERED_PING_MS);
+  await expect.poll(() => pings).toBe(1);
+  expect(silent.socket.readyState).toBe(silent.socket.OPEN);
+  clock.advance(METERED_SILENCE_MS - METERED_PING_MS);
+  await silent.closed;
+  await expect(connectRaw(world, { path: "/v1/link?heartbeat=1" })).rejects.toThrow("404");
 });
 
 test("a link tells the address of this machine that it goes from", async () => {

@@ -49,10 +49,15 @@ interface Asked {
 let server: Server;
 let asked: Asked[];
 let progress: string[];
+/** What POSTs are answered with before any of them is read: a status, and headers. */
+let refusals: [number, Record<string, string>][];
 beforeEach(async () => {
   asked = [];
   progress = [];
+  refusals = [];
   server = createServer((request, response) => {
+    const refusal = request.method === "POST" ? refusals.shift() : undefined;
+    if (refusal !== undefined) return void response.writeHead(...refusal).end();
     if (request.method === "GET") return void response.end(encodeSignedText(keyList()));
     const chunks: Uint8Array[] = [];
     request.on("data", (chunk: Uint8Array) => chunks.push(chunk));
@@ -78,6 +83,39 @@ test("the ticket is handed on at once, and the answer with it", async () => {
   expect((await request.ticket).ticket).toEqual(Uint8Array.of(1, 2, 3));
   asked[0]?.say({ type: "answer", message2: Uint8Array.of(7) }, "last");
   expect(await request.outcome).toMatchObject({ kind: "answered", message2: Uint8Array.of(7) });
+});
+
+test.each<[string, [number, Record<string, string>][], Frame | undefined]>([
+  ["by its HTTP status", [[503, { "retry-after": "1" }]], undefined],
+  ["by a rate", [[429, { "retry-after": "1" }]], undefined],
+  ["sealed", [], { type: "refused", code: "E_RATE", detail: 200 }],
+])(
+  "a directory that has too much to do and says when to come back, %s, is asked again then",
+  async (_how, http, sealed) => {
+    refusals = http;
+    const request = begin();
+    if (sealed !== undefined) (await next()).say(sealed, "last");
+    const again = await next();
+    again.say(TICKET, { type: "answer", message2: Uint8Array.of(7) }, "last");
+    expect(await request.outcome).toMatchObject({ kind: "answered" });
+    expect(progress.join("\n")).toContain("asking again in");
+  },
+);
+
+test("a directory that says to come back much later, or not when, ends the request", async () => {
+  refusals = [
+    [503, { "retry-after": "9999" }],
+    [429, { "retry-after": "40" }],
+    [503, {}],
+    [503, { "retry-after": "Fri, 31 Dec 2100 23:59:59 GMT" }],
+  ];
+  for (const code of ["E_BUSY", "E_RATE", "E_BUSY", "E_BUSY"]) {
+    await expect(begin().outcome).rejects.toMatchObject({ code });
+  }
+  const request = begin();
+  (await next()).say({ type: "refused", code: "E_BUSY", detail: 31_000 }, "last");
+  await expect(request.outcome).rejects.toMatchObject({ code: "E_BUSY" });
+  expect(asked).toHaveLength(1);
 });
 
 test.each<[string, (Frame | "last")[], string]>([

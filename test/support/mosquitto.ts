@@ -14,6 +14,10 @@ export interface MosquittoOptions {
   readonly passwords?: Readonly<Record<string, string>>;
   /** Where it listens; a free one if not said. */
   readonly port?: number;
+  /** More lines of its configuration. */
+  readonly lines?: readonly string[];
+  /** Logs its start and what is wrong, and not each message. */
+  readonly isQuiet?: boolean;
 }
 
 /** A real mosquitto on 127.0.0.1 with a configuration of its own. */
@@ -29,7 +33,14 @@ export interface Mosquitto extends AsyncDisposable {
   setAccess(acl: string): Promise<void>;
 }
 
-export async function startMosquitto({ tls, acl, passwords, ...at }: MosquittoOptions = {}): Promise<Mosquitto> {
+export async function startMosquitto({
+  tls,
+  acl,
+  passwords,
+  lines = [],
+  isQuiet = false,
+  ...at
+}: MosquittoOptions = {}): Promise<Mosquitto> {
   const folder = await temporaryFolder();
   const port = at.port ?? (await freePort());
   const configuration = join(folder.path, "mosquitto.conf");
@@ -53,10 +64,11 @@ export async function startMosquitto({ tls, acl, passwords, ...at }: MosquittoOp
     "user root", // where root runs it, it would read its files as somebody who cannot; others are who they are
     "persistence false",
     "log_dest stderr",
-    "log_type all",
+    ...(isQuiet ? ["error", "warning", "information"].map((type) => `log_type ${type}`) : ["log_type all"]),
     `listener ${port} 127.0.0.1`,
     ...(secure ?? (passwords ? [`password_file ${passwordFile}`] : ["allow_anonymous true"])),
     ...(acl === undefined ? [] : [`acl_file ${aclFile}`]),
+    ...lines,
   ];
   await writeFile(configuration, text.map((line) => `${line}\n`).join(""));
   let process: RunningProcess;
