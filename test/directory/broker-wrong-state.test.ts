@@ -5,6 +5,8 @@ import { type Link, openBrokerLink } from "../../directory/client.ts";
 import { DeniedError } from "../../keys/errors.ts";
 import { deviceAtBroker } from "../../protocol/broker-topics.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
+import { isConfidential } from "../../directory/client/broker.ts";
+import { parseBrokerUrl } from "../../directory/client/read-broker-place.ts";
 import { openTwoWayLink } from "../../sshnpd/two-way-link.ts";
 import { next, rest, send } from "./streams.ts";
 import { NO_POLICY, patience, type Person, sessionMessage, suite, World } from "./world.ts";
@@ -71,6 +73,23 @@ describe("a broker whose access list", () => {
     const link = await byBroker(world, device, broker.url);
     link.close();
     await expect.poll(() => world.directory.presence.find(device)).toBeUndefined();
+  });
+});
+
+describe("a token goes to a broker on this machine, or over TLS that is verified, and nowhere else", () => {
+  test.each([
+    [true, "mqtt://127.0.0.1:1883"],
+    [true, "mqtt://localhost"],
+    [true, "mqtt://[::1]:1883"],
+    [true, "mqtts://broker.example.org"],
+    [false, "mqtts://broker.example.org", true],
+    [false, "mqtt://broker.example.org"],
+    [false, "mqtt://10.0.0.1"],
+    [false, "mqtt://127.0.0.1.example.org"],
+    [false, "mqtt://localhost.example.org"],
+    [false, "mqtt://[::2]"],
+  ])("%s for %s, unverified %s", (isTold, url, isUnverified: boolean = false) => {
+    expect(isConfidential({ url: parseBrokerUrl(url), isUnverified })).toBe(isTold);
   });
 });
 
