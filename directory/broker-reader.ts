@@ -46,7 +46,7 @@ export interface BrokerReaderServices {
  */
 export class BrokerReader {
   readonly #services: BrokerReaderServices;
-  readonly #waiting: Uint8Array[] = [];
+  readonly #waiting: { readonly payload: Uint8Array; readonly at: number }[] = [];
   #reading = 0;
   #dropped = 0;
 
@@ -67,17 +67,17 @@ export class BrokerReader {
   take(payload: Uint8Array): void {
     if (payload.length > SEALED_MESSAGE_BYTES) return;
     if (this.#waiting.length >= BROKER_WAITING) return void (this.#dropped += 1);
-    this.#waiting.push(payload);
+    this.#waiting.push({ payload, at: this.#services.host.clock.now() });
     this.#next();
   }
 
   #next(): void {
     while (this.#reading < BROKER_READ_AT_ONCE) {
-      const payload = this.#waiting.shift();
-      if (payload === undefined) return;
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
       this.#reading += 1;
       setImmediate(() => {
-        void this.#read(payload).finally(() => {
+        void this.#read(next.payload, next.at).finally(() => {
           this.#reading -= 1;
           this.#next();
         });
@@ -85,12 +85,16 @@ export class BrokerReader {
     }
   }
 
-  async #read(payload: Uint8Array): Promise<void> {
+  /** `at`: when it came, ms since 1970. */
+  async #read(payload: Uint8Array, at: number): Promise<void> {
     const { host, log } = this.#services;
     try {
       const message = openMessage(host.suite, host.keyring.sealing(host.clock.now()), payload);
       if (message === "unknown-recipient") return;
-      if (message.type === LINK.brokerHello) return await this.#hello(message, payload.length);
+      if (message.type === LINK.brokerHello) {
+        if (payload.length > LINK_HELLO_BYTES) throw new PeerError("E_PROTOCOL", "a hello by the broker is too long");
+        return await this.#hello(message, at);
+      }
       const device = await this.#deviceOf(message);
       if (device === undefined) return;
       if (message.type === LINK.goodbye) return await this.#goodbye(device.party, message);
@@ -103,9 +107,8 @@ export class BrokerReader {
     }
   }
 
-  async #hello(message: OpenedMessage, length: number): Promise<void> {
+  async #hello(message: OpenedMessage, at: number): Promise<void> {
     const { host, freshness, presence, sessions, replicas } = this.#services;
-    if (length > LINK_HELLO_BYTES) throw new PeerError("E_PROTOCOL", "a hello by the broker is too long");
     const hello = parseBrokerHello(message.body);
     const { name, member } = hello;
     const party = { name, member };
@@ -117,8 +120,9 @@ export class BrokerReader {
       if (verdict === "replayed") return; // or another process has it
       if (verdict === "full") return await refuse("E_BUSY");
       if (verdict === "clock") return await refuse("E_CLOCK", freshness.nonce(host.clock.now()));
+      if (presence.hasNewer(party, at)) return; // it was late, and its device has come by WebSocket meanwhile
       const { before, row } = await this.#welcome(party, message, hello);
-      presence.leave(party);
+      if (!presence.leave(party, at)) return;
       await host.store.putLastSeen([party], host.clock.now());
       const device = new WakeDevice(host, party, row.distances);
       this.#noteUp(party, hello, before);

@@ -101,12 +101,22 @@ export class Presence {
     return this.#links.get(subject)?.link === link && this.#links.delete(subject);
   }
 
-  /** A device is elsewhere now: its link to this process, if it has one, is told so and ends. */
-  leave(party: Party): void {
-    const link = this.get(party);
-    if (link === undefined) return;
-    this.#links.delete(bindingSubject(party));
-    link.replace();
+  /**
+   * A device came elsewhere at `at` (ms since 1970): a link to this process from before is told so and ends. False when it has one
+   * that came later, which stays.
+   */
+  leave(party: Party, at: number): boolean {
+    const subject = bindingSubject(party);
+    const entry = this.#links.get(subject);
+    if (entry !== undefined && entry.since > at) return false;
+    if (entry !== undefined) this.#links.delete(subject);
+    entry?.link.replace();
+    return true;
+  }
+
+  /** Whether it has a link to this process that came later than `at`. */
+  hasNewer(party: Party, at: number): boolean {
+    return (this.#links.get(bindingSubject(party))?.since ?? 0) > at;
   }
 
   async #findElsewhere(party: Party): ReturnType<Elsewhere["find"]> {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { EventQueue, type Link, type LinkEvent } from "../directory/client.ts";
 import { DeniedError } from "../keys/errors.ts";
-import { BROKER_LASTED_MS, DIRECTORY_CONNECT_MS, LEFT_LINK_MS, LINK_EVENTS } from "../protocol/limits.ts";
+import { BROKER_LASTED_MS, DIRECTORY_CONNECT_MS, FRESHNESS_MS, LEFT_LINK_MS, LINK_EVENTS } from "../protocol/limits.ts";
 import type { Distances } from "../protocol/messages/rendezvous-distances.ts";
 import type { Answer } from "../protocol/messages/session-request.ts";
 import type { LinkParty } from "../protocol/messages/link.ts";
@@ -45,6 +45,12 @@ class TwoWayLink implements Link {
   /** How often in a row the broker did not serve for long. */
   #failures = 0;
   #remoteAddress: string | undefined;
+  #way: Way | undefined;
+  /** Attempts at the broker of which the directory may yet hear, and when the last of them ended (monotonic ms). */
+  #doubts = 0;
+  #doubtedAt = -Infinity;
+  /** A WebSocket that is opened in the place of one. */
+  #reopened: Promise<unknown> | undefined;
 
   constructor(ways: Ways, signal: AbortSignal) {
     this.#ways = ways;
@@ -92,7 +98,7 @@ class TwoWayLink implements Link {
 
   /** The broker does not serve: by WebSocket, and back when it does. */
   async #fallBack(why: unknown): Promise<void> {
-    this.#failures += 1;
+    this.#failed();
     this.#take("websocket", await this.#ways.byWebSocket(this.#signal), why);
     void this.#comeBack();
   }
@@ -103,24 +109,47 @@ class TwoWayLink implements Link {
         await delay(reconnectDelay(this.#failures, this.#ways.random(), BROKER_LASTED_MS), undefined, {
           signal: this.#signal,
         });
+        await this.#reopened;
         const attempt = this.#ways.byBroker(this.#signal, DIRECTORY_CONNECT_MS);
         this.#attempt = attempt;
         const link = await attempt;
         if (this.#signal.aborted) return link.close();
         return this.#take("mqtt", link, undefined);
       } catch {
-        this.#failures += 1;
+        this.#failed();
       } finally {
         this.#attempt = undefined;
       }
     }
   }
 
+  #failed(): void {
+    this.#failures += 1;
+    this.#doubts = Math.min(this.#doubts + 1, OWN_HELLOS);
+    this.#doubtedAt = performance.now();
+  }
+
+  /**
+   * Whether a WebSocket that was replaced may have been by this device itself: a broker may pass on a hello of which nothing was
+   * heard as late as it likes, as long as the hello is fresh, and must not end anything by that.
+   */
+  #isByItself(way: Way): boolean {
+    return way === "websocket" && this.#doubts > 0 && performance.now() - this.#doubtedAt < 2 * FRESHNESS_MS;
+  }
+
+  async #reopen(): Promise<void> {
+    this.#doubts -= 1;
+    const opened = this.#ways.byWebSocket(this.#signal);
+    this.#reopened = opened.catch(() => {});
+    this.#take("websocket", await opened, undefined);
+  }
+
   #take(way: Way, link: Link, why: unknown): void {
     const before = this.#current;
     this.#remoteAddress = link.remoteAddress ?? this.#remoteAddress;
     this.#current = link;
-    this.#ways.onWay(way, why);
+    if (way !== this.#way) this.#ways.onWay(way, why);
+    this.#way = way;
     void this.#read(way, link, performance.now());
     if (before === undefined) return;
     if (this.#watched.length > 0) link.watch(this.#watched);
@@ -146,10 +175,11 @@ class TwoWayLink implements Link {
     if (isReplaced && link === this.#current) await this.#attempt?.catch(() => {});
     if (this.#signal.aborted) return;
     if (link !== this.#current) return link.close();
-    if (way === "websocket" || isReplaced) return this.#end(error);
+    const isOwn = isReplaced && this.#isByItself(way);
+    if (!isOwn && (way === "websocket" || isReplaced)) return this.#end(error);
     if (lastedMs >= BROKER_LASTED_MS) this.#failures = 0;
     try {
-      await this.#fallBack(error);
+      await (isOwn ? this.#reopen() : this.#fallBack(error));
     } catch (cause) {
       this.#end(cause);
     }
@@ -161,3 +191,6 @@ class TwoWayLink implements Link {
     this.#current?.close();
   }
 }
+
+/** Hellos by the broker that may come late, at most: in so short a time no more are said. */
+const OWN_HELLOS = 3;

@@ -2,6 +2,8 @@ import type { Packet } from "mqtt-packet";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Link, type LinkEvent, openBrokerLink, putStatements } from "../../directory/client.ts";
 import { BROKER_HELLOS_AGAIN } from "../../protocol/limits.ts";
+import { LINK } from "../../protocol/messages/types.ts";
+import { sealMessage } from "../../protocol/sealed-message.ts";
 import { openTwoWayLink, type Way } from "../../sshnpd/two-way-link.ts";
 import { deviceAtBroker, deviceTopic, directoryTopic } from "../../protocol/broker-topics.ts";
 import type { Distances } from "../../protocol/messages/rendezvous-distances.ts";
@@ -218,6 +220,73 @@ test("when it goes on losing messages it is left for the WebSocket, by which wha
   stop.abort();
 });
 
+test("a hello that it keeps until the device has gone to the WebSocket, and brings then, does not end the device", async () => {
+  link.close();
+  await expect.poll(() => world.directory.presence.find(device)).toBeUndefined();
+  const kept: Published[] = [];
+  proxy.mischief = (packet, to) => {
+    if (to === "client" || !isPublish(packet)) return [packet];
+    kept.push(packet);
+    return [{ cmd: "pingreq" }];
+  };
+  const stop = new AbortController();
+  let sockets = 0;
+  const two = await openTwoWayLink(
+    {
+      byBroker: (signal) => openAtBroker(device, signal, 500),
+      byWebSocket: (signal) => {
+        sockets += 1;
+        return world.link(device, { signal });
+      },
+      onWay: () => {},
+      random: () => 1,
+    },
+    stop.signal,
+  );
+  link = two;
+  events = two.events[Symbol.asyncIterator]();
+  await expect.poll(() => world.directory.presence.get(device)).toBeDefined();
+  const uplink = directoryTopic(suite, world.address.fingerprint);
+  const [hello] = kept.filter(({ topic }) => topic === uplink);
+  await publish(uplink, Buffer.from(hello?.payload ?? ""));
+  await expect.poll(() => sockets).toBe(2); // the first was replaced, by what looked like the same device
+  await expect.poll(() => world.directory.presence.get(device)).toBeDefined();
+  await isAsked();
+  stop.abort();
+});
+
+test("what it floods the directory with keeps no device from being asked", async () => {
+  await using flooded = await World.start({ broker: { url: new URL(proxy.url) } });
+  await expect.poll(() => flooded.directory.waking?.isConnected).toBe(true);
+  const uplink = directoryTopic(suite, flooded.address.fingerprint);
+  const [key] = flooded.directory.keyring.sealing(Date.now());
+  const recipient = key?.publicKey ?? device.x25519.publicKey;
+  const content = { freshness: { kind: "time", time: Date.now() }, type: LINK.brokerHello } as const;
+  // Of strangers, sealed as they should be, so that each is opened.
+  const sealed = Array.from({ length: 50 }, () =>
+    Buffer.from(
+      sealMessage(
+        suite,
+        random,
+        { sender: device.x25519, recipient },
+        { ...content, id: random(16), body: random(200) },
+      ).bytes,
+    ),
+  );
+  const packet = { cmd: "publish", topic: uplink, qos: 0, dup: false, retain: false } as const;
+  for (let i = 0; i < 3_000; i += 1) {
+    proxy.inject({ ...packet, payload: sealed[i % sealed.length] ?? "" }, (clientId) =>
+      clientId.startsWith("sshnpdirectory"),
+    );
+  }
+  const asking = await flooded.activated("@asking", "laptop", "client");
+  const asked = await flooded.activated("@asked", "mygateway", "device");
+  await flooded.rendezvous();
+  const { events: told } = await flooded.link(asked);
+  await next(send(flooded, asking, sessionMessage(asking, asked)), "ticket");
+  for await (const { type } of told) if (type === "notify") break;
+});
+
 test("distances from before that it brings again do not take the place of newer ones", async () => {
   const told = (ms: number): Distances => new Map([["0102030405060708", ms]]);
   const known = async (): Promise<unknown> => (await world.directory.presence.find(device))?.distances;
@@ -252,19 +321,18 @@ test("a packet that is too long ends it before it is held", async () => {
   await expect(drained()).rejects.toMatchObject({ message: expect.stringContaining("too long") });
 });
 
-async function open(who: Person = device): Promise<Link> {
+async function openAtBroker(who: Person, signal: AbortSignal, limitMs?: number): Promise<Link> {
   const { name, member, x25519: sender } = who;
+  return await openBrokerLink({
+    ...{ client: world.client(), sender, broker: { url: new URL(proxy.url) }, signal, limitMs },
+    hello: { name, member, version: "0.1.0", names: [], policyHash: NO_POLICY },
+  });
+}
+
+async function open(who: Person = device): Promise<Link> {
   for (;;) {
     try {
-      return await openBrokerLink({
-        ...{
-          client: world.client(),
-          sender,
-          broker: { url: new URL(proxy.url) },
-          signal: new AbortController().signal,
-        },
-        hello: { name, member, version: "0.1.0", names: [], policyHash: NO_POLICY },
-      });
+      return await openAtBroker(who, new AbortController().signal);
     } catch (error) {
       if (!/passes on nothing/.test(String(error))) throw error; // the directory itself is on its way there
     }

@@ -2,9 +2,13 @@ import { Writable } from "node:stream";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Link, openBrokerLink } from "../../directory/client.ts";
+import { DeniedError } from "../../keys/errors.ts";
 import { deviceAtBroker } from "../../protocol/broker-topics.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
-import { next, send } from "./streams.ts";
+import { isConfidential } from "../../directory/client/broker.ts";
+import { parseBrokerUrl } from "../../directory/client/read-broker-place.ts";
+import { openTwoWayLink } from "../../sshnpd/two-way-link.ts";
+import { next, rest, send } from "./streams.ts";
 import { NO_POLICY, patience, type Person, sessionMessage, suite, World } from "./world.ts";
 
 /** Lines for all, whoever they say they are. */
@@ -72,6 +76,23 @@ describe("a broker whose access list", () => {
   });
 });
 
+describe("a token goes to a broker on this machine, or over TLS that is verified, and nowhere else", () => {
+  test.each([
+    [true, "mqtt://127.0.0.1:1883"],
+    [true, "mqtt://localhost"],
+    [true, "mqtt://[::1]:1883"],
+    [true, "mqtts://broker.example.org"],
+    [false, "mqtts://broker.example.org", true],
+    [false, "mqtt://broker.example.org"],
+    [false, "mqtt://10.0.0.1"],
+    [false, "mqtt://127.0.0.1.example.org"],
+    [false, "mqtt://localhost.example.org"],
+    [false, "mqtt://[::2]"],
+  ])("%s for %s, unverified %s", (isTold, url, isUnverified: boolean = false) => {
+    expect(isConfidential({ url: parseBrokerUrl(url), isUnverified })).toBe(isTold);
+  });
+});
+
 test("who comes in at the broker under a device's name throws it out, and is nobody to the directory; the device comes back", async () => {
   await using broker = await startMosquitto();
   await using world = await World.start({ broker: { url: new URL(broker.url) } });
@@ -91,16 +112,58 @@ test("who comes in at the broker under a device's name throws it out, and is nob
   for await (const { type } of again.events) if (type === "notify") break;
 });
 
+test("of two machines with one device's keys one goes on, by whatever way, and the other is told that it was replaced", async () => {
+  await using broker = await startMosquitto();
+  await using world = await World.start({ broker: { url: new URL(broker.url) } });
+  await expect.poll(() => world.directory.waking?.isConnected).toBe(true);
+  const { client, device } = await people(world);
+  const ends: string[] = [];
+  const stop = new AbortController();
+  const machine = async (name: string): Promise<void> => {
+    const link = await openTwoWayLink(
+      {
+        byBroker: (signal, limitMs) => byBroker(world, device, broker.url, limitMs, signal),
+        byWebSocket: (signal) => world.link(device, { signal }),
+        onWay: () => {},
+        random: Math.random,
+      },
+      stop.signal,
+    );
+    try {
+      for await (const event of link.events) {
+        if (event.type === "notify") link.answer({ sid: event.notify.prologue.sid, code: "E_BUSY", labels: [] });
+      }
+    } catch (error) {
+      ends.push(error instanceof DeniedError ? `${name} ${error.code}` : `${name} ${String(error)}`);
+    }
+  };
+  const machines = [machine("first")];
+  await expect.poll(async () => await world.directory.presence.find(device)).toBeDefined();
+  machines.push(machine("second"));
+  await expect.poll(() => ends, { timeout: 20_000 }).toEqual([expect.stringMatching(/^(?:first|second) E_REPLACED$/)]);
+  // The other one is there.
+  const frames = await rest(send(world, client, sessionMessage(client, device)));
+  expect(frames.map(({ type }) => type)).toEqual(["ticket", "deviceCode"]);
+  stop.abort();
+  await Promise.all(machines);
+});
+
 async function people(world: World): Promise<{ readonly client: Person; readonly device: Person }> {
   await world.rendezvous();
   const client = await world.activated("@client", "laptop", "client");
   return { client, device: await world.activated("@device", "mygateway", "device") };
 }
 
-async function byBroker(world: World, device: Person, url: string, limitMs?: number): Promise<Link> {
+async function byBroker(
+  world: World,
+  device: Person,
+  url: string,
+  limitMs?: number,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<Link> {
   const { name, member, x25519: sender } = device;
   return await openBrokerLink({
-    ...{ client: world.client(), sender, broker: { url: new URL(url) }, signal: new AbortController().signal, limitMs },
+    ...{ client: world.client(), sender, broker: { url: new URL(url) }, signal, limitMs },
     hello: { name, member, version: "0.1.0", names: [], policyHash: NO_POLICY },
   });
 }

@@ -92,6 +92,12 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
       'command("rendezvous", "remove", "rz1")',
     ],
   },
+  "docs/mqtt.md": {
+    "sshnp-directory run --data np --mqtt mqtts://broker.example.org:8883 --mqtt-cert directory.pem --mqtt-key directory.key":
+      ["test/e2e/mqtt.test.ts", "Stack.start({ directory: options(own), withoutDaemon: true })"],
+    "sshnpd -a @device -m @client -d mygateway --mqtt mqtts://broker.example.org:8883 --mqtt-cert device.pem --mqtt-key device.key":
+      ["test/e2e/mqtt.test.ts", "stack.startDaemon(...options(await authority.issue(name)))"],
+  },
   "docs/session-keys.md": {
     "sshnp ssh-config --install --session-key": [
       "test/e2e/openssh/session-key.test.ts",

@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { deviceAtBroker } from "../../protocol/broker-topics.ts";
@@ -64,17 +66,10 @@ test("a broker that is not there at the start keeps nobody away: devices come by
 test("mosquitto with X.509 and an access list: a device reads its own topic alone; one that may not comes by WebSocket", async () => {
   await using folder = await temporaryFolder();
   const authority = await createAuthority(folder.path);
-  const acl = [
-    "user sshnp-directory",
-    "topic read sshnp/u/+",
-    "topic read sshnp/r/+/+",
-    "topic write sshnp/d/+",
-    "pattern read sshnp/d/%u",
-    "pattern write sshnp/u/+",
-    "pattern write sshnp/r/+/+",
-  ];
+  const manual = await readFile(join(import.meta.dirname, "../../docs/mqtt.md"), "utf8");
+  const [, acl = ""] = /^```acl\n([^]*?)^```$/m.exec(manual) ?? [];
   const tls = { ca: authority.ca, ...(await authority.issue("broker")) };
-  await using broker = await startMosquitto({ tls, acl: `${acl.join("\n")}\n` });
+  await using broker = await startMosquitto({ tls, acl });
   const own = await authority.issue("sshnp-directory");
   const options = (at: { cert: string; key: string }): string[] =>
     ["--mqtt", broker.url, "--mqtt-ca", authority.ca].concat("--mqtt-cert", at.cert, "--mqtt-key", at.key);

@@ -11,18 +11,19 @@ export interface MqttProxy extends AsyncDisposable {
   readonly url: string;
   /** What it does from now on. */
   mischief: Mischief;
-  /** Puts a packet of its own to every client. */
-  inject(packet: Packet): void;
+  /** Puts a packet of its own to every client, or those whose ids are like that. */
+  inject(packet: Packet, isMeant?: (clientId: string) => boolean): void;
   /** Cuts all connections. */
   cut(): void;
 }
 
 export async function startMqttProxy(brokerPort: number): Promise<MqttProxy> {
-  const clients = new Set<Socket>();
+  /** With the ids that they gave. */
+  const clients = new Map<Socket, string>();
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
     const broker = connect(brokerPort, "127.0.0.1");
-    clients.add(client);
+    clients.set(client, "");
     for (const socket of [client, broker]) {
       sockets.add(socket);
       socket
@@ -40,6 +41,7 @@ export async function startMqttProxy(brokerPort: number): Promise<MqttProxy> {
   const carry = (from: Socket, to: Socket, direction: "client" | "broker"): void => {
     const packets = parser({ protocolVersion: 4 });
     packets.on("packet", (packet: Packet) => {
+      if (packet.cmd === "connect" && clients.has(from)) clients.set(from, packet.clientId);
       for (const each of proxy.mischief(packet, direction)) to.write(generate(each, { protocolVersion: 4 }));
     });
     from.on("data", (chunk: Buffer) => void packets.parse(chunk));
@@ -51,8 +53,8 @@ export async function startMqttProxy(brokerPort: number): Promise<MqttProxy> {
     port,
     url: `mqtt://127.0.0.1:${port}`,
     mischief: (packet) => [packet],
-    inject(packet) {
-      for (const client of clients) client.write(generate(packet, { protocolVersion: 4 }));
+    inject(packet, isMeant = () => true) {
+      for (const [client, id] of clients) if (isMeant(id)) client.write(generate(packet, { protocolVersion: 4 }));
     },
     cut() {
       for (const socket of sockets) socket.destroy();
