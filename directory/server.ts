@@ -33,7 +33,7 @@ import { LOG_PREFIX, logFile } from "./log/routes.ts";
 import { Policies } from "./policies.ts";
 import { PostServer, refuse } from "./post.ts";
 import { Presence } from "./presence.ts";
-import { AddressLimiter } from "./rate-limit.ts";
+import { AddressLimiter, type Rate } from "./rate-limit.ts";
 import { RendezvousRegistry } from "./rendezvous-registry.ts";
 import { replicaHost } from "./replicas/host.ts";
 import { Replicas } from "./replicas/replicas.ts";
@@ -63,6 +63,8 @@ export interface DirectoryOptions {
   readonly acceptOlderLog?: boolean;
   readonly log: Logger;
   readonly clock?: Clock;
+  /** Of messages of one name, where it is another than the usual one. */
+  readonly senderRate?: Rate;
 }
 
 /** A directory that serves. Disposing of it closes links, answers and the port; the store stays open. */
@@ -99,7 +101,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
   const { shared: database } = store.database;
   const replicas = database && new Replicas({ shared: database, database: store.database, random, clock, failed });
-  const { broker } = options;
+  const { broker, senderRate } = options;
   const waking =
     broker && new BrokerLinks({ ...primitives, broker, clock, keyring, freshness, store, statementLog, audit, log });
   const presence = new Presence([replicas, waking].filter((elsewhere) => elsewhere !== undefined));
@@ -112,7 +114,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const links = new LinkServer({ ...shared, presence, strangers, waking });
   const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, new StatementRates(clock));
   const requests = new Requests({ ...shared, accounts, policies, presence, registry, links });
-  const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
+  const posts = new PostServer({ ...shared, senderRate }, (...asked) => requests.handle(...asked));
   const limiter = new AddressLimiter();
   await replicas?.start(replicaHost({ presence, sessions, links, requests }));
 
