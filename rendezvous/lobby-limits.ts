@@ -1,4 +1,6 @@
 import {
+  ARRIVALS_BURST,
+  ARRIVALS_PER_SECOND,
   ARRIVING_LEGS,
   ARRIVING_LEGS_AT_MOST,
   EARLY_DATA_TOTAL_BYTES,
@@ -8,12 +10,15 @@ import {
   UNPAIRED_LEGS,
   UNPAIRED_LEGS_PER_ADDRESS,
 } from "../protocol/limits.ts";
+import type { Rate } from "../protocol/token-bucket.ts";
 
 export interface LobbyLimits {
   /** Legs not joined, of one origin. */
   readonly waitingPerOrigin: number;
   /** Legs, those that are joined included, of one origin. */
   readonly legsPerOrigin: number;
+  /** Legs that come, of one origin. */
+  readonly arrivals: Rate;
   /** Legs without a hello, of all, not counting those that have just arrived. */
   readonly arriving: number;
   /** Legs without a hello, of all. */
@@ -31,6 +36,7 @@ export interface LobbyLimits {
 export const USUAL_LIMITS: LobbyLimits = {
   waitingPerOrigin: UNPAIRED_LEGS_PER_ADDRESS,
   legsPerOrigin: LEGS_PER_ADDRESS,
+  arrivals: { perSecond: ARRIVALS_PER_SECOND, burst: ARRIVALS_BURST },
   arriving: ARRIVING_LEGS,
   arrivingAtMost: ARRIVING_LEGS_AT_MOST,
   unpaired: UNPAIRED_LEGS,

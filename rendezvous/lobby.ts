@@ -6,7 +6,7 @@ import { ARRIVING_LEAST_MS, EARLY_DATA_BYTES, HELLO_MS, REFUSED_LEG_MS, UNPAIRED
 import type { Ticket } from "../protocol/ticket.ts";
 import { judgeHello, type Refusal, type RendezvousSelf } from "./hello-verdict.ts";
 import { type LobbyLimits, USUAL_LIMITS } from "./lobby-limits.ts";
-import { OriginCounts } from "./origin-counts.ts";
+import { Origins } from "./origins.ts";
 import type { Instant, LegId, LobbyAction, LobbyEvent } from "./lobby-events.ts";
 
 /** Legs of one session, known by session id and leg key. It is remembered until no ticket of it can be used again. */
@@ -58,7 +58,7 @@ export class Lobby {
     unpaired: new Map<LegId, number>(),
     refused: new Map<LegId, number>(),
   };
-  readonly #ofOrigin = { waiting: new OriginCounts(), all: new OriginCounts() };
+  readonly #origins: Origins;
   readonly #sessions = new Map<string, Session>();
   #ticketKeys: readonly Ed25519PublicKey[] = [];
   #keysExpire = 0;
@@ -70,6 +70,7 @@ export class Lobby {
   constructor(self: RendezvousSelf, limits: LobbyLimits = USUAL_LIMITS) {
     this.#self = self;
     this.#limits = limits;
+    this.#origins = new Origins(limits);
   }
 
   /** Legs with a socket now, and those of them that wait for their other one. */
@@ -99,18 +100,13 @@ export class Lobby {
 
   #arrive(id: LegId, origin: string | undefined, now: Instant): LobbyAction[] {
     const { arriving, refused } = this.#waits;
-    const { waiting, all } = this.#ofOrigin;
-    const isTooMany =
-      waiting.of(origin) >= this.#limits.waitingPerOrigin || all.of(origin) >= this.#limits.legsPerOrigin;
-    if (isTooMany) return [{ type: "cut", leg: id }];
+    if (!this.#origins.arrive(origin, now.monotonic)) return [{ type: "cut", leg: id }];
     const hadItsMoment = (until: number): boolean => now.monotonic - (until - WAIT_MS.arriving) >= ARRIVING_LEAST_MS;
     const actions = [
       ...this.#makeRoom(arriving, this.#limits.arriving, hadItsMoment),
       ...this.#makeRoom(arriving, this.#limits.arrivingAtMost),
       ...this.#makeRoom(refused, this.#limits.refused),
     ];
-    waiting.add(origin);
-    all.add(origin);
     this.#legs.set(id, { origin, state: { kind: "arriving" }, early: 0 });
     arriving.set(id, now.monotonic + WAIT_MS.arriving);
     return actions;
@@ -226,6 +222,7 @@ export class Lobby {
     }
     if (now.monotonic >= this.#sweepAt) {
       this.#sweepAt = now.monotonic + SWEEP_MS;
+      this.#origins.sweep(now.monotonic);
       for (const [key, session] of this.#sessions) {
         if (now.time >= session.expires && !isAlive(session)) this.#sessions.delete(key);
       }
@@ -246,7 +243,7 @@ export class Lobby {
     if (state.kind !== "unpaired") this.#dropEarly(id, leg);
     if (state.kind === "joined") {
       state.session.joined.add(id);
-      this.#ofOrigin.waiting.release(leg.origin);
+      this.#origins.joined(leg.origin);
     } else {
       this.#waits[state.kind].set(id, now.monotonic + WAIT_MS[state.kind]);
     }
@@ -257,8 +254,7 @@ export class Lobby {
     if (leg === undefined) return;
     this.#leave(id, leg);
     this.#dropEarly(id, leg);
-    if (leg.state.kind !== "joined") this.#ofOrigin.waiting.release(leg.origin);
-    this.#ofOrigin.all.release(leg.origin);
+    this.#origins.gone(leg.origin, { waited: leg.state.kind !== "joined" });
     this.#legs.delete(id);
   }
 

@@ -17,6 +17,7 @@ const START = 1_767_225_600_000; // 2026-01-01
 const SESSIONS = 3;
 const DIALS = 4;
 const LIMITS = {
+  arrivals: { perSecond: 1, burst: 1_000 },
   ...{ waitingPerOrigin: 4, legsPerOrigin: 5, arriving: 3, arrivingAtMost: 6, unpaired: 2, refused: 3, sessions: 2 },
   early: 2 * EARLY_DATA_BYTES,
 };

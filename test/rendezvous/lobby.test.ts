@@ -253,6 +253,24 @@ test("one address has its share of all legs, joined ones included, and gets one 
   expect(limitsFor(RENDEZVOUS_CONNECTIONS).legsPerOrigin).toBe(LEGS_PER_ADDRESS);
 });
 
+test("the connections of one address have a rate, whatever becomes of them, and those of others their own", () => {
+  const room = newRoom({ limits: { arrivals: { perSecond: 2, burst: 3 } } });
+  const comeAndGo = (origin?: string): boolean => {
+    const leg = room.arrive(origin);
+    const { legs } = room.lobby.counts;
+    room.handle({ type: "closed", leg });
+    return legs === 1;
+  };
+  const five = (): boolean[] => Array.from({ length: 5 }, () => comeAndGo("a"));
+  expect(five()).toEqual([true, true, true, false, false]);
+  expect(comeAndGo("b")).toBe(true);
+  expect(comeAndGo()).toBe(true);
+  room.pass(1000);
+  expect(five()).toEqual([true, true, false, false, false]);
+  room.pass(120_000);
+  expect(five()).toEqual([true, true, true, false, false]);
+});
+
 test("whoever has waited longest for nothing makes room for the newest, of each kind", () => {
   const room = newRoom({ limits: { arriving: 2, unpaired: 2, refused: 2 } });
   const legs = [room.arrive(), room.arrive()] as const;
@@ -360,7 +378,7 @@ function newRoom(options: { world?: World; limits?: Partial<LobbyLimits> } = {})
       unpaired: 1000,
       refused: 1000,
     },
-    ...{ sessions: 1000, early: 1e9 },
+    ...{ sessions: 1000, early: 1e9, arrivals: { perSecond: 1000, burst: 1000 } },
   };
   const lobby = new Lobby(self, { ...most, ...options.limits });
   let passed = 0;
