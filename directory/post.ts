@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import { hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
-import { BUSY_MS } from "../protocol/limits.ts";
+import { BUSY_MS, SENDER_MESSAGES_BURST, SENDER_MESSAGES_PER_SECOND } from "../protocol/limits.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
 import { encodeKeyListResponse, ResponseSealer } from "../protocol/response.ts";
 import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
@@ -12,6 +12,7 @@ import type { Clock } from "./clock.ts";
 import { type ConnectObserver, ConnectWatch } from "./connect-observer.ts";
 import type { Freshness, FreshnessVerdict } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
+import { NameLimiter, type Rate } from "./rate-limit.ts";
 import { ResponseStream } from "./response-stream.ts";
 import type { Store } from "./store.ts";
 import { retryAfter } from "./returning.ts";
@@ -31,6 +32,7 @@ interface Services {
   readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
   readonly workload: Pick<Workload, "begin">;
+  readonly senderRate?: Rate | undefined;
 }
 
 /** `POST /v1/messages`: opens the message, judges its freshness, and has the answer streamed back. */
@@ -39,10 +41,12 @@ export class PostServer {
   readonly #handle: RequestHandler;
   readonly #bodies = new Bodies();
   readonly #streams = new Set<ResponseStream>();
+  readonly #bySender: NameLimiter<string>;
 
   constructor(services: Services, handle: RequestHandler) {
     this.#services = services;
     this.#handle = handle;
+    this.#bySender = new NameLimiter(services.senderRate ?? SENDER_MESSAGES);
   }
 
   /** Answers that are being streamed. */
@@ -99,8 +103,9 @@ export class PostServer {
     await this.#answer(message, stream, address, { onMember, onFresh });
   }
 
-  /** Keeps the open answers alive; to be called every KEEPALIVE_MS. */
+  /** Keeps the open answers alive, and forgets senders that have all their rate again; to be called every KEEPALIVE_MS. */
   keepAlive(): void {
+    this.#bySender.sweep(this.#services.clock.monotonic());
     for (const stream of this.#streams) stream.send({ type: "keepAlive" });
   }
 
@@ -126,12 +131,15 @@ export class PostServer {
   }
 
   /** Ids are remembered of known senders alone: strangers cost neither memory nor a write. */
-  async #judge(message: OpenedMessage, onMember: () => void): Promise<FreshnessVerdict | "stranger"> {
+  async #judge(message: OpenedMessage, onMember: () => void): Promise<FreshnessVerdict | "stranger" | "rate"> {
     const { freshness, clock, store } = this.#services;
     if (OF_STRANGERS.has(message.type))
       return (await freshness.isRecent(message.freshness, clock.now())) ? "fresh" : "clock";
-    if ((await store.keyHolder(message.sender)) === undefined) return "stranger";
+    const holder = await store.keyHolder(message.sender);
+    if (holder === undefined) return "stranger";
     onMember();
+    // The memory of ids is everybody's, and to remember one is a write.
+    if (!this.#bySender.take(holder.split("/", 1)[0] ?? "", clock.monotonic())) return "rate";
     return await freshness.judge(message, clock.now());
   }
 
@@ -146,6 +154,7 @@ export class PostServer {
       const verdict = await this.#judge(message, onMember);
       if (verdict === "clock") stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
       else if (verdict === "full") stream.end({ type: "refused", code: "E_BUSY", detail: 10_000 });
+      else if (verdict === "rate") stream.end({ type: "refused", code: "E_RATE", detail: 1000 });
       else if (verdict === "stranger") stream.end({ type: "refused", code: "E_NOT_AUTHORIZED", detail: 0 });
       else if (verdict === "replayed") {
         log.warn({ peer: { id: hex(message.id) } }, "message replayed");
@@ -161,6 +170,8 @@ export class PostServer {
     }
   }
 }
+
+const SENDER_MESSAGES: Rate = { perSecond: SENDER_MESSAGES_PER_SECOND, burst: SENDER_MESSAGES_BURST };
 
 /** What anybody may send, because a replay of it changes nothing: each is bound to a nonce, or the same text again. */
 const OF_STRANGERS: ReadonlySet<number> = new Set([

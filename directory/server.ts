@@ -38,7 +38,7 @@ import { LOG_PREFIX, serveLog } from "./log/routes.ts";
 import { Policies } from "./policies.ts";
 import { PostServer, refuse } from "./post.ts";
 import { Presence } from "./presence.ts";
-import { AddressLimiter } from "./rate-limit.ts";
+import { AddressLimiter, type Rate } from "./rate-limit.ts";
 import { RendezvousRegistry } from "./rendezvous-registry.ts";
 import { replicaHost } from "./replicas/host.ts";
 import { Following } from "./replicas/following.ts";
@@ -75,6 +75,8 @@ export interface DirectoryOptions {
   /** By whose time it goes. Undefined: by the database's where directories share one, else by the machine's. */
   readonly clock?: Clock;
   readonly machineClock?: Clock;
+  /** Of messages of one name, where it is another than the usual one. */
+  readonly senderRate?: Rate;
 }
 
 /** A directory that serves. Disposing of it closes links, answers and the port; the store stays open. */
@@ -129,7 +131,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
   const replicas = database && new Replicas({ shared: database, database: store.database, random, clock, failed });
-  const { broker, observer } = options;
+  const { broker, observer, senderRate } = options;
   const wakes = { ...primitives, clock, keyring, freshness, store, statementLog, audit, log, observer };
   const waking = broker && new BrokerLinks({ ...wakes, broker });
   const presence = new Presence([replicas, waking].filter((elsewhere) => elsewhere !== undefined));
@@ -143,9 +145,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const links = new LinkServer({ ...shared, presence, strangers, waking, workload });
   const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, new StatementRates(clock));
   const requests = new Requests({ ...shared, accounts, policies, presence, registry, links });
-  const posts = new PostServer({ ...shared, workload }, (message, stream, address) =>
-    requests.handle(message, stream, address),
-  );
+  const posts = new PostServer({ ...shared, senderRate, workload }, (...asked) => requests.handle(...asked));
   const limiter = new AddressLimiter();
   await replicas?.start(replicaHost({ presence, waking, sessions, links, requests }));
 

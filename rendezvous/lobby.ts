@@ -6,6 +6,7 @@ import { ARRIVING_LEAST_MS, EARLY_DATA_BYTES, HELLO_MS, REFUSED_LEG_MS, UNPAIRED
 import type { Ticket } from "../protocol/ticket.ts";
 import { judgeHello, type Refusal, type RendezvousSelf } from "./hello-verdict.ts";
 import { type LobbyLimits, USUAL_LIMITS } from "./lobby-limits.ts";
+import { Origins } from "./origins.ts";
 import type { Instant, LegId, LobbyAction, LobbyEvent } from "./lobby-events.ts";
 
 /** Legs of one session, known by session id and leg key. It is remembered until no ticket of it can be used again. */
@@ -43,7 +44,8 @@ const OTHER: Readonly<Record<Role, Role>> = { client: "device", device: "client"
  * takes the place of that end's unpaired leg, or ends what was joined, since whoever dials anew has given that up.
  *
  * Where there are too many of a kind, the one that has waited longest makes room for the newest: an honest leg needs a
- * moment and a round trip, so it is those who mean to stay that go, and nobody can shut others out by waiting. Thousands
+ * moment and a round trip, so it is those who mean to stay that go, and nobody can shut others out by waiting, nor by sessions
+ * on which nothing happens, of which each address has a share. Thousands
  * may arrive at once, so a leg without a hello has ARRIVING_LEAST_MS before it makes room, as long as there is any.
  */
 export class Lobby {
@@ -56,7 +58,7 @@ export class Lobby {
     unpaired: new Map<LegId, number>(),
     refused: new Map<LegId, number>(),
   };
-  readonly #waitingByOrigin = new Map<string, number>();
+  readonly #origins: Origins;
   readonly #sessions = new Map<string, Session>();
   #ticketKeys: readonly Ed25519PublicKey[] = [];
   #keysExpire = 0;
@@ -68,6 +70,7 @@ export class Lobby {
   constructor(self: RendezvousSelf, limits: LobbyLimits = USUAL_LIMITS) {
     this.#self = self;
     this.#limits = limits;
+    this.#origins = new Origins(limits);
   }
 
   /** Legs with a socket now, and those of them that wait for their other one. */
@@ -97,15 +100,13 @@ export class Lobby {
 
   #arrive(id: LegId, origin: string | undefined, now: Instant): LobbyAction[] {
     const { arriving, refused } = this.#waits;
-    const ofOrigin = (): number => (origin === undefined ? 0 : (this.#waitingByOrigin.get(origin) ?? 0));
-    if (ofOrigin() >= this.#limits.waitingPerOrigin) return [{ type: "cut", leg: id }];
+    if (!this.#origins.arrive(origin, now.monotonic)) return [{ type: "cut", leg: id }];
     const hadItsMoment = (until: number): boolean => now.monotonic - (until - WAIT_MS.arriving) >= ARRIVING_LEAST_MS;
     const actions = [
       ...this.#makeRoom(arriving, this.#limits.arriving, hadItsMoment),
       ...this.#makeRoom(arriving, this.#limits.arrivingAtMost),
       ...this.#makeRoom(refused, this.#limits.refused),
     ];
-    if (origin !== undefined) this.#waitingByOrigin.set(origin, ofOrigin() + 1);
     this.#legs.set(id, { origin, state: { kind: "arriving" }, early: 0 });
     arriving.set(id, now.monotonic + WAIT_MS.arriving);
     return actions;
@@ -221,6 +222,7 @@ export class Lobby {
     }
     if (now.monotonic >= this.#sweepAt) {
       this.#sweepAt = now.monotonic + SWEEP_MS;
+      this.#origins.sweep(now.monotonic);
       for (const [key, session] of this.#sessions) {
         if (now.time >= session.expires && !isAlive(session)) this.#sessions.delete(key);
       }
@@ -241,7 +243,7 @@ export class Lobby {
     if (state.kind !== "unpaired") this.#dropEarly(id, leg);
     if (state.kind === "joined") {
       state.session.joined.add(id);
-      this.#release(leg.origin);
+      this.#origins.joined(leg.origin);
     } else {
       this.#waits[state.kind].set(id, now.monotonic + WAIT_MS[state.kind]);
     }
@@ -252,7 +254,7 @@ export class Lobby {
     if (leg === undefined) return;
     this.#leave(id, leg);
     this.#dropEarly(id, leg);
-    if (leg.state.kind !== "joined") this.#release(leg.origin);
+    this.#origins.gone(leg.origin, { waited: leg.state.kind !== "joined" });
     this.#legs.delete(id);
   }
 
@@ -266,14 +268,6 @@ export class Lobby {
     this.#withEarly.delete(id);
     this.#earlyBytes -= leg.early;
     leg.early = 0;
-  }
-
-  /** One leg less of this origin waits. */
-  #release(origin: string | undefined): void {
-    if (origin === undefined) return;
-    const left = (this.#waitingByOrigin.get(origin) ?? 1) - 1;
-    if (left > 0) this.#waitingByOrigin.set(origin, left);
-    else this.#waitingByOrigin.delete(origin);
   }
 
   #isArriving(id: LegId): boolean {

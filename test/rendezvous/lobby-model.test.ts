@@ -17,7 +17,8 @@ const START = 1_767_225_600_000; // 2026-01-01
 const SESSIONS = 3;
 const DIALS = 4;
 const LIMITS = {
-  ...{ waitingPerOrigin: 4, arriving: 3, arrivingAtMost: 6, unpaired: 2, refused: 3, sessions: 2 },
+  arrivals: { perSecond: 1, burst: 1_000 },
+  ...{ waitingPerOrigin: 4, legsPerOrigin: 5, arriving: 3, arrivingAtMost: 6, unpaired: 2, refused: 3, sessions: 2 },
   early: 2 * EARLY_DATA_BYTES,
 };
 const SWEEP_MS = 60_000; // how often the lobby forgets sessions whose ticket has expired
@@ -155,8 +156,10 @@ class Model {
   #arrive(origin: string | undefined): string[] {
     const id = this.legs.length;
     const waiting = this.#in("arriving", "unpaired", "refused");
+    const ofIt = (legs: readonly ModelLeg[]): number => legs.filter((leg) => leg.origin === origin).length;
     const full =
-      origin !== undefined && waiting.filter((leg) => leg.origin === origin).length >= LIMITS.waitingPerOrigin;
+      origin !== undefined &&
+      (ofIt(waiting) >= LIMITS.waitingPerOrigin || ofIt([...waiting, ...this.#in("joined")]) >= LIMITS.legsPerOrigin);
     const cut = full ? [] : [...this.#tooManyArriving(), ...this.#tooMany("refused")];
     for (const leg of cut) leg.state = "gone";
     const state = full ? "gone" : "arriving";

@@ -5,11 +5,13 @@ import {
   ARRIVING_LEAST_MS,
   EARLY_DATA_BYTES,
   HELLO_MS,
+  LEGS_PER_ADDRESS,
   REFUSED_LEG_MS,
+  RENDEZVOUS_CONNECTIONS,
   UNPAIRED_LEG_MS,
 } from "../../protocol/limits.ts";
 import { Lobby } from "../../rendezvous/lobby.ts";
-import type { LobbyLimits } from "../../rendezvous/lobby-limits.ts";
+import { type LobbyLimits, limitsFor } from "../../rendezvous/lobby-limits.ts";
 import type { LobbyAction, LobbyEvent } from "../../rendezvous/lobby-events.ts";
 import { newBoot, newKey, newSession, newWorld, parsed, type World } from "./world.ts";
 
@@ -235,6 +237,40 @@ test("one address has so many legs that wait, refused ones included until they a
   expect(room.tryToArrive("a")).toEqual([]);
 });
 
+test("one address has its share of all legs, joined ones included, and gets one back for each that is gone", () => {
+  const room = newRoom({ limits: { legsPerOrigin: 2 } });
+  const { hello } = room.session();
+  const [one, two] = [room.arrive("a"), room.arrive("a")];
+  room.hello(one, hello("client", 1));
+  room.hello(two, hello("device", 1));
+  expect(room.tryToArrive("a")).toEqual([{ type: "cut", leg: 2 }]);
+  expect(room.tryToArrive("b")).toEqual([]);
+  expect(room.tryToArrive(undefined)).toEqual([]);
+  room.handle({ type: "closed", leg: two });
+  expect(room.tryToArrive("a")).toEqual([]);
+  expect(room.tryToArrive("a")).toEqual([{ type: "cut", leg: 6 }]);
+  expect(limitsFor(800).legsPerOrigin).toBe(100);
+  expect(limitsFor(RENDEZVOUS_CONNECTIONS).legsPerOrigin).toBe(LEGS_PER_ADDRESS);
+});
+
+test("the connections of one address have a rate, whatever becomes of them, and those of others their own", () => {
+  const room = newRoom({ limits: { arrivals: { perSecond: 2, burst: 3 } } });
+  const comeAndGo = (origin?: string): boolean => {
+    const leg = room.arrive(origin);
+    const { legs } = room.lobby.counts;
+    room.handle({ type: "closed", leg });
+    return legs === 1;
+  };
+  const five = (): boolean[] => Array.from({ length: 5 }, () => comeAndGo("a"));
+  expect(five()).toEqual([true, true, true, false, false]);
+  expect(comeAndGo("b")).toBe(true);
+  expect(comeAndGo()).toBe(true);
+  room.pass(1000);
+  expect(five()).toEqual([true, true, false, false, false]);
+  room.pass(120_000);
+  expect(five()).toEqual([true, true, true, false, false]);
+});
+
 test("whoever has waited longest for nothing makes room for the newest, of each kind", () => {
   const room = newRoom({ limits: { arriving: 2, unpaired: 2, refused: 2 } });
   const legs = [room.arrive(), room.arrive()] as const;
@@ -334,8 +370,15 @@ function newRoom(options: { world?: World; limits?: Partial<LobbyLimits> } = {})
   const world = options.world ?? newWorld();
   const self = { suite: world.suite, key: world.rendezvous.publicKey, boot: world.boot };
   const most = {
-    ...{ waitingPerOrigin: 1000, arriving: 1000, arrivingAtMost: 1000, unpaired: 1000, refused: 1000 },
-    ...{ sessions: 1000, early: 1e9 },
+    ...{
+      waitingPerOrigin: 1000,
+      legsPerOrigin: 1000,
+      arriving: 1000,
+      arrivingAtMost: 1000,
+      unpaired: 1000,
+      refused: 1000,
+    },
+    ...{ sessions: 1000, early: 1e9, arrivals: { perSecond: 1000, burst: 1000 } },
   };
   const lobby = new Lobby(self, { ...most, ...options.limits });
   let passed = 0;

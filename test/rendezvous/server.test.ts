@@ -5,8 +5,9 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { concat } from "../../keys/bytes.ts";
-import { LEG_STATUS, type LegStatus } from "../../protocol/leg-hello.ts";
+import { LEG_PREFIX, LEG_STATUS, type LegStatus } from "../../protocol/leg-hello.ts";
 import { ARRIVING_LEGS, EARLY_DATA_BYTES, HELLO_BYTES, HELLO_MS, UNPAIRED_LEG_MS } from "../../protocol/limits.ts";
+import { USUAL_LIMITS } from "../../rendezvous/lobby-limits.ts";
 import { originOf } from "../../rendezvous/origin.ts";
 import { connectTo, dial, pair, readAll, readBytes, type Serving, serve } from "./serving.ts";
 import { newBoot, newKey, newSession, newWorld } from "./world.ts";
@@ -235,6 +236,30 @@ test("one address has 32 legs that wait; the next is closed at once, those of ot
   await expect.poll(() => serving.server.legs).toBe(4);
   origin = "one";
   await pair(serving);
+});
+
+test("what one address has too many of, sessions or connections in a second, is closed unread, and others come in", async () => {
+  let origin = "one";
+  const legsPerOrigin = 4;
+  const arrivals = { perSecond: 1e-6, burst: 5 };
+  await using serving = await serve({ originOf: () => origin, limits: { ...USUAL_LIMITS, legsPerOrigin, arrivals } });
+  const isTaken = async (): Promise<boolean> => {
+    const socket = await connectTo(serving.port);
+    socket.write(Uint8Array.of(LEG_PREFIX, 0, 0));
+    const { length } = await readAll(socket);
+    socket.destroy();
+    await expect.poll(() => serving.server.legs).toBe(legsPerOrigin);
+    return length > 0;
+  };
+  await pair(serving);
+  await pair(serving, serving.session());
+  await expect.poll(() => serving.server.legs).toBe(legsPerOrigin);
+  expect(await isTaken()).toBe(false);
+  origin = "another";
+  for (let i = 0; i < arrivals.burst; i += 1) expect(await isTaken()).toBe(true);
+  expect(await isTaken()).toBe(false);
+  origin = "third";
+  expect(await isTaken()).toBe(true);
 });
 
 test("an IPv6 network counts as one address, a mapped IPv4 address as that, and loopback as nobody's", () => {
