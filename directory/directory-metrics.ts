@@ -23,6 +23,7 @@ type Watched = Pick<
   | "replicas"
   | "statementLog"
   | "readiness"
+  | "cosigner"
 >;
 
 /** Counts what a directory does, from before it is there. No label has a name, a key or a session id. */
@@ -100,7 +101,7 @@ export class DirectoryWatch {
     return server;
   }
 
-  #addGauges({ clock, presence, registry, waking, replicas, statementLog }: Watched): void {
+  #addGauges({ clock, presence, registry, waking, replicas, statementLog, cosigner }: Watched): void {
     const metrics = this.#metrics;
     metrics.gauge(
       "sshnp_directory_devices_online",
@@ -128,6 +129,18 @@ export class DirectoryWatch {
       "sshnp_directory_rendezvous_up",
       "Rendezvous that a new ticket would name.",
       () => registry.list(clock.now()).filter(({ isUp }) => isUp).length,
+    );
+    metrics.gauge(
+      "sshnp_directory_witnesses",
+      "Witnesses of the log, by whether they cosigned when last asked.",
+      () => {
+        const { standings } = cosigner;
+        const failing = standings.filter(({ failure }) => failure !== undefined).length;
+        return [
+          { labels: { state: "cosigns" }, value: standings.length - failing },
+          { labels: { state: "fails" }, value: failing },
+        ];
+      },
     );
     metrics.gauge(
       "sshnp_directory_log_entries",

@@ -100,6 +100,11 @@ export class Cosigner implements AsyncDisposable {
     return this.#asked.get(name)?.standing ?? { cosigned: undefined, failure: undefined };
   }
 
+  /** How it stands with all of them. */
+  get standings(): readonly WitnessStanding[] {
+    return Array.from(this.#asked.values(), ({ standing }) => standing);
+  }
+
   /** A checkpoint follows another. */
   grown(): void {
     for (const { wake } of this.#asked.values()) wake();

@@ -73,6 +73,9 @@ test("a store from an old backup is refused with both sizes and what to do, unti
 
   await world.resume(0, { acceptOlderLog: true });
   expect(world.directory.statementLog.checkpoint.size).toBe(5);
+  expect((await world.directory.readiness.look()).checks).toContainEqual({
+    ...{ name: "log", status: "degraded", reason: "it goes on from an older log than it has published" },
+  });
   await append(world.directory.statementLog, 1);
   await world.pause();
   await world.resume();

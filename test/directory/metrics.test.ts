@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { once } from "node:events";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { MetricsPort, promtoolCheck } from "../support/metrics.ts";
 import { Stack } from "../support/stack.ts";
@@ -34,6 +35,23 @@ test("a directory counts connects by result, times their stages and its store, a
   expect(after.get('sshnp_directory_sessions{phase="answered"}')).toBe(1);
   expect(after.get("sshnp_event_loop_lag_seconds_count")).toBeGreaterThan(0);
   expect(promtoolCheck(await metrics.text())).toBe("");
+
+  const witnesses = async (): Promise<unknown> => {
+    const now = await metrics.scrape();
+    return ["cosigns", "fails"].map((state) => now.get(`sshnp_directory_witnesses{state="${state}"}`));
+  };
+  expect(await witnesses()).toEqual([0, 0]);
+  const data = join(stack.server.home, "directory");
+  const place = ["--data", join(stack.server.home, "witness"), "--listen", "127.0.0.1:0", "--directory", stack.address];
+  const witness = stack.server.start("sshnp-rendezvous", "witness", ...place);
+  const [url = ""] = await witness.line(/^http:.*$/);
+  const [key = ""] = await witness.line(/^sshnp-witness-.*$/);
+  await stack.server.must("sshnp-directory", "witness", "add", "w1", url, key, "--data", data);
+  await expect.poll(witnesses, { timeout: 10_000 }).toEqual([1, 0]);
+  await witness.stop();
+  const secret = await stack.addName("@other");
+  await stack.client.must("sshnp-keys", "activate", "-a", "@other", "-c", secret, "--directory", stack.address);
+  await expect.poll(witnesses, { timeout: 20_000 }).toEqual([0, 1]);
 });
 
 test("readyz tells of each part in JSON where the metrics are, in one word on the main port, and healthz says ok", async () => {

@@ -3,6 +3,7 @@ import { startMosquitto } from "../support/mosquitto.ts";
 import { MetricsPort } from "../support/metrics.ts";
 import { Postgres } from "../support/postgres.ts";
 import { Stack } from "../support/stack.ts";
+import { SYSTEM_CLOCK } from "../../directory/clock.ts";
 import { http } from "./raw.ts";
 import { World } from "./world.ts";
 
@@ -67,6 +68,20 @@ test("a directory is not ready while its database is down, hangs, is read-only o
     .toEqual(["not ready", "log: The store has an older log than this directory has published, or another"]);
   expect(await readyz()).toBe(503);
 }, 120_000);
+
+test("a directory whose key list has expired is not ready: nobody would believe it", async () => {
+  let passed = 0;
+  const clock = { ...SYSTEM_CLOCK, now: () => Date.now() + passed, every: () => () => {} };
+  await using world = await World.start({ clock });
+  const { keyring, readiness } = world.directory;
+  const list = async (): Promise<unknown> => (await readiness.look()).checks.find(({ name }) => name === "key list");
+  expect(await list()).toEqual({ name: "key list", status: "ok" });
+  passed = keyring.keyListExpires - Date.now();
+  await expect
+    .poll(list, { timeout: 10_000 })
+    .toEqual({ name: "key list", status: "failed", reason: "the key list has expired" });
+  expect((await http(world.address.url, "/readyz")).status).toBe(503);
+});
 
 test("without its broker a directory is degraded and says so, and ready for all that come by WebSocket", async () => {
   await using broker = await startMosquitto();

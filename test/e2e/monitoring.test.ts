@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { dashboardQueries } from "../support/dashboard.ts";
 import { promtoolCheck } from "../support/metrics.ts";
+import { Prometheus } from "../support/prometheus.ts";
 import { WatchedStack } from "../support/watched-stack.ts";
 
 let watched: WatchedStack;
@@ -64,6 +66,27 @@ test("docs/monitoring.md has every metric there is with its type, labels and hel
   expect(written).toHaveLength(new Set(written).size);
   expect(written.toSorted()).toEqual([...new Set(exported)].toSorted());
 });
+
+test("a real Prometheus scrapes all three with our configuration, takes every rule, and every query of the dashboard has an answer", async () => {
+  await watched.stack.ssh("true");
+  await using prometheus = await Prometheus.start({
+    "127.0.0.1:9464": watched.directory.port,
+    "127.0.0.1:9465": watched.rendezvous.port,
+    "127.0.0.1:9466": watched.device.port,
+  });
+  const patience = { timeout: 30_000, interval: 250 };
+  await expect.poll(() => prometheus.query("count(up == 1)"), patience).toEqual(["3"]);
+  // A rate takes two scrapes of each; where there is nothing to be seen but what fails, zero is an answer.
+  await expect.poll(() => prometheus.query("count(rate(process_cpu_seconds_total[30s]))"), patience).toEqual(["3"]);
+  for (const { panel, expression } of dashboardQueries("30s")) {
+    const answer = await prometheus.query(expression.replace(/ > 0$/, ""));
+    expect([panel, expression, answer.length > 0]).toEqual([panel, expression, true]);
+  }
+  await expect.poll(() => prometheus.rules(), patience).toEqual(expect.arrayContaining([["SshnpGone", "ok"]]));
+  await expect
+    .poll(async () => (await prometheus.rules()).filter(([, health]) => health !== "ok"), patience)
+    .toEqual([]);
+}, 60_000);
 
 test("readyz of each says all its parts", async () => {
   const { directory, rendezvous, device } = watched;

@@ -63,6 +63,10 @@ test("sshnpd --metrics: a port alone is on 127.0.0.1; what is no place or is tak
   const daemon = await stack.startDaemon("--metrics", "0");
   const metrics = await MetricsPort.of(daemon);
   expect((await metrics.get("/healthz")).status).toBe(200);
+  // Another address of this machine, which whoever listens on all of them has as well.
+  await expect(fetch(`http://127.0.0.2:${metrics.port}/healthz`)).rejects.toMatchObject({
+    cause: { code: "ECONNREFUSED" },
+  });
   await daemon.stop();
   const own = ["-a", "@device", "-m", "@client", "-d", "mygateway"];
   const wrong = await stack.device.run("sshnpd", ...own, "--metrics", "somewhere");
