@@ -1,4 +1,5 @@
 import { AGENT_PARSERS } from "./parsers/agents.ts";
+import { AUDIT_PARSERS } from "./parsers/audit.ts";
 import { BUILTIN_PARSERS } from "./parsers/builtin.ts";
 import { DIRECTORY_PARSERS } from "./parsers/directory.ts";
 import { ENROLMENT_PARSERS } from "./parsers/enrolments.ts";
@@ -44,4 +45,5 @@ export const PARSERS: readonly Parser[] = [
   ...SETTING_PARSERS,
   ...BUILTIN_PARSERS,
   ...REPLICA_PARSERS,
+  ...AUDIT_PARSERS,
 ];

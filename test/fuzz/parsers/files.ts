@@ -178,6 +178,11 @@ const storeEntries: readonly (readonly [tables.Table<unknown>, fc.Arbitrary<unkn
     tables.PRESENCES,
     fc.record({ replica: of.word(32), link: of.word(32), since: of.milliseconds, version: of.word(64) }),
   ],
+  [tables.AUDITS, fc.record({ n: fc.nat(), hash: of.bytesOf(32).map(hex) })],
+  [
+    tables.AUDIT_OWED,
+    fc.record({ event: of.word(20), subject: of.name, index: fc.nat(), hash: of.bytesOf(32).map(hex) }),
+  ],
   ...[tables.SEEN, tables.IDS, tables.NONCES].map((table) => [table, of.milliseconds] as const),
 ];
 const PARTY = { name: "@acme" as Name, member: "mygateway" as MemberName };
@@ -439,6 +444,8 @@ export const FILE_PARSERS: readonly Parser[] = [
         "REPORTS",
         "WITNESSES",
         "PRESENCES",
+        "AUDITS",
+        "AUDIT_OWED",
       ].map((table) => `directory/tables.ts#${table}`),
       ...["password", "enrolment"].map((what) => `directory/enrolment-records.ts#${what}FromJson`),
       ...["name", "member", "delegation", "rendezvous"].map((what) => `directory/records.ts#${what}FromJson`),
