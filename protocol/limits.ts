@@ -387,7 +387,7 @@ export const AUDIT_REPLACED_MS = 1_500; // until a file that was moved away is w
 export const AUDIT_SEND_MS = 10_000; // for a receiver of syslog to take the connection, or more of what is sent
 export const AUDIT_SYSLOG_VALUE = 1_024; // characters of one value in structured data; the message has the line whole
 export const AUDIT_FILES = 4_096; // given to one `audit verify`; looked into one after the other
-export const AUDIT_LATER = 100_000; // statements and anchors in lines that are newer than the log was at first; 10 MB
+export const AUDIT_LATER = 100_000; // statements in lines that are newer than the log was at first; 10 MB
 
 // Directory: administration
 export const ADMIN_REQUEST_BYTES = 4 * 1024; // one request on the admin socket

@@ -22,6 +22,7 @@ const PACKAGES = {
   ps: "procps",
   "rabbitmq-server": "rabbitmq-server",
   rsync: "rsync",
+  rsyslogd: "rsyslog",
   socat: "socat",
   squid: "squid",
   ss: "iproute2",
@@ -38,6 +39,7 @@ const SERVICES = {
   "openssh-server": ["ssh.service"],
   "postgresql-15": ["postgresql.service"],
   "rabbitmq-server": ["rabbitmq-server.service", "epmd.service", "epmd.socket"],
+  rsyslog: ["rsyslog.service", "syslog.socket"],
   prometheus: ["prometheus.service", "prometheus-node-exporter.service"],
   squid: ["squid.service"],
 };

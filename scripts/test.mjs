@@ -11,7 +11,7 @@ import { removeLeftovers } from "./test-leftovers.mjs";
 import { countTests } from "./test-report.mjs";
 
 const COMMANDS =
-  "age ansible-playbook curl dbclient dropbear fish git haproxy ip mandoc mosquitto openssl postgres promtool ps rabbitmq-server rsync socat squid ss ssh sshd tmux zsh".split(
+  "age ansible-playbook curl dbclient dropbear fish git haproxy ip mandoc mosquitto openssl postgres promtool ps rabbitmq-server rsync rsyslogd socat squid ss ssh sshd tmux zsh".split(
     " ",
   );
 

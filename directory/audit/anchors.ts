@@ -111,6 +111,7 @@ export class AuditAnchors implements LogAudit {
     });
     this.#paid.splice(0, paid);
     this.#audit.write({ event: "anchored", line: n, index });
+    await this.#audit.sync();
     this.#last = { directory, line: n, index };
     return this.#last;
   }

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { connect, type Socket } from "node:net";
+import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { SetupError, UnavailableError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
@@ -55,7 +55,9 @@ export class Receiver {
   ): Promise<Receiver> {
     const { host, port, isSecure } = place;
     const trusted = ca === undefined ? {} : { ca: await readCa(ca) };
-    const socket = isSecure ? connectTls({ host, port, servername: host, ...trusted }) : connect({ host, port });
+    const socket = isSecure
+      ? connectTls({ host, port, ...(isIP(host) === 0 ? { servername: host } : {}), ...trusted })
+      : connect({ host, port });
     try {
       const within = AbortSignal.any([signal, AbortSignal.timeout(AUDIT_SEND_MS)]);
       await once(socket, isSecure ? "secureConnect" : "connect", { signal: within });

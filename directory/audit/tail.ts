@@ -1,6 +1,6 @@
 import { type FileHandle, open } from "node:fs/promises";
 import type { PrivateFolder } from "../../keys/private-folder.ts";
-import { utf8, utf8Text } from "../../keys/bytes.ts";
+import { utf8 } from "../../keys/bytes.ts";
 import { AUDIT_TAIL_BYTES } from "../../protocol/limits.ts";
 import type { Hashing } from "../../protocol/log/tree.ts";
 import { type AuditHead, auditLineHash, auditLineOf } from "./line.ts";
@@ -33,11 +33,12 @@ async function lastBytes(file: FileHandle): Promise<Buffer> {
   return bytes.subarray(0, bytesRead);
 }
 
-function tailOf(suite: Hashing, bytes: Buffer): AuditTail {
+/** What the end of a file says; it may begin in the middle of a line. */
+export function tailOf(suite: Hashing, bytes: Buffer): AuditTail {
   const isWhole = bytes.at(-1) === 0x0a;
   // From the end, line by line, to the last that is one.
   for (let end = bytes.length; end > 0; ) {
-    const begin = bytes.lastIndexOf(0x0a, end - 2) + 1;
+    const begin = end < 2 ? 0 : bytes.lastIndexOf(0x0a, end - 2) + 1;
     const isLast = end === bytes.length;
     const text = bytes.subarray(begin, isLast && !isWhole ? end : end - 1).toString("latin1");
     const line = auditLineOf(text);
@@ -65,20 +66,17 @@ export class HeadFile {
   /** What it says; undefined when there is none, or none that was written here. */
   static async read(folder: PrivateFolder): Promise<AuditHead | undefined> {
     const bytes = await folder.read(FILE, 1024);
-    const text = bytes?.every((byte) => byte < 0x80) === true ? utf8Text(bytes) : "";
-    const [, directory, n, hash] = /^([0-9a-f]{16}) ([0-9]{16}) ([0-9a-f]{64})\n$/.exec(text) ?? [];
-    if (directory === undefined || hash === undefined || !Number.isSafeInteger(Number(n))) return undefined;
-    return { directory, n: Number(n), hash };
+    return bytes && parseHead(Buffer.from(bytes).toString("latin1"));
   }
 
   /** Writes it anew, and keeps it open. @throws {SetupError} E_STORAGE; the system's error. */
   static async open(folder: PrivateFolder, head: AuditHead): Promise<HeadFile> {
-    await folder.replace(FILE, utf8(printed(head)));
+    await folder.replace(FILE, utf8(printHead(head)));
     return new HeadFile(await open(folder.pathOf(FILE), "r+"));
   }
 
   async write(head: AuditHead): Promise<void> {
-    await this.#handle.write(utf8(printed(head)), 0, LENGTH, 0);
+    await this.#handle.write(utf8(printHead(head)), 0, LENGTH, 0);
   }
 
   async close(): Promise<void> {
@@ -86,6 +84,13 @@ export class HeadFile {
   }
 }
 
-function printed({ directory, n, hash }: AuditHead): string {
+/** Undefined for what {@link printHead} does not print. */
+export function parseHead(text: string): AuditHead | undefined {
+  const [, directory, n, hash] = /^([0-9a-f]{16}) ([0-9]{16}) ([0-9a-f]{64})\n$/.exec(text) ?? [];
+  if (directory === undefined || hash === undefined || !Number.isSafeInteger(Number(n))) return undefined;
+  return { directory, n: Number(n), hash };
+}
+
+export function printHead({ directory, n, hash }: AuditHead): string {
   return `${directory} ${String(n).padStart(16, "0")} ${hash}\n`;
 }

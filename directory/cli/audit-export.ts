@@ -4,6 +4,7 @@ import { SetupError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
 import { printData } from "../../keys/print-data.ts";
 import { shellWord } from "../../keys/shell-word.ts";
+import { NOTE_BYTES } from "../../protocol/limits.ts";
 import { AUDIT_FILE } from "../audit.ts";
 import { followLines } from "../audit/follow.ts";
 import { type AuditLine, auditLineOf, isPrintable } from "../audit/line.ts";
@@ -44,6 +45,8 @@ export async function exportAudit(files: readonly string[], options: ExportOptio
   const place = options.to === undefined ? undefined : parseReceiver(options.to);
   if (options.toCa !== undefined && place?.isSecure !== true) throw usage("--to-ca is for tls://.", "Leave it out.");
   const before = options.cursorFile === undefined ? undefined : await readCursor(options.cursorFile);
+  const isWhole = wanted.since === undefined && wanted.until === undefined && wanted.events === undefined;
+  const logSize = files.length > 0 || !isWhole ? undefined : await knownLogSize(options.data);
   const receiver = place && (await Receiver.open(place, { ca: options.toCa, signal: stop }));
   const isSyslog = receiver !== undefined || options.format === "syslog";
   const host = hostname();
@@ -67,7 +70,13 @@ export async function exportAudit(files: readonly string[], options: ExportOptio
     }
   }
   await receiver?.close();
-  if (options.follow !== true) tellUnreadable(pass.unreadable);
+  if (options.follow === true) return;
+  tellUnreadable(pass.unreadable);
+  if (logSize !== undefined && before === undefined) {
+    process.stderr.write(
+      `The log has ${logSize} entries: audit verify --log-size ${logSize} holds these lines against it.\n`,
+    );
+  }
 }
 
 async function sendUnlessStopped(receiver: Receiver, text: string, stop: AbortSignal): Promise<void> {
@@ -162,6 +171,13 @@ async function readCursor(file: string): Promise<Cursor | undefined> {
 async function fileOf(data: string | undefined): Promise<string> {
   if (data === undefined) throw usage("There is nothing to export.", "Name the data folder: --data DIR");
   return (await openDataFolder(data)).pathOf(AUDIT_FILE);
+}
+
+/** Leaves of the log by the newest checkpoint that this directory keeps beside its store. */
+async function knownLogSize(data: string | undefined): Promise<number | undefined> {
+  const note = data === undefined ? undefined : await (await openDataFolder(data)).read("log-checkpoint", NOTE_BYTES);
+  const size = note && Buffer.from(note).toString("latin1").split("\n")[1];
+  return size !== undefined && /^[1-9][0-9]{0,15}$/.test(size) ? Number(size) : undefined;
 }
 
 function tellUnreadable(places: readonly string[]): void {

@@ -5,6 +5,10 @@
 export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
     "directory/client/broker.ts#isConfidential",
+    "directory/audit/line.ts#nextAuditLine",
+    "directory/audit/open.ts#openAudit",
+    "directory/cli/audit-export.ts#exportAudit",
+    "directory/cli/audit-verify.ts#verify",
     "directory/said-by-owner.ts#partyOf",
     "directory/wake-news.ts#WakeNews",
     "directory/wake-rows.ts#isSameHello",
@@ -120,6 +124,9 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/secret.ts#Secret",
   ],
   "reads a file and gives its bytes to a parser of the table": [
+    "directory/audit/tail.ts#HeadFile",
+    "directory/audit/log-copy.ts#LogCopy",
+    "directory/client/public-log.ts#openPublicLog",
     "sshnp/cli/profile/stored.ts#readProfile",
     "sshnp/config/apply.ts#readConfiguration",
     "sshnp/config/file.ts#readConfigurationFile",
@@ -250,6 +257,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "carries bytes and looks at none of them": [
     "directory/link-upgrade.ts#upgrade",
+    "directory/audit/receiver.ts#Receiver",
     "directory/client/broker.ts#connectBroker",
     "directory/limit-connections.ts#limitConnections",
     "sshnpd/first-flight.ts#FirstFlight",

@@ -1,5 +1,6 @@
 import { AGENT_PARSERS } from "./parsers/agents.ts";
 import { BROKER_PARSERS } from "./parsers/broker.ts";
+import { AUDIT_PARSERS } from "./parsers/audit.ts";
 import { BUILTIN_PARSERS } from "./parsers/builtin.ts";
 import { DIRECTORY_PARSERS } from "./parsers/directory.ts";
 import { ENROLMENT_PARSERS } from "./parsers/enrolments.ts";
@@ -48,4 +49,5 @@ export const PARSERS: readonly Parser[] = [
   ...BUILTIN_PARSERS,
   ...REPLICA_PARSERS,
   ...BROKER_PARSERS,
+  ...AUDIT_PARSERS,
 ];

@@ -189,6 +189,11 @@ const storeEntries: readonly (readonly [tables.Table<unknown>, fc.Arbitrary<unkn
       ...{ since: of.milliseconds, version: of.word(64), isAway: fc.boolean() },
     }),
   ],
+  [tables.AUDITS, fc.record({ n: fc.nat(), hash: of.bytesOf(32).map(hex) })],
+  [
+    tables.AUDIT_OWED,
+    fc.record({ event: of.word(20), subject: of.name, index: fc.nat(), hash: of.bytesOf(32).map(hex) }),
+  ],
   ...[tables.SEEN, tables.IDS, tables.NONCES].map((table) => [table, of.milliseconds] as const),
 ];
 const PARTY = { name: "@acme" as Name, member: "mygateway" as MemberName };
@@ -452,6 +457,8 @@ export const FILE_PARSERS: readonly Parser[] = [
         "PRESENCES",
         "DISTANCES",
         "WAKES",
+        "AUDITS",
+        "AUDIT_OWED",
       ].map((table) => `directory/tables.ts#${table}`),
       ...["password", "enrolment"].map((what) => `directory/enrolment-records.ts#${what}FromJson`),
       ...["name", "member", "delegation", "rendezvous"].map((what) => `directory/records.ts#${what}FromJson`),
