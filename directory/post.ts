@@ -10,6 +10,7 @@ import { Bodies } from "./bodies.ts";
 import type { Clock } from "./clock.ts";
 import type { Freshness, FreshnessVerdict } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
+import type { NewestKeys } from "./newest-keys.ts";
 import { ResponseStream } from "./response-stream.ts";
 import type { Store } from "./store.ts";
 import type { Strangers } from "./strangers.ts";
@@ -22,6 +23,7 @@ interface Services {
   readonly random: RandomBytes;
   readonly clock: Clock;
   readonly keyring: Keyring;
+  readonly newestKeys: Pick<NewestKeys, "look">;
   readonly freshness: Freshness;
   readonly store: Store;
   readonly log: Logger;
@@ -55,7 +57,11 @@ export class PostServer {
     if (bytes === undefined) return refuse(response, 413);
     let message: ReturnType<typeof openMessage>;
     try {
-      message = openMessage(this.#services.suite, this.#services.keyring.sealing(this.#services.clock.now()), bytes);
+      message = this.#opened(bytes);
+      if (message === "unknown-recipient") {
+        await this.#services.newestKeys.look();
+        message = this.#opened(bytes);
+      }
     } catch (error) {
       if (!(error instanceof SshnpError)) throw error;
       this.#services.log.debug({ code: error.code }, "message refused");
@@ -82,6 +88,11 @@ export class PostServer {
   /** Cuts off the open answers: their readers know then that they were not final. */
   close(): void {
     for (const stream of this.#streams) stream.cut();
+  }
+
+  #opened(bytes: Uint8Array): OpenedMessage | "unknown-recipient" {
+    const { suite, keyring, clock } = this.#services;
+    return openMessage(suite, keyring.sealing(clock.now()), bytes);
   }
 
   #open(message: OpenedMessage, response: ServerResponse): ResponseStream {

@@ -1,6 +1,5 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { listenError } from "../keys/listen-error.ts";
@@ -14,23 +13,23 @@ import {
   REQUEST_MS,
   STRANGER_LOOK_MS,
 } from "../protocol/limits.ts";
-import { encodeSignedText } from "../protocol/messages/link.ts";
 import { Accounts } from "./accounts/accounts.ts";
 import { StatementRates } from "./accounts/statement-rates.ts";
 import { Audit } from "./audit.ts";
-import { BROKER_ACCESS_PREFIX, BrokerAccess } from "./broker-access.ts";
+import { BrokerAccess } from "./broker-access.ts";
 import { BrokerLinks, type DirectoryBroker } from "./broker-links.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { DatabaseClock } from "./database-clock.ts";
 import { Freshness } from "./freshness.ts";
+import { route, type Routes, upgrade } from "./http-routes.ts";
 import { Keyring } from "./keyring.ts";
 import { limitConnections } from "./limit-connections.ts";
 import { LinkServer } from "./link-server.ts";
 import { openGuardedLog } from "./log/checkpoint-file.ts";
 import type { Log } from "./log/log.ts";
-import { LOG_PREFIX, logFile } from "./log/routes.ts";
+import { NewestKeys } from "./newest-keys.ts";
 import { Policies } from "./policies.ts";
-import { PostServer, refuse } from "./post.ts";
+import { PostServer } from "./post.ts";
 import { Presence } from "./presence.ts";
 import { AddressLimiter } from "./rate-limit.ts";
 import { RendezvousRegistry } from "./rendezvous-registry.ts";
@@ -117,25 +116,44 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const sessions = new Sessions({
     ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, failed },
   });
-  const shared = { suite, random, clock, keyring, freshness, store, statementLog, sessions, replicas, audit, log };
+  const { isShared } = store.database;
+  const rotated = (): void => {
+    log.info({ keyListSeq: keyring.keyListSeq }, "new key list");
+    links.keysRotated();
+  };
+  const newestKeys = new NewestKeys({ keyring, clock, isShared, rotated, failed });
+  const shared = {
+    suite,
+    random,
+    clock,
+    keyring,
+    freshness,
+    store,
+    statementLog,
+    sessions,
+    replicas,
+    newestKeys,
+    audit,
+    log,
+  };
   const strangers = new Strangers(options.maxConnections);
   const links = new LinkServer({ ...shared, presence, strangers, waking });
-  const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, new StatementRates(clock));
+  const rates = new StatementRates(clock);
+  const said = (subjects: readonly string[]): void => replicas?.saidWithTurn(subjects);
+  const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, rates, said);
   const requests = new Requests({ ...shared, accounts, policies, presence, registry, links });
   const posts = new PostServer(shared, (message, stream, address) => requests.handle(message, stream, address));
   const limiter = new AddressLimiter();
   await replicas?.start(replicaHost({ presence, sessions, links, requests }));
 
-  const others = new Following(() => Promise.all([statementLog.refresh(), registry.refresh(), refreshKeys()]), failed);
-  const refreshKeys = async (): Promise<void> => {
-    if (!(await keyring.refresh(clock.now()))) return;
-    log.info({ keyListSeq: keyring.keyListSeq }, "new key list");
-    links.keysRotated();
-  };
+  const others = new Following(
+    () => Promise.all([statementLog.refresh(), registry.refresh(), newestKeys.refresh()]),
+    failed,
+  );
   const everySecond = (): void => {
     links.tick();
     sessions.sweep();
-    if (store.database.isShared) others.look();
+    if (isShared) others.look();
   };
   const everyPeriod = async (): Promise<void> => {
     posts.keepAlive();
@@ -145,14 +163,14 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     dropped = 0;
     await guarded.settle();
     await freshness.sweep(clock.now());
-    await refreshKeys();
-    if (store.database.isShared) cosigner.use(await store.witnesses());
+    await newestKeys.refresh();
+    if (isShared) cosigner.use(await store.witnesses());
   };
 
   let dropped = 0;
   const brokerAccess = broker && new BrokerAccess({ suite, clock, keyring, freshness, store });
   const http = await listen(options, {
-    ...{ posts, links, keyring, statementLog, brokerAccess, limiter, strangers, clock, log },
+    ...{ posts, links, keyring, newestKeys, statementLog, brokerAccess, limiter, strangers, clock, log },
   });
   http.on("drop", () => (dropped += 1));
   const timers = [
@@ -167,7 +185,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   return {
     port: address.port,
     clock,
-    storeTrouble: store.database.isShared ? () => others.trouble : undefined,
+    storeTrouble: isShared ? () => others.trouble : undefined,
     keyring,
     statementLog,
     registry,
@@ -191,19 +209,6 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
       await guarded.settle();
     },
   };
-}
-
-interface Routes {
-  readonly posts: PostServer;
-  readonly links: LinkServer;
-  readonly keyring: Keyring;
-  readonly statementLog: Log;
-  /** Undefined where there is no broker. */
-  readonly brokerAccess: BrokerAccess | undefined;
-  readonly limiter: AddressLimiter;
-  readonly strangers: Strangers;
-  readonly clock: Clock;
-  readonly log: Logger;
 }
 
 async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, routes: Routes): Promise<Server> {
@@ -231,63 +236,4 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
     server.listen({ port: at.port, host: at.host, backlog: BACKLOG }, resolve);
   });
   return server;
-}
-
-function route(request: IncomingMessage, response: ServerResponse, routes: Routes): void {
-  const { posts, keyring, limiter, strangers, clock, log, brokerAccess } = routes;
-  const address = request.socket.remoteAddress ?? "";
-  const what = `${request.method} ${request.url}`;
-  if (what === "GET /healthz") {
-    response.writeHead(200, { "content-type": "text/plain" }).end("ok\n");
-    return;
-  }
-  const now = clock.monotonic();
-  if (!limiter.bucket(address, now).take(now)) return refuse(response, 429, { "retry-after": "5" });
-  if (what === "GET /v1/keys") {
-    response.writeHead(200, { "content-type": "application/octet-stream", "cache-control": "no-store" });
-    response.end(encodeSignedText(keyring.keyList));
-  } else if (what === "POST /v1/messages") {
-    posts.post(request, response, address, strangers).catch((error: unknown) => {
-      if (request.complete) log.error({ err: error }, "request failed");
-      response.destroy();
-    });
-  } else if (request.url?.startsWith(BROKER_ACCESS_PREFIX) === true && brokerAccess !== undefined) {
-    brokerAccess.serve(request, response).catch((error: unknown) => {
-      if (request.complete) log.error({ err: error }, "request failed");
-      response.destroy();
-    });
-  } else if (what.startsWith(`GET ${LOG_PREFIX}`)) {
-    serveLog(request.url ?? "", response, routes);
-  } else {
-    refuse(response, 404);
-  }
-}
-
-function serveLog(path: string, response: ServerResponse, { statementLog, log }: Routes): void {
-  const serve = async (): Promise<void> => {
-    const answer = await logFile(statementLog, path);
-    if (answer === undefined) return refuse(response, 404);
-    response.writeHead(answer.status, { ...answer.headers, "content-length": answer.body.length }).end(answer.body);
-  };
-  serve().catch((error: unknown) => {
-    log.error({ err: error }, "request failed");
-    refuse(response, 503);
-  });
-}
-
-function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, routes: Routes): void {
-  const { links, limiter, clock } = routes;
-  const address = request.socket.remoteAddress ?? "";
-  const now = clock.monotonic();
-  const refuseUpgrade = (status: string): void => {
-    // No timer of HTTP's counts any more: who keeps its own side open would keep the descriptor.
-    socket.once("finish", () => socket.destroy());
-    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-  };
-  socket.on("error", () => socket.destroy());
-  if (request.url !== "/v1/link") return refuseUpgrade("404 Not Found");
-  // Only browsers send it, and no page has any business here.
-  if (request.headers.origin !== undefined) return refuseUpgrade("403 Forbidden");
-  if (!limiter.bucket(address, now).take(now)) return refuseUpgrade("429 Too Many Requests");
-  links.accept(request, socket, head);
 }

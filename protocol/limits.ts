@@ -317,6 +317,7 @@ export const MESSAGE1_BYTES = 8 * 1024; // of a request passed on: 1,300 B and o
 export const MESSAGE2_BYTES = 40 * 1024; // of an answer passed on: 1,200 B and HOST_KEYS keys of SSH_KEY_BYTES
 export const WAIT_MS = 24 * 60 * 60_000; // longest that a request is kept for a device
 export const WAIT_UNHEARD_MS = 60_000; // a kept request outlives its lost answer stream by so long
+export const KEYS_LOOK_MS = 2_000; // for a look whether another directory has rotated the keys; then the list goes out that is known
 export const KEY_LIST_MS = 14 * 24 * 60 * 60_000; // life of a key list: as long as its sealing key is answered to
 export const RENDEZVOUS_SILENCE_MS = 45_000; // three reports missing: no new ticket names it
 

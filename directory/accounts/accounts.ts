@@ -36,21 +36,25 @@ export class Accounts {
   readonly #log: Pick<Log, "append" | "settle">;
   readonly #fingerprint: Fingerprint;
   readonly #rates: StatementRates;
+  readonly #said: (subjects: readonly string[]) => void;
   /** Of a key pair that is gone. */
   readonly #decoy: Ed25519PublicKey;
 
+  /** `said` hears of what statements are about, within the turn that writes them. */
   constructor(
     primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
     store: Store,
     log: Pick<Log, "append" | "settle">,
     fingerprint: Fingerprint,
     rates: StatementRates,
+    said: (subjects: readonly string[]) => void = () => {},
   ) {
     this.#suite = primitives.suite;
     this.#store = store;
     this.#log = log;
     this.#fingerprint = fingerprint;
     this.#rates = rates;
+    this.#said = said;
     this.#decoy = Ed25519PrivateKey.generate(primitives.suite, primitives.random).publicKey;
   }
 
@@ -109,6 +113,7 @@ export class Accounts {
 
   async #commit(draft: Draft, subjects: readonly string[]): Promise<AccountAnswer> {
     if (draft.isEmpty) return { subjects, isNew: false };
+    this.#said(subjects);
     await this.#log.append(draft.entries, draft.operations);
     return { subjects, isNew: true };
   }

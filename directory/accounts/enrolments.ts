@@ -26,7 +26,7 @@ import type { EnrolmentDenial, EnrolmentRequest } from "../../protocol/messages/
 import { verifyChainOf } from "../../protocol/owner-chain.ts";
 import type { RefusalCode } from "../../protocol/refusal-codes.ts";
 import { isExpired } from "../../protocol/statement-fields.ts";
-import type { Binding } from "../../protocol/statements.ts";
+import { type Binding, bindingSubject } from "../../protocol/statements.ts";
 import { enrolmentOperation, enrolmentRemoval, passwordOperation, type PasswordRecord } from "../enrolment-records.ts";
 import type { Store } from "../store.ts";
 
@@ -42,8 +42,16 @@ export class Enrolments {
   readonly #suite: CipherSuite;
   readonly #store: Store;
   readonly #fingerprint: Fingerprint;
+  readonly #denied: (subject: string) => void;
 
-  constructor(suite: CipherSuite, store: Store, fingerprint: Fingerprint) {
+  /** `denied` hears of whom an owner denies, within the turn that writes that. */
+  constructor(
+    suite: CipherSuite,
+    store: Store,
+    fingerprint: Fingerprint,
+    denied: (subject: string) => void = () => {},
+  ) {
+    this.#denied = denied;
     this.#suite = suite;
     this.#store = store;
     this.#fingerprint = fingerprint;
@@ -118,6 +126,7 @@ export class Enrolments {
       if (signer === undefined || (await this.#ownerOf(name)) !== signer) return { refused: "E_NOT_AUTHORIZED" };
       const pending = await this.#pending(denial, signer, now);
       if (pending === undefined || !haveSameKeys(pending, denial)) return { isNew: false };
+      this.#denied(bindingSubject(denial));
       await this.#store.writeEnrolments([enrolmentRemoval(denial)]);
       return { isNew: true };
     });

@@ -133,6 +133,11 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     await this.#send("all", { type: "said", from: this.#id, subjects });
   }
 
+  /** The same with the write of the turn that is under way: nobody hears of the one without the other. */
+  saidWithTurn(subjects: readonly string[]): void {
+    this.#services.shared.sendWithTurn("all", encodeReplicaMessage({ type: "said", from: this.#id, subjects }));
+  }
+
   /** Ends a request that another directory may have. */
   async withdraw(sid: Uint8Array, sender: X25519PublicKey): Promise<void> {
     await this.#send("all", { type: "withdraw", sid, sender });

@@ -5,18 +5,20 @@ import { REQUEST } from "../../protocol/messages/types.ts";
 import { encodeWithdraw } from "../../protocol/messages/session-request.ts";
 import { revocation } from "../support/later-statements.ts";
 import { Postgres } from "../support/postgres.ts";
-import { enrol, givePassword, newApplicant } from "./applicant.ts";
+import { approve, enrol, enrolMessage, givePassword, newApplicant } from "./applicant.ts";
 import { post, sealed } from "./raw.ts";
 import { next, only, rest, send, TestLink } from "./streams.ts";
 import {
   activate,
   newPerson,
+  patience,
   type Person,
   putMessage,
   random,
   sessionMessage,
   subject,
   suite,
+  TestClock,
   World,
 } from "./world.ts";
 
@@ -158,6 +160,46 @@ test("what is stated at one, devices at the other are told", async () => {
   expect(own.statements.member.text).toBe(revoked.text);
 });
 
+test("one rotates the keys, and another that has not noticed serves whoever has the newer list", async () => {
+  const clock = new TestClock();
+  await using rotating = await World.start({ clock });
+  // It looks at nothing by itself.
+  await using unaware = await World.beside(rotating, { clock: { ...now(clock), every: () => () => {} } });
+  const gateway = await rotating.activated("@rotated", "m", "device");
+  const link = await TestLink.open(unaware, gateway);
+  const before = await unaware.client().fetchKeyList({ signal: patience() });
+  clock.leap(8 * 24 * 60 * 60_000);
+  const seq = () => rotating.directory.keyring.keyListSeq;
+  await expect.poll(seq).toBeGreaterThan(before.list.seq);
+  const keyList = await rotating.client().fetchKeyList({ signal: patience() });
+  expect(keyList.list.sealing[0]).not.toEqual(before.list.sealing[0]);
+  expect(unaware.directory.keyring.keyListSeq).toBe(before.list.seq);
+  const withdrawal = { type: REQUEST.withdraw, body: encodeWithdraw(random(16)) };
+  const knowing = unaware.client({ keyList });
+  expect(await knowing.request(gateway.x25519, withdrawal, { signal: patience() })).toEqual({ type: "done" });
+  expect((await link.event("keyList")).keyList.list.seq).toBe(keyList.list.seq);
+  clock.leap(8 * 24 * 60 * 60_000);
+  await expect.poll(seq).toBeGreaterThan(keyList.list.seq);
+  const newer = await rotating.client().fetchKeyList({ signal: patience() });
+  expect((await unaware.client({ keyList: newer }).fetchKeyList({ signal: patience() })).list.seq).toBe(newer.list.seq);
+  clock.leap(8 * 24 * 60 * 60_000);
+  await expect.poll(seq).toBeGreaterThan(newer.list.seq);
+  const newest = await rotating.client().fetchKeyList({ signal: patience() });
+  await TestLink.open(unaware, gateway, { client: unaware.client({ keyList: newest }) });
+  expect(unaware.directory.keyring.keyListSeq).toBe(newest.list.seq);
+});
+
+test("who waits at one for its owner is answered though the one did not hear that he has decided", async () => {
+  const machine = newApplicant(device.name, "gw1");
+  const message = await enrolMessage(one.client(), machine, await givePassword(one.client(), device), {
+    isWaiting: true,
+  });
+  const frames = one.client().send(machine.x25519, message, { signal: patience() });
+  await next(frames, "pending");
+  await listenAnew(() => approve(other.client(), device, machine));
+  expect((await rest(frames)).map(({ type }) => type)).toEqual(["binding"]);
+});
+
 test("a message counts once and a nonce everywhere", async () => {
   const withdraw = { type: REQUEST.withdraw, body: encodeWithdraw(random(16)) };
   const recorded = await sealed(one.client(), client.x25519, withdraw);
@@ -215,16 +257,22 @@ test("names are activated at both at once, and it is one log", async () => {
 });
 
 async function sql(statement: string): Promise<string> {
-  const database = await postgres.sql("SELECT datname FROM pg_database WHERE datname LIKE 'np_%'");
+  const database = await postgres.sql("SELECT datname FROM pg_database WHERE datname LIKE 'np_%' ORDER BY oid LIMIT 1");
   return await postgres.sql(statement, database);
 }
 
 /** Ends the connections by which both hear of each other, and waits until both have others. */
-async function listenAnew(): Promise<void> {
+async function listenAnew(meanwhile?: () => Promise<unknown>): Promise<void> {
   const listening = "application_name = 'sshnp-directory' AND query ~ '^(LISTEN|SELECT 1$)'";
   const pids = await sql(`SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${listening}`);
   expect(pids.split("\n")).toHaveLength(2);
+  await meanwhile?.();
   await expect.poll(() => sql(`SELECT count(*) FROM pg_stat_activity WHERE ${listening}`)).toBe("2");
+}
+
+/** Without its timers. */
+function now(clock: Clock): Pick<Clock, "now" | "monotonic"> {
+  return { now: () => clock.now(), monotonic: () => clock.monotonic() };
 }
 
 /** Of a machine that is set wrong. */
