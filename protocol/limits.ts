@@ -351,6 +351,7 @@ export const LAST_SEEN_MS = 5 * 60_000; // how often the last-seen times of livi
 
 // Directory: log
 export const LOG_MAP_PROOFS_KEPT = 512; // of the newest map, of the subjects asked for last; 1 KB each
+export const LOG_FOLLOWED = 4; // readings of a log that another directory appends to meanwhile, before it is read in a turn
 export const LOG_TREE_PROOFS_KEPT = 512; // between the sizes asked for last: a fleet's checkpoints are few; 1 KB each
 export const CHECKPOINT_CACHE_SECONDS = 2; // that a proxy may keep the newest checkpoint; C2SP tlog-tiles: a few seconds at most
 

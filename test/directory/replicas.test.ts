@@ -1,11 +1,14 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Clock, SYSTEM_CLOCK } from "../../directory/clock.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
+import { Secret } from "../../keys/secret.ts";
+import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { encodeWithdraw } from "../../protocol/messages/session-request.ts";
 import { revocation } from "../support/later-statements.ts";
 import { Postgres } from "../support/postgres.ts";
-import { approve, enrol, enrolMessage, givePassword, newApplicant } from "./applicant.ts";
+import { approve, enrol, enrolMessage, givePassword, newApplicant, newPassword } from "./applicant.ts";
+import { HeldTurn } from "./held-turn.ts";
 import { post, sealed } from "./raw.ts";
 import { next, only, rest, send, TestLink } from "./streams.ts";
 import {
@@ -15,6 +18,7 @@ import {
   type Person,
   putMessage,
   random,
+  report,
   sessionMessage,
   subject,
   suite,
@@ -200,6 +204,34 @@ test("who waits at one for its owner is answered though the one did not hear tha
   expect((await rest(frames)).map(({ type }) => type)).toEqual(["binding"]);
 });
 
+test("who is refused anyway takes no turn, nor does a rendezvous that reports, nor a proof of what another has logged", async () => {
+  const stranger = newPerson(device.name, parseMember("m2"), "device");
+  const secret = await one.addName(parseName(`@new${count}`));
+  const machine = newApplicant(device.name, "gw2");
+  const reporting = await one.rendezvous(`rz-reporting${count}`);
+  const wrong = newPerson(parseName(`@new${count}`), parseMember("m"), "client");
+  await using turn = await HeldTurn.take(new URL(await database(), postgres.serverUrl).href);
+  const verdict = (asked: Promise<Frame>) =>
+    asked.then(
+      ({ type }) => type,
+      (error: { readonly code: string }) => error.code,
+    );
+  const at = other.client();
+  const put = at.request(stranger.x25519, putMessage(stranger.binding), { signal: patience() });
+  expect(await verdict(put)).toBe("E_NOT_AUTHORIZED");
+  expect(await verdict(enrol(at, machine, newPassword(device).key))).toBe("E_TOKEN");
+  const foreign = newPassword({ ...device, owner: stranger.owner }).message;
+  expect(await verdict(at.request(device.x25519, foreign, { signal: patience() }))).toBe("E_NOT_AUTHORIZED");
+  expect(await verdict(activate(at, wrong, Secret.fromBytes(random(32))))).toBe("E_CRAM_WRONG");
+  expect(await verdict(report(at, { ...reporting, x25519: device.x25519 }))).toBe("E_NOT_AUTHORIZED");
+  expect(await verdict(report(at, reporting))).toBe("rendezvous");
+  const size = one.directory.statementLog.checkpoint.size;
+  const proof = await other.directory.statementLog.proof([device.name], 0);
+  expect(Number(proof.checkpoint.split("\n")[1])).toBe(size);
+  await turn.end();
+  expect(await verdict(activate(at, wrong, secret))).toBe("logged");
+});
+
 test("a message counts once and a nonce everywhere", async () => {
   const withdraw = { type: REQUEST.withdraw, body: encodeWithdraw(random(16)) };
   const recorded = await sealed(one.client(), client.x25519, withdraw);
@@ -256,9 +288,13 @@ test("names are activated at both at once, and it is one log", async () => {
   }
 });
 
+/** The name of the one that both directories share. */
+async function database(): Promise<string> {
+  return await postgres.sql("SELECT datname FROM pg_database WHERE datname LIKE 'np_%' ORDER BY oid LIMIT 1");
+}
+
 async function sql(statement: string): Promise<string> {
-  const database = await postgres.sql("SELECT datname FROM pg_database WHERE datname LIKE 'np_%' ORDER BY oid LIMIT 1");
-  return await postgres.sql(statement, database);
+  return await postgres.sql(statement, await database());
 }
 
 /** Ends the connections by which both hear of each other, and waits until both have others. */
