@@ -114,7 +114,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const presence = new Presence([replicas, waking].filter((elsewhere) => elsewhere !== undefined));
   const policies = new Policies({ suite, store });
   const sessions = new Sessions({
-    ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, failed },
+    ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, replicas, failed },
   });
   const { isShared } = store.database;
   const rotated = (): void => {

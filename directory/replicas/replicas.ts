@@ -41,6 +41,8 @@ export interface ReplicaHost {
   isBack(device: Party, found: PresentDevice): void;
   said(subjects: readonly string[]): Promise<void>;
   withdraw(sid: Uint8Array, sender: X25519PublicKey): void;
+  /** A request is put at another process now. */
+  taken(sid: Uint8Array, sender: X25519PublicKey): void;
   /** Something may have been missed. */
   missed(): Promise<void>;
 }
@@ -143,6 +145,11 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     await this.#send("all", { type: "withdraw", sid, sender });
   }
 
+  /** A request waits here: wherever it was put before, it waits no more, or its device would get two tickets for one session. */
+  taken(sid: Uint8Array, sender: X25519PublicKey): void {
+    this.#send("all", { type: "taken", from: this.#id, sid, sender }).catch(this.#services.failed);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopTimer();
     this.#stop.abort();
@@ -178,6 +185,8 @@ export class Replicas implements Elsewhere, AsyncDisposable {
       case "said":
         if (hex(message.from) !== this.#name) host.said(message.subjects).catch(this.#services.failed);
         return;
+      case "taken":
+        return hex(message.from) === this.#name ? undefined : host.taken(message.sid, message.sender);
       case "withdraw":
         return host.withdraw(message.sid, message.sender);
     }

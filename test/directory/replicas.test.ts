@@ -79,6 +79,23 @@ test("a request that waits at one is delivered when the device comes to the othe
   expect((await rest(frames)).map(({ type }) => type)).toEqual(["ticket", "deviceCode"]);
 });
 
+test("a request that waits at one and then at the other is put to its device once, with one ticket", async () => {
+  const message = sessionMessage(client, device, { waitSeconds: 600 });
+  const lost = send(one, client, message);
+  await next(lost, "waiting");
+  const frames = send(other, client, message);
+  await next(frames, "waiting");
+  expect(await rest(lost)).toEqual([{ type: "refused", code: "E_INTERRUPTED", detail: 0 }]);
+  const link = await TestLink.open(one, device);
+  const notify = await link.notified();
+  expect((await next(frames, "ticket")).ticket).toEqual(notify.ticket);
+  link.link.answer({ sid: message.sid, message2: random(100) });
+  expect((await rest(frames)).map(({ type }) => type)).toEqual(["answer"]);
+  const another = send(one, client, sessionMessage(client, device));
+  const { ticket } = await next(another, "ticket");
+  expect((await link.notified()).ticket).toEqual(ticket); // nothing came in between
+});
+
 test("a device that moves from one to the other while it is asked is asked there, and its older link is replaced", async () => {
   const older = await TestLink.open(one, device);
   const message = sessionMessage(client, device);
