@@ -211,6 +211,10 @@ export class DeviceLink implements PresentDevice {
     let greeting: Greeting | undefined;
     try {
       greeting = openGreeting(this.#host, hello, refused?.first);
+      if (greeting === undefined) {
+        await this.#host.newestKeys.look();
+        greeting = openGreeting(this.#host, hello, refused?.first);
+      }
     } catch (error) {
       return this.#broken(error);
     }

@@ -67,7 +67,10 @@ export class EnrolmentRequests {
 
   constructor(services: Services) {
     this.#services = services;
-    this.#enrolments = new Enrolments(services.suite, services.store, services.keyring.fingerprint);
+    const { suite, store, keyring, replicas } = services;
+    this.#enrolments = new Enrolments(suite, store, keyring.fingerprint, (subject) =>
+      replicas?.saidWithTurn([subject]),
+    );
   }
 
   /**
@@ -103,6 +106,13 @@ export class EnrolmentRequests {
         this.#services.log.error({ err: error }, "who waits to become a member was not answered");
         refuse(waiting.stream, "E_STORAGE");
       }
+    }
+  }
+
+  /** Answers those who wait and about whom something was said, unheard. @throws {UnavailableError} E_STORAGE. */
+  async lookAgain(): Promise<void> {
+    for (const [subject, { asking }] of [...this.#waiting]) {
+      if ((await this.#services.store.enrolment(asking)) === undefined) await this.changed([subject]);
     }
   }
 
@@ -196,7 +206,6 @@ export class EnrolmentRequests {
     if ("refused" in answer) return refuse(stream, answer.refused);
     if (answer.isNew) {
       this.#note("enrolment", "denied", denial);
-      await this.#services.replicas?.said([bindingSubject(denial)]);
       const waiting = this.#waiting.get(bindingSubject(denial));
       if (waiting !== undefined) refuse(waiting.stream, "E_NOT_AUTHORIZED");
     }

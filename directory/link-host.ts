@@ -6,6 +6,7 @@ import type { Clock } from "./clock.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
 import type { Log } from "./log/log.ts";
+import type { NewestKeys } from "./newest-keys.ts";
 import type { Party } from "./presence.ts";
 import type { Store } from "./store.ts";
 
@@ -15,6 +16,7 @@ export interface LinkHost<Link> {
   readonly random: RandomBytes;
   readonly clock: Clock;
   readonly keyring: Keyring;
+  readonly newestKeys: Pick<NewestKeys, "look">;
   readonly freshness: Freshness;
   readonly store: Store;
   readonly statementLog: Pick<Log, "proof" | "proves">;

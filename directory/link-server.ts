@@ -37,7 +37,7 @@ import type { Workload } from "./workload.ts";
 
 type Services = Pick<
   LinkHost<DeviceLink>,
-  "suite" | "random" | "clock" | "keyring" | "freshness" | "store" | "statementLog"
+  "suite" | "random" | "clock" | "keyring" | "newestKeys" | "freshness" | "store" | "statementLog"
 > & {
   readonly presence: Presence;
   readonly sessions: Sessions;
@@ -82,10 +82,10 @@ export class LinkServer {
   constructor(services: Services) {
     this.#services = services;
     this.#turns = new HelloTurns(services.workload);
-    const { suite, random, clock, keyring, freshness, store, statementLog, log } = services;
+    const { suite, random, clock, keyring, newestKeys, freshness, store, statementLog, log } = services;
     this.#news = new LinkNews({ suite, store });
     this.#host = {
-      ...{ suite, random, clock, keyring, freshness, store, statementLog },
+      ...{ suite, random, clock, keyring, newestKeys, freshness, store, statementLog },
       waiting: (link) => this.#waiting(link),
       awaited: (link) => this.#awaited(link),
       up: (link, hello) => this.#up(link, hello),
@@ -134,16 +134,16 @@ export class LinkServer {
   }
 
   /**
-   * Tells the devices that new statements concern. To be called before whoever sent them is answered, so that he who knows
+   * Tells the devices that statements concern, wherever they are. To be called before whoever sent them is answered, so that he who knows
    * that they are taken knows them told. What cannot be told now, the next request or link tells.
    */
   async changed(subjects: readonly string[]): Promise<void> {
     const others = this.#services.replicas?.said(subjects);
-    await Promise.all([this.changedElsewhere(subjects), others]).catch((error: unknown) => this.#failed(error));
+    await Promise.all([this.changedHere(subjects), others]).catch((error: unknown) => this.#failed(error));
   }
 
-  /** The same for those whose links are here, when it was another directory that took the statements; it hears of its own too. */
-  async changedElsewhere(subjects: readonly string[]): Promise<void> {
+  /** The same for those whose links are here: other directories have been told. */
+  async changedHere(subjects: readonly string[]): Promise<void> {
     const told = [this.#news.changed(subjects), this.#services.waking?.changed(subjects)];
     for (const each of told) await each?.catch((error: unknown) => this.#failed(error));
   }

@@ -12,6 +12,7 @@ import type { Clock } from "./clock.ts";
 import { type ConnectObserver, ConnectWatch } from "./connect-observer.ts";
 import type { Freshness, FreshnessVerdict } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
+import type { NewestKeys } from "./newest-keys.ts";
 import { NameLimiter, type Rate } from "./rate-limit.ts";
 import { ResponseStream } from "./response-stream.ts";
 import type { Store } from "./store.ts";
@@ -27,6 +28,7 @@ interface Services {
   readonly random: RandomBytes;
   readonly clock: Clock;
   readonly keyring: Keyring;
+  readonly newestKeys: Pick<NewestKeys, "look">;
   readonly freshness: Freshness;
   readonly store: Store;
   readonly observer?: ConnectObserver | undefined;
@@ -81,7 +83,11 @@ export class PostServer {
     const watch = observer && new ConnectWatch(observer, begun);
     let message: ReturnType<typeof openMessage>;
     try {
-      message = openMessage(this.#services.suite, this.#services.keyring.sealing(this.#services.clock.now()), bytes);
+      message = this.#opened(bytes);
+      if (message === "unknown-recipient") {
+        await this.#services.newestKeys.look();
+        message = this.#opened(bytes);
+      }
     } catch (error) {
       if (!(error instanceof SshnpError)) throw error;
       this.#services.log.debug({ code: error.code }, "message refused");
@@ -112,6 +118,11 @@ export class PostServer {
   /** Cuts off the open answers: their readers know then that they were not final. */
   close(): void {
     for (const stream of this.#streams) stream.cut();
+  }
+
+  #opened(bytes: Uint8Array): OpenedMessage | "unknown-recipient" {
+    const { suite, keyring, clock } = this.#services;
+    return openMessage(suite, keyring.sealing(clock.now()), bytes);
   }
 
   #open(message: OpenedMessage, response: ServerResponse): ResponseStream {

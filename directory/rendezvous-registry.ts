@@ -153,9 +153,12 @@ export class RendezvousRegistry {
     if (this.#suite.verify(activationKey, proof, activation.activationSignature) !== true) return WRONG;
     if (this.#suite.verify(ed25519, proof, activation.ownSignature) !== true) return { refused: "E_STATEMENT" };
     if (!x25519.equals(sender)) return { refused: "E_NOT_AUTHORIZED" };
+    const isOfKey = ({ record }: Rendezvous): boolean => record.activationKey.equals(activationKey);
+    await this.refresh();
+    if (this.#find(isOfKey) === undefined) return WRONG; // without a turn
     return await this.#store.exclusively(async () => {
       await this.refresh();
-      const known = this.#find(({ record }) => record.activationKey.equals(activationKey));
+      const known = this.#find(isOfKey);
       if (known === undefined) return WRONG;
       if (known.record.isActivated && known.statement !== undefined) {
         const { statement } = known.statement;
@@ -170,23 +173,21 @@ export class RendezvousRegistry {
     });
   }
 
-  /** @throws {UnavailableError} E_STORAGE. */
+  /** One that has the addresses that it had takes no turn. @throws {UnavailableError} E_STORAGE. */
   async report(report: RendezvousReport, sender: X25519PublicKey, now: number): Promise<RendezvousAnswer> {
-    const reporter = this.#find(({ statement }) => statement?.statement.x25519.equals(sender) === true);
-    if (reporter !== undefined && !this.#reporting.take(reporter.name, now)) {
+    const asking = this.#reporter(sender);
+    if (asking !== undefined && !this.#reporting.take(asking.name, now)) {
       return { refused: "E_RATE", wait: RENDEZVOUS_REPORT_GAP_MS };
     }
+    await this.refresh();
+    const known = this.#reporter(sender);
+    if (known === undefined) return { refused: "E_NOT_AUTHORIZED" };
+    const hasMoved = known.statement?.statement.addresses.join() !== report.addresses.join();
+    if (!hasMoved) return await this.#report(known, report, now);
     return await this.#store.exclusively(async () => {
       await this.refresh();
-      const known = this.#find(({ statement }) => statement?.statement.x25519.equals(sender) === true);
-      if (known?.record.isActivated !== true) return { refused: "E_NOT_AUTHORIZED" };
-      const answer = await this.#withAddresses(known, report.addresses, now);
-      if ("refused" in answer) return answer;
-      const { addresses: _, ...said } = report;
-      const signed = this.#known.get(known.name) ?? known;
-      this.#known.set(known.name, { ...signed, report: { ...said, time: now } });
-      const isNew = answer.isNew || known.report === undefined || !equalBytes(known.report.boot, report.boot);
-      return { ...answer, isNew };
+      const reporter = this.#reporter(sender);
+      return reporter === undefined ? { refused: "E_NOT_AUTHORIZED" } : await this.#report(reporter, report, now);
     });
   }
 
@@ -215,6 +216,21 @@ export class RendezvousRegistry {
 
   list(now: number): RendezvousSummary[] {
     return [...this.#known.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map((one) => summaryOf(one, now));
+  }
+
+  #reporter(sender: X25519PublicKey): Rendezvous | undefined {
+    const known = this.#find(({ statement }) => statement?.statement.x25519.equals(sender) === true);
+    return known?.record.isActivated === true ? known : undefined;
+  }
+
+  async #report(known: Rendezvous, report: RendezvousReport, now: number): Promise<RendezvousAnswer> {
+    const answer = await this.#withAddresses(known, report.addresses, now);
+    if ("refused" in answer) return answer;
+    const { addresses: _, ...said } = report;
+    const signed = this.#known.get(known.name) ?? known;
+    this.#known.set(known.name, { ...signed, report: { ...said, time: now } });
+    const isNew = answer.isNew || known.report === undefined || !equalBytes(known.report.boot, report.boot);
+    return { ...answer, isNew };
   }
 
   #find(matches: (rendezvous: Rendezvous) => boolean): Rendezvous | undefined {

@@ -190,6 +190,11 @@ export class Requests {
     await this.#enrolments.changed(subjects);
   }
 
+  /** What was stated at another directory may not have been heard. */
+  async missed(): Promise<void> {
+    await this.#enrolments.lookAgain();
+  }
+
   /** Any member of a name can repeat what stands about it, and all devices of the name would be told. */
   #mayTellAgain(subjects: readonly string[]): boolean {
     const now = this.#services.clock.monotonic();
@@ -210,7 +215,7 @@ export class Requests {
     if (!(await freshness.isNonce(activation.nonce, clock.now())))
       return stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
     const answer = await accounts.activate(activation, sender, clock.now());
-    if ("subjects" in answer && answer.isNew) await links.changed(answer.subjects);
+    if ("subjects" in answer && answer.isNew) await links.changedHere(answer.subjects);
     const statements = [activation.name, activation.binding];
     await this.#settle("activation", answer, stream, { statements, since: 0, tries });
   }
@@ -221,7 +226,8 @@ export class Requests {
     const answer = await accounts.put(statements, sender, clock.now());
     // Whoever repeats them may have got no answer, and then those whom they concern were perhaps not told either.
     if ("subjects" in answer && (answer.isNew || this.#mayTellAgain(answer.subjects))) {
-      await links.changed(answer.subjects);
+      if (answer.isNew) await links.changedHere(answer.subjects);
+      else await links.changed(answer.subjects);
       await this.#enrolments.changed(answer.subjects);
     }
     await this.#settle("statements", answer, stream, { statements, since: checkpointSize });

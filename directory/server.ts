@@ -1,9 +1,8 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Logger } from "pino";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { listenError } from "../keys/listen-error.ts";
-import { answerHealth } from "../keys/metrics/health-answer.ts";
 import type { Readiness } from "../keys/metrics/readiness.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import {
@@ -15,28 +14,28 @@ import {
   REQUEST_MS,
   STRANGER_LOOK_MS,
 } from "../protocol/limits.ts";
-import { encodeSignedText } from "../protocol/messages/link.ts";
 import { Accounts } from "./accounts/accounts.ts";
 import { StatementRates } from "./accounts/statement-rates.ts";
 import type { Audit } from "./audit.ts";
 import type { Anchor } from "./audit/anchors.ts";
 import { openAudit, type OpenedAudit } from "./audit/open.ts";
-import { BROKER_ACCESS_PREFIX, BrokerAccess } from "./broker-access.ts";
+import { BrokerAccess } from "./broker-access.ts";
 import { BrokerLinks, type DirectoryBroker } from "./broker-links.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { DatabaseClock } from "./database-clock.ts";
 import type { ConnectObserver } from "./connect-observer.ts";
 import { Freshness } from "./freshness.ts";
 import { directoryReadiness } from "./health.ts";
+import { route, type Routes } from "./http-routes.ts";
 import { Keyring } from "./keyring.ts";
 import { limitConnections } from "./limit-connections.ts";
 import { LinkServer } from "./link-server.ts";
 import { upgrade } from "./link-upgrade.ts";
 import { openGuardedLog } from "./log/checkpoint-file.ts";
 import type { Log } from "./log/log.ts";
-import { LOG_PREFIX, serveLog } from "./log/routes.ts";
+import { NewestKeys } from "./newest-keys.ts";
 import { Policies } from "./policies.ts";
-import { PostServer, refuse } from "./post.ts";
+import { PostServer } from "./post.ts";
 import { Presence } from "./presence.ts";
 import { AddressLimiter, type Rate } from "./rate-limit.ts";
 import { RendezvousRegistry } from "./rendezvous-registry.ts";
@@ -47,7 +46,6 @@ import { Requests } from "./requests.ts";
 import { Sessions } from "./sessions.ts";
 import type { Store } from "./store.ts";
 import type { Cosigner } from "./witnesses/cosigner.ts";
-import { retryAfter } from "./returning.ts";
 import { startCosigner } from "./witnesses/start-cosigner.ts";
 import { Strangers } from "./strangers.ts";
 import { withTls } from "./tls-server.ts";
@@ -137,28 +135,35 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const presence = new Presence([replicas, waking].filter((elsewhere) => elsewhere !== undefined));
   const policies = new Policies({ suite, store });
   const sessions = new Sessions({
-    ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, failed, observer, log },
+    ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, replicas },
+    ...{ failed, observer, log },
   });
-  const shared = { ...wakes, sessions, replicas };
+  const { isShared } = store.database;
+  const rotated = (): void => {
+    log.info({ keyListSeq: keyring.keyListSeq }, "new key list");
+    links.keysRotated();
+  };
+  const newestKeys = new NewestKeys({ keyring, clock, isShared, rotated, failed });
+  const shared = { ...wakes, sessions, replicas, newestKeys };
   const strangers = new Strangers(options.maxConnections);
   const workload = new Workload();
   const links = new LinkServer({ ...shared, presence, strangers, waking, workload });
-  const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, new StatementRates(clock));
+  const rates = new StatementRates(clock);
+  const said = (subjects: readonly string[]): void => replicas?.saidWithTurn(subjects);
+  const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, rates, said);
   const requests = new Requests({ ...shared, accounts, policies, presence, registry, links });
   const posts = new PostServer({ ...shared, senderRate, workload }, (...asked) => requests.handle(...asked));
   const limiter = new AddressLimiter();
   await replicas?.start(replicaHost({ presence, waking, sessions, links, requests }));
 
-  const others = new Following(() => Promise.all([statementLog.refresh(), registry.refresh(), refreshKeys()]), failed);
-  const refreshKeys = async (): Promise<void> => {
-    if (!(await keyring.refresh(clock.now()))) return;
-    log.info({ keyListSeq: keyring.keyListSeq }, "new key list");
-    links.keysRotated();
-  };
+  const others = new Following(
+    () => Promise.all([statementLog.refresh(), registry.refresh(), newestKeys.refresh()]),
+    failed,
+  );
   const everySecond = (): void => {
     links.tick();
     sessions.sweep();
-    if (store.database.isShared) others.look();
+    if (isShared) others.look();
   };
   const everyPeriod = async (): Promise<void> => {
     posts.keepAlive();
@@ -170,15 +175,15 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     await anchorWhenDue().catch(failed);
     await guarded.settle();
     await freshness.sweep(clock.now());
-    await refreshKeys();
-    if (store.database.isShared) cosigner.use(await store.witnesses());
+    await newestKeys.refresh();
+    if (isShared) cosigner.use(await store.witnesses());
   };
 
   let dropped = 0;
   const brokerAccess = broker && new BrokerAccess({ suite, clock, keyring, freshness, store });
   const readiness = directoryReadiness({ store, guarded, keyring, registry, waking, clock });
   const http = await listen(options, {
-    ...{ posts, links, keyring, statementLog, brokerAccess, limiter, strangers, clock, log, readiness },
+    ...{ posts, links, keyring, newestKeys, statementLog, brokerAccess, limiter, strangers, clock, log, readiness },
   });
   http.on("drop", () => (dropped += 1));
   const timers = [
@@ -213,20 +218,6 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   };
 }
 
-interface Routes {
-  readonly posts: PostServer;
-  readonly links: LinkServer;
-  readonly keyring: Keyring;
-  readonly statementLog: Log;
-  /** Undefined where there is no broker. */
-  readonly brokerAccess: BrokerAccess | undefined;
-  readonly limiter: AddressLimiter;
-  readonly strangers: Strangers;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly readiness: Readiness;
-}
-
 async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, routes: Routes): Promise<Server> {
   const settings = {
     headersTimeout: HEADERS_MS,
@@ -252,32 +243,4 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
     server.listen({ port: at.port, host: at.host, backlog: BACKLOG }, resolve);
   });
   return server;
-}
-
-function route(request: IncomingMessage, response: ServerResponse, routes: Routes): void {
-  const { posts, keyring, limiter, strangers, clock, log, brokerAccess } = routes;
-  const address = request.socket.remoteAddress ?? "";
-  const what = `${request.method} ${request.url}`;
-  const failed = (error: unknown): void => {
-    if (request.complete) log.error({ err: error }, "request failed");
-    response.destroy();
-  };
-  if (answerHealth(request, response, routes.readiness)) return;
-  if (request.url?.startsWith(BROKER_ACCESS_PREFIX) === true && brokerAccess !== undefined) {
-    brokerAccess.serve(request, response).catch(failed);
-    return;
-  }
-  const now = clock.monotonic();
-  const bucket = limiter.bucket(address, now);
-  if (!bucket.take(now)) return refuse(response, 429, { "retry-after": retryAfter(bucket.wait(now, 1)) });
-  if (what === "GET /v1/keys") {
-    response.writeHead(200, { "content-type": "application/octet-stream", "cache-control": "no-store" });
-    response.end(encodeSignedText(keyring.keyList));
-  } else if (what === "POST /v1/messages") {
-    posts.post(request, response, address, strangers).catch(failed);
-  } else if (what.startsWith(`GET ${LOG_PREFIX}`)) {
-    void serveLog(request.url ?? "", response, routes);
-  } else {
-    refuse(response, 404);
-  }
 }

@@ -17,6 +17,7 @@ import type { Audit } from "./audit.ts";
 import { type ConnectObserver, ConnectWatch } from "./connect-observer.ts";
 import { type Offer, Offers, type OfferServices } from "./offers.ts";
 import type { Party, Presence, PresentDevice } from "./presence.ts";
+import type { Replicas } from "./replicas/replicas.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import type { AskedPhase, CheckedRequest, Phase, Session } from "./session-phase.ts";
 import { SessionTable } from "./session-table.ts";
@@ -24,6 +25,7 @@ import { SessionTable } from "./session-table.ts";
 interface Services extends OfferServices {
   readonly presence: Presence;
   readonly audit: Audit;
+  readonly replicas: Pick<Replicas, "taken"> | undefined;
   readonly failed: (error: unknown) => void;
   readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
@@ -58,6 +60,7 @@ export class Sessions {
     }
     if (!this.#sessions.hasRoomFor(prologue)) return this.refuse(checked, stream, "E_BUSY");
     const session: Session = { ...checked, sid, requestHash, stream, phase: this.#waiting(checked) };
+    if (checked.request.waitSeconds > 0) this.#services.replicas?.taken(prologue.sid, checked.sender);
     const link = presence.get(prologue.device) ?? checked.found;
     if (link !== undefined) {
       this.#sessions.add(session);
@@ -87,6 +90,12 @@ export class Sessions {
     if (session === undefined) return false;
     if (session.sender.equals(sender) && session.phase.kind !== "answered") this.#end(session, "E_INTERRUPTED");
     return true;
+  }
+
+  /** The same request waits at another directory now. */
+  takenElsewhere(sid: Uint8Array, sender: X25519PublicKey): void {
+    const session = this.#sessions.get(hex(sid));
+    if (session?.phase.kind === "waiting" && session.sender.equals(sender)) this.#end(session, "E_INTERRUPTED");
   }
 
   /** The device could not be told of a request. */

@@ -334,6 +334,7 @@ export const MESSAGE1_BYTES = 8 * 1024; // of a request passed on: 1,300 B and o
 export const MESSAGE2_BYTES = 40 * 1024; // of an answer passed on: 1,200 B and HOST_KEYS keys of SSH_KEY_BYTES
 export const WAIT_MS = 24 * 60 * 60_000; // longest that a request is kept for a device
 export const WAIT_UNHEARD_MS = 60_000; // a kept request outlives its lost answer stream by so long
+export const KEYS_LOOK_MS = 2_000; // for a look whether another directory has rotated the keys; then the list goes out that is known
 export const KEY_LIST_MS = 14 * 24 * 60 * 60_000; // life of a key list: as long as its sealing key is answered to
 export const RENDEZVOUS_SILENCE_MS = 45_000; // three reports missing: no new ticket names it
 
@@ -373,6 +374,7 @@ export const LAST_SEEN_MS = 5 * 60_000; // how often the last-seen times of livi
 
 // Directory: log
 export const LOG_MAP_PROOFS_KEPT = 512; // of the newest map, of the subjects asked for last; 1 KB each
+export const LOG_FOLLOWED = 4; // readings of a log that another directory appends to meanwhile, before it is read in a turn
 export const LOG_TREE_PROOFS_KEPT = 512; // between the sizes asked for last: a fleet's checkpoints are few; 1 KB each
 export const CHECKPOINT_CACHE_SECONDS = 2; // that a proxy may keep the newest checkpoint; C2SP tlog-tiles: a few seconds at most
 

@@ -26,7 +26,7 @@ import type { EnrolmentDenial, EnrolmentRequest } from "../../protocol/messages/
 import { verifyChainOf } from "../../protocol/owner-chain.ts";
 import type { RefusalCode } from "../../protocol/refusal-codes.ts";
 import { isExpired } from "../../protocol/statement-fields.ts";
-import type { Binding } from "../../protocol/statements.ts";
+import { type Binding, bindingSubject } from "../../protocol/statements.ts";
 import { enrolmentOperation, enrolmentRemoval, passwordOperation, type PasswordRecord } from "../enrolment-records.ts";
 import type { Store } from "../store.ts";
 
@@ -42,8 +42,16 @@ export class Enrolments {
   readonly #suite: CipherSuite;
   readonly #store: Store;
   readonly #fingerprint: Fingerprint;
+  readonly #denied: (subject: string) => void;
 
-  constructor(suite: CipherSuite, store: Store, fingerprint: Fingerprint) {
+  /** `denied` hears of whom an owner denies, within the turn that writes that. */
+  constructor(
+    suite: CipherSuite,
+    store: Store,
+    fingerprint: Fingerprint,
+    denied: (subject: string) => void = () => {},
+  ) {
+    this.#denied = denied;
     this.#suite = suite;
     this.#store = store;
     this.#fingerprint = fingerprint;
@@ -57,6 +65,8 @@ export class Enrolments {
     const password = this.#verified(signed);
     if (password === undefined) return { refused: "E_STATEMENT" };
     const { name, key, issued, expires, signer } = password;
+    // Whatever is refused anyway takes no turn, which others may have to wait for.
+    if ((await this.#ownerOf(name)) !== signer) return { refused: "E_NOT_AUTHORIZED" };
     return await this.#store.exclusively(async () => {
       if ((await this.#ownerOf(name)) !== signer) return { refused: "E_NOT_AUTHORIZED" };
       const known = await this.#store.password(name, key);
@@ -81,10 +91,11 @@ export class Enrolments {
     const proof = enrolmentProof({ nonce, directoryFingerprint: this.#fingerprint }, applicant);
     const holdsPassword = this.#suite.verify(passwordKey, proof, passwordSignature) === true;
     const holdsKey = this.#suite.verify(ed25519, proof, ownSignature) === true;
+    if (!holdsPassword || (await this.#store.password(name, passwordKey)) === undefined) return { refused: "E_TOKEN" };
     return await this.#store.exclusively(async () => {
       const record = await this.#store.password(name, passwordKey);
       const password = record && this.#verified(record.password);
-      if (!holdsPassword || record === undefined || password === undefined) return { refused: "E_TOKEN" };
+      if (record === undefined || password === undefined) return { refused: "E_TOKEN" };
       if (!holdsKey) return { refused: "E_NOT_AUTHORIZED" };
       const bound = await this.#store.member(applicant);
       if (bound !== undefined && haveSameKeys(bound, applicant)) return "bound";
@@ -112,12 +123,14 @@ export class Enrolments {
   /** Sends an applicant away, as the owner has signed; one who is not there is no error. @throws {UnavailableError} E_STORAGE. */
   async deny(denial: EnrolmentDenial, now: number): Promise<{ readonly isNew: boolean } | Refused> {
     const { name, ownerSignature } = denial;
+    const proof = denialProof(this.#fingerprint, denial);
+    const signer = this.#signerOf(ownerSignature, DENIAL_NAMESPACE, proof);
+    if (signer === undefined || (await this.#ownerOf(name)) !== signer) return { refused: "E_NOT_AUTHORIZED" };
     return await this.#store.exclusively(async () => {
-      const proof = denialProof(this.#fingerprint, denial);
-      const signer = this.#signerOf(ownerSignature, DENIAL_NAMESPACE, proof);
-      if (signer === undefined || (await this.#ownerOf(name)) !== signer) return { refused: "E_NOT_AUTHORIZED" };
+      if ((await this.#ownerOf(name)) !== signer) return { refused: "E_NOT_AUTHORIZED" };
       const pending = await this.#pending(denial, signer, now);
       if (pending === undefined || !haveSameKeys(pending, denial)) return { isNew: false };
+      this.#denied(bindingSubject(denial));
       await this.#store.writeEnrolments([enrolmentRemoval(denial)]);
       return { isNew: true };
     });

@@ -39,6 +39,11 @@ export class LogHead {
     this.#options.grown?.(state.checkpoint);
   }
 
+  /** Whether a write has failed, and may be on disk all the same. */
+  get isDoubtful(): boolean {
+    return this.#isDoubtful;
+  }
+
   /** A write of what comes after it has failed. */
   doubt(): void {
     this.#isDoubtful = true;

@@ -1,6 +1,7 @@
 import { equalBytes } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
-import { assert, SecurityError, SetupError, UnavailableError } from "../../keys/errors.ts";
+import { assert, SecurityError, UnavailableError } from "../../keys/errors.ts";
+import { LOG_FOLLOWED } from "../../protocol/limits.ts";
 import { type Checkpoint, openCheckpoint, type SignedCheckpoint } from "../../protocol/log/checkpoint.ts";
 import { withCosignatures } from "../../protocol/log/cosignature.ts";
 import { type AuditLeaf, encodeLeaf, type Leaf } from "../../protocol/log/leaf.ts";
@@ -10,8 +11,9 @@ import { Frontier, type NodeId } from "../../protocol/log/tree.ts";
 import type { Operation } from "../database.ts";
 import type { LogAudit, LogEntry, LoggedStatement } from "./entries.ts";
 import { LogHead } from "./head.ts";
+import { orDamaged, settingUp } from "./log-errors.ts";
 import { LogProofs } from "./proofs.ts";
-import { damaged, type LogDatabase, LogRows, putCosigned, putMapNode } from "./rows.ts";
+import { type LogDatabase, LogRows, putCosigned, putMapNode } from "./rows.ts";
 import { grow, type LogIdentity, type LogState, readState } from "./state.ts";
 import { loadMap } from "./stored-map.ts";
 
@@ -41,6 +43,7 @@ export class Log {
   #isAppending = false;
   /** Of an append that failed, and may be on disk all the same. */
   #doubtful: (() => Promise<void>) | undefined;
+  #refreshing: Promise<void> | undefined;
 
   private constructor(options: LogOptions, rows: LogRows, state: LogState) {
     this.#options = options;
@@ -109,9 +112,11 @@ export class Log {
     await this.#exclusively(() => this.#settled());
   }
 
-  /** Takes notice of what other processes have appended. @throws {UnavailableError} E_STORAGE. */
+  /** Takes notice of what other processes have appended, once for all who ask at a time. @throws {UnavailableError} E_STORAGE. */
   async refresh(): Promise<void> {
-    if (await this.#head.hasGrown()) await this.#inTurn(() => this.#settled());
+    if (!(await this.#head.hasGrown())) return;
+    this.#refreshing ??= this.#follow().finally(() => (this.#refreshing = undefined));
+    await this.#refreshing;
   }
 
   /**
@@ -123,14 +128,18 @@ export class Log {
    * @throws {UnavailableError} E_STORAGE.
    */
   async proof(subjects: readonly string[], since: number): Promise<LogProof> {
-    const { pending } = this.#options;
-    try {
-      await pending?.(this.#head.state.checkpoint);
-      const isNewest = pending?.(this.#head.state.checkpoint) === undefined && !(await this.#head.hasGrown());
-      if (isNewest) return await this.#proofs.prove(this.#head.state, subjects, since);
-    } catch (error) {
-      if (!(error instanceof SecurityError)) throw error;
-      // An append has changed the map meanwhile; or it is damaged, which the second attempt tells.
+    const { pending, database } = this.#options;
+    for (let attempt = 0; attempt < (database.isShared ? LOG_FOLLOWED : 1); attempt++) {
+      try {
+        await pending?.(this.#head.state.checkpoint);
+        if (await this.#head.hasGrown()) await this.refresh();
+        else if (pending?.(this.#head.state.checkpoint) === undefined) {
+          return await this.#proofs.prove(this.#head.state, subjects, since);
+        }
+      } catch (error) {
+        if (!(error instanceof SecurityError)) throw error;
+        // An append has changed the map meanwhile; or it is damaged, which the last attempt tells.
+      }
     }
     return await this.#inTurn(async () => {
       const { checkpoint } = await this.#settled();
@@ -266,6 +275,20 @@ export class Log {
     if (!(size <= this.#head.state.frontier.size)) throw new RangeError("the log has not reached that size");
   }
 
+  /** Reads what others have appended, without a turn as long as that goes well: they may append more meanwhile. */
+  async #follow(): Promise<void> {
+    for (let attempt = 0; attempt < LOG_FOLLOWED && !this.#head.isDoubtful; attempt++) {
+      const before = await this.#rows.checkpoint("checkpoint");
+      try {
+        await this.#exclusively(() => this.#settled());
+        return;
+      } catch (error) {
+        if (!(error instanceof UnavailableError) || (await this.#rows.checkpoint("checkpoint")) === before) throw error;
+      }
+    }
+    await this.#inTurn(() => this.#settled());
+  }
+
   /** With nothing appended meanwhile, by whomever. */
   #inTurn<T>(action: () => Promise<T>): Promise<T> {
     const { database } = this.#options;
@@ -276,25 +299,5 @@ export class Log {
     const turn = this.#turn.then(action);
     this.#turn = turn.catch(() => {});
     return turn;
-  }
-}
-
-/** What the log cannot do without at its start. @throws {SetupError} E_STORAGE. */
-async function settingUp<T>(action: () => Promise<T>, next: string): Promise<T> {
-  try {
-    return await action();
-  } catch (cause) {
-    throw cause instanceof UnavailableError
-      ? new SetupError("E_STORAGE", cause.message, { next: cause.next ?? next, cause })
-      : cause;
-  }
-}
-
-/** With nobody else at work, rows of the map that do not fit are damaged. */
-async function orDamaged<T>(action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    throw error instanceof SecurityError ? damaged("the map of its log", error) : error;
   }
 }

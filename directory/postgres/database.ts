@@ -7,13 +7,15 @@ import { LOCK_SPACE, TURN_LOCK } from "./migrations.ts";
 import { Reads } from "./reads.ts";
 import { reading, writing } from "./asking.ts";
 import { Gathered } from "./gathered.ts";
-import { SharedDatabase } from "./shared.ts";
+import { sendAll, type Sent, SharedDatabase } from "./shared.ts";
 import { TurnQueue } from "./turn-queue.ts";
 import { claim, write } from "./writes.ts";
 
 /** A turn's transaction, which is begun when the turn is, and ends with its write. */
 interface Turn {
   readonly client: ClientBase;
+  /** What is sent with its write. */
+  readonly messages: Sent[];
   hasWritten: boolean;
   isOver: boolean;
 }
@@ -36,7 +38,15 @@ export class PostgresDatabase implements Database {
   private constructor(connections: Connections) {
     this.#connections = connections;
     this.#reads = new Reads(connections.reading);
-    this.shared = new SharedDatabase(connections.keeping, () => connections.listen());
+    this.shared = new SharedDatabase(
+      connections.keeping,
+      () => connections.listen(),
+      (messages) => {
+        const turn = this.#turn.getStore();
+        assert(turn?.hasWritten === false && !turn.isOver, "a message goes with the write of a turn");
+        turn.messages.push(...messages);
+      },
+    );
     this.#kept = new Gathered(async (writes) => {
       await write(connections.keeping, writes.flat());
       return writes.map(() => undefined);
@@ -78,6 +88,7 @@ export class PostgresDatabase implements Database {
     turn.hasWritten = true;
     await writing(async () => {
       await write(turn.client, operations);
+      await sendAll(turn.client, turn.messages);
       await turn.client.query("COMMIT");
     });
   }
@@ -106,7 +117,7 @@ export class PostgresDatabase implements Database {
 
   async #takeTurn<T>(action: () => Promise<T>): Promise<T> {
     const client = await writing(() => this.#connections.turns.connect());
-    const turn = { client, hasWritten: false, isOver: false };
+    const turn: Turn = { client, messages: [], hasWritten: false, isOver: false };
     let isBroken = true;
     try {
       await writing(async () => {

@@ -1,9 +1,15 @@
-import type { Client, Pool } from "pg";
+import type { Client, ClientBase, Pool } from "pg";
 import { setTimeout as delay } from "node:timers/promises";
 import { POSTGRES_LISTEN_AGAIN_MS, POSTGRES_LISTEN_PROBE_MS } from "../../protocol/limits.ts";
 import { Gathered } from "./gathered.ts";
 import { reading, writing } from "./asking.ts";
 import { Parts, partsOf } from "./parts.ts";
+
+/** A part of a message, on its channel. */
+export interface Sent {
+  readonly to: string;
+  readonly text: string;
+}
 
 interface Entry {
   readonly key: string;
@@ -25,18 +31,18 @@ export interface Listener {
 export class SharedDatabase {
   readonly #pool: Pool;
   readonly #connect: () => Promise<Client>;
-  readonly #sent: Gathered<{ readonly to: string; readonly text: string }, undefined>;
+  readonly #withTurn: (messages: readonly Sent[]) => void;
+  readonly #sent: Gathered<Sent, undefined>;
   readonly #swaps: Gathered<Entry, string | undefined>;
   readonly #removals: Gathered<Entry, undefined>;
 
-  /** `connect`: makes a connection for listening, of its own. */
-  constructor(pool: Pool, connect: () => Promise<Client>) {
+  /** `connect`: makes a connection for listening, of its own. `withTurn`: sends with the write of the turn that is under way. */
+  constructor(pool: Pool, connect: () => Promise<Client>, withTurn: (messages: readonly Sent[]) => void) {
     this.#pool = pool;
     this.#connect = connect;
+    this.#withTurn = withTurn;
     this.#sent = new Gathered(async (messages) => {
-      await writing(() =>
-        pool.query({ ...SEND, values: [messages.map(({ to }) => to), messages.map(({ text }) => text)] }),
-      );
+      await writing(() => sendAll(pool, messages));
       return messages.map(() => undefined);
     });
     this.#swaps = new Gathered((entries) => this.#swap(entries));
@@ -92,6 +98,11 @@ export class SharedDatabase {
     await Promise.all(partsOf(bytes).map((text) => this.#sent.add({ to: channelOf(to), text })));
   }
 
+  /** Sends a message with what the turn that is under way will write: when that is there, the message is on its way. */
+  sendWithTurn(to: string, bytes: Uint8Array): void {
+    this.#withTurn(partsOf(bytes).map((text) => ({ to: channelOf(to), text })));
+  }
+
   /** Listens until the signal, with a new connection whenever one is lost. */
   async listen(id: string, listener: Listener, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
@@ -143,6 +154,12 @@ export class SharedDatabase {
     const before = new Map(rows);
     return entries.map(({ key }) => before.get(key));
   }
+}
+
+/** Sends these, in their order. */
+export async function sendAll(client: Pick<ClientBase, "query">, messages: readonly Sent[]): Promise<void> {
+  if (messages.length === 0) return;
+  await client.query({ ...SEND, values: [messages.map(({ to }) => to), messages.map(({ text }) => text)] });
 }
 
 /** Asks the server now and then whether the connection lives; rejects when it does not, or not in time. */

@@ -27,10 +27,14 @@ export function replicaHost({
     gone: (sid) => sessions.gone(sid),
     isBack: (device, found) => sessions.deviceIsBack(device, found),
     said: async (subjects) => {
-      await links.changedElsewhere(subjects);
+      await links.changedHere(subjects);
       await requests.said(subjects);
     },
     withdraw: (sid, sender) => void sessions.withdraw(sid, sender),
-    missed: () => links.tellAgain(),
+    taken: (sid, sender) => sessions.takenElsewhere(sid, sender),
+    missed: async () => {
+      await links.tellAgain();
+      await requests.missed();
+    },
   };
 }

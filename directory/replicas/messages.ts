@@ -12,6 +12,7 @@
  * 6 said       16 B from, u16 count, text8 subject each: what was stated anew
  * 7 withdraw   16 B session id, 32 B sender
  * 8 gone       16 B session id: the device has no link there
+ * 9 taken      16 B from, 16 B session id, 32 B sender: a request waits there now
  * ```
  */
 import { ByteReader, ByteWriter } from "../../keys/bytes.ts";
@@ -35,7 +36,13 @@ export type ReplicaMessage =
   | { readonly type: "up"; readonly from: Uint8Array; readonly devices: readonly Party[] }
   | { readonly type: "replaced"; readonly device: Party; readonly link: Uint8Array }
   | { readonly type: "said"; readonly from: Uint8Array; readonly subjects: readonly string[] }
-  | { readonly type: "withdraw"; readonly sid: Uint8Array; readonly sender: X25519PublicKey };
+  | { readonly type: "withdraw"; readonly sid: Uint8Array; readonly sender: X25519PublicKey }
+  | {
+      readonly type: "taken";
+      readonly from: Uint8Array;
+      readonly sid: Uint8Array;
+      readonly sender: X25519PublicKey;
+    };
 
 export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
   const writer = new ByteWriter().u8(TYPES.indexOf(message.type) + 1);
@@ -64,6 +71,9 @@ export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
     case "said":
       writer.raw(message.from).u16(message.subjects.length);
       for (const subject of message.subjects) writer.text8(subject);
+      break;
+    case "taken":
+      writer.raw(message.from).raw(message.sid).raw(message.sender.bytes);
       break;
     case "withdraw":
       writer.raw(message.sid).raw(message.sender.bytes);
@@ -109,6 +119,11 @@ function read(reader: ByteReader): ReplicaMessage {
         from: reader.raw(16).slice(),
         subjects: Array.from({ length: reader.u16() }, () => reader.text8()),
       };
+    case "taken": {
+      const from = reader.raw(16).slice();
+      const sid = reader.raw(16).slice();
+      return { type, from, sid, sender: X25519PublicKey.parse(reader.raw(32).slice()) };
+    }
     case "withdraw":
       return { type, sid: reader.raw(16).slice(), sender: X25519PublicKey.parse(reader.raw(32).slice()) };
     default:
@@ -116,7 +131,7 @@ function read(reader: ByteReader): ReplicaMessage {
   }
 }
 
-const TYPES = ["wake", "answer", "unwoken", "up", "replaced", "said", "withdraw", "gone"] as const;
+const TYPES = ["wake", "answer", "unwoken", "up", "replaced", "said", "withdraw", "gone", "taken"] as const;
 
 function readParty(reader: ByteReader): Party {
   const [name = "", member = "", ...rest] = reader.text8().split("/");

@@ -44,6 +44,8 @@ export interface ReplicaHost {
   isBack(device: Party, found: PresentDevice): void;
   said(subjects: readonly string[]): Promise<void>;
   withdraw(sid: Uint8Array, sender: X25519PublicKey): void;
+  /** A request is put at another process now. */
+  taken(sid: Uint8Array, sender: X25519PublicKey): void;
   /** Something may have been missed. */
   missed(): Promise<void>;
 }
@@ -151,9 +153,19 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     await this.#send("all", { type: "said", from: this.#id, subjects });
   }
 
+  /** The same with the write of the turn that is under way: nobody hears of the one without the other. */
+  saidWithTurn(subjects: readonly string[]): void {
+    this.#services.shared.sendWithTurn("all", encodeReplicaMessage({ type: "said", from: this.#id, subjects }));
+  }
+
   /** Ends a request that another directory may have. */
   async withdraw(sid: Uint8Array, sender: X25519PublicKey): Promise<void> {
     await this.#send("all", { type: "withdraw", sid, sender });
+  }
+
+  /** A request waits here: wherever it was put before, it waits no more, or its device would get two tickets for one session. */
+  taken(sid: Uint8Array, sender: X25519PublicKey): void {
+    this.#send("all", { type: "taken", from: this.#id, sid, sender }).catch(this.#services.failed);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -191,6 +203,8 @@ export class Replicas implements Elsewhere, AsyncDisposable {
       case "said":
         if (hex(message.from) !== this.#name) host.said(message.subjects).catch(this.#services.failed);
         return;
+      case "taken":
+        return hex(message.from) === this.#name ? undefined : host.taken(message.sid, message.sender);
       case "withdraw":
         return host.withdraw(message.sid, message.sender);
     }

@@ -191,6 +191,35 @@ test("of two processes that have read that there is nothing, one puts something 
   await Promise.all(both.map((one) => one.close()));
 });
 
+test("a message that goes with a turn is heard when what the turn writes is there, and not when it writes nothing", async () => {
+  const url = await databaseIn(postgres.serverUrl);
+  const [one, other] = [await PostgresDatabase.open(url), await PostgresDatabase.open(url)];
+  const stop = new AbortController();
+  const heard: string[] = [];
+  let listening: Promise<void> | undefined;
+  await new Promise<void>((resolve) => {
+    const message = (bytes: Uint8Array) => void other.get("written").then((text) => heard.push(`${bytes[0]} ${text}`));
+    listening = other.shared.listen("0a", { message, listening: resolve, failed: () => {} }, stop.signal);
+  });
+  const turn = one.exclusively(async () => {
+    one.shared.sendWithTurn("all", new Uint8Array([1]));
+    throw new Error("it writes nothing");
+  });
+  await expect(turn).rejects.toThrow("it writes nothing");
+  await one.exclusively(async () => {
+    one.shared.sendWithTurn("all", new Uint8Array([2]));
+    await expect(one.write("acknowledged", [replace("none", "something", "else")])).rejects.toThrow("changed");
+  });
+  await one.exclusively(async () => {
+    one.shared.sendWithTurn("all", new Uint8Array(40_000).fill(3));
+    await one.write("acknowledged", [put("written", "there")]);
+  });
+  await expect.poll(() => heard).toEqual(["3 there"]);
+  stop.abort();
+  await listening;
+  await Promise.all([one.close(), other.close()]);
+});
+
 test("tables of a newer version are refused, and those of none are made by one of many at once", async () => {
   const url = await databaseIn(postgres.serverUrl);
   const all = await Promise.all(Array.from({ length: 4 }, () => PostgresDatabase.open(url)));

@@ -188,7 +188,7 @@ test("any body inside an authentic message is answered with a frame, whatever th
         const { status, frames } = await post(directory, await sealed(directory, client.x25519, message));
         expect(status).toBe(200);
         expect(frames[0]?.type).toBe("welcome");
-        expect(frames).toHaveLength(2);
+        expect(frames.filter(({ type: kind }) => kind !== "keepAlive")).toHaveLength(2);
       },
     ),
     { numRuns: 300 },

@@ -2,23 +2,29 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Clock, SYSTEM_CLOCK } from "../../directory/clock.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { type Distances, distanceKey } from "../../protocol/messages/rendezvous-distances.ts";
+import { Secret } from "../../keys/secret.ts";
+import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { encodeWithdraw } from "../../protocol/messages/session-request.ts";
 import { revocation } from "../support/later-statements.ts";
 import { Postgres } from "../support/postgres.ts";
-import { enrol, givePassword, newApplicant } from "./applicant.ts";
+import { approve, enrol, enrolMessage, givePassword, newApplicant, newPassword } from "./applicant.ts";
+import { HeldTurn } from "./held-turn.ts";
 import { post, sealed } from "./raw.ts";
 import { next, only, rest, send, TestLink } from "./streams.ts";
 import {
   activate,
   newPerson,
+  patience,
   type Person,
   putMessage,
   random,
+  report,
   sessionMessage,
   subject,
   suite,
   type TestRendezvous,
+  TestClock,
   World,
 } from "./world.ts";
 
@@ -73,6 +79,23 @@ test("a request that waits at one is delivered when the device comes to the othe
   const { prologue } = await link.notified();
   link.link.answer({ sid: prologue.sid, code: "E_BUSY", labels: [] });
   expect((await rest(frames)).map(({ type }) => type)).toEqual(["ticket", "deviceCode"]);
+});
+
+test("a request that waits at one and then at the other is put to its device once, with one ticket", async () => {
+  const message = sessionMessage(client, device, { waitSeconds: 600 });
+  const lost = send(one, client, message);
+  await next(lost, "waiting");
+  const frames = send(other, client, message);
+  await next(frames, "waiting");
+  expect(await rest(lost)).toEqual([{ type: "refused", code: "E_INTERRUPTED", detail: 0 }]);
+  const link = await TestLink.open(one, device);
+  const notify = await link.notified();
+  expect((await next(frames, "ticket")).ticket).toEqual(notify.ticket);
+  link.link.answer({ sid: message.sid, message2: random(100) });
+  expect((await rest(frames)).map(({ type }) => type)).toEqual(["answer"]);
+  const another = send(one, client, sessionMessage(client, device));
+  const { ticket } = await next(another, "ticket");
+  expect((await link.notified()).ticket).toEqual(ticket); // nothing came in between
 });
 
 test("a device that moves from one to the other while it is asked is asked there, and its older link is replaced", async () => {
@@ -187,6 +210,74 @@ test("what is stated at one, devices at the other are told", async () => {
   expect(own.statements.member.text).toBe(revoked.text);
 });
 
+test("one rotates the keys, and another that has not noticed serves whoever has the newer list", async () => {
+  const clock = new TestClock();
+  await using rotating = await World.start({ clock });
+  // It looks at nothing by itself.
+  await using unaware = await World.beside(rotating, { clock: { ...now(clock), every: () => () => {} } });
+  const gateway = await rotating.activated("@rotated", "m", "device");
+  const link = await TestLink.open(unaware, gateway);
+  const before = await unaware.client().fetchKeyList({ signal: patience() });
+  clock.leap(8 * 24 * 60 * 60_000);
+  const seq = () => rotating.directory.keyring.keyListSeq;
+  await expect.poll(seq).toBeGreaterThan(before.list.seq);
+  const keyList = await rotating.client().fetchKeyList({ signal: patience() });
+  expect(keyList.list.sealing[0]).not.toEqual(before.list.sealing[0]);
+  expect(unaware.directory.keyring.keyListSeq).toBe(before.list.seq);
+  const withdrawal = { type: REQUEST.withdraw, body: encodeWithdraw(random(16)) };
+  const knowing = unaware.client({ keyList });
+  expect(await knowing.request(gateway.x25519, withdrawal, { signal: patience() })).toEqual({ type: "done" });
+  expect((await link.event("keyList")).keyList.list.seq).toBe(keyList.list.seq);
+  clock.leap(8 * 24 * 60 * 60_000);
+  await expect.poll(seq).toBeGreaterThan(keyList.list.seq);
+  const newer = await rotating.client().fetchKeyList({ signal: patience() });
+  expect((await unaware.client({ keyList: newer }).fetchKeyList({ signal: patience() })).list.seq).toBe(newer.list.seq);
+  clock.leap(8 * 24 * 60 * 60_000);
+  await expect.poll(seq).toBeGreaterThan(newer.list.seq);
+  const newest = await rotating.client().fetchKeyList({ signal: patience() });
+  await TestLink.open(unaware, gateway, { client: unaware.client({ keyList: newest }) });
+  expect(unaware.directory.keyring.keyListSeq).toBe(newest.list.seq);
+});
+
+test("who waits at one for its owner is answered though the one did not hear that he has decided", async () => {
+  const machine = newApplicant(device.name, "gw1");
+  const message = await enrolMessage(one.client(), machine, await givePassword(one.client(), device), {
+    isWaiting: true,
+  });
+  const frames = one.client().send(machine.x25519, message, { signal: patience() });
+  await next(frames, "pending");
+  await listenAnew(() => approve(other.client(), device, machine));
+  expect((await rest(frames)).map(({ type }) => type)).toEqual(["binding"]);
+});
+
+test("who is refused anyway takes no turn, nor does a rendezvous that reports, nor a proof of what another has logged", async () => {
+  const stranger = newPerson(device.name, parseMember("m2"), "device");
+  const secret = await one.addName(parseName(`@new${count}`));
+  const machine = newApplicant(device.name, "gw2");
+  const reporting = await one.rendezvous(`rz-reporting${count}`);
+  const wrong = newPerson(parseName(`@new${count}`), parseMember("m"), "client");
+  await using turn = await HeldTurn.take(new URL(await database(), postgres.serverUrl).href);
+  const verdict = (asked: Promise<Frame>) =>
+    asked.then(
+      ({ type }) => type,
+      (error: { readonly code: string }) => error.code,
+    );
+  const at = other.client();
+  const put = at.request(stranger.x25519, putMessage(stranger.binding), { signal: patience() });
+  expect(await verdict(put)).toBe("E_NOT_AUTHORIZED");
+  expect(await verdict(enrol(at, machine, newPassword(device).key))).toBe("E_TOKEN");
+  const foreign = newPassword({ ...device, owner: stranger.owner }).message;
+  expect(await verdict(at.request(device.x25519, foreign, { signal: patience() }))).toBe("E_NOT_AUTHORIZED");
+  expect(await verdict(activate(at, wrong, Secret.fromBytes(random(32))))).toBe("E_CRAM_WRONG");
+  expect(await verdict(report(at, { ...reporting, x25519: device.x25519 }))).toBe("E_NOT_AUTHORIZED");
+  expect(await verdict(report(at, reporting))).toBe("rendezvous");
+  const size = one.directory.statementLog.checkpoint.size;
+  const proof = await other.directory.statementLog.proof([device.name], 0);
+  expect(Number(proof.checkpoint.split("\n")[1])).toBe(size);
+  await turn.end();
+  expect(await verdict(activate(at, wrong, secret))).toBe("logged");
+});
+
 test("a message counts once and a nonce everywhere", async () => {
   const withdraw = { type: REQUEST.withdraw, body: encodeWithdraw(random(16)) };
   const recorded = await sealed(one.client(), client.x25519, withdraw);
@@ -243,17 +334,27 @@ test("names are activated at both at once, and it is one log", async () => {
   }
 });
 
+/** The name of the one that both directories share. */
+async function database(): Promise<string> {
+  return await postgres.sql("SELECT datname FROM pg_database WHERE datname LIKE 'np_%' ORDER BY oid LIMIT 1");
+}
+
 async function sql(statement: string): Promise<string> {
-  const database = await postgres.sql("SELECT datname FROM pg_database WHERE datname LIKE 'np_%'");
-  return await postgres.sql(statement, database);
+  return await postgres.sql(statement, await database());
 }
 
 /** Ends the connections by which both hear of each other, and waits until both have others. */
-async function listenAnew(): Promise<void> {
+async function listenAnew(meanwhile?: () => Promise<unknown>): Promise<void> {
   const listening = "application_name = 'sshnp-directory' AND query ~ '^(LISTEN|SELECT 1$)'";
   const pids = await sql(`SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${listening}`);
   expect(pids.split("\n")).toHaveLength(2);
+  await meanwhile?.();
   await expect.poll(() => sql(`SELECT count(*) FROM pg_stat_activity WHERE ${listening}`)).toBe("2");
+}
+
+/** Without its timers. */
+function now(clock: Clock): Pick<Clock, "now" | "monotonic"> {
+  return { now: () => clock.now(), monotonic: () => clock.monotonic() };
 }
 
 /** Of a machine that is set wrong. */

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { chown, writeFile } from "node:fs/promises";
+import { chown, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readFileSync } from "node:fs";
 import { Client } from "pg";
@@ -73,10 +73,12 @@ export class Postgres implements AsyncDisposable {
 
   /** The same on a disk of its own of that size (`128m`), which is gone with it; as root alone. */
   async resumeOnDisk(size: string): Promise<void> {
+    const disk = join(this.#folder.path, "disk");
+    await mkdir(disk);
     const script =
-      'mount -t tmpfs -o "size=$1,mode=777" none /mnt && cp -a "$2" /mnt/data && ' +
-      'exec setpriv --reuid postgres --regid postgres --init-groups "$3" -D /mnt/data';
-    const words = ["--mount", "sh", "-c", script, "sh", size, this.data, join(BINARIES, "postgres")];
+      'mount -t tmpfs -o "size=$1,mode=777" none "$2" && cp -a "$3" "$2/data" && ' +
+      'exec setpriv --reuid postgres --regid postgres --init-groups "$4" -D "$2/data"';
+    const words = ["--mount", "sh", "-c", script, "sh", size, disk, this.data, join(BINARIES, "postgres")];
     const server = startProcess("unshare", words, { env: { HOME: this.#folder.path } });
     this.#server = server;
     await server.errorLine(/database system is ready to accept/);
@@ -84,7 +86,7 @@ export class Postgres implements AsyncDisposable {
 
   /** Where that disk is for others. */
   get disk(): string {
-    return `/proc/${this.#server?.pid}/root/mnt`;
+    return join(`/proc/${this.#server?.pid}/root`, this.#folder.path, "disk");
   }
 
   /** Stops all of its processes where they are, until {@link thaw}. */

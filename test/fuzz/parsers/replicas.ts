@@ -29,6 +29,7 @@ const messages: fc.Arbitrary<ReplicaMessage> = fc.oneof(
   fc.record({ type: fc.constant("replaced" as const), device, link: of.nonce }),
   fc.record({ type: fc.constant("said" as const), from, subjects: fc.array(of.word(40), { maxLength: 20 }) }),
   fc.record({ type: fc.constant("withdraw" as const), sid: of.nonce, sender: of.x25519 }),
+  fc.record({ type: fc.constant("taken" as const), from, sid: of.nonce, sender: of.x25519 }),
 );
 
 /** What directories on one store tell each other, and what is taken from one store to another. */
