@@ -411,6 +411,9 @@ export const FILE_PARSERS: readonly Parser[] = [
             })
             .map(of.json),
           fc
+            .record({ command: fc.constant("remove-rendezvous"), name: fc.stringMatching(/^[a-z0-9]{1,20}$/) })
+            .map(of.json),
+          fc
             .record({
               command: fc.constant("add-rendezvous"),
               name: fc.stringMatching(/^[a-z0-9]{1,20}$/),
