@@ -27,12 +27,13 @@
 import * as v from "valibot";
 import { UnavailableError } from "../keys/errors.ts";
 import { signedTextSchema } from "../keys/signed-text.ts";
-import { WITNESS_URL_BYTES } from "../protocol/limits.ts";
+import { RENDEZVOUS_CONNECTIONS, WITNESS_URL_BYTES } from "../protocol/limits.ts";
+import { isRegion } from "../protocol/region.ts";
 import type { Operation } from "./database.ts";
 
 export interface Table<T> {
   readonly prefix: `${string}:`;
-  readonly schema: v.GenericSchema<T>;
+  readonly schema: v.GenericSchema<unknown, T>;
 }
 
 const time = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -80,9 +81,15 @@ export const RENDEZVOUS = tableOf(
   "rendezvous:",
   v.strictObject({ ...activatable, statement: v.nullable(signedTextSchema), isActivated: v.boolean() }),
 );
+/** Versions before said boot, legs and time alone. */
 export const REPORTS = tableOf(
   "report:",
-  v.strictObject({ boot: v.string(), legs: count, most: count, isDraining: v.boolean(), region: v.string(), time }),
+  v.strictObject({
+    ...{ boot: v.string(), legs: count, time },
+    most: v.optional(count, RENDEZVOUS_CONNECTIONS),
+    isDraining: v.optional(v.boolean(), false),
+    region: v.optional(v.pipe(v.string(), v.check(isRegion)), ""),
+  }),
 );
 export const SEEN = tableOf("seen:", time);
 export const PRESENCES = tableOf(
@@ -163,7 +170,7 @@ export function parseEntry<T>({ schema, prefix }: Table<T>, text: string): T {
   return result.output;
 }
 
-function tableOf<T>(prefix: `${string}:`, schema: v.GenericSchema<T>): Table<T> {
+function tableOf<T>(prefix: `${string}:`, schema: v.GenericSchema<unknown, T>): Table<T> {
   return { prefix, schema };
 }
 

@@ -132,7 +132,7 @@ export async function negotiate(
               directory.client
                 .acceptProof(frame.proof)
                 .demand([parties.ownBinding, ...judged.newest, ...checked.newest]);
-              progress.step(`to meet at ${entries.map(({ addresses }) => addresses[0]).join(", else ")}`);
+              progress.step(`to meet at ${entries.flatMap(({ addresses }) => addresses.slice(0, 1)).join(", else ")}`);
               dial = () =>
                 dialLeg({
                   ...{ suite, sid, legKey, ticket: frame.ticket, entries, role: "client" },

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { parseAdminAnswer, parseAdminRequest } from "../../directory/admin-socket.ts";
 import { LOG_TABLES, parseLogEntry } from "../../directory/log/rows.ts";
-import { parseEntry, TABLES } from "../../directory/tables.ts";
+import { parseEntry, REPORTS, TABLES } from "../../directory/tables.ts";
+import { RENDEZVOUS_CONNECTIONS } from "../../protocol/limits.ts";
 
 test.each(["", "{", '{"added":1}', "null", "\u0000", '{"__proto__":{}}'])(
   "a store with %j in it is damaged, no bug",
@@ -14,6 +15,16 @@ test.each(["", "{", '{"added":1}', "null", "\u0000", '{"__proto__":{}}'])(
     }
   },
 );
+
+test("a report that a version before has kept counts, and a region that is none does not", () => {
+  const before = { boot: "AAAAAAAAAAAAAAAAAAAAAA==", legs: 3, time: 1_800_000_000_000 };
+  expect(parseEntry(REPORTS, JSON.stringify(before))).toEqual({
+    ...before,
+    ...{ most: RENDEZVOUS_CONNECTIONS, isDraining: false, region: "" },
+  });
+  const strange = JSON.stringify({ ...before, region: "\u001b[2J" });
+  expect(() => parseEntry(REPORTS, strange)).toThrow(expect.objectContaining({ code: "E_STORAGE" }));
+});
 
 test("no table's keys are among another's", () => {
   const prefixes = [...TABLES, ...LOG_TABLES].map(({ prefix }) => prefix).concat("log:");

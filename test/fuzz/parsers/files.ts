@@ -170,7 +170,20 @@ const storeEntries: readonly (readonly [tables.Table<unknown>, fc.Arbitrary<unkn
     }),
   ],
   [tables.RENDEZVOUS, fc.record({ ...activatable, statement: fc.option(signedJson), isActivated: fc.boolean() })],
-  [tables.REPORTS, fc.record({ boot: key, legs: fc.nat(), time: of.milliseconds })],
+  [
+    tables.REPORTS,
+    fc.record(
+      {
+        boot: key,
+        legs: fc.nat(),
+        time: of.milliseconds,
+        most: fc.nat(),
+        isDraining: fc.boolean(),
+        region: fc.stringMatching(/^[a-z0-9]{0,32}$/),
+      },
+      { requiredKeys: ["boot", "legs", "time"] },
+    ),
+  ],
   [tables.WITNESSES, fc.record({ added: of.milliseconds, url: of.name, verifierKey: fc.string() })],
   [tables.KEYS, of.name],
   ...[tables.POLICIES, tables.STATEMENTS, tables.META].map((table) => [table, signedJson] as const),
@@ -412,6 +425,9 @@ export const FILE_PARSERS: readonly Parser[] = [
               name: of.name,
               activationKey: of.ed25519.map((one) => one.toJSON()),
             })
+            .map(of.json),
+          fc
+            .record({ command: fc.constant("remove-rendezvous"), name: fc.stringMatching(/^[a-z0-9]{1,20}$/) })
             .map(of.json),
           fc
             .record({
