@@ -36,6 +36,7 @@ async function perform(command: CallersCommand): Promise<CallersAnswer> {
       });
       return nothing();
     case "connect":
+      stop = new AbortController();
       return await connect(command);
     case "begin":
       stop = new AbortController();
