@@ -10,7 +10,7 @@ const TIMER_MS = 20; // that the moment from which a device counts may be apart 
 test("after a planned restart each device comes back in its own slot, and whoever asks meanwhile gets an answer", async () => {
   await using folder = await temporaryFolder();
   const { signal } = new AbortController();
-  const options = { folder: join(folder.path, "services"), devices: DEVICES, signal, log: () => {} };
+  const options = { folder: join(folder.path, "services"), devices: DEVICES, people: 4, signal, log: () => {} };
   await using services = await Services.start(options);
   const { fleet, callers } = services;
   await services.bringUp();
@@ -34,7 +34,7 @@ test("after a planned restart each device comes back in its own slot, and whoeve
   const later = await callers.connect({ seconds: 1, perSecond: 0, atOnce: 4 });
   expect(later.failures).toEqual({});
   expect(later.times.length).toBeGreaterThan(0);
-});
+}, 120_000);
 
 /** Spearman's, of values with their order: 1 where they only rise. */
 function rankCorrelation(values: readonly number[]): number {
