@@ -8,7 +8,7 @@ import { Services } from "./services.ts";
 import { percentile } from "./table.ts";
 
 const CONNECTS_PER_SECOND = 20;
-const CONNECT_SECONDS = 5;
+const CONNECT_SECONDS = 5; // at most
 
 /** What devices cost the directory that wait at one mosquitto: its memory without them, and with all of them there. */
 export async function brokerDevices(bench: Bench): Promise<void> {
@@ -32,7 +32,7 @@ export async function brokerDevices(bench: Bench): Promise<void> {
   log(`letting the directory settle, ${settling} s`);
   const after = await settledRss(services.directory.pid, signal, settling);
   const asked = await services.callers.connect({
-    ...{ perSecond: CONNECTS_PER_SECOND, atOnce: 0, seconds: CONNECT_SECONDS },
+    ...{ perSecond: CONNECTS_PER_SECOND, atOnce: 0, seconds: Math.min(CONNECT_SECONDS, Math.max(1, seconds)) },
   });
   const lower = { better: "lower", peers: [] } as const;
   row({

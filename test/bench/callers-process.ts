@@ -12,6 +12,7 @@ import { answerCommands } from "./answer-commands.ts";
 import type { CallersAnswer, CallersCommand } from "./callers-commands.ts";
 import { type Callee, type Caller, connectOnce, failureCode, partyOf } from "./simulated-session.ts";
 
+const ACTIVATIONS_AT_ONCE = 8;
 const PATIENCE_MS = 60_000; // of one session
 const OUTSTANDING = 2_000; // sessions at once at a given rate; more are not asked for, and counted
 
@@ -27,7 +28,10 @@ await answerCommands(perform);
 async function perform(command: CallersCommand): Promise<CallersAnswer> {
   switch (command.do) {
     case "activate":
-      for (let i = 0; i < command.count; i++) await activateCaller(command, i);
+      for (let first = 0; first < command.count; first += ACTIVATIONS_AT_ONCE) {
+        const some = Math.min(ACTIVATIONS_AT_ONCE, command.count - first);
+        await Promise.all(Array.from({ length: some }, (_, i) => activateCaller(command, first + i)));
+      }
       return nothing();
     case "devices":
       devices = command.bindings.map((hash, number) => {
@@ -36,6 +40,7 @@ async function perform(command: CallersCommand): Promise<CallersAnswer> {
       });
       return nothing();
     case "connect":
+      stop = new AbortController();
       return await connect(command);
     case "begin":
       stop = new AbortController();

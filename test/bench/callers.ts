@@ -14,14 +14,14 @@ export class Callers implements AsyncDisposable {
   /** `data`: the data folder of the directory at `address`. */
   static async activate(
     fleet: Pick<Fleet, "bindings">,
-    at: { readonly address: string; readonly data: string; readonly prefix?: string },
+    at: { readonly address: string; readonly data: string; readonly prefix?: string; readonly people?: number },
     options: ProcessOptions,
     signal: AbortSignal,
   ): Promise<Callers> {
     const callers = new Callers(new ToldProcess("callers-process.ts", options, signal));
     try {
-      const { address, data, prefix = "caller" } = at;
-      await callers.#process.tell({ do: "activate", address, data, prefix, count: PEOPLE }, ACTIVATION_MS);
+      const { address, data, prefix = "caller", people = PEOPLE } = at;
+      await callers.#process.tell({ do: "activate", address, data, prefix, count: people }, ACTIVATION_MS);
       await callers.#process.tell({ do: "devices", name: "@fleet", bindings: fleet.bindings }, ACTIVATION_MS);
       return callers;
     } catch (error) {

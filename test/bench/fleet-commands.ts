@@ -37,7 +37,7 @@ export interface FleetAnswer {
   readonly cpuSeconds: number;
 }
 
-/** A device that comes back. Times are monotonic ms of its process. */
+/** A device that comes back. Times are ms by the clock of its process that timers go by. */
 export interface Return {
   readonly device: number;
   /** Until when it was to wait. */

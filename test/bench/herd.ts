@@ -3,24 +3,29 @@ import { get } from "node:http";
 import { join } from "node:path";
 import { setTimeout as delay, setInterval } from "node:timers/promises";
 import type { RunningProcess } from "../support/processes.ts";
+import { RETURN_SLOT_MS } from "../../protocol/limits.ts";
 import { Machine, Stack } from "../support/stack.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 import { Fleet, processesFor } from "./fleet.ts";
 import type { Bench } from "./bench.ts";
+import { Callers } from "./callers.ts";
+import type { CallersAnswer } from "./callers-commands.ts";
+import { failuresOf } from "./connects.ts";
 import type { FleetAnswer } from "./fleet-commands.ts";
 import { cpuSecondsOf, residentOf } from "./proc.ts";
-import type { Row } from "./table.ts";
+import { percentile, type Row } from "./table.ts";
 
 const HERD_DEVICES = 15_000;
 const HERD_SECONDS = 20;
 const ROUND_TRIP_MS = 200; // of the slow line
 const ECHO_MS = 50; // between two lines through the live session
 const PROGRESS_MS = 5_000;
+const CONNECTS_PER_SECOND = 20; // asked for while devices come back
 const HEALTH_MS = 50; // between two looks whether the directory answers
 
 /**
- * A directory is killed with all devices linked, and started again at once; a session through it lives all the while. Then the
- * same over a slow line.
+ * A directory is killed with all devices linked, and started again at once; a session through it lives all the while, and others are
+ * asked for. Then it is restarted as one does on purpose, and killed once more over a slow line.
  */
 export async function herd({ signal, devices, log, row }: Bench): Promise<void> {
   await using folder = await temporaryFolder();
@@ -35,18 +40,22 @@ export async function herd({ signal, devices, log, row }: Bench): Promise<void> 
     machine: owner,
     processes: processesFor(devices),
   });
+  const data = join(stack.server.home, "directory");
+  await using callers = await Callers.activate(fleet, { address, data }, owner.options, signal);
   log("linking them");
   await fleet.bringUp();
   const before = await fleet.report();
   await using session = await LiveSession.start(stack, signal);
 
   log("kill -9 of the directory");
-  const { killed, listening } = await killDirectory(stack);
+  const { killed, listening } = await endDirectory(stack, "SIGKILL");
+  await callers.begin({ perSecond: CONNECTS_PER_SECOND, atOnce: 0 });
   const { pid } = stack.directory;
   const cpuBefore = cpuSecondsOf(pid);
   const health = new HealthWatch(stack.address);
   const whole = await watched(fleet, fleet.whole(killed), log);
   const cpu = cpuSecondsOf(pid) - cpuBefore;
+  const asked = await callers.end();
   const slowest = await health.end();
   const echo = await session.end();
   const { rss } = residentOf(pid);
@@ -75,7 +84,19 @@ export async function herd({ signal, devices, log, row }: Bench): Promise<void> 
       note: "a line each 50 ms through sshnp and cat, none lost; on the same cores as the herd",
     },
   ];
-  for (const each of rows) row(each);
+  for (const each of [...rows, ...rowsOfConnects("herd", asked)]) row(each);
+
+  log("a planned restart of the directory");
+  const planned = await endDirectory(stack, "SIGTERM");
+  await callers.begin({ perSecond: CONNECTS_PER_SECOND, atOnce: 0 });
+  const back = await watched(fleet, fleet.whole(planned.killed), log);
+  const askedThen = await callers.end();
+  row({
+    ...{ ...others, name: `planned restart of ${devices}, all linked again`, unit: "s" },
+    ours: secondsUntil(1, back, planned.killed),
+    note: `after SIGTERM; it listened again after ${((planned.listening - planned.killed) / 1000).toFixed(2)} s; each device has a slot of its own, ${RETURN_SLOT_MS} ms apart`,
+  });
+  for (const each of rowsOfConnects("planned restart", askedThen)) row(each);
 
   log(`linking them over a line of ${ROUND_TRIP_MS} ms`);
   await fleet.standDown();
@@ -83,7 +104,7 @@ export async function herd({ signal, devices, log, row }: Bench): Promise<void> 
   await fleet.bringUp();
   const beforeSlow = await fleet.report();
   log("kill -9 of the directory");
-  const slow = await killDirectory(stack);
+  const slow = await endDirectory(stack, "SIGKILL");
   const wholeSlow = await watched(fleet, fleet.whole(slow.killed), log);
   row({
     ...{ ...others, name: `herd of ${devices} at ${ROUND_TRIP_MS} ms, all linked again`, unit: "s" },
@@ -92,10 +113,25 @@ export async function herd({ signal, devices, log, row }: Bench): Promise<void> 
   });
 }
 
-/** Kills the directory and starts it again; when it was killed and when it listened again, ms since 1970. */
-async function killDirectory(stack: Stack): Promise<{ readonly killed: number; readonly listening: number }> {
+/** Sessions that were asked for while devices came back. */
+function rowsOfConnects(what: string, answer: CallersAnswer): Row[] {
+  const { times } = answer;
+  const others = { unit: "ms", better: "lower", peers: [] } as const;
+  const of = (share: number): number => (times.length === 0 ? Number.NaN : percentile(times, share));
+  const note = `${times.length} of those asked for at ${CONNECTS_PER_SECOND} a second from when the directory listened again; ${failuresOf(answer)} (E_OFFLINE: of a device that was not back)`;
+  return [
+    { ...others, name: `${what}, connects meanwhile, p50`, ours: of(0.5) },
+    { ...others, name: `${what}, connects meanwhile, p99`, ours: of(0.99), target: { value: 2_000 }, note },
+  ];
+}
+
+/** Ends the directory and starts it again; when it was told to end and when it listened again, ms since 1970. */
+async function endDirectory(
+  stack: Stack,
+  how: "SIGKILL" | "SIGTERM",
+): Promise<{ readonly killed: number; readonly listening: number }> {
   const killed = Date.now();
-  await stack.directory.kill("SIGKILL");
+  await stack.directory.kill(how);
   await stack.startDirectory();
   return { killed, listening: Date.now() };
 }

@@ -6,7 +6,7 @@ import type { Bench } from "./bench.ts";
 import { Services } from "./services.ts";
 
 const DAY_S = 86_400;
-const QUIET_MS = 5_000; // for what is said after the welcome
+const QUIET_MS = 1_000; // for what is said after the welcome
 const RHYTHMS = [
   { isMetered: false, roundSeconds: LINK_PING_MS / 1000, most: 0.9 },
   { isMetered: true, roundSeconds: METERED_PING_MS / 1000, most: 0.3 },
@@ -25,11 +25,7 @@ export async function idleTraffic(bench: Bench): Promise<void> {
   await using services = await Services.start({ folder: join(folder, "idle-traffic"), devices, signal, log });
   for (const { isMetered, roundSeconds, most } of RHYTHMS) {
     await services.bringUp({ isMetered });
-    const { perDay, elapsed } = await measure(
-      services,
-      Math.max(1, Math.round(seconds / roundSeconds)) * roundSeconds,
-      bench,
-    );
+    const { perDay, elapsed } = await measure(services, wholeRounds(seconds, roundSeconds), bench);
     await services.fleet.standDown();
     row({
       ...{
@@ -41,6 +37,11 @@ export async function idleTraffic(bench: Bench): Promise<void> {
       note: `${devices} devices, ${Math.round(elapsed)} s, extrapolated; IPv4 and TCP headers and acknowledgements counted, no TLS and no link layer`,
     });
   }
+}
+
+/** As many seconds, in whole rounds of heartbeats; less than one is no measurement, but tries the tool. */
+function wholeRounds(seconds: number, roundSeconds: number): number {
+  return seconds < 1 ? seconds : Math.max(1, Math.round(seconds / roundSeconds)) * roundSeconds;
 }
 
 /** Bytes of one link in a day, by what all of them carried in so many seconds. */

@@ -17,6 +17,8 @@ export interface ServicesOptions {
   readonly env?: StartOptions["env"];
   /** One more directory on the same store, to which the devices link; the callers ask at the first. */
   readonly isDoubled?: boolean;
+  /** Names that call, if not enough for any load. */
+  readonly people?: number;
   readonly signal: AbortSignal;
   readonly log: (line: string) => void;
 }
@@ -55,7 +57,12 @@ export class Services implements AsyncDisposable {
       ...{ address, secret: await addName(dataOf(server), "@fleet"), devices, signal },
       ...{ machine: owner, processes: processesFor(devices) },
     });
-    const callers = await Callers.activate(fleet, { address, data: dataOf(server) }, owner.options, signal);
+    const callers = await Callers.activate(
+      fleet,
+      { address, data: dataOf(server), ...(options.people !== undefined && { people: options.people }) },
+      owner.options,
+      signal,
+    );
     return new Services(
       { directory, second: second?.process, rendezvous, fleet, callers, linkAddress: second?.address ?? address },
       { server, address, options },
