@@ -43,7 +43,7 @@ export async function startOwnRendezvous(options: Options): Promise<OwnRendezvou
   const args = argumentsFor(options);
   const orphan = await findOrphan(options.folder, args);
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(OWN_RENDEZVOUS_START_MS)]);
-  const isUp = orphan === undefined ? options.registry.nextReport(OWN_NAME, { signal }) : Promise.resolve();
+  const isUp = orphan === undefined ? options.registry.reports.next(OWN_NAME, { signal }) : Promise.resolve();
   const keeping = keep(options, args, orphan, stop.signal);
   keeping.catch((error: unknown) => options.log.error({ err: error }, "own rendezvous failed"));
   await isUp.catch(() => {});

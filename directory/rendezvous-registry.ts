@@ -1,4 +1,3 @@
-import { EventEmitter, once } from "node:events";
 import { equalBytes, hex } from "../keys/bytes.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { Ed25519PrivateKey, type Ed25519PublicKey } from "../keys/ed25519.ts";
@@ -8,7 +7,6 @@ import {
   RENDEZVOUS_MOVE_MS,
   RENDEZVOUS_MOVES,
   RENDEZVOUS_REPORT_GAP_MS,
-  RENDEZVOUS_REPORTS,
   TICKET_ENTRY_BYTES,
 } from "../protocol/limits.ts";
 import {
@@ -27,7 +25,8 @@ import { entriesLength } from "../protocol/ticket.ts";
 import type { Keyring } from "./keyring.ts";
 import type { Log } from "./log/log.ts";
 import { NameLimiter } from "./rate-limit.ts";
-import { keyOperation, rendezvousOperation, type ReportRecord, statementOperation } from "./records.ts";
+import { keyOperation, rendezvousOperation, statementOperation } from "./records.ts";
+import { newestReport, RendezvousReports } from "./rendezvous-reports.ts";
 import {
   type Offer,
   offerOf,
@@ -46,10 +45,9 @@ export class RendezvousRegistry {
   readonly #keyring: Keyring;
   readonly #log: Pick<Log, "append" | "settle">;
   readonly #known: Map<string, Rendezvous>;
-  /** How often each may have a statement with other addresses, and report. */
+  /** How often each may have a statement with other addresses. */
   readonly #moves = new NameLimiter<string>(MOVES);
-  readonly #reporting = new NameLimiter<string>(REPORTS);
-  readonly #reports = new EventEmitter();
+  readonly reports: RendezvousReports;
 
   private constructor(
     primitives: { readonly suite: CipherSuite; readonly random: RandomBytes },
@@ -64,6 +62,7 @@ export class RendezvousRegistry {
     this.#keyring = keyring;
     this.#log = log;
     this.#known = known;
+    this.reports = new RendezvousReports(store);
   }
 
   /** Reads what the store has; reports of less than RENDEZVOUS_SILENCE_MS ago still count. @throws {UnavailableError} E_STORAGE. */
@@ -92,7 +91,7 @@ export class RendezvousRegistry {
       const statement = isKnown
         ? known?.statement
         : signed && verifyRendezvousStatement(this.#suite, signed, this.#keyring.rootLine);
-      const report = newest(known?.report, reports.get(name));
+      const report = newestReport(known?.report, reports.get(name));
       this.#known.set(name, { name, record, statement, report });
     }
   }
@@ -176,7 +175,7 @@ export class RendezvousRegistry {
   /** One that has the addresses that it had takes no turn. @throws {UnavailableError} E_STORAGE. */
   async report(report: RendezvousReport, sender: X25519PublicKey, now: number): Promise<RendezvousAnswer> {
     const asking = this.#reporter(sender);
-    if (asking !== undefined && !this.#reporting.take(asking.name, now)) {
+    if (asking !== undefined && !this.reports.mayCome(asking.name, now)) {
       return { refused: "E_RATE", wait: RENDEZVOUS_REPORT_GAP_MS };
     }
     await this.refresh();
@@ -196,17 +195,7 @@ export class RendezvousRegistry {
    * no reason not to use the rendezvous now.
    */
   async keepReport(name: string): Promise<void> {
-    const report = this.#known.get(name)?.report;
-    try {
-      if (report !== undefined) await this.#store.putReport(name, report);
-    } finally {
-      this.#reports.emit(`report ${name}`);
-    }
-  }
-
-  /** Waits until that rendezvous has reported again, and its report is kept or cannot be. @throws the signal's reason. */
-  async nextReport(name: string, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-    await once(this.#reports, `report ${name}`, { signal });
+    await this.reports.keep(name, this.#known.get(name)?.report);
   }
 
   /** What a new ticket offers: those that are up in the order of the choice, as many as fit. Empty when none is up. */
@@ -307,10 +296,5 @@ export class RendezvousRegistry {
   }
 }
 
-function newest(one: ReportRecord | undefined, other: ReportRecord | undefined): ReportRecord | undefined {
-  return one === undefined || (other !== undefined && other.time > one.time) ? other : one;
-}
-
-const REPORTS = { perSecond: 1000 / RENDEZVOUS_REPORT_GAP_MS, burst: RENDEZVOUS_REPORTS };
 const MOVES = { perSecond: 1000 / RENDEZVOUS_MOVE_MS, burst: RENDEZVOUS_MOVES };
 const WRONG = { refused: "E_CRAM_WRONG" } as const;

@@ -170,7 +170,7 @@ test("what a rendezvous last reported still counts after a restart of the direct
 test("who waits for a report finds it kept for the next start", async () => {
   const rendezvous = newRendezvous(["tcp://np.example.org:7801"]);
   await activateRendezvous(world.client(), rendezvous, key);
-  const kept = world.directory.registry.nextReport(name, { signal: patience() }).then(() => world.store.reports());
+  const kept = world.directory.registry.reports.next(name, { signal: patience() }).then(() => world.store.reports());
   await report(world.client(), rendezvous);
   expect((await kept).map(([reporter]) => reporter)).toContain(name);
 });
