@@ -5,7 +5,7 @@ import { hex } from "../keys/bytes.ts";
 import { SetupError } from "../keys/errors.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
-import { AUDIT_WAITING } from "../protocol/limits.ts";
+import { AUDIT_BATCH, AUDIT_WAITING } from "../protocol/limits.ts";
 import { type AuditEntry, type AuditHead, BEFORE_FIRST, nextAuditLine } from "./audit/line.ts";
 import { HeadFile, readTail } from "./audit/tail.ts";
 
@@ -46,12 +46,16 @@ export class Audit {
   /** Written ahead of the next line: what ends a line that was not ended. */
   #ahead: string;
   #waiting: Waiting[] = [];
+  /** How many entries there were, those that are lost not counted. */
+  #told = 0;
   #lost = 0;
   #writing: Promise<void> | undefined;
   /** Whether the last write has. */
   #hasFailed = false;
-  /** A write has failed; the file may end with a part of a line, at most from here on. */
-  #cutTo: number | undefined;
+  /** Length of the file in bytes, as far as it is this process's doing. */
+  #size: number;
+  /** Whether a write has begun and did not end well, so that there may be more in the file. */
+  #isDoubtful = false;
   /** When the file was last looked for, monotonic ms. */
   #looked = 0;
   /** Told of each entry as it is written. */
@@ -59,7 +63,13 @@ export class Audit {
 
   private constructor(
     options: AuditOptions,
-    at: { readonly file: FileHandle; readonly headFile: HeadFile; readonly head: AuditHead; readonly ahead: string },
+    at: {
+      readonly file: FileHandle;
+      readonly headFile: HeadFile;
+      readonly head: AuditHead;
+      readonly ahead: string;
+      readonly size: number;
+    },
   ) {
     this.#options = options;
     this.#path = options.folder.pathOf(AUDIT_FILE);
@@ -67,6 +77,7 @@ export class Audit {
     this.#headFile = at.headFile;
     this.#head = at.head;
     this.#ahead = at.ahead;
+    this.#size = at.size;
   }
 
   /** Goes on where the audit of this folder ended, however its process did. @throws {SetupError} E_STORAGE. */
@@ -82,7 +93,14 @@ export class Audit {
       const isCut = anchored !== undefined && anchored.n > onDisk.n;
       const head = isCut ? { directory: onDisk.directory, n: anchored.n, hash: anchored.hash } : onDisk;
       const ahead = tail.lacksNewline || (tail.torn.length > 0 && tail.torn.at(-1) !== 0x0a) ? "\n" : "";
-      const audit = new Audit(options, { file, headFile: await HeadFile.open(options.folder, head), head, ahead });
+      const { size } = await file.stat();
+      const audit = new Audit(options, {
+        file,
+        headFile: await HeadFile.open(options.folder, head),
+        head,
+        ahead,
+        size,
+      });
       if (head.n === 0) audit.write({ event: "begun", log: options.logSize });
       else if (tail.torn.length > 0) {
         audit.write({ event: "torn", bytes: tail.torn.length, hash: hex(options.suite.sha256(tail.torn)) });
@@ -106,16 +124,18 @@ export class Audit {
   write(entry: AuditEntry): void {
     this.onEntry?.(entry);
     // What the log holds is told whatever it takes: such entries are few.
-    if (this.#waiting.length >= AUDIT_WAITING && entry["statements"] === undefined) this.#lost += 1;
-    else this.#waiting.push({ time: Date.now(), entry });
+    if (this.#waiting.length >= AUDIT_WAITING && entry["statements"] === undefined) {
+      this.#lost += 1;
+    } else {
+      this.#told += 1;
+      this.#waiting.push({ time: Date.now(), entry });
+    }
     this.#start();
   }
 
   /** What is on disk for certain, with all that was written up to now. @throws the system's error when it cannot be. */
   async sync(): Promise<AuditHead> {
-    await this.#writing;
-    this.#start();
-    await this.#writing;
+    await this.#written(this.#told);
     if (this.#hasFailed) throw new Error("the audit has lines that could not be written");
     const head = this.#head;
     await this.#file.datasync();
@@ -125,12 +145,18 @@ export class Audit {
   /** What cannot be written is lost. */
   async close(): Promise<void> {
     await this.#writing;
+    await this.#written(this.#told);
+    await this.#file.close();
+    await this.#headFile.close();
+  }
+
+  /** Waits until so many entries of all that came are on disk, or the disk takes none. */
+  async #written(told: number): Promise<void> {
+    await this.#writing; // which may fail, and be tried once more
     do {
       this.#start();
       await this.#writing;
-    } while (this.#waiting.length > 0 && !this.#hasFailed);
-    await this.#file.close();
-    await this.#headFile.close();
+    } while (this.#told - this.#waiting.length < told && !this.#hasFailed);
   }
 
   #start(): void {
@@ -141,7 +167,7 @@ export class Audit {
   async #flush(): Promise<void> {
     await Promise.resolve(); // lines of one moment
     try {
-      await this.#append(this.#waiting.splice(0));
+      await this.#append(this.#waiting.splice(0, AUDIT_BATCH));
       this.#hasFailed = false;
     } catch (error) {
       this.#hasFailed = true;
@@ -155,13 +181,14 @@ export class Audit {
   async #append(entries: readonly Waiting[]): Promise<void> {
     try {
       await this.#followRotation();
-      const size = this.#cutTo ?? (await this.#file.stat()).size;
-      if (this.#cutTo !== undefined) await this.#file.truncate(size);
-      this.#cutTo = size;
+      if (this.#isDoubtful) await this.#cut();
+      this.#isDoubtful = true;
       const lost = this.#lost;
       const { lines, head } = this.#lines(entries, lost);
-      await this.#file.appendFile(this.#ahead + lines);
-      this.#cutTo = undefined;
+      const bytes = Buffer.from(this.#ahead + lines, "latin1");
+      await this.#file.appendFile(bytes);
+      this.#isDoubtful = false;
+      this.#size += bytes.length;
       this.#ahead = "";
       this.#lost -= lost;
       this.#head = head;
@@ -170,6 +197,13 @@ export class Audit {
       throw error;
     }
     await this.#headFile.write(this.#head);
+  }
+
+  /** Takes away what a write that failed has left; a file that somebody else has made shorter stays so. */
+  async #cut(): Promise<void> {
+    const { size } = await this.#file.stat();
+    this.#size = Math.min(this.#size, size);
+    await this.#file.truncate(this.#size);
   }
 
   #lines(entries: readonly Waiting[], lost: number): { readonly lines: string; readonly head: AuditHead } {
@@ -192,8 +226,10 @@ export class Audit {
     const there = await stat(this.#path).catch(() => undefined);
     if (there?.ino === (await this.#file.stat()).ino) return;
     const next = await openFile(this.#path);
-    if (this.#cutTo !== undefined) await this.#file.truncate(this.#cutTo);
-    this.#cutTo = undefined;
+    const { size } = await next.stat();
+    if (this.#isDoubtful) await this.#cut();
+    this.#isDoubtful = false;
+    this.#size = size;
     await this.#file.datasync();
     await this.#file.close();
     this.#file = next;

@@ -2,7 +2,19 @@ import { SecurityError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
 import { type AuditLine, BEFORE_FIRST } from "./line.ts";
 import type { AnchorLeaf } from "./log-copy.ts";
-import type { ChainReport } from "./verify.ts";
+
+/** What was found of the audit of one directory. */
+export interface ChainReport {
+  /** 16 hex digits. */
+  readonly directory: string;
+  /** Numbers of its first and its last line here. */
+  readonly first: number;
+  readonly last: number;
+  /** Number of the last line that the log holds, and of its entry there. */
+  readonly anchored: { readonly line: number; readonly index: number };
+  /** When the last line was written. */
+  readonly time: string;
+}
 
 /** The lines of one directory, each held against the one before and against what the log holds of them. */
 export class AuditChain {

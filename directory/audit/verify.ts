@@ -6,20 +6,7 @@ import type { Hashing } from "../../protocol/log/tree.ts";
 import { type AuditLine, auditLineHash, auditLineOf } from "./line.ts";
 import type { LogCopy } from "./log-copy.ts";
 import type { TextLine } from "./read-lines.ts";
-import { AuditChain } from "./chain.ts";
-
-/** What was found of the audit of one directory. */
-export interface ChainReport {
-  /** 16 hex digits. */
-  readonly directory: string;
-  /** Numbers of its first and its last line here. */
-  readonly first: number;
-  readonly last: number;
-  /** Number of the last line that the log holds, and of its entry there. */
-  readonly anchored: { readonly line: number; readonly index: number };
-  /** When the last line was written. */
-  readonly time: string;
-}
+import { AuditChain, type ChainReport } from "./chain.ts";
 
 export interface AuditReport {
   readonly directories: readonly ChainReport[];

@@ -12,7 +12,7 @@ import type { TextLine } from "../audit/read-lines.ts";
 import { parseReceiver, Receiver } from "../audit/receiver.ts";
 import { octetCounted, syslogMessage } from "../audit/syslog.ts";
 import { openDataFolder } from "../data-folder.ts";
-import type { ExportOptions } from "./audit.ts";
+import type { ExportOptions } from "./audit-options.ts";
 import { parseWhen } from "./when.ts";
 
 interface Wanted {

@@ -24,7 +24,7 @@ import { readWitnessDemand } from "../client/witness-demand.ts";
 import { openDataFolder, openStore } from "../data-folder.ts";
 import { originOf } from "../keyring.ts";
 import { Log } from "../log/log.ts";
-import type { VerifyOptions } from "./audit.ts";
+import type { VerifyOptions } from "./audit-options.ts";
 import { keysFolder } from "./data-options.ts";
 
 /** A log to verify against. */

@@ -1,28 +1,7 @@
 import type { Command } from "commander";
 import { SetupError } from "../../keys/errors.ts";
+import type { ExportOptions, VerifyOptions } from "./audit-options.ts";
 import { DATA, type DataOptions, keysOption, storeOption } from "./data-options.ts";
-
-export interface ExportOptions {
-  readonly data?: string;
-  readonly since?: string;
-  readonly until?: string;
-  readonly event?: readonly string[];
-  readonly format?: "ndjson" | "syslog";
-  readonly to?: string;
-  readonly toCa?: string;
-  readonly follow?: boolean;
-  readonly cursorFile?: string;
-}
-
-export interface VerifyOptions extends Partial<DataOptions> {
-  readonly directory?: string;
-  readonly checkpoint?: string;
-  readonly logSize?: string;
-  readonly otherDirectories?: boolean;
-  readonly witness?: readonly string[];
-  readonly witnesses?: string;
-  readonly maxCheckpointAge?: string;
-}
 
 /** `sshnp-directory audit export`, `verify`, `anchor` */
 export function addAuditCommands(program: Command): void {

@@ -51,6 +51,7 @@ test("--event, --since and --until choose, and what they do not understand is sa
     text(lines.filter((_, at) => (times[at] ?? "") < middle)),
   );
   expect((await scene.audit("export", "--since", "7d", "--until", "1m")).stdout).toBe("");
+  expect(await scene.audit("export", "--since", "24h", "--event", "session")).toMatchObject({ code: 0, stdout: "" });
   for (const words of [
     ["--since", "yesterday"],
     ["--until", "2026-13-01"],

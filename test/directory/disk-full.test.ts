@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
@@ -76,6 +76,12 @@ test.runIf(CAN_MOUNT)(
     await expect.poll(readyz, { timeout: 10_000 }).toBe(200);
     const lookUp = sessionMessage(person, second, { message1: new Uint8Array(0) });
     expect(await client().request(person.x25519, lookUp, { signal: patience() })).toMatchObject({ type: "binding" });
+    // The audit has what it could not write then, at its place, and each statement that is in the log after all.
+    const np = join(inside, "np");
+    expect((await runCommand("sshnp-directory", ["audit", "anchor", "--data", np], options)).code).toBe(0);
+    expect(await runCommand("sshnp-directory", ["audit", "verify", "--data", np], options)).toMatchObject({ code: 0 });
+    const audit = (await readFile(join(np, "audit.ndjson"), "utf8")).trimEnd().split("\n");
+    expect(audit.map((line) => (JSON.parse(line) as { event: string }).event)).toContain("link up");
     expect((await directory.kill("SIGTERM")).code).toBe(0);
   },
 );

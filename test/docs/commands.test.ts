@@ -9,6 +9,30 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
   "docs/ansible.md": {
     "ansible-playbook site.yml": ["test/e2e/openssh/ansible.test.ts", 'COMMAND.trim().split(" ")'],
   },
+  "docs/audit.md": {
+    "sshnp-directory audit export --data np": ["test/directory/audit-export.test.ts", 'scene.audit("export")'],
+    "sshnp-directory audit export --data np --since 24h --event session": [
+      "test/directory/audit-export.test.ts",
+      '"--since", "24h", "--event", "session"',
+    ],
+    "sshnp-directory audit export --data np --format syslog": [
+      "test/directory/audit-export.test.ts",
+      'scene.audit("export", "--format", "syslog")',
+    ],
+    "sshnp-directory audit export --data np --follow --to tls://logs.example.org:6514 --cursor-file np/sent": [
+      "test/directory/audit-export.test.ts",
+      'follow("--to", to, "--cursor-file", cursor)',
+    ],
+    "sshnp-directory audit verify --data np": ["test/directory/audit.test.ts", 'scene.audit("verify")'],
+    "sshnp-directory audit verify audit.ndjson --directory http://np.example.org:7800#SHA256:... --checkpoint seen": [
+      "test/directory/audit.test.ts",
+      'verify(older, "--checkpoint", seen)',
+    ],
+    "sshnp-directory audit anchor --data np": [
+      "test/directory/audit.test.ts",
+      '"audit", "anchor", "--data", scene.data',
+    ],
+  },
   "docs/docker.md": {
     "cp .env.example .env": ["test/compose/device.test.ts", '".env",'],
     "docker compose up -d": ["test/compose/device.test.ts", 'device.must("up", "-d"'],

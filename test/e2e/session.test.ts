@@ -32,6 +32,18 @@ describe("sshnp runs ssh, and", () => {
     expect(await stack.ssh("true")).toMatchObject({ code: 0, stdout: "", stderr: "" });
   });
 
+  test("client, device, rendezvous and the directory's audit call the session by one id", async () => {
+    const { stderr } = await stack.client.run("sshnp", "-v", ...stack.words("true"));
+    const [, sid = ""] = /session ([0-9a-f]{32})\b/.exec(stderr) ?? [];
+    expect(sid).not.toBe("");
+    await stack.daemon.errorLine(new RegExp(`"sid":"${sid}"`));
+    await stack.rendezvous.errorLine(new RegExp(`"sid":"${sid}"`));
+    const data = join(stack.server.home, "directory");
+    const audit = await stack.server.run("sshnp-directory", "audit", "export", "--data", data, "--event", "session");
+    const of = audit.stdout.split("\n").filter((line) => line.includes(`"sid":"${sid}"`));
+    expect(of.map((line) => (JSON.parse(line) as { verdict: string }).verdict)).toEqual(["asked", "answered"]);
+  });
+
   test("every byte arrives, both ways at once, whoever ends first", async () => {
     const sent = randomBytes(MEGABYTES * 1024 * 1024);
     const session = stack.startSsh("tee /dev/stderr | sha256sum");

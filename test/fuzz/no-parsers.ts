@@ -5,6 +5,7 @@
 export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
     "directory/client/broker.ts#isConfidential",
+    "directory/audit.ts#Audit",
     "directory/audit/line.ts#nextAuditLine",
     "directory/audit/open.ts#openAudit",
     "directory/cli/audit-export.ts#exportAudit",
