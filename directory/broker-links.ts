@@ -66,6 +66,15 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     return this.#connection !== undefined;
   }
 
+  get messagesWaiting(): number {
+    return this.#reader?.waiting ?? 0;
+  }
+
+  /** How many devices wait there, of all directories on the store, as {@link WakeRows.count} has it. @throws {UnavailableError} E_STORAGE. */
+  async count(): Promise<number> {
+    return await this.#host.rows.count();
+  }
+
   /** Goes to the broker, and stays there until this is disposed of. */
   start(rest: Pick<BrokerReaderServices, "presence" | "sessions" | "replicas">): void {
     this.#reader = new BrokerReader({ ...this.#services, ...rest, host: this.#host });

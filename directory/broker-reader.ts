@@ -16,6 +16,7 @@ import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
+import type { ConnectObserver } from "./connect-observer.ts";
 import type { Freshness } from "./freshness.ts";
 import { strangerRefusal } from "./link-greeting.ts";
 import { linkCount } from "./link-sealing.ts";
@@ -34,6 +35,7 @@ export interface BrokerReaderServices {
   readonly sessions: Sessions;
   readonly replicas: Pick<Replicas, "heardAtBroker" | "answered"> | undefined;
   readonly audit: Audit;
+  readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
 }
 
@@ -49,6 +51,11 @@ export class BrokerReader {
 
   constructor(services: BrokerReaderServices) {
     this.#services = services;
+  }
+
+  /** Messages that are yet to be read. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   /** How many were dropped since this was asked last, because too many waited. */
@@ -172,6 +179,7 @@ export class BrokerReader {
     const { host, log } = this.#services;
     const body = encodeLinkRefused({ code, time: host.clock.now(), nonce });
     const { sender: device, recipient } = message;
+    this.#services.observer?.linkRefused(code);
     log.info({ code, peer: { device: bindingSubject(hello), by: "mqtt" } }, "link refused");
     const to = { device, recipient, epoch: hello.epoch, sent: 0 };
     await tellByBroker(host, hello, to, [{ type: LINK.refused, body }]).catch(host.failed);

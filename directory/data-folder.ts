@@ -5,6 +5,7 @@ import { SetupError } from "../keys/errors.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
 import { STORE_LOCK_MS } from "../protocol/limits.ts";
+import type { Database } from "./database.ts";
 import { LevelDatabase } from "./level-database.ts";
 import { Store } from "./store.ts";
 
@@ -26,16 +27,25 @@ export async function openDataFolder(path: string): Promise<PrivateFolder> {
  */
 export async function openStore(
   folder: PrivateFolder,
-  { url, signal }: { readonly url: string | undefined; readonly signal: AbortSignal },
+  {
+    url,
+    signal,
+    observe = (database) => database,
+  }: {
+    readonly url: string | undefined;
+    readonly signal: AbortSignal;
+    /** Stands in front of the database, to count. */
+    readonly observe?: ((database: Database) => Database) | undefined;
+  },
 ): Promise<Store> {
   if (url !== undefined) {
     const { PostgresDatabase } = await import("./postgres/database.ts");
-    return new Store(await PostgresDatabase.open(url));
+    return new Store(observe(await PostgresDatabase.open(url)));
   }
   const end = performance.now() + STORE_LOCK_MS;
   for (;;) {
     try {
-      return new Store(await LevelDatabase.open(join(folder.path, "store")));
+      return new Store(observe(await LevelDatabase.open(join(folder.path, "store"))));
     } catch (error) {
       if (!(error instanceof SetupError) || error.code !== "E_RUNNING" || performance.now() >= end) throw error;
     }

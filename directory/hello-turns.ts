@@ -18,6 +18,11 @@ export class HelloTurns {
   readonly #waiting = new Map<Waiting, number>();
   #taken = 0;
 
+  /** How many wait. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
   add(link: Waiting, now: number): void {
     this.#waiting.set(link, now + HELLO_TURN_MS);
     this.#next();

@@ -102,6 +102,11 @@ export class Keyring {
     return this.#list.signed;
   }
 
+  /** When the newest list ends, ms since 1970 UTC. */
+  get keyListExpires(): number {
+    return this.#list.list.expires;
+  }
+
   get keyListSeq(): number {
     return this.#list.list.seq;
   }

@@ -19,6 +19,7 @@ import type { Answer } from "../protocol/messages/session-request.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
+import type { ConnectObserver } from "./connect-observer.ts";
 import type { BrokerLinks } from "./broker-links.ts";
 import { DeviceLink } from "./device-link.ts";
 import { HelloTurns } from "./hello-turns.ts";
@@ -38,6 +39,7 @@ type Services = Pick<
   readonly replicas: Replicas | undefined;
   readonly strangers: Strangers;
   readonly audit: Audit;
+  readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
   /** Devices that wait at a broker. */
   readonly waking: Pick<BrokerLinks, "changed" | "left"> | undefined;
@@ -91,6 +93,11 @@ export class LinkServer {
       refused: (_link, code, hello) => this.#refused(code, hello),
       failed: (error) => log.error({ err: error }, "link failed"),
     };
+  }
+
+  /** Devices whose hello has come and was not judged yet. */
+  get hellosWaiting(): number {
+    return this.#turns.size;
   }
 
   /** Takes over an HTTP upgrade that is meant for `/v1/link`. */
@@ -226,6 +233,7 @@ export class LinkServer {
   }
 
   #refused(code: RefusalCode, hello: LinkHello): void {
+    this.#services.observer?.linkRefused(code);
     this.#services.log.info({ code, peer: { device: bindingSubject(hello) } }, "link refused");
   }
 

@@ -8,6 +8,7 @@ import { encodeKeyListResponse, ResponseSealer } from "../protocol/response.ts";
 import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
 import { Bodies } from "./bodies.ts";
 import type { Clock } from "./clock.ts";
+import { type ConnectObserver, ConnectWatch } from "./connect-observer.ts";
 import type { Freshness, FreshnessVerdict } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
 import { ResponseStream } from "./response-stream.ts";
@@ -24,6 +25,7 @@ interface Services {
   readonly keyring: Keyring;
   readonly freshness: Freshness;
   readonly store: Store;
+  readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
 }
 
@@ -51,6 +53,8 @@ export class PostServer {
     address: string,
     strangers: Pick<Strangers, "add" | "remove">,
   ): Promise<void> {
+    const { observer, clock } = this.#services;
+    const watch = observer && new ConnectWatch(observer, clock.monotonic());
     const bytes = await this.#bodies.read(request);
     if (bytes === undefined) return refuse(response, 413);
     let message: ReturnType<typeof openMessage>;
@@ -71,7 +75,10 @@ export class PostServer {
       strangers.remove(request.socket);
       stream.onClose(() => strangers.add(request.socket));
     };
-    await this.#answer(message, stream, address, onMember);
+    const onFresh = (): void => {
+      if (message.type === REQUEST.session) watch?.passed("opened", clock.monotonic());
+    };
+    await this.#answer(message, stream, address, { onMember, onFresh });
   }
 
   /** Keeps the open answers alive; to be called every KEEPALIVE_MS. */
@@ -110,7 +117,12 @@ export class PostServer {
     return await freshness.judge(message, clock.now());
   }
 
-  async #answer(message: OpenedMessage, stream: ResponseStream, address: string, onMember: () => void): Promise<void> {
+  async #answer(
+    message: OpenedMessage,
+    stream: ResponseStream,
+    address: string,
+    { onMember, onFresh }: { readonly onMember: () => void; readonly onFresh: () => void },
+  ): Promise<void> {
     const { log } = this.#services;
     try {
       const verdict = await this.#judge(message, onMember);
@@ -120,7 +132,10 @@ export class PostServer {
       else if (verdict === "replayed") {
         log.warn({ peer: { id: hex(message.id) } }, "message replayed");
         stream.end({ type: "refused", code: "E_PROTOCOL", detail: 0 });
-      } else await this.#handle(message, stream, address);
+      } else {
+        onFresh();
+        await this.#handle(message, stream, address);
+      }
     } catch (error) {
       stream.end({ type: "refused", code: refusalFor(error), detail: 0 });
       if (refusalFor(error) === "E_PROTOCOL") log.debug({ err: error }, "message refused");

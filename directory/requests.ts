@@ -28,6 +28,7 @@ import type { OpenedMessage } from "../protocol/sealed-message.ts";
 import type { AccountAnswer, Accounts } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
 import type { Clock } from "./clock.ts";
+import type { ConnectObserver } from "./connect-observer.ts";
 import { DeviceLists } from "./device-lists.ts";
 import { EnrolmentRequests } from "./enrolment-requests.ts";
 import type { Freshness } from "./freshness.ts";
@@ -61,6 +62,7 @@ interface Services {
   readonly links: LinkServer;
   readonly replicas: Replicas | undefined;
   readonly audit: Audit;
+  readonly observer?: ConnectObserver | undefined;
   readonly statementLog: Pick<Log, "proof" | "proves">;
   readonly log: Logger;
 }
@@ -130,7 +132,10 @@ export class Requests {
     const request = parseSessionRequest(body);
     const { client, device } = request.prologue;
     if (request.message1.length > MESSAGE1_BYTES) throw new PeerError("E_PROTOCOL", "a request is too long");
-    const refuse = (code: RefusalCode, detail = 0): void => stream.end({ type: "refused", code, detail });
+    const refuse = (code: RefusalCode, detail = 0): void => {
+      this.#services.observer?.ended(code);
+      stream.end({ type: "refused", code, detail });
+    };
     const asking = await memberStanding(store, client);
     if (asking?.record.role !== "client" || !asking.record.x25519.equals(sender)) return refuse("E_NOT_AUTHORIZED");
     if (asking.isRevoked) return await this.#show("client", request, stream);
@@ -166,6 +171,7 @@ export class Requests {
         return isRevokedWithout(standing) ? refusal : standing;
       },
     );
+    this.#services.observer?.ended(typeof shown === "string" ? shown : "binding");
     if (typeof shown === "string") return stream.end({ type: "refused", code: shown, detail: 0 });
     const { statements } = shown.said;
     stream.end({ type: "binding", of, statements, proof: encodeLogProof(shown.proof) });

@@ -6,6 +6,8 @@ import type { Logger } from "pino";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { SetupError } from "../keys/errors.ts";
 import { listenError } from "../keys/listen-error.ts";
+import { answerHealth } from "../keys/metrics/health-answer.ts";
+import type { Readiness } from "../keys/metrics/readiness.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import {
   BACKLOG,
@@ -23,13 +25,15 @@ import { Audit } from "./audit.ts";
 import { BROKER_ACCESS_PREFIX, BrokerAccess } from "./broker-access.ts";
 import { BrokerLinks, type DirectoryBroker } from "./broker-links.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
+import type { ConnectObserver } from "./connect-observer.ts";
 import { Freshness } from "./freshness.ts";
+import { directoryReadiness } from "./health.ts";
 import { Keyring } from "./keyring.ts";
 import { limitConnections } from "./limit-connections.ts";
 import { LinkServer } from "./link-server.ts";
 import { openGuardedLog } from "./log/checkpoint-file.ts";
 import type { Log } from "./log/log.ts";
-import { LOG_PREFIX, logFile } from "./log/routes.ts";
+import { LOG_PREFIX, serveLog } from "./log/routes.ts";
 import { Policies } from "./policies.ts";
 import { PostServer, refuse } from "./post.ts";
 import { Presence } from "./presence.ts";
@@ -61,6 +65,7 @@ export interface DirectoryOptions {
   readonly broker?: DirectoryBroker | undefined;
   /** Whether to go on from a store whose log is older than the one that was published. */
   readonly acceptOlderLog?: boolean;
+  readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
   readonly clock?: Clock;
 }
@@ -73,6 +78,12 @@ export interface Directory extends AsyncDisposable {
   readonly registry: RendezvousRegistry;
   readonly presence: Presence;
   readonly posts: Pick<PostServer, "open">;
+  readonly sessions: Pick<Sessions, "phases">;
+  readonly links: Pick<LinkServer, "hellosWaiting">;
+  readonly waking: Pick<BrokerLinks, "isConnected" | "messagesWaiting" | "count"> | undefined;
+  readonly replicas: Pick<Replicas, "alive"> | undefined;
+  /** Whether it can do its work. Who serves it adds what he knows. */
+  readonly readiness: Readiness;
   readonly audit: Audit;
   readonly cosigner: Cosigner;
 }
@@ -99,15 +110,15 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
   const { shared: database } = store.database;
   const replicas = database && new Replicas({ shared: database, database: store.database, random, clock, failed });
-  const { broker } = options;
-  const waking =
-    broker && new BrokerLinks({ ...primitives, broker, clock, keyring, freshness, store, statementLog, audit, log });
+  const { broker, observer } = options;
+  const wakes = { ...primitives, clock, keyring, freshness, store, statementLog, audit, log, observer };
+  const waking = broker && new BrokerLinks({ ...wakes, broker });
   const presence = new Presence([replicas, waking].filter((elsewhere) => elsewhere !== undefined));
   const policies = new Policies({ suite, store });
   const sessions = new Sessions({
-    ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, failed },
+    ...{ suite, clock, keyring, registry, policies, presence, audit, store, statementLog, failed, observer, log },
   });
-  const shared = { suite, random, clock, keyring, freshness, store, statementLog, sessions, replicas, audit, log };
+  const shared = { ...wakes, sessions, replicas };
   const strangers = new Strangers(options.maxConnections);
   const links = new LinkServer({ ...shared, presence, strangers, waking });
   const accounts = new Accounts(primitives, store, statementLog, keyring.fingerprint, new StatementRates(clock));
@@ -150,8 +161,9 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
 
   let dropped = 0;
   const brokerAccess = broker && new BrokerAccess({ suite, clock, keyring, freshness, store });
+  const readiness = directoryReadiness({ store, guarded, keyring, registry, waking, clock });
   const http = await listen(options, {
-    ...{ posts, links, keyring, statementLog, brokerAccess, limiter, strangers, clock, log },
+    ...{ posts, links, keyring, statementLog, brokerAccess, limiter, strangers, clock, log, readiness },
   });
   http.on("drop", () => (dropped += 1));
   const timers = [
@@ -170,8 +182,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
     registry,
     presence,
     posts,
-    audit,
-    cosigner,
+    ...{ sessions, links, waking, replicas, readiness, audit, cosigner },
     async [Symbol.asyncDispose]() {
       for (const stop of timers) stop();
       const closed = new Promise((resolve) => http.close(resolve));
@@ -200,6 +211,7 @@ interface Routes {
   readonly strangers: Strangers;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly readiness: Readiness;
 }
 
 async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, routes: Routes): Promise<Server> {
@@ -242,10 +254,7 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
   const { posts, keyring, limiter, strangers, clock, log, brokerAccess } = routes;
   const address = request.socket.remoteAddress ?? "";
   const what = `${request.method} ${request.url}`;
-  if (what === "GET /healthz") {
-    response.writeHead(200, { "content-type": "text/plain" }).end("ok\n");
-    return;
-  }
+  if (answerHealth(request, response, routes.readiness)) return;
   const now = clock.monotonic();
   if (!limiter.bucket(address, now).take(now)) return refuse(response, 429, { "retry-after": "5" });
   if (what === "GET /v1/keys") {
@@ -262,22 +271,10 @@ function route(request: IncomingMessage, response: ServerResponse, routes: Route
       response.destroy();
     });
   } else if (what.startsWith(`GET ${LOG_PREFIX}`)) {
-    serveLog(request.url ?? "", response, routes);
+    void serveLog(request.url ?? "", response, routes);
   } else {
     refuse(response, 404);
   }
-}
-
-function serveLog(path: string, response: ServerResponse, { statementLog, log }: Routes): void {
-  const serve = async (): Promise<void> => {
-    const answer = await logFile(statementLog, path);
-    if (answer === undefined) return refuse(response, 404);
-    response.writeHead(answer.status, { ...answer.headers, "content-length": answer.body.length }).end(answer.body);
-  };
-  serve().catch((error: unknown) => {
-    log.error({ err: error }, "request failed");
-    refuse(response, 503);
-  });
 }
 
 function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, routes: Routes): void {

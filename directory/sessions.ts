@@ -1,3 +1,4 @@
+import type { Logger } from "pino";
 import { equalBytes, hex } from "../keys/bytes.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
 import { DEVICE_ANSWER_MS, MESSAGE2_BYTES, SESSION_MEMORY_MS, WAIT_MS, WAIT_UNHEARD_MS } from "../protocol/limits.ts";
@@ -6,6 +7,7 @@ import type { Answer, SessionRequest } from "../protocol/messages/session-reques
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
+import { type ConnectObserver, ConnectWatch } from "./connect-observer.ts";
 import { type Offer, Offers, type OfferServices } from "./offers.ts";
 import type { Party, Presence, PresentDevice } from "./presence.ts";
 import type { ResponseStream } from "./response-stream.ts";
@@ -29,6 +31,7 @@ type Phase =
       readonly offer: Promise<Offer | undefined>;
       readonly device: PresentDevice;
       readonly until: number;
+      readonly watch: ConnectWatch | undefined;
     }
   | {
       readonly kind: "answered";
@@ -50,6 +53,8 @@ interface Services extends OfferServices {
   readonly presence: Presence;
   readonly audit: Audit;
   readonly failed: (error: unknown) => void;
+  readonly observer?: ConnectObserver | undefined;
+  readonly log: Logger;
 }
 
 /**
@@ -136,7 +141,8 @@ export class Sessions {
       "message2" in answer
         ? { type: "answer", message2: answer.message2 }
         : { type: "deviceCode", code: answer.code, labels: answer.labels.join(",") };
-    const { offer } = session.phase;
+    const { offer, watch } = session.phase;
+    watch?.passed("answered", this.#services.clock.monotonic());
     const until = this.#services.clock.monotonic() + SESSION_MEMORY_MS;
     session.phase = { kind: "answered", offer, answer: frame, until };
     const { stream } = session;
@@ -178,8 +184,11 @@ export class Sessions {
 
   /** Hands a request to its device, once: from here on it is asked, whatever it takes to put the question together. */
   #handOver(session: Session, link: PresentDevice): void {
+    const { clock, observer } = this.#services;
+    const watch = observer && new ConnectWatch(observer, clock.monotonic());
     const offer = this.#offers.make(session, link.distances).then(
       (made) => {
+        watch?.passed("ticket", clock.monotonic());
         if (typeof made !== "string") return made;
         this.#end(session, made);
         return undefined;
@@ -190,10 +199,15 @@ export class Sessions {
         return undefined;
       },
     );
-    const until = this.#services.clock.monotonic() + (link.answerMs ?? DEVICE_ANSWER_MS);
-    session.phase = { kind: "asked", offer, device: link, until };
+    const until = clock.monotonic() + (link.answerMs ?? DEVICE_ANSWER_MS);
+    session.phase = { kind: "asked", offer, device: link, until, watch };
     void this.#sendTicket(session, session.stream);
-    void this.#notify(session, offer, link).then((isAsked) => isAsked && this.#audit(session, "asked"));
+    void this.#notify(session, offer, link).then((isAsked) => isAsked && this.#asked(session, watch));
+  }
+
+  #asked(session: Session, watch: ConnectWatch | undefined): void {
+    if (session.phase.kind === "asked") watch?.passed("asked", this.#services.clock.monotonic());
+    this.#audit(session, "asked");
   }
 
   async #notify(session: Session, offer: Promise<Offer | undefined>, link: PresentDevice): Promise<boolean> {
@@ -257,7 +271,15 @@ export class Sessions {
     this.#audit(session, code);
   }
 
+  /** How many there are of each phase. */
+  phases(): Readonly<Record<Phase["kind"], number>> {
+    const counts = { waiting: 0, asked: 0, answered: 0 };
+    for (const { phase } of this.#sessions.all()) counts[phase.kind] += 1;
+    return counts;
+  }
+
   #audit({ request: { prologue } }: Pick<CheckedRequest, "request">, verdict: string): void {
+    this.#services.log.debug({ sid: hex(prologue.sid), verdict }, "session");
     this.#services.audit.write({
       event: "session",
       verdict,

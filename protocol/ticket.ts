@@ -98,6 +98,16 @@ export function isTicketKeyKnown(
   return ticketKeys.some((key) => equalBytes(id, keyId(suite, key)));
 }
 
+/**
+ * The session id that a ticket says, 16 bytes, for logs. Nothing is verified. @throws {PeerError} E_PROTOCOL when it says none.
+ */
+export function saidSid(bytes: Uint8Array): Uint8Array {
+  const reader = new ByteReader(bytes);
+  reader.exactly16(1);
+  reader.exactly16(8);
+  return reader.exactly16(16).slice();
+}
+
 /** SHA-256 over all bytes of a ticket, signature included: what msg2 commits to. */
 export function ticketHash(suite: CipherSuite, bytes: Uint8Array): Uint8Array {
   return suite.sha256(bytes);

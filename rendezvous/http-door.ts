@@ -1,13 +1,14 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { type WebSocket, WebSocketServer } from "ws";
+import { answerHealth, sendText } from "../keys/metrics/health-answer.ts";
+import type { Readiness } from "../keys/metrics/readiness.ts";
 import { HEADER_BYTES } from "../protocol/limits.ts";
 import { WEBSOCKET_LIMITS } from "./web-socket-stream.ts";
 import type { WitnessDoor } from "./witness/door.ts";
 
 export interface HttpDoorOptions {
-  /** Whether legs can be served now. */
-  readonly isReady: () => boolean;
+  readonly readiness: Pick<Readiness, "look">;
   /** A leg over WebSocket has come on this socket. */
   readonly onLeg: (socket: Duplex, webSocket: WebSocket) => void;
   /** Where it is a witness, too. */
@@ -15,16 +16,17 @@ export interface HttpDoorOptions {
 }
 
 /**
- * What a rendezvous says over HTTP: `GET /healthz`, WebSocket at `/v1/leg`, and what a witness says. It listens nowhere; sockets are handed
+ * What a rendezvous says over HTTP: `GET /healthz` and `/readyz`, WebSocket at `/v1/leg`, and what a witness says. It listens nowhere; sockets are handed
  * to it as `connection` events. How long they may take is up to whoever hands them over.
  */
-export function httpDoor({ isReady, onLeg, witness }: HttpDoorOptions): Server {
+export function httpDoor({ readiness, onLeg, witness }: HttpDoorOptions): Server {
   const webSockets = new WebSocketServer({ noServer: true, clientTracking: false, ...WEBSOCKET_LIMITS });
   const server = createServer({ maxHeaderSize: HEADER_BYTES }, (request, response) => {
     if (witness !== undefined && request.url === "/add-checkpoint") return witness.handle(request, response);
-    const [status, text] = answerTo(request, isReady());
-    const headers = { connection: "close", "content-type": "text/plain", "content-length": text.length };
-    response.writeHead(status, headers).end(text);
+    response.setHeader("connection", "close");
+    if (answerHealth(request, response, readiness)) return;
+    if (request.url === "/healthz" || request.url === "/readyz") sendText(response, 405, "GET only\n");
+    else sendText(response, 404, "not found\n");
   });
   server.on("clientError", (_error, socket) => socket.destroy());
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -37,10 +39,4 @@ export function httpDoor({ isReady, onLeg, witness }: HttpDoorOptions): Server {
       );
   });
   return server;
-}
-
-function answerTo({ method, url }: IncomingMessage, ready: boolean): readonly [number, string] {
-  if (url !== "/healthz") return [404, "not found\n"];
-  if (method !== "GET") return [405, "GET only\n"];
-  return ready ? [200, "ok\n"] : [503, "no valid key list of the directory\n"];
 }

@@ -1,8 +1,9 @@
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { concat } from "../keys/bytes.ts";
+import { concat, hex } from "../keys/bytes.ts";
 import type { PeerError } from "../keys/errors.ts";
 import { type LegHello, parseLegHello } from "../protocol/leg-hello.ts";
+import { saidSid } from "../protocol/ticket.ts";
 import type { LegId } from "./lobby-events.ts";
 
 interface LegListener {
@@ -21,6 +22,8 @@ export class Leg {
   readonly socket: Socket;
   /** The bytes of the leg: those of the socket, or of the WebSocket on it. Undefined until they are known to be a leg's. */
   stream: Duplex | undefined;
+  #heard = 0;
+  #sid: string | undefined;
   #early: Uint8Array[] = [];
   #stopReading: () => void = ignore;
 
@@ -49,6 +52,21 @@ export class Leg {
     this.#stopReading = () => void stream.off("data", onData).off("end", onEnd);
     stream.on("data", onData).on("end", onEnd);
     if (first.length > 0) onData(first);
+  }
+
+  /** When its hello had come, monotonic ms. */
+  get heard(): number {
+    return this.#heard;
+  }
+
+  /** The session that it says it is of, in hex, where that is to be logged; nothing is verified. */
+  get sid(): string | undefined {
+    return this.#sid;
+  }
+
+  note({ ticket }: LegHello, now: number, isLogged: boolean): void {
+    this.#heard = now;
+    if (isLogged) this.#sid = sidOf(ticket);
   }
 
   /** Stops reading and hands over what has been read after the hello. Whoever reads on must do so at once. */
@@ -80,6 +98,14 @@ export class Leg {
     };
     this.#stopReading = () => void stream.off("data", onData);
     stream.on("data", onData);
+  }
+}
+
+function sidOf(ticket: Uint8Array): string | undefined {
+  try {
+    return hex(saidSid(ticket));
+  } catch {
+    return undefined; // it says none
   }
 }
 

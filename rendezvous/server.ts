@@ -1,21 +1,24 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Logger } from "pino";
-import { concat, equalBytes, hex, utf8 } from "../keys/bytes.ts";
+import { concat, hex } from "../keys/bytes.ts";
 import { assert } from "../keys/errors.ts";
 import { listenError } from "../keys/listen-error.ts";
+import { Readiness } from "../keys/metrics/readiness.ts";
 import { openFilesAtMost } from "../keys/open-files.ts";
 import type { KeyList } from "../protocol/key-list.ts";
-import { LEG_PREFIX, LEG_STATUS } from "../protocol/leg-hello.ts";
+import { LEG_STATUS } from "../protocol/leg-hello.ts";
 import { BACKLOG, RENDEZVOUS_CONNECTIONS, SPARE_FILES } from "../protocol/limits.ts";
+import { kindOf } from "./first-bytes.ts";
 import type { RendezvousSelf } from "./hello-verdict.ts";
 import { httpDoor } from "./http-door.ts";
 import { Leg } from "./leg.ts";
 import { Lobby } from "./lobby.ts";
 import { type LobbyLimits, limitsFor } from "./lobby-limits.ts";
 import type { Instant, LegId, LobbyAction, LobbyEvent } from "./lobby-events.ts";
+import type { LegObserver } from "./observer.ts";
 import { originOf } from "./origin.ts";
-import { type SpliceReport, splice } from "./splice.ts";
+import { Splices } from "./splices.ts";
 import { Stalls } from "./stalls.ts";
 import { WebSocketStream } from "./web-socket-stream.ts";
 import { WitnessDoor } from "./witness/door.ts";
@@ -26,6 +29,7 @@ export interface RendezvousServerOptions extends RendezvousSelf {
   readonly now: () => Instant;
   /** A ticket is signed with a key that is not known: {@link RendezvousServer.useKeyList} may help. */
   readonly askForKeys: () => void;
+  readonly observer?: LegObserver | undefined;
   readonly log: Logger;
   /** How many of the first bytes of each direction the log of a session shows. */
   readonly excerptBytes?: number;
@@ -50,7 +54,9 @@ export class RendezvousServer implements AsyncDisposable {
   readonly #stalls = new Stalls(() => this.#options.now().monotonic);
   readonly #clock: NodeJS.Timeout;
   readonly #quiet = new Set<() => void>();
-  #sessions = 0;
+  readonly #splices: Splices;
+  /** Whether it can do its work. Who serves it adds what he knows. */
+  readonly readiness = new Readiness();
   #nextId = 0;
   #keysExpire = 0;
 
@@ -58,7 +64,7 @@ export class RendezvousServer implements AsyncDisposable {
     this.#options = options;
     const { witness } = options;
     this.#http = httpDoor({
-      isReady: () => this.#options.now().time < this.#keysExpire,
+      readiness: this.readiness,
       onLeg: (socket, webSocket) => {
         const leg = this.#legBySocket.get(socket);
         if (leg === undefined) webSocket.terminate();
@@ -67,6 +73,18 @@ export class RendezvousServer implements AsyncDisposable {
       witness: witness && new WitnessDoor(witness),
     });
     const connections = Math.min(RENDEZVOUS_CONNECTIONS, Math.max(64, openFilesAtMost() - SPARE_FILES));
+    this.readiness.add(
+      {
+        name: "key list",
+        look: () => (options.now().time < this.#keysExpire ? undefined : { failed: "there is no valid one" }),
+      },
+      { name: "room", look: () => (this.legs < this.most ? undefined : { failed: "it is full" }) },
+    );
+    this.#splices = new Splices(this.#stalls, {
+      excerptBytes: options.excerptBytes ?? 0,
+      now: () => options.now().monotonic,
+      ended: (ms) => options.observer?.ended(ms),
+    });
     this.#lobby = new Lobby(options, options.limits ?? limitsFor(connections));
     this.#listener = createServer({
       allowHalfOpen: true,
@@ -103,6 +121,21 @@ export class RendezvousServer implements AsyncDisposable {
     return this.#lobby.counts.legs;
   }
 
+  /** Of them, those that wait for their other one. */
+  get legsWaiting(): number {
+    return this.#lobby.counts.unpaired;
+  }
+
+  /** Sessions whose legs are joined. */
+  get sessions(): number {
+    return this.#splices.size;
+  }
+
+  /** Bytes that were carried, by the end that sent them. */
+  get carried(): { readonly client: number; readonly device: number } {
+    return this.#splices.carried;
+  }
+
   /** Sockets that it takes at most. */
   get most(): number {
     return this.#listener.maxConnections;
@@ -119,7 +152,7 @@ export class RendezvousServer implements AsyncDisposable {
   }
 
   #tellQuiet(): void {
-    if (this.#quiet.size === 0 || this.#sessions > 0 || this.#lobby.counts.unpaired > 0) return;
+    if (this.#quiet.size === 0 || this.sessions > 0 || this.#lobby.counts.unpaired > 0) return;
     for (const resolve of this.#quiet) resolve();
     this.#quiet.clear();
   }
@@ -171,7 +204,7 @@ export class RendezvousServer implements AsyncDisposable {
     const onEnd = (): void => void socket.destroy();
     const onData = (chunk: Uint8Array): void => {
       first = first.length === 0 ? chunk : concat(first, chunk);
-      const kind = kindOf(first, this.#options.witness === undefined ? GET : GET_AND_POST);
+      const kind = kindOf(first, this.#options.witness === undefined ? ["GET"] : ["GET", "POST"]);
       if (kind === "undecided") return;
       socket.off("data", onData).off("end", onEnd);
       if (kind === "leg") return this.#read(leg, socket, first);
@@ -187,7 +220,8 @@ export class RendezvousServer implements AsyncDisposable {
   #read(leg: Leg, stream: Socket | WebSocketStream, first: Uint8Array): void {
     leg.read(stream, first, {
       onHello: (hello) => {
-        this.#options.log.debug({ leg: leg.id, role: hello.role }, "leg said hello");
+        leg.note(hello, this.#options.now().monotonic, this.#options.log.isLevelEnabled("debug"));
+        this.#options.log.debug({ leg: leg.id, role: hello.role, sid: leg.sid }, "leg said hello");
         this.#tell({ type: "hello", leg: leg.id, hello });
       },
       onMalformed: () => this.#tell({ type: "malformed", leg: leg.id }),
@@ -210,13 +244,16 @@ export class RendezvousServer implements AsyncDisposable {
       case "join":
         return this.#join(action.sid, this.#legs.get(action.client), this.#legs.get(action.device));
       case "refuse": {
-        const { leg, status } = action;
-        this.#options.log.debug({ leg, status }, "leg refused");
+        const { leg: id, status } = action;
+        const leg = this.#legs.get(id);
+        this.#options.observer?.refused(status);
+        this.#options.log.debug({ leg: id, status, sid: leg?.sid }, "leg refused");
         const answer = Uint8Array.of(LEG_STATUS[status]);
-        this.#legs.get(leg)?.dismiss(status === "boot" ? concat(answer, this.#options.boot) : answer);
+        leg?.dismiss(status === "boot" ? concat(answer, this.#options.boot) : answer);
         return;
       }
       case "cut":
+        this.#options.observer?.cut();
         this.#legs.get(action.leg)?.destroy();
         return;
       case "askForKeys":
@@ -228,21 +265,13 @@ export class RendezvousServer implements AsyncDisposable {
   #join(sid: Uint8Array, client: Leg | undefined, device: Leg | undefined): void {
     assert(client?.stream !== undefined && device?.stream !== undefined, "who is joined has said hello");
     const log = this.#options.log.child({ sid: hex(sid) });
-    const start = this.#options.now().monotonic;
     log.debug({ client: client.id, device: device.id }, "session joined");
+    this.#options.observer?.joined(this.#options.now().monotonic - Math.min(client.heard, device.heard));
     for (const { stream } of [client, device]) stream?.write(Uint8Array.of(LEG_STATUS.joined));
-    this.#sessions += 1;
-    splice(
+    this.#splices.join(
       { stream: client.stream, early: client.takeEarly() },
       { stream: device.stream, early: device.takeEarly() },
-      {
-        excerptBytes: this.#options.excerptBytes ?? 0,
-        stalls: this.#stalls,
-        onEnd: (report) => {
-          this.#sessions -= 1;
-          log.info({ ...summary(report), ms: Math.round(this.#options.now().monotonic - start) }, "session ended");
-        },
-      },
+      log,
     );
   }
 }
@@ -253,25 +282,6 @@ const KEEPALIVE_AFTER_MS = 30_000;
 const HIGH_WATER_MARK_BYTES = 16 * 1024;
 /** How late a wait may end. */
 const TICK_MS = 250;
-const GET = [utf8("GET ")];
-const GET_AND_POST = [...GET, utf8("POST ")];
-
-function kindOf(first: Uint8Array, methods: readonly Uint8Array[]): "leg" | "http" | "unknown" | "undecided" {
-  if (first[0] === LEG_PREFIX) return "leg";
-  const method = methods.find((bytes) => {
-    const length = Math.min(first.length, bytes.length);
-    return equalBytes(first.subarray(0, length), bytes.subarray(0, length));
-  });
-  if (method === undefined) return "unknown";
-  return first.length >= method.length ? "http" : "undecided";
-}
-
-function summary({ fromClient, fromDevice }: SpliceReport): object {
-  const bytes = { clientBytes: fromClient.bytes, deviceBytes: fromDevice.bytes };
-  if (fromClient.excerpt.length + fromDevice.excerpt.length === 0) return bytes;
-  return { ...bytes, clientExcerpt: hex(fromClient.excerpt), deviceExcerpt: hex(fromDevice.excerpt) };
-}
-
 const WHEN_TAKEN =
   "If it is a rendezvous, it goes on; else give this one another port: --listen, or --rendezvous of the sshnp-directory that runs it.";
 

@@ -17,6 +17,7 @@ import {
 import { DataFolder } from "./data-folder.ts";
 import { type HostPort, publicAddresses } from "./host-port.ts";
 import { KeyListRefresh } from "./key-list-refresh.ts";
+import type { RendezvousWatch } from "./rendezvous-metrics.ts";
 import { activateRendezvous, reportRendezvous } from "./registration.ts";
 import { RendezvousServer } from "./server.ts";
 import { Witness } from "./witness/witness.ts";
@@ -38,6 +39,8 @@ export interface ServiceOptions {
   /** Asks it to drain; undefined: `signal` ends it at once. */
   readonly drain?: { readonly signal: AbortSignal; readonly seconds: number };
   readonly log: Logger;
+  /** Counts what it does, and serves that. */
+  readonly watch?: RendezvousWatch | undefined;
   /** Whether it is a witness of its directory's log, too. */
   readonly isWitness?: boolean;
   /** Called once legs are served; `address` is the first of those that the directory knows. */
@@ -77,7 +80,7 @@ export async function serveRendezvous(
   const boot = random(16);
   const refresh = new KeyListRefresh({ client, log, signal, onKeyList: (list) => use(list) });
   await using server = await RendezvousServer.start({
-    ...{ suite, key: folder.keys.ed25519.publicKey, boot, log, witness },
+    ...{ suite, key: folder.keys.ed25519.publicKey, boot, log, witness, observer: options.watch?.observer },
     listen: options.listen,
     now: () => ({ time: client.directoryTime, monotonic: performance.now() }),
     askForKeys: () => refresh.ask(),
@@ -113,12 +116,31 @@ export async function serveRendezvous(
   };
 
   if (!isActivated && secret !== undefined) await activate(secret);
-  const isHeard = await firstReport(() => report(FIRST_REPORT_MS), secret && (() => activate(secret)), log, signal);
+  const directoryState = { isHeard: false };
+  server.readiness.add(
+    {
+      name: "directory",
+      look: () => (directoryState.isHeard ? undefined : { degraded: "it does not take the reports" }),
+    },
+    { name: "draining", look: () => (drain.signal.aborted ? { failed: "the rendezvous ends" } : undefined) },
+  );
+  await using _metrics = await options.watch?.serve(server, { log, isDraining: () => drain.signal.aborted });
+  directoryState.isHeard = await firstReport(
+    () => report(FIRST_REPORT_MS),
+    secret && (() => activate(secret)),
+    log,
+    signal,
+  );
   options.onServing(addresses[0] ?? "", witness?.verifierKey);
   log.info({ addresses }, "rendezvous serves");
   const over = new AbortController();
   const whileServing = AbortSignal.any([signal, over.signal]);
-  const reporting = keepReporting(() => report(REPORT_TIMEOUT_MS), { isHeard, refresh, log, signal: whileServing });
+  const reporting = keepReporting(() => report(REPORT_TIMEOUT_MS), {
+    directoryState,
+    refresh,
+    log,
+    signal: whileServing,
+  });
   await Promise.race([reporting, whenDrained(server, drain, () => report(FIRST_REPORT_MS), log, signal)]);
   over.abort();
   await reporting;
@@ -180,31 +202,31 @@ async function firstReport(
 async function keepReporting(
   report: () => Promise<void>,
   {
-    isHeard: wasHeard,
+    directoryState,
     refresh,
     log,
     signal,
   }: {
-    readonly isHeard: boolean;
+    readonly directoryState: { isHeard: boolean };
     readonly refresh: KeyListRefresh;
     readonly log: Logger;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  let isHeard = wasHeard;
   while (!signal.aborted) {
     // Spread, so that many that were started together do not report together. A directory that comes back may have forgotten
     // when this one was heard last, and names it to nobody before it hears it again.
-    const wait = (isHeard ? REPORT_MS : REPORT_RETRY_MS) * (0.8 + 0.2 * Math.random());
+    const wait = (directoryState.isHeard ? REPORT_MS : REPORT_RETRY_MS) * (0.8 + 0.2 * Math.random());
     await delay(wait, undefined, { signal }).catch(ignore);
     if (signal.aborted) return;
     try {
       await report();
-      if (!isHeard) log.info("the directory answers again");
-      isHeard = true;
+      if (!directoryState.isHeard) log.info("the directory answers again");
+      directoryState.isHeard = true;
     } catch (error) {
-      if (isHeard && !signal.aborted) log.warn(reasonOf(error), "the directory does not take the report; serving on");
-      isHeard = false;
+      if (directoryState.isHeard && !signal.aborted)
+        log.warn(reasonOf(error), "the directory does not take the report; serving on");
+      directoryState.isHeard = false;
     }
     if ((refresh.list?.expires ?? 0) - Date.now() < KEY_LIST_MARGIN_MS) refresh.ask();
   }

@@ -35,17 +35,19 @@ export interface SpliceOptions {
  * one that has said all it has to say may go on listening. When one is gone, the other gets what was on its way to it
  * and is destroyed.
  *
- * Holds at most SPLICE_BYTES when the streams' high-water marks are 64 KiB or less.
+ * Holds at most SPLICE_BYTES when the streams' high-water marks are 64 KiB or less. What it returns counts on until the end.
  */
-export function splice(client: SpliceSide, device: SpliceSide, options: SpliceOptions): void {
+export function splice(client: SpliceSide, device: SpliceSide, options: SpliceOptions): SpliceReport {
   const fromClient = carry(client, device.stream, options);
   const fromDevice = carry(device, client.stream, options);
+  const report = { fromClient, fromDevice };
   let open = 2;
   const onClose = (): void => {
-    if (--open === 0) options.onEnd({ fromClient, fromDevice });
+    if (--open === 0) options.onEnd(report);
   };
   endTogether(client.stream, device.stream, onClose);
   endTogether(device.stream, client.stream, onClose);
+  return report;
 }
 
 /** The hot path of a rendezvous: no copy, no promise, no allocation of its own for each chunk. */

@@ -27,6 +27,7 @@ interface Flags extends WitnessOptions, BrokerFlags {
   readonly statusFile?: string;
   readonly sshpublickey?: boolean;
   readonly sessionKeys?: string | true;
+  readonly metrics?: string;
   readonly verbose?: boolean;
   readonly newDevice?: boolean;
 }
@@ -85,6 +86,7 @@ function withOptions(plain: Command): Command {
     .option("--mqtt-key <file>", "its private key (PEM)")
     .option("--mqtt-no-verify", "take whatever certificate the broker shows; it gets no token then")
     .option("--status-file <file>", "keep the newest of the lines on stdout in a file, for health checks")
+    .option("--metrics <host:port>", "serve Prometheus metrics and /readyz there, in plain HTTP (docs/monitoring.md)")
     .option("-u, --un-hide", "has no effect; accepted for those who come from NoPorts")
     .option("-v, --verbose", "log more");
 }
@@ -136,6 +138,7 @@ function parseFlags(flags: Flags): DaemonOptions {
     acceptsKeys: flags.sshpublickey === true,
     sessionKeys: flags.sessionKeys === undefined ? undefined : parseCertifiedLogins(flags.sessionKeys),
     mqtt: flags.mqtt === undefined ? undefined : { ...flags, url: parseBrokerUrl(flags.mqtt).href },
+    metrics: flags.metrics,
     isVerbose: flags.verbose === true,
     isNewDevice: flags.newDevice === true,
   };

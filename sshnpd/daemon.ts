@@ -17,6 +17,7 @@ import type { SshMode } from "./ssh-server.ts";
 import { awaitSshServer } from "./await-ssh-server.ts";
 import { Clients, type ListedClients } from "./clients.ts";
 import { DeviceAccess } from "./device-access.ts";
+import type { DeviceWatch } from "./device-metrics.ts";
 import { keepLinked } from "./link.ts";
 import { createLog, type Log, logError } from "./log.ts";
 import { announceMember, findMember, noKeysIn, type OwnMember } from "./member.ts";
@@ -34,6 +35,7 @@ import { takeRunningLock } from "./running-lock.ts";
 import { type CertifiedLogins, ownLoginUnlessRoot, SessionKeys } from "./session-keys.ts";
 import { openSshAuthority } from "../keys/ssh-authority-file.ts";
 import { Sessions } from "./sessions.ts";
+import { watchDevice } from "./watch-device.ts";
 import { StatusFile } from "./status-file.ts";
 
 export interface DaemonOptions {
@@ -58,6 +60,8 @@ export interface DaemonOptions {
   readonly sessionKeys?: CertifiedLogins | undefined;
   /** The broker to wait at, and the files that it takes. */
   readonly mqtt?: (BrokerFlags & { readonly url: string }) | undefined;
+  /** Where metrics are served: HOST:PORT. */
+  readonly metrics?: string | undefined;
   readonly isVerbose: boolean;
   /** Whether the device may be made beside others that are there. */
   readonly isNewDevice?: boolean;
@@ -73,6 +77,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const folder = await PrivateFolder.open(options.keys);
   if (folder === undefined) throw noKeysIn(options.keys, options);
+  const watch = await watchDevice(options);
   const lock = await takeRunningLock(folder, options);
   try {
     const surroundings = { suite, random, folder, log, signal };
@@ -106,6 +111,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const distances = new OwnDistances(line, allowPrivate);
     const sessions = new Sessions({
       ...{ suite, clients, access, sshServer, accountFor, now, log, allowPrivate, onClients, distances },
+      observer: watch?.observer,
     });
     const certified = options.sessionKeys;
     const sessionKeys =
@@ -134,6 +140,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       now,
       hasRoom: () => sessions.hasRoom,
       begin: (session) => sessions.begin(session),
+      answered: watch?.answered,
       log,
     });
     const host = hostName(options);
@@ -148,10 +155,12 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       }
     };
     try {
-      const events = new LinkEvents({ directory, own: statements, clients, requests, sessions, log });
+      await using _metrics = await watch?.serve({ sessions, sshServer }, log);
+      const answering = watch?.timed(requests) ?? requests;
+      const events = new LinkEvents({ directory, own: statements, clients, requests: answering, sessions, log });
       await keepOnline({
         ...{ own, statements, folder, directory, clients, sessions, events, line, log, signal, announce, distances },
-        mqtt: options.mqtt,
+        ...{ mqtt: options.mqtt, watch },
       });
     } finally {
       status?.remove();
@@ -166,6 +175,7 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
 
 interface Parts {
   readonly mqtt: DaemonOptions["mqtt"];
+  readonly watch: DeviceWatch | undefined;
   readonly own: OwnMember;
   readonly folder: PrivateFolder;
   readonly directory: OwnDirectory;
@@ -182,7 +192,8 @@ interface Parts {
 }
 
 async function keepOnline(parts: Parts): Promise<void> {
-  const { own, statements, folder, directory, clients, sessions, events, line, log, signal, announce, mqtt } = parts;
+  const { own, statements, folder, directory, clients, sessions, events, line, log, signal, announce, mqtt, watch } =
+    parts;
   const { client } = directory;
   const { name, member, x25519: sender } = own.keys;
   let { isPending } = own;
@@ -209,12 +220,13 @@ async function keepOnline(parts: Parts): Promise<void> {
       if (mqtt === undefined) return await openLink(link);
       directory.askWhere(log, attempt);
       const { openWakeableLink } = await import("./wakeable-link.ts");
-      return await openWakeableLink(mqtt, link, { log, policyHash: () => statements.policyHash });
+      return await openWakeableLink(mqtt, link, { log, policyHash: () => statements.policyHash, goes: watch?.goes });
     },
     onLinked: (link) => {
       line.current = link;
       directory.noteLink(link);
       if (sessions.clients.length > 0) link.watch(sessions.clients);
+      watch?.linked();
       announce("online");
       parts.distances.tell();
       log.info({ clockError: directory.clockError }, "online");
@@ -228,6 +240,7 @@ async function keepOnline(parts: Parts): Promise<void> {
       if (error instanceof SecurityError && error.message !== doubt) tell(`${error.message} ${error.next ?? ""}`);
       doubt = error instanceof SecurityError ? error.message : undefined;
       line.current = undefined;
+      watch?.lost();
       logError(log, error, "offline", { wait });
     },
     onEvent: (event, link) =>

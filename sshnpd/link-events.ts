@@ -17,7 +17,7 @@ interface Parts {
   readonly directory: OwnDirectory;
   readonly own: OwnStatements;
   readonly clients: Clients;
-  readonly requests: Requests;
+  readonly requests: Pick<Requests, "answer">;
   readonly sessions: Sessions;
   readonly log: Log;
 }

@@ -81,6 +81,8 @@ export interface RequestsOptions {
   readonly hasRoom: () => boolean;
   /** Called once for each granted session, ahead of the answer. */
   readonly begin: (session: GrantedSession) => void;
+  /** Told what each request was answered: `granted`, or the code. */
+  readonly answered?: ((result: string) => void) | undefined;
   readonly log: Log;
 }
 
@@ -122,6 +124,7 @@ export class Requests {
     } catch (error) {
       const code = codeOf(error);
       logError(this.#options.log, error, "request refused by a code alone", about);
+      this.#options.answered?.(code);
       return { sid, code, labels: [LABEL] };
     } finally {
       this.#unanswered--;
@@ -205,6 +208,7 @@ export class Requests {
       limits: CHANNEL_LIMITS,
     };
     const { message2, keys } = responder.answer(payload);
+    this.#options.answered?.(refusal?.code ?? "granted");
     const { sid, service, login } = notify.prologue;
     if (refusal === undefined) {
       log.info({ ...about, service, login }, "request granted");

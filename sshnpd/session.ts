@@ -9,6 +9,7 @@ import { parseService } from "../protocol/service.ts";
 import type { Account } from "./accounts.ts";
 import type { Clients } from "./clients.ts";
 import { CLOCK } from "./clock.ts";
+import type { DeviceObserver } from "./device-observer.ts";
 import { type Log, logError } from "./log.ts";
 import { CHANNEL_LIMITS, type GrantedSession } from "./requests.ts";
 import { connectToService } from "./local-service.ts";
@@ -23,6 +24,7 @@ export interface SessionServices {
   readonly accountFor: (login: string) => Promise<Account | undefined>;
   /** ms since 1970 UTC. */
   readonly now: () => number;
+  readonly observer?: DeviceObserver | undefined;
   readonly log: Log;
 }
 
@@ -145,11 +147,12 @@ async function prepare(session: GrantedSession, { clients, accountFor, now, log 
 async function serveStream(
   stream: ChannelStream,
   { claim, login, certified }: GrantedSession,
-  { sshServer, log }: SessionServices,
+  { sshServer, log, observer }: SessionServices,
   { access, counts }: { readonly access: SessionAccess; readonly counts: SessionCounts },
 ): Promise<void> {
   if (!(await access.admit(stream))) return;
   const service = parseService(stream.service);
+  observer?.stream(stream);
   if (service.kind === "ping") return stream.refuse("refused"); // the session itself was the answer
   const visitor = { client: claim.name, member: claim.member, login, certified };
   const served = service.kind === "ssh" ? sshServer.serve(stream, visitor, log) : connectToService(stream, service);

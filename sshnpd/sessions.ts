@@ -1,5 +1,5 @@
 import { hex } from "../keys/bytes.ts";
-import { DeniedError, SshnpError, UnavailableError } from "../keys/errors.ts";
+import { DeniedError, type SshnpError, UnavailableError } from "../keys/errors.ts";
 import { SESSIONS_AT_ONCE, UNCONFIRMED_MS, UNCONFIRMED_SESSIONS } from "../protocol/limits.ts";
 import { dialLeg } from "../rendezvous/client.ts";
 import type { OwnDistances } from "./own-distances.ts";
@@ -7,8 +7,8 @@ import { logError } from "./log.ts";
 import type { DeviceAccess } from "./device-access.ts";
 import type { GrantedSession } from "./requests.ts";
 import { SessionAccess } from "./session-access.ts";
+import { endFields } from "./session-end.ts";
 import { serveSession, type SessionServices } from "./session.ts";
-import type { ChannelEnd } from "../protocol/channel/bind-channel.ts";
 import type { LinkParty } from "../protocol/messages/link.ts";
 import type { PeerClaim } from "../protocol/peers.ts";
 import { type Binding, bindingSubject } from "../protocol/statements.ts";
@@ -50,6 +50,11 @@ export class Sessions {
   /** Whether one more may be begun. Those whose client has proved nothing do not stand in its way. */
   get hasRoom(): boolean {
     return this.#confirmed < SESSIONS_AT_ONCE;
+  }
+
+  /** Those whose client has proved itself. */
+  get confirmed(): number {
+    return this.#confirmed;
   }
 
   get count(): number {
@@ -148,6 +153,7 @@ export class Sessions {
           running.isConfirmed = true;
           this.#confirmed++;
           this.#tellClients();
+          this.#options.observer?.confirmed(performance.now() - began);
           log.info("session confirmed");
         };
         const { end, counts } = await serveSession(leg.socket, session, services, {
@@ -156,11 +162,14 @@ export class Sessions {
         });
         unconfirmed.signal.throwIfAborted();
         const seconds = Math.round(performance.now() - began) / 1000;
-        log.info({ ...counts, seconds, ...endFields(end) }, "session ended");
+        const fields = endFields(end);
+        this.#options.observer?.ended(fields.end);
+        log.info({ ...counts, seconds, ...fields }, "session ended");
       } finally {
         leg.socket.destroy();
       }
     } catch (error) {
+      this.#options.observer?.ended("given up");
       if (!this.#stop.signal.aborted) logError(log, error, "session given up");
     } finally {
       access.close();
@@ -278,17 +287,4 @@ function notAnyMore(): DeniedError {
 
 function notInTime(): UnavailableError {
   return new UnavailableError("E_TIMEOUT", "The client did not prove itself in time.");
-}
-
-function endFields(end: ChannelEnd): object {
-  switch (end.how) {
-    case "closed":
-      return { end: "closed", by: end.by, code: end.code };
-    case "truncated":
-      return { end: "broken off", reason: end.cause?.message };
-    case "failed":
-      return end.error instanceof SshnpError
-        ? { end: "failed", reason: end.error.message }
-        : { end: "failed", err: end.error };
-  }
 }

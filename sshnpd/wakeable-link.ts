@@ -7,7 +7,7 @@ import {
   readBrokerPlace,
 } from "../directory/client.ts";
 import { type Log, logError } from "./log.ts";
-import { openTwoWayLink } from "./two-way-link.ts";
+import { openTwoWayLink, type Way } from "./two-way-link.ts";
 
 /**
  * The daemon's link where it is told of a broker. The broker's files are read for each connection, as certificates are
@@ -16,7 +16,16 @@ import { openTwoWayLink } from "./two-way-link.ts";
 export async function openWakeableLink(
   { url, ...flags }: BrokerFlags & { readonly url: string },
   options: LinkOptions,
-  { log, policyHash }: { readonly log: Log; readonly policyHash: () => Uint8Array },
+  {
+    log,
+    policyHash,
+    goes,
+  }: {
+    readonly log: Log;
+    readonly policyHash: () => Uint8Array;
+    /** Told of each change of the way. */
+    readonly goes: ((way: Way) => void) | undefined;
+  },
 ): Promise<Link> {
   const optionsOfNow = (signal: AbortSignal): LinkOptions => ({
     ...options,
@@ -32,6 +41,7 @@ export async function openWakeableLink(
       },
       byWebSocket: (signal) => openLink(optionsOfNow(signal)),
       onWay: (way, why) => {
+        goes?.(way);
         if (why !== undefined) logError(log, why, "the MQTT broker does not serve; waiting at the directory itself");
         else log.info({ way }, "waiting at the MQTT broker");
       },

@@ -13,9 +13,11 @@ import { serveAdministration } from "../admin-socket.ts";
 import { administer } from "../administration.ts";
 import type { DirectoryBroker } from "../broker-links.ts";
 import { openStore, writeAddress } from "../data-folder.ts";
+import type { DirectoryWatch } from "../directory-metrics.ts";
 import { type OwnRendezvous, startOwnRendezvous } from "../own-rendezvous.ts";
 import { type Directory, startDirectory } from "../server.ts";
 import { type DataOptions, keysFolder, keysOption, storeOption } from "./data-options.ts";
+import { Drain } from "./drain.ts";
 import { type HostPort, isWildcard, parseHostPort } from "./host-port.ts";
 import { random } from "./random.ts";
 
@@ -27,6 +29,7 @@ interface RunOptions extends DataOptions {
   readonly rendezvous?: string;
   readonly acceptOlderLog?: boolean;
   readonly metrics?: string;
+  readonly drainSeconds: string;
   readonly verbose?: boolean;
   readonly mqtt?: string;
   readonly mqttCa?: string;
@@ -58,7 +61,12 @@ export function addRunCommand(program: Command): void {
     .option("--mqtt-user <name>", "the directory's user name there")
     .option("--mqtt-password-file <file>", "the password of --mqtt-user")
     .option("--mqtt-no-verify", "take whatever certificate the broker shows")
-    .option("--metrics <host:port>", "serve Prometheus metrics, /healthz and /readyz there, in plain HTTP")
+    .option("--metrics <host:port>", "serve metrics and what /readyz knows there, in plain HTTP (docs/monitoring.md)")
+    .option(
+      "--drain-seconds <seconds>",
+      "on SIGTERM or Ctrl-C: for how long /readyz says so ahead of the end; the second ends it at once",
+      "0",
+    )
     .option("-v, --verbose", "log every decision")
     .addHelpText(
       "after",
@@ -92,10 +100,11 @@ async function run(options: RunOptions): Promise<void> {
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const log = newLog(options);
   const stop = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort(INTERRUPTED));
+  const drain = new Drain(options.drainSeconds, () => stop.abort(INTERRUPTED));
 
   const folder = await PrivateFolder.openOrCreate(options.data);
-  await using store = await openStore(folder, { url: options.store, signal: stop.signal });
+  const watch = options.metrics === undefined ? undefined : await watchDirectory(options.metrics);
+  await using store = await openStore(folder, { url: options.store, signal: stop.signal, observe: watch?.observe });
   const maxConnections = connectionLimit();
   await using directory = await startDirectory({
     ...{
@@ -110,15 +119,14 @@ async function run(options: RunOptions): Promise<void> {
       log,
     },
     acceptOlderLog: options.acceptOlderLog ?? false,
+    observer: watch?.observer,
     broker,
   });
-  await using _metrics =
-    options.metrics === undefined
-      ? undefined
-      : await (await import("../directory-metrics.ts")).serveDirectoryMetrics(options.metrics, directory, {
-          log,
-          isEnding: () => stop.signal.aborted,
-        });
+  directory.readiness.add({
+    name: "draining",
+    look: () => (drain.isDraining ? { failed: "the directory ends" } : undefined),
+  });
+  await using _metrics = await watch?.serve(directory, log);
   const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
   const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;
   await writeAddress(folder, address);
@@ -137,10 +145,16 @@ async function run(options: RunOptions): Promise<void> {
   });
   directory.audit.write({ event: "started", address });
   log.info({ address }, "directory serves");
+  drain.serving();
   process.stdout.on("error", ignore).write(`${address}\n`);
   await aborted(stop.signal);
   log.info("directory ends");
   if (stop.signal.reason !== INTERRUPTED) throw stop.signal.reason;
+}
+
+async function watchDirectory(at: string): Promise<DirectoryWatch> {
+  const { DirectoryWatch } = await import("../directory-metrics.ts");
+  return new DirectoryWatch(at);
 }
 
 function newLog({ verbose }: RunOptions): Logger {

@@ -1,3 +1,5 @@
+import type { ServerResponse } from "node:http";
+import type { Logger } from "pino";
 import { utf8 } from "../../keys/bytes.ts";
 import { PeerError } from "../../keys/errors.ts";
 import { CHECKPOINT_CACHE_SECONDS } from "../../protocol/limits.ts";
@@ -9,6 +11,7 @@ import {
   tileNodes,
   tileWidth,
 } from "../../protocol/log/tiles.ts";
+import { refuse } from "../post.ts";
 import type { Log } from "./log.ts";
 
 /** Below it the log is served, as C2SP tlog-tiles (https://c2sp.org/tlog-tiles) has it. */
@@ -50,6 +53,22 @@ export async function logFile(
       ? encodeEntryBundle(await log.leaves(tile.index * TILE_WIDTH, tile.width))
       : encodeTile(await log.hashes(tileNodes(tile)));
   return found("application/octet-stream", "max-age=31536000, immutable", bytes);
+}
+
+/** Answers a GET of `path`, whatever it is. Never rejects. */
+export async function serveLog(
+  path: string,
+  response: ServerResponse,
+  { statementLog, log }: { readonly statementLog: Parameters<typeof logFile>[0]; readonly log: Logger },
+): Promise<void> {
+  try {
+    const answer = await logFile(statementLog, path);
+    if (answer === undefined) return refuse(response, 404);
+    response.writeHead(answer.status, { ...answer.headers, "content-length": answer.body.length }).end(answer.body);
+  } catch (error) {
+    log.error({ err: error }, "request failed");
+    refuse(response, 503);
+  }
 }
 
 function found(type: string, age: string, body: Uint8Array): StaticAnswer {

@@ -78,6 +78,11 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     this.#name = hex(this.#id);
   }
 
+  /** How many there are, this one counted, as far as is known. */
+  get alive(): number {
+    return this.#alive.size;
+  }
+
   /** Takes part from here on. @throws {UnavailableError} E_STORAGE. */
   async start(host: ReplicaHost): Promise<void> {
     const { shared, clock, failed } = this.#services;

@@ -20,6 +20,10 @@ export interface Histogram {
   observe(value: number): void;
 }
 
+export interface LabelledHistogram {
+  observe(of: string, value: number): void;
+}
+
 /**
  * What a process counts of itself, for Prometheus. An event costs a number or two, whatever has been counted before; a gauge is
  * read when somebody asks. Names end in their base unit; no label holds what a peer has chosen.
@@ -58,26 +62,17 @@ export class Metrics {
 
   /** `bounds`: the upper bounds of the buckets, ascending, each included in its bucket; one without bound follows. */
   histogram(name: string, help: string, bounds: readonly number[]): Histogram {
-    const counts = Array.from({ length: bounds.length + 1 }, () => 0);
-    let sum = 0;
-    const samples = (): Sample[] => {
-      let count = 0;
-      const buckets = [...bounds, Number.POSITIVE_INFINITY].map((bound, index) => {
-        count += counts[index] ?? 0;
-        const le = bound === Number.POSITIVE_INFINITY ? "+Inf" : String(bound);
-        return { suffix: "_bucket", labels: { le }, value: count };
-      });
-      return [...buckets, { suffix: "_sum", value: sum }, { suffix: "_count", value: count }];
-    };
+    const buckets = new Buckets(bounds);
+    this.#declare({ name, help, type: "histogram", samples: () => buckets.samples({}) });
+    return buckets;
+  }
+
+  /** One histogram for each value of the label; what has another one is left out. */
+  labelledHistogram(name: string, help: string, bounds: readonly number[], label: Label<string>): LabelledHistogram {
+    const all = new Map(label.values.map((value) => [value, new Buckets(bounds)]));
+    const samples = (): Sample[] => [...all].flatMap(([value, buckets]) => buckets.samples({ [label.name]: value }));
     this.#declare({ name, help, type: "histogram", samples });
-    return {
-      observe: (value) => {
-        const found = bounds.findIndex((bound) => value <= bound);
-        const index = found === -1 ? bounds.length : found;
-        counts[index] = (counts[index] ?? 0) + 1;
-        sum += value;
-      },
-    };
+    return { observe: (of, value) => all.get(of)?.observe(value) };
   }
 
   /** All of it, as Prometheus reads it. */
@@ -88,6 +83,33 @@ export class Metrics {
   #declare(family: Family): void {
     if (this.#families.has(family.name)) throw new Error(`broken invariant: ${family.name} is counted once`);
     this.#families.set(family.name, family);
+  }
+}
+
+class Buckets implements Histogram {
+  readonly #bounds: readonly number[];
+  readonly #counts: number[];
+  #sum = 0;
+
+  constructor(bounds: readonly number[]) {
+    this.#bounds = bounds;
+    this.#counts = Array.from({ length: bounds.length + 1 }, () => 0);
+  }
+
+  observe(value: number): void {
+    const found = this.#bounds.findIndex((bound) => value <= bound);
+    const index = found === -1 ? this.#bounds.length : found;
+    this.#counts[index] = (this.#counts[index] ?? 0) + 1;
+    this.#sum += value;
+  }
+
+  samples(labels: Readonly<Record<string, string>>): Sample[] {
+    let count = 0;
+    const buckets = [...this.#bounds.map(String), "+Inf"].map((le, index) => {
+      count += this.#counts[index] ?? 0;
+      return { suffix: "_bucket", labels: { ...labels, le }, value: count };
+    });
+    return [...buckets, { suffix: "_sum", labels, value: this.#sum }, { suffix: "_count", labels, value: count }];
   }
 }
 

@@ -1,42 +1,75 @@
-/** Why a part is not ready, in words of our own; undefined: it is. */
-export type Reason = string | undefined;
+/** What is wrong with a part, in words of our own; undefined: nothing. */
+export type Finding =
+  | undefined
+  /** The work is done all the same, with less than there should be. */
+  | { readonly degraded: string }
+  /** This process cannot do its work. */
+  | { readonly failed: string };
 
 export interface Check {
   /** The part, in one word. */
   readonly name: string;
   /** Bounded in time by whoever waits for it. */
-  readonly look: () => Reason | Promise<Reason>;
+  readonly look: () => Finding | Promise<Finding>;
 }
 
-/** What a service needs to do its work. Whoever is in charge of a part adds its check. */
+export interface CheckResult {
+  readonly name: string;
+  readonly status: "ok" | "degraded" | "failed";
+  readonly reason?: string;
+}
+
+export interface Standing {
+  readonly status: "ready" | "degraded" | "not ready";
+  readonly checks: readonly CheckResult[];
+}
+
+/**
+ * What a service needs to do its work. Whoever is in charge of a part adds its check. Anybody may ask as often as he likes: the
+ * parts are looked at once a second at most.
+ */
 export class Readiness {
   readonly #checks: Check[] = [];
+  #newest: { readonly standing: Promise<Standing>; readonly since: number } | undefined;
 
   add(...checks: readonly Check[]): void {
     this.#checks.push(...checks);
+    this.#newest = undefined;
   }
 
-  /** Looks at all parts, each for LOOK_MS at most. One line for each: `NAME: ok` or `NAME: REASON`. Never rejects. */
-  async look(): Promise<{ readonly isReady: boolean; readonly text: string }> {
-    const found = await Promise.all(
-      this.#checks.map(async (check) => ({ name: check.name, reason: await lookInTime(check) })),
-    );
-    const text = found.map(({ name, reason }) => `${name}: ${reason ?? "ok"}\n`).join("");
-    return { isReady: found.every(({ reason }) => reason === undefined), text };
+  /** Looks at all parts, each for LOOK_MS at most; or says what was found within the last second. Never rejects. */
+  look(): Promise<Standing> {
+    const now = performance.now();
+    if (this.#newest === undefined || now - this.#newest.since >= AGAIN_MS) {
+      this.#newest = { standing: this.#look(), since: now };
+    }
+    return this.#newest.standing;
+  }
+
+  async #look(): Promise<Standing> {
+    const checks = await Promise.all(this.#checks.map(lookInTime));
+    const has = (status: CheckResult["status"]): boolean => checks.some((check) => check.status === status);
+    return { status: has("failed") ? "not ready" : has("degraded") ? "degraded" : "ready", checks };
   }
 }
 
+/** A database that hangs is told as such before whoever asks has given up: balancers wait for 5 s or so. */
 const LOOK_MS = 2000;
+const AGAIN_MS = 1000;
 
-async function lookInTime({ look }: Check): Promise<Reason> {
+async function lookInTime({ name, look }: Check): Promise<CheckResult> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Reason>((resolve) => {
-    timer = setTimeout(() => resolve("does not answer in time"), LOOK_MS);
+  const late = new Promise<Finding>((resolve) => {
+    timer = setTimeout(() => resolve({ failed: "does not answer in time" }), LOOK_MS);
   });
   try {
-    return await Promise.race([(async () => await look())(), late]);
+    const found = await Promise.race([(async () => await look())(), late]);
+    if (found === undefined) return { name, status: "ok" };
+    return "failed" in found
+      ? { name, status: "failed", reason: found.failed }
+      : { name, status: "degraded", reason: found.degraded };
   } catch {
-    return "cannot be looked at";
+    return { name, status: "failed", reason: "cannot be looked at" };
   } finally {
     clearTimeout(timer);
   }

@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { SetupError } from "../errors.ts";
 import { listenError } from "../listen-error.ts";
-import { quoted } from "../names.ts";
+import { sendText } from "./health-answer.ts";
 import type { Metrics } from "./metrics.ts";
+import { parseMetricsAddress } from "./metrics-address.ts";
 import type { Readiness } from "./readiness.ts";
 
 /** Metrics that are served. Disposing of it closes the port. */
@@ -12,12 +12,13 @@ export interface MetricsServer extends AsyncDisposable {
 }
 
 /**
- * Serves `GET /metrics`, `/healthz` (the process answers) and `/readyz` (its parts are as they should be, 503 and which is not
- * otherwise) in plain HTTP at `HOST:PORT`, until it is disposed of.
+ * Serves `GET /metrics`, `/healthz` (the process answers) and `/readyz` (whether it can do its work, else 503; a JSON
+ * object that tells of each part) in plain HTTP at `HOST:PORT`, until it is disposed of. How ready it is stands in the metrics, too.
  * @throws {SetupError} E_USAGE when that is no address or cannot be had, E_RUNNING when the port is taken.
  */
 export async function serveMetrics(at: string, metrics: Metrics, readiness: Readiness): Promise<MetricsServer> {
   const { host, port } = parseMetricsAddress(at);
+  addReadiness(metrics, readiness);
   const settings = { maxHeaderSize: 8192, headersTimeout: WAIT_MS, requestTimeout: WAIT_MS, keepAliveTimeout: WAIT_MS };
   const server = createServer({ ...settings, connectionsCheckingInterval: WAIT_MS }, (request, response) => {
     answer(request, response, { metrics, readiness }).catch(() => response.destroy());
@@ -39,20 +40,16 @@ export async function serveMetrics(at: string, metrics: Metrics, readiness: Read
   };
 }
 
-/** @throws {SetupError} E_USAGE. */
-function parseMetricsAddress(text: string): { readonly host: string; readonly port: number } {
-  const [, name, ipv6, port] = /^(?:([A-Za-z0-9.-]{1,253})|\[([0-9a-fA-F:.]{2,45})\]):(\d{1,5})$/.exec(text) ?? [];
-  const host = name ?? ipv6;
-  if (host !== undefined && Number(port) <= 65_535) return { host, port: Number(port) };
-  throw new SetupError("E_USAGE", `--metrics ${quoted(text)} is not HOST:PORT.`, {
-    next: "For example --metrics 127.0.0.1:9464; an IPv6 address stands in brackets.",
-  });
-}
-
-/** Says how ready this is: 200, or 503 with the parts that are not. */
-export async function answerReadiness(readiness: Readiness, response: ServerResponse): Promise<void> {
-  const { isReady, text } = await readiness.look();
-  send(response, isReady ? 200 : 503, text);
+function addReadiness(metrics: Metrics, readiness: Readiness): void {
+  metrics.gauge("sshnp_ready", "Whether this process can do its work (1) or not (0), as /readyz says.", async () =>
+    (await readiness.look()).status === "not ready" ? 0 : 1,
+  );
+  metrics.gauge("sshnp_check_ok", "Whether a part is as it should be (1), by the names in /readyz.", async () =>
+    (await readiness.look()).checks.map(({ name, status }) => ({
+      labels: { check: name },
+      value: status === "ok" ? 1 : 0,
+    })),
+  );
 }
 
 async function answer(
@@ -60,23 +57,20 @@ async function answer(
   response: ServerResponse,
   { metrics, readiness }: { readonly metrics: Metrics; readonly readiness: Readiness },
 ): Promise<void> {
-  if (method !== "GET") return send(response, 405, "GET only\n");
+  if (method !== "GET") return sendText(response, 405, "GET only\n");
   switch (url) {
     case "/metrics":
-      return send(response, 200, await metrics.text(), "text/plain; version=0.0.4; charset=utf-8");
+      return sendText(response, 200, await metrics.text(), "text/plain; version=0.0.4; charset=utf-8");
     case "/healthz":
-      return send(response, 200, "ok\n");
-    case "/readyz":
-      return await answerReadiness(readiness, response);
+      return sendText(response, 200, "ok\n");
+    case "/readyz": {
+      const standing = await readiness.look();
+      const status = standing.status === "not ready" ? 503 : 200;
+      return sendText(response, status, `${JSON.stringify(standing)}\n`, "application/json");
+    }
     default:
-      return send(response, 404, "not found\n");
+      return sendText(response, 404, "not found\n");
   }
-}
-
-function send(response: ServerResponse, status: number, text: string, type = "text/plain; charset=utf-8"): void {
-  const bytes = Buffer.from(text);
-  const headers = { "content-type": type, "content-length": bytes.length, "cache-control": "no-store" };
-  response.writeHead(status, headers).end(bytes);
 }
 
 /** For one request, and between two. */

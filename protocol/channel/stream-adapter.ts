@@ -52,6 +52,8 @@ export class ChannelStream extends Duplex {
   #ending = false;
   #done: (() => void) | undefined; // tells Node that what it gave us last is sent
   #breakCode: BreakCode | undefined;
+  #bytesReceived = 0;
+  #bytesSent = 0;
 
   constructor(path: StreamPath, number: number, service: string, role: "opener" | "answerer") {
     super({
@@ -69,6 +71,16 @@ export class ChannelStream extends Duplex {
     });
     this.opened.catch(() => {});
     this.on("error", () => {});
+  }
+
+  /** Bytes that came from the peer. */
+  get bytesReceived(): number {
+    return this.#bytesReceived;
+  }
+
+  /** Bytes that went to the peer. */
+  get bytesSent(): number {
+    return this.#bytesSent;
   }
 
   /** Answers a stream that the peer asks for with yes. */
@@ -98,6 +110,7 @@ export class ChannelStream extends Duplex {
   }
 
   receiveData(bytes: Uint8Array): void {
+    this.#bytesReceived += bytes.length;
     if (this.#wanted) this.#give(bytes);
     else this.#received.push(bytes);
   }
@@ -118,6 +131,7 @@ export class ChannelStream extends Duplex {
       const length = channel.send(this.number, this.#unsent.subarray(0, DATA_BYTES));
       if (length === 0) return;
       this.#path.flush();
+      this.#bytesSent += length;
       this.#unsent = this.#unsent.subarray(length);
     }
     if (this.#ending) {

@@ -13,6 +13,7 @@ import { DRAIN_SECONDS, DRAIN_SECONDS_MOST, EXCERPT_BYTES } from "../../protocol
 import { isRegion } from "../../protocol/region.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { parseListen, publicAddresses } from "../host-port.ts";
+import type { RendezvousWatch } from "../rendezvous-metrics.ts";
 import { serveRendezvous } from "../service.ts";
 
 interface RunOptions {
@@ -27,6 +28,7 @@ interface RunOptions {
   readonly witness?: boolean;
   readonly region: string;
   readonly drainSeconds: string;
+  readonly metrics?: string;
 }
 
 /** `sshnp-rendezvous run` */
@@ -54,6 +56,7 @@ export function addRunCommand(program: Command): void {
       `on the first SIGTERM or Ctrl-C: how long sessions may go on (0 to ${DRAIN_SECONDS_MOST}); the second ends it at once`,
       String(DRAIN_SECONDS),
     )
+    .option("--metrics <host:port>", "serve metrics and what /readyz knows there, in plain HTTP (docs/monitoring.md)")
     .option("--witness", "cosign the directory's log, too; the verifier key is the second line of stdout")
     .option("-v, --verbose", "log every decision, IP addresses included")
     .addHelpText(
@@ -61,7 +64,7 @@ export function addRunCommand(program: Command): void {
       `
 The secret comes from whoever runs the directory: sshnp-directory rendezvous add NAME --data DIR
 Once activated it needs none, and serves after a restart even while the directory is away.
-One port takes legs over TCP and WebSocket, GET /healthz, and with --witness POST /add-checkpoint. The log goes to stderr, a line of JSON for each session.
+One port takes legs over TCP and WebSocket, GET /healthz and /readyz, and with --witness POST /add-checkpoint. The log goes to stderr, a line of JSON for each session.
 
 Examples:
   sshnp-rendezvous run --data rz --directory 'http://np.example.org:7800#SHA256:...' -c SECRET --listen 0.0.0.0:7801 --public np.example.org:7801
@@ -98,6 +101,7 @@ async function run(options: RunOptions): Promise<void> {
         ...{ suite, directory, secret, listen, excerptBytes, data: options.data, publicAt: options.public },
         random: (length) => new Uint8Array(randomBytes(length)),
         log: newLog(options),
+        watch: options.metrics === undefined ? undefined : await watchRendezvous(options.metrics),
         isWitness: options.witness ?? false,
         region,
         drain: { signal: drain.signal, seconds: drainSeconds },
@@ -111,6 +115,11 @@ async function run(options: RunOptions): Promise<void> {
   } catch (error) {
     if (!signal.aborted) throw error;
   }
+}
+
+async function watchRendezvous(at: string): Promise<RendezvousWatch> {
+  const { RendezvousWatch } = await import("../rendezvous-metrics.ts");
+  return new RendezvousWatch(at);
 }
 
 function givenDirectory({ directory }: RunOptions): DirectoryAddress {

@@ -11,7 +11,10 @@ const DEVICES = [
 ] as const;
 const AT_BROKER = 2;
 /** Whom Prometheus asks. */
-const TARGETS = ["directory-one.watch:9464", "directory-two.watch:9464"];
+const TARGETS = [
+  ...["directory-one.watch:9464", "directory-two.watch:9464"],
+  ...["rendezvous-north.watch:9465", "rendezvous-south.watch:9465"],
+];
 
 /** All services for real; what stands between them and the test is one engine. */
 describe.skipIf(ENGINE === undefined)("fleet.yml", { timeout: 5 * MINUTES }, () => {

@@ -63,6 +63,8 @@ test.runIf(CAN_MOUNT)(
     await expect.poll(() => put(newMember()).catch((error: unknown) => error)).toMatchObject({ code: "E_STORAGE" });
     const second = newMember();
     await expect(put(second)).rejects.toMatchObject({ code: "E_STORAGE" });
+    const readyz = async () => (await fetch(new URL("/readyz", address))).status;
+    await expect.poll(readyz, { timeout: 10_000 }).toBe(503);
     await openDeviceLink(client(), device);
     const request = sessionMessage(person, device);
     await expect(client().request(person.x25519, request, { signal: patience() })).rejects.toMatchObject({
@@ -71,6 +73,7 @@ test.runIf(CAN_MOUNT)(
 
     await rm(filler);
     await expect.poll(() => put(second).catch((error: unknown) => error)).toMatchObject({ type: "logged" });
+    await expect.poll(readyz, { timeout: 10_000 }).toBe(200);
     const lookUp = sessionMessage(person, second, { message1: new Uint8Array(0) });
     expect(await client().request(person.x25519, lookUp, { signal: patience() })).toMatchObject({ type: "binding" });
     expect((await directory.kill("SIGTERM")).code).toBe(0);

@@ -1,23 +1,78 @@
-import { spawnSync } from "node:child_process";
+import { connect } from "node:net";
+import { once } from "node:events";
 import { expect, test } from "vitest";
+import { MetricsPort, promtoolCheck } from "../support/metrics.ts";
 import { Stack } from "../support/stack.ts";
 
-test("a connect moves the directory's counters, promtool takes what it says, and readyz tells that it is ready", async () => {
+test("a directory counts connects by result, times their stages and its store, and promtool takes what it says", async () => {
   await using stack = await Stack.start({ directory: ["--metrics", "127.0.0.1:0"] });
-  const [, port = ""] = await stack.directory.errorLine(/"port":(\d+),"msg":"metrics are served"/);
-  const get = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${port}${path}`);
-  const scrape = async (): Promise<string> => await (await get("/metrics")).text();
+  const metrics = await MetricsPort.of(stack.directory);
+  const before = await metrics.scrape();
+  expect(before.get('sshnp_directory_connects_total{result="answered"}')).toBe(0);
 
-  expect(await scrape()).toContain('\nsshnp_directory_connects_total{result="answered"} 0\n');
   expect((await stack.ssh("true")).code).toBe(0);
-  const text = await scrape();
-  expect(text).toContain('\nsshnp_directory_connects_total{result="answered"} 1\n');
-  expect(text).toContain("\nsshnp_directory_devices_online 1\n");
-  expect(text).not.toMatch(/@device|@client|mygateway|127\.0\.0\.1/);
-  const checked = spawnSync("promtool", ["check", "metrics"], { input: text, encoding: "utf8" });
-  expect(checked).toMatchObject({ status: 0, stderr: "" });
+  expect((await stack.client.run("sshnp", "@client", "@device", "nobody", ...stack.sshOptions, "true")).code).not.toBe(
+    0,
+  );
+  const after = await metrics.scrape();
+  const grown = (name: string): number => (after.get(name) ?? NaN) - (before.get(name) ?? NaN);
+  expect(grown('sshnp_directory_connects_total{result="answered"}')).toBe(1);
+  expect(grown('sshnp_directory_connects_total{result="E_UNKNOWN_NAME"}')).toBeGreaterThanOrEqual(1);
+  for (const stage of ["ticket", "asked", "answered"]) {
+    expect([stage, grown(`sshnp_directory_connect_seconds_count{stage="${stage}"}`)]).toEqual([stage, 1]);
+    expect(grown(`sshnp_directory_connect_seconds_sum{stage="${stage}"}`)).toBeGreaterThan(0);
+  }
+  expect(grown('sshnp_directory_connect_seconds_count{stage="opened"}')).toBeGreaterThanOrEqual(2);
+  for (const work of ["read", "claim", "kept"]) {
+    expect([work, grown(`sshnp_directory_store_seconds_count{work="${work}"}`)]).toEqual([work, expect.any(Number)]);
+    expect(grown(`sshnp_directory_store_seconds_count{work="${work}"}`)).toBeGreaterThan(0);
+  }
+  expect(after.get("sshnp_directory_devices_online")).toBe(1);
+  expect(after.get('sshnp_directory_link_events_total{event="up websocket"}')).toBe(1);
+  expect(after.get("sshnp_directory_rendezvous_up")).toBe(1);
+  expect(after.get("sshnp_directory_log_entries")).toBeGreaterThan(4);
+  expect(after.get('sshnp_directory_sessions{phase="answered"}')).toBe(1);
+  expect(after.get("sshnp_event_loop_lag_seconds_count")).toBeGreaterThan(0);
+  expect(promtoolCheck(await metrics.text())).toBe("");
+});
 
-  const ready = await get("/readyz");
-  expect([ready.status, await ready.text()]).toEqual([200, "rendezvous: ok\ndraining: ok\n"]);
-  expect((await get("/healthz")).status).toBe(200);
+test("readyz tells of each part in JSON where the metrics are, in one word on the main port, and healthz says ok", async () => {
+  await using stack = await Stack.start({ directory: ["--metrics", "127.0.0.1:0", "--drain-seconds", "600"] });
+  const metrics = await MetricsPort.of(stack.directory);
+  const parts = { store: "ok", log: "ok", "key list": "ok", rendezvous: "ok", draining: "ok" };
+  expect(await metrics.ready()).toEqual({ http: 200, status: "ready", ...parts });
+  expect((await metrics.get("/readyz")).headers.get("content-type")).toBe("application/json");
+  const url = stack.address.replace(/#.*/, "");
+  const main = async (path: string): Promise<unknown[]> => {
+    const response = await fetch(`${url}${path}`);
+    return [response.status, await response.text()];
+  };
+  expect(await main("/readyz")).toEqual([200, "ready\n"]);
+  expect(await main("/healthz")).toEqual([200, "ok\n"]);
+  expect(await main("/metrics")).toEqual([404, ""]);
+
+  // Told to end, it goes on for those who come, and says to balancers that they should not.
+  const exit = stack.directory.exit();
+  process.kill(stack.directory.pid, "SIGTERM");
+  await expect
+    .poll(() => metrics.ready(), { timeout: 10_000 })
+    .toMatchObject({
+      ...{ http: 503, status: "not ready", draining: "the directory ends", store: "ok" },
+    });
+  expect(await main("/readyz")).toEqual([503, "not ready\n"]);
+  expect(await main("/healthz")).toEqual([200, "ok\n"]);
+  expect((await stack.ssh("true")).code).toBe(0);
+  process.kill(stack.directory.pid, "SIGTERM");
+  expect((await exit).code).toBe(0);
+});
+
+test("what asks for metrics slowly, or from many connections, keeps nobody else waiting", async () => {
+  await using stack = await Stack.start({ directory: ["--metrics", "127.0.0.1:0"], withoutDaemon: true });
+  const metrics = await MetricsPort.of(stack.directory);
+  const slow = Array.from({ length: 100 }, () => connect(metrics.port, "127.0.0.1").on("error", () => {}));
+  await Promise.all(slow.map((socket) => once(socket, "connect")));
+  for (const socket of slow) socket.write("GET /metrics HTTP/1.1\r\nX: ");
+  expect((await fetch(`${stack.address.replace(/#.*/, "")}/readyz`)).status).toBe(200);
+  for (const socket of slow) socket.destroy();
+  await expect.poll(async () => (await metrics.get("/healthz").catch(() => undefined))?.status).toBe(200);
 });

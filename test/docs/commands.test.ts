@@ -100,6 +100,29 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     "sshnp status": ["test/e2e/doctor.test.ts", '"sshnp", "status")'],
     "sshnp doctor @device mygateway": ["test/e2e/doctor.test.ts", 'doctor("@device", "mygateway")'],
   },
+  "docs/monitoring.md": {
+    "sshnp-directory run --data np --metrics 127.0.0.1:9464": [
+      "test/directory/metrics.test.ts",
+      'directory: ["--metrics", "127.0.0.1:0"]',
+    ],
+    "sshnp-rendezvous run --data rz --directory 'http://np.example.org:7800#SHA256:...' --metrics 127.0.0.1:9465": [
+      "test/rendezvous/metrics.test.ts",
+      'rendezvous: ["--metrics", "127.0.0.1:0"]',
+    ],
+    "sshnpd -a @device -m @client -d mygateway --metrics 127.0.0.1:9466": [
+      "test/sshnpd/metrics.test.ts",
+      'daemon: ["--metrics", "127.0.0.1:0"]',
+    ],
+    "sshnp -v @client @device mygateway": ["test/e2e/monitoring.test.ts", '"sshnp", "-v", ...stack.words("true")'],
+    "promtool check config monitoring/prometheus.yml": [
+      "test/docs/monitoring.test.ts",
+      'promtool("check", "config", "monitoring/prometheus.yml")',
+    ],
+    "promtool test rules monitoring/alerts.test.yml": [
+      "test/docs/monitoring.test.ts",
+      'promtool("test", "rules", "monitoring/alerts.test.yml")',
+    ],
+  },
   "docs/networks.md": {
     "sshnp-directory run --data np --listen 127.0.0.1:7800 --public https://np.example.org": [
       "test/directory/command.test.ts",

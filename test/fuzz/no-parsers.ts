@@ -211,6 +211,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/open-files.ts#openFilesAtMost",
   ],
   "a command line that commander reads; its values go to parsers of the table": [
+    "directory/cli/drain.ts#Drain",
     "sshnp/cli/profile/set.ts#setCommand",
     "sshnpd/noports-flags.ts#withNoPortsFlags",
     "keys/cli/monitor.ts#monitorCommand",
@@ -244,6 +245,9 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnpd/authorized-keys-child.ts#(module)",
     "sshnpd/running-lock.ts#takeRunningLock",
     "directory/own-rendezvous.ts#startOwnRendezvous",
+  ],
+  "compares the first bytes with three words; test/rendezvous/server.test.ts has bytes of any kind": [
+    "rendezvous/first-bytes.ts#kindOf",
   ],
   "carries bytes and looks at none of them": [
     "directory/client/broker.ts#connectBroker",

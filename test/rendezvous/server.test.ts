@@ -177,7 +177,7 @@ test("whatever is neither a leg nor GET is closed without a word", async () => {
   }
 });
 
-test("GET /healthz tells whether tickets can be verified, however slowly it is asked", async () => {
+test("GET /healthz says that it lives, /readyz whether tickets can be verified, however slowly they are asked", async () => {
   await using serving = await serve();
   expect(await get(serving, "/healthz")).toEqual([200, "ok\n"]);
   const slow = await connectTo(serving.port);
@@ -186,10 +186,12 @@ test("GET /healthz tells whether tickets can be verified, however slowly it is a
     await new Promise(setImmediate);
   }
   expect((await readAll(slow)).toString()).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nok\n$/);
+  expect(await get(serving, "/readyz")).toEqual([200, "ready\n"]);
   expect(await get(serving, "/")).toEqual([404, "not found\n"]);
   expect(await get(serving, "/v1/leg")).toEqual([404, "not found\n"]);
   serving.server.useKeyList({ ticket: [], expires: 0 });
-  expect((await get(serving, "/healthz"))[0]).toBe(503);
+  await expect.poll(() => get(serving, "/readyz"), { timeout: 10_000 }).toEqual([503, "not ready\n"]);
+  expect(await get(serving, "/healthz")).toEqual([200, "ok\n"]);
 });
 
 test("a WebSocket is taken at /v1/leg alone, and not from a page in a browser", async () => {

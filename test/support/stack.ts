@@ -11,6 +11,7 @@ import {
   runProcess,
   startCommand,
 } from "./processes.ts";
+import { MetricsPort } from "./metrics.ts";
 import { addName, addRendezvous } from "./one-time-secrets.ts";
 import { type SshServer, type SshServerOptions, startSshServer } from "./sshd.ts";
 import { startTcpTap, type TcpTap } from "./tcp-tap.ts";
@@ -211,9 +212,12 @@ export class Stack implements AsyncDisposable {
         ? ["--listen", "127.0.0.1:0", ...behindTap]
         : ["--listen", `${network.address}:${SERVER_PORTS.rendezvous}`];
     const where = ["run", "--data", data, "--directory", this.address, ...at];
-    this.#rendezvous = this.server.start("sshnp-rendezvous", ...where, ...(this.#options.rendezvous ?? []), ...words);
+    const more = [...(this.#options.rendezvous ?? []), ...words];
+    this.#rendezvous = this.server.start("sshnp-rendezvous", ...where, ...more);
     await this.#rendezvous.line(/:\d+$/);
-    if (network === undefined) this.#rendezvousPort = await listeningPort(this.#rendezvous.pid);
+    if (network !== undefined) return this.#rendezvous;
+    const metrics = more.includes("--metrics") ? (await MetricsPort.of(this.#rendezvous)).port : undefined;
+    this.#rendezvousPort = await listeningPort(this.#rendezvous.pid, metrics);
     return this.#rendezvous;
   }
 
@@ -254,13 +258,14 @@ export class Stack implements AsyncDisposable {
   }
 }
 
-/** The port on which a process listens; behind a tap it names another one. */
-async function listeningPort(pid: number): Promise<number> {
+/** The port on which a process listens, beside that one; behind a tap it names another one. */
+async function listeningPort(pid: number, beside: number | undefined): Promise<number> {
   const { stdout } = await runProcess("ss", ["-Hltnp"], { env: { HOME: "/nonexistent" }, cwd: "/" });
-  const line = stdout.split("\n").find((entry) => entry.includes(`pid=${pid},`));
-  const port = /127\.0\.0\.1:(\d+)/.exec(line ?? "")?.[1];
+  const lines = stdout.split("\n").filter((entry) => entry.includes(`pid=${pid},`));
+  const ports = lines.map((line) => Number(/127\.0\.0\.1:(\d+)/.exec(line)?.[1]));
+  const port = ports.find((one) => one !== beside && !Number.isNaN(one));
   if (port === undefined) throw new Error(`process ${pid} listens nowhere:\n${stdout}`);
-  return Number(port);
+  return port;
 }
 
 function running(process: RunningProcess | undefined): RunningProcess {

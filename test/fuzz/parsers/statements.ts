@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import * as v from "valibot";
-import { ByteReader, ByteWriter, prefixed16, utf8, utf8Text } from "../../../keys/bytes.ts";
+import { ByteReader, ByteWriter, equalBytes, prefixed16, utf8, utf8Text } from "../../../keys/bytes.ts";
 import { ed25519Line, fingerprint, parsePublicKeyLine } from "../../../keys/openssh.ts";
 import type { SignedText } from "../../../keys/signed-text.ts";
 import { signSshsig } from "../../../keys/sshsig.ts";
@@ -22,7 +22,7 @@ import {
   verifyNameStatement,
   verifyRendezvousStatement,
 } from "../../../protocol/statements.ts";
-import { isTicketKeyKnown, signTicket, verifyTicket } from "../../../protocol/ticket.ts";
+import { isTicketKeyKnown, saidSid, signTicket, verifyTicket } from "../../../protocol/ticket.ts";
 import { judgeHello } from "../../../rendezvous/hello-verdict.ts";
 import { verifyNotify } from "../../../sshnpd/verify-notify.ts";
 import { cast, NOW, statementsOf } from "../../protocol/fixtures.ts";
@@ -187,7 +187,7 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
   {
     name: "ticket, signed anew",
     share: 0.7,
-    covers: ["protocol/ticket.ts#verifyTicket", "protocol/ticket.ts#isTicketKeyKnown"],
+    covers: ["protocol/ticket.ts#verifyTicket", "protocol/ticket.ts#isTicketKeyKnown", "protocol/ticket.ts#saidSid"],
     dictionary: FIELDS,
     make: ({ suite }) => {
       const key = keyOf(suite, 1);
@@ -198,7 +198,10 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
         parse: (fields) => {
           const bytes = signedTicket(suite, key, fields);
           isTicketKeyKnown(suite, [key.publicKey], bytes);
-          return verifyTicket(suite, [key.publicKey], bytes);
+          const said = saidSid(bytes);
+          const ticket = verifyTicket(suite, [key.publicKey], bytes);
+          if (!equalBytes(said, ticket.sid)) throw new Error("the log names another session than the ticket");
+          return ticket;
         },
         print: (ticket) => signTicket(suite, key, ticket).subarray(0, -SIGNATURE_BYTES),
       });
@@ -207,13 +210,15 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
   {
     name: "ticket, its bytes as they come",
     share: 0.3,
-    covers: ["protocol/ticket.ts#verifyTicket", "protocol/ticket.ts#isTicketKeyKnown"],
+    covers: ["protocol/ticket.ts#verifyTicket", "protocol/ticket.ts#isTicketKeyKnown", "protocol/ticket.ts#saidSid"],
     make: ({ suite }) => {
       const key = keyOf(suite, 1);
       return bytesParser({
         samples: of.ticket.filter(fits(suite)).map((ticket) => signTicket(suite, key, ticket)),
-        parse: (bytes) =>
-          isTicketKeyKnown(suite, [key.publicKey], bytes) && verifyTicket(suite, [key.publicKey], bytes),
+        parse: (bytes) => {
+          saidSid(bytes);
+          return isTicketKeyKnown(suite, [key.publicKey], bytes) && verifyTicket(suite, [key.publicKey], bytes);
+        },
         print: (ticket) => signTicket(suite, key, ticket),
       });
     },

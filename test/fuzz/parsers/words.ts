@@ -15,6 +15,7 @@ import {
 } from "../../../protocol/rendezvous-address.ts";
 import { printService } from "../../../protocol/policy/patterns.ts";
 import { isLogin, parseService } from "../../../protocol/service.ts";
+import { parseMetricsAddress } from "../../../keys/metrics/metrics-address.ts";
 import { parseListen, publicAddresses } from "../../../rendezvous/host-port.ts";
 import { isLoopbackAddress, isPrivateAddress, parseIpAddress } from "../../../rendezvous/ip-address.ts";
 import { originOf } from "../../../rendezvous/origin.ts";
@@ -190,6 +191,20 @@ export const WORD_PARSERS: readonly Parser[] = [
         holds: (value) =>
           isDeepStrictEqual(parseHostPort(formatHostPort(value), "--listen"), value) &&
           (!isWildcard(value) || value.host.length <= 7),
+      }),
+  },
+  {
+    name: "where metrics are served",
+    covers: ["keys/metrics/metrics-address.ts#parseMetricsAddress"],
+    make: () =>
+      textParser({
+        samples: fc.oneof(hostPort, fc.constantFrom("9464", "[::1]:0")),
+        parse: (text) => parseMetricsAddress(text),
+        holds: (place) => {
+          const { host: name, port } = place;
+          const again = `${name.includes(":") ? `[${name}]` : name}:${port}`;
+          return port <= 65_535 && isDeepStrictEqual(parseMetricsAddress(again), place);
+        },
       }),
   },
   {

@@ -1,0 +1,39 @@
+/** What one session request goes through at the directory, in this order; each begins where the one before ended. */
+export const CONNECT_STAGES = [
+  /** From the first byte of the POST to a message that is authentic and fresh. */
+  "opened",
+  /** Of a request whose device is there: statements, policy and proofs are read, and the ticket is signed. */
+  "ticket",
+  /** Until the device, or the broker or directory that has it, is told. */
+  "asked",
+  /** Until the device's answer is here. */
+  "answered",
+] as const;
+
+export type ConnectStage = (typeof CONNECT_STAGES)[number];
+
+/** Told how session requests and links fare: never whose. */
+export interface ConnectObserver {
+  /** A request took so long, in ms, for this. */
+  took(stage: ConnectStage, ms: number): void;
+  /** A request was refused ahead of its session, or its asker is shown newer statements to ask again with (`binding`). */
+  ended(result: string): void;
+  /** A device was not let in. */
+  linkRefused(code: string): void;
+}
+
+/** Tells how long each stage took. Times are monotonic ms. */
+export class ConnectWatch {
+  readonly #observer: ConnectObserver;
+  #since: number;
+
+  constructor(observer: ConnectObserver, now: number) {
+    this.#observer = observer;
+    this.#since = now;
+  }
+
+  passed(stage: ConnectStage, now: number): void {
+    this.#observer.took(stage, now - this.#since);
+    this.#since = now;
+  }
+}

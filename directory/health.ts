@@ -1,0 +1,64 @@
+import { SshnpError } from "../keys/errors.ts";
+import { type Finding, Readiness } from "../keys/metrics/readiness.ts";
+import type { BrokerLinks } from "./broker-links.ts";
+import type { Clock } from "./clock.ts";
+import type { Keyring } from "./keyring.ts";
+import type { GuardedLog } from "./log/checkpoint-file.ts";
+import type { RendezvousRegistry } from "./rendezvous-registry.ts";
+import type { Store } from "./store.ts";
+
+interface Parts {
+  readonly store: Pick<Store, "database">;
+  readonly guarded: Pick<GuardedLog, "isOlder"> & { readonly log: Pick<GuardedLog["log"], "refresh"> };
+  readonly keyring: Pick<Keyring, "keyListExpires">;
+  readonly registry: Pick<RendezvousRegistry, "list">;
+  readonly waking: Pick<BrokerLinks, "isConnected"> | undefined;
+  readonly clock: Pick<Clock, "now">;
+}
+
+/**
+ * Whether a directory can do its work. What another directory on the same store could not do either, and what mends itself by
+ * this one being asked, such as a rendezvous that has yet to report here, makes it no less ready: a balancer that took it away for
+ * that would keep it from being mended.
+ */
+export function directoryReadiness({ store, guarded, keyring, registry, waking, clock }: Parts): Readiness {
+  const readiness = new Readiness();
+  readiness.add(
+    { name: "store", look: () => failing(() => store.database.write("kept", NOTHING)) },
+    {
+      name: "log",
+      look: async () => {
+        if (guarded.isOlder) return { degraded: "it goes on from an older log than it has published" };
+        return await failing(() => guarded.log.refresh());
+      },
+    },
+    {
+      name: "key list",
+      look: () => (clock.now() < keyring.keyListExpires ? undefined : { failed: "the key list has expired" }),
+    },
+    {
+      name: "rendezvous",
+      look: () => {
+        const isUp = registry.list(clock.now()).some((one) => one.isUp);
+        return isUp ? undefined : { degraded: "none has reported" };
+      },
+    },
+  );
+  if (waking === undefined) return readiness;
+  const without: Finding = { degraded: "the MQTT broker is not connected; devices come by WebSocket" };
+  readiness.add({ name: "broker", look: () => (waking.isConnected ? undefined : without) });
+  return readiness;
+}
+
+/** A write that changes nothing: it takes the way of all others, to the disk of LevelDB or the primary of PostgreSQL. */
+const NOTHING = [{ type: "del", key: "readiness" }] as const;
+
+async function failing(action: () => Promise<void>): Promise<Finding> {
+  try {
+    await action();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof SshnpError)) throw error;
+    return { failed: error.message.replace(/\.$/, "") };
+  }
+}

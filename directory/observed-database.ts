@@ -1,0 +1,89 @@
+import type { Database, Durability, Operation } from "./database.ts";
+import type { SharedDatabase } from "./postgres/shared.ts";
+
+/** What is asked of a database, as it is counted. */
+export const STORE_WORK = ["read", "acknowledged", "kept", "claim", "turn"] as const;
+
+export type StoreWork = (typeof STORE_WORK)[number];
+
+/** Told of each call, how long it took in ms and whether it failed. */
+export type StoreObserver = (work: StoreWork, ms: number, failed: boolean) => void;
+
+/** A database whose calls are timed and counted, whichever it is. */
+export class ObservedDatabase implements Database {
+  readonly #database: Database;
+  readonly #observer: StoreObserver;
+  readonly #waiting: Record<StoreWork, number> = { read: 0, acknowledged: 0, kept: 0, claim: 0, turn: 0 };
+
+  constructor(database: Database, observer: StoreObserver) {
+    this.#database = database;
+    this.#observer = observer;
+  }
+
+  /** Calls that have not been answered yet. */
+  get waiting(): Readonly<Record<StoreWork, number>> {
+    return this.#waiting;
+  }
+
+  get isShared(): boolean {
+    return this.#database.isShared;
+  }
+
+  get shared(): SharedDatabase | undefined {
+    return this.#database.shared;
+  }
+
+  get(key: string): Promise<string | undefined> {
+    return this.#timed("read", () => this.#database.get(key));
+  }
+
+  getMany(keys: readonly string[]): Promise<(string | undefined)[]> {
+    return this.#timed("read", () => this.#database.getMany(keys));
+  }
+
+  entries(prefix: string): Promise<[string, string][]> {
+    return this.#timed("read", () => this.#database.entries(prefix));
+  }
+
+  entriesAfter(after: string, prefix: string, limit: number): Promise<[string, string][]> {
+    return this.#timed("read", () => this.#database.entriesAfter(after, prefix, limit));
+  }
+
+  write(durability: Durability, operations: readonly Operation[]): Promise<void> {
+    return this.#timed(durability, () => this.#database.write(durability, operations));
+  }
+
+  exclusively<T>(action: () => Promise<T>): Promise<T> {
+    return this.#timed("turn", () => this.#database.exclusively(action));
+  }
+
+  claim(key: string, until: number, now: number): Promise<boolean> {
+    return this.#timed("claim", () => this.#database.claim(key, until, now));
+  }
+
+  forgetClaims(past: readonly string[], now: number): Promise<void> {
+    return this.#database.forgetClaims(past, now);
+  }
+
+  settle(): Promise<void> {
+    return this.#database.settle();
+  }
+
+  close(): Promise<void> {
+    return this.#database.close();
+  }
+
+  async #timed<T>(work: StoreWork, call: () => Promise<T>): Promise<T> {
+    const began = performance.now();
+    let failed = true;
+    this.#waiting[work] += 1;
+    try {
+      const result = await call();
+      failed = false;
+      return result;
+    } finally {
+      this.#waiting[work] -= 1;
+      this.#observer(work, performance.now() - began, failed);
+    }
+  }
+}
