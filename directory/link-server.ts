@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { WebSocketServer } from "ws";
+import { hex } from "../keys/bytes.ts";
 import {
   LAST_SEEN_MS,
   LEG_PONGS,
@@ -243,7 +244,7 @@ export class LinkServer {
   #answered(device: Party, answer: Answer): boolean {
     const { sessions, replicas, log } = this.#services;
     const wasAsked = sessions.answer(device, answer) || replicas?.answered(device, answer) === true;
-    if (!wasAsked) log.debug({ device: bindingSubject(device) }, "answer to no question");
+    log.debug({ sid: hex(answer.sid), device: bindingSubject(device), wasAsked }, "answer");
     return wasAsked;
   }
 

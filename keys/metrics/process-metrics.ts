@@ -1,4 +1,5 @@
 import { readdir } from "node:fs/promises";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { openFilesAtMost } from "../open-files.ts";
 import { VERSION } from "../version.ts";
 import type { Metrics } from "./metrics.ts";
@@ -25,6 +26,7 @@ export function addProcessMetrics(metrics: Metrics): void {
   });
   metrics.gauge("process_max_fds", "How many files and sockets may be open.", () => openFilesAtMost());
   observeLag(metrics);
+  observeStalls(metrics);
 }
 
 function observeLag(metrics: Metrics): void {
@@ -41,5 +43,25 @@ function observeLag(metrics: Metrics): void {
   }, LOOK_MS).unref();
 }
 
+/** What the histogram cannot see, a stop between two looks: the kernel's timer below Node sees each. */
+function observeStalls(metrics: Metrics): void {
+  const delay = monitorEventLoopDelay({ resolution: STALL_LOOK_MS });
+  delay.enable();
+  let before = 0;
+  /** Seconds; what is measured is the time between two looks. */
+  const longest = (): number => Math.max(0, delay.max / 1e9 - STALL_LOOK_MS / 1000);
+  setInterval(() => {
+    before = longest();
+    delay.reset();
+  }, STALL_KEPT_MS).unref();
+  metrics.gauge(
+    "sshnp_event_loop_stall_seconds",
+    "The longest stop of the event loop within the last half minute, or up to a minute.",
+    () => Math.max(before, longest()),
+  );
+}
+
 const LOOK_MS = 250;
+const STALL_LOOK_MS = 20;
+const STALL_KEPT_MS = 30_000;
 const LAG_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];

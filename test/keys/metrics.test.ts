@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { LATENCY_SECONDS, Metrics } from "../../keys/metrics/metrics.ts";
 import { parseMetricsAddress } from "../../keys/metrics/metrics-address.ts";
+import { addProcessMetrics } from "../../keys/metrics/process-metrics.ts";
 import { promtoolCheck, samplesOf } from "../support/metrics.ts";
 
 test("labels have the values that they were made with and `other`, whatever is counted", async () => {
@@ -37,6 +38,16 @@ test("whatever a label or a help text holds, promtool reads it as it was meant",
   expect(promtoolCheck(text)).toBe("");
   expect(text).toContain('t_odd{text="a\\\\b\\n\\"c\\""} 1.5e-7\n');
   expect(text).toContain('t_wait_seconds_bucket{le="30"} 0\nt_wait_seconds_bucket{le="+Inf"} 1\n');
+});
+
+test("a stop of the event loop that falls between two looks is seen", async () => {
+  const metrics = new Metrics();
+  addProcessMetrics(metrics);
+  const stall = async (): Promise<number> =>
+    samplesOf(await metrics.text()).get("sshnp_event_loop_stall_seconds") ?? NaN;
+  await expect.poll(stall).toBeGreaterThan(0); // it is looked at
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  await expect.poll(stall).toBeGreaterThan(0.15);
 });
 
 test.each([
