@@ -22,6 +22,7 @@ import { strangerRefusal } from "./link-greeting.ts";
 import { linkCount } from "./link-sealing.ts";
 import type { Party, Presence } from "./presence.ts";
 import { partyOf } from "./said-by-owner.ts";
+import type { Replicas } from "./replicas/replicas.ts";
 import type { Sessions } from "./sessions.ts";
 import { WakeDevice } from "./wake-device.ts";
 import { tellByBroker, type WakeHost } from "./wake-host.ts";
@@ -32,6 +33,7 @@ export interface BrokerReaderServices {
   readonly freshness: Freshness;
   readonly presence: Presence;
   readonly sessions: Sessions;
+  readonly replicas: Pick<Replicas, "atBroker"> | undefined;
   readonly audit: Audit;
   readonly log: Logger;
 }
@@ -99,7 +101,7 @@ export class BrokerReader {
   }
 
   async #hello(message: OpenedMessage, at: number): Promise<void> {
-    const { host, freshness, presence, sessions } = this.#services;
+    const { host, freshness, presence, sessions, replicas } = this.#services;
     const hello = parseBrokerHello(message.body);
     const { name, member } = hello;
     const party = { name, member };
@@ -118,6 +120,7 @@ export class BrokerReader {
       const device = new WakeDevice(host, party, row.distances);
       this.#noteUp(party, hello, before);
       sessions.deviceIsBack(party, device);
+      replicas?.atBroker(party);
       await device.tellOwn();
       for (let i = 0; i < hello.names.length; i += LINK_NAMES_AT_ONCE) {
         await device.tellNames(hello.names.slice(i, i + LINK_NAMES_AT_ONCE));

@@ -103,7 +103,8 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const replicas = database && new Replicas({ shared: database, database: store.database, random, clock, failed });
   const { broker } = options;
   const waking =
-    broker && new BrokerLinks({ ...primitives, broker, clock, keyring, freshness, store, statementLog, audit, log });
+    broker &&
+    new BrokerLinks({ ...primitives, broker, clock, keyring, freshness, store, statementLog, replicas, audit, log });
   const presence = new Presence([replicas, waking].filter((elsewhere) => elsewhere !== undefined));
   const policies = new Policies({ suite, store });
   const sessions = new Sessions({

@@ -118,6 +118,12 @@ export class Sessions {
     if (session?.phase.kind === "asked") this.#end(session, "E_BUSY");
   }
 
+  /** Whether there is any for this device. */
+  hasFor(device: Party): boolean {
+    for (const _ of this.#sessions.of(device)) return true;
+    return false;
+  }
+
   /** A device's link is up: hands it what waited for it, and once more what it was asked and has not answered. */
   deviceIsBack(device: Party, link: PresentDevice): void {
     for (const session of this.#sessions.of(device)) {

@@ -21,6 +21,11 @@ export function replicaHost({
     answered: (device, answer) => void sessions.answer(device, answer),
     unwoken: (sid) => sessions.unwoken(sid),
     isBack: (device, found) => sessions.deviceIsBack(device, found),
+    isAtBroker: async (device) => {
+      if (!sessions.hasFor(device)) return;
+      const found = await presence.find(device);
+      if (found !== undefined) sessions.deviceIsBack(device, found);
+    },
     said: async (subjects) => {
       await links.changedElsewhere(subjects);
       await requests.said(subjects);

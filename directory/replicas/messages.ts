@@ -11,6 +11,7 @@
  * 5 replaced   text8 device, 16 B link
  * 6 said       16 B from, u16 count, text8 subject each: what was stated anew
  * 7 withdraw   16 B session id, 32 B sender
+ * 8 atBroker   as up: is back at the MQTT broker, and stands in the store
  * ```
  */
 import { ByteReader, ByteWriter } from "../../keys/bytes.ts";
@@ -31,7 +32,7 @@ export type ReplicaMessage =
   | { readonly type: "wake"; readonly from: Uint8Array; readonly device: Party; readonly notify: UnprovedNotify }
   | { readonly type: "answer"; readonly device: Party; readonly answer: Answer }
   | { readonly type: "unwoken"; readonly sid: Uint8Array }
-  | { readonly type: "up"; readonly from: Uint8Array; readonly devices: readonly Party[] }
+  | { readonly type: "up" | "atBroker"; readonly from: Uint8Array; readonly devices: readonly Party[] }
   | { readonly type: "replaced"; readonly device: Party; readonly link: Uint8Array }
   | { readonly type: "said"; readonly from: Uint8Array; readonly subjects: readonly string[] }
   | { readonly type: "withdraw"; readonly sid: Uint8Array; readonly sender: X25519PublicKey };
@@ -53,6 +54,7 @@ export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
       writer.raw(message.sid);
       break;
     case "up":
+    case "atBroker":
       writer.raw(message.from).u16(message.devices.length);
       for (const device of message.devices) writer.text8(bindingSubject(device));
       break;
@@ -94,7 +96,8 @@ function read(reader: ByteReader): ReplicaMessage {
       return { type, device: readParty(reader), answer: parseAnswer(reader.bytes16().slice()) };
     case "unwoken":
       return { type, sid: reader.raw(16).slice() };
-    case "up": {
+    case "up":
+    case "atBroker": {
       const from = reader.raw(16).slice();
       return { type, from, devices: Array.from({ length: reader.u16() }, () => readParty(reader)) };
     }
@@ -113,7 +116,7 @@ function read(reader: ByteReader): ReplicaMessage {
   }
 }
 
-const TYPES = ["wake", "answer", "unwoken", "up", "replaced", "said", "withdraw"] as const;
+const TYPES = ["wake", "answer", "unwoken", "up", "replaced", "said", "withdraw", "atBroker"] as const;
 
 function readParty(reader: ByteReader): Party {
   const [name = "", member = "", ...rest] = reader.text8().split("/");

@@ -1,4 +1,4 @@
-import { base64, fromBase64, fromHex, hex } from "../../keys/bytes.ts";
+import { fromHex, hex } from "../../keys/bytes.ts";
 import type { RandomBytes } from "../../keys/cipher-suite.ts";
 import type { X25519PublicKey } from "../../keys/x25519.ts";
 import {
@@ -10,14 +10,15 @@ import {
   REPLICA_RENEW_MS,
 } from "../../protocol/limits.ts";
 import { parsePrologue } from "../../protocol/messages/prologue.ts";
-import { type Distances, encodeDistances, parseDistances } from "../../protocol/messages/rendezvous-distances.ts";
+import type { Distances } from "../../protocol/messages/rendezvous-distances.ts";
 import type { Answer } from "../../protocol/messages/session-request.ts";
 import { bindingSubject } from "../../protocol/statements.ts";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database.ts";
 import type { SharedDatabase } from "../postgres/shared.ts";
 import type { Elsewhere, Party, PresenceAccount, PresentDevice, UnprovedNotify } from "../presence.ts";
-import { DISTANCES, PRESENCES, parseEntry, put } from "../tables.ts";
+import { DISTANCES, PRESENCES, parseEntry } from "../tables.ts";
+import { distancesOf, distancesOperation } from "./kept-distances.ts";
 import { encodeReplicaMessage, parseReplicaMessage, type ReplicaMessage } from "./messages.ts";
 
 interface Services {
@@ -38,6 +39,8 @@ export interface ReplicaHost {
   unwoken(sid: Uint8Array): void;
   /** A device is back, at another process. */
   isBack(device: Party, found: PresentDevice): void;
+  /** A device is back at the MQTT broker, as another process has heard. */
+  isAtBroker(device: Party): Promise<void>;
   said(subjects: readonly string[]): Promise<void>;
   withdraw(sid: Uint8Array, sender: X25519PublicKey): void;
   /** Something may have been missed. */
@@ -65,7 +68,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   readonly #rows = new WeakMap<PresentDevice, OwnRow>();
   /** Who has asked for a session, by its id in hex, and until when the answer may come (monotonic ms). */
   readonly #askers = new Map<string, { readonly to: string; readonly device: string; readonly until: number }>();
-  #back: Party[] = [];
+  readonly #back = { up: [] as Party[], atBroker: [] as Party[] };
   #alive: ReadonlySet<string> = new Set();
   #listening: Promise<void> = Promise.resolve();
   /** The last look for who is new, and when (monotonic ms). */
@@ -117,11 +120,16 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     const swapped = shared.swap(PRESENCES.prefix + bindingSubject(party), value);
     this.#rows.set(link, { id, value, written: swapped.catch(() => {}), isKeeping: false });
     const before = await swapped;
-    this.#tellBack(party);
+    this.#tellBack("up", party);
     if (before === undefined) return;
     const older = parseEntry(PRESENCES, before);
     if (older.replica === this.#name || !(await this.#isThere(older.replica))) return;
     await this.#send(older.replica, { type: "replaced", device: party, link: fromHex(older.link, 16) });
+  }
+
+  /** A device has said hello by the MQTT broker to this process. */
+  atBroker(party: Party): void {
+    this.#tellBack("atBroker", party);
   }
 
   /** It has none any more. */
@@ -140,8 +148,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     try {
       for (let kept: Distances | undefined; link.distances !== undefined && kept !== link.distances; ) {
         kept = link.distances;
-        const entry = { link: hex(row.id), distances: base64(encodeDistances(kept)) };
-        await this.#services.database.write("kept", [put(DISTANCES, bindingSubject(party), entry)]);
+        await this.#services.database.write("kept", [distancesOperation(party, hex(row.id), kept)]);
       }
     } finally {
       row.isKeeping = false;
@@ -194,6 +201,10 @@ export class Replicas implements Elsewhere, AsyncDisposable {
         }
         return;
       }
+      case "atBroker":
+        if (hex(message.from) === this.#name) return;
+        for (const device of message.devices) host.isAtBroker(device).catch(this.#services.failed);
+        return;
       case "replaced": {
         const link = host.link(message.device);
         const id = link && this.#rows.get(link)?.id;
@@ -245,15 +256,13 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   }
 
   /** Those that come back at one moment are told of together. */
-  #tellBack(party: Party): void {
-    this.#back.push(party);
-    if (this.#back.length > 1) return;
+  #tellBack(type: "up" | "atBroker", party: Party): void {
+    const back = this.#back[type];
+    if (back.push(party) > 1) return;
     setImmediate(() => {
-      const devices = this.#back;
-      this.#back = [];
-      for (let i = 0; i < devices.length; i += REPLICA_DEVICES_AT_ONCE) {
-        const some = devices.slice(i, i + REPLICA_DEVICES_AT_ONCE);
-        this.#send("all", { type: "up", from: this.#id, devices: some }).catch(this.#services.failed);
+      for (let some = back.splice(0, REPLICA_DEVICES_AT_ONCE); some.length > 0; ) {
+        this.#send("all", { type, from: this.#id, devices: some }).catch(this.#services.failed);
+        some = back.splice(0, REPLICA_DEVICES_AT_ONCE);
       }
     });
   }
@@ -285,11 +294,4 @@ export class Replicas implements Elsewhere, AsyncDisposable {
       this.#askers.delete(sid);
     }
   }
-}
-
-/** What was measured by that link, not by one before it. */
-function distancesOf(link: string, text: string | undefined): Distances | undefined {
-  if (text === undefined) return undefined;
-  const measured = parseEntry(DISTANCES, text);
-  return measured.link === link ? parseDistances(fromBase64(measured.distances)) : undefined;
 }
