@@ -48,7 +48,7 @@ afterAll(async () => {
 beforeEach(async () => {
   count += 1;
   device = await one.activated(`@device${count}`, "mygateway", "device");
-  await rendezvous(`rz${count}`);
+  await addRendezvous(`rz${count}`);
   const isThere = (): boolean => [one, other].every(({ directory }) => directory.waking?.isConnected === true);
   while (!isThere()) await new Promise(setImmediate);
   link = await open();
@@ -115,7 +115,7 @@ test("a device that goes from the broker to a WebSocket at one, and back, is ask
 });
 
 test("what it has measured of rendezvous decides at both", async () => {
-  const near = await rendezvous(`near${count}`);
+  const near = await addRendezvous(`near${count}`);
   const told: Distances = new Map([[distanceKey(near.ed25519.publicKey), 5]]);
   link.tellDistances(told);
   for (const world of [one, other]) {
@@ -153,7 +153,7 @@ test("one that ends takes nobody with it: the other one wakes the device", async
 });
 
 /** One that both know. */
-async function rendezvous(name: string): Promise<TestRendezvous> {
+async function addRendezvous(name: string): Promise<TestRendezvous> {
   const made = await one.rendezvous(name);
   const { registry } = other.directory;
   const isKnown = (): boolean => registry.list(Date.now()).some((known) => known.name === name && known.isUp);
