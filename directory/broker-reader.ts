@@ -34,7 +34,7 @@ export interface BrokerReaderServices {
   readonly freshness: Freshness;
   readonly presence: Presence;
   readonly sessions: Sessions;
-  readonly replicas: Pick<Replicas, "heardAtBroker" | "answered"> | undefined;
+  readonly replicas: Pick<Replicas, "atBroker"> | undefined;
   readonly audit: Audit;
   readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
@@ -127,7 +127,7 @@ export class BrokerReader {
       const device = new WakeDevice(host, party, row.distances);
       this.#noteUp(party, hello, before);
       sessions.deviceIsBack(party, device);
-      replicas?.heardAtBroker(party);
+      replicas?.atBroker(party);
       await device.tellOwn();
       for (let i = 0; i < hello.names.length; i += LINK_NAMES_AT_ONCE) {
         await device.tellNames(hello.names.slice(i, i + LINK_NAMES_AT_ONCE));
@@ -248,10 +248,7 @@ export class BrokerReader {
     { party, row }: { readonly party: Party; readonly row: WakeRow },
     { freshness, body }: Pick<OpenedMessage, "freshness" | "body">,
   ): void {
-    if (!isOver(row, freshness)) return;
-    const { sessions, replicas } = this.#services;
-    const answer = parseAnswer(body);
-    if (!sessions.answer(party, answer)) replicas?.answered(party, answer);
+    if (isOver(row, freshness)) this.#services.sessions.answer(party, parseAnswer(body));
   }
 }
 

@@ -154,7 +154,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const requests = new Requests({ ...shared, accounts, policies, presence, registry, links });
   const posts = new PostServer({ ...shared, senderRate, workload }, (...asked) => requests.handle(...asked));
   const limiter = new AddressLimiter();
-  await replicas?.start(replicaHost({ presence, waking, sessions, links, requests }));
+  await replicas?.start(replicaHost({ presence, sessions, links, requests }));
 
   const others = new Following(
     () => Promise.all([statementLog.refresh(), registry.refresh(), newestKeys.refresh()]),

@@ -104,6 +104,12 @@ export class Sessions {
     if (session?.phase.kind === "asked") this.#end(session, "E_BUSY");
   }
 
+  /** Whether there is any for this device. */
+  hasFor(device: Party): boolean {
+    for (const _ of this.#sessions.of(device)) return true;
+    return false;
+  }
+
   /**
    * The device has no link where it was asked: it is looked for once more, and if it is nowhere it may be on its way to another
    * directory, which is waited for, though not as long as for the answer of one that is there.

@@ -1,4 +1,3 @@
-import type { BrokerLinks } from "../broker-links.ts";
 import type { LinkServer } from "../link-server.ts";
 import type { Presence } from "../presence.ts";
 import type { Requests } from "../requests.ts";
@@ -8,24 +7,26 @@ import type { ReplicaHost } from "./replicas.ts";
 /** Who in this process hears what other directories say. */
 export function replicaHost({
   presence,
-  waking,
   sessions,
   links,
   requests,
 }: {
   readonly presence: Presence;
-  readonly waking: Pick<BrokerLinks, "find"> | undefined;
   readonly sessions: Sessions;
   readonly links: LinkServer;
   readonly requests: Requests;
 }): ReplicaHost {
   return {
     link: (device) => presence.get(device),
-    atBroker: async (device) => (await waking?.find(device))?.device,
     answered: (device, answer) => void sessions.answer(device, answer),
     unwoken: (sid) => sessions.unwoken(sid),
     gone: (sid) => sessions.gone(sid),
     isBack: (device, found) => sessions.deviceIsBack(device, found),
+    isAtBroker: async (device) => {
+      if (!sessions.hasFor(device)) return;
+      const found = await presence.find(device);
+      if (found !== undefined) sessions.deviceIsBack(device, found);
+    },
     said: async (subjects) => {
       await links.changedHere(subjects);
       await requests.said(subjects);

@@ -13,6 +13,7 @@
  * 7 withdraw   16 B session id, 32 B sender
  * 8 gone       16 B session id: the device has no link there
  * 9 taken      16 B from, 16 B session id, 32 B sender: a request waits there now
+ * 10 atBroker  as up: is back at the MQTT broker, and stands in the store
  * ```
  */
 import { ByteReader, ByteWriter } from "../../keys/bytes.ts";
@@ -33,7 +34,7 @@ export type ReplicaMessage =
   | { readonly type: "wake"; readonly from: Uint8Array; readonly device: Party; readonly notify: UnprovedNotify }
   | { readonly type: "answer"; readonly device: Party; readonly answer: Answer }
   | { readonly type: "unwoken" | "gone"; readonly sid: Uint8Array }
-  | { readonly type: "up"; readonly from: Uint8Array; readonly devices: readonly Party[] }
+  | { readonly type: "up" | "atBroker"; readonly from: Uint8Array; readonly devices: readonly Party[] }
   | { readonly type: "replaced"; readonly device: Party; readonly link: Uint8Array }
   | { readonly type: "said"; readonly from: Uint8Array; readonly subjects: readonly string[] }
   | { readonly type: "withdraw"; readonly sid: Uint8Array; readonly sender: X25519PublicKey }
@@ -62,6 +63,7 @@ export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
       writer.raw(message.sid);
       break;
     case "up":
+    case "atBroker":
       writer.raw(message.from).u16(message.devices.length);
       for (const device of message.devices) writer.text8(bindingSubject(device));
       break;
@@ -107,7 +109,8 @@ function read(reader: ByteReader): ReplicaMessage {
     case "unwoken":
     case "gone":
       return { type, sid: reader.raw(16).slice() };
-    case "up": {
+    case "up":
+    case "atBroker": {
       const from = reader.raw(16).slice();
       return { type, from, devices: Array.from({ length: reader.u16() }, () => readParty(reader)) };
     }
@@ -131,7 +134,7 @@ function read(reader: ByteReader): ReplicaMessage {
   }
 }
 
-const TYPES = ["wake", "answer", "unwoken", "up", "replaced", "said", "withdraw", "gone", "taken"] as const;
+const TYPES = ["wake", "answer", "unwoken", "up", "replaced", "said", "withdraw", "gone", "taken", "atBroker"] as const;
 
 function readParty(reader: ByteReader): Party {
   const [name = "", member = "", ...rest] = reader.text8().split("/");

@@ -1,12 +1,13 @@
 import type { RandomBytes } from "../../keys/cipher-suite.ts";
-import { base64, fromBase64, hex } from "../../keys/bytes.ts";
+import { hex } from "../../keys/bytes.ts";
 import { POSTGRES_KEYS_AT_ONCE } from "../../protocol/limits.ts";
-import { type Distances, encodeDistances, parseDistances } from "../../protocol/messages/rendezvous-distances.ts";
+import type { Distances } from "../../protocol/messages/rendezvous-distances.ts";
 import { bindingSubject } from "../../protocol/statements.ts";
 import type { Database } from "../database.ts";
 import type { SharedDatabase } from "../postgres/shared.ts";
 import type { Party, PresenceAccount, PresentDevice } from "../presence.ts";
-import { DISTANCES, PRESENCES, parseEntry, put } from "../tables.ts";
+import { DISTANCES, PRESENCES, parseEntry } from "../tables.ts";
+import { distancesOf, distancesOperation } from "./kept-distances.ts";
 
 interface Services {
   readonly shared: Pick<SharedDatabase, "swap" | "removeIf" | "restore">;
@@ -99,8 +100,7 @@ export class PresenceRows {
     try {
       for (let kept: Distances | undefined; link.distances !== undefined && kept !== link.distances; ) {
         kept = link.distances;
-        const entry = { link: row.id, distances: base64(encodeDistances(kept)) };
-        await this.#services.database.write("kept", [put(DISTANCES, bindingSubject(party), entry)]);
+        await this.#services.database.write("kept", [distancesOperation(party, row.id, kept)]);
       }
     } finally {
       row.isKeeping = false;
@@ -165,10 +165,4 @@ export class PresenceRows {
 
 function keyOf(party: Party): string {
   return PRESENCES.prefix + bindingSubject(party);
-}
-
-function distancesOf(link: string, text: string | undefined): Distances | undefined {
-  if (text === undefined) return undefined;
-  const measured = parseEntry(DISTANCES, text);
-  return measured.link === link ? parseDistances(fromBase64(measured.distances)) : undefined;
 }

@@ -32,8 +32,6 @@ interface Services {
 export interface ReplicaHost {
   /** A link to this process. */
   link(device: Party): PresentDevice | undefined;
-  /** The device, if it waits at the broker. @throws {UnavailableError} E_STORAGE. */
-  atBroker(device: Party): Promise<PresentDevice | undefined>;
   /** A device answers what this process has asked it by another. */
   answered(device: Party, answer: Answer): void;
   /** A device could not be asked. */
@@ -42,6 +40,8 @@ export interface ReplicaHost {
   gone(sid: Uint8Array): Promise<void>;
   /** A device is back, at another process. */
   isBack(device: Party, found: PresentDevice): void;
+  /** A device is back at the MQTT broker, as another process has heard. */
+  isAtBroker(device: Party): Promise<void>;
   said(subjects: readonly string[]): Promise<void>;
   withdraw(sid: Uint8Array, sender: X25519PublicKey): void;
   /** A request is put at another process now. */
@@ -62,7 +62,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   readonly #rows: PresenceRows;
   /** Who has asked for a session, by its id in hex, and until when the answer may come (monotonic ms). */
   readonly #askers = new Map<string, { readonly to: string; readonly device: string; readonly until: number }>();
-  #back: Party[] = [];
+  readonly #back = { up: [] as Party[], atBroker: [] as Party[] };
   #alive: ReadonlySet<string> = new Set();
   #listening: Promise<void> = Promise.resolve();
   /** The last look for who is new, and when (monotonic ms). */
@@ -117,14 +117,14 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   /** A device has a link to this process, which takes the place of one elsewhere. */
   async connected(party: Party, link: PresentDevice, account: PresenceAccount): Promise<void> {
     const older = await this.#rows.put(party, link, account);
-    this.#tellBack(party);
+    this.#tellBack("up", party);
     if (older === undefined || older.replica === this.#name || !(await this.#isThere(older.replica))) return;
     await this.#send(older.replica, { type: "replaced", device: party, link: fromHex(older.link, 16) });
   }
 
-  /** This process has heard a device at the broker, which may be asked by way of it. */
-  heardAtBroker(party: Party): void {
-    this.#tellBack(party);
+  /** A device has said hello by the MQTT broker to this process. */
+  atBroker(party: Party): void {
+    this.#tellBack("atBroker", party);
   }
 
   /** It has none any more. */
@@ -195,6 +195,10 @@ export class Replicas implements Elsewhere, AsyncDisposable {
         }
         return;
       }
+      case "atBroker":
+        if (hex(message.from) === this.#name) return;
+        for (const device of message.devices) host.isAtBroker(device).catch(this.#services.failed);
+        return;
       case "replaced": {
         const link = host.link(message.device);
         if (link !== undefined && this.#rows.hasId(message.device, link, hex(message.link))) link.replace();
@@ -211,7 +215,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   }
 
   async #wake(host: ReplicaHost, { from, device, notify }: Extract<ReplicaMessage, { type: "wake" }>): Promise<void> {
-    const link = host.link(device) ?? (await host.atBroker(device));
+    const link = host.link(device);
     const { sid } = parsePrologue(notify.prologueBytes);
     if (link === undefined) {
       await this.#rows.removeStray(device);
@@ -229,7 +233,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   }
 
   async #restore(): Promise<void> {
-    for (const party of await this.#rows.restore()) this.#tellBack(party);
+    for (const party of await this.#rows.restore()) this.#tellBack("up", party);
   }
 
   /** A device whose link is at another directory. */
@@ -250,15 +254,13 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   }
 
   /** Those that come back at one moment are told of together. */
-  #tellBack(party: Party): void {
-    this.#back.push(party);
-    if (this.#back.length > 1) return;
+  #tellBack(type: "up" | "atBroker", party: Party): void {
+    const back = this.#back[type];
+    if (back.push(party) > 1) return;
     setImmediate(() => {
-      const devices = this.#back;
-      this.#back = [];
-      for (let i = 0; i < devices.length; i += REPLICA_DEVICES_AT_ONCE) {
-        const some = devices.slice(i, i + REPLICA_DEVICES_AT_ONCE);
-        this.#send("all", { type: "up", from: this.#id, devices: some }).catch(this.#services.failed);
+      for (let some = back.splice(0, REPLICA_DEVICES_AT_ONCE); some.length > 0; ) {
+        this.#send("all", { type, from: this.#id, devices: some }).catch(this.#services.failed);
+        some = back.splice(0, REPLICA_DEVICES_AT_ONCE);
       }
     });
   }
@@ -291,5 +293,3 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     }
   }
 }
-
-/** What was measured by that link, not by one before it. */

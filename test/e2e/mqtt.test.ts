@@ -2,7 +2,9 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
-import { deviceAtBroker } from "../../protocol/broker-topics.ts";
+import { connectBroker } from "../../directory/client/broker.ts";
+import { deviceAtBroker, deviceTopic } from "../../protocol/broker-topics.ts";
+import { BROKER_TRY_MS } from "../../protocol/limits.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { freePort } from "../support/free-port.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
@@ -80,6 +82,20 @@ test("mosquitto with X.509 and an access list: a device reads its own topic alon
   await stack.startDaemon(...options(await authority.issue(name)));
   await changes(stack)(AT_BROKER, 1);
   await logsIn(stack);
+  // Whoever says that he is this device, with a certificate of his own, throws nobody out.
+  const pem = async ({ cert, key }: { cert: string; key: string }) => ({
+    cert: await readFile(cert, "utf8"),
+    key: await readFile(key, "utf8"),
+  });
+  const certificate = await pem(await authority.issue("thief"));
+  const thief = await connectBroker({
+    ...{ place: { url: new URL(broker.url), ca: await readFile(authority.ca, "utf8"), certificate }, clientId: name },
+    ...{ topics: [deviceTopic(name)], keepaliveSeconds: 60, limitMs: 20_000, signal: new AbortController().signal },
+    onMessage: () => expect.unreachable("it is none of the thief's"),
+  });
+  await logsIn(stack);
+  expect(stack.daemon.stderr).not.toContain(AT_DIRECTORY);
+  thief.close();
   await stack.daemon.kill("SIGTERM");
 
   // Another's certificate, and none: mosquitto takes the first one's subscription and gives it nothing.
@@ -97,6 +113,7 @@ test("mosquitto with X.509 and an access list: a device reads its own topic alon
 });
 
 test("a broker that is silent, or forbids the topic, is left for the WebSocket within 5 s, and found again", async () => {
+  expect(BROKER_TRY_MS).toBeLessThan(5000); // and what follows is the WebSocket's
   await using broker = await startMosquitto();
   await using proxy = await startMqttProxy(broker.port);
   await using stack = await Stack.start({ directory: ["--mqtt", broker.url], withoutDaemon: true });
@@ -105,12 +122,9 @@ test("a broker that is silent, or forbids the topic, is left for the WebSocket w
     () => [],
   ] satisfies (typeof proxy.mischief)[]) {
     proxy.mischief = mischief;
-    const begun = performance.now();
     await stack.startDaemon("--mqtt", proxy.url);
     const says = changes(stack);
     await says(AT_DIRECTORY, 1);
-    // 4 s of them are the broker's; a busy machine starts Node slowly.
-    expect(performance.now() - begun).toBeLessThan(15_000);
     await logsIn(stack);
     proxy.mischief = (packet) => [packet];
     proxy.cut();

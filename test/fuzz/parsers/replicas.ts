@@ -25,7 +25,11 @@ const messages: fc.Arbitrary<ReplicaMessage> = fc.oneof(
     answer: fc.record({ sid: of.nonce, message2: of.someBytes(1400) }),
   }),
   fc.record({ type: fc.constantFrom("unwoken" as const, "gone" as const), sid: of.nonce }),
-  fc.record({ type: fc.constant("up" as const), from, devices: fc.array(device, { maxLength: 20 }) }),
+  fc.record({
+    type: fc.constantFrom("up" as const, "atBroker" as const),
+    from,
+    devices: fc.array(device, { maxLength: 20 }),
+  }),
   fc.record({ type: fc.constant("replaced" as const), device, link: of.nonce }),
   fc.record({ type: fc.constant("said" as const), from, subjects: fc.array(of.word(40), { maxLength: 20 }) }),
   fc.record({ type: fc.constant("withdraw" as const), sid: of.nonce, sender: of.x25519 }),

@@ -1,0 +1,187 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { type Link, type LinkEvent, openBrokerLink } from "../../directory/client.ts";
+import { type Distances, distanceKey } from "../../protocol/messages/rendezvous-distances.ts";
+import { encodeWithdraw } from "../../protocol/messages/session-request.ts";
+import { REQUEST } from "../../protocol/messages/types.ts";
+import { revocation } from "../support/later-statements.ts";
+import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
+import { Postgres } from "../support/postgres.ts";
+import { next, only, rest, send, TestLink } from "./streams.ts";
+import {
+  NO_POLICY,
+  patience,
+  type Person,
+  putMessage,
+  random,
+  sessionMessage,
+  type TestRendezvous,
+  World,
+} from "./world.ts";
+
+/* Two directories on one PostgreSQL, both at the broker at which devices wait. Which of them hears a hello is chance. */
+
+let postgres: Postgres;
+let broker: Mosquitto;
+let one: World;
+let other: World;
+let client: Person;
+let device: Person;
+let link: Link;
+let events: AsyncIterator<LinkEvent>;
+let count = 0;
+
+beforeAll(async () => {
+  postgres = await Postgres.start();
+  process.env["SSHNP_TEST_POSTGRES"] = postgres.serverUrl;
+  broker = await startMosquitto();
+  const at = { broker: { url: new URL(broker.url) } };
+  one = await World.start(at);
+  other = await World.beside(one, at);
+  client = await one.activated("@client", "laptop", "client");
+}, 60_000);
+afterAll(async () => {
+  await other[Symbol.asyncDispose]();
+  await one[Symbol.asyncDispose]();
+  await broker[Symbol.asyncDispose]();
+  await postgres[Symbol.asyncDispose]();
+});
+beforeEach(async () => {
+  count += 1;
+  device = await one.activated(`@device${count}`, "mygateway", "device");
+  await addRendezvous(`rz${count}`);
+  const isThere = (): boolean => [one, other].every(({ directory }) => directory.waking?.isConnected === true);
+  while (!isThere()) await new Promise(setImmediate);
+  link = await open();
+  events = link.events[Symbol.asyncIterator]();
+  return () => link.close();
+});
+
+test("a request at either wakes the device, which is online at both, and its answer comes back to who asked", async () => {
+  for (const world of [one, other]) {
+    expect(await world.directory.presence.about(device)).toMatchObject({ version: "0.1.0" });
+    await isAsked(world);
+  }
+});
+
+test("requests at both at one moment arrive all, each once, though both count what they tell", async () => {
+  const asked = Array.from({ length: 16 }, (_, i) => {
+    const message = sessionMessage(client, device);
+    return { message, frames: send(i % 2 === 0 ? one : other, client, message) };
+  });
+  const answers = asked.map(async ({ frames }) => (await rest(frames)).map(({ type }) => type));
+  const sids = new Set<string>();
+  for (const _ of asked) {
+    const { prologue } = await notified();
+    sids.add(Buffer.from(prologue.sid).toString("hex"));
+    link.answer({ sid: prologue.sid, message2: random(100) });
+  }
+  expect(sids.size).toBe(asked.length);
+  for (const types of await Promise.all(answers)) expect(types).toEqual(["ticket", "answer"]);
+});
+
+test("a request that waits at either is delivered when the device comes", async () => {
+  link.close();
+  for (const world of [one, other]) {
+    await expect.poll(() => world.directory.presence.find(device)).toBeUndefined();
+  }
+  const waiting = [one, other].map((world) => {
+    const message = sessionMessage(client, device, { waitSeconds: 600 });
+    return { message, frames: send(world, client, message) };
+  });
+  for (const { frames } of waiting) await next(frames, "waiting");
+  link = await open();
+  events = link.events[Symbol.asyncIterator]();
+  for (const _ of waiting) link.answer({ sid: (await notified()).prologue.sid, code: "E_BUSY", labels: [] });
+  for (const { frames } of waiting) {
+    expect((await rest(frames)).map(({ type }) => type)).toEqual(["ticket", "deviceCode"]);
+  }
+});
+
+test("a device that goes from the broker to a WebSocket at one, and back, is asked where it is, by both", async () => {
+  const socket = await TestLink.open(other, device);
+  for (const world of [one, other]) {
+    const message = sessionMessage(client, device);
+    const frames = send(world, client, message);
+    await next(frames, "ticket");
+    expect((await socket.notified()).prologue.sid).toEqual(message.sid);
+    socket.link.answer({ sid: message.sid, message2: random(100) });
+    expect(await only(frames)).toMatchObject({ type: "answer" });
+  }
+  link = await open();
+  events = link.events[Symbol.asyncIterator]();
+  await socket.close(); // as sshnpd does when it has the new one
+  await expect.poll(() => other.directory.presence.get(device)).toBeUndefined();
+  for (const world of [one, other]) await isAsked(world);
+});
+
+test("what it has measured of rendezvous decides at both", async () => {
+  const near = await addRendezvous(`near${count}`);
+  const told: Distances = new Map([[distanceKey(near.ed25519.publicKey), 5]]);
+  link.tellDistances(told);
+  for (const world of [one, other]) {
+    await expect.poll(async () => (await world.directory.presence.find(device))?.distances).toEqual(told);
+    const { rendezvous } = await next(send(world, client, sessionMessage(client, device)), "ticket");
+    expect(rendezvous[0]?.text).toContain(`rendezvous:near${count}`);
+  }
+});
+
+test("what is stated at either the device is told, and a request that it waits for is withdrawn at either", async () => {
+  const revoking = revocation(device.owner, device.binding);
+  await only(send(other, device, putMessage(revoking)));
+  for (;;) {
+    const { value } = (await events.next()) as { value: LinkEvent };
+    if (value.type === "own" && value.own.statements.member.text === revoking.text) break;
+  }
+  link.close();
+  const another = await one.activated(`@another${count}`, "mygateway", "device");
+  const message = sessionMessage(client, another, { waitSeconds: 600 });
+  const frames = send(one, client, message);
+  await next(frames, "waiting");
+  await only(send(other, client, { type: REQUEST.withdraw, body: encodeWithdraw(message.sid) }));
+  expect(await rest(frames)).toMatchObject([{ type: "refused", code: "E_INTERRUPTED" }]);
+});
+
+test("one that ends takes nobody with it: the other one wakes the device", async () => {
+  await other.pause();
+  try {
+    await isAsked(one);
+  } finally {
+    await other.resume();
+  }
+  await expect.poll(() => other.directory.waking?.isConnected).toBe(true);
+  await isAsked(other);
+});
+
+/** One that both know. */
+async function addRendezvous(name: string): Promise<TestRendezvous> {
+  const made = await one.rendezvous(name);
+  const { registry } = other.directory;
+  const isKnown = (): boolean => registry.list(Date.now()).some((known) => known.name === name && known.isUp);
+  while (!isKnown()) await registry.refresh();
+  return made;
+}
+
+async function open(): Promise<Link> {
+  const { name, member, x25519: sender } = device;
+  return await openBrokerLink({
+    ...{ client: one.client(), sender, broker: { url: new URL(broker.url) }, signal: patience() },
+    hello: { name, member, version: "0.1.0", names: [], policyHash: NO_POLICY },
+  });
+}
+
+async function notified() {
+  for (;;) {
+    const { value } = (await events.next()) as { value: LinkEvent };
+    if (value.type === "notify") return value.notify;
+    if (value.type !== "own") throw new Error(`the directory sends ${value.type}`);
+  }
+}
+
+async function isAsked(world: World): Promise<void> {
+  const message = sessionMessage(client, device);
+  const frames = send(world, client, message);
+  await next(frames, "ticket");
+  expect((await notified()).prologue.sid).toEqual(message.sid);
+  link.answer({ sid: message.sid, message2: random(100) });
+  expect(await only(frames)).toMatchObject({ type: "answer" });
+}
