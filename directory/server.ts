@@ -95,7 +95,14 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const keyring = await Keyring.open(primitives, options.keysFolder ?? folder, store, clock.now());
   let cosigner: Cosigner | undefined;
   const guarded = await openGuardedLog({
-    ...{ suite, folder, database: store.database, privateKey: keyring.log, origin: keyring.origin },
+    ...{
+      suite,
+      folder,
+      sharedFolder: options.keysFolder,
+      database: store.database,
+      privateKey: keyring.log,
+      origin: keyring.origin,
+    },
     acceptOlder: options.acceptOlderLog ?? false,
     onError: failed,
     grown: () => cosigner?.grown(),

@@ -41,6 +41,8 @@ export interface ReplicaHost {
   isBack(device: Party, found: PresentDevice): void;
   said(subjects: readonly string[]): Promise<void>;
   withdraw(sid: Uint8Array, sender: X25519PublicKey): void;
+  /** A device's link to this process gave way to one at another. */
+  lost(device: Party): void;
   /** A request is put at another process now. */
   taken(sid: Uint8Array, sender: X25519PublicKey): void;
   /** Something may have been missed. */
@@ -106,12 +108,13 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     return { device: this.#at(replica, party), since, version };
   }
 
-  /** A device has a link to this process, which takes the place of one elsewhere. */
-  async connected(party: Party, link: PresentDevice, account: PresenceAccount): Promise<void> {
+  /** A device has a link to this process, which takes the place of one elsewhere; whether there was one. */
+  async connected(party: Party, link: PresentDevice, account: PresenceAccount): Promise<boolean> {
     const older = await this.#rows.put(party, link, account);
     this.#tellBack(party);
-    if (older === undefined || older.replica === this.#name || !(await this.#isThere(older.replica))) return;
+    if (older === undefined || older.replica === this.#name || !(await this.#isThere(older.replica))) return false;
     await this.#send(older.replica, { type: "replaced", device: party, link: fromHex(older.link, 16) });
+    return true;
   }
 
   /** It has none any more. */
@@ -179,8 +182,9 @@ export class Replicas implements Elsewhere, AsyncDisposable {
       }
       case "replaced": {
         const link = host.link(message.device);
-        if (link !== undefined && this.#rows.hasId(message.device, link, hex(message.link))) link.replace();
-        return;
+        if (link === undefined || !this.#rows.hasId(message.device, link, hex(message.link))) return;
+        link.replace();
+        return host.lost(message.device);
       }
       case "said":
         if (hex(message.from) !== this.#name) host.said(message.subjects).catch(this.#services.failed);

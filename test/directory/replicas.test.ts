@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Clock, SYSTEM_CLOCK } from "../../directory/clock.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
@@ -107,6 +109,21 @@ test("a device that moves from one to the other while it is asked is asked there
   expect((await newer.notified()).message1).toEqual(message.message1);
   newer.link.answer({ sid: message.sid, message2: random(100) });
   expect((await rest(frames)).map(({ type }) => type)).toEqual(["answer"]);
+});
+
+test("a device that changes between the two too often is said to be a clone, at both", async () => {
+  for (let i = 0; i < 5; i++) {
+    const world = i % 2 === 0 ? one : other;
+    const link = await TestLink.open(world, device);
+    await expect
+      .poll(async () => (await sql(`SELECT value FROM sshnp_entry WHERE key = 'presence:${subject(device)}'`)).length)
+      .toBeGreaterThan(0);
+    await link.event("own");
+  }
+  for (const { data } of [one, other]) {
+    const audit = () => readFile(join(data.path, "audit.ndjson"), "utf8");
+    await expect.poll(audit).toContain(`"event":"clone","device":"${subject(device)}"`);
+  }
 });
 
 test("a link that is gone is offline at all of them", async () => {
