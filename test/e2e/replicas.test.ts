@@ -73,6 +73,12 @@ test("a store goes from PostgreSQL into a folder and back, and is the same", asy
   const told = await run(`${here}; ${directory} import --data '${folder}' < '${exported}'`);
   expect(told).toMatch(/^\d+ entries; the log has \d+ leaves\.\n$/);
   await run(`${here}; ${directory} export --data '${folder}' | diff - '${exported}'`);
+  const another = { HOME: home, URL: await databaseIn(postgres.serverUrl) };
+  const moved = `${directory} export --data '${folder}' | ${directory} import --data '${folder}' --store "$URL"`;
+  const move = await runProcess("sh", ["-euc", `${here}; ${moved}`], { env: another });
+  expect(move).toMatchObject({ code: 0, stderr: told });
+  const compare = `${here}; ${directory} export --data '${folder}' --store "$URL" | diff - '${exported}'`;
+  expect(await runProcess("sh", ["-euc", compare], { env: another })).toMatchObject({ code: 0 });
   const again = await stack.server.run("sshnp-directory", "import", "--data", folder);
   expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining("E_USAGE") as string });
 });
