@@ -96,6 +96,10 @@ test("a password in the arguments is refused, and keys that are not those of the
   }
   const two = await stack.server.run("sshnp-directory", ...words, url, "--rendezvous", "127.0.0.1:7801");
   expect(two).toMatchObject({ code: 2, stderr: expect.stringContaining("rendezvous add") as string });
+  const taken = ["run", "--data", join(stack.server.home, "fourth"), "--keys", join(stack.server.home, "directory")];
+  const at = ["--listen", `127.0.0.1:${balancer.port}`, "--store", url];
+  const late = await stack.server.run("sshnp-directory", ...taken, ...at);
+  expect(late).toMatchObject({ code: 75, stderr: expect.stringContaining("--listen") as string });
   const foreign = await stack.server.run("sshnp-directory", ...words, url);
   expect(foreign.stderr).toMatch(/--keys[^]*E_BAD_KEY_FILE/);
 });
