@@ -9,6 +9,11 @@ export type Operation =
 /** `acknowledged`: on disk when the write returns. `kept`: survives the process, and the machine a moment later. */
 export type Durability = "acknowledged" | "kept";
 
+/** A database as it was at one moment. */
+export interface Snapshot extends AsyncDisposable {
+  entriesAfter: Database["entriesAfter"];
+}
+
 /**
  * Texts by keys, which are in the order of their UTF-8 bytes: LevelDB, which one process has, or PostgreSQL, which any number
  * share. A text or key has no NUL character. All methods throw {UnavailableError} E_STORAGE,
@@ -31,6 +36,9 @@ export interface Database {
 
   /** The first `limit` of these that come after the key `after`. */
   entriesAfter(after: string, prefix: string, limit: number): Promise<[string, string][]>;
+
+  /** All that is there at this moment, to be read at leisure. */
+  snapshot(): Promise<Snapshot>;
 
   /**
    * Does all of the operations or none; rejects when it did none, or cannot know ({@link settle}). Those of one `kept` write that

@@ -3,7 +3,7 @@ import type { Level } from "level";
 import { SetupError, UnavailableError } from "../keys/errors.ts";
 import { shellWord } from "../keys/shell-word.ts";
 import { STORE_ROOM_BYTES } from "../protocol/limits.ts";
-import type { Database, Durability, Operation } from "./database.ts";
+import type { Database, Durability, Operation, Snapshot } from "./database.ts";
 
 /** In LevelDB. One process has it. */
 export class LevelDatabase implements Database {
@@ -66,6 +66,15 @@ export class LevelDatabase implements Database {
 
   async entriesAfter(after: string, prefix: string, limit: number): Promise<[string, string][]> {
     return await reading(() => this.#level.iterator({ gt: after, lt: `${prefix}\u{10ffff}`, limit }).all());
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    const snapshot = this.#level.snapshot();
+    return {
+      entriesAfter: (after, prefix, limit) =>
+        reading(() => this.#level.iterator({ gt: after, lt: `${prefix}\u{10ffff}`, limit, snapshot }).all()),
+      [Symbol.asyncDispose]: () => snapshot.close(),
+    };
   }
 
   /** What comes while a write of the same durability is under way goes to disk together with the next one. */

@@ -209,15 +209,25 @@ export class LinkServer {
     this.#services.waking?.left(party);
     const account = { since: clock.now(), version };
     const { replaced, clone } = presence.connect(party, link, account, clock.monotonic());
-    replicas?.connected(party, link, account).catch((error: unknown) => this.#failed(error));
+    const isElsewhere = replicas?.connected(party, link, account).then((took) => took && this.changedHands(party));
+    isElsewhere?.catch((error: unknown) => this.#failed(error));
     const peer = { version };
     audit.write({ event: "link up", device, replaced, peer });
     log.info({ device, replaced, peer }, "link up");
-    if (clone) {
-      audit.write({ event: "clone", device });
-      log.warn({ device }, "this device's link changes hands too often: its key seems to be on two machines");
-    }
+    if (clone) this.#alarm(device);
     sessions.deviceIsBack(party, link);
+  }
+
+  /** A living link of a device gave way to a newer one, and they are at two directories. */
+  changedHands(party: Party): void {
+    const { presence, clock } = this.#services;
+    if (presence.changedHands(party, clock.monotonic())) this.#alarm(bindingSubject(party));
+  }
+
+  #alarm(device: string): void {
+    const { audit, log } = this.#services;
+    audit.write({ event: "clone", device });
+    log.warn({ device }, "this device's link changes hands too often: its key seems to be on two machines");
   }
 
   #down(link: DeviceLink): void {

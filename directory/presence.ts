@@ -90,9 +90,15 @@ export class Presence {
     this.#links.set(subject, { party, link, since, version });
     if (older === undefined) return { replaced: false, clone: false };
     older.replace();
+    return { replaced: true, clone: this.changedHands(party, now) };
+  }
+
+  /** A living link of a member gave way to a newer one, wherever either of them is; whether that happens too often. `now` is monotonic. */
+  changedHands(party: Party, now: number): boolean {
+    const subject = bindingSubject(party);
     const recent = [...(this.#takeovers.get(subject) ?? []), now].filter((time) => now - time < 60_000);
     this.#takeovers.set(subject, recent.slice(-TAKEOVERS_PER_MINUTE - 1));
-    return { replaced: true, clone: recent.length > TAKEOVERS_PER_MINUTE };
+    return recent.length > TAKEOVERS_PER_MINUTE;
   }
 
   /** A link is gone; false when a newer one has its place. */

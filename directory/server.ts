@@ -100,19 +100,32 @@ export interface Directory extends AsyncDisposable {
 
 /** Serves until it is disposed of. @throws {SetupError} E_RUNNING when the port is taken, E_USAGE when it cannot be had, E_BAD_KEY_FILE, E_STORAGE, E_LOG. */
 export async function startDirectory(options: DirectoryOptions): Promise<Directory> {
+  const undoing: (() => unknown)[] = [];
+  try {
+    return await start(options, undoing);
+  } catch (error) {
+    for (const undo of undoing.toReversed()) await undo();
+    throw error;
+  }
+}
+
+/** `undoing` gets what ends what was begun, for a start that fails. */
+async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Promise<Directory> {
   const { suite, random, folder, store, log } = options;
   const primitives = { suite, random };
   const { shared: database } = store.database;
   const machineClock = options.machineClock ?? SYSTEM_CLOCK;
   const followed =
     database && options.clock === undefined ? await DatabaseClock.start(database, machineClock, log) : undefined;
+  undoing.push(() => followed?.[Symbol.dispose]());
   const clock = options.clock ?? followed ?? machineClock;
   const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
   const keyring = await Keyring.open(primitives, options.keysFolder ?? folder, store, clock.now());
   let cosigner: Cosigner | undefined;
   let audited: OpenedAudit | undefined;
   const guarded = await openGuardedLog({
-    ...{ suite, folder, database: store.database, privateKey: keyring.log, origin: keyring.origin },
+    ...{ suite, folder, sharedFolder: options.keysFolder, database: store.database },
+    ...{ privateKey: keyring.log, origin: keyring.origin },
     acceptOlder: options.acceptOlderLog ?? false,
     onError: failed,
     grown: () => cosigner?.grown(),
@@ -122,6 +135,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   if (guarded.isOlder) log.warn({ size: guarded.log.checkpoint.size }, "goes on from an older log, as it was told to");
   const statementLog = guarded.log;
   cosigner = await startCosigner(options, statementLog, clock);
+  undoing.push(() => cosigner?.[Symbol.asyncDispose]());
   audited = await openAudit({ ...primitives, folder, store, statementLog, clock }, (error) =>
     log.error({ err: error }, "audit failed"),
   );
@@ -154,6 +168,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   const requests = new Requests({ ...shared, accounts, policies, presence, registry, links });
   const posts = new PostServer({ ...shared, senderRate, workload }, (...asked) => requests.handle(...asked));
   const limiter = new AddressLimiter();
+  undoing.push(() => replicas?.[Symbol.asyncDispose]());
   await replicas?.start(replicaHost({ presence, sessions, links, requests }));
 
   const others = new Following(

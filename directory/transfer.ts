@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { SetupError, UnavailableError } from "../keys/errors.ts";
+import { SetupError } from "../keys/errors.ts";
 import { STORE_LINE_BYTES, STORE_LINES_AT_ONCE } from "../protocol/limits.ts";
 import type { Database, Operation } from "./database.ts";
 import { DISTANCES, IDS, NONCES, PRESENCES } from "./tables.ts";
@@ -10,19 +10,18 @@ import { DISTANCES, IDS, NONCES, PRESENCES } from "./tables.ts";
  */
 
 /** What is of use to a running directory alone. */
-const FLEETING = [IDS.prefix, NONCES.prefix, PRESENCES.prefix, DISTANCES.prefix];
+const FLEETING = ["import:", IDS.prefix, NONCES.prefix, PRESENCES.prefix, DISTANCES.prefix];
 const CHECKPOINT = "log:checkpoint";
+/** In a store into which an import was begun, and not ended. */
+const BEGUN = "import:begun";
 
-/**
- * The lines of a store, each with its end. @throws {UnavailableError} E_STORAGE, E_BUSY when statements were taken meanwhile, so that
- * the lines are of no one moment.
- */
-export async function* exportStore(database: Database): AsyncGenerator<string, void, void> {
-  const checkpoint = await database.get(CHECKPOINT);
+/** The lines of a store as it is at one moment, each with its end. @throws {UnavailableError} E_STORAGE. */
+export async function* exportStore(database: Pick<Database, "snapshot">): AsyncGenerator<string, void, void> {
+  await using snapshot = await database.snapshot();
   yield `${JSON.stringify({ v: 1, kind: "sshnp-store" })}\n`;
   let count = 0;
   for (let after = ""; ; ) {
-    const entries = await database.entriesAfter(after, "", STORE_LINES_AT_ONCE);
+    const entries = await snapshot.entriesAfter(after, "", STORE_LINES_AT_ONCE);
     const lasting = entries.filter(([key]) => !FLEETING.some((prefix) => key.startsWith(prefix)));
     if (lasting.length > 0) yield lasting.map((entry) => `${JSON.stringify(entry)}\n`).join("");
     count += lasting.length;
@@ -30,23 +29,16 @@ export async function* exportStore(database: Database): AsyncGenerator<string, v
     if (last === undefined || entries.length < STORE_LINES_AT_ONCE) break;
     [after] = last;
   }
-  if ((await database.get(CHECKPOINT)) !== checkpoint) {
-    throw new UnavailableError("E_BUSY", "Statements were taken while the store was read.", {
-      next: "Run it again, or with the directory stopped.",
-    });
-  }
   yield `${JSON.stringify({ entries: count })}\n`;
 }
 
 /**
- * Puts the lines of {@link exportStore} into a store that has no log yet; gives how many. The newest checkpoint is written last, so
- * that one that was interrupted is no store, and can be tried again.
- * @throws {SetupError} E_USAGE when the store has a log, E_PROTOCOL for lines that are none, or end early; {UnavailableError} E_STORAGE.
+ * Puts the lines of {@link exportStore} into an empty store; gives how many. The newest checkpoint is written last, so that one that
+ * was interrupted is no store; the next try begins with an empty one.
+ * @throws {SetupError} E_USAGE when the store is not empty, E_PROTOCOL for lines that are none, or end early; {UnavailableError} E_STORAGE.
  */
 export async function importStore(database: Database, lines: AsyncIterable<string>): Promise<number> {
-  if ((await database.get(CHECKPOINT)) !== undefined) {
-    throw new SetupError("E_USAGE", "That store is in use already.", { next: "Import into an empty one." });
-  }
+  await begin(database);
   let state: "begin" | "entries" | "end" = "begin";
   let count = 0;
   let waiting: Operation[] = [];
@@ -72,8 +64,29 @@ export async function importStore(database: Database, lines: AsyncIterable<strin
     }
   }
   if (state !== "end") throw malformed();
-  await database.write("acknowledged", checkpoint === undefined ? waiting : [...waiting, checkpoint]);
+  const last = checkpoint === undefined ? waiting : [...waiting, checkpoint];
+  await database.write("acknowledged", [...last, { type: "del", key: BEGUN }]);
   return count;
+}
+
+/** Sees to it that the store is empty but for the mark of an import. @throws {SetupError} E_USAGE. */
+async function begin(database: Database): Promise<void> {
+  const [first] = await database.entriesAfter("", "", 1);
+  if (
+    first !== undefined &&
+    ((await database.get(BEGUN)) === undefined || (await database.get(CHECKPOINT)) !== undefined)
+  ) {
+    throw new SetupError("E_USAGE", "That store is in use already.", { next: "Import into an empty one." });
+  }
+  await database.write("acknowledged", [{ type: "put", key: BEGUN, value: "1" }]);
+  for (;;) {
+    const left = (await database.entriesAfter("", "", STORE_LINES_AT_ONCE)).filter(([key]) => key !== BEGUN);
+    if (left.length === 0) return;
+    await database.write(
+      "acknowledged",
+      left.map(([key]) => ({ type: "del", key })),
+    );
+  }
 }
 
 const lineSchema = v.union([

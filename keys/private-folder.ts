@@ -1,4 +1,4 @@
-import { constants, type Stats } from "node:fs";
+import { constants, readFileSync, renameSync, type Stats } from "node:fs";
 import { type FileHandle, link, lstat, mkdir, open, readdir, realpath, rename, rm, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { hex } from "./bytes.ts";
@@ -122,6 +122,17 @@ export class PrivateFolder {
   /** Writes a file, in place of the one of that name if there is one. @throws {SetupError} E_STORAGE. */
   async replace(file: string, bytes: Uint8Array): Promise<void> {
     await this.#writeThrough(file, bytes, (temporary) => rename(temporary, this.pathOf(file)));
+  }
+
+  /** The same if `isStill` says so of what stands there, with no wait between the two; tells whether it did. */
+  async replaceIf(file: string, isStill: (bytes: Uint8Array) => boolean, bytes: Uint8Array): Promise<boolean> {
+    let isReplaced = false;
+    await this.#writeThrough(file, bytes, async (temporary) => {
+      isReplaced = isStill(readFileSync(this.pathOf(file)));
+      if (isReplaced) renameSync(temporary, this.pathOf(file));
+      else await rm(temporary);
+    });
+    return isReplaced;
   }
 
   /** Removes a file; that there is none is no error. @throws {SetupError} E_STORAGE. */

@@ -126,8 +126,12 @@ export async function rotateDirectoryKeys(
     sealing: [newSealingKey(making), ...keys.sealing.slice(0, 1).filter(isUsable)],
     ticket: [newTicketKey(making), ...keys.ticket.slice(0, 1).filter(isUsable)],
   };
-  await folder.replace(DIRECTORY_FILE, printDirectoryKeys(rotated));
-  return rotated;
+  // A process that was stopped for a while must not undo what another has done meanwhile: nobody could open what that one was sent.
+  const [before] = keys.sealing;
+  const isStill = (bytes: Uint8Array): boolean =>
+    parseJsonFile(directoryKeysSchema, bytes)?.sealing[0]?.x25519 === (before && secretOf(before.x25519));
+  if (await folder.replaceIf(DIRECTORY_FILE, isStill, printDirectoryKeys(rotated))) return rotated;
+  return (await readDirectoryKeys(making.suite, folder)) ?? keys;
 }
 
 /** Makes and writes the keys of a rendezvous. @throws {SetupError} E_KEY_EXISTS, E_STORAGE. */

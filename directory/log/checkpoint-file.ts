@@ -9,6 +9,8 @@ import { Log, type LogOptions } from "./log.ts";
 export interface GuardedLogOptions extends LogOptions {
   /** The data folder, in which the store lies as well. */
   readonly folder: PrivateFolder;
+  /** That of the keys, where directories share one: what one of them has published the others are held to as well. */
+  readonly sharedFolder?: PrivateFolder | undefined;
   /** The operator's word that a log older than the one that was published is to be gone on with. */
   readonly acceptOlder: boolean;
   /** Hears of checkpoints that could not be written to the file. */
@@ -29,41 +31,54 @@ export interface GuardedLog {
  * @throws {SetupError} E_LOG when the store's log is shorter than that, or another one; as {@link Log.open}.
  */
 export async function openGuardedLog(options: GuardedLogOptions): Promise<GuardedLog> {
-  const { folder, acceptOlder, onError } = options;
-  const file = new CheckpointFile(folder, onError);
-  const published = await file.read();
+  const { folder, sharedFolder, acceptOlder, onError } = options;
+  const isApart = sharedFolder !== undefined && sharedFolder.path !== folder.path;
+  const files = [folder, ...(isApart ? [sharedFolder] : [])].map(
+    (one) => new CheckpointFile(one, options.database.isShared, onError),
+  );
+  const published = await Promise.all(files.map(async (file) => ({ file, bytes: await file.read() })));
   const log = await Log.open({
     ...options,
     grown: (checkpoint) => {
-      file.keep(checkpoint);
+      for (const file of files) file.keep(checkpoint);
       options.grown?.(checkpoint);
     },
   });
   let isOlder = false;
-  if (published !== undefined) {
+  for (const { file, bytes } of published) {
+    if (bytes === undefined) continue;
     try {
-      await demandContinuation(options, log, published);
+      await demandContinuation(options, log, { file: file.path, bytes });
     } catch (error) {
       if (!acceptOlder || !(error instanceof SetupError) || error.code !== "E_LOG") throw error;
       isOlder = true;
     }
   }
-  file.keep(log.checkpoint);
-  await file.settle();
-  return { log, isOlder, settle: () => file.settle() };
+  for (const file of files) file.keep(log.checkpoint, isOlder);
+  const settle = async (): Promise<void> => {
+    await Promise.all(files.map((file) => file.settle()));
+  };
+  await settle();
+  return { log, isOlder, settle };
 }
 
 const FILE = "log-checkpoint";
 
-/** The newest checkpoint in a file. It is written in the background, only the newest, so that no append waits for it. */
+/**
+ * The newest checkpoint in a file. It is written in the background, only the newest, so that no append waits for it; and never an
+ * older one over a newer one that another directory has put there.
+ */
 class CheckpointFile {
   readonly #folder: PrivateFolder;
+  /** Whether other directories may write it too. */
+  readonly #hasOthers: boolean;
   readonly #onError: (error: unknown) => void;
-  #waiting: string | undefined;
+  #waiting: Waiting | undefined;
   #writing: Promise<void> | undefined;
 
-  constructor(folder: PrivateFolder, onError: (error: unknown) => void) {
+  constructor(folder: PrivateFolder, hasOthers: boolean, onError: (error: unknown) => void) {
     this.#folder = folder;
+    this.#hasOthers = hasOthers;
     this.#onError = onError;
   }
 
@@ -71,8 +86,13 @@ class CheckpointFile {
     return await this.#folder.read(FILE, NOTE_BYTES);
   }
 
-  keep({ text }: SignedCheckpoint): void {
-    this.#waiting = text;
+  get path(): string {
+    return this.#folder.pathOf(FILE);
+  }
+
+  /** `isForced`: whatever stands there. */
+  keep({ size, text }: SignedCheckpoint, isForced = false): void {
+    this.#waiting = { size, text, isForced };
     this.#writing ??= this.#write();
   }
 
@@ -85,13 +105,14 @@ class CheckpointFile {
 
   async #write(): Promise<void> {
     while (this.#waiting !== undefined) {
-      const text = this.#waiting;
+      const waiting = this.#waiting;
       this.#waiting = undefined;
       try {
-        await this.#folder.replace(FILE, utf8(text));
+        const there = this.#hasOthers && !waiting.isForced ? await this.read() : undefined;
+        if (there === undefined || sizeIn(there) <= waiting.size) await this.#folder.replace(FILE, utf8(waiting.text));
       } catch (error) {
         this.#onError(error);
-        this.#waiting ??= text; // for the next append, or settle
+        this.#waiting ??= waiting; // for the next append, or settle
         break;
       }
     }
@@ -99,15 +120,31 @@ class CheckpointFile {
   }
 }
 
+interface Waiting {
+  readonly size: number;
+  readonly text: string;
+  readonly isForced: boolean;
+}
+
+/** The size that a checkpoint says, before anything of it is verified; 0 for what is none. */
+function sizeIn(note: Uint8Array): number {
+  const size = Number(Buffer.from(note).toString("latin1").split("\n")[1]);
+  return Number.isSafeInteger(size) ? size : 0;
+}
+
 /** @throws {SetupError} E_LOG. */
-async function demandContinuation(options: GuardedLogOptions, log: Log, published: Uint8Array): Promise<void> {
-  const { suite, origin, privateKey, folder } = options;
+async function demandContinuation(
+  options: GuardedLogOptions,
+  log: Log,
+  { file, bytes }: { readonly file: string; readonly bytes: Uint8Array },
+): Promise<void> {
+  const { suite, origin, privateKey } = options;
   let checkpoint: SignedCheckpoint;
   try {
-    checkpoint = openCheckpoint(suite, utf8Text(published), { origin, publicKey: privateKey.publicKey });
+    checkpoint = openCheckpoint(suite, utf8Text(bytes), { origin, publicKey: privateKey.publicKey });
   } catch (cause) {
     if (!(cause instanceof SecurityError || cause instanceof PeerError)) throw cause;
-    throw older(options, `${shellWord(folder.pathOf(FILE))} is no checkpoint of this directory's log.`, cause);
+    throw older(options, `${shellWord(file)} is no checkpoint of this directory's log.`, cause);
   }
   const { size } = log.checkpoint;
   if (size < checkpoint.size) {

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { ClientBase, Pool } from "pg";
 import { assert } from "../../keys/errors.ts";
-import type { Database, Durability, Operation } from "../database.ts";
+import type { Database, Durability, Operation, Snapshot } from "../database.ts";
 import { type Connections, openConnections } from "./connections.ts";
 import { LOCK_SPACE, TURN_LOCK } from "./migrations.ts";
 import { Reads } from "./reads.ts";
@@ -72,11 +72,38 @@ export class PostgresDatabase implements Database {
   }
 
   async entries(prefix: string): Promise<[string, string][]> {
-    return await this.#range(prefix, prefix, ">=", undefined);
+    return await reading(() => range(this.#connections.reading, prefix, prefix, ">=", undefined));
   }
 
   async entriesAfter(after: string, prefix: string, limit: number): Promise<[string, string][]> {
-    return await this.#range(after, prefix, ">", limit);
+    return await reading(() => range(this.#connections.reading, after, prefix, ">", limit));
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    const client = await reading(() => this.#connections.reading.connect());
+    let isBroken = false;
+    const asking = async <T>(ask: () => Promise<T>): Promise<T> => {
+      try {
+        return await reading(ask);
+      } catch (error) {
+        isBroken = true;
+        throw error;
+      }
+    };
+    const dispose = async (): Promise<void> => {
+      if (!isBroken) await asking(() => client.query("ROLLBACK")).catch(() => {});
+      client.release(isBroken);
+    };
+    try {
+      await asking(() => client.query(BEGIN_SNAPSHOT));
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+    return {
+      entriesAfter: (after, prefix, limit) => asking(() => range(client, after, prefix, ">", limit)),
+      [Symbol.asyncDispose]: dispose,
+    };
   }
 
   async write(durability: Durability, operations: readonly Operation[]): Promise<void> {
@@ -133,22 +160,24 @@ export class PostgresDatabase implements Database {
       client.release(isBroken);
     }
   }
-
-  async #range(
-    from: string,
-    prefix: string,
-    comparison: ">" | ">=",
-    limit: number | undefined,
-  ): Promise<[string, string][]> {
-    const text = `SELECT key, value FROM sshnp_entry WHERE key ${comparison} $1 AND key < $2 ORDER BY key LIMIT $3`;
-    const values = [from, `${prefix}\u{10ffff}`, limit];
-    return await reading(async () => {
-      const { rows } = await this.#connections.reading.query<[string, string]>({ text, values, rowMode: "array" });
-      return rows;
-    });
-  }
 }
 
+async function range(
+  client: Pick<ClientBase, "query">,
+  from: string,
+  prefix: string,
+  comparison: ">" | ">=",
+  limit: number | undefined,
+): Promise<[string, string][]> {
+  const text = `SELECT key, value FROM sshnp_entry WHERE key ${comparison} $1 AND key < $2 ORDER BY key LIMIT $3`;
+  const values = [from, `${prefix}\u{10ffff}`, limit];
+  const { rows } = await client.query<[string, string]>({ text, values, rowMode: "array" });
+  return rows;
+}
+
+/** Whoever reads it may take his time. The moment is that of the first question. */
+const BEGIN_SNAPSHOT = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+  SET LOCAL idle_in_transaction_session_timeout = 0; SELECT version FROM sshnp_schema`;
 const LOCK = { name: "sshnp_turn", text: `SELECT pg_advisory_xact_lock(${LOCK_SPACE}, ${TURN_LOCK})` };
 
 /** One of those that want the same key has it. */

@@ -32,6 +32,7 @@ export function replicaHost({
       await requests.said(subjects);
     },
     withdraw: (sid, sender) => void sessions.withdraw(sid, sender),
+    lost: (device) => links.changedHands(device),
     taken: (sid, sender) => sessions.takenElsewhere(sid, sender),
     missed: async () => {
       await links.tellAgain();

@@ -44,6 +44,8 @@ export interface ReplicaHost {
   isAtBroker(device: Party): Promise<void>;
   said(subjects: readonly string[]): Promise<void>;
   withdraw(sid: Uint8Array, sender: X25519PublicKey): void;
+  /** A device's link to this process gave way to one at another. */
+  lost(device: Party): void;
   /** A request is put at another process now. */
   taken(sid: Uint8Array, sender: X25519PublicKey): void;
   /** Something may have been missed. */
@@ -114,12 +116,13 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     return { device: this.#at(replica, party, distances), since, version };
   }
 
-  /** A device has a link to this process, which takes the place of one elsewhere. */
-  async connected(party: Party, link: PresentDevice, account: PresenceAccount): Promise<void> {
+  /** A device has a link to this process, which takes the place of one elsewhere; whether there was one. */
+  async connected(party: Party, link: PresentDevice, account: PresenceAccount): Promise<boolean> {
     const older = await this.#rows.put(party, link, account);
     this.#tellBack("up", party);
-    if (older === undefined || older.replica === this.#name || !(await this.#isThere(older.replica))) return;
+    if (older === undefined || older.replica === this.#name || !(await this.#isThere(older.replica))) return false;
     await this.#send(older.replica, { type: "replaced", device: party, link: fromHex(older.link, 16) });
+    return true;
   }
 
   /** A device has said hello by the MQTT broker to this process. */
@@ -201,8 +204,9 @@ export class Replicas implements Elsewhere, AsyncDisposable {
         return;
       case "replaced": {
         const link = host.link(message.device);
-        if (link !== undefined && this.#rows.hasId(message.device, link, hex(message.link))) link.replace();
-        return;
+        if (link === undefined || !this.#rows.hasId(message.device, link, hex(message.link))) return;
+        link.replace();
+        return host.lost(message.device);
       }
       case "said":
         if (hex(message.from) !== this.#name) host.said(message.subjects).catch(this.#services.failed);

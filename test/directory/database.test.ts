@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Database, Operation } from "../../directory/database.ts";
 import { LevelDatabase } from "../../directory/level-database.ts";
 import { PostgresDatabase } from "../../directory/postgres/database.ts";
+import { exportStore, importStore } from "../../directory/transfer.ts";
 import { databaseIn, Postgres } from "../support/postgres.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 
@@ -142,6 +143,40 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     await database.close();
   });
 
+  test("is exported as it was at one moment, and imported into what is empty alone", async () => {
+    const open = place();
+    const database = await open();
+    for (const [key] of await database.entriesAfter("", "", 1_000_000)) await database.write("kept", [del(key)]);
+    const many = Array.from({ length: 2500 }, (_, i) => `name:${String(i).padStart(4, "0")}`);
+    const entries = many.map((key) => [key, "before"]);
+    await database.write("acknowledged", [...many.map((key) => put(key, "before")), put("log:checkpoint", "one")]);
+    const lines: string[] = [];
+    for await (const some of exportStore(database)) {
+      lines.push(...some.trimEnd().split("\n"));
+      // Whatever is written meanwhile.
+      await database.write("acknowledged", [
+        put("log:checkpoint", "two"),
+        del("name:2400"),
+        put("name:2401", "after"),
+        put("zzz:1", "new"),
+      ]);
+    }
+    expect(lines.slice(1, -1).map((line) => JSON.parse(line) as unknown)).toEqual([
+      ["log:checkpoint", "one"],
+      ...entries,
+    ]);
+    await expect(importStore(database, toLines(lines))).rejects.toMatchObject({ code: "E_USAGE" });
+    await database.write("acknowledged", [del("log:checkpoint")]);
+    await expect(importStore(database, toLines(lines))).rejects.toMatchObject({ code: "E_USAGE" });
+    for (const [key] of await database.entriesAfter("", "", 1_000_000)) await database.write("kept", [del(key)]);
+    const other = ["name:left", "of another store"];
+    const short = [...lines.slice(0, 2), JSON.stringify(other)];
+    await expect(importStore(database, toLines(short))).rejects.toMatchObject({ code: "E_PROTOCOL" });
+    expect(await importStore(database, toLines(lines))).toBe(2501);
+    expect(await database.entriesAfter("", "", 1_000_000)).toEqual([["log:checkpoint", "one"], ...entries]);
+    await database.close();
+  });
+
   test("takes a thousand writers at once, and what each was told stands", async () => {
     const open = place();
     const database = await open();
@@ -234,4 +269,8 @@ test("tables of a newer version are refused, and those of none are made by one o
 
 function withoutNul(text: string): string {
   return text.replaceAll("\0", "");
+}
+
+async function* toLines(lines: readonly string[]): AsyncGenerator<string, void, void> {
+  yield* lines;
 }

@@ -146,7 +146,12 @@ test("a store from an old backup is served by no directory that has seen a newer
     "an older log than this directory has published",
   );
   await world.pause();
-  await expect(world.resume()).rejects.toMatchObject({ code: "E_LOG" });
+  await expect(world.resume()).rejects.toMatchObject({
+    code: "E_LOG",
+    next: expect.stringContaining("the database") as string,
+  });
+  // Nor by one that is new, and shares the folder of the keys with one that has.
+  await expect(World.beside(world)).rejects.toMatchObject({ code: "E_LOG" });
 }, 60_000);
 
 /** Activates names, some at once, while the faults come one after the other; gives those that were acknowledged. */

@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Clock, SYSTEM_CLOCK } from "../../directory/clock.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
@@ -137,6 +139,21 @@ test("what a device has measured of rendezvous decides at all of them; what a li
 });
 
 const keyOf = ({ ed25519 }: TestRendezvous): string => distanceKey(ed25519.publicKey);
+
+test("a device that changes between the two too often is said to be a clone, at both", async () => {
+  for (let i = 0; i < 5; i++) {
+    const world = i % 2 === 0 ? one : other;
+    const link = await TestLink.open(world, device);
+    await expect
+      .poll(async () => (await sql(`SELECT value FROM sshnp_entry WHERE key = 'presence:${subject(device)}'`)).length)
+      .toBeGreaterThan(0);
+    await link.event("own");
+  }
+  for (const { data } of [one, other]) {
+    const audit = () => readFile(join(data.path, "audit.ndjson"), "utf8");
+    await expect.poll(audit).toContain(`"event":"clone","device":"${subject(device)}"`);
+  }
+});
 
 test("a link that is gone is offline at all of them", async () => {
   const link = await TestLink.open(other, device);

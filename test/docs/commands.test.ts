@@ -97,7 +97,7 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
       ["test/e2e/replicas.test.ts", '"sshnp-directory", "run", ...words'],
     "sshnp-directory names --data two": ["test/e2e/replicas.test.ts", '"sshnp-directory", "names", "--data"'],
     "sshnp-directory export --data np | sshnp-directory import --data np --store postgres://sshnp@db.example.org/sshnp":
-      ["test/e2e/replicas.test.ts", "import --data '${folder}' < '${exported}'"],
+      ["test/e2e/replicas.test.ts", "| ${directory} import --data '${folder}' --store"],
     "sshnp-directory rendezvous add eu1 --data np": [
       "test/directory/command.test.ts",
       'command("rendezvous", "add", "rz1")',

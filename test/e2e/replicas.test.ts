@@ -73,6 +73,12 @@ test("a store goes from PostgreSQL into a folder and back, and is the same", asy
   const told = await run(`${here}; ${directory} import --data '${folder}' < '${exported}'`);
   expect(told).toMatch(/^\d+ entries; the log has \d+ leaves\.\n$/);
   await run(`${here}; ${directory} export --data '${folder}' | diff - '${exported}'`);
+  const another = { HOME: home, URL: await databaseIn(postgres.serverUrl) };
+  const moved = `${directory} export --data '${folder}' | ${directory} import --data '${folder}' --store "$URL"`;
+  const move = await runProcess("sh", ["-euc", `${here}; ${moved}`], { env: another });
+  expect(move).toMatchObject({ code: 0, stderr: told });
+  const compare = `${here}; ${directory} export --data '${folder}' --store "$URL" | diff - '${exported}'`;
+  expect(await runProcess("sh", ["-euc", compare], { env: another })).toMatchObject({ code: 0 });
   const again = await stack.server.run("sshnp-directory", "import", "--data", folder);
   expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining("E_USAGE") as string });
 });
@@ -90,6 +96,10 @@ test("a password in the arguments is refused, and keys that are not those of the
   }
   const two = await stack.server.run("sshnp-directory", ...words, url, "--rendezvous", "127.0.0.1:7801");
   expect(two).toMatchObject({ code: 2, stderr: expect.stringContaining("rendezvous add") as string });
+  const taken = ["run", "--data", join(stack.server.home, "fourth"), "--keys", join(stack.server.home, "directory")];
+  const at = ["--listen", `127.0.0.1:${balancer.port}`, "--store", url];
+  const late = await stack.server.run("sshnp-directory", ...taken, ...at);
+  expect(late).toMatchObject({ code: 75, stderr: expect.stringContaining("--listen") as string });
   const foreign = await stack.server.run("sshnp-directory", ...words, url);
   expect(foreign.stderr).toMatch(/--keys[^]*E_BAD_KEY_FILE/);
 });

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
 import { chmod, lstat, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -178,3 +179,22 @@ async function textsIn(path: string): Promise<string> {
   const texts = await Promise.all((await readdir(path)).map((file) => readFile(join(path, file), "utf8")));
   return texts.join("\n");
 }
+
+test("who was stopped while it rotated the keys does not undo what another has done meanwhile", async () => {
+  await using here = await dataFolder();
+  const keys = await createDirectoryKeys(here.folder, { suite, random, now: START });
+  const making = { suite, random, now: START + WEEK };
+  const textOfOld = await readFile(join(here.path, "directory-keys.json"));
+  const others = await rotateDirectoryKeys(here.folder, keys, making);
+  const file = join(here.path, "directory-keys.json");
+  const text = readFileSync(file);
+  await here.folder.replace("directory-keys.json", textOfOld);
+  const late = (length: number): Uint8Array => {
+    writeFileSync(file, text);
+    return random(length);
+  };
+  expect(secretsOf(await rotateDirectoryKeys(here.folder, keys, { ...making, random: late }))).toEqual(
+    secretsOf(others),
+  );
+  expect(secretsOf(await readDirectoryKeys(suite, here.folder))).toEqual(secretsOf(others));
+});
