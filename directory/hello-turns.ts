@@ -1,5 +1,6 @@
 import {
   HELLO_BACKLOG_MS,
+  HELLO_MEASURE_MS,
   HELLO_TURN_MS,
   HELLOS_AT_ONCE,
   HELLOS_BESIDE_MESSAGES,
@@ -26,9 +27,9 @@ export class HelloTurns {
   /** With the time until which its device waits; the first that came is the first. */
   readonly #waiting = new Map<Waiting, number>();
   #taken = 0;
-  /** How many had their turn since the last sweep, and when that was. */
+  /** How many had their turn since then, while others waited all the time. */
   #had = 0;
-  #swept: number | undefined;
+  #since = 0;
   /** How long one turn takes, of late: a core's share where nothing is known yet. */
   #turnMs = RETURN_SLOT_MS;
   /** Until when those who were turned away take all turns there are. */
@@ -44,8 +45,12 @@ export class HelloTurns {
   }
 
   add(link: Waiting, now: number): void {
+    const isFirst = this.#waiting.size === 0;
     this.#waiting.set(link, now + HELLO_TURN_MS);
     this.#next();
+    if (!isFirst || this.#waiting.size === 0) return;
+    this.#since = now;
+    this.#had = 0;
   }
 
   /** It waits no longer. */
@@ -75,10 +80,12 @@ export class HelloTurns {
   }
 
   #measure(now: number): void {
-    const elapsed = now - (this.#swept ?? now);
-    // While nobody waits, turns are as rare as hellos are, and tell nothing.
-    if (this.#waiting.size > 0 && elapsed > 0) this.#turnMs = elapsed / Math.max(1, this.#had);
-    this.#swept = now;
+    // While nobody waits, turns are as rare as hellos are, and tell nothing; of a short while they tell little.
+    if (this.#waiting.size === 0) this.#turnMs = RETURN_SLOT_MS;
+    const elapsed = now - this.#since;
+    if (this.#waiting.size === 0 || elapsed < HELLO_MEASURE_MS) return;
+    this.#turnMs = elapsed / Math.max(1, this.#had);
+    this.#since = now;
     this.#had = 0;
   }
 

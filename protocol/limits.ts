@@ -356,6 +356,7 @@ export const HELLOS_AT_ONCE = 128; // being judged, a millisecond each; all othe
 export const HELLO_TURN_MS = DIRECTORY_CONNECT_MS + LINK_HELLO_MS; // that a hello waits for its turn: its device waits no longer for an answer
 export const HELLOS_BESIDE_MESSAGES = 16; // the same while messages of people are worked at, which go first
 export const HELLO_BACKLOG_MS = HELLO_TURN_MS / 2; // that hellos may have to wait; whoever comes then is told when to come back instead, before anything of it is read
+export const HELLO_MEASURE_MS = 500; // that others must have waited, at least, to tell how long a turn takes
 export const RETURN_SLOT_MS = 2; // from one device's slot to the next after a planned restart: half of what a core judges, the rest is for requests
 export const RETURN_SPREAD_MS = 60_000; // in which all of them are back, however many; then slots are closer
 export const LINK_PING_MS = 20_000; // between the directory's pings on a link: 0.6 MB a day

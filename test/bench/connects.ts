@@ -10,7 +10,7 @@ import { percentile } from "./table.ts";
 const AT_ONCE = 24;
 /** Sessions asked for in a second where they come at a steady rate: half of what is aimed at. */
 const STEADY_PER_SECOND = 150;
-const WARM_UP_SECONDS = 3;
+const WARM_UP_SECONDS = 10; // for V8 to have compiled what is used most; less where the whole is shorter
 const FEW_DEVICES = 1_000;
 const STORE_DEVICES = 200; // what a store costs does not go by the devices that wait
 

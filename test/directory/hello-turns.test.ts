@@ -115,6 +115,11 @@ test("how long turns take is what was measured", async () => {
   expect(turns.turnAway(1000)).toBeUndefined();
   turns.sweep(1000); // ten in a second
   expect(turns.turnAway(1000)).toBeGreaterThan(10_000);
+  for (const hello of hellos) turns.remove(hello);
+  turns.sweep(2000);
+  for (let i = 0; i < 100; i++) turns.add(new Hello(), 2900);
+  turns.sweep(3000); // of so short a while nothing is concluded
+  expect(turns.turnAway(3000)).toBeUndefined();
 });
 
 test("a directory that does not get to a hello lets go of its link", async () => {
