@@ -31,7 +31,7 @@ const CHECKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "directory-two": "healthz 7800",
     "rendezvous-north": "healthz 7801",
     "rendezvous-south": "healthz 7801",
-    prometheus: "promtool check healthy",
+    prometheus: "promtool query instant http://127.0.0.1:9090 1",
     ...{ mygateway: ONLINE, scanner: ONLINE, kiosk: ONLINE },
     console: "test -e /tmp/ready",
   },
