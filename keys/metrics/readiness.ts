@@ -30,6 +30,8 @@ export interface Standing {
  */
 export class Readiness {
   readonly #checks: Check[] = [];
+  /** Looks that have not ended. */
+  readonly #looking = new Map<Check, Promise<Finding>>();
   #newest: { readonly standing: Promise<Standing>; readonly since: number } | undefined;
 
   add(...checks: readonly Check[]): void {
@@ -47,30 +49,42 @@ export class Readiness {
   }
 
   async #look(): Promise<Standing> {
-    const checks = await Promise.all(this.#checks.map(lookInTime));
+    const checks = await Promise.all(this.#checks.map((check) => this.#lookInTime(check)));
     const has = (status: CheckResult["status"]): boolean => checks.some((check) => check.status === status);
     return { status: has("failed") ? "not ready" : has("degraded") ? "degraded" : "ready", checks };
+  }
+
+  async #lookInTime(check: Check): Promise<CheckResult> {
+    const { name } = check;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<Finding>((resolve) => {
+      timer = setTimeout(() => resolve({ failed: "does not answer in time" }), LOOK_MS);
+    });
+    try {
+      const found = await Promise.race([this.#lookOnce(check), late]);
+      if (found === undefined) return { name, status: "ok" };
+      return "failed" in found
+        ? { name, status: "failed", reason: found.failed }
+        : { name, status: "degraded", reason: found.degraded };
+    } catch {
+      return { name, status: "failed", reason: "cannot be looked at" };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** A part that hangs is waited for once, or what waits there would grow with every question. */
+  #lookOnce(check: Check): Promise<Finding> {
+    const under = this.#looking.get(check);
+    if (under !== undefined) return under;
+    const look = Promise.resolve()
+      .then(() => check.look())
+      .finally(() => this.#looking.delete(check));
+    this.#looking.set(check, look);
+    return look;
   }
 }
 
 /** A database that hangs is told as such before whoever asks has given up: balancers wait for 5 s or so. */
 const LOOK_MS = 2000;
 const AGAIN_MS = 1000;
-
-async function lookInTime({ name, look }: Check): Promise<CheckResult> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Finding>((resolve) => {
-    timer = setTimeout(() => resolve({ failed: "does not answer in time" }), LOOK_MS);
-  });
-  try {
-    const found = await Promise.race([(async () => await look())(), late]);
-    if (found === undefined) return { name, status: "ok" };
-    return "failed" in found
-      ? { name, status: "failed", reason: found.failed }
-      : { name, status: "degraded", reason: found.degraded };
-  } catch {
-    return { name, status: "failed", reason: "cannot be looked at" };
-  } finally {
-    clearTimeout(timer);
-  }
-}

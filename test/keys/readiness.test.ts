@@ -27,6 +27,37 @@ test("a part that never answers, or throws, is told as such in bounded time, and
   });
 });
 
+test("a part that hangs is not looked at again before it has answered, and counts at once when it has", async () => {
+  vi.useFakeTimers();
+  const answers: ((found: undefined) => void)[] = [];
+  const readiness = new Readiness();
+  readiness.add({ name: "slow", look: () => new Promise<undefined>((resolve) => answers.push(resolve)) });
+  for (let second = 0; second < 10; second++) {
+    void readiness.look();
+    await vi.advanceTimersByTimeAsync(1000);
+  }
+  expect(answers).toHaveLength(1);
+  answers[0]?.(undefined);
+  await vi.advanceTimersByTimeAsync(1000);
+  const looked = readiness.look();
+  answers[1]?.(undefined);
+  expect(await looked).toMatchObject({ status: "ready" });
+});
+
+test("a part that could not be looked at once is looked at again", async () => {
+  vi.useFakeTimers();
+  let looks = 0;
+  const readiness = new Readiness();
+  const look = (): undefined => {
+    looks += 1;
+    if (looks === 1) throw new Error("once");
+  };
+  readiness.add({ name: "odd", look });
+  expect(await readiness.look()).toMatchObject({ status: "not ready" });
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(await readiness.look()).toMatchObject({ status: "ready" });
+});
+
 test("however often it is asked, parts are looked at once a second; what is degraded alone is ready", async () => {
   vi.useFakeTimers();
   let looks = 0;
