@@ -1,4 +1,4 @@
-import type { Database, Durability, Operation } from "./database.ts";
+import type { Database, Durability, Operation, Snapshot } from "./database.ts";
 import type { SharedDatabase } from "./postgres/shared.ts";
 
 /** What is asked of a database, as it is counted. */
@@ -47,6 +47,10 @@ export class ObservedDatabase implements Database {
 
   entriesAfter(after: string, prefix: string, limit: number): Promise<[string, string][]> {
     return this.#timed("read", () => this.#database.entriesAfter(after, prefix, limit));
+  }
+
+  snapshot(): Promise<Snapshot> {
+    return this.#database.snapshot();
   }
 
   write(durability: Durability, operations: readonly Operation[]): Promise<void> {

@@ -16,9 +16,7 @@ import {
 import {
   parseActivation,
   parseActivationStart,
-  parseRendezvousActivation,
   parseRendezvousActivationStart,
-  parseRendezvousReport,
 } from "../protocol/messages/activation.ts";
 import { parsePutStatements } from "../protocol/messages/put-statements.ts";
 import { parseSessionRequest, parseWithdraw, type SessionRequest } from "../protocol/messages/session-request.ts";
@@ -41,13 +39,14 @@ import { proved } from "./proved.ts";
 import { StatementQuestions } from "./reading.ts";
 import { NameLimiter, type TokenBucket } from "./rate-limit.ts";
 import type { RendezvousRegistry } from "./rendezvous-registry.ts";
-import type { RendezvousAnswer } from "./rendezvous-standing.ts";
+import { RendezvousRequests } from "./rendezvous-requests.ts";
 import type { Replicas } from "./replicas/replicas.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import { SecretTries } from "./secret-tries.ts";
 import type { Sessions } from "./sessions.ts";
 import { isRevokedWithout, type MemberStanding, memberStanding } from "./standing.ts";
 import type { Store } from "./store.ts";
+import { tellRefused } from "./tell-refused.ts";
 
 interface Services {
   readonly suite: CipherSuite;
@@ -68,8 +67,6 @@ interface Services {
   readonly log: Logger;
 }
 
-type Refused = Extract<AccountAnswer, { readonly refused: RefusalCode }>;
-
 /** What the messages that come by POST ask for, each answered on its stream. */
 export class Requests {
   readonly #services: Services;
@@ -79,11 +76,13 @@ export class Requests {
   readonly #deviceLists: DeviceLists;
   readonly #toldAgain = new NameLimiter({ perSecond: 1000 / TOLD_AGAIN_MS, burst: TOLD_AGAIN });
   readonly #secretTries = new SecretTries();
+  readonly #rendezvous: RendezvousRequests;
 
   constructor(services: Services) {
     this.#services = services;
     this.#enrolments = new EnrolmentRequests(services);
     this.#deviceLists = new DeviceLists(services);
+    this.#rendezvous = new RendezvousRequests({ ...services, secretTries: this.#secretTries });
     this.#questions = new StatementQuestions({ ...services, fingerprint: services.keyring.fingerprint });
   }
 
@@ -110,9 +109,9 @@ export class Requests {
         parseRendezvousActivationStart(message.body);
         return this.#challenge(stream);
       case REQUEST.rendezvousActivate:
-        return await this.#activateRendezvous(message, stream, address);
+        return await this.#rendezvous.activate(message, stream, address);
       case REQUEST.rendezvousReport:
-        return await this.#report(message, stream);
+        return await this.#rendezvous.report(message, stream);
       default:
         return await this.#enrolments.handle(message, stream, () =>
           this.#secretTries.take(address, stream, this.#services.clock.monotonic()),
@@ -233,24 +232,6 @@ export class Requests {
     await this.#settle("statements", answer, stream, { statements, since: checkpointSize });
   }
 
-  async #activateRendezvous({ body, sender }: OpenedMessage, stream: ResponseStream, address: string): Promise<void> {
-    const { registry, freshness, clock } = this.#services;
-    const activation = parseRendezvousActivation(body);
-    const tries = this.#secretTries.take(address, stream, this.#services.clock.monotonic());
-    if (tries === undefined) return;
-    if (!(await freshness.isNonce(activation.nonce, clock.now())))
-      return stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
-    this.#settleRendezvous(await registry.activate(activation, sender, clock.now()), stream, tries);
-  }
-
-  async #report({ body, sender }: OpenedMessage, stream: ResponseStream): Promise<void> {
-    const { registry, clock, log } = this.#services;
-    const answer = await registry.report(parseRendezvousReport(body), sender, clock.now());
-    this.#settleRendezvous(answer, stream);
-    if ("refused" in answer) return;
-    await registry.keepReport(answer.name).catch((error: unknown) => log.error({ err: error }, "store failed"));
-  }
-
   async #settle(
     event: string,
     answer: AccountAnswer,
@@ -262,7 +243,7 @@ export class Requests {
     }: { readonly statements: readonly SignedText[]; readonly since: number; readonly tries?: TokenBucket },
   ): Promise<void> {
     const { log } = this.#services;
-    if ("refused" in answer) return this.#refuse(event, stream, answer, tries);
+    if ("refused" in answer) return tellRefused(this.#services, event, stream, answer, tries);
     tries?.giveBack();
     const { subjects, isNew } = answer; // what was stored is in the audit since it is in the log
     log[isNew ? "info" : "debug"]({ subjects, isNew }, event);
@@ -273,31 +254,7 @@ export class Requests {
       () => since,
       () => Promise.resolve({ newest }),
     );
-    if (typeof made === "string") return this.#refuse(event, stream, { refused: made });
+    if (typeof made === "string") return tellRefused(this.#services, event, stream, { refused: made });
     stream.end({ type: "logged", proof: encodeLogProof(made.proof) });
   }
-
-  #settleRendezvous(answer: RendezvousAnswer, stream: ResponseStream, tries?: TokenBucket): void {
-    const { audit, log } = this.#services;
-    if ("refused" in answer) return this.#refuse("rendezvous", stream, answer, tries);
-    tries?.giveBack();
-    if (answer.isNew) {
-      const { addresses } = answer;
-      audit.write({ event: "rendezvous", verdict: "registered", rendezvous: answer.name, addresses });
-      log.info({ rendezvous: answer.name }, "rendezvous registered");
-    }
-    stream.end({ type: "rendezvous", statement: answer.statement });
-  }
-
-  #refuse(event: string, stream: ResponseStream, answer: Refused, tries?: TokenBucket): void {
-    const { audit, log } = this.#services;
-    const { refused: code, wait = 0 } = answer;
-    if (PROVES_SECRET.has(code)) tries?.giveBack();
-    // Others than those who try secrets, who are few by the limit on them, cannot write here.
-    if (tries !== undefined) audit.write({ event, verdict: code });
-    log.debug({ code }, event);
-    stream.end({ type: "refused", code, detail: wait });
-  }
 }
-
-const PROVES_SECRET: ReadonlySet<RefusalCode> = new Set(["E_CRAM_USED", "E_MEMBER_KEY"]);

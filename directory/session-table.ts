@@ -8,7 +8,7 @@ interface Entry {
   /** The session id in hex. */
   readonly sid: string;
   readonly request: SessionRequest;
-  readonly phase: { readonly kind: string };
+  readonly phase: { readonly kind: "waiting" | "asked" | "answered" };
 }
 
 /**
@@ -31,6 +31,26 @@ export class SessionTable<Session extends Entry> {
   /** All with that device. */
   of(device: Party): Iterable<Session> {
     return this.#groups.get(bindingSubject(device)) ?? [];
+  }
+
+  /** Whether there is any with that device. */
+  hasFor(device: Party): boolean {
+    return this.#groups.has(bindingSubject(device));
+  }
+
+  /** Those that wait for the same device, of the same client. */
+  waitingLike({ client, device }: Prologue): Session[] {
+    const subject = bindingSubject(client);
+    const isLike = ({ phase, request }: Session): boolean =>
+      phase.kind === "waiting" && bindingSubject(request.prologue.client) === subject;
+    return [...this.of(device)].filter(isLike);
+  }
+
+  /** How many there are of each phase. */
+  phases(): Readonly<Record<Entry["phase"]["kind"], number>> {
+    const counts: Record<Entry["phase"]["kind"], number> = { waiting: 0, asked: 0, answered: 0 };
+    for (const { phase } of this.#sessions.values()) counts[phase.kind] += 1;
+    return counts;
   }
 
   add(session: Session): void {

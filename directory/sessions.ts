@@ -106,8 +106,7 @@ export class Sessions {
 
   /** Whether there is any for this device. */
   hasFor(device: Party): boolean {
-    for (const _ of this.#sessions.of(device)) return true;
-    return false;
+    return this.#sessions.hasFor(device);
   }
 
   /**
@@ -271,11 +270,7 @@ export class Sessions {
 
   /** One request waits for each client and device: the newest. */
   #replaceOlder({ request: { prologue } }: Session): void {
-    const client = bindingSubject(prologue.client);
-    for (const other of this.#sessions.of(prologue.device)) {
-      const isOlder = other.phase.kind === "waiting" && bindingSubject(other.request.prologue.client) === client;
-      if (isOlder) this.#end(other, "E_INTERRUPTED");
-    }
+    for (const other of this.#sessions.waitingLike(prologue)) this.#end(other, "E_INTERRUPTED");
   }
 
   #end(session: Session, code: RefusalCode, detail = 0): void {
@@ -287,9 +282,7 @@ export class Sessions {
 
   /** How many there are of each phase. */
   phases(): Readonly<Record<Phase["kind"], number>> {
-    const counts = { waiting: 0, asked: 0, answered: 0 };
-    for (const { phase } of this.#sessions.all()) counts[phase.kind] += 1;
-    return counts;
+    return this.#sessions.phases();
   }
 
   #audit({ request: { prologue } }: Pick<CheckedRequest, "request">, verdict: string): void {

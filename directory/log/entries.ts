@@ -1,4 +1,6 @@
+import { equalBytes } from "../../keys/bytes.ts";
 import type { Operation } from "../database.ts";
+import type { LogRows } from "./rows.ts";
 
 /** A statement that is to be the newest of its subject. */
 export interface LogEntry {
@@ -19,4 +21,16 @@ export interface LogAudit {
   readonly owed: (event: string, statements: readonly LoggedStatement[]) => readonly Operation[];
   /** Told once they are on disk, before anybody else. */
   readonly logged: (event: string, statements: readonly LoggedStatement[]) => void;
+}
+
+/** Whether a log of that size has these statements where they were to be. @throws {UnavailableError} E_STORAGE. */
+export async function areLogged(
+  rows: Pick<LogRows, "leaves">,
+  size: number,
+  statements: readonly LoggedStatement[],
+): Promise<boolean> {
+  const [first] = statements;
+  if (first === undefined || size < first.index + statements.length) return false;
+  const leaves = await rows.leaves(first.index, statements.length);
+  return statements.every(({ hash }, at) => equalBytes(hash, leaves[at]?.hash ?? hash.subarray(1)));
 }

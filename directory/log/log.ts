@@ -9,7 +9,7 @@ import { EMPTY, subjectKey } from "../../protocol/log/map.ts";
 import { type LogProof, verifySubject } from "../../protocol/log/proof.ts";
 import { Frontier, type NodeId } from "../../protocol/log/tree.ts";
 import type { Operation } from "../database.ts";
-import type { LogAudit, LogEntry, LoggedStatement } from "./entries.ts";
+import { areLogged, type LogAudit, type LogEntry, type LoggedStatement } from "./entries.ts";
 import { LogHead } from "./head.ts";
 import { orDamaged, settingUp } from "./log-errors.ts";
 import { LogProofs } from "./proofs.ts";
@@ -264,11 +264,8 @@ export class Log {
   }
 
   async #tellIfLogged(event: string, statements: readonly LoggedStatement[]): Promise<void> {
-    const [first] = statements;
-    if (first === undefined || this.#head.state.frontier.size < first.index + statements.length) return;
-    const leaves = await this.#rows.leaves(first.index, statements.length);
-    const areThere = statements.every(({ hash }, at) => equalBytes(hash, leaves[at]?.hash ?? hash.subarray(1)));
-    if (areThere) this.#options.audit?.()?.logged(event, statements);
+    const { size } = this.#head.state.frontier;
+    if (await areLogged(this.#rows, size, statements)) this.#options.audit?.()?.logged(event, statements);
   }
 
   #demandSize(size: number): void {
