@@ -1,3 +1,4 @@
+import { AskAgainError } from "../../directory/client.ts";
 import { performance } from "node:perf_hooks";
 import { CLIENT_REQUESTS_BURST, CLIENT_REQUESTS_PER_SECOND } from "../../protocol/limits.ts";
 import type { Attack } from "./attack.ts";
@@ -63,6 +64,7 @@ async function knock(member: AttackingMember, what: "anew" | "again", signal: Ab
     return "passed";
   } catch (error) {
     if (signal.aborted) return "cut off";
+    if (error instanceof AskAgainError && error.code === "E_BUSY") return "busy"; // unread
     throw error;
   }
 }
