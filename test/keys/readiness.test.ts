@@ -40,6 +40,7 @@ test("a part that hangs is not looked at again before it has answered, and count
   answers[0]?.(undefined);
   await vi.advanceTimersByTimeAsync(1000);
   const looked = readiness.look();
+  await vi.advanceTimersByTimeAsync(0);
   answers[1]?.(undefined);
   expect(await looked).toMatchObject({ status: "ready" });
 });
