@@ -147,6 +147,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/peer-files.ts#readPins",
     "keys/private-folder.ts#PrivateFolder",
     "keys/service-key-files.ts#readDirectoryKeys",
+    "keys/service-key-files.ts#rotateDirectoryKeys",
     "keys/service-key-files.ts#readRendezvousKeys",
     "keys/state-files.ts#readState",
     "directory/data-folder.ts#readAddress",
