@@ -4,7 +4,7 @@ import { parseMember, parseName } from "../../keys/names.ts";
 import { MovableAddress } from "../support/movable-address.ts";
 import { Postgres } from "../support/postgres.ts";
 import { send, TestLink } from "./streams.ts";
-import { activate, newPerson, patience, type Person, random, sessionMessage, suite, World } from "./world.ts";
+import { activate, newPerson, type Person, random, sessionMessage, suite, World } from "./world.ts";
 
 afterEach(() => {
   delete process.env["SSHNP_TEST_POSTGRES"];
@@ -169,7 +169,7 @@ async function activationsThrough(world: World, faults: readonly (() => unknown)
       }
     }
   };
-  const signal = patience();
+  const signal = AbortSignal.timeout(60_000);
   const workers = Promise.all([0, 1, 2, 3].map(worker));
   for (const fault of [...faults, () => {}]) {
     const before = acknowledged.length;
