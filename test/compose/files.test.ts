@@ -25,8 +25,7 @@ const CHECKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   "fleet.yml": {
     database: "pg_isready --quiet --host=127.0.0.1 --username=sshnp",
-    broker:
-      "mosquitto_sub -h localhost -p 8883 --cafile /for/broker/ca.pem --cert /for/broker/cert.pem --key /for/broker/key.pem -t $$SYS/broker/uptime -C 1 -W 4",
+    broker: "sh /mosquitto/config/check",
     "directory-one": "healthz 7800",
     "directory-two": "healthz 7800",
     "rendezvous-north": "healthz 7801",

@@ -267,7 +267,7 @@ export class Project {
         /\$\{(\w+):-([^}]*)\}/g,
         (_, name: string, other: string) => this.#env[name] ?? other,
       );
-      return (JSON.parse(filled) as string[]).slice(1).map((word) => word.replaceAll("$$", "$"));
+      return (JSON.parse(filled) as string[]).slice(1);
     }
     throw new Error(`${service} has no health check`);
   }
