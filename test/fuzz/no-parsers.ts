@@ -324,7 +324,6 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/client/read-statements.ts#readStatements",
     "directory/device-link.ts#DeviceLink",
     "directory/http-routes.ts#route",
-    "directory/http-routes.ts#upgrade",
     "directory/link-server.ts#LinkServer",
     "directory/post.ts#PostServer",
     "directory/requests.ts#Requests",
