@@ -18,6 +18,7 @@ import { type VerifiedKeyList, verifyKeyList } from "../protocol/key-list.ts";
 import { CLOCK_OFF_MS } from "../protocol/limits.ts";
 import { isTicketKeyKnown } from "../protocol/ticket.ts";
 import { isPrivateAddress } from "../rendezvous/client.ts";
+import { Backoff } from "./backoff.ts";
 import { type Log, logError } from "./log.ts";
 
 /** Below what a person waits for a session, and above what separates the requests of a script. */
@@ -130,16 +131,28 @@ export class OwnDirectory {
   }
 
   /**
-   * Has the directory asked for its key list meanwhile, as a link by a broker does not tell where it is. Nobody waits for
-   * that: sessions that come earlier meet at public addresses.
+   * Has the directory asked for its key list meanwhile, as a link by a broker does not tell where it is; again and again until
+   * it answers or `signal` ends it. Nobody waits for that: sessions that come earlier meet at public addresses.
    */
   askWhere(log: Log, signal: AbortSignal): void {
-    answeringAddress(this.client, signal)
-      .then((address) => (this.#answeringAddress = address))
-      .catch((error: unknown) => {
-        if (!signal.aborted)
-          logError(log, error, "where the directory is, is not known: it may name no rendezvous at private addresses");
-      });
+    this.#askWhere(log, signal).catch(() => {}); // it was told to end
+  }
+
+  async #askWhere(log: Log, signal: AbortSignal): Promise<void> {
+    const backoff = new Backoff(Math.random);
+    for (let isFirst = true; ; isFirst = false) {
+      let wait: number;
+      try {
+        this.#answeringAddress = await answeringAddress(this.client, signal);
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        const fact = "where the directory is, is not known: it may name no rendezvous at private addresses";
+        if (isFirst) logError(log, error, fact);
+        wait = backoff.after(error, undefined);
+      }
+      await delay(wait, undefined, { signal, ref: false });
+    }
   }
 
   /**

@@ -7,6 +7,8 @@ import { PrivateFolder } from "../../keys/private-folder.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { OwnDirectory } from "../../sshnpd/own-directory.ts";
 import { patience, random, suite, World } from "../directory/world.ts";
+import { freePort } from "../support/free-port.ts";
+import { MovableAddress } from "../support/movable-address.ts";
 import { StatementLog } from "../support/statement-log.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 import { DIRECTORY } from "./linked-device.ts";
@@ -53,6 +55,20 @@ test("by a broker it is where its key list comes from, and nowhere if what comes
     .poll(() => lines.join(""))
     .toMatch(/"code":"E_DIRECTORY_KEY".*"msg":"where the directory is, is not known/);
   expect(another.isPrivate).toBe(false);
+});
+
+test("by a broker it is asked for again until it is there", async () => {
+  await using world = await World.start();
+  await using place = await MovableAddress.of(await freePort());
+  const lines: string[] = [];
+  const log = pino({ level: "info" }, { write: (line) => void lines.push(line) });
+  const address = parseDirectoryAddress(`http://localhost:${place.port}#${world.address.fingerprint}`);
+  const directory = await openAt(address);
+  directory.askWhere(log, patience());
+  await expect.poll(() => lines.join("")).toMatch(/"code":"E_DIRECTORY".*"msg":"where the directory is, is not known/);
+  place.target = Number(new URL(world.address.url).port);
+  await expect.poll(() => directory.isPrivate).toBe(true);
+  expect(lines).toHaveLength(1);
 });
 
 test("that a checkpoint of a client is not proved is logged as that, and not as something that is not stored", async () => {
