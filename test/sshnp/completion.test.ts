@@ -62,7 +62,7 @@ const TYPED: readonly (readonly [line: string, ...words: string[]])[] = [
   ["sshnp-keys policy ", "apply", "diff", "show", "test"],
   ["sshnp-keys unr", "unrevoke"],
   ["sshnp-keys backup --ke", "--keys"],
-  ["sshnp-directory rendezvous ", "add", "ls"],
+  ["sshnp-directory rendezvous ", "add", "ls", "remove"],
   ["sshnp-rendezvous run --cr", "--cram-file", "--cram-secret"],
   ["sshnpd --per", "--permit-open"],
   ["sshnpd -a @device --ma", "--manager", "--max-checkpoint-age"],
