@@ -80,10 +80,10 @@ export type AuditLine = v.InferOutput<typeof lineSchema>;
 
 /**
  * One line without its newline; that it stands where it should is for whoever has the one before.
- * @throws {PeerError} E_PROTOCOL when it is too long, not printable ASCII, no JSON, or lacks a field.
+ * @throws {PeerError} E_PROTOCOL when it is too long, not printable ASCII, no JSON object from its first to its last character, or lacks a field.
  */
 export function parseAuditLine(text: string): AuditLine {
-  if (text.length > AUDIT_LINE_BYTES || !isPrintable(text)) throw noLine();
+  if (text.length > AUDIT_LINE_BYTES || !/^\{[ -~]*\}$/.test(text)) throw noLine();
   let json: unknown;
   try {
     json = JSON.parse(text);
