@@ -1,4 +1,4 @@
-import { ARRIVAL_ORIGINS, ORIGINS_SWEEP_MS } from "../protocol/limits.ts";
+import { ARRIVAL_ORIGINS, FULL_SWEEP_MS } from "../protocol/limits.ts";
 import { TokenBucket } from "../protocol/token-bucket.ts";
 import type { LobbyLimits } from "./lobby-limits.ts";
 
@@ -51,7 +51,7 @@ export class Origins {
   #bucket(origin: string, now: number): TokenBucket {
     const known = this.#buckets.get(origin);
     if (known !== undefined) return known;
-    if (this.#buckets.size >= ARRIVAL_ORIGINS && now - this.#swept >= ORIGINS_SWEEP_MS) this.sweep(now);
+    if (this.#buckets.size >= ARRIVAL_ORIGINS && now - this.#swept >= FULL_SWEEP_MS) this.sweep(now);
     const bucket = new TokenBucket(this.#limits.arrivals, now);
     if (this.#buckets.size >= ARRIVAL_ORIGINS) return (this.#shared ??= bucket);
     this.#buckets.set(origin, bucket);
