@@ -103,7 +103,7 @@ export function administer(
       return result;
     },
     async removeRendezvous(name) {
-      const wasThere = await registry.remove(name, Date.now());
+      const wasThere = await registry.remove(name, clock.now());
       if (wasThere) audit.write({ event: "rendezvous removed", rendezvous: name });
       return wasThere;
     },

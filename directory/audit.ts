@@ -5,7 +5,7 @@ import { hex } from "../keys/bytes.ts";
 import { SetupError } from "../keys/errors.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
-import { AUDIT_BATCH, AUDIT_WAITING } from "../protocol/limits.ts";
+import { AUDIT_AGAIN_MS, AUDIT_BATCH, AUDIT_WAITING } from "../protocol/limits.ts";
 import { type AuditEntry, type AuditHead, BEFORE_FIRST, nextAuditLine } from "./audit/line.ts";
 import { HeadFile, readTail } from "./audit/tail.ts";
 
@@ -45,13 +45,18 @@ export class Audit {
   #head: AuditHead;
   /** Written ahead of the next line: what ends a line that was not ended. */
   #ahead: string;
+  /** What is not on disk yet; the first of them may be about to be written. */
   #waiting: Waiting[] = [];
+  /** How long they are together, in usual lines. */
+  #held = 0;
   /** How many entries there were, those that are lost not counted. */
   #told = 0;
   #lost = 0;
   #writing: Promise<void> | undefined;
   /** Whether the last write has. */
   #hasFailed = false;
+  /** When that was, monotonic ms. */
+  #tried = 0;
   /** Length of the file in bytes, as far as it is this process's doing. */
   #size: number;
   /** Whether a write has begun and did not end well, so that there may be more in the file. */
@@ -120,17 +125,25 @@ export class Audit {
     return this.#head.directory;
   }
 
-  /** Appends one line. Lines of one moment are written together; while the disk takes none they wait. */
+  /** Whether the disk takes none and as many lines are held as may be: what cannot be done without its line is to be refused. */
+  get isFull(): boolean {
+    return this.#held >= AUDIT_WAITING;
+  }
+
+  /**
+   * Appends one line. Lines of one moment are written together; while the disk takes none they wait, and that is tried again
+   * every AUDIT_AGAIN_MS at most. Those of statements wait however many there are: none is made while it {@link isFull}.
+   */
   write(entry: AuditEntry): void {
     this.onEntry?.(entry);
-    // What the log holds is told whatever it takes: such entries are few.
-    if (this.#waiting.length >= AUDIT_WAITING && entry["statements"] === undefined) {
+    if (this.isFull && entry["statements"] === undefined) {
       this.#lost += 1;
     } else {
       this.#told += 1;
+      this.#held += lengthOf(entry);
       this.#waiting.push({ time: Date.now(), entry });
     }
-    this.#start();
+    if (!this.#hasFailed || performance.now() - this.#tried >= AUDIT_AGAIN_MS) this.#start();
   }
 
   /** What is on disk for certain, with all that was written up to now. @throws the system's error when it cannot be. */
@@ -167,10 +180,11 @@ export class Audit {
   async #flush(): Promise<void> {
     await Promise.resolve(); // lines of one moment
     try {
-      await this.#append(this.#waiting.splice(0, AUDIT_BATCH));
+      await this.#append(this.#waiting.slice(0, AUDIT_BATCH));
       this.#hasFailed = false;
     } catch (error) {
       this.#hasFailed = true;
+      this.#tried = performance.now();
       this.#options.onError(error);
     }
     this.#writing = undefined;
@@ -179,23 +193,20 @@ export class Audit {
 
   /** The chain goes on with what is on disk alone. */
   async #append(entries: readonly Waiting[]): Promise<void> {
-    try {
-      await this.#followRotation();
-      if (this.#isDoubtful) await this.#cut();
-      this.#isDoubtful = true;
-      const lost = this.#lost;
-      const { lines, head } = this.#lines(entries, lost);
-      const bytes = Buffer.from(this.#ahead + lines, "latin1");
-      await this.#file.appendFile(bytes);
-      this.#isDoubtful = false;
-      this.#size += bytes.length;
-      this.#ahead = "";
-      this.#lost -= lost;
-      this.#head = head;
-    } catch (error) {
-      this.#waiting = [...entries, ...this.#waiting];
-      throw error;
-    }
+    await this.#followRotation();
+    if (this.#isDoubtful) await this.#cut();
+    this.#isDoubtful = true;
+    const lost = this.#lost;
+    const { lines, head } = this.#lines(entries, lost);
+    const bytes = Buffer.from(this.#ahead + lines, "latin1");
+    await this.#file.appendFile(bytes);
+    this.#isDoubtful = false;
+    this.#size += bytes.length;
+    this.#ahead = "";
+    this.#waiting.splice(0, entries.length);
+    for (const { entry } of entries) this.#held -= lengthOf(entry);
+    this.#lost -= lost;
+    this.#head = head;
     await this.#headFile.write(this.#head);
   }
 
@@ -221,10 +232,14 @@ export class Audit {
 
   /** A file that was moved or removed, as log rotation does, is made anew within a second. */
   async #followRotation(): Promise<void> {
-    if (performance.now() - this.#looked < 1000) return;
-    this.#looked = performance.now();
+    const now = performance.now();
+    if (now - this.#looked < 1000) return;
     const there = await stat(this.#path).catch(() => undefined);
-    if (there?.ino === (await this.#file.stat()).ino) return;
+    if (there?.ino !== (await this.#file.stat()).ino) await this.#beginAnew();
+    this.#looked = now;
+  }
+
+  async #beginAnew(): Promise<void> {
     const next = await openFile(this.#path);
     const { size } = await next.stat();
     if (this.#isDoubtful) await this.#cut();
@@ -235,6 +250,12 @@ export class Audit {
     this.#file = next;
     this.#ahead = "";
   }
+}
+
+/** In usual lines. */
+function lengthOf(entry: AuditEntry): number {
+  const statements = entry["statements"];
+  return Array.isArray(statements) ? statements.length : 1;
 }
 
 async function openFile(path: string): Promise<FileHandle> {

@@ -32,8 +32,10 @@ export class HelloTurns {
   #since = 0;
   /** How long one turn takes, of late: a core's share where nothing is known yet. */
   #turnMs = RETURN_SLOT_MS;
-  /** Until when those who were turned away take all turns there are. */
+  /** Until when those who were turned away take all turns there are; anybody may be, so RETURN_SPREAD_MS from now at most. */
   #promised = 0;
+  /** Where in the span the last one was put for whom no turn was left, from 0 to below 1. */
+  #between = 0;
 
   constructor(work: Pick<Workload, "hasMessages"> = { hasMessages: false }) {
     this.#work = work;
@@ -60,13 +62,18 @@ export class HelloTurns {
 
   /**
    * In how many ms whoever comes now is to come back, since its hello would wait for too long; undefined: it may stay. Each is
-   * told another time, as fast as turns go.
+   * told another time, as fast as turns go; those who come when all turns of RETURN_SPREAD_MS are promised come between the others,
+   * evenly.
    */
   turnAway(now: number): number | undefined {
     const backlog = this.#waiting.size * this.#turnMs;
     if (backlog <= HELLO_BACKLOG_MS) return undefined;
     this.#promised = Math.max(this.#promised, now + backlog) + this.#turnMs;
-    return Math.min(this.#promised - now, RETURN_SPREAD_MS);
+    const wait = this.#promised - now;
+    if (wait <= RETURN_SPREAD_MS) return wait;
+    this.#promised = now + RETURN_SPREAD_MS;
+    this.#between = (this.#between + GOLDEN_RATIO) % 1;
+    return RETURN_SPREAD_MS - this.#between * Math.max(RETURN_SPREAD_MS - backlog, RETURN_SPREAD_MS / 2);
   }
 
   /** To be called once a second. Ends those whose device cannot be there any more, though a network in between may have kept that to itself. */
@@ -102,3 +109,6 @@ export class HelloTurns {
     }
   }
 }
+
+/** Multiples of it, modulo 1, fill the span from 0 to 1 evenly, however many they are, and none comes twice. */
+const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;

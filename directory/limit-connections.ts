@@ -1,7 +1,7 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { CONNECTIONS_PER_ADDRESS } from "../protocol/limits.ts";
-import { isLoopback, networkOf } from "./rate-limit.ts";
+import { isLoopback, networkOf } from "../protocol/network-of.ts";
 
 /** Closes what one address opens beyond its share. */
 export function limitConnections(server: Server): void {

@@ -33,7 +33,7 @@ interface Services {
   readonly store: Store;
   readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
-  readonly workload: Pick<Workload, "begin">;
+  readonly workload: Pick<Workload, "begin" | "messages">;
   readonly senderRate?: Rate | undefined;
 }
 
@@ -56,6 +56,11 @@ export class PostServer {
     return this.#streams.size;
   }
 
+  /** Messages that are worked at; answers that wait for their readers are not among them. */
+  get working(): number {
+    return this.#services.workload.messages;
+  }
+
   /** A sender that is a member is no stranger while its answer lasts. */
   async post(
     request: IncomingMessage,
@@ -69,14 +74,14 @@ export class PostServer {
     const end = this.#services.workload.begin();
     if (end === undefined) return refuse(response, 503, { "retry-after": retryAfter(BUSY_MS) });
     try {
-      await this.#work({ bytes, begun }, request, response, address, strangers);
+      await this.#work({ bytes, begun, onReader: end }, request, response, address, strangers);
     } finally {
       end();
     }
   }
 
   async #work(
-    { bytes, begun }: { readonly bytes: Uint8Array; readonly begun: number },
+    { bytes, begun, onReader }: { readonly bytes: Uint8Array; readonly begun: number; readonly onReader: () => void },
     ...[request, response, address, strangers]: Parameters<PostServer["post"]>
   ): Promise<void> {
     const { observer, clock } = this.#services;
@@ -99,6 +104,7 @@ export class PostServer {
       return;
     }
     const stream = this.#open(message, response);
+    stream.onReader = onReader;
     const onMember = (): void => {
       strangers.remove(request.socket);
       stream.onClose(() => strangers.add(request.socket));

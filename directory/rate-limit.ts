@@ -1,11 +1,13 @@
 import type { Name } from "../keys/names.ts";
 import {
+  FULL_SWEEP_MS,
   RATE_ADDRESSES,
   RATE_BURST,
   RATE_LOOPBACK_BURST,
   RATE_LOOPBACK_PER_SECOND,
   RATE_PER_SECOND,
 } from "../protocol/limits.ts";
+import { LOOPBACK, networkOf } from "../protocol/network-of.ts";
 import { type Rate, TokenBucket } from "../protocol/token-bucket.ts";
 
 export { type Rate, TokenBucket } from "../protocol/token-bucket.ts";
@@ -46,6 +48,7 @@ export class AddressLimiter {
   readonly #loopback: Rate;
   readonly #buckets = new Map<string, TokenBucket>();
   #shared: TokenBucket | undefined;
+  #swept = -Infinity;
 
   constructor(rate: Rate = REQUESTS, loopback: Rate = LOOPBACK_REQUESTS) {
     this.#rate = rate;
@@ -56,6 +59,7 @@ export class AddressLimiter {
     const network = networkOf(address);
     const known = this.#buckets.get(network);
     if (known !== undefined) return known;
+    if (this.#buckets.size >= RATE_ADDRESSES && now - this.#swept >= FULL_SWEEP_MS) this.sweep(now);
     if (this.#buckets.size >= RATE_ADDRESSES) return (this.#shared ??= new TokenBucket(this.#rate, now));
     const bucket = new TokenBucket(network === LOOPBACK ? this.#loopback : this.#rate, now);
     this.#buckets.set(network, bucket);
@@ -64,28 +68,10 @@ export class AddressLimiter {
 
   /** Forgets the buckets that are full again. */
   sweep(now: number): void {
+    this.#swept = now;
     for (const [network, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(network);
   }
 }
 
-/** What counts as one sender: an IPv4 address, an IPv6 /64, this machine. */
-export function networkOf(address: string): string {
-  const ipv4 = /^(?:::ffff:)?(\d+\.\d+\.\d+\.\d+)$/.exec(address)?.[1];
-  if (ipv4 !== undefined) return ipv4.startsWith("127.") ? LOOPBACK : ipv4;
-  if (address === "::1") return LOOPBACK;
-  const [head = ""] = address.split("%", 1);
-  const [left = "", right] = head.split("::");
-  const groups = left === "" ? [] : left.split(":");
-  const tail = right === undefined || right === "" ? [] : right.split(":");
-  const zeros = right === undefined ? 0 : Math.max(0, 8 - groups.length - tail.length);
-  return [...groups, ...Array.from({ length: zeros }, () => "0"), ...tail].slice(0, 4).join(":");
-}
-
-/** Whether an address is this machine's own. */
-export function isLoopback(address: string): boolean {
-  return networkOf(address) === LOOPBACK;
-}
-
-const LOOPBACK = "loopback";
 const REQUESTS: Rate = { perSecond: RATE_PER_SECOND, burst: RATE_BURST };
 const LOOPBACK_REQUESTS: Rate = { perSecond: RATE_LOOPBACK_PER_SECOND, burst: RATE_LOOPBACK_BURST };

@@ -13,6 +13,8 @@ export class ResponseStream {
   /** Opening and welcome, until the first frame goes out with them in one packet. */
   #held: Uint8Array[];
   #isOpen = true;
+  /** Told whenever the answer goes on only once its reader has read. */
+  onReader: (() => void) | undefined;
 
   constructor(response: ServerResponse, sealer: ResponseSealer, clock: Pick<Clock, "every">, welcome: Frame) {
     this.#response = response;
@@ -48,6 +50,7 @@ export class ResponseStream {
    */
   async drained(): Promise<void> {
     if (!this.#isOpen || !this.#response.writableNeedDrain) return;
+    this.onReader?.();
     const stop = this.#clock.every(UNREAD_ANSWER_MS, () => this.cut());
     await new Promise<void>((resolve) => {
       const done = (): void => {

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { CONNECTIONS_PER_ADDRESS, STRANGER_LOOKS, STRANGERS, STRANGERS_PER_ADDRESS } from "../protocol/limits.ts";
-import { isLoopback, networkOf } from "./rate-limit.ts";
+import { isLoopback, networkOf } from "../protocol/network-of.ts";
 
 interface Stranger {
   readonly socket: Socket;

@@ -1,4 +1,4 @@
-import { ARRIVAL_ORIGINS } from "../protocol/limits.ts";
+import { ARRIVAL_ORIGINS, FULL_SWEEP_MS } from "../protocol/limits.ts";
 import { TokenBucket } from "../protocol/token-bucket.ts";
 import type { LobbyLimits } from "./lobby-limits.ts";
 
@@ -14,6 +14,7 @@ export class Origins {
   readonly #buckets = new Map<string, TokenBucket>();
   /** Of those beyond ARRIVAL_ORIGINS. */
   #shared: TokenBucket | undefined;
+  #swept = -Infinity;
 
   constructor(limits: Pick<LobbyLimits, "waitingPerOrigin" | "legsPerOrigin" | "arrivals">) {
     this.#limits = limits;
@@ -43,12 +44,14 @@ export class Origins {
 
   /** Forgets the addresses that have their whole rate again. */
   sweep(now: number): void {
+    this.#swept = now;
     for (const [origin, bucket] of this.#buckets) if (bucket.isFull(now)) this.#buckets.delete(origin);
   }
 
   #bucket(origin: string, now: number): TokenBucket {
     const known = this.#buckets.get(origin);
     if (known !== undefined) return known;
+    if (this.#buckets.size >= ARRIVAL_ORIGINS && now - this.#swept >= FULL_SWEEP_MS) this.sweep(now);
     const bucket = new TokenBucket(this.#limits.arrivals, now);
     if (this.#buckets.size >= ARRIVAL_ORIGINS) return (this.#shared ??= bucket);
     this.#buckets.set(origin, bucket);

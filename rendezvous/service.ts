@@ -1,7 +1,7 @@
-import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { DirectoryClient } from "../directory/client.ts";
+import { aborted } from "../keys/aborted.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { DeniedError, SecurityError, SetupError, SshnpError } from "../keys/errors.ts";
 import type { Secret } from "../keys/secret.ts";
@@ -168,10 +168,6 @@ async function whenDrained(
     log.warn(reasonOf(error), "the directory is not told that this rendezvous drains");
   }
   await server.whenQuiet(limit).catch(() => log.warn("sessions are cut: they have not ended in time"));
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (!signal.aborted) await once(signal, "abort");
 }
 
 /** Whether the directory has taken it. Who is not known there any more may be activated again. */

@@ -18,7 +18,9 @@ import {
  * overloaded, too: it is believed for RECONNECT_PROXY_ALONE times, which a restart takes, until a link has lasted.
  *
  * A directory that says when to come back is obeyed for TOLD_TO_RETURN_MS at most. One that is restarted tells each device a slot of
- * its own, which is kept to; one that has too much to do may tell many the same time, to which the wait above is added.
+ * its own, which is kept to; one that has too much to do may tell many the same time, to which the wait above is added. Nobody
+ * vouches for a slot: anybody on the path can end a link with one. So it is kept to after a link that has lasted alone, once for
+ * each, and the wait above is added to all others.
  */
 export class Backoff {
   readonly #random: () => number;
@@ -33,9 +35,10 @@ export class Backoff {
 
   /** Milliseconds to wait after `error`, which has ended a link of `linkedMs`, or an attempt where that is undefined. */
   after(error: unknown, linkedMs: number | undefined): number {
-    if (linkedMs !== undefined && linkedMs >= LINK_LASTED_MS) this.reset();
+    const hasLasted = linkedMs !== undefined && linkedMs >= LINK_LASTED_MS;
+    if (hasLasted) this.reset();
     const told = error instanceof AskAgainError ? Math.min(error.wait, TOLD_TO_RETURN_MS) : 0;
-    if (error instanceof AskAgainError && error.code === "E_DIRECTORY") return told;
+    if (hasLasted && error instanceof AskAgainError && error.code === "E_DIRECTORY") return told;
     if (isAbsence(error) || (isProxyAlone(error) && this.#proxiesAlone++ < RECONNECT_PROXY_ALONE)) {
       return reconnectDelay(this.#absences++, this.#random(), RECONNECT_ABSENT_MS);
     }

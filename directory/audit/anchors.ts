@@ -1,5 +1,6 @@
 import { fromHex, hex } from "../../keys/bytes.ts";
-import { AUDIT_ANCHOR_MS, AUDIT_FIRST_ANCHOR_MS } from "../../protocol/limits.ts";
+import { UnavailableError } from "../../keys/errors.ts";
+import { AUDIT_ANCHOR_AGAIN_MS, AUDIT_ANCHOR_MS, AUDIT_FIRST_ANCHOR_MS } from "../../protocol/limits.ts";
 import type { Audit } from "../audit.ts";
 import type { Database, Operation } from "../database.ts";
 import type { LogAudit, LoggedStatement } from "../log/entries.ts";
@@ -36,6 +37,8 @@ export class AuditAnchors implements LogAudit {
   /** The line after it, which says so, needs none. */
   #last: Anchor | undefined;
   #lastTime: number | undefined;
+  /** Since then none could be put into the log. */
+  #failedTime: number | undefined;
   /** Rows of statements whose lines were written, to be removed once these are on disk. */
   #paid: string[] = [];
   #anchoring: Promise<unknown> = Promise.resolve();
@@ -47,7 +50,14 @@ export class AuditAnchors implements LogAudit {
     this.#begun = now;
   }
 
+  /** @throws {UnavailableError} E_STORAGE when the audit could not take their lines. */
   owed(event: string, statements: readonly LoggedStatement[]): Operation[] {
+    if (this.#audit.isFull) {
+      this.#audit.write({ event, verdict: "E_STORAGE", subjects: statements.map(({ subject }) => subject) });
+      throw new UnavailableError("E_STORAGE", "The audit takes no lines, and statements need theirs.", {
+        next: "Make room on the disk of the directory's data folder.",
+      });
+    }
     return statements.map(({ subject, index, hash }) =>
       put(AUDIT_OWED, this.#rowOf(index), { event, subject, index, hash: hex(hash) }),
     );
@@ -74,6 +84,7 @@ export class AuditAnchors implements LogAudit {
 
   /** Whether it is time for {@link anchor}. */
   isDue(now: number): boolean {
+    if (this.#failedTime !== undefined) return now - this.#failedTime >= AUDIT_ANCHOR_AGAIN_MS;
     const since = this.#lastTime ?? this.#begun;
     return now - since >= (this.#lastTime === undefined ? AUDIT_FIRST_ANCHOR_MS : AUDIT_ANCHOR_MS);
   }
@@ -87,19 +98,25 @@ export class AuditAnchors implements LogAudit {
     now: number,
     exclusively: <T>(action: () => Promise<T>) => Promise<T>,
   ): Promise<Anchor> {
-    const turn = this.#anchoring.then(() => this.#anchor(log, now, exclusively));
+    const turn = this.#anchoring.then(() => this.#anchor(log, exclusively));
     this.#anchoring = turn.catch(() => {});
-    return await turn;
+    try {
+      const anchor = await turn;
+      this.#lastTime = now;
+      this.#failedTime = undefined;
+      return anchor;
+    } catch (error) {
+      this.#failedTime = now;
+      throw error;
+    }
   }
 
   async #anchor(
     log: Pick<Log, "anchor" | "settle">,
-    now: number,
     exclusively: <T>(action: () => Promise<T>) => Promise<T>,
   ): Promise<Anchor> {
     const paid = this.#paid.length;
     const head = await this.#audit.sync();
-    this.#lastTime = now;
     const before = this.#last;
     if (before !== undefined && head.n <= before.line + 1) return before;
     const rows = this.#paid.slice(0, paid).map((row): Operation => ({ type: "del", key: AUDIT_OWED.prefix + row }));

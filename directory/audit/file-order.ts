@@ -14,7 +14,7 @@ export async function firstOf(lines: AsyncIterable<TextLine>): Promise<FirstLine
 }
 
 /** The files of each directory in the order of their lines, those without lines last. */
-export function inOrder(files: readonly { readonly path: string; readonly first: FirstLine }[]): string[] {
+export function filesInOrder(files: readonly { readonly path: string; readonly first: FirstLine }[]): string[] {
   const key = ({ first }: { readonly first: FirstLine }): string =>
     first === undefined ? "~" : `${first.directory} ${String(first.n).padStart(16, "0")}`;
   return files.toSorted((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0)).map(({ path }) => path);

@@ -1,6 +1,7 @@
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { SetupError } from "../../keys/errors.ts";
+import { interruption } from "../../keys/interruption.ts";
 import { quoted } from "../../keys/names.ts";
 import { printData } from "../../keys/print-data.ts";
 import { shellWord } from "../../keys/shell-word.ts";
@@ -28,7 +29,7 @@ interface Cursor {
 
 /** Prints the lines of audit files that are asked for, or sends them. @throws {SetupError}, {UnavailableError}. */
 export async function exportAudit(files: readonly string[], options: ExportOptions): Promise<void> {
-  const stop = interruption();
+  const stop = interruption("Run the command again.");
   const paths = files.length > 0 ? files : [await fileOf(options.data)];
   if (options.follow === true && files.length > 0) {
     throw usage("--follow is for the file in the data folder.", "Leave the files out.");
@@ -186,12 +187,6 @@ function tellUnreadable(places: readonly string[]): void {
   process.stderr.write(
     `${places.length} lines are none of an audit and were left out, the first at ${quoted(first)}.\n`,
   );
-}
-
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => controller.abort());
-  return controller.signal;
 }
 
 function usage(fact: string, next: string, cause?: unknown): SetupError {

@@ -2,6 +2,7 @@ import { open, readFile, rename, writeFile } from "node:fs/promises";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { fromBase64 } from "../../keys/bytes.ts";
 import { SecurityError, SetupError, SshnpError, UnavailableError } from "../../keys/errors.ts";
+import { interruption } from "../../keys/interruption.ts";
 import { quoted } from "../../keys/names.ts";
 import type { PrivateFolder } from "../../keys/private-folder.ts";
 import { printData } from "../../keys/print-data.ts";
@@ -14,7 +15,7 @@ import { witnessTimes } from "../../protocol/log/cosignature.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { connectAdministration } from "../admin-socket.ts";
 import { AUDIT_FILE } from "../audit.ts";
-import { firstOf, inOrder } from "../audit/file-order.ts";
+import { firstOf, filesInOrder } from "../audit/file-order.ts";
 import { LogCopy, type LogSource } from "../audit/log-copy.ts";
 import { logOfStore, servedLog } from "../audit/log-sources.ts";
 import { linesOf } from "../audit/read-lines.ts";
@@ -35,7 +36,7 @@ interface TrustedLog extends AsyncDisposable {
 
 /** Verifies audit files against a log, and prints what was found. @throws {SecurityError} E_AUDIT, E_LOG, E_WITNESS; {SetupError}, {UnavailableError}. */
 export async function verify(files: readonly string[], options: VerifyOptions): Promise<void> {
-  const signal = interruption();
+  const signal = interruption("Run the command again.");
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const demand = readWitnessDemand(suite, options);
   const paths = files.length > 0 ? files : [(await dataFolder(options)).pathOf(AUDIT_FILE)];
@@ -94,7 +95,7 @@ async function ordered(paths: readonly string[]): Promise<string[]> {
     const file = await openFile(path);
     found.push({ path, first: await firstOf(linesOf(file.createReadStream())) });
   }
-  return inOrder(found);
+  return filesInOrder(found);
 }
 
 async function openFile(path: string): ReturnType<typeof open> {
@@ -242,15 +243,6 @@ function tell(
         : `The log was seen for the first time; ${shellWord(file)} remembers it.`,
     );
   }
-}
-
-/** Ctrl-C. */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
-    process.once(name, () => controller.abort(new SetupError("E_INTERRUPTED", "Interrupted.")));
-  }
-  return controller.signal;
 }
 
 function usage(fact: string, next: string, cause?: unknown): SetupError {

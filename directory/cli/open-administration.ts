@@ -1,4 +1,4 @@
-import { SetupError } from "../../keys/errors.ts";
+import { interruption } from "../../keys/interruption.ts";
 import type { PrivateFolder } from "../../keys/private-folder.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { connectAdministration } from "../admin-socket.ts";
@@ -25,7 +25,7 @@ export async function withAdministration<T>(
   const remote = await connectAdministration(folder);
   if (remote !== undefined) return await action(remote, folder);
   const primitives = { suite: await loadSuite(process.env["SSHNP_CRYPTO"]), random };
-  await using store = await openStore(folder, { url: options.store, signal: interruption() });
+  await using store = await openStore(folder, { url: options.store, signal: interruption("Run the command again.") });
   const now = await timeOf(store.database);
   const clock = { ...SYSTEM_CLOCK, now: () => now };
   const keyring = await Keyring.open(primitives, await keysFolder(options, folder), store, now);
@@ -39,13 +39,4 @@ export async function withAdministration<T>(
   } finally {
     await audit.close();
   }
-}
-
-/** Ctrl-C. */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
-    process.once(name, () => controller.abort(new SetupError("E_INTERRUPTED", "Interrupted.")));
-  }
-  return controller.signal;
 }

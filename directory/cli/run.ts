@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { isIPv6 } from "node:net";
 import type { Command } from "commander";
 import { type Logger, pino } from "pino";
+import { aborted } from "../../keys/aborted.ts";
 import { SetupError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
 import { openFilesAtMost } from "../../keys/open-files.ts";
@@ -236,11 +237,6 @@ function urlHost(host: string): string {
 /** As many connections as the process may have files, less those it needs itself. */
 function connectionLimit(): number {
   return Math.max(64, openFilesAtMost() - SPARE_FILES);
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
 }
 
 const INTERRUPTED = new SetupError("E_INTERRUPTED", "Interrupted.");

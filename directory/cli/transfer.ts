@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
-import { SetupError } from "../../keys/errors.ts";
+import { interruption } from "../../keys/interruption.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { timeOf } from "../database-clock.ts";
 import { openDataFolder, openStore } from "../data-folder.ts";
@@ -38,14 +38,14 @@ Example, from the data folder to PostgreSQL:
 
 async function exportAll({ data, store: url }: DataOptions): Promise<void> {
   const folder = await openDataFolder(data);
-  await using store = await openStore(folder, { url, signal: interruption() });
+  await using store = await openStore(folder, { url, signal: interruption("Run the command again.") });
   for await (const lines of exportStore(store.database)) {
     if (!process.stdout.write(lines)) await once(process.stdout, "drain");
   }
 }
 
 async function importAll(options: DataOptions): Promise<void> {
-  const signal = interruption();
+  const signal = interruption("Run the command again.");
   const folder = await openDataFolder(options.data);
   await using store = await openStore(folder, { url: options.store, signal });
   const count = await importStore(store.database, linesOfInput(signal));
@@ -62,13 +62,4 @@ async function importAll(options: DataOptions): Promise<void> {
 async function* linesOfInput(signal: AbortSignal): AsyncGenerator<string, void, void> {
   yield* createInterface({ input: process.stdin, signal });
   signal.throwIfAborted();
-}
-
-/** Ctrl-C. */
-function interruption(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
-    process.once(name, () => controller.abort(new SetupError("E_INTERRUPTED", "Interrupted.")));
-  }
-  return controller.signal;
 }

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import type { IClientOptions, MqttClient } from "mqtt";
+import { abortOf } from "../../keys/aborted.ts";
 import { UnavailableError } from "../../keys/errors.ts";
 import { printable } from "../../keys/print-error.ts";
 import { BROKER_PACKET_BYTES, DIRECTORY_CONNECT_MS } from "../../protocol/limits.ts";
@@ -231,11 +232,6 @@ function connectionOf(
     },
     close: () => void client.end(),
   };
-}
-
-async function abortOf(signal: AbortSignal): Promise<never> {
-  if (!signal.aborted) await once(signal, "abort");
-  throw signal.reason;
 }
 
 function brokerError({ host }: URL, cause: unknown): UnavailableError {

@@ -22,7 +22,7 @@ import { shellWord } from "../shell-word.ts";
 import { activate, type ActivationRequest, type ActivationResult } from "./activation.ts";
 import type { Wanted } from "./activation-keys.ts";
 import { ownerInAgent } from "./owner-in-agent.ts";
-import { interruption } from "./interruption.ts";
+import { interruption } from "../interruption.ts";
 import { nextStep } from "./next-step.ts";
 
 interface ActivateOptions {

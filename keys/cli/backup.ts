@@ -11,7 +11,7 @@ import { PrivateFolder } from "../private-folder.ts";
 import { shellWord } from "../shell-word.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { createOutside, refuseUnlessCreatable } from "../outside-files.ts";
-import { interruption } from "./interruption.ts";
+import { interruption } from "../interruption.ts";
 import { say } from "./say.ts";
 
 interface BackupOptions {

@@ -14,7 +14,7 @@ import { type Fingerprint, parseFingerprint } from "../openssh.ts";
 import { minute } from "../table.ts";
 import { askHidden, isTerminal } from "../terminal.ts";
 import { enrol, type Enrolled, type Enrolling } from "./enrolment.ts";
-import { interruption } from "./interruption.ts";
+import { interruption } from "../interruption.ts";
 import { nextStep } from "./next-step.ts";
 import { say } from "./say.ts";
 

@@ -35,7 +35,7 @@ import { shellWord } from "../shell-word.ts";
 import type { SignedText } from "../signed-text.ts";
 import { X25519PrivateKey } from "../x25519.ts";
 import { ownerInAgent } from "./owner-in-agent.ts";
-import { interruption } from "./interruption.ts";
+import { interruption } from "../interruption.ts";
 import { demandNothingOlder, rememberStated } from "./stated.ts";
 import { readAccount } from "./read-account.ts";
 import { tellLogNotStored } from "./say.ts";

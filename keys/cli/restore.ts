@@ -17,7 +17,7 @@ import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
 import type { SignedText } from "../signed-text.ts";
 import { parseSshsig, verifySshsig } from "../sshsig.ts";
-import { interruption } from "./interruption.ts";
+import { interruption } from "../interruption.ts";
 import { OwnerWork } from "./owner-work.ts";
 import { say } from "./say.ts";
 

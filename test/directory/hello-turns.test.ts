@@ -101,8 +101,24 @@ test("whoever would wait for too long is told a time of its own, as fast as turn
   const told = Array.from({ length: 10 }, () => turns.turnAway(0) ?? Number.NaN);
   expect(told[0]).toBeGreaterThan(HELLO_BACKLOG_MS);
   for (const [i, ms] of told.entries()) expect(ms).toBe((told[0] ?? 0) + i * RETURN_SLOT_MS);
-  for (let i = 0; i < 100_000; i++) turns.turnAway(0);
-  expect(turns.turnAway(0)).toBe(RETURN_SPREAD_MS);
+});
+
+test("however many are turned away, each is told another time, and they keep nobody away for long", () => {
+  const turns = new HelloTurns({ hasMessages: false });
+  for (let i = 0; i < 2 * HELLOS_AT_ONCE + HELLO_BACKLOG_MS / RETURN_SLOT_MS; i++) turns.add(new Hello(), 0);
+  const told = Array.from({ length: 100_000 }, () => turns.turnAway(0) ?? Number.NaN);
+  expect(new Set(told).size).toBe(told.length);
+  const first = told[0] ?? Number.NaN;
+  const span = RETURN_SPREAD_MS - first;
+  const tenths = Array.from({ length: 10 }, () => 0);
+  for (const wait of told) {
+    const tenth = Math.min(9, Math.floor(((wait - first) / span) * 10 + 1e-3));
+    tenths[tenth] = (tenths[tenth] ?? Number.NaN) + 1;
+  }
+  expect(Math.min(...tenths)).toBeGreaterThan(told.length / 11);
+  expect(Math.max(...tenths)).toBeLessThan(told.length / 9);
+  expect(Math.max(...told)).toBeLessThanOrEqual(RETURN_SPREAD_MS);
+  expect(turns.turnAway(RETURN_SPREAD_MS)).toBe(first);
 });
 
 test("how long turns take is what was measured", async () => {

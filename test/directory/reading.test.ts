@@ -79,6 +79,16 @@ test("who asks for statements and never reads them is cut off", async () => {
   expect(response.complete).toBe(false);
 });
 
+test("an answer that its reader draws out is no work that takes others' turns", async () => {
+  const { response } = await ask(owner, "history");
+  while (clock.waiting === 0) await turn();
+  expect([world.directory.posts.open, world.directory.posts.working]).toEqual([1, 0]);
+  response.on("error", () => {});
+  response.destroy();
+  while (world.directory.posts.open > 0) await turn();
+  expect(world.directory.posts.working).toBe(0);
+});
+
 test("who has an answer under way gets no second one, which stops nobody else, and has it when the first has ended", async () => {
   const member = newPerson(owner.name, parseMember("other"), "client", {
     owner: owner.owner,

@@ -263,9 +263,10 @@ test("what one address has too many of, sessions or connections in a second, is 
 });
 
 test("an IPv6 network counts as one address, a mapped IPv4 address as that, and loopback as nobody's", () => {
-  expect(originOf("2001:db8:1:2::1")).toBe(originOf("2001:db8:1:2:ffff::9"));
-  expect(originOf("2001:db8:1:2::1")).not.toBe(originOf("2001:db8:1:3::1"));
+  expect(originOf("2001:db8:1:2::1")).toBe(originOf("2001:db8:1:ff:ffff::9"));
+  expect(originOf("2001:db8:1:2::1")).not.toBe(originOf("2001:db8:1:102::1"));
   expect(originOf("::ffff:192.0.2.1")).toBe(originOf("192.0.2.1"));
+  expect(originOf("64:ff9b::192.0.2.1")).toBe(originOf("192.0.2.1"));
   expect(originOf("192.0.2.1")).not.toBe(originOf("192.0.2.2"));
   const nobodys = ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", undefined];
   expect(nobodys.map((address) => originOf(address))).toEqual(nobodys.map(() => undefined));

@@ -17,6 +17,7 @@ const absent = new UnavailableError("E_DIRECTORY", "away", { cause: new NobodyTh
 const proxyAlone = new UnavailableError("E_DIRECTORY", "takes no link", {
   cause: new NobodyThereError("status 502", { saidBy: "proxy" }),
 });
+const slot = (ms: number): AskAgainError => new AskAgainError("E_DIRECTORY", "stops", ms);
 const latest = (): number => 1 - 2 ** -53;
 
 test("each wait ends at any moment of a span that doubles up to its limit", () => {
@@ -87,12 +88,21 @@ test("a link that lasted, and another network, begin anew", () => {
   expect(backoff.after(refused, undefined)).toBe(249);
 });
 
-test("the slot that a directory tells at its end is kept to, and is no failure", () => {
+test("the slot that a directory tells at the end of a link that lasted is kept to, and is no failure", () => {
   const backoff = new Backoff(latest);
-  const slot = (ms: number): AskAgainError => new AskAgainError("E_DIRECTORY", "stops", ms);
-  expect([0, 7, 59_999].map((ms) => backoff.after(slot(ms), 1))).toEqual([0, 7, 59_999]);
+  for (const ms of [0, 7, 59_999]) expect(backoff.after(slot(ms), LINK_LASTED_MS)).toBe(ms);
   expect(backoff.after(refused, undefined)).toBe(249);
   expect(backoff.after(absent, undefined)).toBe(249);
+});
+
+test("slots at the end of links that did not last, which anybody on the path may tell, make no loop of dials", () => {
+  const backoff = new Backoff(latest);
+  expect(backoff.after(slot(0), LINK_LASTED_MS)).toBe(0);
+  const waits = Array.from({ length: 50 }, (_, nth) => backoff.after(slot(0), nth % 2 === 0 ? 1 : undefined));
+  expect(waits.slice(0, 4)).toEqual([249, 499, 999, 1999]);
+  expect(waits.at(-1)).toBe(RECONNECT_MS - 1);
+  expect(backoff.after(slot(7), LINK_LASTED_MS - 1)).toBe(RECONNECT_MS + 6);
+  expect(backoff.after(slot(7), LINK_LASTED_MS)).toBe(7);
 });
 
 test("a directory that has too much to do is asked again when it says, and a while later each time", () => {

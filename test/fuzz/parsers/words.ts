@@ -6,7 +6,7 @@ import { parsePublicKeyLine } from "../../../keys/openssh.ts";
 import { printable } from "../../../keys/print-error.ts";
 import { shellWord } from "../../../keys/shell-word.ts";
 import { formatHostPort, isWildcard, parseHostPort } from "../../../directory/cli/host-port.ts";
-import { isLoopback, networkOf } from "../../../directory/rate-limit.ts";
+import { isLoopback, networkOf } from "../../../protocol/network-of.ts";
 import { parseDirectoryAddress } from "../../../protocol/directory-address.ts";
 import {
   formatRendezvousAddress,
@@ -277,7 +277,7 @@ export const WORD_PARSERS: readonly Parser[] = [
   },
   {
     name: "address that is counted",
-    covers: ["directory/rate-limit.ts#networkOf", "directory/rate-limit.ts#isLoopback"],
+    covers: ["protocol/network-of.ts#networkOf", "protocol/network-of.ts#isLoopback"],
     isTotal: true,
     make: () =>
       textParser({

@@ -1,0 +1,84 @@
+import { mkdir, readFile, rename, rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
+import { pino } from "pino";
+import { expect, test } from "vitest";
+import { AuditAnchors } from "../../directory/audit/anchors.ts";
+import { parseMember } from "../../keys/names.ts";
+import {
+  AUDIT_AGAIN_MS,
+  AUDIT_ANCHOR_AGAIN_MS,
+  AUDIT_ANCHOR_MS,
+  AUDIT_FIRST_ANCHOR_MS,
+  AUDIT_WAITING,
+} from "../../protocol/limits.ts";
+import { newPerson, patience, putMessage, World } from "./world.ts";
+
+test("an audit that takes no lines is tried once a second, and statements without room for theirs are refused until it does", async () => {
+  let tries = 0;
+  const log = pino(
+    { level: "error" },
+    { write: (line: string) => void (tries += Number(line.includes("audit failed"))) },
+  );
+  await using world = await World.start({ log });
+  const { audit } = world.directory;
+  const owner = await world.activated("@acme", "laptop", "client");
+  let members = 0;
+  const put = async (): Promise<unknown> => {
+    const ofOwner = { owner: owner.owner, statement: owner.statement };
+    const member = newPerson(owner.name, parseMember(`m${(members += 1)}`), "client", ofOwner);
+    const client = world.client();
+    return await client
+      .request(member.x25519, putMessage(member.binding), { signal: patience() })
+      .catch((e: unknown) => e);
+  };
+
+  // Somebody has moved the file, and no other one can be made.
+  const file = join(world.data.path, "audit.ndjson");
+  await rename(file, `${file}.1`);
+  await mkdir(file);
+  const write = (): void => audit.write({ event: "started", address: "http://127.0.0.1:1" });
+  const failsAgain = async (): Promise<void> => {
+    const before = tries;
+    await expect.poll(() => (write(), tries), { timeout: 20_000, interval: 20 }).toBeGreaterThan(before);
+  };
+  await failsAgain();
+  const [since, before] = [performance.now(), tries];
+  for (let i = 0; i < 200; i += 1) {
+    write();
+    await turn();
+  }
+  expect(tries - before).toBeLessThanOrEqual(1 + (performance.now() - since) / AUDIT_AGAIN_MS);
+  // What is not lost for want of room yet is held.
+  expect(await put()).toMatchObject({ type: "logged" });
+  while (!audit.isFull) write();
+  for (let i = 0; i < 5; i += 1) write();
+  expect(await put()).toMatchObject({ code: "E_STORAGE" });
+  await expect(audit.sync()).rejects.toThrow("could not be written");
+
+  await rmdir(file);
+  await expect.poll(put, { timeout: 20_000 }).toMatchObject({ type: "logged" });
+  await audit.sync();
+  const lines = (await readFile(file, "utf8")).trimEnd().split("\n");
+  const events = lines.map((line) => JSON.parse(line) as { event: string; lines?: number; statements?: unknown });
+  expect(events.length).toBeGreaterThan(AUDIT_WAITING);
+  expect(events.reduce((sum, { lines: lost = 0 }) => sum + lost, 0)).toBeGreaterThanOrEqual(6);
+  expect(events.filter(({ statements }) => statements !== undefined)).toHaveLength(2);
+  await world.directory.anchorAudit();
+});
+
+test("what could not be put into the log is tried again soon, and after a success it is not due for long", async () => {
+  await using world = await World.start();
+  const { audit, statementLog } = world.directory;
+  const anchors = new AuditAnchors(audit, world.store.database, 0);
+  const now = AUDIT_FIRST_ANCHOR_MS;
+  expect(anchors.isDue(now)).toBe(true);
+  const noTurn = (): Promise<never> => Promise.reject(new Error("no turn"));
+  await expect(anchors.anchor(statementLog, now, noTurn)).rejects.toThrow("no turn");
+  expect(anchors.isDue(now + AUDIT_ANCHOR_AGAIN_MS - 1)).toBe(false);
+  const later = now + AUDIT_ANCHOR_AGAIN_MS;
+  expect(anchors.isDue(later)).toBe(true);
+  await anchors.anchor(statementLog, later, async (action) => await world.store.exclusively(action));
+  expect(anchors.isDue(later + AUDIT_ANCHOR_MS - 1)).toBe(false);
+  expect(anchors.isDue(later + AUDIT_ANCHOR_MS)).toBe(true);
+});
