@@ -179,7 +179,10 @@ export class RendezvousServer implements AsyncDisposable {
   #listen({ host, port }: { readonly host: string; readonly port: number }): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#listener.once("error", (cause) => reject(listenError(`${host}:${port}`, cause, WHEN_TAKEN)));
-      this.#listener.listen({ host, port, backlog: BACKLOG }, resolve);
+      this.#listener.listen({ host, port, backlog: BACKLOG }, () => {
+        this.#listener.on("error", (error) => this.#options.log.warn({ err: error }, "a leg cannot be accepted"));
+        resolve();
+      });
     });
   }
 
