@@ -133,8 +133,8 @@ export class BrokerReader {
         await device.tellNames(hello.names.slice(i, i + LINK_NAMES_AT_ONCE));
       }
     } catch (error) {
-      if (!(error instanceof SshnpError)) return await refuse("E_BUSY");
       host.failed(error);
+      if (!(error instanceof SshnpError)) return await refuse("E_BUSY");
       host.untold(party);
     }
   }

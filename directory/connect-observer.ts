@@ -16,7 +16,7 @@ export type ConnectStage = (typeof CONNECT_STAGES)[number];
 export interface ConnectObserver {
   /** A request took so long, in ms, for this. */
   took(stage: ConnectStage, ms: number): void;
-  /** A request was refused ahead of its session, or its asker is shown newer statements to ask again with (`binding`). */
+  /** A request was refused ahead of its session or failed there, or its asker is shown newer statements to ask again with (`binding`). */
   ended(result: string): void;
   /** A device was not let in. */
   linkRefused(code: string): void;

@@ -24,12 +24,12 @@ interface Parts {
 export function directoryReadiness({ store, guarded, keyring, registry, waking, clock }: Parts): Readiness {
   const readiness = new Readiness();
   readiness.add(
-    { name: "store", look: () => failing(() => store.database.write("kept", NOTHING)) },
+    { name: "store", look: () => failing(() => store.database.write("kept", NOTHING), "it cannot be written") },
     {
       name: "log",
       look: async () => {
         if (guarded.isOlder) return { degraded: "it goes on from an older log than it has published" };
-        return await failing(() => guarded.log.refresh());
+        return await failing(() => guarded.log.refresh(), "the store cannot be read");
       },
     },
     {
@@ -53,12 +53,14 @@ export function directoryReadiness({ store, guarded, keyring, registry, waking, 
 /** A write that changes nothing: it takes the way of all others, to the disk of LevelDB or the primary of PostgreSQL. */
 const NOTHING = [{ type: "del", key: "readiness" }] as const;
 
-async function failing(action: () => Promise<void>): Promise<Finding> {
+/** What a store or its driver says may name hosts, users and tables: `fact` stands for it, where it is the cause. */
+async function failing(action: () => Promise<void>, fact: string): Promise<Finding> {
   try {
     await action();
     return undefined;
   } catch (error) {
     if (!(error instanceof SshnpError)) throw error;
-    return { failed: error.message.replace(/\.$/, "") };
+    const isOurs = error.cause === undefined || error.cause instanceof SshnpError;
+    return { failed: isOurs ? error.message.replace(/\.$/, "") : fact };
   }
 }

@@ -143,10 +143,15 @@ export class LinkServer {
     await Promise.all([this.changedHere(subjects), others]).catch((error: unknown) => this.#failed(error));
   }
 
-  /** The same for those whose links are here: other directories have been told. */
+  /** The same for links to this process and devices at the broker, whom all directories share: other directories have been told. */
   async changedHere(subjects: readonly string[]): Promise<void> {
     const told = [this.#news.changed(subjects), this.#services.waking?.changed(subjects)];
     for (const each of told) await each?.catch((error: unknown) => this.#failed(error));
+  }
+
+  /** The same for links to this process alone: the directory that has said it tells the broker. */
+  async saidElsewhere(subjects: readonly string[]): Promise<void> {
+    await this.#news.changed(subjects).catch((error: unknown) => this.#failed(error));
   }
 
   /** Tells all devices all that concerns them once more: some of it may have been missed. */

@@ -5,6 +5,7 @@ import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
 import { BUSY_MS, SENDER_MESSAGES_BURST, SENDER_MESSAGES_PER_SECOND } from "../protocol/limits.ts";
 import { REQUEST } from "../protocol/messages/types.ts";
+import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { encodeKeyListResponse, ResponseSealer } from "../protocol/response.ts";
 import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
 import { Bodies } from "./bodies.ts";
@@ -72,7 +73,10 @@ export class PostServer {
     const bytes = await this.#bodies.read(request);
     if (bytes === undefined) return refuse(response, 413);
     const end = this.#services.workload.begin();
-    if (end === undefined) return refuse(response, 503, { "retry-after": retryAfter(BUSY_MS) });
+    if (end === undefined) {
+      this.#services.observer?.ended("E_BUSY"); // whatever it asks for, which is not read
+      return refuse(response, 503, { "retry-after": retryAfter(BUSY_MS) });
+    }
     try {
       await this.#work({ bytes, begun, onReader: end }, request, response, address, strangers);
     } finally {
@@ -166,12 +170,17 @@ export class PostServer {
     address: string,
     { onMember, onFresh }: { readonly onMember: () => void; readonly onFresh: () => void },
   ): Promise<void> {
-    const { log } = this.#services;
+    const { log, observer } = this.#services;
+    const refuseCounted = (code: RefusalCode, detail = 0): void => {
+      if (message.type === REQUEST.session) observer?.ended(code);
+      stream.end({ type: "refused", code, detail });
+    };
     try {
       const verdict = await this.#judge(message, onMember);
-      if (verdict === "clock") stream.end({ type: "refused", code: "E_CLOCK", detail: 0 });
-      else if (verdict === "full") stream.end({ type: "refused", code: "E_BUSY", detail: 10_000 });
-      else if (verdict === "rate") stream.end({ type: "refused", code: "E_RATE", detail: 1000 });
+      if (verdict === "clock") refuseCounted("E_CLOCK");
+      else if (verdict === "full") refuseCounted("E_BUSY", 10_000);
+      else if (verdict === "rate") refuseCounted("E_RATE", 1000);
+      // What strangers send is not counted: they would hide among it what fails.
       else if (verdict === "stranger") stream.end({ type: "refused", code: "E_NOT_AUTHORIZED", detail: 0 });
       else if (verdict === "replayed") {
         log.warn({ peer: { id: hex(message.id) } }, "message replayed");
@@ -181,8 +190,9 @@ export class PostServer {
         await this.#handle(message, stream, address);
       }
     } catch (error) {
-      stream.end({ type: "refused", code: refusalFor(error), detail: 0 });
-      if (refusalFor(error) === "E_PROTOCOL") log.debug({ err: error }, "message refused");
+      const code = refusalFor(error);
+      refuseCounted(code);
+      if (code === "E_PROTOCOL") log.debug({ err: error }, "message refused");
       else log.error({ err: error }, "request failed");
     }
   }

@@ -129,12 +129,16 @@ export class WakeRows {
 
   /**
    * How many are not away. All rows are read for it, some at a time, so it is counted once in COUNT_MS at most, however often it
-   * is asked. @throws {UnavailableError} E_STORAGE.
+   * is asked; a failure is not kept. @throws {UnavailableError} E_STORAGE.
    */
   async count(): Promise<number> {
     const now = performance.now();
     if (this.#counted === undefined || now - this.#counted.since >= COUNT_MS) {
-      this.#counted = { since: now, count: this.#count() };
+      const counted = { since: now, count: this.#count() };
+      this.#counted = counted;
+      counted.count.catch(() => {
+        if (this.#counted === counted) this.#counted = undefined;
+      });
     }
     return await this.#counted.count;
   }

@@ -101,6 +101,7 @@ export const REPORT_TIMEOUT_MS = 10_000; // for the answer to one report
 export const KEY_LIST_GAP_MS = 2_000; // between two questions for a key list that unknown tickets cause; below HELLO_MS
 export const KEY_LIST_MARGIN_MS = 60 * 60_000; // before its key list expires a rendezvous asks for the next one
 export const DRAIN_SECONDS = 60; // that sessions of a rendezvous may go on after SIGTERM; below the 90 s after which systemd kills
+export const DRAIN_LEAST_MS = 8_000; // that it waits for legs whose tickets are out: 1 s until all directories know, 2 s for ticket and dial, HELLO_MS; below the 10 s of Docker
 export const DRAIN_SECONDS_MOST = 86_400; // the same, at most
 export const RENDEZVOUS_DISTANCES = 16; // rendezvous that an end tells its distance from; it goes to one
 export const DISTANCE_STEP_MS = 20; // that a told round trip is rounded to: some 2,000 km, so that it tells no more of where an end is

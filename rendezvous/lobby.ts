@@ -73,9 +73,9 @@ export class Lobby {
     this.#origins = new Origins(limits);
   }
 
-  /** Legs with a socket now, and those of them that wait for their other one. */
-  get counts(): { readonly legs: number; readonly unpaired: number } {
-    return { legs: this.#legs.size, unpaired: this.#waits.unpaired.size };
+  /** Legs with a socket now; of them those without a verdict on their hello, and those that wait for their other one. */
+  get counts(): { readonly legs: number; readonly arriving: number; readonly unpaired: number } {
+    return { legs: this.#legs.size, arriving: this.#waits.arriving.size, unpaired: this.#waits.unpaired.size };
   }
 
   handle(event: LobbyEvent, now: Instant): LobbyAction[] {

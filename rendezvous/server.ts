@@ -141,7 +141,7 @@ export class RendezvousServer implements AsyncDisposable {
     return this.#listener.maxConnections;
   }
 
-  /** Waits until no session runs and no leg waits for its other one. @throws the signal's reason. */
+  /** Waits until no session runs and no leg is on its way to one: before its hello, or waiting for its other one. @throws the signal's reason. */
   whenQuiet(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#quiet.add(resolve);
@@ -152,7 +152,8 @@ export class RendezvousServer implements AsyncDisposable {
   }
 
   #tellQuiet(): void {
-    if (this.#quiet.size === 0 || this.sessions > 0 || this.#lobby.counts.unpaired > 0) return;
+    const { arriving, unpaired } = this.#lobby.counts;
+    if (this.#quiet.size === 0 || this.sessions > 0 || arriving > 0 || unpaired > 0) return;
     for (const resolve of this.#quiet) resolve();
     this.#quiet.clear();
   }
@@ -179,7 +180,10 @@ export class RendezvousServer implements AsyncDisposable {
   #listen({ host, port }: { readonly host: string; readonly port: number }): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#listener.once("error", (cause) => reject(listenError(`${host}:${port}`, cause, WHEN_TAKEN)));
-      this.#listener.listen({ host, port, backlog: BACKLOG }, resolve);
+      this.#listener.listen({ host, port, backlog: BACKLOG }, () => {
+        this.#listener.on("error", (error) => this.#options.log.warn({ err: error }, "a leg cannot be accepted"));
+        resolve();
+      });
     });
   }
 

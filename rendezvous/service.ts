@@ -1,9 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { DirectoryClient } from "../directory/client.ts";
-import { aborted } from "../keys/aborted.ts";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
-import { DeniedError, SecurityError, SetupError, SshnpError } from "../keys/errors.ts";
+import { DeniedError, SecurityError, SetupError } from "../keys/errors.ts";
 import type { Secret } from "../keys/secret.ts";
 import type { DirectoryAddress } from "../protocol/directory-address.ts";
 import type { KeyList, VerifiedKeyList } from "../protocol/key-list.ts";
@@ -15,9 +14,11 @@ import {
   REPORT_TIMEOUT_MS,
 } from "../protocol/limits.ts";
 import { DataFolder } from "./data-folder.ts";
+import { type Drain, whenDrained } from "./drain.ts";
 import { type HostPort, publicAddresses } from "./host-port.ts";
 import { KeyListRefresh } from "./key-list-refresh.ts";
 import type { RendezvousWatch } from "./rendezvous-metrics.ts";
+import { reasonOf } from "./reason-of.ts";
 import { activateRendezvous, reportRendezvous } from "./registration.ts";
 import { RendezvousServer } from "./server.ts";
 import { Witness } from "./witness/witness.ts";
@@ -37,7 +38,7 @@ export interface ServiceOptions {
   /** As isRegion() has it; empty: not said. */
   readonly region?: string;
   /** Asks it to drain; undefined: `signal` ends it at once. */
-  readonly drain?: { readonly signal: AbortSignal; readonly seconds: number };
+  readonly drain?: Drain;
   readonly log: Logger;
   /** Counts what it does, and serves that. */
   readonly watch?: RendezvousWatch | undefined;
@@ -141,33 +142,10 @@ export async function serveRendezvous(
     log,
     signal: whileServing,
   });
-  await Promise.race([reporting, whenDrained(server, drain, () => report(FIRST_REPORT_MS), log, signal)]);
+  await Promise.race([reporting, whenDrained(server, drain, { report: () => report(FIRST_REPORT_MS), log, signal })]);
   over.abort();
   await reporting;
   log.info("rendezvous ends");
-}
-
-/**
- * Ends when it was asked to drain and all sessions are over, those included whose tickets were out when the directory was told;
- * or when the time for that is over. Whoever is told in vain, or late, is served meanwhile all the same.
- */
-async function whenDrained(
-  server: RendezvousServer,
-  { signal: drain, seconds }: NonNullable<ServiceOptions["drain"]>,
-  report: () => Promise<void>,
-  log: Logger,
-  signal: AbortSignal,
-): Promise<void> {
-  await aborted(AbortSignal.any([drain, signal]));
-  if (signal.aborted || seconds === 0) return;
-  log.info({ seconds }, "rendezvous drains");
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(seconds * 1000)]);
-  try {
-    await Promise.race([report(), aborted(limit)]);
-  } catch (error) {
-    log.warn(reasonOf(error), "the directory is not told that this rendezvous drains");
-  }
-  await server.whenQuiet(limit).catch(() => log.warn("sessions are cut: they have not ended in time"));
 }
 
 /** Whether the directory has taken it. Who is not known there any more may be activated again. */
@@ -234,11 +212,6 @@ async function remember(folder: DataFolder, list: VerifiedKeyList, log: Logger):
   } catch (error) {
     log.error(reasonOf(error), "the directory's key list cannot be kept; a restart will need the directory");
   }
-}
-
-function reasonOf(error: unknown): object {
-  if (error instanceof SshnpError) return { code: error.code, reason: error.message };
-  return { reason: error instanceof Error ? error.message : String(error) };
 }
 
 function notActivated(): SetupError {

@@ -28,7 +28,7 @@ export function replicaHost({
       if (found !== undefined) sessions.deviceIsBack(device, found);
     },
     said: async (subjects) => {
-      await links.changedHere(subjects);
+      await links.saidElsewhere(subjects);
       await requests.said(subjects);
     },
     withdraw: (sid, sender) => void sessions.withdraw(sid, sender),

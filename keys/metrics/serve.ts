@@ -26,7 +26,8 @@ export async function serveMetrics(at: string, metrics: Metrics, readiness: Read
   server.maxConnections = CONNECTIONS;
   server.on("clientError", (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => reject(listenError(at, cause, "Choose another --metrics HOST:PORT.")));
+    // It stays, for what cannot be accepted later: whoever scrapes comes again.
+    server.on("error", (cause) => reject(listenError(at, cause, "Choose another --metrics HOST:PORT.")));
     server.listen({ host, port }, resolve);
   });
   server.unref();

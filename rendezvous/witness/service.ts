@@ -55,7 +55,8 @@ export async function serveWitness(
   server.maxConnections = WITNESS_CONNECTIONS;
   server.on("clientError", (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) =>
+    // It stays, for what cannot be accepted later: who wants a cosignature comes again.
+    server.on("error", (cause) =>
       reject(listenError(`${listen.host}:${listen.port}`, cause, "Give another --listen HOST:PORT.")),
     );
     server.listen(listen, resolve);

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import type { BrokerLinks } from "../../directory/broker-links.ts";
 import { type Link, type LinkEvent, openBrokerLink } from "../../directory/client.ts";
 import { type Distances, distanceKey } from "../../protocol/messages/rendezvous-distances.ts";
 import { encodeWithdraw } from "../../protocol/messages/session-request.ts";
@@ -141,6 +142,25 @@ test("what is stated at either the device is told, and a request that it waits f
   expect(await rest(frames)).toMatchObject([{ type: "refused", code: "E_INTERRUPTED" }]);
 });
 
+test("what is stated at one is told at the broker once, however many directories hear of it", async () => {
+  const watched = await one.activated(`@watched${count}`, "laptop", "client");
+  const byWebSocket = await TestLink.open(one, await one.activated(`@near${count}`, "mygateway", "device"));
+  for (const each of [link, byWebSocket.link]) each.watch([watched]);
+  await byWebSocket.event("changed");
+  await changed(watched);
+
+  const [here, there] = [one, other].map(({ directory }) => vi.spyOn(directory.waking as BrokerLinks, "changed"));
+  await only(send(other, device, putMessage(revocation(watched.owner, watched.binding))));
+  await changed(watched);
+  await byWebSocket.event("changed"); // by now the other directory has told all that it tells
+  expect(there).toHaveBeenCalledTimes(1);
+  expect(here).not.toHaveBeenCalled();
+  // Each takes its turn at the device's row: a second copy would come ahead of these.
+  await isAsked(one);
+  await isAsked(other);
+  await byWebSocket.close();
+});
+
 test("one that ends takes nobody with it: the other one wakes the device", async () => {
   await other.pause();
   try {
@@ -173,6 +193,15 @@ async function notified() {
   for (;;) {
     const { value } = (await events.next()) as { value: LinkEvent };
     if (value.type === "notify") return value.notify;
+    if (value.type !== "own") throw new Error(`the directory sends ${value.type}`);
+  }
+}
+
+/** Takes what the device is told, until it is how this client stands. */
+async function changed({ name }: Person): Promise<void> {
+  for (;;) {
+    const { value } = (await events.next()) as { value: LinkEvent };
+    if (value.type === "changed" && value.changed.client.name === name) return;
     if (value.type !== "own") throw new Error(`the directory sends ${value.type}`);
   }
 }

@@ -1,6 +1,6 @@
 import { Writable } from "node:stream";
 import { pino } from "pino";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Link, openBrokerLink } from "../../directory/client.ts";
 import { DeniedError } from "../../keys/errors.ts";
 import { deviceAtBroker } from "../../protocol/broker-topics.ts";
@@ -41,6 +41,19 @@ describe("a broker that asks for passwords", () => {
     await expect(byBroker(world, device, broker.url)).rejects.toMatchObject({ code: "E_DIRECTORY" });
     expect(await world.directory.presence.find(device)).toBeUndefined();
   });
+});
+
+test("a directory that fails at a hello by the broker refuses it as busy, and logs why", async () => {
+  await using broker = await startMosquitto({ acl: ALL });
+  const log = keptLog();
+  await using world = await World.start({ broker: { url: new URL(broker.url) }, log: log.log });
+  await expect.poll(() => world.directory.waking?.isConnected).toBe(true);
+  const { device } = await people(world);
+  const asked = vi.spyOn(world.store, "member").mockRejectedValue(new TypeError("a fault of ours"));
+  await expect(byBroker(world, device, broker.url)).rejects.toMatchObject({ code: "E_BUSY" });
+  expect(log.text()).toContain("a fault of ours");
+  asked.mockRestore();
+  (await byBroker(world, device, broker.url)).close();
 });
 
 describe("a broker whose access list", () => {

@@ -12,8 +12,10 @@ import { encodeWithdraw } from "../../protocol/messages/session-request.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
 import { patience, random, NO_POLICY, World } from "./world.ts";
 
-test("a directory that works at as many messages as it may tells the next one when to come back, unread", async () => {
-  await using world = await World.start({ maxConnections: 4 * MESSAGES_AT_ONCE }); // a fourth of them strangers
+test("a directory that works at as many messages as it may tells the next one when to come back, unread, and counts it", async () => {
+  const failed: string[] = [];
+  const observer = { took: () => {}, ended: (code: string) => void failed.push(code), linkRefused: () => {} };
+  await using world = await World.start({ maxConnections: 4 * MESSAGES_AT_ONCE, observer }); // a fourth of them strangers
   const person = await world.activated("@device", "mygateway", "device");
   const client = world.client();
   await client.keyList({ signal: patience() });
@@ -33,6 +35,7 @@ test("a directory that works at as many messages as it may tells the next one wh
   const refused = await ask().catch((error: unknown) => error);
   expect(refused).toBeInstanceOf(AskAgainError);
   expect(refused).toMatchObject({ code: "E_BUSY", wait: BUSY_MS });
+  expect(failed).toEqual(["E_BUSY"]);
   expect(world.directory.posts.open).toBe(MESSAGES_AT_ONCE);
   store.keyHolder = read;
   disk.emit("works");

@@ -28,7 +28,7 @@ test("a directory is not ready while its database is down, hangs, is read-only o
   expect(await readyz()).toBe(200);
 
   await postgres.kill();
-  const down = ["not ready", "store: The store cannot be written", "log: The store cannot be read"];
+  const down = ["not ready", "store: it cannot be written", "log: the store cannot be read"];
   await expect.poll(says, patience).toEqual(down);
   expect(await readyz()).toBe(503);
   expect((await http(world.address.url, "/healthz")).status).toBe(200);
@@ -37,7 +37,7 @@ test("a directory is not ready while its database is down, hangs, is read-only o
 
   await postgres.sql("ALTER SYSTEM SET default_transaction_read_only = on");
   await postgres.sql("SELECT pg_reload_conf()");
-  await expect.poll(says, patience).toEqual(["not ready", "store: The store cannot be written"]);
+  await expect.poll(says, patience).toEqual(["not ready", "store: it cannot be written"]);
   await postgres.sql("ALTER SYSTEM RESET default_transaction_read_only");
   await postgres.sql("SELECT pg_reload_conf()");
   await expect.poll(says, patience).toEqual(["degraded"]);

@@ -7,6 +7,7 @@ import { deviceAtBroker, deviceTopic } from "../../protocol/broker-topics.ts";
 import { BROKER_TRY_MS } from "../../protocol/limits.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { freePort } from "../support/free-port.ts";
+import { MetricsPort } from "../support/metrics.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
 import { startMqttProxy } from "../support/mqtt-proxy.ts";
 import { runProcess } from "../support/processes.ts";
@@ -47,21 +48,21 @@ test("a broker that is not there at the start keeps nobody away: devices come by
     directory: ["--mqtt", url, "--metrics", "127.0.0.1:0"],
     daemon: ["--mqtt", url],
   });
-  const [, metrics = ""] = await stack.directory.errorLine(/"port":(\d+),"msg":"metrics are served"/);
-  const get = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${metrics}${path}`);
+  const metrics = await MetricsPort.of(stack.directory);
   await changes(stack)(AT_DIRECTORY, 1);
   await stack.directory.errorLine(/the MQTT broker cannot be used; devices come by WebSocket/);
   await logsIn(stack);
-  const ready = await get("/readyz");
-  expect(ready.status).toBe(200);
-  expect(await ready.text()).toContain("broker: degraded, there is no connection to it; devices come by WebSocket\n");
-  expect(await (await get("/metrics")).text()).toContain("\nsshnp_directory_broker_connected 0\n");
+  const without = "the MQTT broker is not connected; devices come by WebSocket";
+  await expect
+    .poll(() => metrics.ready())
+    .toMatchObject({ http: 200, status: "degraded", rendezvous: "ok", broker: without });
+  expect((await metrics.scrape()).get("sshnp_directory_broker_connected")).toBe(0);
 
   await using _broker = await startMosquitto({ port });
   await changes(stack)(AT_BROKER, 1);
   await logsIn(stack);
-  expect(await (await get("/readyz")).text()).toContain("broker: ok\n");
-  expect(await (await get("/metrics")).text()).toContain("\nsshnp_directory_broker_connected 1\n");
+  await expect.poll(() => metrics.ready()).toMatchObject({ http: 200, status: "ready", broker: "ok" });
+  expect((await metrics.scrape()).get("sshnp_directory_broker_connected")).toBe(1);
   expect(stack.daemon.stdout).toBe("online: mygateway.device.np\n");
 });
 

@@ -39,7 +39,7 @@ test("it takes its secret from stdin, serves, outlives kill -9 of everything, an
   await first.line(ADDRESS);
   await Promise.all([first.kill("SIGKILL"), directory.kill("SIGKILL")]);
 
-  const second = startCommand("sshnp-rendezvous", words, { env });
+  const second = startCommand("sshnp-rendezvous", [...words, "--drain-seconds", "1"], { env });
   const [where] = await second.line(ADDRESS);
   expect(second.stdout).toBe(`${where}\n`);
   await carry(np, rz, where);
@@ -83,7 +83,10 @@ test("whoever started it may go: it serves on without its stdout and stderr", as
   await writeFile(file, added.stdout, { mode: 0o600 });
   const words = ["run", "--data", rz, "--directory", address, "--listen", "127.0.0.1:0", "--cram-file", file];
   const main = join(import.meta.dirname, "../../dist/rendezvous/main.js");
-  const rendezvous = spawn(process.execPath, [main, ...words], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const rendezvous = spawn(process.execPath, [main, ...words, "--drain-seconds", "1"], {
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   try {
     const [where] = (await once(rendezvous.stdout.setEncoding("utf8"), "data")) as [string];
     rendezvous.stdout.destroy();
@@ -105,7 +108,7 @@ test("one that may have few files open outlives a flood of connections, and serv
   const added = await runCommand("sshnp-directory", ["rendezvous", "add", "rz1", "--data", np], { env });
   const words = ["run", "--data", rz, "--directory", address, "--listen", "127.0.0.1:0", "-c", added.stdout.trim()];
   const main = join(import.meta.dirname, "../../dist/rendezvous/main.js");
-  const limited = ["-c", 'ulimit -n 400; exec "$@"', "sh", process.execPath, main, ...words];
+  const limited = ["-c", 'ulimit -n 400; exec "$@"', "sh", process.execPath, main, ...words, "--drain-seconds", "1"];
   await using rendezvous = startProcess("sh", limited, { env });
   const [where] = await rendezvous.line(ADDRESS);
   const port = Number(where.split(":").at(-1));

@@ -16,7 +16,7 @@ import type { TicketEntry } from "../../protocol/ticket.ts";
 import { KeyListRefresh } from "../../rendezvous/key-list-refresh.ts";
 import { type ServiceOptions, serveRendezvous } from "../../rendezvous/service.ts";
 import { patience, random, suite, World } from "../directory/world.ts";
-import { dial, readAll } from "./serving.ts";
+import { connectTo, dial, readAll } from "./serving.ts";
 import { newKey, newSession, type World as Meeting } from "./world.ts";
 
 const WEEK = 7 * 24 * 60 * 60_000;
@@ -115,6 +115,51 @@ test("however many legs ask for a key list, the directory is asked once in two s
   await once(server.close(), "close");
 });
 
+test("asked to drain while idle, it waits for legs whose tickets are out, until it is told to end", async () => {
+  await using world = await World.start();
+  const drain = new AbortController();
+  await using service = await start(world, {
+    secret: await newSecret(world),
+    drain: { signal: drain.signal, seconds: 3600, leastMs: 3_600_000 },
+  });
+  const { entries } = world.directory.registry.offer(Date.now());
+  drain.abort();
+  await expect.poll(() => world.directory.registry.list(Date.now())[0]?.isDraining).toBe(true);
+  const ended = (): number => service.messages().filter((message) => message === "session ended").length;
+  for (let met = 1; met <= 2; met++) {
+    await meet(world, entries);
+    await expect.poll(ended).toBe(met); // it is quiet again
+  }
+  expect(service.messages()).not.toContain("rendezvous ends");
+  await service.stop();
+  expect(service.messages()).not.toContain("sessions are cut: they have not ended in time");
+});
+
+test("a leg that is connected when it drains, and has yet to say hello, comes about; then it ends by itself", async () => {
+  await using world = await World.start();
+  const drain = new AbortController();
+  await using service = await start(world, {
+    secret: await newSecret(world),
+    drain: { signal: drain.signal, seconds: 3600, leastMs: 0 },
+  });
+  const { entries } = world.directory.registry.offer(Date.now());
+  const [{ key, boot }, meeting] = [must(entries[0]), meetingOf(world, entries)];
+  const session = newSession(meeting, { entries });
+  const client = await connectTo(Number(new URL(service.address).port));
+  await expect.poll(() => service.messages()).toContain("leg arrived");
+  drain.abort();
+  await expect.poll(() => world.directory.registry.list(Date.now())[0]?.isDraining).toBe(true);
+  client.write(session.hello("client", 1, { boot, rendezvous: { publicKey: key } }));
+  const device = await dial(meeting, session, "device");
+  await device.joined;
+  expect(service.messages()).not.toContain("rendezvous ends");
+  client.end();
+  device.socket.end();
+  await service.ended;
+  expect(service.messages()).toContain("rendezvous ends");
+  expect(service.messages()).not.toContain("sessions are cut: they have not ended in time");
+});
+
 test("another --public changes the root-signed statement, and tickets with it", async () => {
   await using world = await World.start();
   const data = join(world.folder.path, "rz");
@@ -205,6 +250,8 @@ interface Service extends AsyncDisposable {
   readonly address: string;
   readonly log: readonly Record<string, unknown>[];
   readonly messages: () => unknown[];
+  /** Settles when it has ended. */
+  readonly ended: Promise<void> | undefined;
   stop(): Promise<void>;
 }
 
@@ -236,7 +283,7 @@ async function start(
     await serving;
   };
   const messages = (): unknown[] => log.map(({ msg }) => msg);
-  return { address, log, messages, stop: end, [Symbol.asyncDispose]: end };
+  return { address, log, messages, ended: serving, stop: end, [Symbol.asyncDispose]: end };
 }
 
 async function newSecret(world: World, name = "rz1"): Promise<Secret> {

@@ -48,7 +48,7 @@ export interface Session {
   readonly hello: (
     role: Role,
     dial: number,
-    claim?: { boot?: Uint8Array; rendezvous?: Ed25519PrivateKey },
+    claim?: { boot?: Uint8Array; rendezvous?: Pick<Ed25519PrivateKey, "publicKey"> },
   ) => Uint8Array;
 }
 
