@@ -18,7 +18,7 @@ export class Listening {
   #ended: Promise<void> = Promise.resolve();
 
   /** Returns when it hears, or after POSTGRES_CONNECT_MS: once it hears later than that, it has missed something. */
-  async start({ shared, clock }: Services, id: string, { message, missed, failed }: Hears): Promise<void> {
+  async start({ shared, clock }: Services, id: string, hears: Hears): Promise<void> {
     const { signal } = this.#stop;
     await new Promise<void>((resolve) => {
       let isAwaited = true;
@@ -29,8 +29,8 @@ export class Listening {
       };
       const stopWaiting = clock.every(POSTGRES_CONNECT_MS, goOn);
       signal.addEventListener("abort", goOn, { once: true });
-      const listening = (): void => (isAwaited ? goOn() : missed());
-      this.#ended = shared.listen(id, { message, listening, failed }, signal);
+      const listening = (): void => (isAwaited ? goOn() : hears.missed());
+      this.#ended = shared.listen(id, { ...hears, listening }, signal);
     });
   }
 
