@@ -261,6 +261,31 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     await database.close();
   });
 
+  test("is filled by one of two imports at once, whole, and the other one says so", async () => {
+    const database = await place()();
+    const clear = async (): Promise<void> => {
+      for (const [key] of await database.entriesAfter("", "", 1_000_000)) await database.write("kept", [del(key)]);
+    };
+    await clear();
+    const store = (owner: string, count: number): string[] => [
+      JSON.stringify({ v: 1, kind: "sshnp-store" }),
+      JSON.stringify(["log:checkpoint", owner]),
+      ...Array.from({ length: count }, (_, i) => JSON.stringify([`name:${owner}${i}`, "x"])),
+      JSON.stringify({ entries: count + 1 }),
+    ];
+    async function* interrupted(): AsyncGenerator<string, void, void> {
+      const lines = store("one", 1500);
+      yield* lines.slice(0, 1200);
+      expect(await importStore(database, toLines(store("two", 3)))).toBe(4);
+      yield* lines.slice(1200);
+    }
+    await expect(importStore(database, interrupted())).rejects.toMatchObject({ code: "E_USAGE" });
+    const entries = await database.entriesAfter("", "", 1_000_000);
+    expect(entries.map(([key]) => key)).toEqual(["log:checkpoint", "name:two0", "name:two1", "name:two2"]);
+    await clear();
+    await database.close();
+  });
+
   test("takes a thousand writers at once, and what each was told stands", async () => {
     const open = place();
     const database = await open();
@@ -294,6 +319,31 @@ test("a process that hangs in its turn loses it, and what it then writes is not 
   expect(await other.get(key)).toBe("in time");
   await Promise.all([hanging.close(), other.close()]);
 }, 60_000);
+
+test("writes of many processes that put and delete the same in any order wait for each other, never in a circle", async () => {
+  const all = await Promise.all(Array.from({ length: 4 }, () => PostgresDatabase.open(postgres.url)));
+  const prefix = randomUUID();
+  const keys = Array.from({ length: 300 }, (_, i) => `${prefix}${i}`);
+  await all[0]?.write(
+    "kept",
+    keys.map((key) => put(key, "0")),
+  );
+  for (let round = 0; round < 8; round++) {
+    const writes = all.map((one, at) => {
+      const order = at % 2 === 0 ? keys : keys.toReversed();
+      return one.write(
+        "kept",
+        order.map((key, i) => ((i + at) % 2 === 0 ? del(key) : put(key, `${round}`))),
+      );
+    });
+    await Promise.all(writes);
+    await all[0]?.write(
+      "kept",
+      keys.map((key) => put(key, "0")),
+    );
+  }
+  await Promise.all(all.map((one) => one.close()));
+});
 
 test("of two processes that have read that there is nothing, one puts something there, with all beside it", async () => {
   const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)];
