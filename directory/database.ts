@@ -42,7 +42,8 @@ export interface Database {
 
   /**
    * Does all of the operations or none; rejects when it did none, or cannot know ({@link settle}). Those of one `kept` write that
-   * are for the same key count in their order.
+   * are for the same key count in their order. One that replaces has one `replace` and nothing else for that key; where something
+   * else stands than it is to replace, it fails alone, whatever is written at the same time. @throws {ConflictError} E_BUSY.
    */
   write(durability: Durability, operations: readonly Operation[]): Promise<void>;
 

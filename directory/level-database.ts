@@ -3,6 +3,7 @@ import type { Level } from "level";
 import { SetupError, UnavailableError } from "../keys/errors.ts";
 import { shellWord } from "../keys/shell-word.ts";
 import { STORE_ROOM_BYTES } from "../protocol/limits.ts";
+import { ConflictError, replaceOf } from "./conflict.ts";
 import type { Database, Durability, Operation, Snapshot } from "./database.ts";
 
 /** In LevelDB. One process has it. */
@@ -12,9 +13,11 @@ export class LevelDatabase implements Database {
   readonly #path: string;
   readonly #level: Level;
   readonly #queues: Readonly<Record<Durability, WriteQueue>> = {
-    acknowledged: new WriteQueue((operations) => this.#write(operations, { sync: true })),
-    kept: new WriteQueue((operations) => this.#write(operations, { sync: false })),
+    acknowledged: new WriteQueue((writes) => this.#write(writes, "acknowledged")),
+    kept: new WriteQueue((writes) => this.#write(writes, "kept")),
   };
+  /** The keys of what each is writing, and when that has ended. */
+  readonly #underWay = new Map<Durability, { readonly keys: ReadonlySet<string>; readonly ended: Promise<void> }>();
   /** Whether a write has failed since it was opened. */
   #isStuck = false;
   #reopening: Promise<void> | undefined;
@@ -79,7 +82,7 @@ export class LevelDatabase implements Database {
 
   /** What comes while a write of the same durability is under way goes to disk together with the next one. */
   async write(durability: Durability, operations: readonly Operation[]): Promise<void> {
-    for (const operation of operations) if (operation.type === "replace") await this.#demandBefore(operation);
+    replaceOf(operations);
     await this.#queues[durability].add(operations);
   }
 
@@ -119,20 +122,51 @@ export class LevelDatabase implements Database {
     }
   }
 
-  /** The one process there is has read it before, so it differs by a fault of ours alone. */
-  async #demandBefore({ key, before }: Extract<Operation, { type: "replace" }>): Promise<void> {
-    if ((await this.get(key)) === before) return;
-    throw new UnavailableError("E_STORAGE", "The store has changed since it was read.", { next: "Ask again." });
+  /** What is for the same key comes one after the other, whatever its durability: `replace` would compare with the past otherwise. */
+  async #write(writes: readonly Write[], durability: Durability): Promise<void> {
+    const keys = new Set(writes.flatMap(({ operations }) => operations.map(({ key }) => key)));
+    const other = durability === "kept" ? "acknowledged" : "kept";
+    for (let one = this.#underWay.get(other); one !== undefined; one = this.#underWay.get(other)) {
+      const { keys: others } = one;
+      if (![...keys].some((key) => others.has(key))) break;
+      await one.ended;
+    }
+    const write = this.#writeNow(writes, { sync: durability === "acknowledged" });
+    this.#underWay.set(durability, { keys, ended: write.catch(() => {}) });
+    try {
+      await write;
+    } finally {
+      this.#underWay.delete(durability);
+    }
   }
 
-  async #write(operations: Operation[], options: { readonly sync: boolean }): Promise<void> {
+  async #writeNow(writes: readonly Write[], options: { readonly sync: boolean }): Promise<void> {
     try {
       if (this.#isStuck) await this.#reopen();
-      await this.#level.batch(operations.map(levelOperation), options);
+      await this.#level.batch(await this.#operationsOf(writes), options);
     } catch (cause) {
       this.#isStuck = true;
       throw new UnavailableError("E_STORAGE", "The store cannot be written.", { cause });
     }
+  }
+
+  /** Those of all writes but of the ones in conflict with what is there, or with what an earlier one of them puts there. */
+  async #operationsOf(writes: readonly Write[]): Promise<LevelOperation[]> {
+    const operations: LevelOperation[] = [];
+    const next = new Map<string, string | undefined>();
+    for (const one of writes) {
+      const replace = replaceOf(one.operations);
+      if (replace !== undefined) {
+        const { key, before } = replace;
+        one.hasConflict = (next.has(key) ? next.get(key) : await this.get(key)) !== before;
+      }
+      if (one.hasConflict) continue;
+      for (const operation of one.operations) {
+        next.set(operation.key, operation.type === "del" ? undefined : operation.value);
+        operations.push(levelOperation(operation));
+      }
+    }
+    return operations;
   }
 
   /**
@@ -153,7 +187,9 @@ export class LevelDatabase implements Database {
   }
 }
 
-function levelOperation(operation: Operation): Exclude<Operation, { type: "replace" }> {
+type LevelOperation = Exclude<Operation, { type: "replace" }>;
+
+function levelOperation(operation: Operation): LevelOperation {
   if (operation.type !== "replace") return operation;
   const { key, value } = operation;
   return { type: "put", key, value };
@@ -161,22 +197,31 @@ function levelOperation(operation: Operation): Exclude<Operation, { type: "repla
 
 const CLAIM = "id:";
 
+/** What somebody wants written. */
+interface Write {
+  readonly operations: readonly Operation[];
+  hasConflict: boolean;
+}
+
 /** Writes one after the other; what is added meanwhile is written together. */
 class WriteQueue {
-  readonly #write: (operations: Operation[]) => Promise<void>;
-  #waiting: Operation[] = [];
+  readonly #write: (writes: readonly Write[]) => Promise<void>;
+  #waiting: Write[] = [];
   /** Resolves when the write under way has ended, well or not. */
   #current: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
 
-  constructor(write: (operations: Operation[]) => Promise<void>) {
+  constructor(write: (writes: readonly Write[]) => Promise<void>) {
     this.#write = write;
   }
 
-  add(operations: readonly Operation[]): Promise<void> {
-    for (const operation of operations) this.#waiting.push(operation);
+  /** @throws {ConflictError}; what the write throws. */
+  async add(operations: readonly Operation[]): Promise<void> {
+    const write: Write = { operations, hasConflict: false };
+    this.#waiting.push(write);
     this.#next ??= this.#afterCurrent();
-    return this.#next;
+    await this.#next;
+    if (write.hasConflict) throw new ConflictError();
   }
 
   /** Waits until nothing is under way or waiting, however it ended. */
@@ -186,10 +231,10 @@ class WriteQueue {
 
   async #afterCurrent(): Promise<void> {
     await this.#current;
-    const operations = this.#waiting;
+    const writes = this.#waiting;
     this.#waiting = [];
     this.#next = undefined;
-    const write = this.#write(operations);
+    const write = this.#write(writes);
     this.#current = write.catch(() => {});
     await write;
   }

@@ -1,3 +1,4 @@
+import { SshnpError } from "../keys/errors.ts";
 import type { Database, Durability, Operation, Snapshot } from "./database.ts";
 import type { SharedDatabase } from "./postgres/shared.ts";
 
@@ -6,7 +7,7 @@ export const STORE_WORK = ["read", "acknowledged", "kept", "claim", "turn"] as c
 
 export type StoreWork = (typeof STORE_WORK)[number];
 
-/** Told of each call, how long it took in ms and whether it failed. */
+/** Told of each call, how long it took in ms and whether the store failed: that a turn's own decision is no is none of its. */
 export type StoreObserver = (work: StoreWork, ms: number, failed: boolean) => void;
 
 /** A database whose calls are timed and counted, whichever it is. */
@@ -79,12 +80,13 @@ export class ObservedDatabase implements Database {
 
   async #timed<T>(work: StoreWork, call: () => Promise<T>): Promise<T> {
     const began = performance.now();
-    let failed = true;
+    let failed = false;
     this.#waiting[work] += 1;
     try {
-      const result = await call();
-      failed = false;
-      return result;
+      return await call();
+    } catch (error) {
+      failed = error instanceof SshnpError && error.code === "E_STORAGE";
+      throw error;
     } finally {
       this.#waiting[work] -= 1;
       this.#observer(work, performance.now() - began, failed);

@@ -24,6 +24,7 @@ import { BrokerLinks, type DirectoryBroker } from "./broker-links.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import { DatabaseClock } from "./database-clock.ts";
 import type { ConnectObserver } from "./connect-observer.ts";
+import { endAll } from "./end-all.ts";
 import { Freshness } from "./freshness.ts";
 import { directoryReadiness } from "./health.ts";
 import { route, type Routes } from "./http-routes.ts";
@@ -38,9 +39,9 @@ import { Policies } from "./policies.ts";
 import { PostServer } from "./post.ts";
 import { Presence } from "./presence.ts";
 import { AddressLimiter, type Rate } from "./rate-limit.ts";
+import { Recurring } from "./recurring.ts";
 import { RendezvousRegistry } from "./rendezvous-registry.ts";
 import { replicaHost } from "./replicas/host.ts";
-import { Following } from "./replicas/following.ts";
 import { Replicas } from "./replicas/replicas.ts";
 import { Requests } from "./requests.ts";
 import { Sessions } from "./sessions.ts";
@@ -104,7 +105,7 @@ export async function startDirectory(options: DirectoryOptions): Promise<Directo
   try {
     return await start(options, undoing);
   } catch (error) {
-    for (const undo of undoing.toReversed()) await undo();
+    await endAll(undoing.toReversed(), (err) => options.log.error({ err }, "what was begun could not be ended"));
     throw error;
   }
 }
@@ -133,6 +134,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
     audit: () => audited?.anchors,
   });
   if (guarded.isOlder) log.warn({ size: guarded.log.checkpoint.size }, "goes on from an older log, as it was told to");
+  undoing.push(() => guarded.settle());
   const statementLog = guarded.log;
   cosigner = await startCosigner(options, statementLog, clock);
   undoing.push(() => cosigner?.[Symbol.asyncDispose]());
@@ -140,6 +142,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
     log.error({ err: error }, "audit failed"),
   );
   const { audit, anchorAudit, anchorWhenDue } = audited;
+  undoing.push(() => audit.close());
   const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
   const replicas = database && new Replicas({ shared: database, database: store.database, random, clock, failed });
@@ -171,27 +174,35 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
   undoing.push(() => replicas?.[Symbol.asyncDispose]());
   await replicas?.start(replicaHost({ presence, sessions, links, requests }));
 
-  const others = new Following(
-    () => Promise.all([statementLog.refresh(), registry.refresh(), newestKeys.refresh()]),
+  const others = new Recurring(
+    [() => statementLog.refresh(), () => registry.refresh(), () => newestKeys.refresh()],
     failed,
   );
   const everySecond = (): void => {
     links.tick();
     sessions.sweep();
-    if (isShared) others.look();
+    if (isShared) others.run();
   };
-  const everyPeriod = async (): Promise<void> => {
+  const houseKeeping = new Recurring(
+    [
+      () => requests.sweep(),
+      async () => {
+        await anchorWhenDue().catch(failed);
+        await guarded.settle();
+        await freshness.sweep(clock.now());
+        await newestKeys.refresh();
+        if (isShared) cosigner.use(await store.witnesses());
+      },
+    ],
+    failed,
+  );
+  const everyPeriod = (): void => {
     posts.keepAlive();
-    requests.sweep().catch(failed);
     limiter.sweep(clock.monotonic());
     brokerAccess?.sweep();
     if (dropped > 0) log.warn({ dropped }, "connections were refused: too many are open");
     dropped = 0;
-    await anchorWhenDue().catch(failed);
-    await guarded.settle();
-    await freshness.sweep(clock.now());
-    await newestKeys.refresh();
-    if (isShared) cosigner.use(await store.witnesses());
+    houseKeeping.run();
   };
 
   let dropped = 0;
@@ -204,9 +215,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
   const timers = [
     clock.every(1000, everySecond),
     clock.every(STRANGER_LOOK_MS, () => strangers.look()),
-    clock.every(KEEPALIVE_MS, () => {
-      everyPeriod().catch(failed);
-    }),
+    clock.every(KEEPALIVE_MS, everyPeriod),
   ];
   waking?.start({ presence, sessions, replicas });
   const address = http.address() as AddressInfo;
@@ -220,15 +229,18 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
       followed?.[Symbol.dispose]();
       const closed = new Promise((resolve) => http.close(resolve));
       posts.close();
-      await waking?.[Symbol.asyncDispose]();
-      await links.close();
-      await replicas?.[Symbol.asyncDispose]();
-      http.closeAllConnections();
-      await closed;
-      await cosigner[Symbol.asyncDispose]();
-      await others.settled();
-      await audit.close();
-      await guarded.settle();
+      const ends = [
+        () => waking?.[Symbol.asyncDispose](),
+        () => links.close(),
+        () => replicas?.[Symbol.asyncDispose](),
+        () => http.closeAllConnections(),
+        () => closed,
+        () => Promise.all([others.settled(), houseKeeping.settled()]),
+        () => cosigner[Symbol.asyncDispose](),
+        () => audit.close(),
+        () => guarded.settle(),
+      ];
+      await endAll(ends, (err) => log.error({ err }, "what was begun could not be ended"));
     },
   };
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import * as v from "valibot";
 import { SetupError } from "../keys/errors.ts";
 import { STORE_LINE_BYTES, STORE_LINES_AT_ONCE } from "../protocol/limits.ts";
@@ -12,7 +13,7 @@ import { DISTANCES, IDS, NONCES, PRESENCES } from "./tables.ts";
 /** What is of use to a running directory alone. */
 const FLEETING = ["import:", IDS.prefix, NONCES.prefix, PRESENCES.prefix, DISTANCES.prefix];
 const CHECKPOINT = "log:checkpoint";
-/** In a store into which an import was begun, and not ended. */
+/** In a store into which an import was begun, and not ended: which one it was. */
 const BEGUN = "import:begun";
 
 /** The lines of a store as it is at one moment, each with its end. @throws {UnavailableError} E_STORAGE. */
@@ -34,11 +35,11 @@ export async function* exportStore(database: Pick<Database, "snapshot">): AsyncG
 
 /**
  * Puts the lines of {@link exportStore} into an empty store; gives how many. The newest checkpoint is written last, so that one that
- * was interrupted is no store; the next try begins with an empty one.
- * @throws {SetupError} E_USAGE when the store is not empty, E_PROTOCOL for lines that are none, or end early; {UnavailableError} E_STORAGE.
+ * was interrupted is no store; the next try begins with an empty one. Of two at once the later one takes over.
+ * @throws {SetupError} E_USAGE when the store is not empty, or another import was begun meanwhile, E_PROTOCOL for lines that are none, or end early; {UnavailableError} E_STORAGE.
  */
 export async function importStore(database: Database, lines: AsyncIterable<string>): Promise<number> {
-  await begin(database);
+  const write = await begin(database);
   let state: "begin" | "entries" | "end" = "begin";
   let count = 0;
   let waiting: Operation[] = [];
@@ -53,7 +54,7 @@ export async function importStore(database: Database, lines: AsyncIterable<strin
       if (key === CHECKPOINT) checkpoint = { type: "replace", key, before: undefined, value };
       else waiting.push({ type: "put", key, value });
       if (waiting.length < STORE_LINES_AT_ONCE) continue;
-      await database.write("acknowledged", waiting);
+      await write(waiting);
       waiting = [];
     } else if ("kind" in line) {
       if (state !== "begin") throw malformed();
@@ -65,28 +66,37 @@ export async function importStore(database: Database, lines: AsyncIterable<strin
   }
   if (state !== "end") throw malformed();
   const last = checkpoint === undefined ? waiting : [...waiting, checkpoint];
-  await database.write("acknowledged", [...last, { type: "del", key: BEGUN }]);
+  await write([...last, { type: "del", key: BEGUN }]);
   return count;
 }
 
-/** Sees to it that the store is empty but for the mark of an import. @throws {SetupError} E_USAGE. */
-async function begin(database: Database): Promise<void> {
-  const [first] = await database.entriesAfter("", "", 1);
-  if (
-    first !== undefined &&
-    ((await database.get(BEGUN)) === undefined || (await database.get(CHECKPOINT)) !== undefined)
-  ) {
-    throw new SetupError("E_USAGE", "That store is in use already.", { next: "Import into an empty one." });
-  }
-  await database.write("acknowledged", [{ type: "put", key: BEGUN, value: "1" }]);
+/** Sees to it that the store is empty but for the mark of an import. Gives what writes while that is this one's. @throws {SetupError} E_USAGE. */
+async function begin(database: Database): Promise<(operations: readonly Operation[]) => Promise<void>> {
+  const own = randomUUID();
+  await database.exclusively(async () => {
+    const [first] = await database.entriesAfter("", "", 1);
+    const [begun, checkpoint] = await database.getMany([BEGUN, CHECKPOINT]);
+    if (first !== undefined && (begun === undefined || checkpoint !== undefined)) {
+      throw new SetupError("E_USAGE", "That store is in use already.", { next: "Import into an empty one." });
+    }
+    await database.write("acknowledged", [{ type: "put", key: BEGUN, value: own }]);
+  });
+  const write = (operations: readonly Operation[]): Promise<void> =>
+    database.exclusively(async () => {
+      if ((await database.get(BEGUN)) !== own) throw overtaken();
+      await database.write("acknowledged", operations);
+    });
   for (;;) {
     const left = (await database.entriesAfter("", "", STORE_LINES_AT_ONCE)).filter(([key]) => key !== BEGUN);
-    if (left.length === 0) return;
-    await database.write(
-      "acknowledged",
-      left.map(([key]) => ({ type: "del", key })),
-    );
+    if (left.length === 0) return write;
+    await write(left.map(([key]) => ({ type: "del", key })));
   }
+}
+
+function overtaken(): SetupError {
+  return new SetupError("E_USAGE", "Another import into that store was begun meanwhile.", {
+    next: "Let that one end, or stop it and import again.",
+  });
 }
 
 const lineSchema = v.union([

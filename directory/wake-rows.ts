@@ -1,10 +1,10 @@
 import { base64, equalBytes, fromBase64 } from "../keys/bytes.ts";
-import { UnavailableError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
 import { X25519PublicKey } from "../keys/x25519.ts";
 import { WATCHERS_AT_ONCE } from "../protocol/limits.ts";
 import { type Distances, encodeDistances, parseDistances } from "../protocol/messages/rendezvous-distances.ts";
 import { bindingSubject } from "../protocol/statements.ts";
+import { ConflictError } from "./conflict.ts";
 import type { Database, Operation } from "./database.ts";
 import type { Party } from "./presence.ts";
 import { partyOf } from "./said-by-owner.ts";
@@ -85,7 +85,7 @@ export class WakeRows {
     }
   }
 
-  /** Puts `next` in the place of `before`, which inTurn has read, and what it watches with it. @throws {UnavailableError} E_STORAGE. */
+  /** Puts `next` in the place of `before`, which inTurn has read, and what it watches with it. @throws {ConflictError}; E_STORAGE. */
   async replace(party: Party, before: WakeRow | undefined, next: WakeRow | undefined): Promise<void> {
     const subject = bindingSubject(party);
     const [old, young] = [watchedBy(before), watchedBy(next)];
@@ -108,8 +108,7 @@ export class WakeRows {
       try {
         return await action();
       } catch (error) {
-        const isOthers = error instanceof UnavailableError && error.code === "E_STORAGE" && this.#database.isShared;
-        if (!isOthers || left === 1) throw error;
+        if (!(error instanceof ConflictError) || !this.#database.isShared || left === 1) throw error;
       }
     }
   }

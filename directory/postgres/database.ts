@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { ClientBase, Pool } from "pg";
 import { assert } from "../../keys/errors.ts";
+import { replaceOf } from "../conflict.ts";
 import type { Database, Durability, Operation, Snapshot } from "../database.ts";
 import { type Connections, openConnections } from "./connections.ts";
 import { LOCK_SPACE, TURN_LOCK } from "./migrations.ts";
@@ -30,6 +31,8 @@ export class PostgresDatabase implements Database {
   readonly #connections: Connections;
   readonly #reads: Reads;
   readonly #kept: Gathered<readonly Operation[], undefined>;
+  /** One statement each: one that finds that something has changed fails no other. */
+  readonly #replaced: Gathered<readonly Operation[], PromiseSettledResult<void>>;
   readonly #claims: Gathered<{ readonly key: string; readonly until: number; readonly now: number }, boolean>;
   readonly #turn = new AsyncLocalStorage<Turn>();
   /** The turns of this process: it takes part in the queue of all with one connection. */
@@ -50,6 +53,11 @@ export class PostgresDatabase implements Database {
     this.#kept = new Gathered(async (writes) => {
       await write(connections.keeping, writes.flat());
       return writes.map(() => undefined);
+    });
+    this.#replaced = new Gathered(async (writes) => {
+      const results: PromiseSettledResult<void>[] = [];
+      for (const one of writes) results.push(...(await Promise.allSettled([write(connections.keeping, one)])));
+      return results;
     });
     this.#claims = new Gathered((claims) => claimAll(connections.keeping, claims));
   }
@@ -107,7 +115,7 @@ export class PostgresDatabase implements Database {
   }
 
   async write(durability: Durability, operations: readonly Operation[]): Promise<void> {
-    if (durability === "kept") return await writing(() => this.#kept.add(operations));
+    if (durability === "kept") return await writing(() => this.#keep(operations));
     const turn = this.#turn.getStore();
     // What a turn has started may go on after it.
     if (turn === undefined || turn.isOver) return await this.exclusively(() => this.write(durability, operations));
@@ -138,8 +146,14 @@ export class PostgresDatabase implements Database {
 
   async close(): Promise<void> {
     await this.#turns.settled();
-    await Promise.all([this.#kept.settled(), this.#claims.settled(), this.shared.settled()]);
+    await Promise.all([this.#kept.settled(), this.#replaced.settled(), this.#claims.settled(), this.shared.settled()]);
     await this.#connections.close();
+  }
+
+  async #keep(operations: readonly Operation[]): Promise<void> {
+    if (replaceOf(operations) === undefined) return await this.#kept.add(operations);
+    const result = await this.#replaced.add(operations);
+    if (result.status === "rejected") throw result.reason;
   }
 
   async #takeTurn<T>(action: () => Promise<T>): Promise<T> {

@@ -196,7 +196,7 @@ const RENEW = {
 } as const;
 const SWAP = {
   name: "sshnp_swap",
-  text: `WITH asked AS (SELECT * FROM unnest($1::text[], $2::text[]) AS asked (key, value) ORDER BY key),
+  text: `WITH asked AS (SELECT * FROM unnest($1::text[], $2::text[]) AS asked (key, value) ORDER BY key COLLATE "C"),
     before AS (SELECT entry.key, entry.value FROM sshnp_entry entry JOIN asked USING (key) ORDER BY key FOR UPDATE OF entry),
     put AS (INSERT INTO sshnp_entry SELECT * FROM asked ON CONFLICT (key) DO UPDATE SET value = excluded.value)
     SELECT key, value FROM before`,
@@ -207,7 +207,7 @@ const RESTORE = {
   text: `WITH asked AS (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (key, before, value)),
     older AS (SELECT entry.key, asked.value FROM sshnp_entry entry JOIN asked ON asked.key = entry.key AND asked.before = entry.value
       ORDER BY entry.key FOR UPDATE OF entry),
-    put AS (INSERT INTO sshnp_entry SELECT key, value FROM asked WHERE before IS NULL ORDER BY key ON CONFLICT DO NOTHING)
+    put AS (INSERT INTO sshnp_entry SELECT key, value FROM asked WHERE before IS NULL ORDER BY key COLLATE "C" ON CONFLICT DO NOTHING)
     UPDATE sshnp_entry SET value = older.value FROM older WHERE sshnp_entry.key = older.key`,
 };
 const REMOVE = {

@@ -1,25 +1,33 @@
 import type { ClientBase, Pool } from "pg";
-import { UnavailableError } from "../../keys/errors.ts";
+import { ConflictError, replaceOf } from "../conflict.ts";
 import type { Operation } from "../database.ts";
 
 type Query = Pick<ClientBase, "query">;
 
-/** Does the operations within the transaction of `client`, or outside of one: all of them or none. */
+/** Does the operations within the transaction of `client`, or outside of one: all of them or none. @throws {ConflictError}. */
 export async function write(client: Query, operations: readonly Operation[]): Promise<void> {
   const puts = new Map<string, string>();
   const gone = new Set<string>();
-  const replaced: Extract<Operation, { type: "replace" }>[] = [];
   for (const operation of operations) {
     const { key } = operation;
     gone.delete(key);
     puts.delete(key);
     if (operation.type === "put") puts.set(key, operation.value);
     else if (operation.type === "del") gone.add(key);
-    else replaced.push(operation);
   }
-  for (const operation of replaced) await replace(client, operation);
-  if (puts.size === 0 && gone.size === 0) return;
-  await client.query({ ...WRITE, values: [[...gone], [...puts.keys()], [...puts.values()]] });
+  const replaced = replaceOf(operations);
+  if (replaced === undefined && puts.size === 0 && gone.size === 0) return;
+  const deleted = [...gone];
+  // Puts alone are locked in the order of their keys as it is.
+  const locked = deleted.length === 0 && replaced === undefined ? [] : [...deleted, ...puts.keys()];
+  const values = [deleted, [...puts.keys()], [...puts.values()]];
+  if (replaced === undefined) {
+    await client.query({ ...WRITE, values: [...values, locked] });
+    return;
+  }
+  const { key, before, value } = replaced;
+  const { rowCount } = await client.query({ ...REPLACE, values: [...values, [...locked, key], key, before, value] });
+  if (rowCount !== 1) throw new ConflictError();
 }
 
 /** Claims these keys, each until its time, where no earlier claim lasts beyond `now`; gives those that could be had. */
@@ -29,28 +37,41 @@ export async function claim(pool: Pool, claims: ReadonlyMap<string, number>, now
   return new Set(rows.map(([key]) => key));
 }
 
-async function replace(client: Query, { key, before, value }: Extract<Operation, { type: "replace" }>): Promise<void> {
-  const { rowCount } =
-    before === undefined
-      ? await client.query("INSERT INTO sshnp_entry VALUES ($1, $2) ON CONFLICT DO NOTHING", [key, value])
-      : await client.query("UPDATE sshnp_entry SET value = $3 WHERE key = $1 AND value = $2", [key, before, value]);
-  if (rowCount === 1) return;
-  throw new UnavailableError("E_STORAGE", "The store has changed since it was read.", { next: "Ask again." });
-}
+/**
+ * Before anything is written, what is there already is locked in the order of the keys, by the bytes as in the table, whatever the
+ * order of the database's own language: two statements would wait for each other otherwise.
+ */
+const LOCKED = "locked AS (SELECT key FROM sshnp_entry WHERE key = ANY($4::text[]) ORDER BY key FOR UPDATE)";
+const AFTER_LOCKED = "(SELECT count(*) FROM locked) >= 0";
 
 /** In one statement, so that it is all or nothing without a transaction; no key is in two lists. */
 const WRITE = {
   name: "sshnp_write",
-  text: `WITH gone AS (DELETE FROM sshnp_entry WHERE key = ANY($1::text[]))
-    INSERT INTO sshnp_entry SELECT * FROM unnest($2::text[], $3::text[]) AS put (key, value) ORDER BY key
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
+  text: `WITH ${LOCKED},
+    gone AS (DELETE FROM sshnp_entry WHERE key = ANY($1::text[]) AND ${AFTER_LOCKED})
+    INSERT INTO sshnp_entry SELECT * FROM unnest($2::text[], $3::text[]) AS put (key, value) WHERE ${AFTER_LOCKED}
+    ORDER BY key COLLATE "C" ON CONFLICT (key) DO UPDATE SET value = excluded.value`,
 };
 
-/** In the order of the keys, as the puts above: two statements would wait for each other otherwise. */
+/** The same where `replace` finds what it is to find, and nothing otherwise. Gives one row if it did. */
+const REPLACE = {
+  name: "sshnp_replace",
+  text: `WITH ${LOCKED},
+    updated AS (UPDATE sshnp_entry SET value = $7 WHERE key = $5 AND value = $6::text AND ${AFTER_LOCKED} RETURNING 1),
+    inserted AS (INSERT INTO sshnp_entry SELECT $5, $7 WHERE $6::text IS NULL AND ${AFTER_LOCKED}
+      ON CONFLICT DO NOTHING RETURNING 1),
+    done AS (SELECT 1 FROM updated UNION ALL SELECT 1 FROM inserted),
+    gone AS (DELETE FROM sshnp_entry WHERE key = ANY($1::text[]) AND EXISTS (SELECT FROM done)),
+    put AS (INSERT INTO sshnp_entry SELECT * FROM unnest($2::text[], $3::text[]) AS put (key, value)
+      WHERE EXISTS (SELECT FROM done) ORDER BY key COLLATE "C" ON CONFLICT (key) DO UPDATE SET value = excluded.value)
+    SELECT FROM done`,
+};
+
+/** In the order of the keys, as the puts above. */
 const CLAIM = {
   name: "sshnp_claim",
   text: `INSERT INTO sshnp_claim AS known
-    SELECT * FROM unnest($1::text[], $2::bigint[]) AS asked (key, until) ORDER BY key
+    SELECT * FROM unnest($1::text[], $2::bigint[]) AS asked (key, until) ORDER BY key COLLATE "C"
     ON CONFLICT (key) DO UPDATE SET until = excluded.until WHERE known.until < $3::bigint
     RETURNING key`,
   rowMode: "array",

@@ -134,8 +134,17 @@ export class PresenceRows {
    * @throws {UnavailableError} E_STORAGE; the store may lack some still.
    */
   async restore(): Promise<Party[]> {
+    this.#isOwed = false; // from here on whatever fails owes again
+    try {
+      return await this.#restoreAll();
+    } catch (error) {
+      this.#isOwed = true;
+      throw error;
+    }
+  }
+
+  async #restoreAll(): Promise<Party[]> {
     const { database, shared } = this.#services;
-    this.#isOwed = true;
     const rows = [...this.#own.values()];
     const restored: Party[] = [];
     for (let i = 0; i < rows.length; i += POSTGRES_KEYS_AT_ONCE) {
@@ -153,7 +162,6 @@ export class PresenceRows {
       }
       await shared.restore(missing);
     }
-    this.#isOwed = false;
     return restored;
   }
 

@@ -17,6 +17,7 @@ import type { Clock } from "../clock.ts";
 import type { Database } from "../database.ts";
 import type { SharedDatabase } from "../postgres/shared.ts";
 import type { Elsewhere, Party, PresenceAccount, PresentDevice, UnprovedNotify } from "../presence.ts";
+import { Listening } from "./listening.ts";
 import { encodeReplicaMessage, parseReplicaMessage, type ReplicaMessage } from "./messages.ts";
 import { PresenceRows } from "./presence-rows.ts";
 
@@ -60,13 +61,12 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   readonly #services: Services;
   readonly #id: Uint8Array;
   readonly #name: string;
-  readonly #stop = new AbortController();
   readonly #rows: PresenceRows;
   /** Who has asked for a session, by its id in hex, and until when the answer may come (monotonic ms). */
   readonly #askers = new Map<string, { readonly to: string; readonly device: string; readonly until: number }>();
   readonly #back = { up: [] as Party[], atBroker: [] as Party[] };
   #alive: ReadonlySet<string> = new Set();
-  #listening: Promise<void> = Promise.resolve();
+  readonly #listening = new Listening();
   /** The last look for who is new, and when (monotonic ms). */
   #look: Promise<void> = Promise.resolve();
   #looked = -Infinity;
@@ -84,9 +84,9 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     return this.#alive.size;
   }
 
-  /** Takes part from here on. @throws {UnavailableError} E_STORAGE. */
+  /** Takes part from here on: hears what the others say, unless the database keeps it waiting. @throws {UnavailableError} E_STORAGE. */
   async start(host: ReplicaHost): Promise<void> {
-    const { shared, clock, failed } = this.#services;
+    const { clock, failed } = this.#services;
     await this.#renew();
     this.#stopTimer = clock.every(REPLICA_RENEW_MS, () => {
       this.#sweep();
@@ -94,19 +94,14 @@ export class Replicas implements Elsewhere, AsyncDisposable {
         .then(() => (this.#rows.isOwed ? this.#restore() : undefined))
         .catch(failed);
     });
-    let isFirst = true;
-    const listener = {
-      message: (bytes: Uint8Array) => this.#heard(host, parseReplicaMessage(bytes)),
-      listening: () => {
-        if (!isFirst) {
-          host.missed().catch(failed);
-          this.#restore().catch(failed);
-        }
-        isFirst = false;
+    await this.#listening.start(this.#services, this.#name, {
+      message: (bytes) => this.#heard(host, parseReplicaMessage(bytes)),
+      missed: () => {
+        host.missed().catch(failed);
+        this.#restore().catch(failed);
       },
       failed,
-    };
-    this.#listening = shared.listen(this.#name, listener, this.#stop.signal);
+    });
   }
 
   async find(party: Party): Promise<({ readonly device: PresentDevice } & PresenceAccount) | undefined> {
@@ -173,8 +168,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopTimer();
-    this.#stop.abort();
-    await this.#listening;
+    await this.#listening.stop();
     await this.#services.shared.leave(this.#name).catch(this.#services.failed);
   }
 

@@ -1,11 +1,25 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { array, assert, asyncProperty, constant, constantFrom, oneof, record, string } from "fast-check";
+import {
+  array,
+  assert,
+  asyncProperty,
+  boolean,
+  constant,
+  constantFrom,
+  oneof,
+  option,
+  record,
+  string,
+} from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ConflictError } from "../../directory/conflict.ts";
 import type { Database, Operation } from "../../directory/database.ts";
 import { LevelDatabase } from "../../directory/level-database.ts";
+import { ObservedDatabase } from "../../directory/observed-database.ts";
 import { PostgresDatabase } from "../../directory/postgres/database.ts";
 import { exportStore, importStore } from "../../directory/transfer.ts";
+import { DeniedError } from "../../keys/errors.ts";
 import { databaseIn, Postgres } from "../support/postgres.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 
@@ -75,19 +89,33 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     const write = record({
       durability: constantFrom("kept" as const, "acknowledged" as const),
       operations: array(operation, { maxLength: 5 }),
+      replaced: option(record({ key, isStale: boolean(), value: string({ unit: "grapheme" }).map(withoutNul) }), {
+        nil: undefined,
+      }),
     });
     await assert(
       asyncProperty(array(write, { maxLength: 8 }), async (writes) => {
         const prefix = own();
         const model = new Map<string, string>();
-        for (const { durability, operations } of writes) {
-          await database.write(
-            durability,
-            operations.map((one) => ({ ...one, key: prefix + one.key })),
-          );
-          for (const one of operations) {
-            if (one.type === "put") model.set(prefix + one.key, one.value);
-            else model.delete(prefix + one.key);
+        for (const { durability, operations, replaced } of writes) {
+          const others = operations
+            .filter((one) => one.key !== replaced?.key)
+            .map((one) => ({ ...one, key: prefix + one.key }));
+          const there = replaced && model.get(prefix + replaced.key);
+          const all: Operation[] = [...others];
+          if (replaced !== undefined) {
+            const before = replaced.isStale ? `${there} no more` : there;
+            all.unshift(replace(prefix + replaced.key, before, replaced.value));
+          }
+          const writing = database.write(durability, all);
+          if (replaced?.isStale === true) {
+            await expect(writing).rejects.toThrow(ConflictError);
+            continue;
+          }
+          await writing;
+          for (const one of all) {
+            if (one.type === "del") model.delete(one.key);
+            else model.set(one.key, one.value);
           }
         }
         expect(new Map(await database.entries(prefix))).toEqual(model);
@@ -105,7 +133,7 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     for (const before of [undefined, "two"]) {
       await expect(
         database.write("acknowledged", [put(`${prefix}x`, "2"), replace(key, before, "other")]),
-      ).rejects.toMatchObject({ code: "E_STORAGE" });
+      ).rejects.toThrow(ConflictError);
     }
     await database.write("acknowledged", [replace(key, "one", "two"), del(`${prefix}none`)]);
     expect(await database.entries(prefix)).toEqual([
@@ -113,6 +141,62 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
       [`${prefix}x`, "1"],
     ]);
     await database.close();
+  });
+
+  test("fails a kept write that replaces what is no more there alone, and none that is written at the same time", async () => {
+    const database = await place()();
+    const prefix = own();
+    const [a, b, c] = [`${prefix}a`, `${prefix}b`, `${prefix}c`];
+    await database.write("kept", [put(a, "1"), put(b, "1"), put(`${prefix}old`, "1")]);
+    const results = await Promise.allSettled([
+      database.write("kept", [replace(a, "1", "2"), put(`${a} beside`, "x"), del(`${prefix}old`)]),
+      database.write("kept", [put(c, "now")]),
+      database.write("kept", [replace(b, "stale", "3"), put(`${b} beside`, "x"), del(a)]),
+    ]);
+    expect(results.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected"]);
+    expect(results[2]).toMatchObject({ reason: expect.any(ConflictError) as ConflictError });
+    expect(await database.entries(prefix)).toEqual([
+      [a, "2"],
+      [`${a} beside`, "x"],
+      [b, "1"],
+      [c, "now"],
+    ]);
+    await database.close();
+  });
+
+  test("lets one of many replace the same at one moment, however durable", async () => {
+    const database = await place()();
+    const key = `${own()}head`;
+    for (let round = 0; round < 10; round++) {
+      const before = await database.get(key);
+      const results = await Promise.allSettled(
+        Array.from({ length: 8 }, (_, i) => {
+          const value = `${round}:${i}`;
+          const operations = [replace(key, before, value), put(`${key}:${value}`, "beside")];
+          return database.write(i % 2 === 0 ? "kept" : "acknowledged", operations);
+        }),
+      );
+      const winners = results.flatMap(({ status }, i) => (status === "fulfilled" ? [`${round}:${i}`] : []));
+      expect(winners).toEqual([await database.get(key)]);
+      expect(await database.entries(`${key}:${round}:`)).toEqual([[`${key}:${winners[0]}`, "beside"]]);
+    }
+    await database.close();
+  });
+
+  test("counts as a failure of the store what the store could not do, and neither a conflict nor a turn's own no", async () => {
+    const failures: string[] = [];
+    const database = new ObservedDatabase(await place()(), (work, _ms, failed) => {
+      if (failed) failures.push(work);
+    });
+    const key = own();
+    await database.write("kept", [put(key, "1")]);
+    await expect(database.write("kept", [replace(key, "2", "3")])).rejects.toThrow(ConflictError);
+    const no = new DeniedError("E_NAME_TAKEN", "It is taken.");
+    await expect(database.exclusively(() => Promise.reject(no))).rejects.toBe(no);
+    expect(failures).toEqual([]);
+    await database.close();
+    await expect(database.get(key)).rejects.toMatchObject({ code: "E_STORAGE" });
+    expect(failures).toEqual(["read"]);
   });
 
   test("lets nothing come between a turn's reading and its writing", async () => {
@@ -177,6 +261,31 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     await database.close();
   });
 
+  test("is filled by one of two imports at once, whole, and the other one says so", async () => {
+    const database = await place()();
+    const clear = async (): Promise<void> => {
+      for (const [key] of await database.entriesAfter("", "", 1_000_000)) await database.write("kept", [del(key)]);
+    };
+    await clear();
+    const store = (owner: string, count: number): string[] => [
+      JSON.stringify({ v: 1, kind: "sshnp-store" }),
+      JSON.stringify(["log:checkpoint", owner]),
+      ...Array.from({ length: count }, (_, i) => JSON.stringify([`name:${owner}${i}`, "x"])),
+      JSON.stringify({ entries: count + 1 }),
+    ];
+    async function* interrupted(): AsyncGenerator<string, void, void> {
+      const lines = store("one", 1500);
+      yield* lines.slice(0, 1200);
+      expect(await importStore(database, toLines(store("two", 3)))).toBe(4);
+      yield* lines.slice(1200);
+    }
+    await expect(importStore(database, interrupted())).rejects.toMatchObject({ code: "E_USAGE" });
+    const entries = await database.entriesAfter("", "", 1_000_000);
+    expect(entries.map(([key]) => key)).toEqual(["log:checkpoint", "name:two0", "name:two1", "name:two2"]);
+    await clear();
+    await database.close();
+  });
+
   test("takes a thousand writers at once, and what each was told stands", async () => {
     const open = place();
     const database = await open();
@@ -210,6 +319,31 @@ test("a process that hangs in its turn loses it, and what it then writes is not 
   expect(await other.get(key)).toBe("in time");
   await Promise.all([hanging.close(), other.close()]);
 }, 60_000);
+
+test("writes of many processes that put and delete the same in any order wait for each other, never in a circle", async () => {
+  const all = await Promise.all(Array.from({ length: 4 }, () => PostgresDatabase.open(postgres.url)));
+  const prefix = randomUUID();
+  const keys = Array.from({ length: 300 }, (_, i) => `${prefix}${i}`);
+  await all[0]?.write(
+    "kept",
+    keys.map((key) => put(key, "0")),
+  );
+  for (let round = 0; round < 8; round++) {
+    const writes = all.map((one, at) => {
+      const order = at % 2 === 0 ? keys : keys.toReversed();
+      return one.write(
+        "kept",
+        order.map((key, i) => ((i + at) % 2 === 0 ? del(key) : put(key, `${round}`))),
+      );
+    });
+    await Promise.all(writes);
+    await all[0]?.write(
+      "kept",
+      keys.map((key) => put(key, "0")),
+    );
+  }
+  await Promise.all(all.map((one) => one.close()));
+});
 
 test("of two processes that have read that there is nothing, one puts something there, with all beside it", async () => {
   const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)];

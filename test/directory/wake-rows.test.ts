@@ -1,21 +1,37 @@
-import { join } from "node:path";
-import { expect, test, vi } from "vitest";
-import { LevelDatabase } from "../../directory/level-database.ts";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { parseMember, parseName } from "../../keys/names.ts";
+import { PostgresDatabase } from "../../directory/postgres/database.ts";
 import { WakeRows } from "../../directory/wake-rows.ts";
-import { UnavailableError } from "../../keys/errors.ts";
-import { temporaryFolder } from "../support/temp-folder.ts";
+import { Postgres } from "../support/postgres.ts";
 
-test("a count of devices at the broker is made once for many that ask, and one that fails is not kept", async () => {
-  await using folder = await temporaryFolder();
-  const database = await LevelDatabase.open(join(folder.path, "store"));
-  const read = vi.spyOn(database, "entriesAfter");
-  read.mockRejectedValueOnce(new UnavailableError("E_STORAGE", "The store cannot be read."));
-  const rows = new WakeRows(database);
-  const ends = await Promise.allSettled([rows.count(), rows.count()]);
-  expect(ends.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
-  expect(read).toHaveBeenCalledTimes(1);
-  expect(await rows.count()).toBe(0);
-  expect(await rows.count()).toBe(0);
-  expect(read).toHaveBeenCalledTimes(2);
-  await database.close();
+let postgres: Postgres;
+beforeAll(async () => (postgres = await Postgres.start()), 60_000);
+afterAll(async () => await postgres[Symbol.asyncDispose]());
+
+const party = { name: parseName("@device"), member: parseMember("gateway") };
+
+test("what reads and replaces a row is run again where another process was faster, and not where the store does not work", async () => {
+  const [one, other] = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)];
+  const rows = new WakeRows(one);
+  const increment = async (database: PostgresDatabase, between?: () => Promise<void>): Promise<void> => {
+    const before = await database.get("row");
+    await between?.();
+    const value = String(Number(before ?? 0) + 1);
+    await database.write("kept", [{ type: "replace", key: "row", before, value }]);
+  };
+  let tries = 0;
+  await rows.inTurn(party, async () => {
+    tries += 1;
+    await increment(one, tries < 3 ? () => increment(other) : undefined);
+  });
+  expect([tries, await other.get("row")]).toEqual([3, "3"]);
+  await Promise.all([one.close(), other.close()]);
+
+  tries = 0;
+  const asking = rows.inTurn(party, async () => {
+    tries += 1;
+    await increment(one);
+  });
+  await expect(asking).rejects.toMatchObject({ code: "E_STORAGE" });
+  expect(tries).toBe(1);
 });
