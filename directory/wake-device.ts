@@ -44,15 +44,25 @@ export class WakeDevice implements PresentDevice {
     this.away(undefined).catch(this.#host.failed);
   }
 
+  /** Asks it to say hello, by which it is told all that counts. @throws {UnavailableError} E_STORAGE, E_BUSY, E_DIRECTORY. */
+  async probe(): Promise<void> {
+    const { rows } = this.#host;
+    await rows.inTurn(this.#party, async () => {
+      const row = await rows.get(this.#party);
+      if (row === undefined) return;
+      await rows.replace(this.#party, row, { ...row, sent: row.sent + 1 });
+      await tellByBroker(this.#host, this.#party, row, [PROBE]);
+    });
+  }
+
   /** Notes that it is away, if `isOf` says that it is of its row, and asks whether that is so; tells whether it was present. */
   async away(isOf: ((row: WakeRow) => boolean) | undefined): Promise<boolean> {
     const { rows } = this.#host;
     return await rows.inTurn(this.#party, async () => {
       const row = await rows.get(this.#party);
       if (row === undefined || isOf?.(row) === false) return false;
-      const message = { type: LINK.probe, body: new Uint8Array(0) };
       await rows.replace(this.#party, row, { ...row, isAway: true, sent: row.sent + 1 });
-      await tellByBroker(this.#host, this.#party, row, [message]).catch(this.#host.failed);
+      await tellByBroker(this.#host, this.#party, row, [PROBE]).catch(this.#host.failed);
       return !row.isAway;
     });
   }
@@ -117,3 +127,5 @@ export class WakeDevice implements PresentDevice {
     });
   }
 }
+
+const PROBE: LinkMessage = { type: LINK.probe, body: new Uint8Array(0) };
