@@ -87,9 +87,11 @@ export class WakeDevice implements PresentDevice {
 
   async #forget(): Promise<void> {
     const { rows, clock } = this.#host;
+    let first: WakeRow | undefined;
     await rows.inTurn(this.#party, async () => {
       const row = await rows.get(this.#party);
       if (row === undefined) return;
+      if (!isSameHello((first ??= row), row)) return; // a newer one than what was left, taken by another process
       await rows.replace(this.#party, row, undefined);
       const body = encodeLinkRefused({ code: "E_REPLACED", time: clock.now(), nonce: new Uint8Array(16) });
       await tellByBroker(this.#host, this.#party, row, [{ type: LINK.refused, body }]);
