@@ -259,16 +259,16 @@ test("a broker on this machine is answered no as often as another one, and not o
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
   const { port: own } = server.address() as AddressInfo;
   const refused = async (times: number): Promise<number> => {
-    let count = 0;
+    let refusals = 0;
     for (let left = times; left > 0; left -= 100) {
       const asked = Array.from({ length: Math.min(100, left) }, async () => {
         const response = await fetch(`http://127.0.0.1:${own}/v1/mqtt/rabbitmq/user?username=x`);
         await response.text();
         return response.status;
       });
-      for (const status of await Promise.all(asked)) if (status === 429) count += 1;
+      for (const status of await Promise.all(asked)) if (status === 429) refusals += 1;
     }
-    return count;
+    return refusals;
   };
   try {
     expect(await refused(BROKER_DENIALS_BURST)).toBe(0);
