@@ -41,7 +41,7 @@ export class BrokerAccess {
 
   constructor(services: Services) {
     this.#services = services;
-    this.#limiter = services.limiter ?? new AddressLimiter(DENIALS);
+    this.#limiter = services.limiter ?? new AddressLimiter(DENIALS, DENIALS); // a broker on this machine is one, too
   }
 
   /** Forgets addresses that have not asked for a while. */

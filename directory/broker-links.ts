@@ -3,17 +3,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { UnavailableError } from "../keys/errors.ts";
 import { directoryTopic, replicaTopic } from "../protocol/broker-topics.ts";
-import {
-  BROKER_KEEPALIVE_S,
-  BROKER_RETRY_MS,
-  BROKER_WAITING,
-  DIRECTORY_CONNECT_MS,
-  RECONNECT_FIRST_MS,
-} from "../protocol/limits.ts";
-import { bindingSubject } from "../protocol/statements.ts";
+import { BROKER_KEEPALIVE_S, BROKER_RETRY_MS, DIRECTORY_CONNECT_MS, RECONNECT_FIRST_MS } from "../protocol/limits.ts";
 import { type BrokerConnection, type BrokerPlace, connectBroker } from "./client/broker.ts";
 import { BrokerReader, type BrokerReaderServices } from "./broker-reader.ts";
 import type { Elsewhere, Party } from "./presence.ts";
+import { UntoldDevices } from "./untold-devices.ts";
 import { WakeDevice } from "./wake-device.ts";
 import type { WakeHost } from "./wake-host.ts";
 import { WakeNews } from "./wake-news.ts";
@@ -38,8 +32,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
   readonly #news: WakeNews;
   readonly #stop = new AbortController();
   readonly #topics: readonly string[];
-  /** Devices that could not be told something, to be asked to say hello. */
-  readonly #untold = new Map<string, Party>();
+  readonly #untold: UntoldDevices;
   #reader: BrokerReader | undefined;
   #connection: BrokerConnection | undefined;
   #kept: Promise<void> = Promise.resolve();
@@ -52,11 +45,14 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
       ...{ suite, random, clock, keyring, store, statementLog, replica },
       rows: new WakeRows(store.database),
       publish: (topic, payload) => this.#publish(topic, payload),
-      untold: (party) => {
-        if (this.#untold.size < BROKER_WAITING) this.#untold.set(bindingSubject(party), party);
-      },
+      untold: (party) => this.#untold.add(party),
       failed: (error) => log.error({ err: error }, "a device at the broker cannot be told"),
     };
+    this.#untold = new UntoldDevices({
+      ask: (party) => new WakeDevice(this.#host, party).probe(),
+      isConnected: () => this.isConnected,
+      failed: this.#host.failed,
+    });
     this.#news = new WakeNews(this.#host);
     this.#topics = [directoryTopic(suite, keyring.fingerprint), replicaTopic(suite, keyring.fingerprint, replica)];
   }
@@ -105,6 +101,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    this.#untold[Symbol.dispose]();
     this.#connection?.close();
     await this.#kept;
   }
@@ -125,7 +122,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
         this.#connection = await this.#connect();
         log.info({ broker: at }, "connected to the MQTT broker");
         failures = 0;
-        void this.#askUntold();
+        this.#untold.connected();
         const why = await this.#connection.ended;
         this.#connection = undefined;
         if (!signal.aborted) log.warn({ broker: at, reason: why.message }, "the MQTT broker is lost");
@@ -151,11 +148,5 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
       limitMs: DIRECTORY_CONNECT_MS,
       signal: this.#stop.signal,
     });
-  }
-
-  async #askUntold(): Promise<void> {
-    const untold = [...this.#untold.values()];
-    this.#untold.clear();
-    for (const party of untold) await new WakeDevice(this.#host, party).away(undefined).catch(this.#host.failed);
   }
 }

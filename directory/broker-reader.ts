@@ -3,6 +3,8 @@ import { equalBytes } from "../keys/bytes.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
 import {
   BROKER_READ_AT_ONCE,
+  BROKER_REFUSALS_BURST,
+  BROKER_REFUSALS_PER_SECOND,
   BROKER_WAITING,
   LINK_HELLO_BYTES,
   LINK_NAMES_AT_ONCE,
@@ -22,6 +24,7 @@ import type { Freshness } from "./freshness.ts";
 import { strangerRefusal } from "./link-greeting.ts";
 import { linkCount } from "./link-sealing.ts";
 import type { Party, Presence } from "./presence.ts";
+import { NameLimiter } from "./rate-limit.ts";
 import type { Replicas } from "./replicas/replicas.ts";
 import { partyOf } from "./said-by-owner.ts";
 import type { Sessions } from "./sessions.ts";
@@ -47,6 +50,8 @@ export interface BrokerReaderServices {
 export class BrokerReader {
   readonly #services: BrokerReaderServices;
   readonly #waiting: { readonly payload: Uint8Array; readonly at: number }[] = [];
+  /** By device: of those that hold a name there are only so many. */
+  readonly #refusals = new NameLimiter<string>(REFUSALS);
   #reading = 0;
   #dropped = 0;
 
@@ -114,12 +119,14 @@ export class BrokerReader {
     const party = { name, member };
     const refuse = (code: RefusalCode, nonce?: Uint8Array): Promise<void> => this.#refuse(message, hello, code, nonce);
     try {
-      const refusal = await strangerRefusal(host, { message, hello });
-      if (refusal !== undefined) return await refuse(refusal);
+      // Whatever a hello says of somebody else's name goes unanswered: the answer would go to that one's topic.
+      if ((await host.store.keyHolder(message.sender)) !== bindingSubject(party)) return;
       const verdict = await freshness.judge(message, host.clock.now());
       if (verdict === "replayed") return; // or another process has it
       if (verdict === "full") return await refuse("E_BUSY");
       if (verdict === "clock") return await refuse("E_CLOCK", freshness.nonce(host.clock.now()));
+      const refusal = await strangerRefusal(host, { message, hello });
+      if (refusal !== undefined) return await refuse(refusal);
       if (presence.hasNewer(party, at)) return; // it was late, and its device has come by WebSocket meanwhile
       const { before, row } = await this.#welcome(party, message, hello);
       if (!presence.leave(party, at)) return;
@@ -186,6 +193,8 @@ export class BrokerReader {
     nonce: Uint8Array = new Uint8Array(16),
   ): Promise<void> {
     const { host, log } = this.#services;
+    // A hello of long ago is none that was seen before, however often somebody brings it.
+    if (!this.#refusals.take(bindingSubject(hello), host.clock.monotonic())) return;
     const body = encodeLinkRefused({ code, time: host.clock.now(), nonce });
     const { sender: device, recipient } = message;
     this.#services.observer?.linkRefused(code);
@@ -226,7 +235,8 @@ export class BrokerReader {
       const row = await rows.get(party);
       if (row === undefined || !isOver(row, freshness) || count <= row.heard) return [];
       await rows.replace(party, row, { ...row, clients, heard: count });
-      return clients.filter((client) => !row.clients.includes(client));
+      // Of what stood about them before the hello some may not have come.
+      return row.heard === 0 ? clients : clients.filter((client) => !row.clients.includes(client));
     });
     const device = new WakeDevice(host, party);
     for (const client of added) await device.tellChanged(partyOf(client));
@@ -251,6 +261,8 @@ export class BrokerReader {
     if (isOver(row, freshness)) this.#services.sessions.answer(party, parseAnswer(body));
   }
 }
+
+const REFUSALS = { perSecond: BROKER_REFUSALS_PER_SECOND, burst: BROKER_REFUSALS_BURST };
 
 function isOver({ nonce }: WakeRow, freshness: OpenedMessage["freshness"]): boolean {
   return freshness.kind === "nonce" && equalBytes(freshness.nonce, nonce);

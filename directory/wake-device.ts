@@ -44,15 +44,25 @@ export class WakeDevice implements PresentDevice {
     this.away(undefined).catch(this.#host.failed);
   }
 
+  /** Asks it to say hello, by which it is told all that counts. @throws {UnavailableError} E_STORAGE, E_BUSY, E_DIRECTORY. */
+  async probe(): Promise<void> {
+    const { rows } = this.#host;
+    await rows.inTurn(this.#party, async () => {
+      const row = await rows.get(this.#party);
+      if (row === undefined) return;
+      await rows.replace(this.#party, row, { ...row, sent: row.sent + 1 });
+      await tellByBroker(this.#host, this.#party, row, [PROBE]);
+    });
+  }
+
   /** Notes that it is away, if `isOf` says that it is of its row, and asks whether that is so; tells whether it was present. */
   async away(isOf: ((row: WakeRow) => boolean) | undefined): Promise<boolean> {
     const { rows } = this.#host;
     return await rows.inTurn(this.#party, async () => {
       const row = await rows.get(this.#party);
       if (row === undefined || isOf?.(row) === false) return false;
-      const message = { type: LINK.probe, body: new Uint8Array(0) };
       await rows.replace(this.#party, row, { ...row, isAway: true, sent: row.sent + 1 });
-      await tellByBroker(this.#host, this.#party, row, [message]).catch(this.#host.failed);
+      await tellByBroker(this.#host, this.#party, row, [PROBE]).catch(this.#host.failed);
       return !row.isAway;
     });
   }
@@ -77,9 +87,11 @@ export class WakeDevice implements PresentDevice {
 
   async #forget(): Promise<void> {
     const { rows, clock } = this.#host;
+    let first: WakeRow | undefined;
     await rows.inTurn(this.#party, async () => {
       const row = await rows.get(this.#party);
       if (row === undefined) return;
+      if (!isSameHello((first ??= row), row)) return; // a newer one than what was left, taken by another process
       await rows.replace(this.#party, row, undefined);
       const body = encodeLinkRefused({ code: "E_REPLACED", time: clock.now(), nonce: new Uint8Array(16) });
       await tellByBroker(this.#host, this.#party, row, [{ type: LINK.refused, body }]);
@@ -117,3 +129,5 @@ export class WakeDevice implements PresentDevice {
     });
   }
 }
+
+const PROBE: LinkMessage = { type: LINK.probe, body: new Uint8Array(0) };

@@ -94,11 +94,14 @@ export class WakeRows {
       ...[...young].filter((what) => !old.has(what)).map((what) => put(WAKE_WATCHES, `${what} ${subject}`, 1 as const)),
     ];
     const key = WAKES.prefix + subject;
+    const known = before && this.#texts.get(before);
     if (next === undefined) {
-      return await this.#database.write("kept", [...operations, { type: "del", key }]);
+      if (known === undefined) return;
+      // Not that of a newer hello, which another process has taken.
+      const same = { type: "replace", key, before: known, value: known } as const;
+      return await this.#database.write("kept", [...operations, same, { type: "del", key }]);
     }
     const value = JSON.stringify(rowToJson(next));
-    const known = before && this.#texts.get(before);
     await this.#database.write("kept", [...operations, { type: "replace", key, before: known, value }]);
     this.#texts.set(next, value);
   }

@@ -287,6 +287,9 @@ export const SPARE_FILES = 256; // of the open files that a process may have, ke
 // MQTT broker
 export const BROKER_TRY_MS = 4_000; // TCP, TLS, the broker's two answers and the directory's welcome, until the WebSocket is begun; with it below 5 s
 export const BROKER_KEEPALIVE_S = 20; // between a device's pings of its broker, 0.7 MB a day; a broker tells of its silence after 30 s
+export const BROKER_PUBLISH_MS = 4_000; // until a broker confirms a message, as long as it has for a connection; what waits for it fails then
+export const BROKER_CLOSE_MS = 1_000; // for a broker to take a goodbye and close
+export const BROKER_UNTOLD_MS = 500; // until a device that could not be told something is asked to say hello; doubles up to BROKER_RETRY_MS while that fails
 export const BROKER_HELLO_MS = 60 * 60_000; // between two hellos of an idle device: by their welcome it knows that the whole way works; 50 KB a day
 export const BROKER_GAP_MS = 2_000; // that later messages wait for one that is missing
 export const BROKER_AHEAD = 32; // of them; a broker that keeps the order shows none
@@ -304,6 +307,8 @@ export const BROKER_QUESTION_BYTES = 4 * 1024; // of what a broker asks about wh
 export const BROKER_WAITING = 16_384; // messages of devices that wait to be read, 1 KB each: those of a herd; then they are dropped, and come by WebSocket
 export const WATCHERS_AT_ONCE = 128; // devices at a broker that are read together when something changes that they watch
 export const BROKER_READ_AT_ONCE = 64; // of them, a millisecond each; requests are answered in between
+export const BROKER_REFUSALS_PER_SECOND = 1; // hellos of one device that are answered with no; whoever has kept one may bring it as often as he likes
+export const BROKER_REFUSALS_BURST = 4; // of them at once: a device whose clock is wrong needs one
 export const BROKER_RETRY_MS = 15_000; // of a directory to come back to its broker, at a random moment of a span that doubles up to this
 
 // Directory: requests

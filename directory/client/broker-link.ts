@@ -27,6 +27,7 @@ import { type LinkMessage, LinkSealer } from "../link-sealing.ts";
 import type { BrokerConnection } from "./broker.ts";
 import { BrokerEnd, type BrokerLinkOptions } from "./broker-end.ts";
 import { BrokerOrder, type Epoch, openAtBroker } from "./broker-order.ts";
+import { keyListWithin, leftUntil } from "./broker-limit.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { Link } from "./link.ts";
 import { type LinkEvent, linkEvent } from "./link-event.ts";
@@ -34,10 +35,9 @@ import { refusalError } from "./refusal-error.ts";
 
 /** What `openBrokerLink` of client.ts promises. */
 export async function openLinkByBroker(options: BrokerLinkOptions): Promise<Link> {
-  const { client, signal } = options;
-  const keyList = await client.keyList({ signal });
-  const link = new BrokerLink(options, keyList);
-  return await link.open();
+  const until = performance.now() + (options.limitMs ?? BROKER_TRY_MS);
+  const link = new BrokerLink(options, await keyListWithin(options, until));
+  return await link.open(until);
 }
 
 /**
@@ -81,10 +81,10 @@ class BrokerLink implements Link {
     return /^[0-9.]+$|:/.test(host) ? host : undefined;
   }
 
-  async open(): Promise<Link> {
-    const { signal, limitMs = BROKER_TRY_MS } = this.#options;
-    const begun = performance.now();
-    this.#connection = await this.#at.connect(limitMs, (payload) => this.#message(payload));
+  /** `until`: in ms, monotonic. */
+  async open(until: number): Promise<Link> {
+    const { signal } = this.#options;
+    this.#connection = await this.#at.connect(leftUntil(until), (payload) => this.#message(payload));
     const abort = (): void => this.#end(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     void this.#endsWith(this.#connection, abort);
@@ -92,7 +92,7 @@ class BrokerLink implements Link {
     await new Promise<void>((resolve, reject) => {
       this.#welcomed = resolve;
       this.#refused = reject;
-      this.#hello(this.#time(), Math.max(100, limitMs - (performance.now() - begun)));
+      this.#hello(this.#time(), leftUntil(until));
     });
     return this;
   }
@@ -166,7 +166,7 @@ class BrokerLink implements Link {
       if (opened === undefined) return this.#options.onOdd?.(ODD);
       const { epoch, count, message } = opened;
       const due = epoch.order.take(count, message);
-      if (due === "lost") return this.#missing();
+      if (due === "lost") return epoch === this.#epochs[0] ? this.#missing() : undefined;
       for (const each of due) this.#handle(epoch, each);
       if (epoch !== this.#epochs[0]) return;
       if (epoch.order.hasGap) this.#gap ??= setTimeout(() => this.#missing(), BROKER_GAP_MS);
@@ -223,6 +223,7 @@ class BrokerLink implements Link {
 
   /** Something that the directory has said did not come: it is asked to say all that counts again. */
   #missing(): void {
+    clearTimeout(this.#gap);
     this.#gap = undefined;
     const now = performance.now();
     this.#gaps = [...this.#gaps.filter((time) => now - time < BROKER_GAPS_MS), now];

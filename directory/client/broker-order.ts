@@ -42,21 +42,28 @@ export function openAtBroker(
 export class BrokerOrder<Message> {
   readonly #ahead = new Map<number, Message>();
   #last = 0;
+  #isLost = false;
 
   /** Whether later messages wait for one that is missing. */
   get hasGap(): boolean {
     return this.#ahead.size > 0;
   }
 
-  /** Takes one that came; gives those whose turn it is, or "lost" when too many wait for one that is missing. */
+  /**
+   * Takes one that came; gives those whose turn it is, or "lost" when too many wait for one that is missing. That is said once:
+   * what comes then is of no use, until the next hello.
+   */
   take(count: number, message: Message): readonly Message[] | "lost" {
-    if (count <= this.#last || this.#ahead.has(count)) return [];
+    if (this.#isLost || count <= this.#last || this.#ahead.has(count)) return [];
     this.#ahead.set(count, message);
     const due: Message[] = [];
     for (let next = this.#ahead.get(this.#last + 1); next !== undefined; next = this.#ahead.get(this.#last + 1)) {
       this.#ahead.delete(++this.#last);
       due.push(next);
     }
-    return this.#ahead.size > BROKER_AHEAD ? "lost" : due;
+    if (this.#ahead.size <= BROKER_AHEAD) return due;
+    this.#isLost = true;
+    this.#ahead.clear();
+    return "lost";
   }
 }

@@ -5,6 +5,7 @@ import { abortOf } from "../../keys/aborted.ts";
 import { UnavailableError } from "../../keys/errors.ts";
 import { printable } from "../../keys/print-error.ts";
 import { BROKER_PACKET_BYTES, DIRECTORY_CONNECT_MS } from "../../protocol/limits.ts";
+import { BrokerPublishing } from "./broker-publishing.ts";
 import { connectPersistently } from "./persistent-connect.ts";
 import { proxyFor } from "./proxy.ts";
 
@@ -39,9 +40,12 @@ export interface BrokerOptions {
 export interface BrokerConnection {
   /** Why it has ended. Never rejects. */
   readonly ended: Promise<Error>;
-  /** QoS 1, not retained; resolves when the broker has it. @throws {UnavailableError} E_DIRECTORY. */
+  /**
+   * QoS 1, not retained; resolves when the broker has it. Where it does not confirm that in BROKER_PUBLISH_MS, the connection ends.
+   * @throws {UnavailableError} E_DIRECTORY.
+   */
   publish(topic: string, payload: Uint8Array): Promise<void>;
-  /** Without the will. */
+  /** Without the will. Ended within BROKER_CLOSE_MS. */
   close(): void;
 }
 
@@ -65,7 +69,12 @@ export async function connectBroker(options: BrokerOptions): Promise<BrokerConne
     await Promise.race([connected(client), refused, abortOf(limit)]);
     const granted = await Promise.race([subscribe(client, topics), refused, abortOf(limit)]);
     if (granted.some((qos) => qos > 1)) throw new Error("the broker refuses the subscription");
-    return connectionOf(client, ended, fail);
+    const publishing = new BrokerPublishing(client, socket, ended, fail);
+    return {
+      ended,
+      publish: (topic, payload) => publishing.publish(topic, payload),
+      close: () => publishing.close(),
+    };
   } catch (error) {
     client?.end(true);
     signal.throwIfAborted();
@@ -212,26 +221,6 @@ async function subscribe(client: MqttClient, topics: readonly string[]): Promise
       else resolve((granted ?? []).map(({ qos }) => qos));
     });
   });
-}
-
-function connectionOf(
-  client: MqttClient,
-  ended: Promise<Error>,
-  fail: (cause: unknown) => UnavailableError,
-): BrokerConnection {
-  return {
-    ended,
-    async publish(topic, payload) {
-      await new Promise<void>((resolve, reject) => {
-        void ended.then(reject);
-        client.publish(topic, Buffer.from(payload), { qos: 1, retain: false }, (error) => {
-          if (error) reject(fail(error));
-          else resolve();
-        });
-      });
-    },
-    close: () => void client.end(),
-  };
 }
 
 function brokerError({ host }: URL, cause: unknown): UnavailableError {

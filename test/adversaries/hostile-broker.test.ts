@@ -1,7 +1,9 @@
 import type { Packet } from "mqtt-packet";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Link, type LinkEvent, openBrokerLink, putStatements } from "../../directory/client.ts";
+import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { BROKER_HELLOS_AGAIN } from "../../protocol/limits.ts";
+import { encodeBrokerHello } from "../../protocol/messages/broker.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { sealMessage } from "../../protocol/sealed-message.ts";
 import { openTwoWayLink, type Way } from "../../sshnpd/two-way-link.ts";
@@ -257,6 +259,29 @@ test("a hello that it keeps until the device has gone to the WebSocket, and brin
   stop.abort();
 });
 
+test("a hello under somebody else's name, or one of long ago, makes the directory say no more to that one than a few words", async () => {
+  const [key] = world.directory.keyring.sealing(Date.now());
+  if (key === undefined) throw new Error("no key");
+  const { name, member } = device;
+  const hello = { ...{ name, member, epoch: random(16), version: "0.1.0", names: [] }, policyHash: NO_POLICY };
+  const body = encodeBrokerHello({ ...hello, checkpointSize: 0, connection: random(16) });
+  const sealed = (sender: X25519PrivateKey): Buffer => {
+    const content = { freshness: { kind: "time", time: 0 }, id: random(16), type: LINK.brokerHello, body } as const;
+    return Buffer.from(sealMessage(suite, random, { sender, recipient: key.publicKey }, content).bytes);
+  };
+  const uplink = directoryTopic(suite, world.address.fingerprint);
+  for (const [payload, most] of [
+    [sealed(X25519PrivateKey.generate(suite, random)), 0],
+    [sealed(client.x25519), 0],
+    [sealed(device.x25519), 50], // BROKER_REFUSALS_BURST, and one a second for as long as the hundred take
+  ] as const) {
+    const before = down.length;
+    await publish(uplink, ...Array.from({ length: 100 }, () => payload));
+    await isAsked(); // what came before was read by then
+    expect(down.length - before - 1).toBeLessThanOrEqual(most);
+  }
+});
+
 test("what it floods the directory with keeps no device from being asked", async () => {
   await using flooded = await World.start({ broker: { url: new URL(proxy.url) } });
   await expect.poll(() => flooded.directory.waking?.isConnected).toBe(true);
@@ -372,12 +397,12 @@ function again(packet: Published): Published {
 }
 
 /** Says something at the broker as anybody could. */
-async function publish(topic: string, payload: Buffer): Promise<void> {
+async function publish(topic: string, ...payloads: readonly Buffer[]): Promise<void> {
   const { connectBroker } = await import("../../directory/client/broker.ts");
   const stranger = await connectBroker({
     ...{ place: { url: new URL(broker.url) }, clientId: `x${Buffer.from(random(8)).toString("hex")}`, topics: ["x"] },
     ...{ keepaliveSeconds: 60, onMessage: () => {}, limitMs: 10_000, signal: patience() },
   });
-  await stranger.publish(topic, payload);
+  await Promise.all(payloads.map((payload) => stranger.publish(topic, payload)));
   stranger.close();
 }

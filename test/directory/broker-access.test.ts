@@ -9,6 +9,7 @@ import { AddressLimiter } from "../../directory/rate-limit.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
 import { deviceAtBroker, deviceTopic, directoryTopic, replicaTopic } from "../../protocol/broker-topics.ts";
+import { BROKER_DENIALS_BURST, BROKER_DENIALS_PER_SECOND } from "../../protocol/limits.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { sealMessage } from "../../protocol/sealed-message.ts";
 import { freePort } from "../support/free-port.ts";
@@ -242,6 +243,38 @@ test("what is no question is answered with no, or with 404, and 429 when it come
     expect(await question(tokenOf(device))).toBe(429);
     clock.leap(2000);
     expect(await question(tokenOf(device))).toBe("allow");
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+test("a broker on this machine is answered no as often as another one, and not oftener", async () => {
+  const { keyring } = world.directory;
+  const freshness = await Freshness.load({ store: world.store, random, onError: () => {} });
+  let at = 0; // questions take a while, in which more would be allowed
+  const still = { now: () => clock.now(), monotonic: () => at, every: () => () => {} };
+  const access = new BrokerAccess({ suite, clock: still, keyring, freshness, store: world.store });
+  const server = createServer((request, response) => void access.serve(request, response));
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const { port: own } = server.address() as AddressInfo;
+  const refused = async (times: number): Promise<number> => {
+    let refusals = 0;
+    for (let left = times; left > 0; left -= 100) {
+      const asked = Array.from({ length: Math.min(100, left) }, async () => {
+        const response = await fetch(`http://127.0.0.1:${own}/v1/mqtt/rabbitmq/user?username=x`);
+        await response.text();
+        return response.status;
+      });
+      for (const status of await Promise.all(asked)) if (status === 429) refusals += 1;
+    }
+    return refusals;
+  };
+  try {
+    expect(await refused(BROKER_DENIALS_BURST)).toBe(0);
+    expect(await refused(10)).toBe(10);
+    at += 1000;
+    expect(await refused(BROKER_DENIALS_PER_SECOND + 10)).toBe(10);
   } finally {
     server.closeAllConnections();
     server.close();

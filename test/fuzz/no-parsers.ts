@@ -261,6 +261,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/link-upgrade.ts#upgrade",
     "directory/audit/receiver.ts#Receiver",
     "directory/client/broker.ts#connectBroker",
+    "directory/client/broker-publishing.ts#BrokerPublishing",
     "directory/limit-connections.ts#limitConnections",
     "sshnpd/first-flight.ts#FirstFlight",
     "sshnpd/inetd-server.ts#InetdServer",

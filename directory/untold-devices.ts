@@ -1,0 +1,73 @@
+import { BROKER_RETRY_MS, BROKER_UNTOLD_MS, BROKER_WAITING } from "../protocol/limits.ts";
+import { bindingSubject } from "../protocol/statements.ts";
+import type { Party } from "./presence.ts";
+
+interface Options {
+  /** Asks a device to say hello, by which it is told all that counts. */
+  readonly ask: (party: Party) => Promise<void>;
+  /** Whether there is a way to ask now. */
+  readonly isConnected: () => boolean;
+  readonly failed: (error: unknown) => void;
+}
+
+/** Devices at the broker that could not be told something: each is asked to say hello, as soon as that can be done. */
+export class UntoldDevices implements Disposable {
+  readonly #options: Options;
+  readonly #parties = new Map<string, Party>();
+  #timer: NodeJS.Timeout | undefined;
+  #pauseMs = BROKER_UNTOLD_MS;
+  /** When the last of them were asked, monotonic ms. */
+  #askedAt = -Infinity;
+  #isAsking = false;
+  #isOver = false;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** Beyond BROKER_WAITING nothing is noted: those hear of it with their hourly hello. */
+  add(party: Party): void {
+    if (this.#parties.size < BROKER_WAITING) this.#parties.set(bindingSubject(party), party);
+    this.#plan();
+  }
+
+  /** The broker serves again. */
+  connected(): void {
+    this.#pauseMs = BROKER_UNTOLD_MS;
+    void this.#ask();
+  }
+
+  [Symbol.dispose](): void {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+  }
+
+  #plan(): void {
+    if (this.#isOver || this.#isAsking || this.#timer !== undefined) return;
+    if (this.#parties.size === 0 || !this.#options.isConnected()) return;
+    if (performance.now() - this.#askedAt > 2 * BROKER_RETRY_MS) this.#pauseMs = BROKER_UNTOLD_MS;
+    this.#timer = setTimeout(() => void this.#ask(), this.#pauseMs).unref();
+    this.#pauseMs = Math.min(2 * this.#pauseMs, BROKER_RETRY_MS);
+  }
+
+  async #ask(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    const { ask, isConnected, failed } = this.#options;
+    for (const [subject, party] of [...this.#parties]) {
+      if (this.#isOver || !isConnected()) break;
+      this.#parties.delete(subject);
+      try {
+        await ask(party);
+      } catch (error) {
+        failed(error);
+        this.#parties.set(subject, party);
+      }
+    }
+    this.#askedAt = performance.now();
+    this.#isAsking = false;
+    this.#plan();
+  }
+}
