@@ -83,7 +83,7 @@ export class ForgingDirectory implements AsyncDisposable {
   }
 
   static async start(): Promise<ForgingDirectory> {
-    const forging = new ForgingDirectory(await World.start(), await startSshServer());
+    const forging = new ForgingDirectory(await World.start({ hasAnchors: false }), await startSshServer());
     try {
       await forging.#startRendezvous();
       await forging.activate(forging.device, "@device", "-d", "mygateway");

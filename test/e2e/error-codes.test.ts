@@ -13,6 +13,7 @@ const TEXTS = "test/sshnp/refusal-texts.golden.txt";
 
 /** Where the words of a code are held, when not in errors/; and why they are not. */
 const ELSEWHERE: Partial<Record<ErrorCode, readonly [file: string, why: string]>> = {
+  E_AUDIT: ["test/directory/audit.test.ts", "it is a report of many lines, for each way to tamper"],
   E_BUSY: [TEXTS, "it takes more load than one machine has to spare"],
   E_CLOSED: [TEXTS, "sshnp forward tells of it and goes on"],
   E_INTERRUPTED: [
