@@ -37,7 +37,7 @@ export interface BrokerReaderServices {
   readonly freshness: Freshness;
   readonly presence: Presence;
   readonly sessions: Sessions;
-  readonly replicas: Pick<Replicas, "atBroker"> | undefined;
+  readonly replicas: Pick<Replicas, "atBroker" | "disconnected"> | undefined;
   readonly audit: Audit;
   readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
@@ -129,7 +129,9 @@ export class BrokerReader {
       if (refusal !== undefined) return await refuse(refusal);
       if (presence.hasNewer(party, at)) return; // it was late, and its device has come by WebSocket meanwhile
       const { before, row } = await this.#welcome(party, message, hello);
+      const socket = presence.get(party);
       if (!presence.leave(party, at)) return;
+      if (socket !== undefined) replicas?.disconnected(party, socket).catch(host.failed); // or others would ask it there
       await host.store.putLastSeen([party], host.clock.now());
       const device = new WakeDevice(host, party, row.distances);
       this.#noteUp(party, hello, before);
