@@ -1,9 +1,14 @@
 import type { SharedDatabase } from "./postgres/shared.ts";
 
-/** A change of one entry. `replace` puts a value only where `before` is what stands there, undefined being nothing. */
+/** A change of one entry. `replace` puts a value only where `before` is what stands there, undefined being nothing; not both are. */
 export type Operation =
   | { readonly type: "put"; readonly key: string; readonly value: string }
-  | { readonly type: "replace"; readonly key: string; readonly before: string | undefined; readonly value: string }
+  | {
+      readonly type: "replace";
+      readonly key: string;
+      readonly before: string | undefined;
+      readonly value: string | undefined;
+    }
   | { readonly type: "del"; readonly key: string };
 
 /** `acknowledged`: on disk when the write returns. `kept`: survives the process, and the machine a moment later. */

@@ -192,7 +192,7 @@ type LevelOperation = Exclude<Operation, { type: "replace" }>;
 function levelOperation(operation: Operation): LevelOperation {
   if (operation.type !== "replace") return operation;
   const { key, value } = operation;
-  return { type: "put", key, value };
+  return value === undefined ? { type: "del", key } : { type: "put", key, value };
 }
 
 const CLAIM = "id:";

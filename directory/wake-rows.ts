@@ -95,15 +95,10 @@ export class WakeRows {
     ];
     const key = WAKES.prefix + subject;
     const known = before && this.#texts.get(before);
-    if (next === undefined) {
-      if (known === undefined) return;
-      // Not that of a newer hello, which another process has taken.
-      const same = { type: "replace", key, before: known, value: known } as const;
-      return await this.#database.write("kept", [...operations, same, { type: "del", key }]);
-    }
-    const value = JSON.stringify(rowToJson(next));
+    const value = next && JSON.stringify(rowToJson(next));
+    if (known === undefined && value === undefined) return;
     await this.#database.write("kept", [...operations, { type: "replace", key, before: known, value }]);
-    this.#texts.set(next, value);
+    if (next !== undefined && value !== undefined) this.#texts.set(next, value);
   }
 
   async #persistently<T>(action: () => Promise<T>): Promise<T> {

@@ -417,6 +417,7 @@ export const POSTGRES_TURN_MS = 4_000; // idle within a turn, so that a replica 
 export const POSTGRES_TURNS = 1_000; // that wait for a turn in one process, some 3 ms each; then who comes is told to come back
 export const POSTGRES_WAITING = 50_000; // questions, or entries to be written, that wait in one process: the devices of a herd; 300 B each
 export const POSTGRES_END_MS = 5_000; // for what is under way when a process is told to end, then for the connections to close
+export const PART_END_MS = 15_000; // for one part of a directory to end, longer than a database that hangs takes to be given up
 export const POSTGRES_READERS = 3; // connections for reading: while one waits for rows another is parsed
 export const POSTGRES_KEYS_AT_ONCE = 1_000; // entries in one question: a session takes some twenty
 export const POSTGRES_LISTEN_AGAIN_MS = 500; // before a directory listens again for the others on its database

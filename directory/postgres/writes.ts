@@ -57,10 +57,13 @@ const WRITE = {
 const REPLACE = {
   name: "sshnp_replace",
   text: `WITH ${LOCKED},
-    updated AS (UPDATE sshnp_entry SET value = $7 WHERE key = $5 AND value = $6::text AND ${AFTER_LOCKED} RETURNING 1),
-    inserted AS (INSERT INTO sshnp_entry SELECT $5, $7 WHERE $6::text IS NULL AND ${AFTER_LOCKED}
+    updated AS (UPDATE sshnp_entry SET value = $7::text WHERE key = $5 AND value = $6::text AND $7::text IS NOT NULL AND ${AFTER_LOCKED}
+      RETURNING 1),
+    removed AS (DELETE FROM sshnp_entry WHERE key = $5 AND value = $6::text AND $7::text IS NULL AND ${AFTER_LOCKED}
+      RETURNING 1),
+    inserted AS (INSERT INTO sshnp_entry SELECT $5, $7::text WHERE $6::text IS NULL AND ${AFTER_LOCKED}
       ON CONFLICT DO NOTHING RETURNING 1),
-    done AS (SELECT 1 FROM updated UNION ALL SELECT 1 FROM inserted),
+    done AS (SELECT 1 FROM updated UNION ALL SELECT 1 FROM inserted UNION ALL SELECT 1 FROM removed),
     gone AS (DELETE FROM sshnp_entry WHERE key = ANY($1::text[]) AND EXISTS (SELECT FROM done)),
     put AS (INSERT INTO sshnp_entry SELECT * FROM unnest($2::text[], $3::text[]) AS put (key, value)
       WHERE EXISTS (SELECT FROM done) ORDER BY key COLLATE "C" ON CONFLICT (key) DO UPDATE SET value = excluded.value)

@@ -38,7 +38,7 @@ afterAll(async () => {
 
 const put = (key: string, value: string): Operation => ({ type: "put", key, value });
 const del = (key: string): Operation => ({ type: "del", key });
-const replace = (key: string, before: string | undefined, value: string): Operation => {
+const replace = (key: string, before: string | undefined, value: string | undefined): Operation => {
   return { type: "replace", key, before, value };
 };
 
@@ -90,9 +90,13 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     const write = record({
       durability: constantFrom("kept" as const, "acknowledged" as const),
       operations: array(operation, { maxLength: 5 }),
-      replaced: option(record({ key, isStale: boolean(), value: string({ unit: "grapheme" }).map(withoutNul) }), {
-        nil: undefined,
-      }),
+      replaced: option(
+        record({
+          ...{ key, isStale: boolean() },
+          value: option(string({ unit: "grapheme" }).map(withoutNul), { nil: undefined }),
+        }),
+        { nil: undefined },
+      ),
     });
     await assert(
       asyncProperty(array(write, { maxLength: 8 }), async (writes) => {
@@ -106,7 +110,8 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
           const all: Operation[] = [...others];
           if (replaced !== undefined) {
             const before = replaced.isStale ? `${there} no more` : there;
-            all.unshift(replace(prefix + replaced.key, before, replaced.value));
+            const value = replaced.value ?? (before === undefined ? "" : undefined);
+            all.unshift(replace(prefix + replaced.key, before, value));
           }
           const writing = database.write(durability, all);
           if (replaced?.isStale === true) {
@@ -115,7 +120,7 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
           }
           await writing;
           for (const one of all) {
-            if (one.type === "del") model.delete(one.key);
+            if (one.type === "del" || one.value === undefined) model.delete(one.key);
             else model.set(one.key, one.value);
           }
         }

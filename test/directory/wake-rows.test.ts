@@ -20,7 +20,7 @@ test("a row is removed as it was read, not that of a newer hello, which another 
   const before = await one.get(DEVICE);
   const newer = row();
   await other.replace(DEVICE, await other.get(DEVICE), newer);
-  await expect(one.replace(DEVICE, before, undefined)).rejects.toMatchObject({ code: "E_STORAGE" });
+  await expect(one.replace(DEVICE, before, undefined)).rejects.toMatchObject({ code: "E_BUSY" });
   expect((await one.get(DEVICE))?.epoch).toEqual(newer.epoch);
   await one.replace(DEVICE, await one.get(DEVICE), undefined);
   expect(await other.get(DEVICE)).toBeUndefined();
