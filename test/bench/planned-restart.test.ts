@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { RETURN_SLOT_MS } from "../../protocol/limits.ts";
+import { LINK_LASTED_MS, RETURN_SLOT_MS } from "../../protocol/limits.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 import { Services } from "./services.ts";
 
@@ -14,6 +14,8 @@ test("after a planned restart each device comes back in its own slot, and whoeve
   await using services = await Services.start(options);
   const { fleet, callers } = services;
   await services.bringUp();
+  const up = performance.now(); // a slot is kept to after a link that has lasted
+  await expect.poll(() => performance.now() - up, { timeout: 2 * LINK_LASTED_MS }).toBeGreaterThan(LINK_LASTED_MS);
   const since = Date.now();
   await services.directory.kill("SIGTERM");
   await services.startAgain();
