@@ -18,7 +18,9 @@ test("directories on one store have an audit each, and are verified together", a
     expect(await scene.command("audit", "anchor", "--data", scene.data, ...shared)).toMatchObject({ code: 0 });
   }
   const from = ["--directory", one.address];
-  const both = await one.command("audit", "verify", other.file, one.file, ...from);
+  const verify = (): ReturnType<typeof one.command> => one.command("audit", "verify", other.file, one.file, ...from);
+  await expect.poll(verify, { timeout: 20_000 }).toMatchObject({ code: 0 }); // one has yet to see what the other has logged
+  const both = await verify();
   expect([both.code, both.stdout]).toEqual([0, expect.stringContaining("4 statements with their lines")]);
   expect(both.stdout.match(/^directory [0-9a-f]{16}: /gm)).toHaveLength(2);
   // By the store itself, too.

@@ -119,7 +119,13 @@ export class Postgres implements AsyncDisposable {
     if (pid === undefined) throw new Error("the server does not run");
     process.kill(pid, signal); // first, so that it starts no more
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ");
-    for (const child of children) process.kill(Number(child), signal);
+    for (const child of children) {
+      try {
+        process.kill(Number(child), signal);
+      } catch (error) {
+        if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error; // it has ended meanwhile
+      }
+    }
   }
 
   /** Writes its settings, for the next start. */

@@ -80,6 +80,7 @@ export const AUDIT_PARSERS: readonly Parser[] = [
   {
     name: "lines of a file",
     covers: ["directory/audit/read-lines.ts#LineSplitter"],
+    mayRefuseSamples: true,
     make: () =>
       streamParser({
         samples: fc.array(of.word(9), { maxLength: 5 }).map((lines) => new Uint8Array(Buffer.from(lines.join("\n")))),

@@ -77,6 +77,7 @@ export const BROKER_PARSERS: readonly Parser[] = [
   {
     name: "topic that a device asks for at a broker",
     covers: ["directory/broker-access.ts#BrokerAccess"],
+    mayRefuseSamples: true,
     make: ({ suite }) => {
       const access = new BrokerAccess({ suite, keyring: { fingerprint: FINGERPRINT } } as never);
       const up = directoryTopic(suite, FINGERPRINT);
@@ -114,6 +115,7 @@ export const BROKER_PARSERS: readonly Parser[] = [
   {
     name: "packets of a broker, as they come",
     covers: ["directory/client/broker.ts#PacketBounds"],
+    mayRefuseSamples: true,
     make: () =>
       streamParser({
         samples: fc.array(packet, { minLength: 1, maxLength: 4 }).map((packets) => concat(...packets)),
