@@ -8,6 +8,7 @@ import { subjectOf } from "../protocol/statement-fields.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { PendingEnrolment } from "../protocol/enrolment.ts";
 import type { Database, Operation } from "./database.ts";
+import { RecentRecords } from "./recent-records.ts";
 import { enrolmentFromJson, passwordEntry, passwordFromJson, type PasswordRecord } from "./enrolment-records.ts";
 import {
   type DelegationRecord,
@@ -55,6 +56,7 @@ interface Party {
  */
 export class Store implements AsyncDisposable {
   readonly #database: Database;
+  readonly #records = new RecentRecords();
 
   constructor(database: Database) {
     this.#database = database;
@@ -79,8 +81,7 @@ export class Store implements AsyncDisposable {
   }
 
   async name(name: Name): Promise<NameRecord | undefined> {
-    const value = await this.#get(NAMES, name);
-    return value && nameFromJson(value);
+    return await this.#record(NAMES, name, nameFromJson);
   }
 
   /** All names with their records, sorted. */
@@ -94,8 +95,7 @@ export class Store implements AsyncDisposable {
   }
 
   async member(party: Party): Promise<MemberRecord | undefined> {
-    const value = await this.#get(MEMBERS, bindingSubject(party));
-    return value && memberFromJson(value);
+    return await this.#record(MEMBERS, bindingSubject(party), memberFromJson);
   }
 
   /** All members, or those of one name, sorted by name. */
@@ -119,8 +119,7 @@ export class Store implements AsyncDisposable {
   }
 
   async delegation(name: Name, id: string): Promise<DelegationRecord | undefined> {
-    const value = await this.#get(DELEGATIONS, `${name}/${id}`);
-    return value && delegationFromJson(value);
+    return await this.#record(DELEGATIONS, `${name}/${id}`, delegationFromJson);
   }
 
   /** IDs and delegations of a name, sorted by ID. */
@@ -164,8 +163,7 @@ export class Store implements AsyncDisposable {
 
   /** The newest policy of a name. */
   async policy(name: Name): Promise<SignedText | undefined> {
-    const value = await this.#get(POLICIES, name);
-    return value && signedTextFromJson(value);
+    return await this.#record(POLICIES, name, signedTextFromJson);
   }
 
   /** The newest statement on every subject of a name: on itself, its members, its delegations, its policy; some at a time. */
@@ -265,12 +263,16 @@ export class Store implements AsyncDisposable {
   }
 
   async keyList(): Promise<SignedText | undefined> {
-    const value = await this.#get(META, "keyList");
-    return value && signedTextFromJson(value);
+    return await this.#record(META, "keyList", signedTextFromJson);
   }
 
   async putKeyList(keyList: SignedText): Promise<void> {
     await this.#database.write("acknowledged", [put(META, "keyList", signedTextToJson(keyList))]);
+  }
+
+  async #record<T, R>(table: Table<T>, key: string, fromJson: (value: T) => R): Promise<R | undefined> {
+    const text = await this.#database.get(table.prefix + key);
+    return this.#records.of(table.prefix + key, text, (value) => fromJson(parseEntry(table, value)));
   }
 
   async #get<T>(table: Table<T>, key: string): Promise<T | undefined> {

@@ -6,7 +6,7 @@ import { type Checkpoint, openCheckpoint, type SignedCheckpoint } from "../../pr
 import { withCosignatures } from "../../protocol/log/cosignature.ts";
 import { type AuditLeaf, encodeLeaf, type Leaf } from "../../protocol/log/leaf.ts";
 import { EMPTY, subjectKey } from "../../protocol/log/map.ts";
-import { type LogProof, verifySubject } from "../../protocol/log/proof.ts";
+import type { LogProof } from "../../protocol/log/proof.ts";
 import { Frontier, type NodeId } from "../../protocol/log/tree.ts";
 import type { Operation } from "../database.ts";
 import { areLogged, type LogAudit, type LogEntry, type LoggedStatement } from "./entries.ts";
@@ -149,20 +149,8 @@ export class Log {
   }
 
   /** Whether a proof of these subjects proves these hashes to be the newest, or with undefined that there is none. */
-  proves(
-    { headsRoot, subjects: proofs }: Pick<LogProof, "headsRoot" | "subjects">,
-    subjects: readonly string[],
-    hashes: readonly (Uint8Array | undefined)[],
-  ): boolean {
-    try {
-      for (const [at, proof] of proofs.entries()) {
-        verifySubject(this.#suite, headsRoot, subjects[at] ?? "", hashes[at], proof);
-      }
-      return true;
-    } catch (error) {
-      if (error instanceof SecurityError) return false;
-      throw error;
-    }
+  proves(proof: LogProof, subjects: readonly string[], hashes: readonly (Uint8Array | undefined)[]): boolean {
+    return this.#proofs.hold(proof, subjects, hashes);
   }
 
   /**

@@ -1,18 +1,28 @@
+import { equalBytes } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
+import { SecurityError } from "../../keys/errors.ts";
 import { LOG_TREE_PROOFS_KEPT } from "../../protocol/limits.ts";
 import { type MapProof, subjectKey } from "../../protocol/log/map.ts";
-import type { LogProof } from "../../protocol/log/proof.ts";
+import { type LogProof, verifySubject } from "../../protocol/log/proof.ts";
 import { type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";
 import { RecentValues } from "./recent-values.ts";
 import type { LogRows } from "./rows.ts";
 import type { LogState } from "./state.ts";
 import { loadMap } from "./stored-map.ts";
 
+/** What a map proof has been found to prove. */
+interface Proved {
+  readonly headsRoot: Uint8Array;
+  readonly subject: string;
+  readonly newest: Uint8Array | undefined;
+}
+
 /** Proofs of what the log holds, made of its rows. */
 export class LogProofs {
   readonly #suite: CipherSuite;
   readonly #rows: LogRows;
   readonly #treeProofs = new RecentValues<readonly Uint8Array[]>(LOG_TREE_PROOFS_KEPT);
+  readonly #proved = new WeakMap<MapProof, Proved>();
 
   constructor(suite: CipherSuite, rows: LogRows) {
     this.#suite = suite;
@@ -31,6 +41,31 @@ export class LogProofs {
       this.#mapProofs(state, subjects),
     ]);
     return { checkpoint: text, headsRoot, inclusion, since: known, consistency, subjects: proofs };
+  }
+
+  /** Whether a proof of these subjects proves these hashes to be the newest, or with undefined that there is none. */
+  hold(
+    { headsRoot, subjects: proofs }: Pick<LogProof, "headsRoot" | "subjects">,
+    subjects: readonly string[],
+    hashes: readonly (Uint8Array | undefined)[],
+  ): boolean {
+    try {
+      for (const [at, proof] of proofs.entries()) {
+        this.#verify({ headsRoot, subject: subjects[at] ?? "", newest: hashes[at] }, proof);
+      }
+      return true;
+    } catch (error) {
+      if (error instanceof SecurityError) return false;
+      throw error;
+    }
+  }
+
+  /** One proof serves all who ask about its subject under one state, and is looked through once. */
+  #verify(claim: Proved, proof: MapProof): void {
+    const known = this.#proved.get(proof);
+    if (known !== undefined && isSame(known, claim)) return;
+    verifySubject(this.#suite, claim.headsRoot, claim.subject, claim.newest, proof);
+    this.#proved.set(proof, claim);
   }
 
   /** Nothing from 0 on. @throws {UnavailableError} E_STORAGE. */
@@ -66,4 +101,9 @@ export class LogProofs {
     this.#treeProofs.put(name, proof);
     return proof;
   }
+}
+
+function isSame(a: Proved, b: Proved): boolean {
+  if (a.subject !== b.subject || !equalBytes(a.headsRoot, b.headsRoot)) return false;
+  return a.newest === undefined || b.newest === undefined ? a.newest === b.newest : equalBytes(a.newest, b.newest);
 }
