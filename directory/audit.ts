@@ -1,11 +1,12 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { hex } from "../keys/bytes.ts";
 import { SetupError } from "../keys/errors.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
-import { AUDIT_AGAIN_MS, AUDIT_BATCH, AUDIT_WAITING } from "../protocol/limits.ts";
+import { AUDIT_AGAIN_MS, AUDIT_BATCH, AUDIT_MOMENT_MS, AUDIT_WAITING } from "../protocol/limits.ts";
 import { type AuditEntry, type AuditHead, BEFORE_FIRST, nextAuditLine } from "./audit/line.ts";
 import { HeadFile, readTail } from "./audit/tail.ts";
 
@@ -61,6 +62,8 @@ export class Audit {
   #size: number;
   /** Whether a write has begun and did not end well, so that there may be more in the file. */
   #isDoubtful = false;
+  /** When the last write has begun, monotonic ms. */
+  #flushed = Number.NEGATIVE_INFINITY;
   /** When the file was last looked for, monotonic ms. */
   #looked = 0;
   /** Told of each entry as it is written. */
@@ -178,7 +181,9 @@ export class Audit {
   }
 
   async #flush(): Promise<void> {
-    await Promise.resolve(); // lines of one moment
+    const moment = this.#flushed + AUDIT_MOMENT_MS - performance.now();
+    await (moment > 0 ? delay(moment) : Promise.resolve());
+    this.#flushed = performance.now();
     try {
       await this.#append(this.#waiting.slice(0, AUDIT_BATCH));
       this.#hasFailed = false;

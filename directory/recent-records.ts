@@ -1,5 +1,5 @@
 import { RECORDS_KEPT } from "../protocol/limits.ts";
-import { RecentValues } from "./log/recent-values.ts";
+import { RecentValues } from "../keys/recent-values.ts";
 
 interface Kept {
   readonly text: string;
@@ -13,12 +13,12 @@ interface Kept {
 export class RecentRecords {
   readonly #kept = new RecentValues<Kept>(RECORDS_KEPT);
 
-  /** What `text`, the value of the entry at `key`, is by `parse`, which is the same for all calls with that key. */
-  of<T>(key: string, text: string | undefined, parse: (text: string) => T): T | undefined {
+  /** What `text`, the value of the entry at `key`, is by `make`, which is the same for all calls with that key. */
+  of<T>(key: string, text: string | undefined, make: (text: string) => T): T | undefined {
     if (text === undefined) return undefined;
     const kept = this.#kept.get(key);
     if (kept?.text === text) return kept.record as T;
-    const record = parse(text);
+    const record = make(text);
     this.#kept.put(key, { text, record });
     return record;
   }

@@ -391,6 +391,7 @@ export const CHECKPOINT_CACHE_SECONDS = 2; // that a proxy may keep the newest c
 // Directory: audit
 export const AUDIT_LINE_BYTES = 64 * 1024; // one line; the longest speaks of all statements of one message
 export const AUDIT_TAIL_BYTES = 4 * AUDIT_LINE_BYTES; // looked at from the end of the file, for its last whole line
+export const AUDIT_MOMENT_MS = 20; // lines that come within it after a write are written together; a process that is killed loses them
 export const AUDIT_WAITING = 10_000; // lines that are held while the disk takes none; 3 MB
 export const AUDIT_BATCH = 256; // lines that are hashed and written together: 2 ms in which nothing else is done
 export const AUDIT_ANCHOR_MS = 10 * 60_000; // from a line to the log's entry that holds it; two leaves each time, 10 MB a year

@@ -4,7 +4,7 @@ import type { Role } from "../keys/names.ts";
 import type { LegHello } from "../protocol/leg-hello.ts";
 import { ARRIVING_LEAST_MS, EARLY_DATA_BYTES, HELLO_MS, REFUSED_LEG_MS, UNPAIRED_LEG_MS } from "../protocol/limits.ts";
 import type { Ticket } from "../protocol/ticket.ts";
-import { judgeHello, type Refusal, type RendezvousSelf } from "./hello-verdict.ts";
+import { HelloJudge, type Refusal, type RendezvousSelf } from "./hello-verdict.ts";
 import { type LobbyLimits, USUAL_LIMITS } from "./lobby-limits.ts";
 import { Origins } from "./origins.ts";
 import type { Instant, LegId, LobbyAction, LobbyEvent } from "./lobby-events.ts";
@@ -49,7 +49,7 @@ const OTHER: Readonly<Record<Role, Role>> = { client: "device", device: "client"
  * may arrive at once, so a leg without a hello has ARRIVING_LEAST_MS before it makes room, as long as there is any.
  */
 export class Lobby {
-  readonly #self: RendezvousSelf;
+  readonly #judge: HelloJudge;
   readonly #limits: LobbyLimits;
   readonly #legs = new Map<LegId, Leg>();
   /** When (monotonic ms) a wait ends; each in the order of time, as all waits of a kind are of one length. */
@@ -60,15 +60,13 @@ export class Lobby {
   };
   readonly #origins: Origins;
   readonly #sessions = new Map<string, Session>();
-  #ticketKeys: readonly Ed25519PublicKey[] = [];
-  #keysExpire = 0;
   #sweepAt = 0;
   /** Those of which bytes are held; who began first comes first. */
   readonly #withEarly = new Set<LegId>();
   #earlyBytes = 0;
 
   constructor(self: RendezvousSelf, limits: LobbyLimits = USUAL_LIMITS) {
-    this.#self = self;
+    this.#judge = new HelloJudge(self);
     this.#limits = limits;
     this.#origins = new Origins(limits);
   }
@@ -129,7 +127,7 @@ export class Lobby {
 
   #hello(id: LegId, hello: LegHello, now: Instant): LobbyAction[] {
     if (!this.#isArriving(id)) return [];
-    const verdict = judgeHello(this.#self, now.time < this.#keysExpire ? this.#ticketKeys : [], hello, now.time);
+    const verdict = this.#judge.judge(hello, now.time);
     if (verdict === "unknownKey") {
       this.#leg(id).state = { kind: "arriving", hello };
       return [{ type: "askForKeys" }];
@@ -198,8 +196,7 @@ export class Lobby {
   }
 
   #useKeys(ticketKeys: readonly Ed25519PublicKey[], expires: number, now: Instant): LobbyAction[] {
-    this.#ticketKeys = ticketKeys;
-    this.#keysExpire = expires;
+    this.#judge.use(ticketKeys, expires);
     return [...this.#waits.arriving.keys()].flatMap((id) => {
       const { state } = this.#leg(id);
       if (state.kind !== "arriving" || state.hello === undefined) return [];

@@ -5,7 +5,7 @@ import { LOG_TREE_PROOFS_KEPT } from "../../protocol/limits.ts";
 import { type MapProof, subjectKey } from "../../protocol/log/map.ts";
 import { type LogProof, verifySubject } from "../../protocol/log/proof.ts";
 import { type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";
-import { RecentValues } from "./recent-values.ts";
+import { RecentValues } from "../../keys/recent-values.ts";
 import type { LogRows } from "./rows.ts";
 import type { LogState } from "./state.ts";
 import { loadMap } from "./stored-map.ts";

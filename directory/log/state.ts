@@ -8,7 +8,7 @@ import { encodeLeaf, type Leaf } from "../../protocol/log/leaf.ts";
 import { EMPTY, type MapProof } from "../../protocol/log/map.ts";
 import { Frontier, leafHash, planInclusion, verifyInclusion } from "../../protocol/log/tree.ts";
 import type { Operation } from "../database.ts";
-import { RecentValues } from "./recent-values.ts";
+import { RecentValues } from "../../keys/recent-values.ts";
 import { damaged, type LogRows, putLeaf, putNode, replaceCheckpoint } from "./rows.ts";
 import { loadMap } from "./stored-map.ts";
 

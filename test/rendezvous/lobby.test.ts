@@ -120,6 +120,34 @@ test("a ticket that is expired, foreign or for elsewhere is refused, each with i
   expect(room.handle({ type: "hello", leg: room.arrive(), hello })).toEqual(refused(2, "ticket"));
 });
 
+test("a ticket is verified once for both legs; one that differs in a bit, or whose key is gone, is refused all the same", () => {
+  let verified = 0;
+  const world = newWorld();
+  const suite: World["suite"] = {
+    ...world.suite,
+    verify: (...claim) => {
+      verified += 1;
+      return world.suite.verify(...claim);
+    },
+  };
+  const room = newRoom({ world: { ...world, suite } });
+  const { hello } = room.session();
+  room.hello(room.arrive(), hello("client", 1));
+  expect(verified).toBe(2); // the ticket's signature, and the leg's
+  const forged = parsed(hello("device", 1));
+  const ticket = new Uint8Array(forged.ticket);
+  ticket[ticket.length - 1] = (ticket.at(-1) ?? 0) ^ 1;
+  expect(room.handle({ type: "hello", leg: room.arrive(), hello: { ...forged, ticket } })).toEqual(
+    refused(1, "ticket"),
+  );
+  expect(verified).toBe(3);
+  expect(room.hello(room.arrive(), hello("device", 1))).toEqual([join({ client: 0, device: 2 })]);
+  expect(verified).toBe(4);
+  room.handle({ type: "keys", ticketKeys: [newKey().publicKey], expires: START + HOUR });
+  expect(room.hello(room.arrive(), hello("device", 2))).toEqual([{ type: "askForKeys" }]);
+  expect(verified).toBe(4);
+});
+
 test("a hello for another boot is told of this one; a ticket for another boot does for a hello for this one", () => {
   const room = newRoom();
   const before = { ...room.world, boot: newBoot() };

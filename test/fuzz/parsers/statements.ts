@@ -23,7 +23,7 @@ import {
   verifyRendezvousStatement,
 } from "../../../protocol/statements.ts";
 import { isTicketKeyKnown, saidSid, signTicket, verifyTicket } from "../../../protocol/ticket.ts";
-import { judgeHello } from "../../../rendezvous/hello-verdict.ts";
+import { HelloJudge } from "../../../rendezvous/hello-verdict.ts";
 import { verifyNotify } from "../../../sshnpd/verify-notify.ts";
 import { cast, NOW, statementsOf } from "../../protocol/fixtures.ts";
 import * as of from "../arbitraries.ts";
@@ -392,7 +392,7 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
     name: "hello that a rendezvous judges, its ticket and claim signed anew",
     share: 0.3,
     because: OF_PARTS,
-    covers: ["rendezvous/hello-verdict.ts#judgeHello", "protocol/leg-hello.ts#verifyLegClaim"],
+    covers: ["protocol/leg-hello.ts#verifyLegClaim"],
     dictionary: FIELDS,
     make: ({ suite }) => {
       const { directory, rendezvous } = cast(suite);
@@ -419,7 +419,7 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
           const framed = encodeLegHello(suite, legKey, signedBytes, claim);
           const hello = parseLegHello(framed)?.hello;
           if (hello === undefined) throw new Error("a whole hello is whole");
-          const verdict = judgeHello(self, [directory.ticket.publicKey], hello, NOW);
+          const verdict = judgeOf(self, directory).judge(hello, NOW);
           return typeof verdict === "object" && "ticket" in verdict ? verdict.ticket : undefined;
         },
         holds: (found) => Buffer.compare(found.sid, sid) === 0 && found.legKey.equals(legKey.publicKey),
@@ -430,11 +430,7 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
     name: "hello that a rendezvous judges, its bytes as they come",
     share: 0.3,
     because: OF_PARTS,
-    covers: [
-      "rendezvous/hello-verdict.ts#judgeHello",
-      "protocol/leg-hello.ts#parseLegHello",
-      "protocol/leg-hello.ts#verifyLegClaim",
-    ],
+    covers: ["protocol/leg-hello.ts#parseLegHello", "protocol/leg-hello.ts#verifyLegClaim"],
     make: ({ suite }) => {
       const { directory, rendezvous } = cast(suite);
       const legKey = keyOf(suite, 2);
@@ -454,7 +450,7 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
         parse: (bytes) => {
           const parsed = parseLegHello(bytes);
           if (parsed === undefined) return undefined;
-          const verdict = judgeHello(self, [directory.ticket.publicKey], parsed.hello, NOW);
+          const verdict = judgeOf(self, directory).judge(parsed.hello, NOW);
           return typeof verdict === "object" && "ticket" in verdict ? parsed : undefined;
         },
         // No other hello than what the holder of the leg key made for this dial.
@@ -464,3 +460,12 @@ export const STATEMENT_PARSERS: readonly Parser[] = [
     },
   },
 ];
+
+function judgeOf(
+  self: ConstructorParameters<typeof HelloJudge>[0],
+  { ticket }: { readonly ticket: { readonly publicKey: Parameters<HelloJudge["use"]>[0][number] } },
+): HelloJudge {
+  const judge = new HelloJudge(self);
+  judge.use([ticket.publicKey], NOW + 1);
+  return judge;
+}
