@@ -76,8 +76,6 @@ export interface DirectoryOptions {
   readonly machineClock?: Clock;
   /** Of messages of one name, where it is another than the usual one. */
   readonly senderRate?: Rate;
-  /** Whether the newest line of the audit is put into the log from time to time; it is, when not given. */
-  readonly hasAnchors?: boolean;
 }
 
 /** A directory that serves. Disposing of it closes links, answers and the port; the store stays open. */
@@ -189,7 +187,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
     [
       () => requests.sweep(),
       async () => {
-        if (options.hasAnchors ?? true) await anchorWhenDue().catch(failed);
+        await anchorWhenDue().catch(failed);
         await guarded.settle();
         await freshness.sweep(clock.now());
         await newestKeys.refresh();
