@@ -38,13 +38,13 @@ async function printBrokerName(text: string, { directory }: { readonly directory
 }
 
 function parseDevice(text: string): { readonly name: Name; readonly member: MemberName } {
-  const [name = "", member, ...others] = text.split("/");
-  if (member === undefined || others.length > 0) {
+  const slash = text.indexOf("/");
+  if (slash === -1) {
     throw new SetupError("E_USAGE", `${quoted(text)} is no device.`, {
       next: "It reads @NAME/DEVICE, such as @acme/mygateway.",
     });
   }
-  return { name: parseName(name), member: parseMember(member) };
+  return { name: parseName(text.slice(0, slash)), member: parseMember(text.slice(slash + 1)) };
 }
 
 function addressOf(given: string | undefined): DirectoryAddress {
