@@ -7,6 +7,7 @@ import { LINK } from "../protocol/messages/types.ts";
 import { openMessage } from "../protocol/sealed-message.ts";
 import { isExpired } from "../protocol/statement-fields.ts";
 import type { Clock } from "./clock.ts";
+import type { ConnectObserver } from "./connect-observer.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
 import { AddressLimiter } from "./rate-limit.ts";
@@ -24,6 +25,7 @@ interface Services {
   readonly store: Store;
   /** How often one address may ask what is answered with no; of its own, for a broker asks for all its devices. */
   readonly limiter?: AddressLimiter;
+  readonly observer?: Pick<ConnectObserver, "turnedAway"> | undefined;
 }
 
 /** What a broker asks, by its fields; anything may be in them. */
@@ -56,7 +58,10 @@ export class BrokerAccess {
     if (judge === undefined) return void response.writeHead(404).end();
     const now = this.#services.clock.monotonic();
     const bucket = this.#limiter.bucket(request.socket.remoteAddress ?? "", now);
-    if (!bucket.take(now)) return void response.writeHead(429, { "retry-after": "5" }).end();
+    if (!bucket.take(now)) {
+      this.#services.observer?.turnedAway("broker question");
+      return void response.writeHead(429, { "retry-after": "5" }).end();
+    }
     const question = await questionOf(request, url);
     const isAllowed = question !== undefined && (await judge.allows(question, this));
     if (isAllowed) bucket.giveBack();

@@ -4,6 +4,7 @@ import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
 import { UnavailableError } from "../keys/errors.ts";
 import { directoryTopic, replicaTopic } from "../protocol/broker-topics.ts";
 import { BROKER_KEEPALIVE_S, BROKER_RETRY_MS, DIRECTORY_CONNECT_MS, RECONNECT_FIRST_MS } from "../protocol/limits.ts";
+import { retryDelay } from "../protocol/retry-delay.ts";
 import { type BrokerConnection, type BrokerPlace, connectBroker } from "./client/broker.ts";
 import { BrokerReader, type BrokerReaderServices } from "./broker-reader.ts";
 import type { Elsewhere, Party } from "./presence.ts";
@@ -131,8 +132,8 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
         const reason = error instanceof Error ? error.message : String(error);
         log.warn({ broker: at, reason }, "the MQTT broker cannot be used; devices come by WebSocket");
       }
-      const span = Math.min(BROKER_RETRY_MS, RECONNECT_FIRST_MS * 2 ** Math.min(failures, 16));
-      await delay(Math.random() * span, undefined, { signal, ref: false }).catch(() => {});
+      const wait = retryDelay(failures, Math.random(), { first: RECONNECT_FIRST_MS, limit: BROKER_RETRY_MS });
+      await delay(wait, undefined, { signal, ref: false }).catch(() => {});
     }
   }
 

@@ -134,7 +134,7 @@ export class BrokerReader {
       if (socket !== undefined) replicas?.disconnected(party, socket).catch(host.failed); // or others would ask it there
       await host.store.putLastSeen([party], host.clock.now());
       const device = new WakeDevice(host, party, row.distances);
-      this.#noteUp(party, hello, before);
+      this.#noteUp(party, hello, before, socket !== undefined);
       sessions.deviceIsBack(party, device);
       replicas?.atBroker(party);
       await device.tellOwn();
@@ -179,12 +179,14 @@ export class BrokerReader {
     });
   }
 
-  #noteUp(party: Party, { version, connection }: BrokerHello, before: WakeRow | undefined): void {
+  /** `wasLinked`: by WebSocket to this process, which gave way. */
+  #noteUp(party: Party, { version, connection }: BrokerHello, before: WakeRow | undefined, wasLinked: boolean): void {
     const { audit, log } = this.#services;
-    if (before?.isAway === false && equalBytes(before.connection, connection)) return; // it only says that it is there
+    const wasThere = before?.isAway === false;
+    if (wasThere && !wasLinked && equalBytes(before.connection, connection)) return; // it only says that it is there
     const device = bindingSubject(party);
     const peer = { version, by: "mqtt" };
-    audit.write({ event: "link up", device, replaced: before?.isAway === false, peer });
+    audit.write({ event: "link up", device, replaced: wasThere || wasLinked, peer });
     log.info({ device, peer }, "link up");
   }
 

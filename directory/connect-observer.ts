@@ -12,6 +12,28 @@ export const CONNECT_STAGES = [
 
 export type ConnectStage = (typeof CONNECT_STAGES)[number];
 
+/** Why somebody is turned away who has proved nothing yet, or without anything being looked up for him. */
+export const TURNED_AWAY = [
+  /** Requests and links of one address, 429. */
+  "address rate",
+  /** Connections of one address, closed unread. */
+  "address connections",
+  /** Connections of all, closed unread. */
+  "connections",
+  /** Connections that have proved nothing: the one that came first makes room. */
+  "stranger",
+  /** Messages that are worked at, 503 unread. */
+  "messages",
+  /** Hellos of devices that wait, 503 unread. */
+  "hellos",
+  /** Messages of one name, E_RATE. */
+  "name rate",
+  /** What one address asks as a broker does and is answered with no, 429. */
+  "broker question",
+] as const;
+
+export type TurnedAway = (typeof TURNED_AWAY)[number];
+
 /** Told how session requests and links fare: never whose. */
 export interface ConnectObserver {
   /** A request took so long, in ms, for this. */
@@ -20,6 +42,8 @@ export interface ConnectObserver {
   ended(result: string): void;
   /** A device was not let in. */
   linkRefused(code: string): void;
+  /** Somebody was turned away for this. */
+  turnedAway(why: TurnedAway): void;
 }
 
 /** Tells how long each stage took. Times are monotonic ms. */

@@ -5,7 +5,7 @@ import { addProcessMetrics } from "../keys/metrics/process-metrics.ts";
 import { type MetricsServer, serveMetrics } from "../keys/metrics/serve.ts";
 import { REFUSAL_NUMBERS } from "../protocol/refusal-codes.ts";
 import type { AuditEntry } from "./audit.ts";
-import { CONNECT_STAGES, type ConnectObserver } from "./connect-observer.ts";
+import { CONNECT_STAGES, type ConnectObserver, TURNED_AWAY } from "./connect-observer.ts";
 import type { Database } from "./database.ts";
 import { ObservedDatabase, STORE_WORK } from "./observed-database.ts";
 import type { Directory } from "./server.ts";
@@ -62,10 +62,16 @@ export class DirectoryWatch {
       "Devices that were not let in, by the code that they were told.",
       { name: "code", values: CODES },
     );
+    const turnedAway = metrics.labelledCounter(
+      "sshnp_directory_turned_away_total",
+      "Connections, requests, messages and links that were turned away ahead of any work, by what there was too much of.",
+      { name: "why", values: TURNED_AWAY },
+    );
     this.observer = {
       took: (stage, ms) => stages.observe(stage, ms / 1000),
       ended: (result) => this.#connects.add(result),
       linkRefused: (code) => refused.add(code),
+      turnedAway: (why) => turnedAway.add(why),
     };
   }
 

@@ -1,3 +1,4 @@
+import { inTime } from "../keys/in-time.ts";
 import { PART_END_MS } from "../protocol/limits.ts";
 
 /**
@@ -5,17 +6,13 @@ import { PART_END_MS } from "../protocol/limits.ts";
  * PART_END_MS, for which the process is kept alive: what a part waits for may hold no timer and no socket any more.
  */
 export async function endAll(ends: readonly (() => unknown)[], failed: (error: unknown) => void): Promise<void> {
-  for (const end of ends) await inTime(end).catch(failed);
+  for (const end of ends) await inTime(ended(end), PART_END_MS, tooLate).catch(failed);
 }
 
-async function inTime(end: () => unknown): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("a part has not ended in time")), PART_END_MS);
-  });
-  try {
-    await Promise.race([end(), late]);
-  } finally {
-    clearTimeout(timer);
-  }
+async function ended(end: () => unknown): Promise<void> {
+  await end();
+}
+
+function tooLate(): never {
+  throw new Error("a part has not ended in time");
 }

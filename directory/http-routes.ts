@@ -5,6 +5,7 @@ import type { Readiness } from "../keys/metrics/readiness.ts";
 import { encodeSignedText } from "../protocol/messages/link.ts";
 import { BROKER_ACCESS_PREFIX, type BrokerAccess } from "./broker-access.ts";
 import type { Clock } from "./clock.ts";
+import type { ConnectObserver } from "./connect-observer.ts";
 import type { Keyring } from "./keyring.ts";
 import type { LinkServer } from "./link-server.ts";
 import type { Log } from "./log/log.ts";
@@ -29,6 +30,7 @@ export interface Routes {
   readonly clock: Clock;
   readonly log: Logger;
   readonly readiness: Readiness;
+  readonly observer: ConnectObserver | undefined;
 }
 
 /** Answers a request. */
@@ -47,7 +49,10 @@ export function route(request: IncomingMessage, response: ServerResponse, routes
   }
   const now = clock.monotonic();
   const bucket = limiter.bucket(address, now);
-  if (!bucket.take(now)) return refuse(response, 429, { "retry-after": retryAfter(bucket.wait(now, 1)) });
+  if (!bucket.take(now)) {
+    routes.observer?.turnedAway("address rate");
+    return refuse(response, 429, { "retry-after": retryAfter(bucket.wait(now, 1)) });
+  }
   if (what === "GET /v1/keys") {
     void serveKeyList(response, routes);
   } else if (what === "POST /v1/messages") {

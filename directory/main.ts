@@ -5,6 +5,7 @@ import { keepHeapSmall } from "../keys/small-heap.ts";
 import { VERSION } from "../keys/version.ts";
 import { addAddressCommand } from "./cli/address.ts";
 import { addAuditCommands } from "./cli/audit.ts";
+import { addBrokerNameCommand } from "./cli/broker-name.ts";
 import { addNameCommands } from "./cli/names.ts";
 import { addRendezvousCommands } from "./cli/rendezvous.ts";
 import { addRunCommand } from "./cli/run.ts";
@@ -25,5 +26,6 @@ addTransferCommands(program);
 addWitnessCommands(program);
 addAuditCommands(program);
 addAddressCommand(program);
+addBrokerNameCommand(program);
 
 process.exitCode = await runCommandLine(program);

@@ -75,6 +75,7 @@ export class PostServer {
     const end = this.#services.workload.begin();
     if (end === undefined) {
       this.#services.observer?.ended("E_BUSY"); // whatever it asks for, which is not read
+      this.#services.observer?.turnedAway("messages");
       return refuse(response, 503, { "retry-after": retryAfter(BUSY_MS) });
     }
     try {
@@ -179,7 +180,10 @@ export class PostServer {
       const verdict = await this.#judge(message, onMember);
       if (verdict === "clock") refuseCounted("E_CLOCK");
       else if (verdict === "full") refuseCounted("E_BUSY", 10_000);
-      else if (verdict === "rate") refuseCounted("E_RATE", 1000);
+      else if (verdict === "rate") {
+        observer?.turnedAway("name rate");
+        refuseCounted("E_RATE", 1000);
+      }
       // What strangers send is not counted: they would hide among it what fails.
       else if (verdict === "stranger") stream.end({ type: "refused", code: "E_NOT_AUTHORIZED", detail: 0 });
       else if (verdict === "replayed") {

@@ -76,8 +76,6 @@ export interface DirectoryOptions {
   readonly machineClock?: Clock;
   /** Of messages of one name, where it is another than the usual one. */
   readonly senderRate?: Rate;
-  /** Whether the newest line of the audit is put into the log from time to time; it is, when not given. */
-  readonly hasAnchors?: boolean;
 }
 
 /** A directory that serves. Disposing of it closes links, answers and the port; the store stays open. */
@@ -164,7 +162,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
   };
   const newestKeys = new NewestKeys({ keyring, clock, isShared, rotated, failed });
   const shared = { ...wakes, sessions, replicas, newestKeys };
-  const strangers = new Strangers(options.maxConnections);
+  const strangers = new Strangers(options.maxConnections, () => observer?.turnedAway("stranger"));
   const workload = new Workload();
   const links = new LinkServer({ ...shared, presence, strangers, waking, workload });
   const rates = new StatementRates(clock);
@@ -189,7 +187,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
     [
       () => requests.sweep(),
       async () => {
-        if (options.hasAnchors ?? true) await anchorWhenDue().catch(failed);
+        await anchorWhenDue().catch(failed);
         await guarded.settle();
         await freshness.sweep(clock.now());
         await newestKeys.refresh();
@@ -208,12 +206,16 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
   };
 
   let dropped = 0;
-  const brokerAccess = broker && new BrokerAccess({ suite, clock, keyring, freshness, store });
+  const brokerAccess = broker && new BrokerAccess({ suite, clock, keyring, freshness, store, observer });
   const readiness = directoryReadiness({ store, guarded, keyring, registry, waking, clock });
   const http = await listen(options, {
     ...{ posts, links, keyring, newestKeys, statementLog, brokerAccess, limiter, strangers, clock, log, readiness },
+    observer,
   });
-  http.on("drop", () => (dropped += 1));
+  http.on("drop", () => {
+    dropped += 1;
+    observer?.turnedAway("connections");
+  });
   const timers = [
     clock.every(1000, everySecond),
     clock.every(STRANGER_LOOK_MS, () => strangers.look()),
@@ -257,7 +259,7 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
   };
   const server = tls === undefined ? createServer(settings) : withTls(settings, tls);
   server.maxConnections = maxConnections;
-  limitConnections(server);
+  limitConnections(server, () => routes.observer?.turnedAway("address connections"));
   server.on("connection", (socket: Socket) => routes.strangers.add(socket));
   server.on("request", (request, response) => route(request, response, routes));
   server.on("upgrade", (request, socket, head) => upgrade(request, socket, head, routes));

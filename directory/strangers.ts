@@ -33,11 +33,13 @@ export class Strangers {
   readonly #strangers = new Map<string, Stranger>();
   readonly #all: Crowd;
   readonly #networks = new Map<string, Crowd>();
+  readonly #onRoom: () => void;
   #looks = 0;
 
-  /** `connections`: how many there may be in all. */
-  constructor(connections: number) {
+  /** `connections`: how many there may be in all. `onRoom` is called for each that makes room. */
+  constructor(connections: number, onRoom: () => void = () => {}) {
     this.#all = crowd(STRANGERS, connections);
+    this.#onRoom = onRoom;
   }
 
   get size(): number {
@@ -79,6 +81,7 @@ export class Strangers {
       if (members.size <= (hasHadItsTime ? few : most)) return;
       onClose();
       socket.destroy();
+      this.#onRoom();
     }
   }
 

@@ -1,4 +1,5 @@
 import { BROKER_RETRY_MS, BROKER_UNTOLD_MS, BROKER_WAITING } from "../protocol/limits.ts";
+import { retryDelay } from "../protocol/retry-delay.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Party } from "./presence.ts";
 
@@ -15,7 +16,8 @@ export class UntoldDevices implements Disposable {
   readonly #options: Options;
   readonly #parties = new Map<string, Party>();
   #timer: NodeJS.Timeout | undefined;
-  #pauseMs = BROKER_UNTOLD_MS;
+  /** How often they were asked in a row, of late. */
+  #asked = 0;
   /** When the last of them were asked, monotonic ms. */
   #askedAt = -Infinity;
   #isAsking = false;
@@ -33,7 +35,7 @@ export class UntoldDevices implements Disposable {
 
   /** The broker serves again. */
   connected(): void {
-    this.#pauseMs = BROKER_UNTOLD_MS;
+    this.#asked = 0;
     void this.#ask();
   }
 
@@ -45,9 +47,9 @@ export class UntoldDevices implements Disposable {
   #plan(): void {
     if (this.#isOver || this.#isAsking || this.#timer !== undefined) return;
     if (this.#parties.size === 0 || !this.#options.isConnected()) return;
-    if (performance.now() - this.#askedAt > 2 * BROKER_RETRY_MS) this.#pauseMs = BROKER_UNTOLD_MS;
-    this.#timer = setTimeout(() => void this.#ask(), this.#pauseMs).unref();
-    this.#pauseMs = Math.min(2 * this.#pauseMs, BROKER_RETRY_MS);
+    if (performance.now() - this.#askedAt > 2 * BROKER_RETRY_MS) this.#asked = 0;
+    const wait = retryDelay(this.#asked++, 1, { first: BROKER_UNTOLD_MS, limit: BROKER_RETRY_MS });
+    this.#timer = setTimeout(() => void this.#ask(), wait).unref();
   }
 
   async #ask(): Promise<void> {

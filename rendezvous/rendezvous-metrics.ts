@@ -21,8 +21,8 @@ export class RendezvousWatch {
     addProcessMetrics(metrics);
     const legs = metrics.labelledCounter(
       "sshnp_rendezvous_legs_total",
-      "Legs by what became of them: joined (two for each session), cut without a word, or refused and why.",
-      { name: "result", values: [...Object.keys(LEG_STATUS), "cut"] },
+      "Legs by what became of them: joined (two for each session), dropped unread, cut without a word, or refused and why.",
+      { name: "result", values: [...Object.keys(LEG_STATUS), "cut", "dropped"] },
     );
     const waits = metrics.histogram(
       "sshnp_rendezvous_join_seconds",
@@ -37,6 +37,7 @@ export class RendezvousWatch {
       },
       refused: (status) => legs.add(status),
       cut: () => legs.add("cut"),
+      dropped: () => legs.add("dropped"),
       ended: (ms) => stays.observe(ms / 1000),
     };
   }

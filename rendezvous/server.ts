@@ -95,6 +95,7 @@ export class RendezvousServer implements AsyncDisposable {
     });
     this.#listener.maxConnections = connections;
     this.#listener.on("connection", (socket) => this.#accept(socket));
+    this.#listener.on("drop", () => options.observer?.dropped());
     this.#clock = setInterval(() => this.#tick(), TICK_MS).unref();
   }
 

@@ -7,6 +7,7 @@ import {
   RECONNECT_PROXY_ALONE,
   TOLD_TO_RETURN_MS,
 } from "../protocol/limits.ts";
+import { retryDelay } from "../protocol/retry-delay.ts";
 
 /**
  * When to try again. Each wait ends at a random moment of a span that begins with RECONNECT_FIRST_MS and doubles (full
@@ -40,10 +41,10 @@ export class Backoff {
     const told = error instanceof AskAgainError ? Math.min(error.wait, TOLD_TO_RETURN_MS) : 0;
     if (hasLasted && error instanceof AskAgainError && error.code === "E_DIRECTORY") return told;
     if (isAbsence(error) || (isProxyAlone(error) && this.#proxiesAlone++ < RECONNECT_PROXY_ALONE)) {
-      return reconnectDelay(this.#absences++, this.#random(), RECONNECT_ABSENT_MS);
+      return retryDelay(this.#absences++, this.#random(), ABSENT_SPANS);
     }
     this.#absences = 0;
-    return told + reconnectDelay(this.#failures++, this.#random(), RECONNECT_MS);
+    return told + retryDelay(this.#failures++, this.#random(), SPANS);
   }
 
   /** What failed before says nothing about what is to come. */
@@ -59,11 +60,6 @@ export class Backoff {
   }
 }
 
-/** Milliseconds until the next attempt after `failures` in a row, `random` from 0 to below 1, `limit` that of the span. */
-export function reconnectDelay(failures: number, random: number, limit: number): number {
-  return Math.floor(random * Math.min(limit, RECONNECT_FIRST_MS * 2 ** Math.min(failures, 16)));
-}
-
 /** Whether nothing at all was reached. */
 export function isAbsence(error: unknown): boolean {
   return error instanceof Error && error.cause instanceof NobodyThereError && error.cause.saidBy === "network";
@@ -72,3 +68,6 @@ export function isAbsence(error: unknown): boolean {
 function isProxyAlone(error: unknown): boolean {
   return error instanceof Error && error.cause instanceof NobodyThereError && error.cause.saidBy === "proxy";
 }
+
+const SPANS = { first: RECONNECT_FIRST_MS, limit: RECONNECT_MS };
+const ABSENT_SPANS = { first: RECONNECT_FIRST_MS, limit: RECONNECT_ABSENT_MS };

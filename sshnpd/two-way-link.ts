@@ -1,11 +1,18 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { EventQueue, type Link, type LinkEvent } from "../directory/client.ts";
 import { DeniedError } from "../keys/errors.ts";
-import { BROKER_LASTED_MS, DIRECTORY_CONNECT_MS, FRESHNESS_MS, LEFT_LINK_MS, LINK_EVENTS } from "../protocol/limits.ts";
+import {
+  BROKER_LASTED_MS,
+  DIRECTORY_CONNECT_MS,
+  FRESHNESS_MS,
+  LEFT_LINK_MS,
+  LINK_EVENTS,
+  RECONNECT_FIRST_MS,
+} from "../protocol/limits.ts";
 import type { Distances } from "../protocol/messages/rendezvous-distances.ts";
 import type { Answer } from "../protocol/messages/session-request.ts";
 import type { LinkParty } from "../protocol/messages/link.ts";
-import { reconnectDelay } from "./backoff.ts";
+import { retryDelay } from "../protocol/retry-delay.ts";
 
 /** The two ways to the directory. */
 export interface Ways {
@@ -106,9 +113,7 @@ class TwoWayLink implements Link {
   async #comeBack(): Promise<void> {
     while (!this.#signal.aborted) {
       try {
-        await delay(reconnectDelay(this.#failures, this.#ways.random(), BROKER_LASTED_MS), undefined, {
-          signal: this.#signal,
-        });
+        await delay(retryDelay(this.#failures, this.#ways.random(), SPANS), undefined, { signal: this.#signal });
         await this.#reopened;
         const attempt = this.#ways.byBroker(this.#signal, DIRECTORY_CONNECT_MS);
         this.#attempt = attempt;
@@ -194,3 +199,5 @@ class TwoWayLink implements Link {
 
 /** Hellos by the broker that may come late, at most: in so short a time no more are said. */
 const OWN_HELLOS = 3;
+
+const SPANS = { first: RECONNECT_FIRST_MS, limit: BROKER_LASTED_MS };

@@ -1,3 +1,5 @@
+import { inTime } from "../in-time.ts";
+
 /** What is wrong with a part, in words of our own; undefined: nothing. */
 export type Finding =
   | undefined
@@ -56,20 +58,14 @@ export class Readiness {
 
   async #lookInTime(check: Check): Promise<CheckResult> {
     const { name } = check;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<Finding>((resolve) => {
-      timer = setTimeout(() => resolve({ failed: "does not answer in time" }), LOOK_MS);
-    });
     try {
-      const found = await Promise.race([this.#lookOnce(check), late]);
+      const found = await inTime(this.#lookOnce(check), LOOK_MS, () => ({ failed: "does not answer in time" }));
       if (found === undefined) return { name, status: "ok" };
       return "failed" in found
         ? { name, status: "failed", reason: found.failed }
         : { name, status: "degraded", reason: found.degraded };
     } catch {
       return { name, status: "failed", reason: "cannot be looked at" };
-    } finally {
-      clearTimeout(timer);
     }
   }
 

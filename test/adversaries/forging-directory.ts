@@ -19,7 +19,7 @@ import { copyFolder } from "../support/copy-folder.ts";
 import type { Exit, RunningProcess } from "../support/processes.ts";
 import { type SshServer, startSshServer } from "../support/sshd.ts";
 import { Machine } from "../support/stack.ts";
-import { random, suite, World } from "../directory/world.ts";
+import { random, suite, TestClock, World } from "../directory/world.ts";
 
 type Proof = Log["proof"];
 
@@ -83,7 +83,8 @@ export class ForgingDirectory implements AsyncDisposable {
   }
 
   static async start(): Promise<ForgingDirectory> {
-    const forging = new ForgingDirectory(await World.start({ hasAnchors: false }), await startSshServer());
+    const clock = new TestClock(); // whose timers never come, so that its house-keeping puts nothing into the log
+    const forging = new ForgingDirectory(await World.start({ clock }), await startSshServer());
     try {
       await forging.#startRendezvous();
       await forging.activate(forging.device, "@device", "-d", "mygateway");

@@ -1,9 +1,14 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { chmod, copyFile, mkdir, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { parseMember, parseName } from "../../keys/names.ts";
+import { deviceAtBroker } from "../../protocol/broker-topics.ts";
+import { nativeSuite as suite } from "../../protocol/suite/native.ts";
 import { CAN_MAKE_USERS, ordinaryUser } from "../support/ordinary-user.ts";
+import { commandFile } from "../support/processes.ts";
+import { temporaryFolder } from "../support/temp-folder.ts";
 
 const COMPOSE = join(import.meta.dirname, "../../compose");
 const FOLDERS = ["broker", "database", "directory-one", "directory-two", "mygateway", "scanner"];
@@ -38,6 +43,34 @@ test.runIf(CAN_MAKE_USERS)(
     }
   },
 );
+
+test("an authority gives a device a certificate in the name that it has at the broker", async () => {
+  await using folder = await temporaryFolder();
+  const at = folder.path;
+  for (const name of FOLDERS) await mkdir(join(at, "for", name), { recursive: true });
+  for (const name of ["authority", "tmp", "handed-over", "bin"]) await mkdir(join(at, name));
+  const fingerprint = "SHA256:zoDFW6rP8ngC8URg2sG/m9Rij43qu8M++V+B72RnQQs";
+  await writeFile(join(at, "handed-over/address"), `http://directory:7800#${fingerprint}\n`);
+  await symlink(commandFile("sshnp-directory"), join(at, "bin/sshnp-directory"));
+  const script = readFileSync(join(COMPOSE, "fleet/authority"), "utf8");
+  await writeFile(
+    join(at, "script"),
+    script.replaceAll(/(?<= |"|<|>)\/(?=authority\/|for\/|tmp\/|handed-over\/)/g, `${at}/`),
+  );
+  const env = { ...process.env, HOME: at, PATH: `${join(at, "bin")}:${process.env["PATH"]}` };
+  const run = (...words: string[]): Buffer =>
+    execFileSync("bash", [join(at, "script"), ...words], { cwd: at, env, stdio: "pipe" });
+  run("services");
+  run("devices", "@device/mygateway", "@depot/scanner");
+  for (const [name, member] of [
+    ["@device", "mygateway"],
+    ["@depot", "scanner"],
+  ] as const) {
+    const words = ["x509", "-in", join(at, "for", member, "cert.pem"), "-noout", "-subject", "-nameopt", "multiline"];
+    const atBroker = deviceAtBroker(suite, fingerprint, { name: parseName(name), member: parseMember(member) });
+    expect(execFileSync("openssl", words, { encoding: "utf8" })).toMatch(new RegExp(`commonName += ${atBroker}\n`));
+  }
+});
 
 test("what is handed over is in a volume that one service has beside the one that hands it over", () => {
   const text = readFileSync(join(COMPOSE, "fleet.yml"), "utf8");

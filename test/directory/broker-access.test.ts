@@ -225,8 +225,10 @@ test("what is no question is answered with no, or with 404, and 429 when it come
   const { keyring } = world.directory;
   const freshness = await Freshness.load({ store: world.store, random, onError: () => {} });
   const few = { perSecond: 1, burst: 3 };
+  const turnedAway: string[] = [];
   const access = new BrokerAccess({
     ...{ suite, clock, keyring, freshness, store: world.store, limiter: new AddressLimiter(few, few) },
+    observer: { turnedAway: (why) => void turnedAway.push(why) },
   });
   const server = createServer((request, response) => void access.serve(request, response));
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
@@ -240,7 +242,9 @@ test("what is no question is answered with no, or with 404, and 429 when it come
     // What is answered with yes costs nothing: a broker asks for all its devices.
     for (let i = 0; i < 10; i += 1) expect(await question(tokenOf(device))).toBe("allow");
     for (let i = 0; i < 3; i += 1) expect(await question("x")).toBe("deny");
+    expect(turnedAway).toEqual([]);
     expect(await question(tokenOf(device))).toBe(429);
+    expect(turnedAway).toEqual(["broker question"]);
     clock.leap(2000);
     expect(await question(tokenOf(device))).toBe("allow");
   } finally {

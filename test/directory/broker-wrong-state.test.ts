@@ -161,6 +161,26 @@ test("of two machines with one device's keys one goes on, by whatever way, and t
   await Promise.all(machines);
 });
 
+test("the audit says of a link by the broker whether one by WebSocket gave way to it", async () => {
+  await using broker = await startMosquitto();
+  await using world = await World.start({ broker: { url: new URL(broker.url) } });
+  await expect.poll(() => world.directory.waking?.isConnected).toBe(true);
+  const { device } = await people(world);
+  const up: unknown[] = [];
+  world.directory.audit.onEntry = ({ event, replaced, peer }) => {
+    if (event === "link up") up.push([replaced, typeof peer === "object" && peer !== null && "by" in peer]);
+  };
+  const socket = await world.link(device);
+  await expect.poll(() => up).toEqual([[false, false]]);
+  const link = await byBroker(world, device, broker.url);
+  await expect(drained(socket)).rejects.toMatchObject({ code: "E_REPLACED" });
+  await expect.poll(() => up.slice(1)).toEqual([[true, true]]);
+  link.close();
+  await expect.poll(() => world.directory.presence.find(device)).toBeUndefined();
+  (await byBroker(world, device, broker.url)).close();
+  await expect.poll(() => up.slice(2)).toEqual([[false, true]]);
+});
+
 async function people(world: World): Promise<{ readonly client: Person; readonly device: Person }> {
   await world.rendezvous();
   const client = await world.activated("@client", "laptop", "client");

@@ -14,7 +14,12 @@ import { patience, random, NO_POLICY, World } from "./world.ts";
 
 test("a directory that works at as many messages as it may tells the next one when to come back, unread, and counts it", async () => {
   const failed: string[] = [];
-  const observer = { took: () => {}, ended: (code: string) => void failed.push(code), linkRefused: () => {} };
+  const turnedAway: string[] = [];
+  const observer = {
+    ...{ took: () => {}, linkRefused: () => {} },
+    ended: (code: string) => void failed.push(code),
+    turnedAway: (why: string) => void turnedAway.push(why),
+  };
   await using world = await World.start({ maxConnections: 4 * MESSAGES_AT_ONCE, observer }); // a fourth of them strangers
   const person = await world.activated("@device", "mygateway", "device");
   const client = world.client();
@@ -36,6 +41,7 @@ test("a directory that works at as many messages as it may tells the next one wh
   expect(refused).toBeInstanceOf(AskAgainError);
   expect(refused).toMatchObject({ code: "E_BUSY", wait: BUSY_MS });
   expect(failed).toEqual(["E_BUSY"]);
+  expect(turnedAway).toEqual(["messages"]);
   expect(world.directory.posts.open).toBe(MESSAGES_AT_ONCE);
   store.keyHolder = read;
   disk.emit("works");
@@ -44,19 +50,22 @@ test("a directory that works at as many messages as it may tells the next one wh
 });
 
 test.each([
-  ["there are too many hellos", { perSecond: 1, burst: 1 }, 7_100, { code: "E_BUSY", wait: 8_000 }],
+  ["there are too many hellos", { perSecond: 1, burst: 1 }, 7_100, { code: "E_BUSY", wait: 8_000 }, "hellos"],
   [
     "an address has too many links",
     { perSecond: 0.25, burst: 0 },
     undefined,
     { code: "E_RATE", wait: expect.any(Number) },
+    "address rate",
   ],
-])("a device learns when to come back where %s", async (_why, rate, wait, error) => {
+])("a device learns when to come back where %s", async (_why, rate, wait, error, counted) => {
   await using world = await World.start();
   const device = await world.activated("@device", "mygateway", "device");
   const client = world.client();
   const keyList = await client.keyList({ signal: patience() });
+  const turnedAway: string[] = [];
   const routes = {
+    observer: { turnedAway: (why: string) => void turnedAway.push(why) },
     links: {
       accept: () => expect.unreachable("it is not to be let in"),
       turnAway: () => wait,
@@ -76,6 +85,7 @@ test.each([
   expect(told).toMatchObject(error);
   expect((told as AskAgainError).wait).toBeGreaterThan(0);
   expect((told as AskAgainError).wait).toBeLessThanOrEqual(8_000);
+  expect(turnedAway).toEqual([counted]);
   server.close();
 });
 

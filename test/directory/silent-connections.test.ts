@@ -3,18 +3,20 @@ import { connect as connectTls } from "node:tls";
 import { connect, type Socket } from "node:net";
 import { expect, test } from "vitest";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
-import { HEADERS_MS, STRANGERS } from "../../protocol/limits.ts";
+import { HEADERS_MS, HELLOS_AT_ONCE, LINK_HELLO_MS, STRANGERS } from "../../protocol/limits.ts";
 import { SELF_SIGNED } from "./certificate.ts";
-import { dial } from "./raw.ts";
+import { dial, http } from "./raw.ts";
 import { connectRaw, helloBytes } from "./raw-link.ts";
-import { TestLink } from "./streams.ts";
-import { activate, newPerson, patience, TestClock, World } from "./world.ts";
+import { next, send, TestLink } from "./streams.ts";
+import { activate, newPerson, patience, sessionMessage, TestClock, World } from "./world.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 
 const UPGRADE =
   "GET /v1/link HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
 /** A WebSocket message of one byte, masked with zeros. */
 const ONE_BYTE = Buffer.of(0x82, 0x81, 0, 0, 0, 0, 7);
+/** The beginning of the last fragment of a message, which announces more than comes. */
+const PART_OF_A_FRAGMENT = Buffer.of(0x80, 0x80 | 100, 0, 0, 0, 0, 7, 7, 7);
 const CONNECTIONS = 40;
 
 test("a herd over a slow line, each of which needs a while from its connection to its hello, gets in whole", async () => {
@@ -58,6 +60,40 @@ test("who says something else than a device's hello makes room as if he had said
   link.link.close();
   for (const socket of sockets) socket.destroy();
 });
+
+test("hellos that stand still in their middle hold up nobody's: others are served at once, and they are let go in time", async () => {
+  const clock = new TestClock();
+  await using world = await World.start({ clock });
+  await world.rendezvous();
+  const device = await world.activated("@device", "mygateway", "device");
+  const client = await world.activated("@client", "laptop", "client");
+  const halfHello = halfOf(await helloBytes(world.client(), device, clock.now()));
+  const sockets: Socket[] = [];
+  let closed = 0;
+  for (let i = 0; i < HELLOS_AT_ONCE + 64; i++) {
+    const socket = await dial(world.address.url);
+    sockets.push(socket);
+    socket.once("close", () => (closed += 1));
+    socket.write(UPGRADE);
+    await received(socket, "101 Switching Protocols");
+    socket.write(halfHello);
+    await received(socket, "\x8a"); // the answer to its ping: what came before it is read
+    socket.write(PART_OF_A_FRAGMENT);
+  }
+
+  const link = await TestLink.open(world, device);
+  const message = sessionMessage(client, device);
+  const frames = send(world, client, message);
+  await next(frames, "ticket");
+  expect((await link.notified()).prologue.sid).toEqual(message.sid);
+  clock.advance(LINK_HELLO_MS - 2000);
+  expect((await http(world.address.url, "/healthz")).status).toBe(200); // whoever was let go of would be known to be by now
+  expect(closed).toBe(0);
+  clock.advance(4000);
+  await expect.poll(() => closed, { timeout: 20_000 }).toBe(sockets.length);
+  expect(world.directory.presence.get(device)).toBeDefined();
+  link.link.close();
+}, 60_000);
 
 test("who does not come to the end of the TLS handshake makes room, too, and who has a link over TLS does not", async () => {
   await using world = await World.start({ clock: new TestClock(), maxConnections: CONNECTIONS, tls: SELF_SIGNED });
@@ -103,4 +139,15 @@ async function received(socket: Socket, text: string): Promise<void> {
     const [bytes] = (await once(socket, "data", { signal })) as [Buffer];
     if (bytes.toString("latin1").includes(text)) return;
   }
+}
+
+/** The first half of a message as the first fragment of a WebSocket message, and a ping, masked with zeros (RFC 6455 section 5). */
+function halfOf(message: Uint8Array): Uint8Array {
+  const half = message.subarray(0, message.length / 2);
+  const mask = [0, 0, 0, 0];
+  return Buffer.concat([
+    Buffer.of(0x02, 0xfe, half.length >> 8, half.length & 0xff, ...mask),
+    half,
+    Buffer.of(0x89, 0x80, ...mask),
+  ]);
 }

@@ -118,6 +118,10 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
       ["test/e2e/mqtt.test.ts", "Stack.start({ directory: options(own), withoutDaemon: true })"],
     "sshnpd -a @device -m @client -d mygateway --mqtt mqtts://broker.example.org:8883 --mqtt-cert device.pem --mqtt-key device.key":
       ["test/e2e/mqtt.test.ts", "stack.startDaemon(...options(await authority.issue(name)))"],
+    "sshnp-directory broker-name @device/mygateway --directory http://np.example.org:7800#SHA256:...": [
+      "test/directory/broker-name.test.ts",
+      '"broker-name", "@device/mygateway", "--directory", ADDRESS',
+    ],
   },
   "docs/session-keys.md": {
     "sshnp ssh-config --install --session-key": [

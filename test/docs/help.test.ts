@@ -22,6 +22,7 @@ const DOCUMENTED: Readonly<Record<string, string>> = {
   "sshnp-directory rendezvous remove": "--data",
   "sshnp-directory address": "--data",
   "sshnp-directory names": "--data",
+  "sshnp-directory broker-name": "--directory SSHNP_DIRECTORY",
   "sshnp-rendezvous run":
     "--data --directory -c --listen --public --region --drain-seconds --cram-file SSHNP_DIRECTORY SSHNP_CRAM",
   "sshnp-keys activate": "-a -c --directory -d --keys --cram-file SSHNP_CRAM SSHNP_DIRECTORY SSHNP_KEYS --passphrase",

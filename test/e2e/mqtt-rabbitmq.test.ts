@@ -1,6 +1,7 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { type BrokerConnection, connectBroker } from "../../directory/client/broker.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
 import { deviceAtBroker } from "../../protocol/broker-topics.ts";
 import { nativeSuite as suite } from "../../protocol/suite/native.ts";
@@ -10,6 +11,8 @@ import { Stack } from "../support/stack.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 import { createAuthority } from "../support/x509.ts";
 
+/** What another device is called at the broker. */
+const OTHER = "0123456789abcdef".repeat(2);
 const AT_BROKER = "waiting at the MQTT broker";
 const AT_DIRECTORY = "the MQTT broker does not serve; waiting at the directory itself";
 
@@ -45,8 +48,8 @@ test("RabbitMQ with X.509: a device comes in by its certificate; a stranger's is
   });
   const tls = { ca: authority.ca, ...(await authority.issue("broker")) };
   const byCertificate = [
-    { name: "sshnp-directory", reads: "^sshnp[.][ur][.]" },
-    { name, reads: `^sshnp[.]d[.]${name}$` },
+    { name: RABBITMQ_USER, reads: "^sshnp[.][ur][.]", clients: "sshnpdirectory[0-9a-f]{8}" },
+    ...[name, OTHER].map((of) => ({ name: of, reads: `^sshnp[.]d[.]${of}$`, clients: of })),
   ];
   await using broker = await startRabbitMq({ tls, byCertificate });
   const options = (at: { cert: string; key: string }): string[] =>
@@ -56,6 +59,26 @@ test("RabbitMQ with X.509: a device comes in by its certificate; a stranger's is
   await stack.startDaemon(...options(await authority.issue(name)));
   await daemonSays(stack, AT_BROKER);
   expect(await stack.ssh("echo", "hello")).toMatchObject({ code: 0, stdout: "hello\n" });
+
+  // RabbitMQ 3.10 lets a certificate come in as any client, and throws the one out that is so called; it can read nothing as that one.
+  const stolen = await authority.issue(OTHER);
+  const comesIn = async (clientId: string, reads: string): Promise<BrokerConnection> => {
+    const [ca, cert, key] = await Promise.all(
+      [authority.ca, stolen.cert, stolen.key].map((file) => readFile(file, "utf8")),
+    );
+    return await connectBroker({
+      place: { url: new URL(broker.url), ca, ...(cert && key && { certificate: { cert, key } }) },
+      ...{ clientId, topics: [`sshnp/d/${reads}`], onMessage: () => expect.unreachable("nothing is for it") },
+      ...{ keepaliveSeconds: 20, limitMs: 20_000, signal: AbortSignal.timeout(60_000) },
+    });
+  };
+  (await comesIn(OTHER, OTHER)).close();
+  await expect(comesIn(OTHER, name)).rejects.toThrow(/MQTT/);
+  expect(stack.daemon.stderr).not.toContain(AT_DIRECTORY);
+  await expect(comesIn(name, OTHER)).rejects.toThrow(/MQTT/);
+  await daemonSays(stack, AT_DIRECTORY);
+  expect(await stack.ssh("echo", "hello")).toMatchObject({ code: 0, stdout: "hello\n" });
+
   await stack.daemon.kill("SIGTERM");
   await stack.startDaemon(...options(await authority.issue("somebody")));
   await daemonSays(stack, AT_DIRECTORY);

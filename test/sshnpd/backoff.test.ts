@@ -5,12 +5,11 @@ import { UnavailableError } from "../../keys/errors.ts";
 import {
   LINK_LASTED_MS,
   RECONNECT_ABSENT_MS,
-  RECONNECT_FIRST_MS,
   RECONNECT_MS,
   RECONNECT_PROXY_ALONE,
   TOLD_TO_RETURN_MS,
 } from "../../protocol/limits.ts";
-import { Backoff, reconnectDelay } from "../../sshnpd/backoff.ts";
+import { Backoff } from "../../sshnpd/backoff.ts";
 
 const refused = new UnavailableError("E_BUSY", "busy");
 const absent = new UnavailableError("E_DIRECTORY", "away", { cause: new NobodyThereError("ECONNREFUSED") });
@@ -19,19 +18,6 @@ const proxyAlone = new UnavailableError("E_DIRECTORY", "takes no link", {
 });
 const slot = (ms: number): AskAgainError => new AskAgainError("E_DIRECTORY", "stops", ms);
 const latest = (): number => 1 - 2 ** -53;
-
-test("each wait ends at any moment of a span that doubles up to its limit", () => {
-  const random = double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
-  assert(
-    property(nat(100_000), random, nat(100_000), (failures, at, limit) => {
-      const span = Math.min(limit, RECONNECT_FIRST_MS * 2 ** failures);
-      const wait = reconnectDelay(failures, at, limit);
-      expect(wait).toBeGreaterThanOrEqual(0);
-      expect(wait).toBeLessThan(Math.max(span, 1));
-      expect(Math.abs(wait - at * span)).toBeLessThan(1);
-    }),
-  );
-});
 
 test("while nobody is there it tries every 2 s at least, however long that lasts", () => {
   const backoff = new Backoff(latest);

@@ -15,8 +15,8 @@ export interface RabbitMqOptions {
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
   /** URL above /user, /vhost, /resource and /topic: whom it asks who may come in. */
   readonly asks?: string;
-  /** Users who come in by their certificates alone, with what each may read. */
-  readonly byCertificate?: readonly { readonly name: string; readonly reads: string }[];
+  /** Users who come in by their certificates alone, with what each may read, and as which clients they may. */
+  readonly byCertificate?: readonly { readonly name: string; readonly reads: string; readonly clients: string }[];
 }
 
 /** A real RabbitMQ with its MQTT plugin, all its files in a folder of its own, and an epmd of its own that ends with it. */
@@ -106,14 +106,17 @@ function rabbitMqFolder(): string {
 
 /** What `rabbitmqctl import_definitions` reads: users without a password, and what each may do. */
 function definitions(users: NonNullable<RabbitMqOptions["byCertificate"]>): object {
-  const all = { vhost: "/", configure: ".*", write: ".*", read: ".*" };
+  const queuesOf = (clients: string): string => `mqtt-subscription-${clients}qos[01]`;
   return {
     vhosts: [{ name: "/" }],
     users: users.map(({ name }) => ({ name, password_hash: "", tags: "" })),
-    permissions: users.map(({ name }) => ({ user: name, ...all })),
+    permissions: users.map(({ name, clients }) => ({
+      ...{ user: name, vhost: "/", configure: `^${queuesOf(clients)}$` },
+      ...{ write: `^(${queuesOf(clients)}|amq[.]topic)$`, read: `^(${queuesOf(clients)}|amq[.]topic)$` },
+    })),
     topic_permissions: users.map(({ name, reads }) => ({
       ...{ user: name, vhost: "/", exchange: "amq.topic" },
-      ...{ write: "^sshnp[.]", read: reads },
+      ...{ write: name === RABBITMQ_USER ? "^sshnp[.]d[.]" : "^sshnp[.][ur][.]", read: reads },
     })),
   };
 }

@@ -2,6 +2,7 @@ import { lookup } from "node:dns/promises";
 import { connect, isIP, type Socket } from "node:net";
 import { certificateAt, placeOf, ProxyError, proxyFor, proxyNameFor } from "../../../directory/client.ts";
 import { assert, SshnpError, UnavailableError } from "../../../keys/errors.ts";
+import { inTime } from "../../../keys/in-time.ts";
 import { quoted } from "../../../keys/names.ts";
 import { LOOK_MS } from "../../../protocol/limits.ts";
 
@@ -27,7 +28,7 @@ function targetOf(url: URL): { readonly kind: "http" | "https"; readonly host: s
 /** The IP addresses of a host. @throws {UnavailableError} E_DIRECTORY, E_TIMEOUT. */
 export async function addressesOf(host: string): Promise<readonly string[]> {
   if (isIP(host) !== 0) return [host];
-  const found = await inTime(`the name ${quoted(host)} is not looked up`, (_signal) =>
+  const found = await lookInTime(`the name ${quoted(host)} is not looked up`, (_signal) =>
     lookup(host, { all: true }),
   ).catch((cause: unknown) => {
     if (cause instanceof UnavailableError) throw cause;
@@ -42,7 +43,7 @@ export async function addressesOf(host: string): Promise<readonly string[]> {
 /** Connects, through the proxy where there is one, and takes so many ms for it. @throws {UnavailableError} E_DIRECTORY, E_TIMEOUT; {DeniedError} E_PROXY_AUTH; {SetupError} of a proxy's password. */
 export async function timeToConnect({ url, host, port }: Way): Promise<number> {
   const begun = performance.now();
-  const socket = await inTime(`${host}:${port} does not answer`, async (signal) => {
+  const socket = await lookInTime(`${host}:${port} does not answer`, async (signal) => {
     const openTunnel = await proxyFor(targetOf(url));
     if (openTunnel !== undefined) return await openTunnel({ signal, limitMs: LOOK_MS });
     return await connected(connect({ host, port }), signal);
@@ -74,7 +75,7 @@ export interface Certificate {
 /** Of an https URL, on the way that sessions take. @throws as timeToConnect, and {UnavailableError} E_DIRECTORY when no TLS comes about. */
 export async function certificateOf(url: URL): Promise<Certificate> {
   const { host, port } = placeOf(url);
-  const shown = await inTime(`no TLS comes about with ${host}:${port}`, (signal) =>
+  const shown = await lookInTime(`no TLS comes about with ${host}:${port}`, (signal) =>
     certificateAt(url, { signal }),
   ).catch((error: unknown) => {
     if (!(error instanceof SshnpError) || error.code !== "E_DIRECTORY") throw error;
@@ -99,23 +100,17 @@ async function connected(socket: Socket, signal: AbortSignal): Promise<Socket> {
 }
 
 /** Gives `action` LOOK_MS. @throws {UnavailableError} E_TIMEOUT; what it throws. */
-async function inTime<T>(what: string, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function lookInTime<T>(what: string, action: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const late = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(
-        new UnavailableError("E_TIMEOUT", `Within ${LOOK_MS / 1000} s ${what}.`, {
-          next: "A firewall in between may drop it. Check the network, or ask whoever runs it.",
-        }),
-      );
-      late.abort();
-    }, LOOK_MS);
-  });
   try {
-    return await Promise.race([action(late.signal), tooLate]);
-  } finally {
-    clearTimeout(timer);
+    return await inTime(action(late.signal), LOOK_MS, () => {
+      throw new UnavailableError("E_TIMEOUT", `Within ${LOOK_MS / 1000} s ${what}.`, {
+        next: "A firewall in between may drop it. Check the network, or ask whoever runs it.",
+      });
+    });
+  } catch (error) {
+    late.abort();
+    throw error;
   }
 }
 
