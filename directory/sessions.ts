@@ -19,6 +19,7 @@ import { type Offer, Offers, type OfferServices } from "./offers.ts";
 import type { Party, Presence, PresentDevice } from "./presence.ts";
 import type { Replicas } from "./replicas/replicas.ts";
 import type { ResponseStream } from "./response-stream.ts";
+import { auditSession } from "./session-audit.ts";
 import type { AskedPhase, CheckedRequest, Phase, Session } from "./session-phase.ts";
 import { SessionTable } from "./session-table.ts";
 
@@ -131,6 +132,11 @@ export class Sessions {
       if (session.phase.kind === "waiting") this.#handOver(session, link);
       else if (session.phase.kind === "asked") this.#askAgain(session, session.phase, link);
     }
+  }
+
+  /** Looks for devices that are waited for, since there may be a way to them that there was not. */
+  lookForWaiting(): void {
+    for (const session of this.#sessions.all()) if (session.phase.kind === "waiting") void this.#lookAgain(session);
   }
 
   /** Passes on a device's answer to what it was asked; false when it was not asked that, or answers at too great length. */
@@ -286,14 +292,6 @@ export class Sessions {
   }
 
   #audit({ request: { prologue } }: Pick<CheckedRequest, "request">, verdict: string): void {
-    this.#services.log.debug({ sid: hex(prologue.sid), verdict }, "session");
-    this.#services.audit.write({
-      event: "session",
-      verdict,
-      sid: hex(prologue.sid),
-      client: bindingSubject(prologue.client),
-      device: bindingSubject(prologue.device),
-      service: prologue.service,
-    });
+    auditSession(this.#services, prologue, verdict);
   }
 }
