@@ -112,14 +112,16 @@ export class Sessions {
 
   /**
    * The device has no link where it was asked: it is looked for once more, and if it is nowhere it may be on its way to another
-   * directory, which is waited for, though not as long as for the answer of one that is there.
+   * directory, which is waited for, though not as long as for the answer of one that is there. `at`: where it was asked, if known.
    */
-  async gone(sid: Uint8Array): Promise<void> {
+  async gone(sid: Uint8Array, at?: PresentDevice): Promise<void> {
     const session = this.#sessions.get(hex(sid));
-    if (session?.phase.kind !== "asked" || session.phase.isGone === true) return;
+    if (session?.phase.kind !== "asked") return;
     const { phase } = session;
+    if (phase.isGone === true && phase.device !== at) return;
     const until = Math.min(phase.until, this.#services.clock.monotonic() + DEVICE_MOVES_MS);
     session.phase = { ...phase, until, isGone: true };
+    if (phase.isGone === true) return;
     const found = await this.#services.presence.find(session.request.prologue.device);
     if (found === undefined || session.phase.kind !== "asked") return;
     session.phase = { ...session.phase, until: phase.until, device: found };

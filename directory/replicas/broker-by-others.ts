@@ -31,7 +31,7 @@ export interface BrokerHost {
   /** Tells devices there whom new statements on these subjects concern; false where this process has no connection. */
   tell(subjects: readonly string[]): boolean;
   /** A device cannot be asked where it was. */
-  gone(sid: Uint8Array): Promise<void>;
+  gone(sid: Uint8Array, at?: PresentDevice): Promise<void>;
 }
 
 export type BrokerMessage = Extract<
@@ -95,14 +95,14 @@ export class BrokerByOthers implements Disposable {
   /** A device at the broker, asked by another; `unanswered`: it was, and has not answered. */
   device(party: Party, distances: Distances, unanswered: () => void): PresentDevice {
     let isTold = false;
-    return {
+    const device: PresentDevice = {
       distances,
       answerMs: BROKER_ANSWER_MS,
       notify: async (notify: UnprovedNotify) => {
         const { id: from } = this.#services;
         const message = { type: "wakeByBroker", from, device: party, notify } as const;
         if (await this.#ask((id) => ({ ...message, id }))) isTold = true;
-        else await this.#host?.gone(parsePrologue(notify.prologueBytes).sid);
+        else await this.#host?.gone(parsePrologue(notify.prologueBytes).sid, device);
         return true; // or it is looked for
       },
       replace: () => {},
@@ -110,6 +110,7 @@ export class BrokerByOthers implements Disposable {
         if (isTold) unanswered();
       },
     };
+    return device;
   }
 
   /** Has a device asked to say hello. @throws {UnavailableError} E_DIRECTORY when nobody has told it. */

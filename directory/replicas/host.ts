@@ -23,7 +23,7 @@ export function replicaHost({
     link: (device) => presence.get(device),
     answered: (device, answer) => void sessions.answer(device, answer),
     unwoken: (sid) => sessions.unwoken(sid),
-    gone: (sid) => sessions.gone(sid),
+    gone: (sid, at) => sessions.gone(sid, at),
     atBroker: (device) => waking?.device(device),
     tell: (subjects) => waking?.tell(subjects) === true,
     probe: async (device) => (await waking?.probe(device)) === true,
