@@ -79,12 +79,20 @@ test("what waits there is delivered when its device comes to the other, and when
   await isAnswered(late);
 });
 
-test("what is stated there the device is told", async () => {
-  const revoking = revocation(device.owner, device.binding);
-  await only(send(one, device, putMessage(revoking)));
-  const isTold = (event: LinkEvent): boolean =>
-    event.type === "own" && event.own.statements.member.text === revoking.text;
-  await expect.poll(() => events.some(isTold)).toBe(true);
+test("what is stated there the device is told: of a client that it watches, and of itself", async () => {
+  const watched = await one.activated(`@watched${count}`, "laptop", "client");
+  const told = (): string[] =>
+    events.flatMap((event) => {
+      if (event.type === "changed") return [event.changed.statements.member.text];
+      return event.type === "own" ? [event.own.statements.member.text] : [];
+    });
+  link.watch([watched]);
+  await expect.poll(told).toContain(watched.binding.text);
+  for (const revoked of [watched, device]) {
+    const revoking = revocation(revoked.owner, revoked.binding);
+    await only(send(one, revoked, putMessage(revoking)));
+    await expect.poll(told).toContain(revoking.text);
+  }
 });
 
 test("when the broker is back there, it asks the device itself", async () => {
