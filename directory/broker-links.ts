@@ -8,6 +8,7 @@ import { retryDelay } from "../protocol/retry-delay.ts";
 import { type BrokerConnection, type BrokerPlace, connectBroker } from "./client/broker.ts";
 import { BrokerReader, type BrokerReaderServices } from "./broker-reader.ts";
 import type { Elsewhere, Party } from "./presence.ts";
+import type { BrokerByOthers } from "./replicas/broker-by-others.ts";
 import { UntoldDevices } from "./untold-devices.ts";
 import { WakeDevice } from "./wake-device.ts";
 import type { WakeHost } from "./wake-host.ts";
@@ -20,7 +21,7 @@ export interface DirectoryBroker extends BrokerPlace {
 }
 
 type Services = Omit<BrokerReaderServices, "host" | "presence" | "sessions" | "replicas"> &
-  Omit<WakeHost, "rows" | "replica" | "publish" | "untold" | "failed"> & {
+  Omit<WakeHost, "rows" | "replica" | "isConnected" | "publish" | "untold" | "failed"> & {
     readonly suite: CipherSuite;
     readonly random: RandomBytes;
     readonly broker: DirectoryBroker;
@@ -36,6 +37,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
   readonly #untold: UntoldDevices;
   #reader: BrokerReader | undefined;
   #connection: BrokerConnection | undefined;
+  #others: BrokerByOthers | undefined;
   #kept: Promise<void> = Promise.resolve();
 
   constructor(services: Services) {
@@ -45,13 +47,14 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     this.#host = {
       ...{ suite, random, clock, keyring, store, statementLog, replica },
       rows: new WakeRows(store.database),
+      isConnected: () => this.isConnected,
       publish: (topic, payload) => this.#publish(topic, payload),
       untold: (party) => this.#untold.add(party),
       failed: (error) => log.error({ err: error }, "a device at the broker cannot be told"),
     };
     this.#untold = new UntoldDevices({
-      ask: (party) => new WakeDevice(this.#host, party).probe(),
-      isConnected: () => this.isConnected,
+      ask: (party) => this.#ask(party),
+      canAsk: () => this.isConnected || this.#others?.areThere === true,
       failed: this.#host.failed,
     });
     this.#news = new WakeNews(this.#host);
@@ -80,14 +83,36 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
   /** Goes to the broker, and stays there until this is disposed of. */
   start(rest: Pick<BrokerReaderServices, "presence" | "sessions" | "replicas">): void {
     this.#reader = new BrokerReader({ ...this.#services, ...rest, host: this.#host });
-    this.#kept = this.#keep();
+    this.#others = rest.replicas?.broker;
+    const { sessions } = rest;
+    this.#others?.onThere((isNew) => {
+      if (this.isConnected) return;
+      this.#untold.connected();
+      if (isNew) sessions.lookForWaiting();
+    });
+    this.#kept = this.#keep(() => sessions.lookForWaiting());
   }
 
   async find(party: Party): ReturnType<Elsewhere["find"]> {
-    if (!this.isConnected) return undefined;
+    const others = this.isConnected ? undefined : this.#others;
+    if (!this.isConnected && (await others?.areFound()) !== true) return undefined;
     const row = await this.#host.rows.get(party);
     if (row === undefined || row.isAway) return undefined;
-    return { device: new WakeDevice(this.#host, party, row.distances), since: row.since, version: row.version };
+    const { distances, since, version } = row;
+    const here = new WakeDevice(this.#host, party, distances);
+    return { device: others?.device(party, distances, () => here.unanswered()) ?? here, since, version };
+  }
+
+  /** A device that waits there, whether or not it does; undefined where this process has no connection. */
+  device(party: Party): WakeDevice | undefined {
+    return this.isConnected ? new WakeDevice(this.#host, party) : undefined;
+  }
+
+  /** Asks it to say hello; false where this process has no connection. @throws {UnavailableError} E_STORAGE, E_BUSY, E_DIRECTORY. */
+  async probe(party: Party): Promise<boolean> {
+    const device = this.device(party);
+    await device?.probe();
+    return device !== undefined;
   }
 
   /** A device has a link by WebSocket. */
@@ -97,7 +122,15 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
 
   /** Tells devices whom new statements on these subjects concern. @throws {UnavailableError} E_STORAGE. */
   async changed(subjects: readonly string[]): Promise<void> {
+    if (!this.isConnected && (await this.#others?.tell(subjects)) === true) return;
     await this.#news.changed(subjects);
+  }
+
+  /** The same for another directory, which is not waited for; false where this process has no connection. */
+  tell(subjects: readonly string[]): boolean {
+    if (!this.isConnected) return false;
+    this.#news.changed(subjects).catch(this.#host.failed);
+    return true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -107,6 +140,11 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     await this.#kept;
   }
 
+  async #ask(party: Party): Promise<void> {
+    if (!this.isConnected && this.#others !== undefined) await this.#others.probe(party);
+    else await new WakeDevice(this.#host, party).probe();
+  }
+
   async #publish(topic: string, payload: Uint8Array): Promise<void> {
     if (this.#connection === undefined) {
       throw new UnavailableError("E_DIRECTORY", "There is no connection to the MQTT broker.");
@@ -114,7 +152,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     await this.#connection.publish(topic, payload);
   }
 
-  async #keep(): Promise<void> {
+  async #keep(whenThere: () => void): Promise<void> {
     const { log, broker } = this.#services;
     const { signal } = this.#stop;
     const at = broker.url.host;
@@ -123,9 +161,12 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
         this.#connection = await this.#connect();
         log.info({ broker: at }, "connected to the MQTT broker");
         failures = 0;
+        this.#others?.changed();
         this.#untold.connected();
+        whenThere();
         const why = await this.#connection.ended;
         this.#connection = undefined;
+        if (!signal.aborted) this.#others?.changed();
         if (!signal.aborted) log.warn({ broker: at, reason: why.message }, "the MQTT broker is lost");
       } catch (error) {
         if (signal.aborted) return;

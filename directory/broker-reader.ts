@@ -37,7 +37,7 @@ export interface BrokerReaderServices {
   readonly freshness: Freshness;
   readonly presence: Presence;
   readonly sessions: Sessions;
-  readonly replicas: Pick<Replicas, "atBroker" | "disconnected"> | undefined;
+  readonly replicas: Pick<Replicas, "atBroker" | "disconnected" | "answered" | "broker"> | undefined;
   readonly audit: Audit;
   readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
@@ -262,7 +262,10 @@ export class BrokerReader {
     { party, row }: { readonly party: Party; readonly row: WakeRow },
     { freshness, body }: Pick<OpenedMessage, "freshness" | "body">,
   ): void {
-    if (isOver(row, freshness)) this.#services.sessions.answer(party, parseAnswer(body));
+    if (!isOver(row, freshness)) return;
+    const { sessions, replicas } = this.#services;
+    const answer = parseAnswer(body);
+    if (!sessions.answer(party, answer)) replicas?.answered(party, answer);
   }
 }
 

@@ -145,7 +145,9 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
   undoing.push(() => audit.close());
   const freshness = await Freshness.load({ store, random, onError: failed });
   const registry = await RendezvousRegistry.load(primitives, store, keyring, statementLog);
-  const replicas = database && new Replicas({ shared: database, database: store.database, random, clock, failed });
+  const isAtBroker = (): boolean => waking?.isConnected === true;
+  const shares = { database: store.database, random, clock, isAtBroker, failed };
+  const replicas = database && new Replicas({ ...shares, shared: database });
   const { broker, observer, senderRate } = options;
   const wakes = { ...primitives, clock, keyring, freshness, store, statementLog, audit, log, observer };
   const waking = broker && new BrokerLinks({ ...wakes, broker });
@@ -172,7 +174,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
   const posts = new PostServer({ ...shared, senderRate, workload }, (...asked) => requests.handle(...asked));
   const limiter = new AddressLimiter();
   undoing.push(() => replicas?.[Symbol.asyncDispose]());
-  await replicas?.start(replicaHost({ presence, sessions, links, requests }));
+  await replicas?.start(replicaHost({ presence, sessions, links, requests, waking }));
 
   const others = new Recurring(
     [() => statementLog.refresh(), () => registry.refresh(), () => newestKeys.refresh()],

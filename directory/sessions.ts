@@ -19,6 +19,7 @@ import { type Offer, Offers, type OfferServices } from "./offers.ts";
 import type { Party, Presence, PresentDevice } from "./presence.ts";
 import type { Replicas } from "./replicas/replicas.ts";
 import type { ResponseStream } from "./response-stream.ts";
+import { auditSession } from "./session-audit.ts";
 import type { AskedPhase, CheckedRequest, Phase, Session } from "./session-phase.ts";
 import { SessionTable } from "./session-table.ts";
 
@@ -111,14 +112,16 @@ export class Sessions {
 
   /**
    * The device has no link where it was asked: it is looked for once more, and if it is nowhere it may be on its way to another
-   * directory, which is waited for, though not as long as for the answer of one that is there.
+   * directory, which is waited for, though not as long as for the answer of one that is there. `at`: where it was asked, if known.
    */
-  async gone(sid: Uint8Array): Promise<void> {
+  async gone(sid: Uint8Array, at?: PresentDevice): Promise<void> {
     const session = this.#sessions.get(hex(sid));
-    if (session?.phase.kind !== "asked" || session.phase.isGone === true) return;
+    if (session?.phase.kind !== "asked") return;
     const { phase } = session;
+    if (phase.isGone === true && phase.device !== at) return;
     const until = Math.min(phase.until, this.#services.clock.monotonic() + DEVICE_MOVES_MS);
     session.phase = { ...phase, until, isGone: true };
+    if (phase.isGone === true) return;
     const found = await this.#services.presence.find(session.request.prologue.device);
     if (found === undefined || session.phase.kind !== "asked") return;
     session.phase = { ...session.phase, until: phase.until, device: found };
@@ -131,6 +134,11 @@ export class Sessions {
       if (session.phase.kind === "waiting") this.#handOver(session, link);
       else if (session.phase.kind === "asked") this.#askAgain(session, session.phase, link);
     }
+  }
+
+  /** Looks for devices that are waited for, since there may be a way to them that there was not. */
+  lookForWaiting(): void {
+    for (const session of this.#sessions.all()) if (session.phase.kind === "waiting") void this.#lookAgain(session);
   }
 
   /** Passes on a device's answer to what it was asked; false when it was not asked that, or answers at too great length. */
@@ -286,14 +294,6 @@ export class Sessions {
   }
 
   #audit({ request: { prologue } }: Pick<CheckedRequest, "request">, verdict: string): void {
-    this.#services.log.debug({ sid: hex(prologue.sid), verdict }, "session");
-    this.#services.audit.write({
-      event: "session",
-      verdict,
-      sid: hex(prologue.sid),
-      client: bindingSubject(prologue.client),
-      device: bindingSubject(prologue.device),
-      service: prologue.service,
-    });
+    auditSession(this.#services, prologue, verdict);
   }
 }

@@ -7,7 +7,7 @@ interface Options {
   /** Asks a device to say hello, by which it is told all that counts. */
   readonly ask: (party: Party) => Promise<void>;
   /** Whether there is a way to ask now. */
-  readonly isConnected: () => boolean;
+  readonly canAsk: () => boolean;
   readonly failed: (error: unknown) => void;
 }
 
@@ -33,7 +33,7 @@ export class UntoldDevices implements Disposable {
     this.#plan();
   }
 
-  /** The broker serves again. */
+  /** The broker serves again, here or by another directory. */
   connected(): void {
     this.#asked = 0;
     void this.#ask();
@@ -46,7 +46,7 @@ export class UntoldDevices implements Disposable {
 
   #plan(): void {
     if (this.#isOver || this.#isAsking || this.#timer !== undefined) return;
-    if (this.#parties.size === 0 || !this.#options.isConnected()) return;
+    if (this.#parties.size === 0 || !this.#options.canAsk()) return;
     if (performance.now() - this.#askedAt > 2 * BROKER_RETRY_MS) this.#asked = 0;
     const wait = retryDelay(this.#asked++, 1, { first: BROKER_UNTOLD_MS, limit: BROKER_RETRY_MS });
     this.#timer = setTimeout(() => void this.#ask(), wait).unref();
@@ -57,9 +57,9 @@ export class UntoldDevices implements Disposable {
     this.#timer = undefined;
     if (this.#isAsking) return;
     this.#isAsking = true;
-    const { ask, isConnected, failed } = this.#options;
+    const { ask, canAsk, failed } = this.#options;
     for (const [subject, party] of [...this.#parties]) {
-      if (this.#isOver || !isConnected()) break;
+      if (this.#isOver || !canAsk()) break;
       this.#parties.delete(subject);
       try {
         await ask(party);

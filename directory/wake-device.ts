@@ -61,8 +61,15 @@ export class WakeDevice implements PresentDevice {
     return await rows.inTurn(this.#party, async () => {
       const row = await rows.get(this.#party);
       if (row === undefined || isOf?.(row) === false) return false;
-      await rows.replace(this.#party, row, { ...row, isAway: true, sent: row.sent + 1 });
-      await tellByBroker(this.#host, this.#party, row, [PROBE]).catch(this.#host.failed);
+      const isAsked = this.#host.isConnected();
+      await rows.replace(this.#party, row, { ...row, isAway: true, sent: row.sent + (isAsked ? 1 : 0) });
+      if (!isAsked) this.#host.untold(this.#party);
+      else {
+        await tellByBroker(this.#host, this.#party, row, [PROBE]).catch((error: unknown) => {
+          this.#host.failed(error);
+          this.#host.untold(this.#party);
+        });
+      }
       return !row.isAway;
     });
   }

@@ -20,6 +20,8 @@ export interface WakeHost {
   readonly rows: WakeRows;
   /** 16 bytes of this process. */
   readonly replica: Uint8Array;
+  /** Whether there is a connection to the broker. */
+  readonly isConnected: () => boolean;
   /** QoS 1; resolves when the broker has it. @throws {UnavailableError} E_DIRECTORY. */
   readonly publish: (topic: string, payload: Uint8Array) => Promise<void>;
   /** It was to be told something, and could not be. */

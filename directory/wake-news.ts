@@ -51,7 +51,7 @@ export class WakeNews {
    * the broker takes nothing from one, the others of the same change are not tried: each would be waited for as long.
    */
   #telling(): Tell {
-    let isBrokerLost = false;
+    let isBrokerLost = !this.#host.isConnected();
     return async (party, tell) => {
       try {
         if (!isBrokerLost) return await tell(new WakeDevice(this.#host, party));

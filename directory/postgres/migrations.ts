@@ -10,6 +10,8 @@ export const MIGRATIONS: readonly string[] = [
    CREATE TABLE sshnp_claim (key text COLLATE "C" PRIMARY KEY, until bigint NOT NULL);
    CREATE INDEX sshnp_claim_until ON sshnp_claim (until);
    CREATE TABLE sshnp_replica (id text COLLATE "C" PRIMARY KEY, until timestamptz NOT NULL);`,
+  // Of a version that does not say it, it is false.
+  `ALTER TABLE sshnp_replica ADD COLUMN at_broker boolean NOT NULL DEFAULT false;`,
 ];
 
 /** What advisory locks of ours begin with; the second half says what for. */

@@ -16,6 +16,12 @@ interface Entry {
   readonly value: string;
 }
 
+/** Ids of processes that are there, and of those among them that are at the MQTT broker. */
+export interface Leased {
+  readonly alive: ReadonlySet<string>;
+  readonly atBroker: ReadonlySet<string>;
+}
+
 export interface Listener {
   /** A message came for this process, or for all. */
   message(bytes: Uint8Array): void;
@@ -59,10 +65,16 @@ export class SharedDatabase {
     return rows[0]?.[0] ?? 0;
   }
 
-  /** Says for `ms` more that this process is there; gives all that are. */
-  async renew(id: string, ms: number): Promise<Set<string>> {
-    const { rows } = await writing(() => this.#pool.query<[string]>({ ...RENEW, values: [id, ms] }));
-    return new Set(rows.map(([other]) => other).concat(id));
+  /** Says for `ms` more that this process is there, and whether it is at the MQTT broker; gives all that are. */
+  async renew(id: string, ms: number, isAtBroker: boolean): Promise<Leased> {
+    const values = [id, ms, isAtBroker];
+    const { rows } = await writing(() => this.#pool.query<[string, boolean]>({ ...RENEW, values }));
+    const others = rows.filter(([other]) => other !== id);
+    const atBroker = others.filter(([, isThere]) => isThere).map(([other]) => other);
+    return {
+      alive: new Set(others.map(([other]) => other).concat(id)),
+      atBroker: new Set(isAtBroker ? atBroker.concat(id) : atBroker),
+    };
   }
 
   /** Says that this process is there no more. */
@@ -189,9 +201,9 @@ const SEND = {
 const RENEW = {
   name: "sshnp_renew",
   text: `WITH gone AS (DELETE FROM sshnp_replica WHERE until < now() AND id <> $1), renewed AS (
-      INSERT INTO sshnp_replica VALUES ($1, now() + $2 * interval '1 millisecond')
-      ON CONFLICT (id) DO UPDATE SET until = excluded.until)
-    SELECT id FROM sshnp_replica WHERE until >= now()`,
+      INSERT INTO sshnp_replica (id, until, at_broker) VALUES ($1, now() + $2 * interval '1 millisecond', $3)
+      ON CONFLICT (id) DO UPDATE SET until = excluded.until, at_broker = excluded.at_broker)
+    SELECT id, at_broker FROM sshnp_replica WHERE until >= now()`,
   rowMode: "array",
 } as const;
 const SWAP = {

@@ -1,3 +1,4 @@
+import type { BrokerLinks } from "../broker-links.ts";
 import type { LinkServer } from "../link-server.ts";
 import type { Presence } from "../presence.ts";
 import type { Requests } from "../requests.ts";
@@ -10,17 +11,22 @@ export function replicaHost({
   sessions,
   links,
   requests,
+  waking,
 }: {
   readonly presence: Presence;
   readonly sessions: Sessions;
   readonly links: LinkServer;
   readonly requests: Requests;
+  readonly waking: BrokerLinks | undefined;
 }): ReplicaHost {
   return {
     link: (device) => presence.get(device),
     answered: (device, answer) => void sessions.answer(device, answer),
     unwoken: (sid) => sessions.unwoken(sid),
-    gone: (sid) => sessions.gone(sid),
+    gone: (sid, at) => sessions.gone(sid, at),
+    atBroker: (device) => waking?.device(device),
+    tell: (subjects) => waking?.tell(subjects) === true,
+    probe: async (device) => (await waking?.probe(device)) === true,
     isBack: (device, found) => sessions.deviceIsBack(device, found),
     isAtBroker: async (device) => {
       if (!sessions.hasFor(device)) return;

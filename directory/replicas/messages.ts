@@ -14,6 +14,11 @@
  * 8 gone       16 B session id: the device has no link there
  * 9 taken      16 B from, 16 B session id, 32 B sender: a request waits there now
  * 10 atBroker  as up: is back at the MQTT broker, and stands in the store
+ * 11 wakeByBroker  16 B id, and as wake: to one that is at the MQTT broker, from one that is not
+ * 12 probeByBroker 16 B from, 16 B id, text8 device: asks it there to say hello
+ * 13 byBroker      16 B id of one of these, or of 15: the broker has it, or who was asked will tell those whom it concerns
+ * 14 notByBroker   16 B id: the broker has it not
+ * 15 saidByBroker  16 B id, and as said: devices at the broker are to be told
  * ```
  */
 import { ByteReader, ByteWriter } from "../../keys/bytes.ts";
@@ -33,6 +38,21 @@ import type { Party, UnprovedNotify } from "../presence.ts";
 export type ReplicaMessage =
   | { readonly type: "wake"; readonly from: Uint8Array; readonly device: Party; readonly notify: UnprovedNotify }
   | { readonly type: "answer"; readonly device: Party; readonly answer: Answer }
+  | {
+      readonly type: "wakeByBroker";
+      readonly id: Uint8Array;
+      readonly from: Uint8Array;
+      readonly device: Party;
+      readonly notify: UnprovedNotify;
+    }
+  | { readonly type: "probeByBroker"; readonly from: Uint8Array; readonly id: Uint8Array; readonly device: Party }
+  | {
+      readonly type: "saidByBroker";
+      readonly id: Uint8Array;
+      readonly from: Uint8Array;
+      readonly subjects: readonly string[];
+    }
+  | { readonly type: "byBroker" | "notByBroker"; readonly id: Uint8Array }
   | { readonly type: "unwoken" | "gone"; readonly sid: Uint8Array }
   | { readonly type: "up" | "atBroker"; readonly from: Uint8Array; readonly devices: readonly Party[] }
   | { readonly type: "replaced"; readonly device: Party; readonly link: Uint8Array }
@@ -48,13 +68,19 @@ export type ReplicaMessage =
 export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
   const writer = new ByteWriter().u8(TYPES.indexOf(message.type) + 1);
   switch (message.type) {
-    case "wake": {
-      const { from, device, notify } = message;
-      writer.raw(from).text8(bindingSubject(device)).text8(bindingSubject(notify.client));
-      writer.bytes16(notify.prologueBytes).bytes16(notify.message1).bytes16(notify.ticket);
-      writeSignedTexts(writer, notify.rendezvous);
+    case "wake":
+      writeWake(writer, message);
       break;
-    }
+    case "wakeByBroker":
+      writeWake(writer.raw(message.id), message);
+      break;
+    case "probeByBroker":
+      writer.raw(message.from).raw(message.id).text8(bindingSubject(message.device));
+      break;
+    case "byBroker":
+    case "notByBroker":
+      writer.raw(message.id);
+      break;
     case "answer":
       writer.text8(bindingSubject(message.device)).bytes16(encodeAnswer(message.answer));
       break;
@@ -71,8 +97,10 @@ export function encodeReplicaMessage(message: ReplicaMessage): Uint8Array {
       writer.text8(bindingSubject(message.device)).raw(message.link);
       break;
     case "said":
-      writer.raw(message.from).u16(message.subjects.length);
-      for (const subject of message.subjects) writer.text8(subject);
+      writeSaid(writer, message);
+      break;
+    case "saidByBroker":
+      writeSaid(writer.raw(message.id), message);
       break;
     case "taken":
       writer.raw(message.from).raw(message.sid).raw(message.sender.bytes);
@@ -94,16 +122,17 @@ export function parseReplicaMessage(bytes: Uint8Array): ReplicaMessage {
 function read(reader: ByteReader): ReplicaMessage {
   const type = TYPES[reader.u8() - 1];
   switch (type) {
-    case "wake": {
+    case "wake":
+      return { type, ...readWake(reader) };
+    case "wakeByBroker":
+      return { type, id: reader.raw(16).slice(), ...readWake(reader) };
+    case "probeByBroker": {
       const from = reader.raw(16).slice();
-      const device = readParty(reader);
-      const client = readParty(reader);
-      const prologueBytes = reader.bytes16().slice();
-      const message1 = reader.bytes16().slice();
-      const ticket = reader.bytes16().slice();
-      const rendezvous = readSignedTexts(reader);
-      return { type, from, device, notify: { prologueBytes, message1, ticket, client, rendezvous } };
+      return { type, from, id: reader.raw(16).slice(), device: readParty(reader) };
     }
+    case "byBroker":
+    case "notByBroker":
+      return { type, id: reader.raw(16).slice() };
     case "answer":
       return { type, device: readParty(reader), answer: parseAnswer(reader.bytes16().slice()) };
     case "unwoken":
@@ -117,11 +146,9 @@ function read(reader: ByteReader): ReplicaMessage {
     case "replaced":
       return { type, device: readParty(reader), link: reader.raw(16).slice() };
     case "said":
-      return {
-        type,
-        from: reader.raw(16).slice(),
-        subjects: Array.from({ length: reader.u16() }, () => reader.text8()),
-      };
+      return { type, ...readSaid(reader) };
+    case "saidByBroker":
+      return { type, id: reader.raw(16).slice(), ...readSaid(reader) };
     case "taken": {
       const from = reader.raw(16).slice();
       const sid = reader.raw(16).slice();
@@ -134,7 +161,40 @@ function read(reader: ByteReader): ReplicaMessage {
   }
 }
 
-const TYPES = ["wake", "answer", "unwoken", "up", "replaced", "said", "withdraw", "gone", "taken", "atBroker"] as const;
+const TYPES = [
+  ...(["wake", "answer", "unwoken", "up", "replaced", "said", "withdraw", "gone", "taken", "atBroker"] as const),
+  ...(["wakeByBroker", "probeByBroker", "byBroker", "notByBroker", "saidByBroker"] as const),
+] as const;
+
+type Said = Pick<Extract<ReplicaMessage, { type: "said" }>, "from" | "subjects">;
+
+function writeSaid(writer: ByteWriter, { from, subjects }: Said): void {
+  writer.raw(from).u16(subjects.length);
+  for (const subject of subjects) writer.text8(subject);
+}
+
+function readSaid(reader: ByteReader): Said {
+  const from = reader.raw(16).slice();
+  return { from, subjects: Array.from({ length: reader.u16() }, () => reader.text8()) };
+}
+
+type Wake = Pick<Extract<ReplicaMessage, { type: "wake" }>, "from" | "device" | "notify">;
+
+function writeWake(writer: ByteWriter, { from, device, notify }: Wake): void {
+  writer.raw(from).text8(bindingSubject(device)).text8(bindingSubject(notify.client));
+  writer.bytes16(notify.prologueBytes).bytes16(notify.message1).bytes16(notify.ticket);
+  writeSignedTexts(writer, notify.rendezvous);
+}
+
+function readWake(reader: ByteReader): Wake {
+  const from = reader.raw(16).slice();
+  const device = readParty(reader);
+  const client = readParty(reader);
+  const prologueBytes = reader.bytes16().slice();
+  const message1 = reader.bytes16().slice();
+  const ticket = reader.bytes16().slice();
+  return { from, device, notify: { prologueBytes, message1, ticket, client, rendezvous: readSignedTexts(reader) } };
+}
 
 function readParty(reader: ByteReader): Party {
   const [name = "", member = "", ...rest] = reader.text8().split("/");

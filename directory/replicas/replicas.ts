@@ -1,22 +1,17 @@
 import { fromHex, hex } from "../../keys/bytes.ts";
 import type { RandomBytes } from "../../keys/cipher-suite.ts";
 import type { X25519PublicKey } from "../../keys/x25519.ts";
-import {
-  DEVICE_ANSWER_MS,
-  MESSAGE2_BYTES,
-  REPLICA_DEVICES_AT_ONCE,
-  REPLICA_LEASE_MS,
-  REPLICA_LOOK_MS,
-  REPLICA_RENEW_MS,
-} from "../../protocol/limits.ts";
+import { REPLICA_DEVICES_AT_ONCE, REPLICA_RENEW_MS } from "../../protocol/limits.ts";
 import { parsePrologue } from "../../protocol/messages/prologue.ts";
 import type { Distances } from "../../protocol/messages/rendezvous-distances.ts";
 import type { Answer } from "../../protocol/messages/session-request.ts";
-import { bindingSubject } from "../../protocol/statements.ts";
 import type { Clock } from "../clock.ts";
 import type { Database } from "../database.ts";
 import type { SharedDatabase } from "../postgres/shared.ts";
 import type { Elsewhere, Party, PresenceAccount, PresentDevice, UnprovedNotify } from "../presence.ts";
+import { Askers } from "./askers.ts";
+import { BrokerByOthers, type BrokerHost } from "./broker-by-others.ts";
+import { Leases } from "./leases.ts";
 import { Listening } from "./listening.ts";
 import { encodeReplicaMessage, parseReplicaMessage, type ReplicaMessage } from "./messages.ts";
 import { PresenceRows } from "./presence-rows.ts";
@@ -26,19 +21,19 @@ interface Services {
   readonly database: Pick<Database, "get" | "getMany" | "write">;
   readonly random: RandomBytes;
   readonly clock: Clock;
+  /** Whether this process has a connection to the MQTT broker. */
+  readonly isAtBroker: () => boolean;
   readonly failed: (error: unknown) => void;
 }
 
 /** Whom this process tells of what it hears. */
-export interface ReplicaHost {
+export interface ReplicaHost extends BrokerHost {
   /** A link to this process. */
   link(device: Party): PresentDevice | undefined;
   /** A device answers what this process has asked it by another. */
   answered(device: Party, answer: Answer): void;
   /** A device could not be asked. */
   unwoken(sid: Uint8Array): void;
-  /** A device has no link any more where it was asked. */
-  gone(sid: Uint8Array): Promise<void>;
   /** A device is back, at another process. */
   isBack(device: Party, found: PresentDevice): void;
   /** A device is back at the MQTT broker, as another process has heard. */
@@ -62,14 +57,12 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   readonly #id: Uint8Array;
   readonly #name: string;
   readonly #rows: PresenceRows;
-  /** Who has asked for a session, by its id in hex, and until when the answer may come (monotonic ms). */
-  readonly #askers = new Map<string, { readonly to: string; readonly device: string; readonly until: number }>();
+  readonly #askers: Askers;
+  readonly #leases: Leases;
+  /** The broker, where this process cannot reach it. */
+  readonly broker: BrokerByOthers;
   readonly #back = { up: [] as Party[], atBroker: [] as Party[] };
-  #alive: ReadonlySet<string> = new Set();
   readonly #listening = new Listening();
-  /** The last look for who is new, and when (monotonic ms). */
-  #look: Promise<void> = Promise.resolve();
-  #looked = -Infinity;
   #stopTimer: () => void = () => {};
 
   constructor(services: Services) {
@@ -77,20 +70,30 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     this.#id = services.random(16);
     this.#name = hex(this.#id);
     this.#rows = new PresenceRows(services, this.#name);
+    this.#askers = new Askers(services.clock);
+    this.#leases = new Leases(services, this.#name);
+    this.broker = new BrokerByOthers({
+      ...services,
+      ...{ id: this.#id, leases: this.#leases, askers: this.#askers },
+      send: (to, message) => this.#send(to, message),
+    });
   }
 
   /** How many there are, this one counted, as far as is known. */
   get alive(): number {
-    return this.#alive.size;
+    return this.#leases.alive.size;
   }
 
   /** Takes part from here on: hears what the others say, unless the database keeps it waiting. @throws {UnavailableError} E_STORAGE. */
   async start(host: ReplicaHost): Promise<void> {
     const { clock, failed } = this.#services;
-    await this.#renew();
+    this.broker.start(host);
+    await this.#leases.renew();
     this.#stopTimer = clock.every(REPLICA_RENEW_MS, () => {
-      this.#sweep();
-      this.#renew()
+      this.#askers.sweep();
+      this.#leases
+        .renew()
+        .then(() => this.broker.renewed())
         .then(() => (this.#rows.isOwed ? this.#restore() : undefined))
         .catch(failed);
     });
@@ -106,7 +109,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
 
   async find(party: Party): Promise<({ readonly device: PresentDevice } & PresenceAccount) | undefined> {
     const row = await this.#rows.get(party);
-    if (row === undefined || row.replica === this.#name || !(await this.#isThere(row.replica))) return undefined;
+    if (row === undefined || row.replica === this.#name || !(await this.#leases.isThere(row.replica))) return undefined;
     const { replica, since, version, distances } = row;
     return { device: this.#at(replica, party, distances), since, version };
   }
@@ -115,7 +118,8 @@ export class Replicas implements Elsewhere, AsyncDisposable {
   async connected(party: Party, link: PresentDevice, account: PresenceAccount): Promise<boolean> {
     const older = await this.#rows.put(party, link, account);
     this.#tellBack("up", party);
-    if (older === undefined || older.replica === this.#name || !(await this.#isThere(older.replica))) return false;
+    if (older === undefined || older.replica === this.#name || !(await this.#leases.isThere(older.replica)))
+      return false;
     await this.#send(older.replica, { type: "replaced", device: party, link: fromHex(older.link, 16) });
     return true;
   }
@@ -137,12 +141,9 @@ export class Replicas implements Elsewhere, AsyncDisposable {
 
   /** Passes on a device's first answer to who has asked it; false for any other. */
   answered(device: Party, answer: Answer): boolean {
-    const sid = hex(answer.sid);
-    const asker = this.#askers.get(sid);
-    if (asker?.device !== bindingSubject(device)) return false;
-    if ("message2" in answer && answer.message2.length > MESSAGE2_BYTES) return false;
-    this.#askers.delete(sid);
-    this.#send(asker.to, { type: "answer", device, answer }).catch(this.#services.failed);
+    const to = this.#askers.take(device, answer);
+    if (to === undefined) return false;
+    this.#send(to, { type: "answer", device, answer }).catch(this.#services.failed);
     return true;
   }
 
@@ -168,6 +169,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopTimer();
+    this.broker[Symbol.dispose]();
     await this.#listening.stop();
     await this.#services.shared.leave(this.#name).catch(this.#services.failed);
   }
@@ -209,6 +211,8 @@ export class Replicas implements Elsewhere, AsyncDisposable {
         return hex(message.from) === this.#name ? undefined : host.taken(message.sid, message.sender);
       case "withdraw":
         return host.withdraw(message.sid, message.sender);
+      default:
+        return this.broker.heard(message);
     }
   }
 
@@ -219,9 +223,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
       await this.#rows.removeStray(device);
       return await this.#send(hex(from), { type: "gone", sid });
     }
-    const until = this.#services.clock.monotonic() + DEVICE_ANSWER_MS;
-    this.#askers.delete(hex(sid)); // the newest comes last
-    this.#askers.set(hex(sid), { to: hex(from), device: bindingSubject(device), until });
+    this.#askers.note(sid, hex(from), device);
     if (!(await link.notify(notify))) await this.#send(hex(from), { type: "unwoken", sid });
   }
 
@@ -265,29 +267,5 @@ export class Replicas implements Elsewhere, AsyncDisposable {
 
   async #send(to: string, message: ReplicaMessage): Promise<void> {
     await this.#services.shared.send(to, encodeReplicaMessage(message));
-  }
-
-  /** One that is new is not known yet; whoever asks for others meanwhile is told by the same look. */
-  async #isThere(replica: string): Promise<boolean> {
-    if (this.#alive.has(replica)) return true;
-    const now = this.#services.clock.monotonic();
-    if (now - this.#looked >= REPLICA_LOOK_MS) {
-      this.#looked = now;
-      this.#look = this.#renew();
-    }
-    await this.#look;
-    return this.#alive.has(replica);
-  }
-
-  async #renew(): Promise<void> {
-    this.#alive = await this.#services.shared.renew(this.#name, REPLICA_LEASE_MS);
-  }
-
-  #sweep(): void {
-    const now = this.#services.clock.monotonic();
-    for (const [sid, { until }] of this.#askers) {
-      if (now < until) return; // the oldest come first
-      this.#askers.delete(sid);
-    }
   }
 }

@@ -16,7 +16,14 @@ beforeAll(async () => {
   postgres = await Postgres.start();
   database = await PostgresDatabase.open(postgres.url);
   pool = new Pool({ connectionString: postgres.url });
-  other = new Replicas({ shared: database.shared, database, random, clock: new TestClock(), failed: () => {} });
+  other = new Replicas({
+    shared: database.shared,
+    database,
+    random,
+    clock: new TestClock(),
+    isAtBroker: () => false,
+    failed: () => {},
+  });
 }, 60_000);
 afterAll(async () => {
   await other[Symbol.asyncDispose]();
@@ -77,7 +84,7 @@ function scene() {
   };
   const shared = new SharedDatabase(pool, connect, () => {});
   const clock = new TestClock();
-  const replicas = new Replicas({ shared, database, random, clock, failed: () => {} });
+  const replicas = new Replicas({ shared, database, random, clock, isAtBroker: () => false, failed: () => {} });
   return { replicas, heard: new Heard(), connected, letConnect, clock };
 }
 
@@ -89,6 +96,13 @@ class Heard implements ReplicaHost {
   answered(): void {}
   unwoken(): void {}
   async gone(): Promise<void> {}
+  atBroker(): undefined {}
+  tell(): boolean {
+    return false;
+  }
+  async probe(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
   isBack(): void {}
   async isAtBroker(): Promise<void> {}
   async said(subjects: readonly string[]): Promise<void> {

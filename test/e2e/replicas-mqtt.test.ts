@@ -37,3 +37,29 @@ test("a device that comes to the broker wakes what waits for it at either of two
   await stack.startDaemon("--mqtt", broker.url);
   for (const ping of waiting) expect(await ping.exit()).toMatchObject({ code: 0 });
 });
+
+test("a directory that has lost the broker has the other one wake the device, and tells its client when that one dies", async () => {
+  await using broker = await startMosquitto();
+  await using way = await MovableAddress.of(broker.port);
+  await using postgres = await Postgres.start();
+  const words = ["--store", postgres.url];
+  await using stack = await Stack.start({
+    directory: [...words, "--mqtt", `mqtt://127.0.0.1:${way.port}`],
+    daemon: ["--mqtt", broker.url],
+  });
+  const { server, directory, client } = stack;
+  const folders = ["--data", join(server.home, "second"), "--keys", join(server.home, "directory")];
+  const at = ["--listen", "127.0.0.1:0", "--mqtt", broker.url];
+  await using other = server.start("sshnp-directory", "run", ...folders, ...words, ...at);
+  await other.errorLine(/connected to the MQTT broker/);
+  const ping = ["ping", "--json", "--count=1", "@client", "@device", "mygateway"];
+  await client.must("sshnp", ...ping);
+
+  way.target = await freePort();
+  way.cut();
+  await directory.errorLine(/the MQTT broker is lost/);
+  await client.must("sshnp", ...ping);
+  await other.kill("SIGKILL");
+  const { code, stderr } = await client.run("sshnp", ...ping);
+  expect({ code, stderr }).toMatchObject({ code: 69, stderr: expect.stringContaining("E_OFFLINE") as string });
+});

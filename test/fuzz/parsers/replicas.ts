@@ -12,14 +12,15 @@ import { bytesParser, type Parser, textParser } from "../subject.ts";
 
 const from = of.nonce;
 const device = of.linkParty;
+const notify = fc.record({
+  ...{ prologueBytes: of.someBytes(300), message1: of.someBytes(1400), ticket: of.someBytes(800) },
+  ...{ client: of.linkParty, rendezvous: of.signedTexts(3).filter((texts) => texts.length > 0) },
+});
 const messages: fc.Arbitrary<ReplicaMessage> = fc.oneof(
-  fc.record({
-    ...{ type: fc.constant("wake" as const), from, device },
-    notify: fc.record({
-      ...{ prologueBytes: of.someBytes(300), message1: of.someBytes(1400), ticket: of.someBytes(800) },
-      ...{ client: of.linkParty, rendezvous: of.signedTexts(3).filter((texts) => texts.length > 0) },
-    }),
-  }),
+  fc.record({ type: fc.constant("wake" as const), from, device, notify }),
+  fc.record({ type: fc.constant("wakeByBroker" as const), id: of.nonce, from, device, notify }),
+  fc.record({ type: fc.constant("probeByBroker" as const), from, id: of.nonce, device }),
+  fc.record({ type: fc.constantFrom("byBroker" as const, "notByBroker" as const), id: of.nonce }),
   fc.record({
     ...{ type: fc.constant("answer" as const), device },
     answer: fc.record({ sid: of.nonce, message2: of.someBytes(1400) }),
@@ -32,6 +33,10 @@ const messages: fc.Arbitrary<ReplicaMessage> = fc.oneof(
   }),
   fc.record({ type: fc.constant("replaced" as const), device, link: of.nonce }),
   fc.record({ type: fc.constant("said" as const), from, subjects: fc.array(of.word(40), { maxLength: 20 }) }),
+  fc.record({
+    ...{ type: fc.constant("saidByBroker" as const), id: of.nonce, from },
+    subjects: fc.array(of.word(40), { maxLength: 20 }),
+  }),
   fc.record({ type: fc.constant("withdraw" as const), sid: of.nonce, sender: of.x25519 }),
   fc.record({ type: fc.constant("taken" as const), from, sid: of.nonce, sender: of.x25519 }),
 );

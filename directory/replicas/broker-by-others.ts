@@ -1,0 +1,202 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { hex } from "../../keys/bytes.ts";
+import type { RandomBytes } from "../../keys/cipher-suite.ts";
+import { UnavailableError } from "../../keys/errors.ts";
+import { BROKER_ANSWER_MS, REPLICA_BROKER_MS, REPLICA_RENEW_MS } from "../../protocol/limits.ts";
+import { parsePrologue } from "../../protocol/messages/prologue.ts";
+import type { Distances } from "../../protocol/messages/rendezvous-distances.ts";
+import type { Clock } from "../clock.ts";
+import type { Party, PresentDevice, UnprovedNotify } from "../presence.ts";
+import type { Askers } from "./askers.ts";
+import type { Leases } from "./leases.ts";
+import type { ReplicaMessage } from "./messages.ts";
+
+interface Services {
+  /** Of this process, 16 bytes. */
+  readonly id: Uint8Array;
+  readonly random: RandomBytes;
+  readonly clock: Pick<Clock, "monotonic">;
+  readonly leases: Leases;
+  readonly askers: Askers;
+  readonly send: (to: string, message: ReplicaMessage) => Promise<void>;
+  readonly failed: (error: unknown) => void;
+}
+
+/** What of this process is at the MQTT broker. */
+export interface BrokerHost {
+  /** A device that waits there; undefined where this process has no connection. */
+  atBroker(device: Party): PresentDevice | undefined;
+  /** Asks it to say hello; false where this process has no connection. @throws {UnavailableError} E_STORAGE, E_BUSY, E_DIRECTORY. */
+  probe(device: Party): Promise<boolean>;
+  /** Tells devices there whom new statements on these subjects concern; false where this process has no connection. */
+  tell(subjects: readonly string[]): boolean;
+  /** A device cannot be asked where it was. */
+  gone(sid: Uint8Array, at?: PresentDevice): Promise<void>;
+}
+
+export type BrokerMessage = Extract<
+  ReplicaMessage,
+  { type: "wakeByBroker" | "probeByBroker" | "saidByBroker" | "byBroker" | "notByBroker" }
+>;
+
+/**
+ * What the directories on one store say for each other at the MQTT broker: who has no connection there asks one that has, and is
+ * told whether the broker has it. What a directory is asked for it does itself or not at all, so nothing goes round.
+ */
+export class BrokerByOthers implements Disposable {
+  readonly #services: Services;
+  readonly #stop = new AbortController();
+  /** Who waits to be told, by the question's id in hex. */
+  readonly #waiting = new Map<string, (isTold: boolean) => void>();
+  /** When others could not say something last (monotonic ms). */
+  readonly #failures = new Map<string, number>();
+  #host: BrokerHost | undefined;
+  #whenThere: (isNew: boolean) => void = () => {};
+  #wereThere = false;
+
+  constructor(services: Services) {
+    this.#services = services;
+  }
+
+  start(host: BrokerHost): void {
+    this.#host = host;
+  }
+
+  /** Who is told, again and again, that there are others to be asked; `isNew`: where there were none before. */
+  onThere(whenThere: (isNew: boolean) => void): void {
+    this.#whenThere = whenThere;
+  }
+
+  /** Whether others are known that can be asked. */
+  get areThere(): boolean {
+    return this.#usable().length > 0;
+  }
+
+  /** The same, after a look where there seem to be none. @throws {UnavailableError} E_STORAGE. */
+  async areFound(): Promise<boolean> {
+    if (!this.areThere) await this.#services.leases.look();
+    return this.areThere;
+  }
+
+  /** This process has come to the broker, or has lost it. */
+  changed(): void {
+    this.#services.leases.renew().catch(this.#services.failed);
+  }
+
+  /** It was heard who is there. */
+  renewed(): void {
+    const { leases } = this.#services;
+    for (const replica of this.#failures.keys()) if (!leases.alive.has(replica)) this.#failures.delete(replica);
+    const { areThere } = this;
+    if (areThere) this.#whenThere(!this.#wereThere);
+    this.#wereThere = areThere;
+  }
+
+  /** A device at the broker, asked by another; `unanswered`: it was, and has not answered. */
+  device(party: Party, distances: Distances, unanswered: () => void): PresentDevice {
+    let isTold = false;
+    const device: PresentDevice = {
+      distances,
+      answerMs: BROKER_ANSWER_MS,
+      notify: async (notify: UnprovedNotify) => {
+        const { id: from } = this.#services;
+        const message = { type: "wakeByBroker", from, device: party, notify } as const;
+        if (await this.#ask((id) => ({ ...message, id }))) isTold = true;
+        else await this.#host?.gone(parsePrologue(notify.prologueBytes).sid, device);
+        return true; // or it is looked for
+      },
+      replace: () => {},
+      unanswered: () => {
+        if (isTold) unanswered();
+      },
+    };
+    return device;
+  }
+
+  /** Has a device asked to say hello. @throws {UnavailableError} E_DIRECTORY when nobody has told it. */
+  async probe(device: Party): Promise<void> {
+    const { id: from } = this.#services;
+    if (await this.#ask((id) => ({ type: "probeByBroker", from, id, device }))) return;
+    throw new UnavailableError("E_DIRECTORY", "No other directory can reach the MQTT broker.");
+  }
+
+  /** Has devices told whom new statements on these subjects concern; false when nobody has taken that on. */
+  async tell(subjects: readonly string[]): Promise<boolean> {
+    const { id: from } = this.#services;
+    return await this.#ask((id) => ({ type: "saidByBroker", from, id, subjects }));
+  }
+
+  heard(message: BrokerMessage): void {
+    if ("from" in message) this.#answer(message).catch(this.#services.failed);
+    else this.#waiting.get(hex(message.id))?.(message.type === "byBroker");
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop.abort();
+  }
+
+  async #answer(message: Extract<BrokerMessage, { from: Uint8Array }>): Promise<void> {
+    const to = hex(message.from);
+    const isTold = await this.#say(to, message).catch((error: unknown) => {
+      this.#services.failed(error);
+      return false;
+    });
+    await this.#services.send(to, { type: isTold ? "byBroker" : "notByBroker", id: message.id });
+  }
+
+  async #say(to: string, message: Extract<BrokerMessage, { from: Uint8Array }>): Promise<boolean> {
+    if (message.type === "saidByBroker") return this.#host?.tell(message.subjects) === true;
+    const { device } = message;
+    if (message.type === "probeByBroker") return (await this.#host?.probe(device)) === true;
+    const found = this.#host?.atBroker(device);
+    if (found === undefined) return false;
+    const { notify } = message;
+    this.#services.askers.note(parsePrologue(notify.prologueBytes).sid, to, device);
+    return await found.notify(notify);
+  }
+
+  /** Whether another one has had the broker take it. */
+  async #ask(message: (id: Uint8Array) => ReplicaMessage): Promise<boolean> {
+    const { random, send, clock, failed } = this.#services;
+    const to = this.#choose();
+    if (to === undefined) return false;
+    const id = random(16);
+    const over = new AbortController();
+    const signal = AbortSignal.any([this.#stop.signal, over.signal]);
+    try {
+      const told = new Promise<boolean>((resolve) => this.#waiting.set(hex(id), resolve));
+      const late = delay(REPLICA_BROKER_MS, false, { signal, ref: false }).catch(() => false);
+      await send(to, message(id));
+      if (await Promise.race([told, late])) {
+        this.#failures.delete(to);
+        return true;
+      }
+    } catch (error) {
+      failed(error);
+    } finally {
+      over.abort();
+      this.#waiting.delete(hex(id));
+    }
+    this.#failures.set(to, clock.monotonic());
+    return false;
+  }
+
+  /** Any of those that have failed last, or never. */
+  #choose(): string | undefined {
+    const usable = this.#usable();
+    const longest = Math.min(...usable.map((replica) => this.#failedAt(replica)));
+    const best = usable.filter((replica) => this.#failedAt(replica) === longest);
+    return best[Math.floor(Math.random() * best.length)];
+  }
+
+  /** One that has just failed is not asked at once again: it may be gone though its lease lasts. */
+  #usable(): string[] {
+    const { leases, clock } = this.#services;
+    const now = clock.monotonic();
+    return leases.atBroker.filter((replica) => now - this.#failedAt(replica) >= REPLICA_RENEW_MS);
+  }
+
+  #failedAt(replica: string): number {
+    return this.#failures.get(replica) ?? -Infinity;
+  }
+}
