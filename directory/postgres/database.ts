@@ -10,7 +10,7 @@ import { reading, writing } from "./asking.ts";
 import { Gathered } from "./gathered.ts";
 import { sendAll, type Sent, SharedDatabase } from "./shared.ts";
 import { TurnQueue } from "./turn-queue.ts";
-import { claim, write } from "./writes.ts";
+import { claim, write, writeAlone } from "./writes.ts";
 
 /** A turn's transaction, which is begun when the turn is, and ends with its write. */
 interface Turn {
@@ -51,12 +51,12 @@ export class PostgresDatabase implements Database {
       },
     );
     this.#kept = new Gathered(async (writes) => {
-      await write(connections.keeping, writes.flat());
+      await writeAlone(connections.keeping, writes.flat());
       return writes.map(() => undefined);
     });
     this.#replaced = new Gathered(async (writes) => {
       const results: PromiseSettledResult<void>[] = [];
-      for (const one of writes) results.push(...(await Promise.allSettled([write(connections.keeping, one)])));
+      for (const one of writes) results.push(...(await Promise.allSettled([writeAlone(connections.keeping, one)])));
       return results;
     });
     this.#claims = new Gathered((claims) => claimAll(connections.keeping, claims));

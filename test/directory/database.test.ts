@@ -331,23 +331,90 @@ test("writes that put what others delete wait for each other, and never in a cir
   const prefix = randomUUID();
   const [a, x, y] = [`${prefix}a`, `${prefix}x`, `${prefix}y`];
   await both[0].write("kept", [put(a, "0"), put(x, "0"), put(y, "0")]);
-  const holder = new Client({ connectionString: postgres.url });
-  await holder.connect();
-  await holder.query("BEGIN");
-  await holder.query("SELECT key FROM sshnp_entry WHERE key = $1 FOR UPDATE", [y]);
-  const waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%sshnp_entry%'";
+  await using holder = await Holder.of(y);
   const first = both[0].write("kept", [put(x, "1"), put(y, "1"), del(a)]);
-  await expect.poll(() => postgres.sql(waiting)).toBe("1");
+  await waitingAre(1);
   const second = both[1].write("kept", [put(a, "2"), del(x)]);
-  await expect.poll(() => postgres.sql(waiting)).toBe("2");
-  await holder.query("COMMIT");
+  await waitingAre(2);
+  await holder.letGo();
   await Promise.all([first, second]);
   expect(await both[0].entries(prefix)).toEqual([
     [a, "2"],
     [y, "1"],
   ]);
-  await Promise.all([holder.end(), ...both.map((one) => one.close())]);
+  await Promise.all(both.map((one) => one.close()));
 });
+
+test("writes never wait in a circle for what is new, whether they delete something beside it or not", async () => {
+  const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)] as const;
+  const prefix = randomUUID();
+  const [d, e, n] = [`${prefix}d`, `${prefix}e`, `${prefix}n`];
+  await both[0].write("kept", [put(e, "0"), put(n, "0")]);
+  await using holder = await Holder.of(n);
+  const first = both[0].write("kept", [del(n), put(d, "1"), put(e, "1")]);
+  await waitingAre(1);
+  const second = both[1].write("kept", [put(d, "2"), put(e, "2")]);
+  await waitingAre(2);
+  await holder.letGo();
+  await Promise.all([first, second]);
+  expect(await both[0].entries(prefix)).toEqual([
+    [d, "2"],
+    [e, "2"],
+  ]);
+  expect(await postgres.log()).not.toMatch(/deadlock detected/);
+  await Promise.all(both.map((one) => one.close()));
+});
+
+test("of three writes that wait in a circle for what was new when they began, each is done all the same", async () => {
+  const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)] as const;
+  const prefix = randomUUID();
+  const [c, d, e] = [`${prefix}c`, `${prefix}d`, `${prefix}e`];
+  await both[1].write("kept", [put(e, "0")]);
+  await using holder = await Holder.of(c);
+  const first = both[0].write("kept", [put(c, "1"), put(d, "1"), put(e, "1")]);
+  await waitingAre(1);
+  await both[1].write("kept", [put(d, "0")]); // which is new for the first, and not for who comes now
+  const second = both[1].write("kept", [put(d, "2"), put(e, "2")]);
+  await waitingAre(2);
+  await holder.letGo();
+  await Promise.all([first, second]);
+  expect(await postgres.log()).toMatch(/deadlock detected/);
+  const [, ...two] = await both[0].entries(prefix);
+  expect([
+    [d, "1", e, "1"],
+    [d, "2", e, "2"],
+  ]).toContainEqual(two.flat());
+  await Promise.all(both.map((one) => one.close()));
+});
+
+/** Waits until so many statements about entries wait for others. */
+async function waitingAre(count: number): Promise<void> {
+  const waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%sshnp_entry%'";
+  await expect.poll(() => postgres.sql(waiting)).toBe(`${count}`);
+}
+
+/** Has an entry, so that whoever writes it waits. */
+class Holder implements AsyncDisposable {
+  readonly #client = new Client({ connectionString: postgres.url });
+
+  static async of(key: string): Promise<Holder> {
+    const holder = new Holder();
+    await holder.#client.connect();
+    await holder.#client.query("BEGIN");
+    const text = "INSERT INTO sshnp_entry VALUES ($1, '') ON CONFLICT (key) DO UPDATE SET value = ''";
+    await holder.#client.query(text, [key]);
+    return holder;
+  }
+
+  /** Leaves it as it was. */
+  async letGo(): Promise<void> {
+    await this.#client.query("ROLLBACK");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.end();
+  }
+}
 
 test("of two processes that have read that there is nothing, one puts something there, with all beside it", async () => {
   const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)];
