@@ -387,11 +387,37 @@ test("of three writes that wait in a circle for what was new when they began, ea
   await Promise.all(both.map((one) => one.close()));
 });
 
+test("writes that replace something are told each as it ends, and once the database fails one it fails those behind it", async () => {
+  const database = await PostgresDatabase.open(postgres.url);
+  const prefix = randomUUID();
+  const key = (at: number): string => `${prefix}${at}`;
+  await database.write("kept", [put(key(0), "another")]);
+  await using holder = await Holder.of(key(2));
+  // Of one moment, so they go together.
+  const [conflict, done, ...failed] = Array.from({ length: 5 }, (_, at) => {
+    return database.write("kept", [replace(key(at), undefined, "new")]).catch((error: unknown) => error);
+  });
+  expect(await conflict).toBeInstanceOf(ConflictError);
+  expect(await done).toBeUndefined();
+  await waitingAre(1);
+  await postgres.sql(`SELECT pg_terminate_backend(pid) ${WAITING}`);
+  const errors = (await Promise.all(failed)) as Error[];
+  expect(errors).toEqual(Array.from({ length: 3 }, () => expect.objectContaining({ code: "E_STORAGE" }) as unknown));
+  expect(new Set(errors.map(({ cause }) => cause)).size).toBe(1);
+  await holder.letGo();
+  expect(await database.entries(prefix)).toEqual([
+    [key(0), "another"],
+    [key(1), "new"],
+  ]);
+  await database.close();
+});
+
 /** Waits until so many statements about entries wait for others. */
 async function waitingAre(count: number): Promise<void> {
-  const waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%sshnp_entry%'";
-  await expect.poll(() => postgres.sql(waiting)).toBe(`${count}`);
+  await expect.poll(() => postgres.sql(`SELECT count(*) ${WAITING}`)).toBe(`${count}`);
 }
+
+const WAITING = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%sshnp_entry%'";
 
 /** Has an entry, so that whoever writes it waits. */
 class Holder implements AsyncDisposable {
