@@ -88,7 +88,7 @@ export interface Directory extends AsyncDisposable {
   readonly statementLog: Log;
   readonly registry: RendezvousRegistry;
   readonly presence: Presence;
-  readonly posts: Pick<PostServer, "open" | "working">;
+  readonly posts: Pick<PostServer, "open" | "unread" | "working">;
   readonly sessions: Pick<Sessions, "phases">;
   readonly links: Pick<LinkServer, "hellosWaiting">;
   /** Undefined where there is no broker. */
