@@ -20,7 +20,8 @@ import { LevelDatabase } from "../../directory/level-database.ts";
 import { ObservedDatabase } from "../../directory/observed-database.ts";
 import { PostgresDatabase } from "../../directory/postgres/database.ts";
 import { exportStore, importStore } from "../../directory/transfer.ts";
-import { DeniedError } from "../../keys/errors.ts";
+import { DeniedError, UnavailableError } from "../../keys/errors.ts";
+import { POSTGRES_TURNS } from "../../protocol/limits.ts";
 import { databaseIn, Postgres } from "../support/postgres.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 
@@ -198,7 +199,12 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     await database.write("kept", [put(key, "1")]);
     await expect(database.write("kept", [replace(key, "2", "3")])).rejects.toThrow(ConflictError);
     const no = new DeniedError("E_NAME_TAKEN", "It is taken.");
-    await expect(database.exclusively(() => Promise.reject(no))).rejects.toBe(no);
+    // That of another disk as well, or of somebody else's queue.
+    const full = new UnavailableError("E_STORAGE", "The audit takes no lines.");
+    const busy = new UnavailableError("E_BUSY", "Too much waits elsewhere.");
+    for (const error of [no, full, busy]) {
+      await expect(database.exclusively(() => Promise.reject(error))).rejects.toBe(error);
+    }
     expect(failures).toEqual([]);
     await database.close();
     await expect(database.get(key)).rejects.toMatchObject({ code: "E_STORAGE" });
@@ -325,6 +331,32 @@ test("a process that hangs in its turn loses it, and what it then writes is not 
   expect(await other.get(key)).toBe("in time");
   await Promise.all([hanging.close(), other.close()]);
 }, 60_000);
+
+test("counts as a failure of the store a turn that the database ends, and what finds too many waiting for theirs", async () => {
+  const failures: string[] = [];
+  const url = await databaseIn(postgres.serverUrl);
+  const database = new ObservedDatabase(await PostgresDatabase.open(url), (work, _ms, failed) => {
+    if (failed) failures.push(work);
+  });
+  let end = (): void => {};
+  const first = database.exclusively(async () => {
+    await new Promise<void>((resolve) => (end = resolve));
+    const ours = `datname = '${new URL(url).pathname.slice(1)}' AND state = 'idle in transaction'`;
+    await postgres.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${ours}`);
+    await database.write("acknowledged", [put("key", "1")]);
+  });
+  const others = Promise.allSettled(
+    Array.from({ length: POSTGRES_TURNS }, () => database.exclusively(() => Promise.resolve())),
+  );
+  await expect(database.exclusively(() => Promise.resolve())).rejects.toMatchObject({ code: "E_BUSY" });
+  expect(failures).toEqual(["turn"]);
+  const lost = expect(first).rejects.toMatchObject({ code: "E_STORAGE" });
+  await expect.poll(() => (end(), failures)).toContain("acknowledged");
+  await lost;
+  expect(failures.slice(1, 3)).toEqual(["acknowledged", "turn"]);
+  await others;
+  await database.close();
+});
 
 test("writes that put what others delete wait for each other, and never in a circle", async () => {
   const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)] as const;
