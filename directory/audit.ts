@@ -53,6 +53,9 @@ export class Audit {
   /** How many entries there were, those that are lost not counted. */
   #told = 0;
   #lost = 0;
+  #lostInAll = 0;
+  /** Whether the head's file lacks what {@link Audit.#head} says. */
+  #isHeadOwed = false;
   #writing: Promise<void> | undefined;
   /** Whether the last write has. */
   #hasFailed = false;
@@ -133,6 +136,23 @@ export class Audit {
     return this.#held >= AUDIT_WAITING;
   }
 
+  /** Whether the last try to write failed. */
+  get isFailing(): boolean {
+    return this.#hasFailed;
+  }
+
+  /** Lines that were lost since the start, because as many as may be were held. */
+  get lost(): number {
+    return this.#lostInAll;
+  }
+
+  /** Tries again what the disk has not taken, if the last try is AUDIT_AGAIN_MS ago: no line that comes may do so. */
+  async tryAgain(): Promise<void> {
+    if (!this.#hasFailed || performance.now() - this.#tried < AUDIT_AGAIN_MS) return;
+    this.#start();
+    await this.#writing;
+  }
+
   /**
    * Appends one line. Lines of one moment are written together; while the disk takes none they wait, and that is tried again
    * every AUDIT_AGAIN_MS at most. Those of statements wait however many there are: none is made while it {@link isFull}.
@@ -141,6 +161,7 @@ export class Audit {
     this.onEntry?.(entry);
     if (this.isFull && entry["statements"] === undefined) {
       this.#lost += 1;
+      this.#lostInAll += 1;
     } else {
       this.#told += 1;
       this.#held += lengthOf(entry);
@@ -152,7 +173,7 @@ export class Audit {
   /** What is on disk for certain, with all that was written up to now. @throws the system's error when it cannot be. */
   async sync(): Promise<AuditHead> {
     await this.#written(this.#told);
-    if (this.#hasFailed) throw new Error("the audit has lines that could not be written");
+    if (this.#hasFailed) throw new Error("the audit could not be written");
     const head = this.#head;
     await this.#file.datasync();
     return head;
@@ -176,7 +197,7 @@ export class Audit {
   }
 
   #start(): void {
-    if (this.#waiting.length === 0) return;
+    if (this.#waiting.length === 0 && !this.#isHeadOwed) return;
     this.#writing ??= this.#flush();
   }
 
@@ -185,7 +206,9 @@ export class Audit {
     await (moment > 0 ? delay(moment) : Promise.resolve());
     this.#flushed = performance.now();
     try {
-      await this.#append(this.#waiting.slice(0, AUDIT_BATCH));
+      if (this.#waiting.length > 0) await this.#append(this.#waiting.slice(0, AUDIT_BATCH));
+      if (this.#isHeadOwed) await this.#headFile.write(this.#head);
+      this.#isHeadOwed = false;
       this.#hasFailed = false;
     } catch (error) {
       this.#hasFailed = true;
@@ -212,7 +235,7 @@ export class Audit {
     for (const { entry } of entries) this.#held -= lengthOf(entry);
     this.#lost -= lost;
     this.#head = head;
-    await this.#headFile.write(this.#head);
+    this.#isHeadOwed = true;
   }
 
   /** Takes away what a write that failed has left; a file that somebody else has made shorter stays so. */

@@ -107,7 +107,7 @@ export class DirectoryWatch {
     return server;
   }
 
-  #addGauges({ clock, presence, registry, waking, replicas, statementLog, cosigner }: Watched): void {
+  #addGauges({ clock, presence, registry, waking, replicas, statementLog, cosigner, audit }: Watched): void {
     const metrics = this.#metrics;
     metrics.gauge(
       "sshnp_directory_devices_online",
@@ -152,6 +152,11 @@ export class DirectoryWatch {
       "sshnp_directory_log_entries",
       "Entries of the transparency log.",
       () => statementLog.checkpoint.size,
+    );
+    metrics.counterElsewhere(
+      "sshnp_directory_audit_lost_total",
+      "Lines of the audit that were lost, because the disk took none and too many waited.",
+      () => audit.lost,
     );
   }
 

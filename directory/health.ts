@@ -1,5 +1,6 @@
 import { SshnpError } from "../keys/errors.ts";
 import { type Finding, Readiness } from "../keys/metrics/readiness.ts";
+import type { Audit } from "./audit.ts";
 import type { BrokerLinks } from "./broker-links.ts";
 import type { Clock } from "./clock.ts";
 import type { Keyring } from "./keyring.ts";
@@ -10,6 +11,7 @@ import type { Store } from "./store.ts";
 interface Parts {
   readonly store: Pick<Store, "database">;
   readonly guarded: Pick<GuardedLog, "isOlder"> & { readonly log: Pick<GuardedLog["log"], "refresh"> };
+  readonly audit: Pick<Audit, "isFailing" | "isFull" | "tryAgain">;
   readonly keyring: Pick<Keyring, "keyListExpires">;
   readonly registry: Pick<RendezvousRegistry, "list">;
   readonly waking: Pick<BrokerLinks, "isConnected"> | undefined;
@@ -21,7 +23,7 @@ interface Parts {
  * this one being asked, such as a rendezvous that has yet to report here, makes it no less ready: a balancer that took it away for
  * that would keep it from being mended.
  */
-export function directoryReadiness({ store, guarded, keyring, registry, waking, clock }: Parts): Readiness {
+export function directoryReadiness({ store, guarded, audit, keyring, registry, waking, clock }: Parts): Readiness {
   const readiness = new Readiness();
   readiness.add(
     { name: "store", look: () => failing(() => store.database.write("kept", NOTHING), "it cannot be written") },
@@ -30,6 +32,15 @@ export function directoryReadiness({ store, guarded, keyring, registry, waking, 
       look: async () => {
         if (guarded.isOlder) return { degraded: "it goes on from an older log than it has published" };
         return await failing(() => guarded.log.refresh(), "the store cannot be read");
+      },
+    },
+    {
+      name: "audit",
+      look: async () => {
+        // Nobody else may: a balancer sends no statement to where they are refused.
+        await audit.tryAgain();
+        if (audit.isFull) return { failed: "it takes no more lines, so statements are refused" };
+        return audit.isFailing ? { degraded: "it cannot be written, and its lines wait" } : undefined;
       },
     },
     {

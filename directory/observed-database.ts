@@ -1,4 +1,5 @@
 import { SshnpError } from "../keys/errors.ts";
+import { ConflictError } from "./conflict.ts";
 import type { Database, Durability, Operation, Snapshot } from "./database.ts";
 import type { SharedDatabase } from "./postgres/shared.ts";
 
@@ -7,13 +8,15 @@ export const STORE_WORK = ["read", "acknowledged", "kept", "claim", "turn"] as c
 
 export type StoreWork = (typeof STORE_WORK)[number];
 
-/** Told of each call, how long it took in ms and whether the store failed: that a turn's own decision is no is none of its. */
+/** Told of each call, how long it took in ms and whether the store failed, or had no time: that a turn's own decision is no is none of its. */
 export type StoreObserver = (work: StoreWork, ms: number, failed: boolean) => void;
 
 /** A database whose calls are timed and counted, whichever it is. */
 export class ObservedDatabase implements Database {
   readonly #database: Database;
   readonly #observer: StoreObserver;
+  /** What calls have failed with: a turn that ends with one of these has failed, and with another it has decided so. */
+  readonly #failures = new WeakSet<SshnpError>();
   readonly #waiting: Record<StoreWork, number> = { read: 0, acknowledged: 0, kept: 0, claim: 0, turn: 0 };
 
   constructor(database: Database, observer: StoreObserver) {
@@ -59,7 +62,20 @@ export class ObservedDatabase implements Database {
   }
 
   exclusively<T>(action: () => Promise<T>): Promise<T> {
-    return this.#timed("turn", () => this.#database.exclusively(action));
+    let decision: unknown;
+    const decided = async (): Promise<T> => {
+      try {
+        return await action();
+      } catch (error) {
+        if (!(error instanceof SshnpError && this.#failures.has(error))) decision = error;
+        throw error;
+      }
+    };
+    return this.#timed(
+      "turn",
+      () => this.#database.exclusively(decided),
+      (error) => error === decision,
+    );
   }
 
   claim(key: string, until: number, now: number): Promise<boolean> {
@@ -78,18 +94,31 @@ export class ObservedDatabase implements Database {
     return this.#database.close();
   }
 
-  async #timed<T>(work: StoreWork, call: () => Promise<T>): Promise<T> {
+  async #timed<T>(
+    work: StoreWork,
+    call: () => Promise<T>,
+    isDecision: (error: unknown) => boolean = () => false,
+  ): Promise<T> {
     const began = performance.now();
     let failed = false;
     this.#waiting[work] += 1;
     try {
       return await call();
     } catch (error) {
-      failed = error instanceof SshnpError && error.code === "E_STORAGE";
+      if (isFailure(error) && !isDecision(error)) {
+        failed = true;
+        this.#failures.add(error);
+      }
       throw error;
     } finally {
       this.#waiting[work] -= 1;
       this.#observer(work, performance.now() - began, failed);
     }
   }
+}
+
+/** Whether the store could not do it, or not in time. */
+function isFailure(error: unknown): error is SshnpError {
+  if (!(error instanceof SshnpError) || error instanceof ConflictError) return false;
+  return error.code === "E_STORAGE" || error.code === "E_BUSY";
 }

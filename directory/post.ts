@@ -19,6 +19,7 @@ import { ResponseStream } from "./response-stream.ts";
 import type { Store } from "./store.ts";
 import { retryAfter } from "./returning.ts";
 import type { Strangers } from "./strangers.ts";
+import { UnreadAnswers } from "./unread-answers.ts";
 import type { Workload } from "./workload.ts";
 
 /** What a message asks for; ends the stream, now or later. */
@@ -44,6 +45,7 @@ export class PostServer {
   readonly #handle: RequestHandler;
   readonly #bodies = new Bodies();
   readonly #streams = new Set<ResponseStream>();
+  readonly #unread = new UnreadAnswers();
   readonly #bySender: NameLimiter<string>;
 
   constructor(services: Services, handle: RequestHandler) {
@@ -55,6 +57,11 @@ export class PostServer {
   /** Answers that are being streamed. */
   get open(): number {
     return this.#streams.size;
+  }
+
+  /** Answers that have had to wait for their readers. */
+  get unread(): number {
+    return this.#unread.size;
   }
 
   /** Messages that are worked at; answers that wait for their readers are not among them. */
@@ -109,7 +116,10 @@ export class PostServer {
       return;
     }
     const stream = this.#open(message, response);
-    stream.onReader = onReader;
+    stream.onReader = () => {
+      this.#unread.add(stream);
+      onReader();
+    };
     const onMember = (): void => {
       strangers.remove(request.socket);
       stream.onClose(() => strangers.add(request.socket));

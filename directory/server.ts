@@ -86,7 +86,7 @@ export interface Directory extends AsyncDisposable {
   readonly statementLog: Log;
   readonly registry: RendezvousRegistry;
   readonly presence: Presence;
-  readonly posts: Pick<PostServer, "open" | "working">;
+  readonly posts: Pick<PostServer, "open" | "unread" | "working">;
   readonly sessions: Pick<Sessions, "phases">;
   readonly links: Pick<LinkServer, "hellosWaiting">;
   /** Undefined where there is no broker. */
@@ -209,7 +209,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
 
   let dropped = 0;
   const brokerAccess = broker && new BrokerAccess({ suite, clock, keyring, freshness, store, observer });
-  const readiness = directoryReadiness({ store, guarded, keyring, registry, waking, clock });
+  const readiness = directoryReadiness({ store, guarded, audit, keyring, registry, waking, clock });
   const http = await listen(options, {
     ...{ posts, links, keyring, newestKeys, statementLog, brokerAccess, limiter, strangers, clock, log, readiness },
     observer,

@@ -263,6 +263,7 @@ export const REQUEST_MS = 15_000; // head and body of a request
 export const CONNECTIONS_CHECK_MS = 1_000; // how often slow senders are looked for
 export const HEADER_BYTES = 8 * 1024; // a request head; ours is below 300 B, proxies add some
 export const UNREAD_ANSWER_MS = 30_000; // for a reader to take what was sent before more of a long answer is made: 64 KiB at 2 KB/s
+export const UNREAD_ANSWERS = 128; // that have had to wait for their readers, of anybody: some 100 KiB each, 13 MB in all
 export const READING_MS = 10 * 60_000; // for all statements on a name; one key has one such answer at a time. STATEMENTS_READ of them at 200 KB/s
 export const UNSENT_ANSWER_BYTES = 256 * 1024; // of one answer, held for a reader that has stopped
 export const RATE_PER_SECOND = 20; // requests and links from one address (IPv6: one /56)

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { ClientBase, Pool } from "pg";
 import { assert } from "../../keys/errors.ts";
-import { replaceOf } from "../conflict.ts";
+import { ConflictError, replaceOf } from "../conflict.ts";
 import type { Database, Durability, Operation, Snapshot } from "../database.ts";
 import { type Connections, openConnections } from "./connections.ts";
 import { LOCK_SPACE, TURN_LOCK } from "./migrations.ts";
@@ -10,7 +10,7 @@ import { reading, writing } from "./asking.ts";
 import { Gathered } from "./gathered.ts";
 import { sendAll, type Sent, SharedDatabase } from "./shared.ts";
 import { TurnQueue } from "./turn-queue.ts";
-import { claim, write } from "./writes.ts";
+import { claim, write, writeAlone } from "./writes.ts";
 
 /** A turn's transaction, which is begun when the turn is, and ends with its write. */
 interface Turn {
@@ -19,6 +19,13 @@ interface Turn {
   readonly messages: Sent[];
   hasWritten: boolean;
   isOver: boolean;
+}
+
+/** A write that replaces something, and who waits for it. */
+interface Replacing {
+  readonly operations: readonly Operation[];
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /**
@@ -32,7 +39,7 @@ export class PostgresDatabase implements Database {
   readonly #reads: Reads;
   readonly #kept: Gathered<readonly Operation[], undefined>;
   /** One statement each: one that finds that something has changed fails no other. */
-  readonly #replaced: Gathered<readonly Operation[], PromiseSettledResult<void>>;
+  readonly #replaced: Gathered<Replacing, undefined>;
   readonly #claims: Gathered<{ readonly key: string; readonly until: number; readonly now: number }, boolean>;
   readonly #turn = new AsyncLocalStorage<Turn>();
   /** The turns of this process: it takes part in the queue of all with one connection. */
@@ -51,13 +58,12 @@ export class PostgresDatabase implements Database {
       },
     );
     this.#kept = new Gathered(async (writes) => {
-      await write(connections.keeping, writes.flat());
+      await writeAlone(connections.keeping, writes.flat());
       return writes.map(() => undefined);
     });
     this.#replaced = new Gathered(async (writes) => {
-      const results: PromiseSettledResult<void>[] = [];
-      for (const one of writes) results.push(...(await Promise.allSettled([write(connections.keeping, one)])));
-      return results;
+      await replaceAll(connections.keeping, writes);
+      return writes.map(() => undefined);
     });
     this.#claims = new Gathered((claims) => claimAll(connections.keeping, claims));
   }
@@ -152,8 +158,9 @@ export class PostgresDatabase implements Database {
 
   async #keep(operations: readonly Operation[]): Promise<void> {
     if (replaceOf(operations) === undefined) return await this.#kept.add(operations);
-    const result = await this.#replaced.add(operations);
-    if (result.status === "rejected") throw result.reason;
+    await new Promise<void>((resolve, reject) => {
+      this.#replaced.add({ operations, resolve, reject }).catch(reject);
+    });
   }
 
   async #takeTurn<T>(action: () => Promise<T>): Promise<T> {
@@ -193,6 +200,21 @@ async function range(
 const BEGIN_SNAPSHOT = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
   SET LOCAL idle_in_transaction_session_timeout = 0; SELECT version FROM sshnp_schema`;
 const LOCK = { name: "sshnp_turn", text: `SELECT pg_advisory_xact_lock(${LOCK_SPACE}, ${TURN_LOCK})` };
+
+/** Each is told as soon as it is done; once the database has failed one, it fails the others, or each would wait for it in vain. */
+async function replaceAll(pool: Pool, writes: readonly Replacing[]): Promise<void> {
+  let failure: { readonly error: unknown } | undefined;
+  for (const { operations, resolve, reject } of writes) {
+    try {
+      if (failure !== undefined) throw failure.error;
+      await writeAlone(pool, operations);
+      resolve();
+    } catch (error) {
+      reject(error);
+      if (!(error instanceof ConflictError)) failure = { error };
+    }
+  }
+}
 
 /** One of those that want the same key has it. */
 async function claimAll(

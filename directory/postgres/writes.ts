@@ -4,6 +4,22 @@ import type { Operation } from "../database.ts";
 
 type Query = Pick<ClientBase, "query">;
 
+/**
+ * Does the operations in a statement of their own. What is new for several statements is waited for where each puts it, so that three
+ * of them can still wait in a circle: the database ends one, which has written nothing and is tried once more. @throws {ConflictError}.
+ */
+export async function writeAlone(pool: Pool, operations: readonly Operation[]): Promise<void> {
+  try {
+    await write(pool, operations);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === DEADLOCK_DETECTED)) throw error;
+    await write(pool, operations);
+  }
+}
+
+/** PostgreSQL, appendix A. */
+const DEADLOCK_DETECTED = "40P01";
+
 /** Does the operations within the transaction of `client`, or outside of one: all of them or none. @throws {ConflictError}. */
 export async function write(client: Query, operations: readonly Operation[]): Promise<void> {
   const puts = new Map<string, string>();
@@ -18,8 +34,8 @@ export async function write(client: Query, operations: readonly Operation[]): Pr
   const replaced = replaceOf(operations);
   if (replaced === undefined && puts.size === 0 && gone.size === 0) return;
   const deleted = [...gone];
-  // Puts alone are locked in the order of their keys as it is.
-  const locked = deleted.length === 0 && replaced === undefined ? [] : [...deleted, ...puts.keys()];
+  // Puts alone as well: they would have put what is new before they wait for what is not, and others wait the other way round.
+  const locked = [...deleted, ...puts.keys()];
   const values = [deleted, [...puts.keys()], [...puts.values()]];
   if (replaced === undefined) {
     await client.query({ ...WRITE, values: [...values, locked] });

@@ -1,10 +1,14 @@
+import { closeSync, openSync, readdirSync, readlinkSync } from "node:fs";
 import { mkdir, readFile, rename, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { pino } from "pino";
 import { expect, test } from "vitest";
+import { Audit } from "../../directory/audit.ts";
 import { AuditAnchors } from "../../directory/audit/anchors.ts";
+import { printHead } from "../../directory/audit/tail.ts";
 import { parseMember } from "../../keys/names.ts";
+import { PrivateFolder } from "../../keys/private-folder.ts";
 import {
   AUDIT_AGAIN_MS,
   AUDIT_ANCHOR_AGAIN_MS,
@@ -12,7 +16,9 @@ import {
   AUDIT_FIRST_ANCHOR_MS,
   AUDIT_WAITING,
 } from "../../protocol/limits.ts";
-import { newPerson, patience, putMessage, World } from "./world.ts";
+import { temporaryFolder } from "../support/temp-folder.ts";
+import { http } from "./raw.ts";
+import { newPerson, patience, putMessage, random, suite, World } from "./world.ts";
 
 test("an audit that takes no lines is tried once a second, and statements without room for theirs are refused until it does", async () => {
   let tries = 0;
@@ -42,7 +48,14 @@ test("an audit that takes no lines is tried once a second, and statements withou
     const before = tries;
     await expect.poll(() => (write(), tries), { timeout: 20_000, interval: 20 }).toBeGreaterThan(before);
   };
+  const readiness = async (): Promise<unknown> => {
+    const found = (await world.directory.readiness.look()).checks.find(({ name }) => name === "audit");
+    return [(await http(world.address.url, "/readyz")).status, found?.status, found?.reason];
+  };
+  expect(await readiness()).toEqual([200, "ok", undefined]);
   await failsAgain();
+  const waits = [200, "degraded", "it cannot be written, and its lines wait"];
+  await expect.poll(readiness, { timeout: 20_000 }).toEqual(waits);
   const [since, before] = [performance.now(), tries];
   for (let i = 0; i < 200; i += 1) {
     write();
@@ -55,8 +68,14 @@ test("an audit that takes no lines is tried once a second, and statements withou
   for (let i = 0; i < 5; i += 1) write();
   expect(await put()).toMatchObject({ code: "E_STORAGE" });
   await expect(audit.sync()).rejects.toThrow("could not be written");
+  expect(audit.lost).toBeGreaterThanOrEqual(6);
+  // A balancer is to send statements to somebody else.
+  const refuses = [503, "failed", "it takes no more lines, so statements are refused"];
+  await expect.poll(readiness, { timeout: 20_000 }).toEqual(refuses);
 
+  // Nobody writes any more, and all is well again all the same.
   await rmdir(file);
+  await expect.poll(readiness, { timeout: 20_000 }).toEqual([200, "ok", undefined]);
   await expect.poll(put, { timeout: 20_000 }).toMatchObject({ type: "logged" });
   await audit.sync();
   const lines = (await readFile(file, "utf8")).trimEnd().split("\n");
@@ -66,6 +85,49 @@ test("an audit that takes no lines is tried once a second, and statements withou
   expect(events.filter(({ statements }) => statements !== undefined)).toHaveLength(2);
   await world.directory.anchorAudit();
 });
+
+test("where the audit stands is noted once it can be, and until then no line that comes is waited for to try it", async () => {
+  const errors: unknown[] = [];
+  await using place = await temporaryFolder();
+  const folder = await PrivateFolder.openOrCreate(join(place.path, "np"));
+  const audit = await Audit.open({
+    ...{ suite, random, folder, logSize: 0 },
+    ...{ anchored: () => Promise.resolve(undefined), onError: (error: unknown) => errors.push(error) },
+  });
+  await audit.sync();
+  const noted = folder.pathOf("audit-head");
+  const before = await readFile(noted, "utf8");
+  const descriptor = Number(readdirSync("/proc/self/fd").find((fd) => isLinkTo(noted, fd)));
+  point(descriptor, "/dev/full");
+  audit.write({ event: "started", address: "http://127.0.0.1:1" });
+  await expect(audit.sync()).rejects.toThrow("could not be written");
+  expect(errors).toContainEqual(expect.objectContaining({ code: "ENOSPC" }));
+  expect(await readFile(noted, "utf8")).toBe(before);
+
+  point(descriptor, noted);
+  const head = await audit.sync();
+  expect(await readFile(noted, "utf8")).toBe(printHead(head));
+  await audit.close();
+  expect((await readFile(folder.pathOf("audit.ndjson"), "utf8")).trimEnd().split("\n")).toHaveLength(2);
+});
+
+function isLinkTo(path: string, fd: string): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`) === path;
+  } catch {
+    return false; // the one by which the folder was read
+  }
+}
+
+/** Makes an open descriptor one of this file: what is opened gets the lowest that is free. */
+function point(descriptor: number, path: string): void {
+  closeSync(descriptor);
+  const others: number[] = [];
+  let opened = openSync(path, "r+");
+  for (; opened < descriptor; opened = openSync(path, "r+")) others.push(opened);
+  for (const other of others) closeSync(other);
+  expect(opened).toBe(descriptor);
+}
 
 test("what could not be put into the log is tried again soon, and after a success it is not due for long", async () => {
   await using world = await World.start();

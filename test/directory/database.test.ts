@@ -20,7 +20,8 @@ import { LevelDatabase } from "../../directory/level-database.ts";
 import { ObservedDatabase } from "../../directory/observed-database.ts";
 import { PostgresDatabase } from "../../directory/postgres/database.ts";
 import { exportStore, importStore } from "../../directory/transfer.ts";
-import { DeniedError } from "../../keys/errors.ts";
+import { DeniedError, UnavailableError } from "../../keys/errors.ts";
+import { POSTGRES_TURNS } from "../../protocol/limits.ts";
 import { databaseIn, Postgres } from "../support/postgres.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
 
@@ -198,7 +199,12 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     await database.write("kept", [put(key, "1")]);
     await expect(database.write("kept", [replace(key, "2", "3")])).rejects.toThrow(ConflictError);
     const no = new DeniedError("E_NAME_TAKEN", "It is taken.");
-    await expect(database.exclusively(() => Promise.reject(no))).rejects.toBe(no);
+    // That of another disk as well, or of somebody else's queue.
+    const full = new UnavailableError("E_STORAGE", "The audit takes no lines.");
+    const busy = new UnavailableError("E_BUSY", "Too much waits elsewhere.");
+    for (const error of [no, full, busy]) {
+      await expect(database.exclusively(() => Promise.reject(error))).rejects.toBe(error);
+    }
     expect(failures).toEqual([]);
     await database.close();
     await expect(database.get(key)).rejects.toMatchObject({ code: "E_STORAGE" });
@@ -326,28 +332,147 @@ test("a process that hangs in its turn loses it, and what it then writes is not 
   await Promise.all([hanging.close(), other.close()]);
 }, 60_000);
 
+test("counts as a failure of the store a turn that the database ends, and what finds too many waiting for theirs", async () => {
+  const failures: string[] = [];
+  const url = await databaseIn(postgres.serverUrl);
+  const database = new ObservedDatabase(await PostgresDatabase.open(url), (work, _ms, failed) => {
+    if (failed) failures.push(work);
+  });
+  let end = (): void => {};
+  const first = database.exclusively(async () => {
+    await new Promise<void>((resolve) => (end = resolve));
+    const ours = `datname = '${new URL(url).pathname.slice(1)}' AND state = 'idle in transaction'`;
+    await postgres.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${ours}`);
+    await database.write("acknowledged", [put("key", "1")]);
+  });
+  const others = Promise.allSettled(
+    Array.from({ length: POSTGRES_TURNS }, () => database.exclusively(() => Promise.resolve())),
+  );
+  await expect(database.exclusively(() => Promise.resolve())).rejects.toMatchObject({ code: "E_BUSY" });
+  expect(failures).toEqual(["turn"]);
+  const lost = expect(first).rejects.toMatchObject({ code: "E_STORAGE" });
+  await expect.poll(() => (end(), failures)).toContain("acknowledged");
+  await lost;
+  expect(failures.slice(1, 3)).toEqual(["acknowledged", "turn"]);
+  await others;
+  await database.close();
+});
+
 test("writes that put what others delete wait for each other, and never in a circle", async () => {
   const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)] as const;
   const prefix = randomUUID();
   const [a, x, y] = [`${prefix}a`, `${prefix}x`, `${prefix}y`];
   await both[0].write("kept", [put(a, "0"), put(x, "0"), put(y, "0")]);
-  const holder = new Client({ connectionString: postgres.url });
-  await holder.connect();
-  await holder.query("BEGIN");
-  await holder.query("SELECT key FROM sshnp_entry WHERE key = $1 FOR UPDATE", [y]);
-  const waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%sshnp_entry%'";
+  await using holder = await Holder.of(y);
   const first = both[0].write("kept", [put(x, "1"), put(y, "1"), del(a)]);
-  await expect.poll(() => postgres.sql(waiting)).toBe("1");
+  await waitingAre(1);
   const second = both[1].write("kept", [put(a, "2"), del(x)]);
-  await expect.poll(() => postgres.sql(waiting)).toBe("2");
-  await holder.query("COMMIT");
+  await waitingAre(2);
+  await holder.letGo();
   await Promise.all([first, second]);
   expect(await both[0].entries(prefix)).toEqual([
     [a, "2"],
     [y, "1"],
   ]);
-  await Promise.all([holder.end(), ...both.map((one) => one.close())]);
+  await Promise.all(both.map((one) => one.close()));
 });
+
+test("writes never wait in a circle for what is new, whether they delete something beside it or not", async () => {
+  const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)] as const;
+  const prefix = randomUUID();
+  const [d, e, n] = [`${prefix}d`, `${prefix}e`, `${prefix}n`];
+  await both[0].write("kept", [put(e, "0"), put(n, "0")]);
+  await using holder = await Holder.of(n);
+  const first = both[0].write("kept", [del(n), put(d, "1"), put(e, "1")]);
+  await waitingAre(1);
+  const second = both[1].write("kept", [put(d, "2"), put(e, "2")]);
+  await waitingAre(2);
+  await holder.letGo();
+  await Promise.all([first, second]);
+  expect(await both[0].entries(prefix)).toEqual([
+    [d, "2"],
+    [e, "2"],
+  ]);
+  expect(await postgres.log()).not.toMatch(/deadlock detected/);
+  await Promise.all(both.map((one) => one.close()));
+});
+
+test("of three writes that wait in a circle for what was new when they began, each is done all the same", async () => {
+  const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)] as const;
+  const prefix = randomUUID();
+  const [c, d, e] = [`${prefix}c`, `${prefix}d`, `${prefix}e`];
+  await both[1].write("kept", [put(e, "0")]);
+  await using holder = await Holder.of(c);
+  const first = both[0].write("kept", [put(c, "1"), put(d, "1"), put(e, "1")]);
+  await waitingAre(1);
+  await both[1].write("kept", [put(d, "0")]); // which is new for the first, and not for who comes now
+  const second = both[1].write("kept", [put(d, "2"), put(e, "2")]);
+  await waitingAre(2);
+  await holder.letGo();
+  await Promise.all([first, second]);
+  expect(await postgres.log()).toMatch(/deadlock detected/);
+  const [, ...two] = await both[0].entries(prefix);
+  expect([
+    [d, "1", e, "1"],
+    [d, "2", e, "2"],
+  ]).toContainEqual(two.flat());
+  await Promise.all(both.map((one) => one.close()));
+});
+
+test("writes that replace something are told each as it ends, and once the database fails one it fails those behind it", async () => {
+  const database = await PostgresDatabase.open(postgres.url);
+  const prefix = randomUUID();
+  const key = (at: number): string => `${prefix}${at}`;
+  await database.write("kept", [put(key(0), "another")]);
+  await using holder = await Holder.of(key(2));
+  // Of one moment, so they go together.
+  const [conflict, done, ...failed] = Array.from({ length: 5 }, (_, at) => {
+    return database.write("kept", [replace(key(at), undefined, "new")]).catch((error: unknown) => error);
+  });
+  expect(await conflict).toBeInstanceOf(ConflictError);
+  expect(await done).toBeUndefined();
+  await waitingAre(1);
+  await postgres.sql(`SELECT pg_terminate_backend(pid) ${WAITING}`);
+  const errors = (await Promise.all(failed)) as Error[];
+  expect(errors).toEqual(Array.from({ length: 3 }, () => expect.objectContaining({ code: "E_STORAGE" }) as unknown));
+  expect(new Set(errors.map(({ cause }) => cause)).size).toBe(1);
+  await holder.letGo();
+  expect(await database.entries(prefix)).toEqual([
+    [key(0), "another"],
+    [key(1), "new"],
+  ]);
+  await database.close();
+});
+
+/** Waits until so many statements about entries wait for others. */
+async function waitingAre(count: number): Promise<void> {
+  await expect.poll(() => postgres.sql(`SELECT count(*) ${WAITING}`)).toBe(`${count}`);
+}
+
+const WAITING = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%sshnp_entry%'";
+
+/** Has an entry, so that whoever writes it waits. */
+class Holder implements AsyncDisposable {
+  readonly #client = new Client({ connectionString: postgres.url });
+
+  static async of(key: string): Promise<Holder> {
+    const holder = new Holder();
+    await holder.#client.connect();
+    await holder.#client.query("BEGIN");
+    const text = "INSERT INTO sshnp_entry VALUES ($1, '') ON CONFLICT (key) DO UPDATE SET value = ''";
+    await holder.#client.query(text, [key]);
+    return holder;
+  }
+
+  /** Leaves it as it was. */
+  async letGo(): Promise<void> {
+    await this.#client.query("ROLLBACK");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.end();
+  }
+}
 
 test("of two processes that have read that there is nothing, one puts something there, with all beside it", async () => {
   const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)];

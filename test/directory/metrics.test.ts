@@ -57,7 +57,7 @@ test("a directory counts connects by result, times their stages and its store, a
 test("readyz tells of each part in JSON where the metrics are, in one word on the main port, and healthz says ok", async () => {
   await using stack = await Stack.start({ directory: ["--metrics", "127.0.0.1:0", "--drain-seconds", "600"] });
   const metrics = await MetricsPort.of(stack.directory);
-  const parts = { store: "ok", log: "ok", "key list": "ok", rendezvous: "ok", draining: "ok" };
+  const parts = { store: "ok", log: "ok", audit: "ok", "key list": "ok", rendezvous: "ok", draining: "ok" };
   expect(await metrics.ready()).toEqual({ http: 200, status: "ready", ...parts });
   expect((await metrics.get("/readyz")).headers.get("content-type")).toBe("application/json");
   const url = stack.address.replace(/#.*/, "");

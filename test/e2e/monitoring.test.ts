@@ -98,6 +98,7 @@ test("readyz of each says all its parts", async () => {
         status: "ready",
         store: "ok",
         log: "ok",
+        audit: "ok",
         "key list": "ok",
         rendezvous: "ok",
         broker: "ok",

@@ -61,6 +61,14 @@ export class Postgres implements AsyncDisposable {
     return stdout.trimEnd();
   }
 
+  /** What its own log says, up to now. */
+  async log(): Promise<string> {
+    const end = randomUUID();
+    await this.sql(`DO $$BEGIN RAISE LOG '${end}'; END$$`);
+    await this.#server?.errorLine(new RegExp(end));
+    return this.#server?.stderr ?? "";
+  }
+
   /** Starts it again with the data that are there. */
   async resume(): Promise<void> {
     const server = startProcess(join(BINARIES, "postgres"), ["-D", this.data], {
