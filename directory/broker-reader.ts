@@ -233,15 +233,20 @@ export class BrokerReader {
     const { rows } = host;
     const clients = parseLinkWatching(body).map(bindingSubject);
     const count = linkCount(id);
-    const added = await rows.inTurn(party, async () => {
-      const row = await rows.get(party);
-      if (row === undefined || !isOver(row, freshness) || count <= row.heard) return [];
-      await rows.replace(party, row, { ...row, clients, heard: count });
-      // Of what stood about them before the hello some may not have come.
-      return row.heard === 0 ? clients : clients.filter((client) => !row.clients.includes(client));
-    });
-    const device = new WakeDevice(host, party);
-    for (const client of added) await device.tellChanged(partyOf(client));
+    try {
+      const added = await rows.inTurn(party, async () => {
+        const row = await rows.get(party);
+        if (row === undefined || !isOver(row, freshness) || count <= row.heard) return [];
+        await rows.replace(party, row, { ...row, clients, heard: count });
+        // Of what stood about them before the hello some may not have come.
+        return row.heard === 0 ? clients : clients.filter((client) => !row.clients.includes(client));
+      });
+      const device = new WakeDevice(host, party);
+      for (const client of added) await device.tellChanged(partyOf(client));
+    } catch (error) {
+      host.untold(party); // the device believes that its list is known, and how those on it stand
+      throw error;
+    }
   }
 
   /** As with the list of clients. */
