@@ -94,6 +94,16 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     new WakeDevice(this.#host, party).replace();
   }
 
+  /** Devices that are counted by this process, so that none is answered too often. */
+  get limited(): number {
+    return this.#reader?.limited ?? 0;
+  }
+
+  /** Forgets devices that have not come for a while. */
+  sweep(): void {
+    this.#reader?.sweep();
+  }
+
   /** Tells devices whom new statements on these subjects concern. @throws {UnavailableError} E_STORAGE. */
   async changed(subjects: readonly string[]): Promise<void> {
     await this.#news.changed(subjects);

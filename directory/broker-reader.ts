@@ -69,6 +69,16 @@ export class BrokerReader {
     return this.#waiting.length;
   }
 
+  /** Devices that are counted, so that none is answered too often. */
+  get limited(): number {
+    return this.#refusals.size;
+  }
+
+  /** Forgets devices that have not come for a while. */
+  sweep(): void {
+    this.#refusals.sweep(this.#services.host.clock.monotonic());
+  }
+
   take(payload: Uint8Array): void {
     if (payload.length > SEALED_MESSAGE_BYTES) return;
     if (this.#waiting.length >= BROKER_WAITING) return void (this.#dropped += 1);

@@ -21,6 +21,11 @@ export class NameLimiter<Limited extends string = Name> {
     this.#rate = rate;
   }
 
+  /** How many have a bucket. */
+  get size(): number {
+    return this.#buckets.size;
+  }
+
   take(name: Limited, now: number, count = 1): boolean {
     return this.#bucket(name, now).take(now, count);
   }
