@@ -7,6 +7,7 @@ import { BROKER_KEEPALIVE_S, BROKER_RETRY_MS, DIRECTORY_CONNECT_MS, RECONNECT_FI
 import { type BrokerConnection, type BrokerPlace, connectBroker } from "./client/broker.ts";
 import { BrokerReader, type BrokerReaderServices } from "./broker-reader.ts";
 import type { Elsewhere, Party } from "./presence.ts";
+import { seldom } from "./seldom.ts";
 import { UntoldDevices } from "./untold-devices.ts";
 import { WakeDevice } from "./wake-device.ts";
 import type { WakeHost } from "./wake-host.ts";
@@ -46,7 +47,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
       rows: new WakeRows(store.database),
       publish: (topic, payload) => this.#publish(topic, payload),
       untold: (party) => this.#untold.add(party),
-      failed: (error) => log.error({ err: error }, "a device at the broker cannot be told"),
+      failed: seldom(log, "a device at the broker cannot be told"),
     };
     this.#untold = new UntoldDevices({
       ask: (party) => new WakeDevice(this.#host, party).probe(),

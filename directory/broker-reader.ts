@@ -106,31 +106,31 @@ export class BrokerReader {
     try {
       const message = openMessage(host.suite, host.keyring.sealing(host.clock.now()), payload);
       if (message === "unknown-recipient") return;
-      if (message.type === LINK.brokerHello) {
-        if (payload.length > LINK_HELLO_BYTES) throw new PeerError("E_PROTOCOL", "a hello by the broker is too long");
-        return await this.#hello(message, at);
+      if (message.type === LINK.brokerHello && payload.length > LINK_HELLO_BYTES) {
+        throw new PeerError("E_PROTOCOL", "a hello by the broker is too long");
       }
-      const device = await this.#deviceOf(message);
-      if (device === undefined) return;
-      if (message.type === LINK.goodbye) return await this.#goodbye(device.party, message);
-      if (message.type === LINK.watching) return await this.#watching(device.party, message);
-      if (message.type === LINK.distances) return await this.#distances(device.party, message);
-      if (message.type === LINK.answer) this.#answer(device, message);
+      const party = await this.#partyOf(message);
+      if (party === undefined) return;
+      if (message.type === LINK.brokerHello) return await this.#hello(party, message, at);
+      const row = await this.#rowOf(party, message);
+      if (row === undefined) return;
+      if (message.type === LINK.goodbye) return await this.#goodbye(party, message);
+      if (message.type === LINK.watching) return await this.#watching(party, message);
+      if (message.type === LINK.distances) return await this.#distances(party, message);
+      if (message.type === LINK.answer) this.#answer({ party, row }, message);
     } catch (error) {
       if (error instanceof PeerError) log.debug({ err: error }, "a message by the broker is passed over");
       else host.failed(error);
     }
   }
 
-  async #hello(message: OpenedMessage, at: number): Promise<void> {
+  async #hello(party: Party, message: OpenedMessage, at: number): Promise<void> {
     const { host, freshness, presence, sessions, replicas } = this.#services;
     const hello = parseBrokerHello(message.body);
-    const { name, member } = hello;
-    const party = { name, member };
+    // Whatever a hello says of somebody else's name goes unanswered: the answer would go to that one's topic.
+    if (bindingSubject(hello) !== bindingSubject(party)) return;
     const refuse = (code: RefusalCode, nonce?: Uint8Array): Promise<void> => this.#refuse(message, hello, code, nonce);
     try {
-      // Whatever a hello says of somebody else's name goes unanswered: the answer would go to that one's topic.
-      if ((await host.store.keyHolder(message.sender)) !== bindingSubject(party)) return;
       const verdict = await freshness.judge(message, host.clock.now());
       if (verdict === "replayed") return; // or another process has it
       if (verdict === "full") return await refuse("E_BUSY");
@@ -215,14 +215,22 @@ export class BrokerReader {
     await tellByBroker(host, hello, to, [{ type: LINK.refused, body }]).catch(host.failed);
   }
 
-  /** The device that has said it, with its row; undefined for strangers and those that are none of ours any more. */
-  async #deviceOf({ sender }: OpenedMessage): Promise<{ readonly party: Party; readonly row: WakeRow } | undefined> {
-    const { store, rows } = this.#services.host;
-    const holder = await store.keyHolder(sender);
-    if (holder?.includes("/") !== true) return undefined;
-    const party = partyOf(holder);
-    const row = await rows.get(party);
-    return row?.device.equals(sender) === true ? { party, row } : undefined;
+  /** The member that has said it; undefined for strangers. */
+  async #partyOf({ sender }: OpenedMessage): Promise<Party | undefined> {
+    const holder = await this.#services.host.store.keyHolder(sender);
+    return holder?.includes("/") === true ? partyOf(holder) : undefined;
+  }
+
+  /** Undefined for those that are none of ours any more. */
+  async #rowOf(party: Party, { sender }: OpenedMessage): Promise<WakeRow | undefined> {
+    const { rows, untold } = this.#services.host;
+    try {
+      const row = await rows.get(party);
+      return row?.device.equals(sender) === true ? row : undefined;
+    } catch (error) {
+      untold(party);
+      throw error;
+    }
   }
 
   async #goodbye(party: Party, { freshness }: OpenedMessage): Promise<void> {

@@ -309,6 +309,7 @@ export const WATCHERS_AT_ONCE = 128; // devices at a broker that are read togeth
 export const BROKER_READ_AT_ONCE = 64; // of them, a millisecond each; requests are answered in between
 export const BROKER_REFUSALS_PER_SECOND = 1; // hellos of one device that are answered with no; whoever has kept one may bring it as often as he likes
 export const BROKER_REFUSALS_BURST = 4; // of them at once: a device whose clock is wrong needs one
+export const BROKER_FAILURES_MS = 5_000; // between two lines of a directory's log about devices that cannot be told for one reason; there may be as many as devices
 export const BROKER_RETRY_MS = 15_000; // of a directory to come back to its broker, at a random moment of a span that doubles up to this
 
 // Directory: requests

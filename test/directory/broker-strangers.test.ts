@@ -1,9 +1,12 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { Writable } from "node:stream";
+import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { type BrokerConnection, connectBroker } from "../../directory/client/broker.ts";
-import type { MemberName, Name } from "../../keys/names.ts";
+import { UnavailableError } from "../../keys/errors.ts";
+import { type MemberName, type Name, parseName } from "../../keys/names.ts";
 import type { X25519PrivateKey } from "../../keys/x25519.ts";
 import { directoryTopic } from "../../protocol/broker-topics.ts";
-import { KEEPALIVE_MS } from "../../protocol/limits.ts";
+import { BROKER_FAILURES_MS, KEEPALIVE_MS } from "../../protocol/limits.ts";
 import { encodeBrokerHello } from "../../protocol/messages/broker.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { type Freshness, sealMessage } from "../../protocol/sealed-message.ts";
@@ -17,14 +20,22 @@ let clock: TestClock;
 let world: World;
 let device: Person;
 let stranger: BrokerConnection;
+let lines: string[];
 
 beforeAll(async () => {
   broker = await startMosquitto({ isQuiet: true });
 });
 afterAll(() => broker[Symbol.asyncDispose]());
 beforeEach(async () => {
+  lines = [];
+  const kept = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      lines.push(...chunk.toString().split("\n"));
+      done();
+    },
+  });
   clock = new TestClock();
-  world = await World.start({ broker: { url: new URL(broker.url) }, clock });
+  world = await World.start({ broker: { url: new URL(broker.url) }, clock, log: pino(kept) });
   while (world.directory.waking?.isConnected !== true) await new Promise(setImmediate);
   device = await world.activated("@device", "mygateway", "device");
   stranger = await connectBroker({
@@ -33,6 +44,7 @@ beforeEach(async () => {
   });
 });
 afterEach(async () => {
+  vi.restoreAllMocks();
   stranger.close();
   await world[Symbol.asyncDispose]();
 });
@@ -43,6 +55,32 @@ test("a device that was refused is forgotten once it may be refused as often as 
   await expect.poll(() => waking?.limited).toBe(1);
   clock.leap(KEEPALIVE_MS);
   expect(waking?.limited).toBe(0);
+});
+
+test("a hello is noted for later only where its sender is known, and while the store fails there are few lines for many of them", async () => {
+  const { store } = world;
+  const looked: string[] = [];
+  const get = store.database.get.bind(store.database);
+  vi.spyOn(store.database, "get").mockImplementation(async (key) => {
+    looked.push(key);
+    return await get(key);
+  });
+  const holder = vi
+    .spyOn(store, "keyHolder")
+    .mockRejectedValue(new UnavailableError("E_STORAGE", "The store cannot be read."));
+  const started = performance.now();
+  const invented = Array.from({ length: 100 }, (_, i) => ({ name: parseName(`@ghost${i}`), member: device.member }));
+  await publish(invented.map((ghost) => hello(device.x25519, ghost)));
+  await expect.poll(() => holder.mock.calls.length).toBe(invented.length);
+  holder.mockRestore();
+  // One that is known fails after that, and is asked in its turn.
+  vi.spyOn(store, "member").mockRejectedValueOnce(new UnavailableError("E_STORAGE", "The store cannot be read."));
+  await publish([hello(device.x25519, device)]);
+  await expect.poll(() => looked).toContain(`wake:${device.name}/${device.member}`);
+  expect(looked.filter((key) => key.startsWith("wake:@ghost"))).toEqual([]);
+  const failures = lines.filter((line) => line.includes("cannot be told"));
+  expect(failures.length).toBeGreaterThan(0);
+  expect(failures.length).toBeLessThanOrEqual(1 + (performance.now() - started) / BROKER_FAILURES_MS);
 });
 
 function hello(
