@@ -90,6 +90,12 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     return { device: new WakeDevice(this.#host, party, row.distances), since: row.since, version: row.version };
   }
 
+  /** Since when a device waits at the broker (ms since 1970), as its hello said there. @throws {UnavailableError} E_STORAGE. */
+  async since(party: Party): Promise<number | undefined> {
+    const row = await this.#host.rows.get(party);
+    return row?.isAway === false ? row.since : undefined;
+  }
+
   /** A device has a link by WebSocket. */
   left(party: Party): void {
     new WakeDevice(this.#host, party).replace();

@@ -138,7 +138,7 @@ export class BrokerReader {
       const refusal = await strangerRefusal(host, { message, hello });
       if (refusal !== undefined) return await refuse(refusal);
       if (presence.hasNewer(party, at)) return; // it was late, and its device has come by WebSocket meanwhile
-      const { before, row } = await this.#welcome(party, message, hello);
+      const { before, row } = await this.#welcome(party, message, hello, at);
       const socket = presence.get(party);
       if (!presence.leave(party, at)) return;
       if (socket !== undefined) replicas?.disconnected(party, socket).catch(host.failed); // or others would ask it there
@@ -163,6 +163,7 @@ export class BrokerReader {
     party: Party,
     message: OpenedMessage,
     hello: BrokerHello,
+    at: number,
   ): Promise<{ readonly before: WakeRow | undefined; readonly row: WakeRow }> {
     const { host } = this.#services;
     const { keyring, clock, rows, random } = host;
@@ -178,7 +179,7 @@ export class BrokerReader {
         ...{ keyListSeq: keyring.keyListSeq, checkpointSize: hello.checkpointSize, policyHash: hello.policyHash },
         ...{ names: hello.names, clients: isSameConnection ? before.clients : [] },
         ...{ heardDistances: 0, distances: isSameConnection ? before.distances : new Map() },
-        since: isSameConnection && !before.isAway ? before.since : clock.now(),
+        since: isSameConnection && !before.isAway ? before.since : at,
         ...{ version: hello.version, isAway: false },
       };
       await rows.replace(party, before, row);

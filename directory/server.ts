@@ -174,7 +174,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
   const posts = new PostServer({ ...shared, senderRate, workload }, (...asked) => requests.handle(...asked));
   const limiter = new AddressLimiter();
   undoing.push(() => replicas?.[Symbol.asyncDispose]());
-  await replicas?.start(replicaHost({ presence, sessions, links, requests }));
+  await replicas?.start(replicaHost({ presence, sessions, links, requests, waking, replicas }));
 
   const others = new Recurring(
     [() => statementLog.refresh(), () => registry.refresh(), () => newestKeys.refresh()],

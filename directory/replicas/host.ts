@@ -1,8 +1,9 @@
+import type { BrokerLinks } from "../broker-links.ts";
 import type { LinkServer } from "../link-server.ts";
 import type { Presence } from "../presence.ts";
 import type { Requests } from "../requests.ts";
 import type { Sessions } from "../sessions.ts";
-import type { ReplicaHost } from "./replicas.ts";
+import type { ReplicaHost, Replicas } from "./replicas.ts";
 
 /** Who in this process hears what other directories say. */
 export function replicaHost({
@@ -10,11 +11,15 @@ export function replicaHost({
   sessions,
   links,
   requests,
+  waking,
+  replicas,
 }: {
   readonly presence: Presence;
   readonly sessions: Sessions;
   readonly links: LinkServer;
   readonly requests: Requests;
+  readonly waking: Pick<BrokerLinks, "since"> | undefined;
+  readonly replicas: Pick<Replicas, "disconnected">;
 }): ReplicaHost {
   return {
     link: (device) => presence.get(device),
@@ -23,6 +28,13 @@ export function replicaHost({
     gone: (sid) => sessions.gone(sid),
     isBack: (device, found) => sessions.deviceIsBack(device, found),
     isAtBroker: async (device) => {
+      if (presence.get(device) !== undefined) {
+        const at = await waking?.since(device);
+        const link = presence.get(device);
+        if (link !== undefined && at !== undefined && presence.leave(device, at)) {
+          await replicas.disconnected(device, link); // or all would go on asking it there
+        }
+      }
       if (!sessions.hasFor(device)) return;
       const found = await presence.find(device);
       if (found !== undefined) sessions.deviceIsBack(device, found);
