@@ -96,9 +96,9 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     return row?.isAway === false ? row.since : undefined;
   }
 
-  /** A device has a link by WebSocket. */
-  left(party: Party): void {
-    new WakeDevice(this.#host, party).replace();
+  /** A device has a link by WebSocket, since `at` (ms since 1970). */
+  left(party: Party, at: number): void {
+    new WakeDevice(this.#host, party).replace(at);
   }
 
   /** Devices that are counted by this process, so that none is answered too often. */

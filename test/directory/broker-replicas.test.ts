@@ -1,10 +1,12 @@
 import type { Packet } from "mqtt-packet";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { WAKES } from "../../directory/tables.ts";
 import type { BrokerLinks } from "../../directory/broker-links.ts";
 import { type Link, type LinkEvent, openBrokerLink } from "../../directory/client.ts";
 import { type Distances, distanceKey } from "../../protocol/messages/rendezvous-distances.ts";
 import { encodeWithdraw } from "../../protocol/messages/session-request.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
+import { bindingSubject } from "../../protocol/statements.ts";
 import { revocation } from "../support/later-statements.ts";
 import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
 import { type MqttProxy, startMqttProxy } from "../support/mqtt-proxy.ts";
@@ -132,6 +134,27 @@ test("a WebSocket that a device has left without a word is asked no more, though
     expect(world.directory.presence.get(device)).toBeUndefined();
     await isAsked(world);
   }
+});
+
+test("a device that is back at the broker before the row is read that it left for a WebSocket stays there", async () => {
+  const { database } = other.store;
+  const get = database.get.bind(database);
+  const row = `${WAKES.prefix}${bindingSubject(device)}`;
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const reads = vi.spyOn(database, "get").mockImplementation(async (key) => {
+    if (key === row) await released;
+    return await get(key);
+  });
+  proxy.mischief = hearsNoHello;
+  const socket = await TestLink.open(other, device);
+  await expect.poll(() => reads.mock.calls).toContainEqual([row]);
+  link = await open();
+  events = link.events[Symbol.asyncIterator]();
+  release();
+  expect(await socket.end()).toMatchObject({ code: "E_REPLACED" });
+  reads.mockRestore();
+  for (const world of [other, one]) await isAsked(world); // what the other does to the row, it does one after the other
 });
 
 test("what it has measured of rendezvous decides at both", async () => {
