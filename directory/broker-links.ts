@@ -118,9 +118,10 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    this.#untold[Symbol.dispose]();
+    const asked = this.#untold[Symbol.asyncDispose]();
     this.#connection?.close();
     await this.#kept;
+    await asked; // it has to do with the store, which is closed after this
   }
 
   async #publish(topic: string, payload: Uint8Array): Promise<void> {

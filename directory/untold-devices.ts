@@ -11,7 +11,7 @@ interface Options {
 }
 
 /** Devices at the broker that could not be told something: each is asked to say hello, as soon as that can be done. */
-export class UntoldDevices implements Disposable {
+export class UntoldDevices implements AsyncDisposable {
   readonly #options: Options;
   readonly #parties = new Map<string, Party>();
   #timer: NodeJS.Timeout | undefined;
@@ -19,6 +19,7 @@ export class UntoldDevices implements Disposable {
   /** When the last of them were asked, monotonic ms. */
   #askedAt = -Infinity;
   #isAsking = false;
+  #asking: Promise<void> = Promise.resolve();
   #isOver = false;
 
   constructor(options: Options) {
@@ -34,27 +35,33 @@ export class UntoldDevices implements Disposable {
   /** The broker serves again. */
   connected(): void {
     this.#pauseMs = BROKER_UNTOLD_MS;
-    void this.#ask();
+    this.#begin();
   }
 
-  [Symbol.dispose](): void {
+  /** Asks nobody any more, once who is being asked has been. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
     clearTimeout(this.#timer);
+    await this.#asking;
   }
 
   #plan(): void {
     if (this.#isOver || this.#isAsking || this.#timer !== undefined) return;
     if (this.#parties.size === 0 || !this.#options.isConnected()) return;
     if (performance.now() - this.#askedAt > 2 * BROKER_RETRY_MS) this.#pauseMs = BROKER_UNTOLD_MS;
-    this.#timer = setTimeout(() => void this.#ask(), this.#pauseMs).unref();
+    this.#timer = setTimeout(() => this.#begin(), this.#pauseMs).unref();
     this.#pauseMs = Math.min(2 * this.#pauseMs, BROKER_RETRY_MS);
   }
 
-  async #ask(): Promise<void> {
+  #begin(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#isAsking) return;
     this.#isAsking = true;
+    this.#asking = this.#ask();
+  }
+
+  async #ask(): Promise<void> {
     const { ask, isConnected, failed } = this.#options;
     for (const [subject, party] of [...this.#parties]) {
       if (this.#isOver || !isConnected()) break;

@@ -1,7 +1,10 @@
 import { Writable } from "node:stream";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import type { BrokerLinks } from "../../directory/broker-links.ts";
+import { putStatements } from "../../directory/client.ts";
 import { type BrokerConnection, connectBroker } from "../../directory/client/broker.ts";
+import { parseEntry, WAKES } from "../../directory/tables.ts";
 import { UnavailableError } from "../../keys/errors.ts";
 import { type MemberName, type Name, parseName } from "../../keys/names.ts";
 import type { X25519PrivateKey } from "../../keys/x25519.ts";
@@ -10,6 +13,7 @@ import { BROKER_FAILURES_MS, KEEPALIVE_MS } from "../../protocol/limits.ts";
 import { encodeBrokerHello } from "../../protocol/messages/broker.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { type Freshness, sealMessage } from "../../protocol/sealed-message.ts";
+import { revocation } from "../support/later-statements.ts";
 import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
 import { NO_POLICY, patience, type Person, random, suite, TestClock, World } from "./world.ts";
 
@@ -81,6 +85,43 @@ test("a hello is noted for later only where its sender is known, and while the s
   const failures = lines.filter((line) => line.includes("cannot be told"));
   expect(failures.length).toBeGreaterThan(0);
   expect(failures.length).toBeLessThanOrEqual(1 + (performance.now() - started) / BROKER_FAILURES_MS);
+});
+
+test("the devices at a broker are left to themselves only once who is being asked to say hello has been", async () => {
+  const { database } = world.store;
+  const row = `${WAKES.prefix}${device.name}/${device.member}`;
+  await publish([hello(device.x25519, device)]);
+  const told = async (): Promise<number> => {
+    const text = await database.get(row);
+    return text === undefined ? 0 : parseEntry(WAKES, text).sent;
+  };
+  while ((await told()) < 2) await new Promise(setImmediate); // a welcome, and its own statements
+  // It is to be asked, as it could not be told something, and the store takes its time for that.
+  const write = database.write.bind(database);
+  const done: string[] = [];
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  let writes = 0;
+  vi.spyOn(database, "write").mockImplementation(async (durability, operations) => {
+    if (operations.some(({ key }) => key === row)) {
+      if (writes++ === 0) throw new UnavailableError("E_STORAGE", "The store cannot be written.");
+      await released;
+      await write(durability, operations);
+      return void done.push("asked");
+    }
+    await write(durability, operations);
+  });
+  await putStatements(world.client(), device.x25519, [revocation(device.owner, device.binding)], {
+    signal: patience(),
+  });
+  await expect.poll(() => writes).toBe(2);
+  const waking = world.directory.waking as BrokerLinks;
+  const ended = waking[Symbol.asyncDispose]().then(() => done.push("ended"));
+  while (waking.isConnected) await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  release();
+  await ended;
+  expect(done).toEqual(["asked", "ended"]);
 });
 
 function hello(
