@@ -3,8 +3,6 @@ import { equalBytes } from "../keys/bytes.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
 import {
   BROKER_READ_AT_ONCE,
-  BROKER_REFUSALS_BURST,
-  BROKER_REFUSALS_PER_SECOND,
   BROKER_WAITING,
   LINK_HELLO_BYTES,
   LINK_NAMES_AT_ONCE,
@@ -19,12 +17,12 @@ import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
+import { BrokerRates } from "./broker-rates.ts";
 import type { ConnectObserver } from "./connect-observer.ts";
 import type { Freshness } from "./freshness.ts";
 import { strangerRefusal } from "./link-greeting.ts";
 import { linkCount } from "./link-sealing.ts";
 import type { Party, Presence } from "./presence.ts";
-import { NameLimiter } from "./rate-limit.ts";
 import type { Replicas } from "./replicas/replicas.ts";
 import { partyOf } from "./said-by-owner.ts";
 import type { Sessions } from "./sessions.ts";
@@ -50,8 +48,7 @@ export interface BrokerReaderServices {
 export class BrokerReader {
   readonly #services: BrokerReaderServices;
   readonly #waiting: { readonly payload: Uint8Array; readonly at: number }[] = [];
-  /** By device: of those that hold a name there are only so many. */
-  readonly #refusals = new NameLimiter<string>(REFUSALS);
+  readonly #rates = new BrokerRates();
   #reading = 0;
   #dropped = 0;
 
@@ -71,12 +68,12 @@ export class BrokerReader {
 
   /** Devices that are counted, so that none is answered too often. */
   get limited(): number {
-    return this.#refusals.size;
+    return this.#rates.size;
   }
 
   /** Forgets devices that have not come for a while. */
   sweep(): void {
-    this.#refusals.sweep(this.#services.host.clock.monotonic());
+    this.#rates.sweep(this.#services.host.clock.monotonic());
   }
 
   take(payload: Uint8Array): void {
@@ -109,8 +106,9 @@ export class BrokerReader {
       if (message.type === LINK.brokerHello && payload.length > LINK_HELLO_BYTES) {
         throw new PeerError("E_PROTOCOL", "a hello by the broker is too long");
       }
+      if (this.#rates.isSpent(message, host.clock.monotonic())) return;
       const party = await this.#partyOf(message);
-      if (party === undefined) return;
+      if (party === undefined || !this.#rates.take(message, host.clock.monotonic())) return;
       if (message.type === LINK.brokerHello) return await this.#hello(party, message, at);
       const row = await this.#rowOf(party, message);
       if (row === undefined) return;
@@ -207,7 +205,7 @@ export class BrokerReader {
   ): Promise<void> {
     const { host, log } = this.#services;
     // A hello of long ago is none that was seen before, however often somebody brings it.
-    if (!this.#refusals.take(bindingSubject(hello), host.clock.monotonic())) return;
+    if (!this.#rates.takeRefusal(message, host.clock.monotonic())) return;
     const body = encodeLinkRefused({ code, time: host.clock.now(), nonce });
     const { sender: device, recipient } = message;
     this.#services.observer?.linkRefused(code);
@@ -280,15 +278,11 @@ export class BrokerReader {
     });
   }
 
-  #answer(
-    { party, row }: { readonly party: Party; readonly row: WakeRow },
-    { freshness, body }: Pick<OpenedMessage, "freshness" | "body">,
-  ): void {
-    if (isOver(row, freshness)) this.#services.sessions.answer(party, parseAnswer(body));
+  #answer({ party, row }: { readonly party: Party; readonly row: WakeRow }, message: OpenedMessage): void {
+    if (!isOver(row, message.freshness)) return;
+    if (this.#services.sessions.answer(party, parseAnswer(message.body))) this.#rates.giveBack(message);
   }
 }
-
-const REFUSALS = { perSecond: BROKER_REFUSALS_PER_SECOND, burst: BROKER_REFUSALS_BURST };
 
 function isOver({ nonce }: WakeRow, freshness: OpenedMessage["freshness"]): boolean {
   return freshness.kind === "nonce" && equalBytes(freshness.nonce, nonce);
