@@ -9,6 +9,7 @@ import { type BrokerConnection, type BrokerPlace, connectBroker } from "./client
 import { BrokerReader, type BrokerReaderServices } from "./broker-reader.ts";
 import type { Elsewhere, Party } from "./presence.ts";
 import type { BrokerByOthers } from "./replicas/broker-by-others.ts";
+import { seldom } from "./seldom.ts";
 import { UntoldDevices } from "./untold-devices.ts";
 import { WakeDevice } from "./wake-device.ts";
 import type { WakeHost } from "./wake-host.ts";
@@ -50,7 +51,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
       isConnected: () => this.isConnected,
       publish: (topic, payload) => this.#publish(topic, payload),
       untold: (party) => this.#untold.add(party),
-      failed: (error) => log.error({ err: error }, "a device at the broker cannot be told"),
+      failed: seldom(log, "a device at the broker cannot be told"),
     };
     this.#untold = new UntoldDevices({
       ask: (party) => this.#ask(party),
@@ -115,9 +116,25 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     return device !== undefined;
   }
 
-  /** A device has a link by WebSocket. */
-  left(party: Party): void {
-    new WakeDevice(this.#host, party).replace();
+  /** Since when a device waits at the broker (ms since 1970), as its hello said there. @throws {UnavailableError} E_STORAGE. */
+  async since(party: Party): Promise<number | undefined> {
+    const row = await this.#host.rows.get(party);
+    return row?.isAway === false ? row.since : undefined;
+  }
+
+  /** A device has a link by WebSocket, since `at` (ms since 1970). */
+  left(party: Party, at: number): void {
+    new WakeDevice(this.#host, party).replace(at);
+  }
+
+  /** Devices that are counted by this process, so that none is answered too often. */
+  get limited(): number {
+    return this.#reader?.limited ?? 0;
+  }
+
+  /** Forgets devices that have not come for a while. */
+  sweep(): void {
+    this.#reader?.sweep();
   }
 
   /** Tells devices whom new statements on these subjects concern. @throws {UnavailableError} E_STORAGE. */
@@ -135,9 +152,10 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    this.#untold[Symbol.dispose]();
+    const asked = this.#untold[Symbol.asyncDispose]();
     this.#connection?.close();
     await this.#kept;
+    await asked; // it has to do with the store, which is closed after this
   }
 
   async #ask(party: Party): Promise<void> {

@@ -3,8 +3,6 @@ import { equalBytes } from "../keys/bytes.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
 import {
   BROKER_READ_AT_ONCE,
-  BROKER_REFUSALS_BURST,
-  BROKER_REFUSALS_PER_SECOND,
   BROKER_WAITING,
   LINK_HELLO_BYTES,
   LINK_NAMES_AT_ONCE,
@@ -19,12 +17,12 @@ import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
+import { BrokerRates } from "./broker-rates.ts";
 import type { ConnectObserver } from "./connect-observer.ts";
 import type { Freshness } from "./freshness.ts";
 import { strangerRefusal } from "./link-greeting.ts";
 import { linkCount } from "./link-sealing.ts";
 import type { Party, Presence } from "./presence.ts";
-import { NameLimiter } from "./rate-limit.ts";
 import type { Replicas } from "./replicas/replicas.ts";
 import { partyOf } from "./said-by-owner.ts";
 import type { Sessions } from "./sessions.ts";
@@ -50,8 +48,7 @@ export interface BrokerReaderServices {
 export class BrokerReader {
   readonly #services: BrokerReaderServices;
   readonly #waiting: { readonly payload: Uint8Array; readonly at: number }[] = [];
-  /** By device: of those that hold a name there are only so many. */
-  readonly #refusals = new NameLimiter<string>(REFUSALS);
+  readonly #rates = new BrokerRates();
   #reading = 0;
   #dropped = 0;
 
@@ -67,6 +64,16 @@ export class BrokerReader {
   /** Messages that are yet to be read. */
   get waiting(): number {
     return this.#waiting.length;
+  }
+
+  /** Devices that are counted, so that none is answered too often. */
+  get limited(): number {
+    return this.#rates.size;
+  }
+
+  /** Forgets devices that have not come for a while. */
+  sweep(): void {
+    this.#rates.sweep(this.#services.host.clock.monotonic());
   }
 
   take(payload: Uint8Array): void {
@@ -96,31 +103,32 @@ export class BrokerReader {
     try {
       const message = openMessage(host.suite, host.keyring.sealing(host.clock.now()), payload);
       if (message === "unknown-recipient") return;
-      if (message.type === LINK.brokerHello) {
-        if (payload.length > LINK_HELLO_BYTES) throw new PeerError("E_PROTOCOL", "a hello by the broker is too long");
-        return await this.#hello(message, at);
+      if (message.type === LINK.brokerHello && payload.length > LINK_HELLO_BYTES) {
+        throw new PeerError("E_PROTOCOL", "a hello by the broker is too long");
       }
-      const device = await this.#deviceOf(message);
-      if (device === undefined) return;
-      if (message.type === LINK.goodbye) return await this.#goodbye(device.party, message);
-      if (message.type === LINK.watching) return await this.#watching(device.party, message);
-      if (message.type === LINK.distances) return await this.#distances(device.party, message);
-      if (message.type === LINK.answer) this.#answer(device, message);
+      if (this.#rates.isSpent(message, host.clock.monotonic())) return;
+      const party = await this.#partyOf(message);
+      if (party === undefined || !this.#rates.take(message, host.clock.monotonic())) return;
+      if (message.type === LINK.brokerHello) return await this.#hello(party, message, at);
+      const row = await this.#rowOf(party, message);
+      if (row === undefined) return;
+      if (message.type === LINK.goodbye) return await this.#goodbye(party, message);
+      if (message.type === LINK.watching) return await this.#watching(party, message);
+      if (message.type === LINK.distances) return await this.#distances(party, message);
+      if (message.type === LINK.answer) this.#answer({ party, row }, message);
     } catch (error) {
       if (error instanceof PeerError) log.debug({ err: error }, "a message by the broker is passed over");
       else host.failed(error);
     }
   }
 
-  async #hello(message: OpenedMessage, at: number): Promise<void> {
+  async #hello(party: Party, message: OpenedMessage, at: number): Promise<void> {
     const { host, freshness, presence, sessions, replicas } = this.#services;
     const hello = parseBrokerHello(message.body);
-    const { name, member } = hello;
-    const party = { name, member };
+    // Whatever a hello says of somebody else's name goes unanswered: the answer would go to that one's topic.
+    if (bindingSubject(hello) !== bindingSubject(party)) return;
     const refuse = (code: RefusalCode, nonce?: Uint8Array): Promise<void> => this.#refuse(message, hello, code, nonce);
     try {
-      // Whatever a hello says of somebody else's name goes unanswered: the answer would go to that one's topic.
-      if ((await host.store.keyHolder(message.sender)) !== bindingSubject(party)) return;
       const verdict = await freshness.judge(message, host.clock.now());
       if (verdict === "replayed") return; // or another process has it
       if (verdict === "full") return await refuse("E_BUSY");
@@ -128,7 +136,7 @@ export class BrokerReader {
       const refusal = await strangerRefusal(host, { message, hello });
       if (refusal !== undefined) return await refuse(refusal);
       if (presence.hasNewer(party, at)) return; // it was late, and its device has come by WebSocket meanwhile
-      const { before, row } = await this.#welcome(party, message, hello);
+      const { before, row } = await this.#welcome(party, message, hello, at);
       const socket = presence.get(party);
       if (!presence.leave(party, at)) return;
       if (socket !== undefined) replicas?.disconnected(party, socket).catch(host.failed); // or others would ask it there
@@ -153,6 +161,7 @@ export class BrokerReader {
     party: Party,
     message: OpenedMessage,
     hello: BrokerHello,
+    at: number,
   ): Promise<{ readonly before: WakeRow | undefined; readonly row: WakeRow }> {
     const { host } = this.#services;
     const { keyring, clock, rows, random } = host;
@@ -168,7 +177,7 @@ export class BrokerReader {
         ...{ keyListSeq: keyring.keyListSeq, checkpointSize: hello.checkpointSize, policyHash: hello.policyHash },
         ...{ names: hello.names, clients: isSameConnection ? before.clients : [] },
         ...{ heardDistances: 0, distances: isSameConnection ? before.distances : new Map() },
-        since: isSameConnection && !before.isAway ? before.since : clock.now(),
+        since: isSameConnection && !before.isAway ? before.since : at,
         ...{ version: hello.version, isAway: false },
       };
       await rows.replace(party, before, row);
@@ -198,7 +207,7 @@ export class BrokerReader {
   ): Promise<void> {
     const { host, log } = this.#services;
     // A hello of long ago is none that was seen before, however often somebody brings it.
-    if (!this.#refusals.take(bindingSubject(hello), host.clock.monotonic())) return;
+    if (!this.#rates.takeRefusal(message, host.clock.monotonic())) return;
     const body = encodeLinkRefused({ code, time: host.clock.now(), nonce });
     const { sender: device, recipient } = message;
     this.#services.observer?.linkRefused(code);
@@ -207,14 +216,22 @@ export class BrokerReader {
     await tellByBroker(host, hello, to, [{ type: LINK.refused, body }]).catch(host.failed);
   }
 
-  /** The device that has said it, with its row; undefined for strangers and those that are none of ours any more. */
-  async #deviceOf({ sender }: OpenedMessage): Promise<{ readonly party: Party; readonly row: WakeRow } | undefined> {
-    const { store, rows } = this.#services.host;
-    const holder = await store.keyHolder(sender);
-    if (holder?.includes("/") !== true) return undefined;
-    const party = partyOf(holder);
-    const row = await rows.get(party);
-    return row?.device.equals(sender) === true ? { party, row } : undefined;
+  /** The member that has said it; undefined for strangers. */
+  async #partyOf({ sender }: OpenedMessage): Promise<Party | undefined> {
+    const holder = await this.#services.host.store.keyHolder(sender);
+    return holder?.includes("/") === true ? partyOf(holder) : undefined;
+  }
+
+  /** Undefined for those that are none of ours any more. */
+  async #rowOf(party: Party, { sender }: OpenedMessage): Promise<WakeRow | undefined> {
+    const { rows, untold } = this.#services.host;
+    try {
+      const row = await rows.get(party);
+      return row?.device.equals(sender) === true ? row : undefined;
+    } catch (error) {
+      untold(party);
+      throw error;
+    }
   }
 
   async #goodbye(party: Party, { freshness }: OpenedMessage): Promise<void> {
@@ -235,15 +252,20 @@ export class BrokerReader {
     const { rows } = host;
     const clients = parseLinkWatching(body).map(bindingSubject);
     const count = linkCount(id);
-    const added = await rows.inTurn(party, async () => {
-      const row = await rows.get(party);
-      if (row === undefined || !isOver(row, freshness) || count <= row.heard) return [];
-      await rows.replace(party, row, { ...row, clients, heard: count });
-      // Of what stood about them before the hello some may not have come.
-      return row.heard === 0 ? clients : clients.filter((client) => !row.clients.includes(client));
-    });
-    const device = new WakeDevice(host, party);
-    for (const client of added) await device.tellChanged(partyOf(client));
+    try {
+      const added = await rows.inTurn(party, async () => {
+        const row = await rows.get(party);
+        if (row === undefined || !isOver(row, freshness) || count <= row.heard) return [];
+        await rows.replace(party, row, { ...row, clients, heard: count });
+        // Of what stood about them before the hello some may not have come.
+        return row.heard === 0 ? clients : clients.filter((client) => !row.clients.includes(client));
+      });
+      const device = new WakeDevice(host, party);
+      for (const client of added) await device.tellChanged(partyOf(client));
+    } catch (error) {
+      host.untold(party); // the device believes that its list is known, and how those on it stand
+      throw error;
+    }
   }
 
   /** As with the list of clients. */
@@ -258,18 +280,14 @@ export class BrokerReader {
     });
   }
 
-  #answer(
-    { party, row }: { readonly party: Party; readonly row: WakeRow },
-    { freshness, body }: Pick<OpenedMessage, "freshness" | "body">,
-  ): void {
-    if (!isOver(row, freshness)) return;
+  #answer({ party, row }: { readonly party: Party; readonly row: WakeRow }, message: OpenedMessage): void {
+    if (!isOver(row, message.freshness)) return;
     const { sessions, replicas } = this.#services;
-    const answer = parseAnswer(body);
-    if (!sessions.answer(party, answer)) replicas?.answered(party, answer);
+    const answer = parseAnswer(message.body);
+    const wasAsked = sessions.answer(party, answer) || replicas?.answered(party, answer) === true;
+    if (wasAsked) this.#rates.giveBack(message);
   }
 }
-
-const REFUSALS = { perSecond: BROKER_REFUSALS_PER_SECOND, burst: BROKER_REFUSALS_BURST };
 
 function isOver({ nonce }: WakeRow, freshness: OpenedMessage["freshness"]): boolean {
   return freshness.kind === "nonce" && equalBytes(freshness.nonce, nonce);

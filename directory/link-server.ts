@@ -211,8 +211,8 @@ export class LinkServer {
   #present(link: DeviceLink, party: Party, version: string): void {
     const { presence, sessions, replicas, clock, audit, log } = this.#services;
     const device = bindingSubject(party);
-    this.#services.waking?.left(party);
     const account = { since: clock.now(), version };
+    this.#services.waking?.left(party, account.since);
     const { replaced, clone } = presence.connect(party, link, account, clock.monotonic());
     const isElsewhere = replicas?.connected(party, link, account).then((took) => took && this.changedHands(party));
     isElsewhere?.catch((error: unknown) => this.#failed(error));

@@ -21,8 +21,23 @@ export class NameLimiter<Limited extends string = Name> {
     this.#rate = rate;
   }
 
+  /** How many have a bucket. */
+  get size(): number {
+    return this.#buckets.size;
+  }
+
   take(name: Limited, now: number, count = 1): boolean {
     return this.#bucket(name, now).take(now, count);
+  }
+
+  /** Whether nothing is left for a name that has taken some; one that has not is not noted for the question. */
+  isSpent(name: Limited, now: number): boolean {
+    return (this.#buckets.get(name)?.wait(now, 1) ?? 0) > 0;
+  }
+
+  /** Undoes a take. */
+  giveBack(name: Limited): void {
+    this.#buckets.get(name)?.giveBack();
   }
 
   /** In how many ms so many could be taken; 0 for now. */

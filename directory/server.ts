@@ -90,7 +90,7 @@ export interface Directory extends AsyncDisposable {
   readonly sessions: Pick<Sessions, "phases">;
   readonly links: Pick<LinkServer, "hellosWaiting">;
   /** Undefined where there is no broker. */
-  readonly waking: Pick<BrokerLinks, "isConnected" | "dropped" | "messagesWaiting" | "count"> | undefined;
+  readonly waking: Pick<BrokerLinks, "isConnected" | "dropped" | "messagesWaiting" | "limited" | "count"> | undefined;
   readonly replicas: Pick<Replicas, "alive"> | undefined;
   /** Whether it can do its work. Who serves it adds what he knows. */
   readonly readiness: Readiness;
@@ -174,7 +174,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
   const posts = new PostServer({ ...shared, senderRate, workload }, (...asked) => requests.handle(...asked));
   const limiter = new AddressLimiter();
   undoing.push(() => replicas?.[Symbol.asyncDispose]());
-  await replicas?.start(replicaHost({ presence, sessions, links, requests, waking }));
+  await replicas?.start(replicaHost({ presence, sessions, links, requests, waking, replicas }));
 
   const others = new Recurring(
     [() => statementLog.refresh(), () => registry.refresh(), () => newestKeys.refresh()],
@@ -202,6 +202,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
     posts.keepAlive();
     limiter.sweep(clock.monotonic());
     brokerAccess?.sweep();
+    waking?.sweep();
     if (dropped > 0) log.warn({ dropped }, "connections were refused: too many are open");
     dropped = 0;
     houseKeeping.run();

@@ -12,7 +12,7 @@ interface Options {
 }
 
 /** Devices at the broker that could not be told something: each is asked to say hello, as soon as that can be done. */
-export class UntoldDevices implements Disposable {
+export class UntoldDevices implements AsyncDisposable {
   readonly #options: Options;
   readonly #parties = new Map<string, Party>();
   #timer: NodeJS.Timeout | undefined;
@@ -21,6 +21,7 @@ export class UntoldDevices implements Disposable {
   /** When the last of them were asked, monotonic ms. */
   #askedAt = -Infinity;
   #isAsking = false;
+  #asking: Promise<void> = Promise.resolve();
   #isOver = false;
 
   constructor(options: Options) {
@@ -36,12 +37,14 @@ export class UntoldDevices implements Disposable {
   /** The broker serves again, here or by another directory. */
   connected(): void {
     this.#asked = 0;
-    void this.#ask();
+    this.#begin();
   }
 
-  [Symbol.dispose](): void {
+  /** Asks nobody any more, once who is being asked has been. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;
     clearTimeout(this.#timer);
+    await this.#asking;
   }
 
   #plan(): void {
@@ -49,14 +52,18 @@ export class UntoldDevices implements Disposable {
     if (this.#parties.size === 0 || !this.#options.canAsk()) return;
     if (performance.now() - this.#askedAt > 2 * BROKER_RETRY_MS) this.#asked = 0;
     const wait = retryDelay(this.#asked++, 1, { first: BROKER_UNTOLD_MS, limit: BROKER_RETRY_MS });
-    this.#timer = setTimeout(() => void this.#ask(), wait).unref();
+    this.#timer = setTimeout(() => this.#begin(), wait).unref();
   }
 
-  async #ask(): Promise<void> {
+  #begin(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#isAsking) return;
     this.#isAsking = true;
+    this.#asking = this.#ask();
+  }
+
+  async #ask(): Promise<void> {
     const { ask, canAsk, failed } = this.#options;
     for (const [subject, party] of [...this.#parties]) {
       if (this.#isOver || !canAsk()) break;

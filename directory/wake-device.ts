@@ -34,9 +34,9 @@ export class WakeDevice implements PresentDevice {
     }
   }
 
-  /** The device has a newer link elsewhere. */
-  replace(): void {
-    this.#forget().catch(this.#host.failed);
+  /** The device has a newer link elsewhere; one here that it has said hello for after `at` (ms since 1970) is newer still, and stays. */
+  replace(at = Infinity): void {
+    this.#forget(at).catch(this.#host.failed);
   }
 
   /** What was asked was not answered in time: until it says hello, it is away. It is asked to. */
@@ -92,13 +92,11 @@ export class WakeDevice implements PresentDevice {
     await this.#tell((words) => words.changed(client));
   }
 
-  async #forget(): Promise<void> {
+  async #forget(at: number): Promise<void> {
     const { rows, clock } = this.#host;
-    let first: WakeRow | undefined;
     await rows.inTurn(this.#party, async () => {
       const row = await rows.get(this.#party);
-      if (row === undefined) return;
-      if (!isSameHello((first ??= row), row)) return; // a newer one than what was left, taken by another process
+      if (row === undefined || row.since > at) return;
       await rows.replace(this.#party, row, undefined);
       const body = encodeLinkRefused({ code: "E_REPLACED", time: clock.now(), nonce: new Uint8Array(16) });
       await tellByBroker(this.#host, this.#party, row, [{ type: LINK.refused, body }]);

@@ -308,8 +308,11 @@ export const BROKER_QUESTION_BYTES = 4 * 1024; // of what a broker asks about wh
 export const BROKER_WAITING = 16_384; // messages of devices that wait to be read, 1 KB each: those of a herd; then they are dropped, and come by WebSocket
 export const WATCHERS_AT_ONCE = 128; // devices at a broker that are read together when something changes that they watch
 export const BROKER_READ_AT_ONCE = 64; // of them, a millisecond each; requests are answered in between
+export const BROKER_DEVICE_HELLOS_PER_SECOND = 2; // of one device, some writes each; by itself it says one in BROKER_HELLO_AGAIN_MS
+export const BROKER_DEVICE_HELLOS_BURST = 20; // of them at once: ten connections one after the other, with two each where its clock is wrong
 export const BROKER_REFUSALS_PER_SECOND = 1; // hellos of one device that are answered with no; whoever has kept one may bring it as often as he likes
 export const BROKER_REFUSALS_BURST = 4; // of them at once: a device whose clock is wrong needs one
+export const BROKER_FAILURES_MS = 5_000; // between two lines of a directory's log about devices that cannot be told for one reason; there may be as many as devices
 export const BROKER_RETRY_MS = 15_000; // of a directory to come back to its broker, at a random moment of a span that doubles up to this
 
 // Directory: requests

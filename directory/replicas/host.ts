@@ -3,7 +3,7 @@ import type { LinkServer } from "../link-server.ts";
 import type { Presence } from "../presence.ts";
 import type { Requests } from "../requests.ts";
 import type { Sessions } from "../sessions.ts";
-import type { ReplicaHost } from "./replicas.ts";
+import type { ReplicaHost, Replicas } from "./replicas.ts";
 
 /** Who in this process hears what other directories say. */
 export function replicaHost({
@@ -12,12 +12,14 @@ export function replicaHost({
   links,
   requests,
   waking,
+  replicas,
 }: {
   readonly presence: Presence;
   readonly sessions: Sessions;
   readonly links: LinkServer;
   readonly requests: Requests;
   readonly waking: BrokerLinks | undefined;
+  readonly replicas: Pick<Replicas, "disconnected">;
 }): ReplicaHost {
   return {
     link: (device) => presence.get(device),
@@ -29,6 +31,13 @@ export function replicaHost({
     probe: async (device) => (await waking?.probe(device)) === true,
     isBack: (device, found) => sessions.deviceIsBack(device, found),
     isAtBroker: async (device) => {
+      if (presence.get(device) !== undefined) {
+        const at = await waking?.since(device);
+        const link = presence.get(device);
+        if (link !== undefined && at !== undefined && presence.leave(device, at)) {
+          await replicas.disconnected(device, link); // or all would go on asking it there
+        }
+      }
       if (!sessions.hasFor(device)) return;
       const found = await presence.find(device);
       if (found !== undefined) sessions.deviceIsBack(device, found);

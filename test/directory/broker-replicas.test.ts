@@ -1,11 +1,15 @@
+import type { Packet } from "mqtt-packet";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { WAKES } from "../../directory/tables.ts";
 import type { BrokerLinks } from "../../directory/broker-links.ts";
 import { type Link, type LinkEvent, openBrokerLink } from "../../directory/client.ts";
 import { type Distances, distanceKey } from "../../protocol/messages/rendezvous-distances.ts";
 import { encodeWithdraw } from "../../protocol/messages/session-request.ts";
 import { REQUEST } from "../../protocol/messages/types.ts";
+import { bindingSubject } from "../../protocol/statements.ts";
 import { revocation } from "../support/later-statements.ts";
 import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
+import { type MqttProxy, startMqttProxy } from "../support/mqtt-proxy.ts";
 import { Postgres } from "../support/postgres.ts";
 import { next, only, rest, send, TestLink } from "./streams.ts";
 import {
@@ -23,6 +27,8 @@ import {
 
 let postgres: Postgres;
 let broker: Mosquitto;
+/** Between the other directory and the broker. */
+let proxy: MqttProxy;
 let one: World;
 let other: World;
 let client: Person;
@@ -35,19 +41,21 @@ beforeAll(async () => {
   postgres = await Postgres.start();
   process.env["SSHNP_TEST_POSTGRES"] = postgres.serverUrl;
   broker = await startMosquitto();
-  const at = { broker: { url: new URL(broker.url) } };
-  one = await World.start(at);
-  other = await World.beside(one, at);
+  proxy = await startMqttProxy(broker.port);
+  one = await World.start({ broker: { url: new URL(broker.url) } });
+  other = await World.beside(one, { broker: { url: new URL(proxy.url) } });
   client = await one.activated("@client", "laptop", "client");
 }, 60_000);
 afterAll(async () => {
   await other[Symbol.asyncDispose]();
   await one[Symbol.asyncDispose]();
+  await proxy[Symbol.asyncDispose]();
   await broker[Symbol.asyncDispose]();
   await postgres[Symbol.asyncDispose]();
 });
 beforeEach(async () => {
   count += 1;
+  proxy.mischief = (packet) => [packet];
   device = await one.activated(`@device${count}`, "mygateway", "device");
   await addRendezvous(`rz${count}`);
   const isThere = (): boolean => [one, other].every(({ directory }) => directory.waking?.isConnected === true);
@@ -115,6 +123,40 @@ test("a device that goes from the broker to a WebSocket at one, and back, is ask
   for (const world of [one, other]) await isAsked(world);
 });
 
+test("a WebSocket that a device has left without a word is asked no more, though another directory hears that it is at the broker", async () => {
+  const socket = await TestLink.open(other, device);
+  // A connection that is half open says nothing; what ends it is that the device is elsewhere.
+  proxy.mischief = hearsNoHello;
+  link = await open();
+  events = link.events[Symbol.asyncIterator]();
+  expect(await socket.end()).toMatchObject({ code: "E_REPLACED" });
+  for (const world of [one, other]) {
+    expect(world.directory.presence.get(device)).toBeUndefined();
+    await isAsked(world);
+  }
+});
+
+test("a device that is back at the broker before the row is read that it left for a WebSocket stays there", async () => {
+  const { database } = other.store;
+  const get = database.get.bind(database);
+  const row = `${WAKES.prefix}${bindingSubject(device)}`;
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const reads = vi.spyOn(database, "get").mockImplementation(async (key) => {
+    if (key === row) await released;
+    return await get(key);
+  });
+  proxy.mischief = hearsNoHello;
+  const socket = await TestLink.open(other, device);
+  await expect.poll(() => reads.mock.calls).toContainEqual([row]);
+  link = await open();
+  events = link.events[Symbol.asyncIterator]();
+  release();
+  expect(await socket.end()).toMatchObject({ code: "E_REPLACED" });
+  reads.mockRestore();
+  for (const world of [other, one]) await isAsked(world); // what the other does to the row, it does one after the other
+});
+
 test("what it has measured of rendezvous decides at both", async () => {
   const near = await addRendezvous(`near${count}`);
   const told: Distances = new Map([[distanceKey(near.ed25519.publicKey), 5]]);
@@ -171,6 +213,12 @@ test("one that ends takes nobody with it: the other one wakes the device", async
   await expect.poll(() => other.directory.waking?.isConnected).toBe(true);
   await isAsked(other);
 });
+
+/** The other directory cannot read what devices say to all. */
+function hearsNoHello(packet: Packet, to: "client" | "broker"): readonly Packet[] {
+  if (packet.cmd !== "publish" || to !== "client" || !packet.topic.startsWith("sshnp/u/")) return [packet];
+  return [{ ...packet, payload: Buffer.from("unreadable") }];
+}
 
 /** One that both know. */
 async function addRendezvous(name: string): Promise<TestRendezvous> {

@@ -6,6 +6,7 @@ import { connectBroker } from "../../directory/client/broker.ts";
 import type { Operation } from "../../directory/database.ts";
 import { UnavailableError } from "../../keys/errors.ts";
 import { bindingSubject } from "../../protocol/statements.ts";
+import { parseEntry, WAKES } from "../../directory/tables.ts";
 import { revocation } from "../support/later-statements.ts";
 import { liveBytes } from "../support/memory.ts";
 import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
@@ -88,7 +89,8 @@ describe("a device is told of a revocation soon", () => {
   const changed = async () => {
     for (;;) {
       const { value } = (await events.next()) as { value: LinkEvent | undefined };
-      if (value?.type === "changed") return value.changed.statements.member;
+      if (value === undefined) throw new Error("the link has ended");
+      if (value.type === "changed") return value.changed.statements.member;
     }
   };
   const revoke = async () => {
@@ -117,18 +119,27 @@ describe("a device is told of a revocation soon", () => {
   test("where the store takes it only after a moment, while the connection to the broker stands", async () => {
     const { database } = world.store;
     const write = database.write.bind(database);
+    const row = WAKES.prefix + bindingSubject(device);
+    const { epoch } = parseEntry(WAKES, (await database.get(row)) ?? "");
     let failures = 2;
-    const isOfDevice = ({ key }: Operation): boolean => key.endsWith(`:${bindingSubject(device)}`);
+    let later = 2;
+    const fails = (operation: Operation): boolean => {
+      if (operation.key !== row || operation.type !== "replace") return false;
+      if (failures > 0) return failures-- > 0;
+      if (operation.before === undefined || operation.value === undefined) return false;
+      const [before, after] = [parseEntry(WAKES, operation.before), parseEntry(WAKES, operation.value)];
+      // It has said hello, and whom it watches, and is to be told how those stand.
+      return after.epoch !== epoch && before.heard > 0 && after.sent > before.sent && later-- > 0;
+    };
     database.write = async (durability, operations) => {
-      if (durability === "kept" && operations.some(isOfDevice) && failures-- > 0) {
-        throw new UnavailableError("E_STORAGE", "The store cannot be written.");
-      }
+      if (operations.some(fails)) throw new UnavailableError("E_STORAGE", "The store cannot be written.");
       await write(durability, operations);
     };
     const revoking = await revoke();
     expect(failures).toBeLessThan(2);
     expect(await changed()).toEqual(revoking);
     expect(failures).toBeLessThanOrEqual(0);
+    expect(later).toBeLessThanOrEqual(0);
   });
 });
 
