@@ -18,9 +18,9 @@ import {
  * overloaded, too: it is believed for RECONNECT_PROXY_ALONE times, which a restart takes, until a link has lasted.
  *
  * A directory that says when to come back is obeyed for TOLD_TO_RETURN_MS at most. One that is restarted tells each device a slot of
- * its own, which is kept to; one that has too much to do may tell many the same time, to which the wait above is added. Nobody
- * vouches for a slot: anybody on the path can end a link with one. So it is kept to after a link that has lasted alone, once for
- * each, and the wait above is added to all others.
+ * its own, which is kept to; one that has too much to do tells many the same second, over which they spread: the wait above is
+ * added, of a span of a second at least. Nobody vouches for a slot: anybody on the path can end a link with one. So it is kept to
+ * after a link that has lasted alone, once for each, and the wait above is added to all others.
  */
 export class Backoff {
   readonly #random: () => number;
@@ -43,7 +43,10 @@ export class Backoff {
       return reconnectDelay(this.#absences++, this.#random(), RECONNECT_ABSENT_MS);
     }
     this.#absences = 0;
-    return told + reconnectDelay(this.#failures++, this.#random(), RECONNECT_MS);
+    const isWholeSeconds = told > 0 && error instanceof AskAgainError && error.code !== "E_DIRECTORY";
+    const wait = reconnectDelay(this.#failures, this.#random(), RECONNECT_MS, isWholeSeconds ? RETRY_AFTER_UNIT_MS : 0);
+    this.#failures += 1;
+    return told + wait;
   }
 
   /** What failed before says nothing about what is to come. */
@@ -59,9 +62,12 @@ export class Backoff {
   }
 }
 
-/** Milliseconds until the next attempt after `failures` in a row, `random` from 0 to below 1, `limit` that of the span. */
-export function reconnectDelay(failures: number, random: number, limit: number): number {
-  return Math.floor(random * Math.min(limit, RECONNECT_FIRST_MS * 2 ** Math.min(failures, 16)));
+/** Retry-After tells whole seconds (RFC 9110 section 10.2.3). */
+const RETRY_AFTER_UNIT_MS = 1000;
+
+/** Milliseconds until the next attempt after `failures` in a row, `random` from 0 to below 1, `limit` and `least` those of the span. */
+export function reconnectDelay(failures: number, random: number, limit: number, least = 0): number {
+  return Math.floor(random * Math.max(least, Math.min(limit, RECONNECT_FIRST_MS * 2 ** Math.min(failures, 16))));
 }
 
 /** Whether nothing at all was reached. */
