@@ -102,7 +102,7 @@ export class DirectoryWatch {
     audit.onEntry = (entry) => this.#noted(entry);
     this.#addGauges(directory);
     this.#addQueues(directory);
-    const server = await serveMetrics(this.#at, this.#metrics, readiness);
+    const server = await serveMetrics(this.#at, this.#metrics, readiness, log);
     log.info({ port: server.port }, "metrics are served");
     return server;
   }

@@ -62,8 +62,8 @@ export class HelloTurns {
 
   /**
    * In how many ms whoever comes now is to come back, since its hello would wait for too long; undefined: it may stay. Each is
-   * told another time, as fast as turns go; those who come when all turns of RETURN_SPREAD_MS are promised come between the others,
-   * evenly.
+   * given another time, as fast as turns go; those who come when all turns of RETURN_SPREAD_MS are promised come between the others,
+   * evenly. What a device hears of it is the whole second after it, over which all who hear the same one spread by themselves.
    */
   turnAway(now: number): number | undefined {
     const backlog = this.#waiting.size * this.#turnMs;

@@ -2,6 +2,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Logger } from "pino";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import { tellAcceptErrors } from "../keys/accept-errors.ts";
 import { listenError } from "../keys/listen-error.ts";
 import type { Readiness } from "../keys/metrics/readiness.ts";
 import type { PrivateFolder } from "../keys/private-folder.ts";
@@ -268,13 +269,13 @@ async function listen({ listen: at, tls, maxConnections }: DirectoryOptions, rou
   server.on("upgrade", (request, socket, head) => upgrade(request, socket, head, routes));
   server.on("clientError", (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
-    server.on("error", (cause) => {
-      if (server.listening) return routes.log.error({ err: cause }, "server failed");
+    server.once("error", (cause) =>
       reject(
         listenError(`${at.host}:${at.port}`, cause, "Choose another --listen HOST:PORT, or stop what has that port."),
-      );
-    });
+      ),
+    );
     server.listen({ port: at.port, host: at.host, backlog: BACKLOG }, resolve);
   });
+  tellAcceptErrors(server, routes.log);
   return server;
 }

@@ -68,7 +68,7 @@ export class RendezvousWatch {
         ];
       },
     );
-    const served = await serveMetrics(this.#at, metrics, server.readiness);
+    const served = await serveMetrics(this.#at, metrics, server.readiness, log);
     log.info({ port: served.port }, "metrics are served");
     return served;
   }

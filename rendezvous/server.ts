@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Logger } from "pino";
+import { tellAcceptErrors } from "../keys/accept-errors.ts";
 import { concat, hex } from "../keys/bytes.ts";
 import { assert } from "../keys/errors.ts";
 import { listenError } from "../keys/listen-error.ts";
@@ -182,7 +183,7 @@ export class RendezvousServer implements AsyncDisposable {
     return new Promise((resolve, reject) => {
       this.#listener.once("error", (cause) => reject(listenError(`${host}:${port}`, cause, WHEN_TAKEN)));
       this.#listener.listen({ host, port, backlog: BACKLOG }, () => {
-        this.#listener.on("error", (error) => this.#options.log.warn({ err: error }, "a leg cannot be accepted"));
+        tellAcceptErrors(this.#listener, this.#options.log);
         resolve();
       });
     });

@@ -105,8 +105,8 @@ export async function serveRendezvous(
     await folder.writeStatement(registered.signed);
     log.info({ rendezvous: registered.statement.rendezvous }, "activated");
   };
-  const report = async (ms: number): Promise<void> => {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+  const report = async (ms: number, until: AbortSignal = signal): Promise<void> => {
+    const limit = AbortSignal.any([signal, until, AbortSignal.timeout(ms)]);
     const { signed } = await reportRendezvous(
       client,
       folder.keys,
@@ -136,13 +136,14 @@ export async function serveRendezvous(
   log.info({ addresses }, "rendezvous serves");
   const over = new AbortController();
   const whileServing = AbortSignal.any([signal, over.signal]);
-  const reporting = keepReporting(() => report(REPORT_TIMEOUT_MS), {
+  const reporting = keepReporting(() => report(REPORT_TIMEOUT_MS, whileServing), {
     directoryState,
     refresh,
     log,
     signal: whileServing,
   });
-  await Promise.race([reporting, whenDrained(server, drain, { report: () => report(FIRST_REPORT_MS), log, signal })]);
+  const telling = (until: AbortSignal): Promise<void> => report(FIRST_REPORT_MS, until);
+  await Promise.race([reporting, whenDrained(server, drain, { report: telling, log, signal })]);
   over.abort();
   await reporting;
   log.info("rendezvous ends");

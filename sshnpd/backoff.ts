@@ -19,9 +19,9 @@ import { retryDelay } from "../protocol/retry-delay.ts";
  * overloaded, too: it is believed for RECONNECT_PROXY_ALONE times, which a restart takes, until a link has lasted.
  *
  * A directory that says when to come back is obeyed for TOLD_TO_RETURN_MS at most. One that is restarted tells each device a slot of
- * its own, which is kept to; one that has too much to do may tell many the same time, to which the wait above is added. Nobody
- * vouches for a slot: anybody on the path can end a link with one. So it is kept to after a link that has lasted alone, once for
- * each, and the wait above is added to all others.
+ * its own, which is kept to; one that has too much to do tells many the same second, over which they spread: the wait above is
+ * added, of a span of a second at least. Nobody vouches for a slot: anybody on the path can end a link with one. So it is kept to
+ * after a link that has lasted alone, once for each, and the wait above is added to all others.
  */
 export class Backoff {
   readonly #random: () => number;
@@ -44,7 +44,8 @@ export class Backoff {
       return retryDelay(this.#absences++, this.#random(), ABSENT_SPANS);
     }
     this.#absences = 0;
-    return told + retryDelay(this.#failures++, this.#random(), SPANS);
+    const isWholeSeconds = told > 0 && error instanceof AskAgainError && error.code !== "E_DIRECTORY";
+    return told + retryDelay(this.#failures++, this.#random(), isWholeSeconds ? TOLD_SPANS : SPANS);
   }
 
   /** What failed before says nothing about what is to come. */
@@ -70,4 +71,6 @@ function isProxyAlone(error: unknown): boolean {
 }
 
 const SPANS = { first: RECONNECT_FIRST_MS, limit: RECONNECT_MS };
+/** Retry-After tells whole seconds (RFC 9110 section 10.2.3), so those who were told the same one are spread over one. */
+const TOLD_SPANS = { first: 1000, limit: RECONNECT_MS };
 const ABSENT_SPANS = { first: RECONNECT_FIRST_MS, limit: RECONNECT_ABSENT_MS };

@@ -129,7 +129,7 @@ export class DeviceWatch {
     });
     const readiness = new Readiness();
     readiness.add(...this.#checks(sessions, sshServer));
-    const server = await serveMetrics(this.#at, metrics, readiness);
+    const server = await serveMetrics(this.#at, metrics, readiness, log);
     log.info({ port: server.port }, "metrics are served");
     return server;
   }

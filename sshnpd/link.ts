@@ -6,8 +6,9 @@ import { hasAddress, type NetworkWatch } from "./network-watch.ts";
 
 export interface LinkKeeperOptions {
   /**
-   * One attempt, up to the directory's welcome; `signal` ends it, and the link after it. `onConnected` is to be told this machine's
-   * own address of the connection that the link will have.
+   * One attempt, up to the directory's welcome; `signal` ends it, and the link after it. It is aborted too when either is over by
+   * itself, so whatever is begun with it lasts no longer. `onConnected` is to be told this machine's own address of the connection
+   * that the link will have.
    */
   readonly open: (signal: AbortSignal, onConnected: (localAddress: string | undefined) => void) => Promise<Link>;
   readonly onLinked: (link: Link) => void;
@@ -36,6 +37,7 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
   let wasLinked = false;
   while (!signal.aborted) {
     const moved = new AbortController();
+    const over = new AbortController();
     let link: Link | undefined;
     let from: string | undefined;
     let waitsForSomebody = false;
@@ -50,7 +52,7 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
     const stay = AbortSignal.any([signal, moved.signal]);
     let linkedAt: number | undefined;
     try {
-      link = await open(stay, (address) => (from = address));
+      link = await open(AbortSignal.any([stay, over.signal]), (address) => (from = address));
       linkedAt = performance.now();
       wasLinked = true;
       onLinked(link);
@@ -58,6 +60,7 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
     } catch (error) {
       link?.close();
       link = undefined;
+      over.abort();
       if (signal.aborted) return;
       if (isFinal(error, wasLinked)) throw error;
       const wait = backoff.after(error, linkedAt === undefined ? undefined : performance.now() - linkedAt);
@@ -65,6 +68,7 @@ export async function keepLinked(options: LinkKeeperOptions): Promise<void> {
       waitsForSomebody = isAbsence(error);
       await delay(wait, undefined, { signal: stay }).catch(() => {});
     } finally {
+      over.abort();
       forget?.();
     }
   }

@@ -132,7 +132,8 @@ export class OwnDirectory {
 
   /**
    * Has the directory asked for its key list meanwhile, as a link by a broker does not tell where it is; again and again until
-   * it answers or `signal` ends it. Nobody waits for that: sessions that come earlier meet at public addresses.
+   * it answers or `signal` ends it, which is to be that of one attempt and its link: the next one asks anew. Nobody waits for
+   * that: sessions that come earlier meet at public addresses.
    */
   askWhere(log: Log, signal: AbortSignal): void {
     this.#askWhere(log, signal).catch(() => {}); // it was told to end

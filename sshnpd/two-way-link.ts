@@ -49,6 +49,8 @@ class TwoWayLink implements Link {
   #distances: Distances = new Map();
   /** An attempt to come back to the broker that is under way. */
   #attempt: Promise<unknown> | undefined;
+  /** Ends that attempt. */
+  #givenUp = new AbortController();
   /** How often in a row the broker did not serve for long. */
   #failures = 0;
   #remoteAddress: string | undefined;
@@ -105,7 +107,8 @@ class TwoWayLink implements Link {
 
   /** The broker does not serve: by WebSocket, and back when it does. */
   async #fallBack(why: unknown): Promise<void> {
-    this.#failed();
+    this.#failures += 1;
+    this.#doubt();
     this.#take("websocket", await this.#ways.byWebSocket(this.#signal), why);
     void this.#comeBack();
   }
@@ -115,21 +118,26 @@ class TwoWayLink implements Link {
       try {
         await delay(retryDelay(this.#failures, this.#ways.random(), SPANS), undefined, { signal: this.#signal });
         await this.#reopened;
-        const attempt = this.#ways.byBroker(this.#signal, DIRECTORY_CONNECT_MS);
+        this.#doubt();
+        this.#givenUp = new AbortController();
+        const signal = AbortSignal.any([this.#signal, this.#givenUp.signal]);
+        const attempt = this.#ways.byBroker(signal, DIRECTORY_CONNECT_MS);
         this.#attempt = attempt;
         const link = await attempt;
         if (this.#signal.aborted) return link.close();
+        this.#doubts = Math.max(0, this.#doubts - 1);
         return this.#take("mqtt", link, undefined);
       } catch {
-        this.#failed();
+        this.#failures += 1;
+        this.#doubtedAt = performance.now();
       } finally {
         this.#attempt = undefined;
       }
     }
   }
 
-  #failed(): void {
-    this.#failures += 1;
+  /** The directory may hear of an attempt at the broker of which nothing is heard here. */
+  #doubt(): void {
     this.#doubts = Math.min(this.#doubts + 1, OWN_HELLOS);
     this.#doubtedAt = performance.now();
   }
@@ -177,7 +185,7 @@ class TwoWayLink implements Link {
   async #lost(way: Way, link: Link, error: unknown, lastedMs: number): Promise<void> {
     // The directory takes the newest: the one before hears that it was replaced, perhaps before the newest hears that it is up.
     const isReplaced = error instanceof DeniedError && error.code === "E_REPLACED";
-    if (isReplaced && link === this.#current) await this.#attempt?.catch(() => {});
+    if (isReplaced && link === this.#current) await this.#attempted();
     if (this.#signal.aborted) return;
     if (link !== this.#current) return link.close();
     const isOwn = isReplaced && this.#isByItself(way);
@@ -190,6 +198,20 @@ class TwoWayLink implements Link {
     }
   }
 
+  /**
+   * Waits until an attempt at the broker has ended, which is soon: a welcome comes about when the WebSocket is told that it was
+   * replaced, or is withheld, and until there is a link again nobody reaches this device.
+   */
+  async #attempted(): Promise<void> {
+    const attempt = this.#attempt?.catch(() => {});
+    const over = new AbortController();
+    const late = delay(WELCOME_MS, undefined, { signal: AbortSignal.any([this.#signal, over.signal]), ref: false });
+    await Promise.race([attempt, late.catch(() => {})]);
+    over.abort();
+    if (this.#attempt !== undefined) this.#givenUp.abort();
+    await attempt;
+  }
+
   #end(error: unknown): void {
     this.#queue.fail(error);
     this.#over.abort();
@@ -199,5 +221,7 @@ class TwoWayLink implements Link {
 
 /** Hellos by the broker that may come late, at most: in so short a time no more are said. */
 const OWN_HELLOS = 3;
+
+const WELCOME_MS = 1_000; // below what a client waits for the device's answer
 
 const SPANS = { first: RECONNECT_FIRST_MS, limit: BROKER_LASTED_MS };

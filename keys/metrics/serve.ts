@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { type AcceptLog, tellAcceptErrors } from "../accept-errors.ts";
 import { listenError } from "../listen-error.ts";
 import { sendText } from "./health-answer.ts";
 import type { Metrics } from "./metrics.ts";
@@ -14,9 +15,15 @@ export interface MetricsServer extends AsyncDisposable {
 /**
  * Serves `GET /metrics`, `/healthz` (the process answers) and `/readyz` (whether it can do its work, else 503; a JSON
  * object that tells of each part) in plain HTTP at `HOST:PORT`, until it is disposed of. How ready it is stands in the metrics, too.
+ * `log` hears of connections that cannot be accepted.
  * @throws {SetupError} E_USAGE when that is no address or cannot be had, E_RUNNING when the port is taken.
  */
-export async function serveMetrics(at: string, metrics: Metrics, readiness: Readiness): Promise<MetricsServer> {
+export async function serveMetrics(
+  at: string,
+  metrics: Metrics,
+  readiness: Readiness,
+  log: AcceptLog,
+): Promise<MetricsServer> {
   const { host, port } = parseMetricsAddress(at);
   addReadiness(metrics, readiness);
   const settings = { maxHeaderSize: 8192, headersTimeout: WAIT_MS, requestTimeout: WAIT_MS, keepAliveTimeout: WAIT_MS };
@@ -26,10 +33,10 @@ export async function serveMetrics(at: string, metrics: Metrics, readiness: Read
   server.maxConnections = CONNECTIONS;
   server.on("clientError", (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
-    // It stays, for what cannot be accepted later: whoever scrapes comes again.
-    server.on("error", (cause) => reject(listenError(at, cause, "Choose another --metrics HOST:PORT.")));
+    server.once("error", (cause) => reject(listenError(at, cause, "Choose another --metrics HOST:PORT.")));
     server.listen({ host, port }, resolve);
   });
+  tellAcceptErrors(server, log);
   server.unref();
   return {
     port: (server.address() as AddressInfo).port,

@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { DirectoryClient } from "../../directory/client.ts";
 import type { CipherSuite, RandomBytes } from "../../keys/cipher-suite.ts";
+import { tellAcceptErrors } from "../../keys/accept-errors.ts";
 import { SshnpError } from "../../keys/errors.ts";
 import { listenError } from "../../keys/listen-error.ts";
 import type { DirectoryAddress } from "../../protocol/directory-address.ts";
@@ -55,12 +56,12 @@ export async function serveWitness(
   server.maxConnections = WITNESS_CONNECTIONS;
   server.on("clientError", (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
-    // It stays, for what cannot be accepted later: who wants a cosignature comes again.
-    server.on("error", (cause) =>
+    server.once("error", (cause) =>
       reject(listenError(`${listen.host}:${listen.port}`, cause, "Give another --listen HOST:PORT.")),
     );
     server.listen(listen, resolve);
   });
+  tellAcceptErrors(server, log);
   for (const { fingerprint } of directories) witness.resume(fingerprint);
   const following = directories.map((address) => keepFollowing(witness, address, options, signal));
   const { port } = server.address() as AddressInfo;

@@ -13,6 +13,10 @@ import { NO_POLICY, patience, type Person, sessionMessage, suite, World } from "
 
 /** Lines for all, whoever they say they are. */
 const ALL = "pattern readwrite #\n";
+/** The directory hears devices, and they do not hear it. */
+const WELCOMES_NOBODY = "pattern write #\npattern read sshnp/u/+\npattern read sshnp/r/+/+\n";
+
+const HOUR_MS = 3_600_000;
 
 describe("a broker that asks for passwords", () => {
   const login = { user: "sshnp-directory", password: "only for tests" };
@@ -71,7 +75,7 @@ describe("a broker whose access list", () => {
   });
 
   test.each([
-    ["forbids to read what is for devices", "pattern write #\npattern read sshnp/u/+\npattern read sshnp/r/+/+\n"],
+    ["forbids to read what is for devices", WELCOMES_NOBODY],
     ["forbids to write to the directory", "pattern readwrite sshnp/d/+\npattern read #\n"],
     ["forbids to write to devices", "pattern read #\npattern write sshnp/u/+\npattern write sshnp/r/+/+\n"],
     ["is empty", "\n"],
@@ -159,6 +163,41 @@ test("of two machines with one device's keys one goes on, by whatever way, and t
   expect(frames.map(({ type }) => type)).toEqual(["ticket", "deviceCode"]);
   stop.abort();
   await Promise.all(machines);
+});
+
+test("a device whose hello the broker takes, and then gives it no welcome, comes by WebSocket again and does not wait for the end of that", async () => {
+  await using broker = await startMosquitto({ acl: WELCOMES_NOBODY });
+  await using world = await World.start({ broker: { url: new URL(broker.url) } });
+  await expect.poll(() => world.directory.waking?.isConnected).toBe(true);
+  const { client, device } = await people(world);
+  let opened = 0;
+  const stop = new AbortController();
+  const link = await openTwoWayLink(
+    {
+      byBroker: (signal, limitMs) => byBroker(world, device, broker.url, limitMs === undefined ? 500 : HOUR_MS, signal),
+      byWebSocket: (signal) => {
+        opened += 1;
+        return world.link(device, { signal });
+      },
+      onWay: () => {},
+      random: () => 0,
+    },
+    stop.signal,
+  );
+  const served = (async () => {
+    for await (const event of link.events) {
+      if (event.type === "notify") link.answer({ sid: event.notify.prologue.sid, code: "E_BUSY", labels: [] });
+    }
+  })();
+  await expect.poll(() => opened, { timeout: 20_000 }).toBeGreaterThan(2);
+  await broker.setAccess("pattern read #\n"); // nor its hello
+  await expect
+    .poll(async () => (await rest(send(world, client, sessionMessage(client, device)))).map(({ type }) => type), {
+      timeout: 30_000,
+    })
+    .toEqual(["ticket", "deviceCode"]);
+  stop.abort();
+  await served.catch(() => {});
 });
 
 test("the audit says of a link by the broker whether one by WebSocket gave way to it", async () => {

@@ -2,14 +2,16 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { type AddressInfo, createServer as createTcpServer, type Socket } from "node:net";
+import type * as timers from "node:timers/promises";
 import { pino } from "pino";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { DirectoryClient } from "../../directory/client.ts";
 import { activationKey } from "../../keys/activation-key.ts";
 import { hex } from "../../keys/bytes.ts";
 import { Secret } from "../../keys/secret.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
-import { KEY_LIST_GAP_MS, REPORT_MS } from "../../protocol/limits.ts";
+import { DRAIN_LEAST_MS, FIRST_REPORT_MS, KEY_LIST_GAP_MS, REPORT_MS, REPORT_RETRY_MS } from "../../protocol/limits.ts";
 import { RENDEZVOUS_ACTIVATION } from "../../protocol/messages/activation.ts";
 import { encodeSignedText } from "../../protocol/messages/link.ts";
 import type { TicketEntry } from "../../protocol/ticket.ts";
@@ -18,6 +20,17 @@ import { type ServiceOptions, serveRendezvous } from "../../rendezvous/service.t
 import { patience, random, suite, World } from "../directory/world.ts";
 import { connectTo, dial, readAll } from "./serving.ts";
 import { newKey, newSession, type World as Meeting } from "./world.ts";
+
+// With the timers that a test may have put in place of the system's.
+vi.mock("node:timers/promises", async (original) => ({
+  ...(await original<typeof timers>()),
+  setTimeout: (ms: number, value: unknown, { signal }: { readonly signal?: AbortSignal } = {}) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted === true) reject(signal.reason);
+      signal?.addEventListener("abort", () => reject(signal.reason));
+      setTimeout(() => resolve(value), ms);
+    }),
+}));
 
 const WEEK = 7 * 24 * 60 * 60_000;
 
@@ -158,6 +171,54 @@ test("a leg that is connected when it drains, and has yet to say hello, comes ab
   await service.ended;
   expect(service.messages()).toContain("rendezvous ends");
   expect(service.messages()).not.toContain("sessions are cut: they have not ended in time");
+});
+
+test("a directory that takes connections and never answers holds up no drain, told of it or reported to before", async () => {
+  await using world = await World.start();
+  const data = join(world.folder.path, "rz");
+  await (await start(world, { data, secret: await newSecret(world) })).stop();
+  const sockets = new Set<Socket>();
+  const silent = createTcpServer((socket) => void sockets.add(socket.resume().on("error", () => {})));
+  silent.listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const url = new URL(`http://127.0.0.1:${(silent.address() as AddressInfo).port}`);
+  // Time goes on when the test says so: what a busy machine takes for its work is not counted.
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  vi.spyOn(AbortSignal, "timeout").mockImplementation((ms) => {
+    const over = new AbortController();
+    setTimeout(() => over.abort(new DOMException("timeout", "TimeoutError")), ms);
+    return over.signal;
+  });
+  const pass = async (ms: number): Promise<void> => void (await vi.advanceTimersByTimeAsync(ms));
+  try {
+    const drain = new AbortController();
+    const reported = once(silent, "connection");
+    const starting = start(world, {
+      data,
+      address: { ...world.address, url },
+      drain: { signal: drain.signal, seconds: 3600 },
+    });
+    await reported;
+    await pass(FIRST_REPORT_MS);
+    await using service = await starting;
+    const again = once(silent, "connection");
+    await pass(REPORT_RETRY_MS);
+    await again; // a report is under way, for up to REPORT_TIMEOUT_MS
+
+    const told = once(silent, "connection");
+    drain.abort();
+    await told;
+    await pass(DRAIN_LEAST_MS - 1);
+    expect(service.messages()).not.toContain("rendezvous ends");
+    await pass(1);
+    await service.ended;
+    expect(service.messages()).toContain("rendezvous ends");
+  } finally {
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  }
 });
 
 test("another --public changes the root-signed statement, and tickets with it", async () => {

@@ -1,16 +1,22 @@
 import { assert, double, nat, property } from "fast-check";
 import { expect, test } from "vitest";
 import { AskAgainError, NobodyThereError } from "../../directory/client.ts";
+import { HelloTurns, type Waiting } from "../../directory/hello-turns.ts";
+import { retryAfter, toldRetryAfter } from "../../directory/returning.ts";
 import { UnavailableError } from "../../keys/errors.ts";
 import {
+  HELLO_BACKLOG_MS,
+  HELLOS_AT_ONCE,
   LINK_LASTED_MS,
   RECONNECT_ABSENT_MS,
   RECONNECT_MS,
   RECONNECT_PROXY_ALONE,
+  RETURN_SLOT_MS,
   TOLD_TO_RETURN_MS,
 } from "../../protocol/limits.ts";
 import { Backoff } from "../../sshnpd/backoff.ts";
 
+const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 const refused = new UnavailableError("E_BUSY", "busy");
 const absent = new UnavailableError("E_DIRECTORY", "away", { cause: new NobodyThereError("ECONNREFUSED") });
 const proxyAlone = new UnavailableError("E_DIRECTORY", "takes no link", {
@@ -95,9 +101,26 @@ test("a directory that has too much to do is asked again when it says, and a whi
   const backoff = new Backoff(latest);
   const busy = new AskAgainError("E_BUSY", "busy", 5_000);
   const waits = Array.from({ length: 20 }, () => backoff.after(busy, undefined));
-  expect(waits.slice(0, 4)).toEqual([5249, 5499, 5999, 6999]);
+  expect(waits.slice(0, 5)).toEqual([5999, 5999, 5999, 6999, 8999]);
   expect(new Backoff(() => 0).after(busy, undefined)).toBe(5_000);
   expect(backoff.after(new AskAgainError("E_RATE", "many", 0), undefined)).toBeLessThan(RECONNECT_MS);
+});
+
+test("devices that are turned away come back as fast as turns go, and not in bursts at each full second", () => {
+  const turns = new HelloTurns();
+  const nobody: Waiting = { takeTurn: () => new Promise(() => {}), terminate: () => {} };
+  for (let i = 0; i < HELLOS_AT_ONCE + HELLO_BACKLOG_MS / RETURN_SLOT_MS + 1; i++) turns.add({ ...nobody }, 0);
+  const devices = 10_000;
+  const tenths = new Map<number, number>();
+  for (let i = 0; i < devices; i++) {
+    const told = toldRetryAfter(retryAfter(turns.turnAway(0) ?? Number.NaN));
+    const random = (i * GOLDEN_RATIO) % 1; // as even as any random numbers are in the long run
+    const wait = new Backoff(() => random).after(new AskAgainError("E_BUSY", "busy", told), undefined);
+    const tenth = Math.floor(wait / 100);
+    tenths.set(tenth, (tenths.get(tenth) ?? 0) + 1);
+  }
+  expect(Math.max(...tenths.values())).toBeLessThan((100 / RETURN_SLOT_MS) * 1.2);
+  expect(tenths.size).toBeLessThanOrEqual((devices * RETURN_SLOT_MS) / 100 + 20); // a second to round, a second to spread
 });
 
 test("no directory can send a device away for long", () => {

@@ -1,10 +1,15 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { pino } from "pino";
 import { expect, test } from "vitest";
+import { AskAgainError, type Link } from "../../directory/client.ts";
+import { UnavailableError } from "../../keys/errors.ts";
 import { writeKeyListFile } from "../../keys/key-list-files.ts";
 import { parseName } from "../../keys/names.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
+import { keepLinked } from "../../sshnpd/link.ts";
 import { OwnDirectory } from "../../sshnpd/own-directory.ts";
 import { patience, random, suite, World } from "../directory/world.ts";
 import { freePort } from "../support/free-port.ts";
@@ -69,6 +74,48 @@ test("by a broker it is asked for again until it is there", async () => {
   place.target = Number(new URL(world.address.url).port);
   await expect.poll(() => directory.isPrivate).toBe(true);
   expect(lines).toHaveLength(1);
+});
+
+test("attempts that fail, and links that end, leave no asking behind: one dial at a time, and none while it waits", async () => {
+  const sockets = new Set<Socket>();
+  const silent = createServer((socket) => {
+    sockets.add(
+      socket
+        .resume()
+        .on("error", () => {})
+        .once("close", () => sockets.delete(socket)),
+    );
+  }).listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const { port } = silent.address() as AddressInfo;
+  const directory = await openAt(parseDirectoryAddress(`http://127.0.0.1:${port}#SHA256:${"A".repeat(43)}`));
+  const stop = new AbortController();
+  const open: number[] = [];
+  const away = new UnavailableError("E_DIRECTORY", "away");
+  async function* noEvents(): AsyncGenerator<never> {}
+  const kept = keepLinked({
+    signal: stop.signal,
+    random: () => 2 ** -30, // no wait is long but the last
+    open: async (attempt) => {
+      const asked = once(silent, "connection", { signal: patience() });
+      directory.askWhere(SILENT, attempt);
+      await asked;
+      // Whoever was told to go may take a moment.
+      await expect.poll(() => sockets.size).toBeLessThanOrEqual(1);
+      open.push(sockets.size);
+      if (open.length === 6) throw new AskAgainError("E_BUSY", "busy", 60_000);
+      if (open.length % 2 === 1) throw away;
+      return { events: noEvents(), close: () => {} } as unknown as Link;
+    },
+    onLinked: () => {},
+    onEvent: () => {},
+    onLost: () => {},
+  });
+  await expect.poll(() => open, { timeout: 10_000 }).toEqual([1, 1, 1, 1, 1, 1]);
+  await expect.poll(() => sockets.size).toBe(0);
+  stop.abort();
+  await kept;
+  silent.close();
 });
 
 test("that a checkpoint of a client is not proved is logged as that, and not as something that is not stored", async () => {
