@@ -72,5 +72,5 @@ function isProxyAlone(error: unknown): boolean {
 
 const SPANS = { first: RECONNECT_FIRST_MS, limit: RECONNECT_MS };
 /** Retry-After tells whole seconds (RFC 9110 section 10.2.3), so those who were told the same one are spread over one. */
-const TOLD_SPANS = { first: 1000, limit: RECONNECT_MS };
+const TOLD_SPANS = { ...SPANS, least: 1000 };
 const ABSENT_SPANS = { first: RECONNECT_FIRST_MS, limit: RECONNECT_ABSENT_MS };
