@@ -25,6 +25,7 @@ import { readWitnessDemand } from "../client/witness-demand.ts";
 import { openDataFolder, openStore } from "../data-folder.ts";
 import { originOf } from "../keyring.ts";
 import { Log } from "../log/log.ts";
+import { refuseUnfilledStore } from "../log/unfilled-store.ts";
 import type { VerifyOptions } from "./audit-options.ts";
 import { keysFolder } from "./data-options.ts";
 
@@ -121,6 +122,7 @@ async function logOfFolder(suite: CipherSuite, options: VerifyOptions, signal: A
   }
   const store = await openStore(folder, { url: options.store, signal });
   try {
+    await refuseUnfilledStore(store.database, [folder]);
     const log = await Log.open({ suite, database: store.database, privateKey: keys.log, origin: key.origin });
     return { key, source: logOfStore(log), [Symbol.asyncDispose]: () => store.close() };
   } catch (error) {
