@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { AuditScene } from "../directory/audit-scene.ts";
 import { databaseIn, Postgres } from "../support/postgres.ts";
-import { commandFile, type Exit, runProcess } from "../support/processes.ts";
+import { commandFile, type Exit, runProcess, startCommand } from "../support/processes.ts";
 
 let postgres: Postgres;
 let scene: AuditScene;
@@ -51,14 +51,23 @@ test("a start on an empty database, or one that is half filled, is refused and l
 
   const whole = 'sshnp-directory export --data np | sshnp-directory import --data np --store "$URL"';
   expect(await shell(whole)).toMatchObject({ code: 0 });
-  const twice = await shell(whole);
+  await shell("mv np/store np-store-old");
+  const twice = await shell(
+    'sshnp-directory export --data np --store "$URL" | sshnp-directory import --data np --store "$URL"',
+  );
   expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining("dropped and created anew")]);
 });
 
 test("once a directory has run on a database, nothing reads its folder's old store, or writes into it, unasked", async () => {
   await scene.run("--store", url);
   expect((await scene.command("name", "add", "@moved", "--data", scene.data)).code).toBe(0);
+  const second = ["run", "--data", "two", "--keys", "np", "--store", url, "--listen", "127.0.0.1:0"];
+  await using two = startCommand("sshnp-directory", second, { env: { HOME: scene.home.path } });
+  const [fingerprint] = /#.*$/.exec(scene.address) ?? [];
+  expect(await two.line(/^http/)).toMatchObject({ input: expect.stringContaining(fingerprint ?? "none") as string });
+  await two.kill("SIGTERM");
   await scene.end();
+  await rename(join(scene.home.path, "np-store-old"), join(scene.data, "store"));
   for (const words of [
     ["name", "add", "@lost"],
     ["names"],
@@ -99,7 +108,8 @@ test("the way back is an import into the folder, from where its old store was mo
   expect([names.code, names.stdout]).toEqual([0, expect.stringMatching(/@acme[^]*@moved/)]);
   await scene.run();
   expect((await scene.audit("anchor")).code).toBe(0);
-  expect((await scene.audit("verify")).code).toBe(0);
+  const theirs = join(scene.home.path, "two/audit.ndjson");
+  expect((await scene.audit("verify", scene.file, theirs)).code).toBe(0);
   await scene.end();
 });
 
