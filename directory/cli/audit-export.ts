@@ -50,7 +50,7 @@ export async function exportAudit(files: readonly string[], options: ExportOptio
   const before = options.cursorFile === undefined ? undefined : await readCursor(options.cursorFile);
   const isWhole = wanted.since === undefined && wanted.until === undefined && wanted.events === undefined;
   const logSize = files.length > 0 || !isWhole ? undefined : await knownLogSize(options.data);
-  const receiver = place && (await Receiver.open(place, { ca: options.toCa, signal: stop }));
+  using receiver = place && (await Receiver.open(place, { ca: options.toCa, signal: stop }));
   const isSyslog = receiver !== undefined || options.format === "syslog";
   const host = hostname();
   const print = (line: AuditLine | undefined, text: string): string => {

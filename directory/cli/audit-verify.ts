@@ -225,7 +225,7 @@ function tell(
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   for (const { directory, first, last, anchored } of directories) {
     if (first > 1) say(`Lines before line ${first} of directory ${directory} are not here.`);
-    if (anchored.line < first) say("They are in another file: give it, too. The log holds none yet of those that are.");
+    if (anchored.line < first) say("They are in another file: give it, too. Of the lines here the log holds none yet.");
     if (last > anchored.line + 1) {
       say(
         `Lines after line ${anchored.line} of directory ${directory} are not in the log yet: whether more were cut off behind them cannot be told.`,

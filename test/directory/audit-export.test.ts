@@ -104,6 +104,7 @@ test("rsyslog takes what is sent, understands it, and what it keeps can be verif
   const before = (await readFile(old, "utf8").catch(() => "")) + text(await scene.lines());
   await using receiver = await startRsyslog();
   const to = `tcp://127.0.0.1:${receiver.port}`;
+  expect(await scene.audit("export", `${old}.none`, "--to", to)).toMatchObject({ code: 2, stdout: "" });
   expect(await scene.audit("export", old, "--to", to, "--cursor-file", cursor)).toMatchObject({ code: 0, stdout: "" });
   await using following = follow("--to", to, "--cursor-file", cursor);
   const awaited = async (end: string): Promise<string> => {
