@@ -284,6 +284,7 @@ test("a file that was begun by rotation verifies by the line that it follows, an
   // What the log got since that line has its lines here, or it is told.
   await scene.run();
   await scene.activated("@other");
+  await expect.poll(async () => (await scene.lines()).join()).toMatch(/"event":"activation".*"@other/);
   await scene.end("SIGKILL");
   const since = await scene.lines();
   const whole = await scene.audit("verify");

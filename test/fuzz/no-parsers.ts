@@ -223,6 +223,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/open-files.ts#openFilesAtMost",
   ],
   "a command line that commander reads; its values go to parsers of the table": [
+    "keys/command-line.ts#tellUsageErrorsAsOurs",
     "directory/cli/drain.ts#Drain",
     "sshnp/cli/profile/set.ts#setCommand",
     "sshnpd/noports-flags.ts#withNoPortsFlags",
