@@ -23,17 +23,20 @@ export async function openDataFolder(path: string): Promise<PrivateFolder> {
 /**
  * The store of a data folder: LevelDB in it, or the PostgreSQL database at `url`. Another command may have LevelDB for a moment,
  * so it is asked for again for a while. After the signal, PostgreSQL is waited for some seconds more, whatever is done there.
- * @throws {SetupError} E_RUNNING, E_STORAGE, E_USAGE; the signal's reason.
+ * @throws {SetupError} E_RUNNING, E_STORAGE, E_USAGE, also for the folder's own store when its directory last ran on another one ({@link rememberStore}); the signal's reason.
  */
 export async function openStore(
   folder: PrivateFolder,
   {
     url,
     signal,
+    evenIfLeft = false,
     observe = (database) => database,
   }: {
     readonly url: string | undefined;
     readonly signal: AbortSignal;
+    /** For those who mean the folder's own store wherever the directory ran last. */
+    readonly evenIfLeft?: boolean;
     /** Stands in front of the database, to count. */
     readonly observe?: ((database: Database) => Database) | undefined;
   },
@@ -42,6 +45,7 @@ export async function openStore(
     const { PostgresDatabase } = await import("./postgres/database.ts");
     return new Store(observe(await PostgresDatabase.open(url, signal)));
   }
+  if (!evenIfLeft) await demandNotLeft(folder);
   const end = performance.now() + STORE_LOCK_MS;
   for (;;) {
     try {
@@ -52,6 +56,20 @@ export async function openStore(
     await delay(100, undefined, { signal }).catch(() => {});
     signal.throwIfAborted();
   }
+}
+
+/** Remembers whether this directory goes on in its folder's own store (no `url`) or in another one. @throws {SetupError} E_STORAGE. */
+export async function rememberStore(folder: PrivateFolder, url: string | undefined): Promise<void> {
+  if (url === undefined) await folder.remove(LEFT_FILE);
+  else await folder.replace(LEFT_FILE, utf8("This directory has last run with --store.\n"));
+}
+
+/** An old store takes whatever is written into it, and nobody would ever see it again. */
+async function demandNotLeft(folder: PrivateFolder): Promise<void> {
+  if ((await folder.read(LEFT_FILE, 1024)) === undefined) return;
+  throw new SetupError("E_USAGE", `The directory in ${shellWord(folder.path)} has last run with --store.`, {
+    next: "Say --store URL here as well, or set SSHNP_STORE. How to go back to a store in the data folder: docs/self-hosting.md",
+  });
 }
 
 /** Remembers where this directory was last served. @throws {SetupError} E_STORAGE. */
@@ -66,3 +84,4 @@ export async function readAddress(folder: PrivateFolder): Promise<string | undef
 }
 
 const ADDRESS_FILE = "address";
+const LEFT_FILE = "store-left";

@@ -18,6 +18,7 @@ import type { OpenedMessage } from "../protocol/sealed-message.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import { endOf, Enrolments } from "./accounts/enrolments.ts";
 import type { Audit } from "./audit.ts";
+import type { AuditEvent } from "./audit/events.ts";
 import type { Clock } from "./clock.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Keyring } from "./keyring.ts";
@@ -228,7 +229,11 @@ export class EnrolmentRequests {
     stream.end({ type: "binding", of: "client", statements, proof: encodeLogProof(shown.proof) });
   }
 
-  #note(event: string, verdict: string, { name, member }: { readonly name: Name; readonly member?: MemberName }): void {
+  #note(
+    event: AuditEvent,
+    verdict: string,
+    { name, member }: { readonly name: Name; readonly member?: MemberName },
+  ): void {
     const { audit, log } = this.#services;
     const about = { verdict, name, ...(member === undefined ? {} : { member }) };
     audit.write({ event, ...about });

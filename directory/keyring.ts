@@ -54,6 +54,12 @@ export class Keyring {
   static async open(primitives: Primitives, folder: PrivateFolder, store: Store, now: number): Promise<Keyring> {
     const keyring = await store.exclusively(async () => {
       const known = await readDirectoryKeys(primitives.suite, folder);
+      // Keys that are made here would never fit, and lie in the way of those that do.
+      if (known === undefined && store.database.isShared && (await store.keyList()) !== undefined) {
+        throw foreignKeys(
+          `There are no keys in ${shellWord(folder.path)}, and the store is of a directory that has some.`,
+        );
+      }
       const keys = known ?? (await createDirectoryKeys(folder, { ...primitives, now }));
       const verified = await storedList(primitives, folder, store, keys);
       const list = await currentList(primitives, store, keys, verified, now);
@@ -156,7 +162,11 @@ async function storedList(
   } catch (error) {
     if (!(error instanceof SecurityError) || !store.database.isShared) throw error;
   }
-  throw new SetupError("E_BAD_KEY_FILE", `The keys in ${shellWord(folder.path)} are not those of the store.`, {
+  throw foreignKeys(`The keys in ${shellWord(folder.path)} are not those of the store.`);
+}
+
+function foreignKeys(fact: string): SetupError {
+  return new SetupError("E_BAD_KEY_FILE", fact, {
     next: "Directories that share a store share one folder of keys as well, which the weekly rotation writes: --keys FOLDER",
   });
 }

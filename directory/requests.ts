@@ -25,6 +25,7 @@ import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import type { OpenedMessage } from "../protocol/sealed-message.ts";
 import type { AccountAnswer, Accounts } from "./accounts/accounts.ts";
 import type { Audit } from "./audit.ts";
+import type { AuditEvent } from "./audit/events.ts";
 import type { Clock } from "./clock.ts";
 import type { ConnectObserver } from "./connect-observer.ts";
 import { DeviceLists } from "./device-lists.ts";
@@ -233,7 +234,7 @@ export class Requests {
   }
 
   async #settle(
-    event: string,
+    event: AuditEvent,
     answer: AccountAnswer,
     stream: ResponseStream,
     {

@@ -35,6 +35,7 @@ import { LinkServer } from "./link-server.ts";
 import { upgrade } from "./link-upgrade.ts";
 import { openGuardedLog } from "./log/checkpoint-file.ts";
 import type { Log } from "./log/log.ts";
+import { refuseUnfilledStore } from "./log/unfilled-store.ts";
 import { NewestKeys } from "./newest-keys.ts";
 import { Policies } from "./policies.ts";
 import { PostServer } from "./post.ts";
@@ -122,6 +123,8 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
   undoing.push(() => followed?.[Symbol.dispose]());
   const clock = options.clock ?? followed ?? machineClock;
   const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
+  const folders = [folder, options.keysFolder ?? folder];
+  await refuseUnfilledStore(store.database, folders, options.acceptOlderLog);
   const keyring = await Keyring.open(primitives, options.keysFolder ?? folder, store, clock.now());
   let cosigner: Cosigner | undefined;
   let audited: OpenedAudit | undefined;

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import type { Audit } from "./audit.ts";
+import type { AuditEvent } from "./audit/events.ts";
 import type { TokenBucket } from "./rate-limit.ts";
 import type { ResponseStream } from "./response-stream.ts";
 
@@ -13,7 +14,7 @@ export interface Refused {
 /** Ends a stream with a refusal. `tries`: those of the address at secrets; one that has proved to know the secret is given back. */
 export function tellRefused(
   { audit, log }: { readonly audit: Audit; readonly log: Logger },
-  event: string,
+  event: AuditEvent,
   stream: ResponseStream,
   { refused: code, wait = 0 }: Refused,
   tries?: TokenBucket,

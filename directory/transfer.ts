@@ -12,9 +12,9 @@ import { DISTANCES, IDS, NONCES, PRESENCES } from "./tables.ts";
 
 /** What is of use to a running directory alone. */
 const FLEETING = ["import:", IDS.prefix, NONCES.prefix, PRESENCES.prefix, DISTANCES.prefix];
-const CHECKPOINT = "log:checkpoint";
+export const LOG_CHECKPOINT = "log:checkpoint";
 /** In a store into which an import was begun, and not ended: which one it was. */
-const BEGUN = "import:begun";
+export const IMPORT_BEGUN = "import:begun";
 
 /** The lines of a store as it is at one moment, each with its end. @throws {UnavailableError} E_STORAGE. */
 export async function* exportStore(database: Pick<Database, "snapshot">): AsyncGenerator<string, void, void> {
@@ -51,7 +51,7 @@ export async function importStore(database: Database, lines: AsyncIterable<strin
       count += 1;
       const [key, value] = line;
       // A log that somebody began meanwhile is not overwritten.
-      if (key === CHECKPOINT) checkpoint = { type: "replace", key, before: undefined, value };
+      if (key === LOG_CHECKPOINT) checkpoint = { type: "replace", key, before: undefined, value };
       else waiting.push({ type: "put", key, value });
       if (waiting.length < STORE_LINES_AT_ONCE) continue;
       await write(waiting);
@@ -66,7 +66,7 @@ export async function importStore(database: Database, lines: AsyncIterable<strin
   }
   if (state !== "end") throw malformed();
   const last = checkpoint === undefined ? waiting : [...waiting, checkpoint];
-  await write([...last, { type: "del", key: BEGUN }]);
+  await write([...last, { type: "del", key: IMPORT_BEGUN }]);
   return count;
 }
 
@@ -75,19 +75,23 @@ async function begin(database: Database): Promise<(operations: readonly Operatio
   const own = randomUUID();
   await database.exclusively(async () => {
     const [first] = await database.entriesAfter("", "", 1);
-    const [begun, checkpoint] = await database.getMany([BEGUN, CHECKPOINT]);
+    const [begun, checkpoint] = await database.getMany([IMPORT_BEGUN, LOG_CHECKPOINT]);
     if (first !== undefined && (begun === undefined || checkpoint !== undefined)) {
-      throw new SetupError("E_USAGE", "That store is in use already.", { next: "Import into an empty one." });
+      throw new SetupError("E_USAGE", "That store is in use already.", {
+        next: database.isShared
+          ? "Import into an empty one: another database, or this one dropped and created anew."
+          : "Import into an empty one: move the folder `store` out of the data folder first.",
+      });
     }
-    await database.write("acknowledged", [{ type: "put", key: BEGUN, value: own }]);
+    await database.write("acknowledged", [{ type: "put", key: IMPORT_BEGUN, value: own }]);
   });
   const write = (operations: readonly Operation[]): Promise<void> =>
     database.exclusively(async () => {
-      if ((await database.get(BEGUN)) !== own) throw overtaken();
+      if ((await database.get(IMPORT_BEGUN)) !== own) throw overtaken();
       await database.write("acknowledged", operations);
     });
   for (;;) {
-    const left = (await database.entriesAfter("", "", STORE_LINES_AT_ONCE)).filter(([key]) => key !== BEGUN);
+    const left = (await database.entriesAfter("", "", STORE_LINES_AT_ONCE)).filter(([key]) => key !== IMPORT_BEGUN);
     if (left.length === 0) return write;
     await write(left.map(([key]) => ({ type: "del", key })));
   }

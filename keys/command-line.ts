@@ -30,9 +30,20 @@ function endUnlessReaderIsGone({ code }: NodeJS.ErrnoException): void {
 export function tellUsageErrorsAsOurs(command: Command, words: string = command.name()): void {
   command.configureOutput({ outputError: () => {} });
   command.exitOverride((error) => {
+    if (error.code === "commander.missingMandatoryOptionValue") refuseUnknownOption(command);
     throw error.exitCode === 0 || error.code === "commander.help" ? error : usageError(error, words);
   });
   for (const subcommand of command.commands) tellUsageErrorsAsOurs(subcommand, `${words} ${subcommand.name()}`);
+}
+
+/**
+ * Commander looks for what is missing ahead of what is unknown, and an option that was mistyped is both. Whoever lacks a mandatory
+ * one has no known option left in the command's words.
+ */
+function refuseUnknownOption(command: Command): void {
+  const flag = command.args.find((word) => /^--?[a-z]/i.test(word));
+  // Its own words, with the option that was probably meant; its types leave it out.
+  if (flag !== undefined) (command as unknown as { unknownOption(flag: string): void }).unknownOption(flag);
 }
 
 function usageError({ message }: CommanderError, words: string): SetupError {

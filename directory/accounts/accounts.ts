@@ -1,3 +1,4 @@
+import type { AuditEvent } from "../audit/events.ts";
 import type { CipherSuite, RandomBytes } from "../../keys/cipher-suite.ts";
 import { Ed25519PrivateKey, type Ed25519PublicKey } from "../../keys/ed25519.ts";
 import { SetupError, SshnpError, UnavailableError } from "../../keys/errors.ts";
@@ -139,7 +140,7 @@ export class Accounts {
     }
   }
 
-  async #commit(draft: Draft, subjects: readonly string[], event: string): Promise<AccountAnswer> {
+  async #commit(draft: Draft, subjects: readonly string[], event: AuditEvent): Promise<AccountAnswer> {
     if (draft.isEmpty) return { subjects, isNew: false };
     this.#said(subjects);
     await this.#log.append(draft.entries, draft.operations, event);

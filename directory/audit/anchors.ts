@@ -3,6 +3,7 @@ import { UnavailableError } from "../../keys/errors.ts";
 import { AUDIT_ANCHOR_AGAIN_MS, AUDIT_ANCHOR_MS, AUDIT_FIRST_ANCHOR_MS } from "../../protocol/limits.ts";
 import type { Audit } from "../audit.ts";
 import type { Database, Operation } from "../database.ts";
+import { type AuditEvent, isAuditEvent } from "./events.ts";
 import type { LogAudit, LoggedStatement } from "../log/entries.ts";
 import type { Log } from "../log/log.ts";
 import { AUDIT_OWED, AUDITS, parseEntry, put } from "../tables.ts";
@@ -51,7 +52,7 @@ export class AuditAnchors implements LogAudit {
   }
 
   /** @throws {UnavailableError} E_STORAGE when the audit could not take their lines. */
-  owed(event: string, statements: readonly LoggedStatement[]): Operation[] {
+  owed(event: AuditEvent, statements: readonly LoggedStatement[]): Operation[] {
     if (this.#audit.isFull) {
       this.#audit.write({ event, verdict: "E_STORAGE", subjects: statements.map(({ subject }) => subject) });
       throw new UnavailableError("E_STORAGE", "The audit takes no lines, and statements need theirs.", {
@@ -63,7 +64,7 @@ export class AuditAnchors implements LogAudit {
     );
   }
 
-  logged(event: string, statements: readonly LoggedStatement[]): void {
+  logged(event: AuditEvent, statements: readonly LoggedStatement[]): void {
     const told = statements.map(({ subject, index, hash }) => ({ index, subject, hash: hex(hash) }));
     this.#audit.write({
       ...{ event, verdict: "stored", subjects: statements.map(({ subject }) => subject) },
@@ -77,7 +78,7 @@ export class AuditAnchors implements LogAudit {
     for (const [key, text] of await this.#database.entries(`${AUDIT_OWED.prefix}${this.#audit.directory}/`)) {
       const { event, subject, index, hash } = parseEntry(AUDIT_OWED, text);
       const about = { verdict: "stored", again: true, subjects: [subject], statements: [{ index, subject, hash }] };
-      this.#audit.write({ event, ...about });
+      this.#audit.write({ event: isAuditEvent(event) ? event : "statements", ...about });
       this.#paid.push(key.slice(AUDIT_OWED.prefix.length));
     }
   }

@@ -10,7 +10,7 @@ export interface ChainReport {
   /** Numbers of its first and its last line here. */
   readonly first: number;
   readonly last: number;
-  /** Number of the last line that the log holds, and of its entry there. */
+  /** Number of the last line that the log holds, and of its entry there; perhaps the line ahead of `first`. */
   readonly anchored: { readonly line: number; readonly index: number };
   /** When the last line was written. */
   readonly time: string;
@@ -29,7 +29,7 @@ export class AuditChain {
   #time: string;
   /** How many of the anchors are accounted for. */
   #at = 0;
-  /** The first and the last line here that the log holds. */
+  /** The first and the last line that the log holds, of those here and the one ahead of them. */
   #tied: { readonly first: number; line: number; index: number } | undefined;
   /** From which entry of the log on every statement of this directory has its line here. */
   readonly #begun: number | undefined;
@@ -44,6 +44,7 @@ export class AuditChain {
     this.#hash = hash;
     this.#place = place;
     this.#time = line.time;
+    this.#tieAhead(line);
     this.#tie(line.n, hash);
   }
 
@@ -101,9 +102,12 @@ export class AuditChain {
   finish(): ChainReport {
     const next = this.#anchors[this.#at];
     if (this.#tied === undefined) {
+      const anchor = "put them into it: sshnp-directory audit anchor --data DIR";
       throw wrong(
         `The log holds none of the lines ${this.#first} to ${this.#n} of directory ${this.#directory}${next === undefined ? "" : ", and holds others"}.`,
-        "If they are new, put them into it: sshnp-directory audit anchor --data DIR. Otherwise they are not of this log, or were changed.",
+        this.isWhole
+          ? `If they are new, ${anchor}. Otherwise they are not of this log, or were changed.`
+          : `Lines before line ${this.#first} are not here. They are in another file: give it, too. Or, if these are new, ${anchor}. If neither helps, they are not of this log, or were changed.`,
       );
     }
     if (next !== undefined) {
@@ -123,6 +127,18 @@ export class AuditChain {
     return this.#tied === undefined
       ? `Lines up to line ${this.#n} were changed`
       : `Lines after line ${this.#tied.line} were changed`;
+  }
+
+  /**
+   * A file that was begun by rotation follows a line that is in another one. If the log holds that line, those here are as good as
+   * they are behind it in one file: all that the log holds beyond it has to be here.
+   */
+  #tieAhead({ n, prev }: AuditLine): void {
+    const at = n === 1 ? undefined : this.#byHash.get(prev);
+    const index = at === undefined ? undefined : this.#anchors[at]?.index;
+    if (at === undefined || index === undefined) return;
+    this.#tied = { first: index, line: n - 1, index };
+    this.#at = at + 1;
   }
 
   #tie(n: number, hash: string): void {

@@ -13,9 +13,10 @@ import { hex, utf8 } from "../../keys/bytes.ts";
 import { PeerError } from "../../keys/errors.ts";
 import { AUDIT_LINE_BYTES } from "../../protocol/limits.ts";
 import type { Hashing } from "../../protocol/log/tree.ts";
+import type { AuditEvent } from "./events.ts";
 
 /** What happened, in words of our own; names are by their grammar, everything else of a peer's stands under `peer`. */
-export type AuditEntry = { readonly event: string } & { readonly [field in OwnField]?: never } & Readonly<
+export type AuditEntry = { readonly event: AuditEvent } & { readonly [field in OwnField]?: never } & Readonly<
     Record<string, unknown>
   >;
 

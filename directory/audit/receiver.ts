@@ -69,6 +69,11 @@ export class Receiver {
     return new Receiver(socket, place);
   }
 
+  /** Ends the connection as it is; what was sent and not closed may be lost. */
+  [Symbol.dispose](): void {
+    this.#socket.destroy();
+  }
+
   /** Returns when the system has taken it. @throws {UnavailableError} E_UNREACHABLE; the signal's reason. */
   async send(text: string, signal: AbortSignal): Promise<void> {
     const error = await new Promise<Error | null | undefined>((resolve) => {

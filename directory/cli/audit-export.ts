@@ -5,9 +5,11 @@ import { interruption } from "../../keys/interruption.ts";
 import { quoted } from "../../keys/names.ts";
 import { printData } from "../../keys/print-data.ts";
 import { shellWord } from "../../keys/shell-word.ts";
+import { nearest } from "../../protocol/policy/nearest.ts";
 import { NOTE_BYTES } from "../../protocol/limits.ts";
 import { AUDIT_FILE } from "../audit.ts";
 import { followLines } from "../audit/follow.ts";
+import { AUDIT_EVENTS, isAuditEvent } from "../audit/events.ts";
 import { type AuditLine, auditLineOf, isPrintable } from "../audit/line.ts";
 import type { TextLine } from "../audit/read-lines.ts";
 import { parseReceiver, Receiver } from "../audit/receiver.ts";
@@ -38,7 +40,7 @@ export async function exportAudit(files: readonly string[], options: ExportOptio
   const wanted: Wanted = {
     since: options.since === undefined ? undefined : parseWhen("--since", options.since, now),
     until: options.until === undefined ? undefined : parseWhen("--until", options.until, now),
-    events: options.event === undefined ? undefined : new Set(options.event),
+    events: options.event === undefined ? undefined : new Set(options.event.map(parseEvent)),
   };
   if (options.to !== undefined && options.format === "ndjson") {
     throw usage("--to sends syslog.", "Leave --format out, or write to standard output.");
@@ -48,7 +50,7 @@ export async function exportAudit(files: readonly string[], options: ExportOptio
   const before = options.cursorFile === undefined ? undefined : await readCursor(options.cursorFile);
   const isWhole = wanted.since === undefined && wanted.until === undefined && wanted.events === undefined;
   const logSize = files.length > 0 || !isWhole ? undefined : await knownLogSize(options.data);
-  const receiver = place && (await Receiver.open(place, { ca: options.toCa, signal: stop }));
+  using receiver = place && (await Receiver.open(place, { ca: options.toCa, signal: stop }));
   const isSyslog = receiver !== undefined || options.format === "syslog";
   const host = hostname();
   const print = (line: AuditLine | undefined, text: string): string => {
@@ -167,6 +169,17 @@ async function readCursor(file: string): Promise<Cursor | undefined> {
     if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
     throw usage(`Cannot read ${shellWord(file)}.`, "Check its path and mode.", cause);
   }
+}
+
+/** A word that is no event would only ever find nothing. @throws {SetupError} E_USAGE. */
+function parseEvent(word: string): string {
+  if (isAuditEvent(word)) return word;
+  const meant = nearest(word, AUDIT_EVENTS);
+  const fact = `${quoted(word)} is no event of the audit.`;
+  throw usage(
+    meant === undefined ? fact : `${fact} Did you mean ${quoted(meant)}?`,
+    `These are: ${AUDIT_EVENTS.join(", ")}.`,
+  );
 }
 
 async function fileOf(data: string | undefined): Promise<string> {

@@ -25,6 +25,7 @@ import { readWitnessDemand } from "../client/witness-demand.ts";
 import { openDataFolder, openStore } from "../data-folder.ts";
 import { originOf } from "../keyring.ts";
 import { Log } from "../log/log.ts";
+import { refuseUnfilledStore } from "../log/unfilled-store.ts";
 import type { VerifyOptions } from "./audit-options.ts";
 import { keysFolder } from "./data-options.ts";
 
@@ -121,6 +122,7 @@ async function logOfFolder(suite: CipherSuite, options: VerifyOptions, signal: A
   }
   const store = await openStore(folder, { url: options.store, signal });
   try {
+    await refuseUnfilledStore(store.database, [folder]);
     const log = await Log.open({ suite, database: store.database, privateKey: keys.log, origin: key.origin });
     return { key, source: logOfStore(log), [Symbol.asyncDispose]: () => store.close() };
   } catch (error) {
@@ -223,6 +225,7 @@ function tell(
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   for (const { directory, first, last, anchored } of directories) {
     if (first > 1) say(`Lines before line ${first} of directory ${directory} are not here.`);
+    if (anchored.line < first) say("They are in another file: give it, too. Of the lines here the log holds none yet.");
     if (last > anchored.line + 1) {
       say(
         `Lines after line ${anchored.line} of directory ${directory} are not in the log yet: whether more were cut off behind them cannot be told.`,

@@ -9,13 +9,14 @@ import { timeOf } from "../database-clock.ts";
 import { openDataFolder, openStore } from "../data-folder.ts";
 import { Keyring } from "../keyring.ts";
 import { Log } from "../log/log.ts";
+import { refuseUnfilledStore } from "../log/unfilled-store.ts";
 import { RendezvousRegistry } from "../rendezvous-registry.ts";
 import { type DataOptions, keysFolder } from "./data-options.ts";
 import { random } from "./random.ts";
 
 /**
  * Runs `action` on the directory in a data folder: through the process that serves it, else on the store itself.
- * @throws {SetupError} E_NO_KEYS, E_KEY_PERMISSIONS, E_RUNNING, E_STORAGE; as `action`.
+ * @throws {SetupError} E_NO_KEYS, E_KEY_PERMISSIONS, E_RUNNING, E_STORAGE, E_USAGE, E_LOG; as `action`.
  */
 export async function withAdministration<T>(
   options: DataOptions,
@@ -28,7 +29,9 @@ export async function withAdministration<T>(
   await using store = await openStore(folder, { url: options.store, signal: interruption("Run the command again.") });
   const now = await timeOf(store.database);
   const clock = { ...SYSTEM_CLOCK, now: () => now };
-  const keyring = await Keyring.open(primitives, await keysFolder(options, folder), store, now);
+  const keys = await keysFolder(options, folder);
+  await refuseUnfilledStore(store.database, [folder, keys]);
+  const keyring = await Keyring.open(primitives, keys, store, now);
   const log = await Log.open({
     ...{ suite: primitives.suite, database: store.database, privateKey: keyring.log, origin: keyring.origin },
   });

@@ -13,7 +13,7 @@ import { loadSuite } from "../../protocol/suite/load.ts";
 import { serveAdministration } from "../admin-socket.ts";
 import { administer } from "../administration.ts";
 import type { DirectoryBroker } from "../broker-links.ts";
-import { openStore, writeAddress } from "../data-folder.ts";
+import { openStore, rememberStore, writeAddress } from "../data-folder.ts";
 import type { DirectoryWatch } from "../directory-metrics.ts";
 import { type OwnRendezvous, startOwnRendezvous } from "../own-rendezvous.ts";
 import { type Directory, startDirectory } from "../server.ts";
@@ -105,7 +105,10 @@ async function run(options: RunOptions): Promise<void> {
 
   const folder = await PrivateFolder.openOrCreate(options.data);
   const watch = options.metrics === undefined ? undefined : await watchDirectory(options.metrics);
-  await using store = await openStore(folder, { url: options.store, signal: stop.signal, observe: watch?.observe });
+  await using store = await openStore(folder, {
+    ...{ url: options.store, signal: stop.signal, observe: watch?.observe },
+    evenIfLeft: options.acceptOlderLog ?? false,
+  });
   const maxConnections = connectionLimit();
   await using directory = await startDirectory({
     ...{
@@ -131,6 +134,7 @@ async function run(options: RunOptions): Promise<void> {
   const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
   const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;
   await writeAddress(folder, address);
+  await rememberStore(folder, options.store);
   await using _administration = await serveAdministration(
     folder,
     administer({ ...directory, store }, directory.presence),

@@ -1,10 +1,15 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
+import type { CipherSuite } from "../../keys/cipher-suite.ts";
+import { SetupError } from "../../keys/errors.ts";
 import { interruption } from "../../keys/interruption.ts";
+import { PrivateFolder } from "../../keys/private-folder.ts";
+import { readDirectoryKeys } from "../../keys/service-key-files.ts";
+import { shellWord } from "../../keys/shell-word.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { timeOf } from "../database-clock.ts";
-import { openDataFolder, openStore } from "../data-folder.ts";
+import { openDataFolder, openStore, rememberStore } from "../data-folder.ts";
 import { Keyring } from "../keyring.ts";
 import { Log } from "../log/log.ts";
 import { exportStore, importStore } from "../transfer.ts";
@@ -46,16 +51,33 @@ async function exportAll({ data, store: url }: DataOptions): Promise<void> {
 
 async function importAll(options: DataOptions): Promise<void> {
   const signal = interruption("Run the command again.");
-  const folder = await openDataFolder(options.data);
-  await using store = await openStore(folder, { url: options.store, signal });
-  const count = await importStore(store.database, linesOfInput(signal));
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
+  const { folder, keys } = await foldersWithKeys(suite, options);
+  await using store = await openStore(folder, { url: options.store, signal, evenIfLeft: true });
+  const count = await importStore(store.database, linesOfInput(signal));
   const now = await timeOf(store.database);
-  const keyring = await Keyring.open({ suite, random }, await keysFolder(options, folder), store, now);
+  const keyring = await Keyring.open({ suite, random }, keys, store, now);
   const log = await Log.open({
     ...{ suite, database: store.database, privateKey: keyring.log, origin: keyring.origin },
   });
+  // The way back; the way there is to run on it.
+  if (options.store === undefined) await rememberStore(folder, undefined);
   process.stderr.write(`${count} entries; the log has ${log.checkpoint.size} leaves.\n`);
+}
+
+/** A directory that was exported has its keys; new ones would be of another one. @throws {SetupError} E_NO_KEYS. */
+async function foldersWithKeys(
+  suite: CipherSuite,
+  options: DataOptions,
+): Promise<{ readonly folder: PrivateFolder; readonly keys: PrivateFolder }> {
+  const folder = await PrivateFolder.open(options.data);
+  const keys = folder && (await keysFolder(options, folder));
+  if (folder !== undefined && keys !== undefined && (await readDirectoryKeys(suite, keys)) !== undefined) {
+    return { folder, keys };
+  }
+  throw new SetupError("E_NO_KEYS", `There are no keys of a directory in ${shellWord(options.keys ?? options.data)}.`, {
+    next: "Import into the data folder that has the keys (a store in it is moved out of it first), or name theirs: --keys FOLDER",
+  });
 }
 
 /** Begun when the first is asked for: an interface loses the lines that nobody has asked for. */

@@ -62,7 +62,7 @@ export async function openGuardedLog(options: GuardedLogOptions): Promise<Guarde
   return { log, isOlder, settle };
 }
 
-const FILE = "log-checkpoint";
+export const CHECKPOINT_FILE = "log-checkpoint";
 
 /**
  * The newest checkpoint in a file. It is written in the background, only the newest, so that no append waits for it; and never an
@@ -83,11 +83,11 @@ class CheckpointFile {
   }
 
   async read(): Promise<Uint8Array | undefined> {
-    return await this.#folder.read(FILE, NOTE_BYTES);
+    return await this.#folder.read(CHECKPOINT_FILE, NOTE_BYTES);
   }
 
   get path(): string {
-    return this.#folder.pathOf(FILE);
+    return this.#folder.pathOf(CHECKPOINT_FILE);
   }
 
   /** `isForced`: whatever stands there. */
@@ -109,7 +109,8 @@ class CheckpointFile {
       this.#waiting = undefined;
       try {
         const there = this.#hasOthers && !waiting.isForced ? await this.read() : undefined;
-        if (there === undefined || sizeIn(there) <= waiting.size) await this.#folder.replace(FILE, utf8(waiting.text));
+        if (there === undefined || sizeIn(there) <= waiting.size)
+          await this.#folder.replace(CHECKPOINT_FILE, utf8(waiting.text));
       } catch (error) {
         this.#onError(error);
         this.#waiting ??= waiting; // for the next append, or settle
@@ -127,7 +128,7 @@ interface Waiting {
 }
 
 /** The size that a checkpoint says, before anything of it is verified; 0 for what is none. */
-function sizeIn(note: Uint8Array): number {
+export function sizeIn(note: Uint8Array): number {
   const size = Number(Buffer.from(note).toString("latin1").split("\n")[1]);
   return Number.isSafeInteger(size) ? size : 0;
 }

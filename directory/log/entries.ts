@@ -1,4 +1,5 @@
 import { equalBytes } from "../../keys/bytes.ts";
+import type { AuditEvent } from "../audit/events.ts";
 import type { Operation } from "../database.ts";
 import type { LogRows } from "./rows.ts";
 
@@ -18,9 +19,9 @@ export interface LoggedStatement extends LogEntry {
 /** How a statement in the log and the audit's line about it come to be there together. `event`: what brought them. */
 export interface LogAudit {
   /** What is to be written with them, so that a process that ends before it can tell is not the last that knows. */
-  readonly owed: (event: string, statements: readonly LoggedStatement[]) => readonly Operation[];
+  readonly owed: (event: AuditEvent, statements: readonly LoggedStatement[]) => readonly Operation[];
   /** Told once they are on disk, before anybody else. */
-  readonly logged: (event: string, statements: readonly LoggedStatement[]) => void;
+  readonly logged: (event: AuditEvent, statements: readonly LoggedStatement[]) => void;
 }
 
 /** Whether a log of that size has these statements where they were to be. @throws {UnavailableError} E_STORAGE. */

@@ -8,6 +8,7 @@ import { type AuditLeaf, encodeLeaf, type Leaf } from "../../protocol/log/leaf.t
 import { EMPTY, subjectKey } from "../../protocol/log/map.ts";
 import type { LogProof } from "../../protocol/log/proof.ts";
 import { Frontier, type NodeId } from "../../protocol/log/tree.ts";
+import type { AuditEvent } from "../audit/events.ts";
 import type { Operation } from "../database.ts";
 import { areLogged, type LogAudit, type LogEntry, type LoggedStatement } from "./entries.ts";
 import { LogHead } from "./head.ts";
@@ -88,7 +89,7 @@ export class Log {
   async append(
     entries: readonly LogEntry[],
     operations: readonly Operation[],
-    event: string = "statements",
+    event: AuditEvent = "statements",
   ): Promise<void> {
     await this.#appending(() => this.#append(entries, operations, event));
   }
@@ -208,7 +209,7 @@ export class Log {
     }
   }
 
-  async #append(entries: readonly LogEntry[], operations: readonly Operation[], event: string): Promise<void> {
+  async #append(entries: readonly LogEntry[], operations: readonly Operation[], event: AuditEvent): Promise<void> {
     const { database } = this.#options;
     const audit = this.#options.audit?.();
     if (entries.length === 0) return await database.write("acknowledged", operations);
@@ -251,7 +252,7 @@ export class Log {
     return state;
   }
 
-  async #tellIfLogged(event: string, statements: readonly LoggedStatement[]): Promise<void> {
+  async #tellIfLogged(event: AuditEvent, statements: readonly LoggedStatement[]): Promise<void> {
     const { size } = this.#head.state.frontier;
     if (await areLogged(this.#rows, size, statements)) this.#options.audit?.()?.logged(event, statements);
   }

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { AUDIT_EVENTS } from "../../directory/audit/events.ts";
 import { parseReceiver } from "../../directory/audit/receiver.ts";
 import { commandFile, type Exit, type RunningProcess, runProcess, startCommand } from "../support/processes.ts";
 import { startRsyslog } from "../support/rsyslog.ts";
@@ -61,11 +62,20 @@ test("--event, --since and --until choose, and what they do not understand is sa
     ["--to", "tcp://127.0.0.1:1", "--to-ca", scene.file],
     ["--cursor-file", scene.file],
     ["--follow", scene.file],
+    ["--event", "sesion"],
+    ["--event", "session", "--event", "\u001b[2J"],
   ]) {
     const refused = await scene.audit("export", ...words);
     expect([words, refused.code, refused.stdout]).toEqual([words, 2, ""]);
     expect(refused.stderr).toContain("[E_USAGE]");
+    expect(refused.stderr).not.toMatch(/[^\n -~]/);
   }
+  const mistyped = await scene.audit("export", "--event", "sesion");
+  expect(mistyped.stderr).toContain('"sesion" is no event of the audit. Did you mean "session"?');
+  expect(mistyped.stderr).toContain("begun, started, session, link up,");
+  const document = await readFile(join(import.meta.dirname, "../../docs/audit.md"), "utf8");
+  const listed = document.slice(document.indexOf("Events: "), document.indexOf("Fields may be added"));
+  for (const event of AUDIT_EVENTS) expect(listed).toContain(`\`${event}\``);
 });
 
 test("--follow goes on with what is written, over rotation, until its end, at every line's own end", async () => {
@@ -94,6 +104,7 @@ test("rsyslog takes what is sent, understands it, and what it keeps can be verif
   const before = (await readFile(old, "utf8").catch(() => "")) + text(await scene.lines());
   await using receiver = await startRsyslog();
   const to = `tcp://127.0.0.1:${receiver.port}`;
+  expect(await scene.audit("export", `${old}.none`, "--to", to)).toMatchObject({ code: 2, stdout: "" });
   expect(await scene.audit("export", old, "--to", to, "--cursor-file", cursor)).toMatchObject({ code: 0, stdout: "" });
   await using following = follow("--to", to, "--cursor-file", cursor);
   const awaited = async (end: string): Promise<string> => {

@@ -80,12 +80,12 @@ export class AuditScene implements AsyncDisposable {
   }
 }
 
-/** The same lines with their chain made anew from the first on, as whoever has the disk can. */
-export function chained(lines: readonly string[]): string[] {
-  let prev = "0".repeat(64);
+/** The same lines with their chain made anew from the first on, as whoever has the disk can; they follow line `first - 1`. */
+export function chained(lines: readonly string[], first = 1, before = "0".repeat(64)): string[] {
+  let prev = before;
   return lines.map((line, at) => {
     const { prev: _, ...fields } = JSON.parse(line) as { readonly prev: string };
-    const text = JSON.stringify({ ...fields, n: at + 1, prev });
+    const text = JSON.stringify({ ...fields, n: first + at, prev });
     prev = hex(suite.sha256(utf8(text)));
     return text;
   });

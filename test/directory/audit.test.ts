@@ -69,6 +69,19 @@ describe("an audit that somebody else has laid hands on", () => {
     ["an end cut off", () => lines.slice(0, at("anchored", 1) - 1), /lines after line \d+ .*are missing/],
     ["the file of an earlier day", () => older, /lines after line \d+ .*are missing: the log holds one \(entry \d+\)/],
     ["no beginning", () => lines.slice(at("anchored", 0) + 2).slice(0, 1), /The log holds none of the lines/],
+    [
+      "an end cut off, where the beginning is in another file",
+      () => lines.slice(at("anchored", 0), at("anchored", 1) - 1),
+      /lines after line \d+ .*are missing/,
+    ],
+    [
+      "lines that nobody wrote, behind one that the log held before its newest",
+      () => {
+        const { n, prev } = JSON.parse(lines[at("anchored", 0)] ?? "") as { n: number; prev: string };
+        return chained([changed(lines[at("name added", 2)])], n, prev);
+      },
+      /lines after line \d+ .*are missing/,
+    ],
     ["all lines gone", () => [], /There is no line of an audit/],
     [
       "a changed line in a chain made anew",
@@ -232,4 +245,59 @@ test("the chain goes on over rotation and restart, and files are verified in any
   const copy = join(scene.home.path, "copy");
   await copyFile(second, copy);
   expect((await scene.audit("verify", scene.file, first, second, copy)).code).toBe(76);
+});
+
+test("a file that was begun by rotation verifies by the line that it follows, and no other does", async () => {
+  await using scene = await AuditScene.start();
+  await scene.activated("@acme");
+  await scene.end();
+  const rotated = `${scene.file}.1`;
+  await rename(scene.file, rotated);
+  expect((await scene.audit("anchor")).code).toBe(0);
+  const alone = await scene.audit("verify");
+  expect([alone.code, alone.stderr]).toEqual([
+    0,
+    expect.stringMatching(
+      /^Lines before line \d+ of directory [0-9a-f]{16} are not here\.\nThey are in another file: give it, too\./,
+    ),
+  ]);
+  expect(alone.stdout).toMatch(/: lines (\d+) to \1 \(.*, held by the log up to line \d+ \(entry \d+\)\n/);
+  const both = await scene.audit("verify", scene.file, rotated);
+  expect([both.code, both.stderr]).toEqual([0, expect.not.stringContaining("another file")]);
+  const forged = join(scene.home.path, "forged");
+  const found = async (lines: readonly string[]): Promise<Exit> => {
+    await writeLines(forged, lines);
+    return await scene.audit("verify", forged, "--data", scene.data);
+  };
+  const [line = ""] = await scene.lines();
+  const { n, prev } = JSON.parse(line) as { readonly n: number; readonly prev: string };
+  const other = await found(
+    chained(
+      [line],
+      n,
+      prev.replace(/^./, (digit) => (digit === "0" ? "1" : "0")),
+    ),
+  );
+  expect([other.code, other.stderr]).toEqual([76, expect.stringMatching(/holds none of the lines \d+ to \d+/)]);
+  expect(other.stderr).toMatch(/are not here\. They are in another file: give it, too\./);
+
+  // What the log got since that line has its lines here, or it is told.
+  await scene.run();
+  await scene.activated("@other");
+  await expect.poll(async () => (await scene.lines()).join()).toMatch(/"event":"activation".*"@other/);
+  await scene.end("SIGKILL");
+  const since = await scene.lines();
+  const whole = await scene.audit("verify");
+  expect([whole.code, whole.stdout]).toEqual([0, expect.stringContaining("2 statements with their lines")]);
+  const gap = await found(
+    chained(
+      since.filter((one) => !one.includes('"event":"activation"')),
+      n,
+      prev,
+    ),
+  );
+  expect([gap.code, gap.stderr]).toEqual([76, expect.stringMatching(/statement at entry \d+ of the log has no line/)]);
+  const cut = await found(since.slice(0, 1));
+  expect([cut.code, cut.stderr]).toEqual([76, expect.stringMatching(/statement at entry \d+ of the log has no line/)]);
+  expect((await scene.audit("verify", rotated, "--data", scene.data)).code).toBe(76);
 });

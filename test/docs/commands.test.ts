@@ -98,6 +98,14 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     "sshnp-directory names --data two": ["test/e2e/replicas.test.ts", '"sshnp-directory", "names", "--data"'],
     "sshnp-directory export --data np | sshnp-directory import --data np --store postgres://sshnp@db.example.org/sshnp":
       ["test/e2e/replicas.test.ts", "| ${directory} import --data '${folder}' --store"],
+    "mv np/store np-store-old": ["test/e2e/store-moves.test.ts", "mv np/store np-store-old"],
+    "sshnp-directory run --data np --store postgres://sshnp@db.example.org/sshnp --listen 0.0.0.0:7800 --public https://np.example.org":
+      ["test/e2e/store-moves.test.ts", 'scene.run("--store", url)'],
+    "sshnp-directory run --data two --keys np --store postgres://sshnp@db.example.org/sshnp --listen 0.0.0.0:7800 --public https://np.example.org":
+      ["test/e2e/store-moves.test.ts", '"two", "--keys", "np", "--store"'],
+    "sshnp-directory export --data np --store postgres://sshnp@db.example.org/sshnp | sshnp-directory import --data np":
+      ["test/e2e/store-moves.test.ts", 'export --data np --store "$URL" | sshnp-directory import --data'],
+    "sshnp-directory run --data np": ["test/e2e/store-moves.test.ts", "scene.run()"],
     "sshnp-directory rendezvous add eu1 --data np": [
       "test/directory/command.test.ts",
       'command("rendezvous", "add", "rz1")',

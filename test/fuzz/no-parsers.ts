@@ -6,6 +6,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   "prints, compares or looks a value of ours up": [
     "directory/client/broker.ts#isConfidential",
     "directory/audit.ts#Audit",
+    "directory/audit/events.ts#isAuditEvent",
     "directory/audit/line.ts#nextAuditLine",
     "directory/audit/open.ts#openAudit",
     "directory/cli/audit-export.ts#exportAudit",
@@ -203,6 +204,9 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/ssh-authority-file.ts#openSshAuthority",
     "sshnpd/cli/ssh-ca.ts#sshCaCommand",
   ],
+  "picks a number out of a file of ours, or 0; test/directory/log-checkpoint-file.test.ts has files of any kind": [
+    "directory/log/checkpoint-file.ts#sizeIn",
+  ],
   "looks up in the store who has asked; test/directory/enrolment.test.ts has who has not": [
     "directory/accounts/enrolments.ts#hasAsked",
   ],
@@ -219,6 +223,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/open-files.ts#openFilesAtMost",
   ],
   "a command line that commander reads; its values go to parsers of the table": [
+    "keys/command-line.ts#tellUsageErrorsAsOurs",
     "directory/cli/drain.ts#Drain",
     "sshnp/cli/profile/set.ts#setCommand",
     "sshnpd/noports-flags.ts#withNoPortsFlags",

@@ -1,5 +1,5 @@
 import * as fc from "fast-check";
-import { BEFORE_FIRST, nextAuditLine, parseAuditLine } from "../../../directory/audit/line.ts";
+import { type AuditEntry, BEFORE_FIRST, nextAuditLine, parseAuditLine } from "../../../directory/audit/line.ts";
 import { LogCopy } from "../../../directory/audit/log-copy.ts";
 import { LineSplitter } from "../../../directory/audit/read-lines.ts";
 import { parseReceiver } from "../../../directory/audit/receiver.ts";
@@ -25,15 +25,15 @@ const WORDS = words(
 );
 
 const entry = fc.oneof(
-  fc.record({ event: fc.constant("session"), verdict: fc.constant("E_OFFLINE"), client: fc.string() }),
-  fc.record({ event: fc.constant("link up"), peer: fc.jsonValue() }),
-  fc.record({ event: fc.constant("torn"), bytes: fc.nat(9), hash: fc.constant(BEFORE_FIRST) }),
+  fc.record({ event: fc.constant("session" as const), verdict: fc.constant("E_OFFLINE"), client: fc.string() }),
+  fc.record({ event: fc.constant("link up" as const), peer: fc.jsonValue() }),
+  fc.record({ event: fc.constant("torn" as const), bytes: fc.nat(9), hash: fc.constant(BEFORE_FIRST) }),
 );
 
 /** A short audit, whose last line the log holds. */
-function auditOf(entries: readonly { readonly event: string }[]): { readonly lines: string[]; readonly hash: string } {
+function auditOf(entries: readonly AuditEntry[]): { readonly lines: string[]; readonly hash: string } {
   let head = { directory: DIRECTORY, n: 0, hash: BEFORE_FIRST };
-  const lines = [{ event: "begun", log: 0 }, ...entries].map((one) => {
+  const lines = [{ event: "begun", log: 0 } as const, ...entries].map((one) => {
     const next = nextAuditLine(nativeSuite, head, one, TIME);
     head = next.head;
     return next.line;
