@@ -113,6 +113,17 @@ test("the witness command cosigns what continues the log, under the key that wit
   expect(await post(again.url, ask(honest, 0, 5))).toMatchObject({ status: 409, body: "8\n" });
 });
 
+test("a second witness with one key does not start", async () => {
+  const { running } = await startWitness("twice");
+  const words = ["witness", "--data", join(folder.path, "twice"), "--directory", address, "--listen", "127.0.0.1:0"];
+  const second = await runCommand("sshnp-rendezvous", words, { env: { HOME: folder.path } });
+  expect(second).toMatchObject({ code: 75, stdout: "", stderr: expect.stringContaining(`(process ${running.pid})`) });
+  expect(second.stderr).toContain("[E_RUNNING]");
+  await running.kill("SIGTERM");
+  const after = await startWitness("twice");
+  await after.running.kill("SIGTERM");
+});
+
 test("a witness that is killed while it cosigns never cosigns two trees of one size", async () => {
   for (let round = 0; round < 6; round++) {
     const cosigned = new Set<LogTree>();
