@@ -12,6 +12,7 @@ import { WakeDevice } from "./wake-device.ts";
 import type { WakeHost } from "./wake-host.ts";
 import { WakeNews } from "./wake-news.ts";
 import { WakeRows } from "./wake-rows.ts";
+import { logFailure } from "./log-failure.ts";
 
 /** Where the directory's broker is, and how it comes in there. */
 export interface DirectoryBroker extends BrokerPlace {
@@ -46,7 +47,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
       rows: new WakeRows(store.database),
       publish: (topic, payload) => this.#publish(topic, payload),
       untold: (party) => this.#untold.add(party),
-      failed: (error) => log.error({ err: error }, "a device at the broker cannot be told"),
+      failed: (error) => logFailure(log, error, "a device at the broker cannot be told"),
     };
     this.#untold = new UntoldDevices({
       ask: (party) => new WakeDevice(this.#host, party).probe(),
@@ -129,7 +130,8 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
       } catch (error) {
         if (signal.aborted) return;
         const reason = error instanceof Error ? error.message : String(error);
-        log.warn({ broker: at, reason }, "the MQTT broker cannot be used; devices come by WebSocket");
+        const next = error instanceof UnavailableError ? error.next : undefined;
+        log.warn({ broker: at, reason, next }, "the MQTT broker cannot be used; devices come by WebSocket");
       }
       const span = Math.min(BROKER_RETRY_MS, RECONNECT_FIRST_MS * 2 ** Math.min(failures, 16));
       await delay(Math.random() * span, undefined, { signal, ref: false }).catch(() => {});

@@ -23,6 +23,7 @@ import { judgeAuthorizedKeys } from "./judge-authorized-keys.ts";
 import { Clients } from "./clients.ts";
 import type { DaemonOptions } from "./daemon.ts";
 import { type Finding, fine, toFix } from "./finding.ts";
+import { lookAtBroker } from "./judge-broker.ts";
 import { judgeSessionKeys } from "./judge-session-keys.ts";
 import { judgeSshd } from "./judge-sshd.ts";
 import { lookAtTerminals } from "./judge-terminals.ts";
@@ -72,6 +73,7 @@ async function* look(options: DaemonOptions, signal: AbortSignal): AsyncGenerato
   const other = await processThatRuns(folder, options);
   if (other !== undefined) yield fine("daemon", `process ${other} runs with these keys`);
   yield* lookAtDirectory(suite, options, keys, signal);
+  yield* lookAtBroker(suite, options, keys, { isRunning: other !== undefined, signal });
   yield* lookAtClients(suite, folder, keys, { ...options, isRunning: other !== undefined }, signal);
   const statements = await OwnStatements.open(suite, folder, keys).catch(() => undefined);
   const hasPolicy = statements !== undefined && (await new OwnPolicy(statements, SILENT).current()) !== undefined;

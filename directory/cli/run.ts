@@ -12,6 +12,7 @@ import { SPARE_FILES } from "../../protocol/limits.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { serveAdministration } from "../admin-socket.ts";
 import { administer } from "../administration.ts";
+import { demandBroker } from "../client/read-broker-place.ts";
 import type { DirectoryBroker } from "../broker-links.ts";
 import { openStore, writeAddress } from "../data-folder.ts";
 import type { DirectoryWatch } from "../directory-metrics.ts";
@@ -21,6 +22,7 @@ import { type DataOptions, keysFolder, keysOption, storeOption } from "./data-op
 import { Drain } from "./drain.ts";
 import { type HostPort, isWildcard, parseHostPort } from "./host-port.ts";
 import { random } from "./random.ts";
+import { logFailure } from "../log-failure.ts";
 
 interface RunOptions extends DataOptions {
   readonly listen: string;
@@ -97,6 +99,7 @@ async function run(options: RunOptions): Promise<void> {
     });
   }
   const tls = await readTls(options);
+  demandBroker(options);
   const broker = options.mqtt === undefined ? undefined : await readBroker(options.mqtt, options);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const log = newLog(options);
@@ -150,7 +153,7 @@ async function run(options: RunOptions): Promise<void> {
   process.stdout.on("error", ignore).write(`${address}\n`);
   await aborted(stop.signal);
   log.info("directory ends");
-  await directory.anchorAudit().catch((error: unknown) => log.error({ err: error }, "audit failed"));
+  await directory.anchorAudit().catch((error: unknown) => logFailure(log, error, "audit failed"));
   if (stop.signal.reason !== INTERRUPTED) throw stop.signal.reason;
 }
 
