@@ -20,6 +20,7 @@ import type { Store } from "./store.ts";
 import { retryAfter } from "./returning.ts";
 import type { Strangers } from "./strangers.ts";
 import type { Workload } from "./workload.ts";
+import { logFailure } from "./log-failure.ts";
 
 /** What a message asks for; ends the stream, now or later. */
 export type RequestHandler = (message: OpenedMessage, stream: ResponseStream, address: string) => Promise<void>;
@@ -193,7 +194,7 @@ export class PostServer {
       const code = refusalFor(error);
       refuseCounted(code);
       if (code === "E_PROTOCOL") log.debug({ err: error }, "message refused");
-      else log.error({ err: error }, "request failed");
+      else logFailure(log, error, "request failed");
     }
   }
 }
