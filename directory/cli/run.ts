@@ -165,7 +165,10 @@ async function watchDirectory(at: string): Promise<DirectoryWatch> {
 function newLog({ verbose }: RunOptions): Logger {
   const destination = pino.destination({ dest: 2, sync: true });
   destination.on("error", ignore); // whoever read it may be gone; the directory is not
-  return pino({ level: verbose === true ? "debug" : "info", base: null }, destination);
+  return pino(
+    { level: verbose === true ? "debug" : "info", base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    destination,
+  );
 }
 
 async function ownRendezvous(

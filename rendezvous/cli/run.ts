@@ -159,7 +159,10 @@ function parseDrainSeconds(text: string): number {
 export function newLog({ verbose }: { readonly verbose?: boolean }): Logger {
   const destination = pino.destination({ dest: 2, sync: true });
   destination.on("error", ignore); // as for stdout
-  return pino({ level: verbose === true ? "debug" : "info", base: null }, destination);
+  return pino(
+    { level: verbose === true ? "debug" : "info", base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    destination,
+  );
 }
 
 function ignore(): void {}

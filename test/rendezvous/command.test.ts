@@ -47,6 +47,7 @@ test("it takes its secret from stdin, serves, outlives kill -9 of everything, an
   expect(JSON.parse(line)).toMatchObject({
     ...{ clientBytes: 12, deviceBytes: 3, clientExcerpt: Buffer.from("not a na").toString("hex") },
     sid: expect.stringMatching(/^[0-9a-f]{32}$/),
+    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
   });
   expect(second.stderr + first.stderr).not.toContain(secret);
   expect(second.stderr).not.toContain("@");
