@@ -186,8 +186,13 @@ async function* lookAtClients(
 
 /** A daemon that runs asks the directory for whoever it lists and does not know, and is told of a name that is there. */
 function notKnownYet(name: Name, isRunning: boolean): Finding {
-  if (!isRunning)
-    return fine("clients", `${name} is not pinned yet: once the daemon runs, it asks the directory for the owner key`);
+  if (!isRunning) {
+    const whenTold = `within ${UNKNOWN_CLIENT_MS / 1000} s, if the directory knows no ${name}`;
+    return fine(
+      "clients",
+      `${name} is not pinned yet, and not looked for here: a directory tells whose a name is to daemons alone. sshnpd says so on stderr ${whenTold}`,
+    );
+  }
   return toFix(
     "clients",
     `${name} is not pinned, although a daemon runs: the directory has told it no such owner key`,
