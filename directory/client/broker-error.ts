@@ -1,6 +1,12 @@
 import { UnavailableError } from "../../keys/errors.ts";
 import { printable } from "../../keys/print-error.ts";
-import type { BrokerPlace } from "./broker.ts";
+
+/** What of a broker's place its failures depend on. */
+interface Place {
+  readonly url: URL;
+  readonly ca?: string | undefined;
+  readonly certificate?: object | undefined;
+}
 
 interface Told {
   readonly why: string;
@@ -8,7 +14,7 @@ interface Told {
 }
 
 /** Why a broker cannot be used, and what to do; TLS failures in words, by the codes that Node and OpenSSL give them. */
-export function brokerError(place: BrokerPlace, cause: unknown): UnavailableError {
+export function brokerError(place: Place, cause: unknown): UnavailableError {
   const { why, next } = tlsFailure(place, cause) ?? { why: reasonOf(cause), next: nextStep(place, cause) };
   return new UnavailableError(
     "E_DIRECTORY",
@@ -19,7 +25,7 @@ export function brokerError(place: BrokerPlace, cause: unknown): UnavailableErro
   );
 }
 
-function tlsFailure({ url, ca, certificate }: BrokerPlace, cause: unknown): Told | undefined {
+function tlsFailure({ url, ca, certificate }: Place, cause: unknown): Told | undefined {
   const code = codeOf(cause);
   if (UNTRUSTED.has(code)) {
     return {
@@ -78,7 +84,7 @@ const ALERT =
 const NO_TLS = /^ERR_SSL_(?:WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|RECORD_LAYER_FAILURE)$/;
 
 /** Where a broker closes at once, its alert may have been lost. */
-function nextStep({ url, certificate }: BrokerPlace, cause: unknown): string {
+function nextStep({ url, certificate }: Place, cause: unknown): string {
   const isClosed = /^(?:ECONNRESET|EPIPE)$/.test(codeOf(cause)) || reasonOf(cause) === CLOSED;
   if (url.protocol !== "mqtts:" || !isClosed) return OTHERWISE;
   return certificate === undefined

@@ -69,6 +69,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "protocol/sealed-message.ts#sealMessage",
     "protocol/statement-fields.ts#isExpired",
     "directory/client/refusal-error.ts#refusalError",
+    "directory/client/broker-error.ts#brokerError",
     "directory/link-news.ts#LinkNews",
     "sshnp/cli/doctor/check.ts#checkLines",
     "sshnp/cli/doctor/check.ts#checksJson",
@@ -219,6 +220,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "keys/open-files.ts#openFilesAtMost",
   ],
   "a command line that commander reads; its values go to parsers of the table": [
+    "directory/client/read-broker-place.ts#demandBroker",
+    "rendezvous/cli/witness.ts#addWitnessCommands",
     "directory/cli/drain.ts#Drain",
     "sshnp/cli/profile/set.ts#setCommand",
     "sshnpd/noports-flags.ts#withNoPortsFlags",
@@ -251,13 +254,14 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnpd/check.ts#check",
     "sshnpd/pushed-keys.ts#acceptPushedKey",
     "sshnpd/authorized-keys-child.ts#(module)",
-    "sshnpd/running-lock.ts#takeRunningLock",
+    "keys/running-file.ts#holdRunningFile",
     "directory/own-rendezvous.ts#startOwnRendezvous",
   ],
   "compares the first bytes with three words; test/rendezvous/server.test.ts has bytes of any kind": [
     "rendezvous/first-bytes.ts#kindOf",
   ],
   "carries bytes and looks at none of them": [
+    "directory/client/broker.ts#reachBroker",
     "directory/link-upgrade.ts#upgrade",
     "directory/audit/receiver.ts#Receiver",
     "directory/client/broker.ts#connectBroker",
