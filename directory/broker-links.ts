@@ -15,6 +15,7 @@ import { WakeDevice } from "./wake-device.ts";
 import type { WakeHost } from "./wake-host.ts";
 import { WakeNews } from "./wake-news.ts";
 import { WakeRows } from "./wake-rows.ts";
+import { logFailure } from "./log-failure.ts";
 
 /** Where the directory's broker is, and how it comes in there. */
 export interface DirectoryBroker extends BrokerPlace {
@@ -189,7 +190,8 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
       } catch (error) {
         if (signal.aborted) return;
         const reason = error instanceof Error ? error.message : String(error);
-        log.warn({ broker: at, reason }, "the MQTT broker cannot be used; devices come by WebSocket");
+        const next = error instanceof UnavailableError ? error.next : undefined;
+        log.warn({ broker: at, reason, next }, "the MQTT broker cannot be used; devices come by WebSocket");
       }
       const wait = retryDelay(failures, Math.random(), { first: RECONNECT_FIRST_MS, limit: BROKER_RETRY_MS });
       await delay(wait, undefined, { signal, ref: false }).catch(() => {});

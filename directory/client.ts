@@ -19,8 +19,8 @@ import { refusalError } from "./client/refusal-error.ts";
 
 export type { Link, LinkEvent, LinkOptions } from "./client/link.ts";
 export { EventQueue } from "./client/event-queue.ts";
-export { openBrokerLink } from "./client/open-broker-link.ts";
-export { type BrokerFlags, parseBrokerUrl, readBrokerPlace } from "./client/read-broker-place.ts";
+export { openBrokerLink, tryBroker } from "./client/open-broker-link.ts";
+export { type BrokerFlags, demandBroker, parseBrokerUrl, readBrokerPlace } from "./client/read-broker-place.ts";
 export { LogFollower, type NewestClaim, type ProvedHeads, type WitnessDemand } from "./client/log-follower.ts";
 export { demandLogged, putStatements } from "./client/put-statements.ts";
 export { readStatements, type StatementsQuestion } from "./client/read-statements.ts";

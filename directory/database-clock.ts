@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import { DATABASE_CLOCK_LOOK_MS, DATABASE_CLOCK_MS } from "../protocol/limits.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import type { Database } from "./database.ts";
+import { logFailure } from "./log-failure.ts";
 
 /**
  * The time by the database that directories share: what one of them writes there, a report or until when a message id counts, means
@@ -27,7 +28,7 @@ export class DatabaseClock implements Clock, Disposable {
       log.warn({ aheadMs }, "this machine's clock is not the database's, which counts where directories share one");
     }
     clock.#stop = machine.every(DATABASE_CLOCK_LOOK_MS, () => {
-      clock.#lookAgain(database).catch((error: unknown) => log.error({ err: error }, "the database tells no time"));
+      clock.#lookAgain(database).catch((error: unknown) => logFailure(log, error, "the database tells no time"));
     });
     return clock;
   }

@@ -30,6 +30,7 @@ import type { Replicas } from "./replicas/replicas.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import { memberStanding } from "./standing.ts";
 import type { Store } from "./store.ts";
+import { logFailure } from "./log-failure.ts";
 
 interface Services {
   readonly suite: CipherSuite;
@@ -104,7 +105,7 @@ export class EnrolmentRequests {
       try {
         await this.#showStatements(waiting.asking, waiting.stream);
       } catch (error) {
-        this.#services.log.error({ err: error }, "who waits to become a member was not answered");
+        logFailure(this.#services.log, error, "who waits to become a member was not answered");
         refuse(waiting.stream, "E_STORAGE");
       }
     }

@@ -15,6 +15,7 @@ import { type PostServer, refuse } from "./post.ts";
 import type { AddressLimiter } from "./rate-limit.ts";
 import { retryAfter } from "./returning.ts";
 import type { Strangers } from "./strangers.ts";
+import { logFailure } from "./log-failure.ts";
 
 /** Who answers what comes by HTTP. */
 export interface Routes {
@@ -39,7 +40,7 @@ export function route(request: IncomingMessage, response: ServerResponse, routes
   const address = request.socket.remoteAddress ?? "";
   const what = `${request.method} ${request.url}`;
   const failed = (error: unknown): void => {
-    if (request.complete) log.error({ err: error }, "request failed");
+    if (request.complete) logFailure(log, error, "request failed");
     response.destroy();
   };
   if (answerHealth(request, response, routes.readiness)) return;

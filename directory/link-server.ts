@@ -35,6 +35,7 @@ import type { Sessions } from "./sessions.ts";
 import { returnSlots } from "./returning.ts";
 import type { Strangers } from "./strangers.ts";
 import type { Workload } from "./workload.ts";
+import { logFailure } from "./log-failure.ts";
 
 type Services = Pick<
   LinkHost<DeviceLink>,
@@ -95,7 +96,7 @@ export class LinkServer {
       measured: (link) => this.#measured(link),
       answered: (device, answer) => this.#answered(device, answer),
       refused: (_link, code, hello) => this.#refused(code, hello),
-      failed: (error) => log.error({ err: error }, "link failed"),
+      failed: (error) => logFailure(log, error, "link failed"),
     };
   }
 
@@ -274,6 +275,6 @@ export class LinkServer {
   }
 
   #failed(error: unknown): void {
-    this.#services.log.error({ err: error }, "store failed");
+    logFailure(this.#services.log, error, "store failed");
   }
 }

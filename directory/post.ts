@@ -21,6 +21,7 @@ import { retryAfter } from "./returning.ts";
 import type { Strangers } from "./strangers.ts";
 import { UnreadAnswers } from "./unread-answers.ts";
 import type { Workload } from "./workload.ts";
+import { logFailure } from "./log-failure.ts";
 
 /** What a message asks for; ends the stream, now or later. */
 export type RequestHandler = (message: OpenedMessage, stream: ResponseStream, address: string) => Promise<void>;
@@ -207,7 +208,7 @@ export class PostServer {
       const code = refusalFor(error);
       refuseCounted(code);
       if (code === "E_PROTOCOL") log.debug({ err: error }, "message refused");
-      else log.error({ err: error }, "request failed");
+      else logFailure(log, error, "request failed");
     }
   }
 }

@@ -10,6 +10,7 @@ import type { RendezvousAnswer } from "./rendezvous-standing.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import type { SecretTries } from "./secret-tries.ts";
 import { tellRefused } from "./tell-refused.ts";
+import { logFailure } from "./log-failure.ts";
 
 interface Services {
   readonly clock: Clock;
@@ -45,7 +46,7 @@ export class RendezvousRequests {
     const answer = await registry.report(parseRendezvousReport(body), sender, clock.now());
     this.#settle(answer, stream);
     if ("refused" in answer) return;
-    await registry.keepReport(answer.name).catch((error: unknown) => log.error({ err: error }, "store failed"));
+    await registry.keepReport(answer.name).catch((error: unknown) => logFailure(log, error, "store failed"));
   }
 
   #settle(answer: RendezvousAnswer, stream: ResponseStream, tries?: TokenBucket): void {

@@ -1,12 +1,13 @@
 import type { Logger } from "pino";
 import { SshnpError } from "../keys/errors.ts";
 import { BROKER_FAILURES_MS } from "../protocol/limits.ts";
+import { logFailure } from "./log-failure.ts";
 
 /**
  * Logs failures that come in great numbers, for as many devices as there are: of those with one code, or that are no errors of ours,
  * the first one and then one in BROKER_FAILURES_MS, each with how many before it were not logged.
  */
-export function seldom(log: Pick<Logger, "error">, text: string): (error: unknown) => void {
+export function seldom(log: Pick<Logger, "error" | "warn">, text: string): (error: unknown) => void {
   const kinds = new Map<string, { readonly at: number; unsaid: number }>();
   return (error) => {
     const kind = error instanceof SshnpError ? error.code : "fault";
@@ -18,6 +19,6 @@ export function seldom(log: Pick<Logger, "error">, text: string): (error: unknow
     }
     const unsaid = last?.unsaid ?? 0;
     kinds.set(kind, { at: now, unsaid: 0 });
-    log.error({ err: error, ...(unsaid > 0 && { unsaid }) }, text);
+    logFailure(log, error, text, unsaid > 0 ? { unsaid } : {});
   };
 }

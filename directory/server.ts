@@ -53,6 +53,7 @@ import { startCosigner } from "./witnesses/start-cosigner.ts";
 import { Strangers } from "./strangers.ts";
 import { withTls } from "./tls-server.ts";
 import { Workload } from "./workload.ts";
+import { logFailure } from "./log-failure.ts";
 
 export interface DirectoryOptions {
   readonly suite: CipherSuite;
@@ -122,7 +123,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
     database && options.clock === undefined ? await DatabaseClock.start(database, machineClock, log) : undefined;
   undoing.push(() => followed?.[Symbol.dispose]());
   const clock = options.clock ?? followed ?? machineClock;
-  const failed = (error: unknown): void => log.error({ err: error }, "house-keeping failed");
+  const failed = (error: unknown): void => logFailure(log, error, "house-keeping failed");
   const folders = [folder, options.keysFolder ?? folder];
   await refuseUnfilledStore(store.database, folders, options.acceptOlderLog);
   const keyring = await Keyring.open(primitives, options.keysFolder ?? folder, store, clock.now());
@@ -143,7 +144,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
   cosigner = await startCosigner(options, statementLog, clock);
   undoing.push(() => cosigner?.[Symbol.asyncDispose]());
   audited = await openAudit({ ...primitives, folder, store, statementLog, clock }, (error) =>
-    log.error({ err: error }, "audit failed"),
+    logFailure(log, error, "audit failed"),
   );
   const { audit, anchorAudit, anchorWhenDue } = audited;
   undoing.push(() => audit.close());

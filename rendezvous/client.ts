@@ -45,6 +45,8 @@ export interface Leg {
   readonly joined: Promise<void>;
   /** The rendezvous where they have met; before that, the one reached first. */
   readonly rendezvous: Ed25519PublicKey;
+  /** The first address that the ticket has of it. */
+  readonly address: string;
 }
 
 /**
@@ -70,9 +72,11 @@ export async function dialLeg(options: DialLegOptions): Promise<Leg> {
 class DialledLeg implements Leg {
   readonly socket: LegStream = new LegStream();
   readonly joined: Promise<void>;
+  readonly #options: DialLegOptions;
   #rendezvous: Ed25519PublicKey;
 
   constructor(options: DialLegOptions, places: readonly Place[], first: Connection) {
+    this.#options = options;
     this.#rendezvous = first.place.entry.key;
     this.joined = this.#meet(options, places, first);
     this.joined.catch((error: unknown) => this.socket.destroy(error instanceof Error ? error : undefined));
@@ -80,6 +84,10 @@ class DialledLeg implements Leg {
 
   get rendezvous(): Ed25519PublicKey {
     return this.#rendezvous;
+  }
+
+  get address(): string {
+    return this.#options.entries.find(({ key }) => key.equals(this.#rendezvous))?.addresses[0] ?? "";
   }
 
   async #meet(options: DialLegOptions, places: readonly Place[], first: Connection): Promise<void> {

@@ -20,6 +20,7 @@ import { KeyListRefresh } from "./key-list-refresh.ts";
 import type { RendezvousWatch } from "./rendezvous-metrics.ts";
 import { reasonOf } from "./reason-of.ts";
 import { activateRendezvous, reportRendezvous } from "./registration.ts";
+import { takeDataFolder } from "./running-lock.ts";
 import { RendezvousServer } from "./server.ts";
 import { Witness } from "./witness/witness.ts";
 
@@ -44,6 +45,8 @@ export interface ServiceOptions {
   readonly watch?: RendezvousWatch | undefined;
   /** Whether it is a witness of its directory's log, too. */
   readonly isWitness?: boolean;
+  /** Called when a secret is given, but none is needed. */
+  readonly onUnusedSecret?: (() => void) | undefined;
   /** Called once legs are served; `address` is the first of those that the directory knows. */
   readonly onServing: (address: string, witnessKey: string | undefined) => void;
 }
@@ -60,6 +63,7 @@ export async function serveRendezvous(
 ): Promise<void> {
   const { suite, random, directory, secret, log, region = "" } = options;
   const drain = options.drain ?? { signal: new AbortController().signal, seconds: 0 };
+  using _lock = await takeDataFolder(options.data);
   const folder = await DataFolder.open(options.data, directory, { suite, random });
   const keyList = await folder.readKeyList();
   const isActivated = keyList !== undefined && (await folder.isActivated(keyList.root));
@@ -98,8 +102,10 @@ export async function serveRendezvous(
   if (keyList !== undefined) refresh.note(keyList.list);
   const addresses = publicAddresses(options.publicAt, { ...options.listen, port: server.port });
 
+  let isSecretUsed = secret === undefined;
   const activate = async (oneTime: Secret): Promise<void> => {
     await client.keyList({ signal });
+    isSecretUsed = true;
     await remembered; // without it an activation does not count at the next start, and the secret would be used up
     const registered = await activateRendezvous(client, folder.keys, { secret: oneTime, addresses }, { signal });
     await folder.writeStatement(registered.signed);
@@ -132,6 +138,7 @@ export async function serveRendezvous(
     log,
     signal,
   );
+  if (!isSecretUsed) options.onUnusedSecret?.();
   options.onServing(addresses[0] ?? "", witness?.verifierKey);
   log.info({ addresses }, "rendezvous serves");
   const over = new AbortController();

@@ -15,6 +15,8 @@ import { accessWithdrawn, noSshServer, timedOut, truncated } from "./session-tex
 /** A session with a device. */
 export interface Session {
   readonly attempt: Attempt;
+  /** Address of the rendezvous where both ends have met; before that, of the one reached first. */
+  readonly rendezvous: string;
   /**
    * Opens a stream to a service of the device, which may be written at once. With `only` the session is there for this one: what breaks the stream breaks the session.
    */
@@ -66,6 +68,7 @@ class BegunSession implements Session {
   readonly attempt: Attempt;
   readonly ended: Promise<SshnpError | undefined>;
   readonly #progress: Progress;
+  readonly #leg: Leg;
   readonly #binding: ChannelBinding;
   readonly #joined: Promise<SshnpError | undefined>;
   readonly #unconfirmed: NodeJS.Timeout;
@@ -80,6 +83,7 @@ class BegunSession implements Session {
   constructor(attempt: Attempt, channel: Channel, leg: Leg, progress: Progress) {
     this.attempt = attempt;
     this.#progress = progress;
+    this.#leg = leg;
     let confirm = (): void => {};
     this.#confirmed = new Promise((resolve) => (confirm = resolve));
     this.#binding = bindChannel(channel, leg.socket, {
@@ -97,7 +101,7 @@ class BegunSession implements Session {
     });
     this.#joined = leg.joined.then(
       () => {
-        progress.step("the rendezvous has joined the two legs");
+        progress.step(`the rendezvous at ${leg.address} has joined the two legs`);
         return undefined;
       },
       (error: unknown) => asError(error, attempt),
@@ -108,6 +112,10 @@ class BegunSession implements Session {
       this.#breakOff(timedOut(attempt, "The device answered, but did not come to the rendezvous", CONFIRM_MS / 1000));
     }, CONFIRM_MS);
     this.ended = this.#end();
+  }
+
+  get rendezvous(): string {
+    return this.#leg.address;
   }
 
   open(service: string, { only } = { only: false }): ChannelStream {

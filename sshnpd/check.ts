@@ -23,6 +23,7 @@ import { judgeAuthorizedKeys } from "./judge-authorized-keys.ts";
 import { Clients } from "./clients.ts";
 import type { DaemonOptions } from "./daemon.ts";
 import { type Finding, fine, toFix } from "./finding.ts";
+import { lookAtBroker } from "./judge-broker.ts";
 import { judgeSessionKeys } from "./judge-session-keys.ts";
 import { judgeSshd } from "./judge-sshd.ts";
 import { lookAtTerminals } from "./judge-terminals.ts";
@@ -72,6 +73,7 @@ async function* look(options: DaemonOptions, signal: AbortSignal): AsyncGenerato
   const other = await processThatRuns(folder, options);
   if (other !== undefined) yield fine("daemon", `process ${other} runs with these keys`);
   yield* lookAtDirectory(suite, options, keys, signal);
+  yield* lookAtBroker(suite, options, keys, { isRunning: other !== undefined, signal });
   yield* lookAtClients(suite, folder, keys, { ...options, isRunning: other !== undefined }, signal);
   const statements = await OwnStatements.open(suite, folder, keys).catch(() => undefined);
   const hasPolicy = statements !== undefined && (await new OwnPolicy(statements, SILENT).current()) !== undefined;
@@ -184,8 +186,13 @@ async function* lookAtClients(
 
 /** A daemon that runs asks the directory for whoever it lists and does not know, and is told of a name that is there. */
 function notKnownYet(name: Name, isRunning: boolean): Finding {
-  if (!isRunning)
-    return fine("clients", `${name} is not pinned yet: once the daemon runs, it asks the directory for the owner key`);
+  if (!isRunning) {
+    const whenTold = `within ${UNKNOWN_CLIENT_MS / 1000} s, if the directory knows no ${name}`;
+    return fine(
+      "clients",
+      `${name} is not pinned yet, and not looked for here: a directory tells whose a name is to daemons alone. sshnpd says so on stderr ${whenTold}`,
+    );
+  }
   return toFix(
     "clients",
     `${name} is not pinned, although a daemon runs: the directory has told it no such owner key`,

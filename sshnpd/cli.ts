@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { type BrokerFlags, parseBrokerUrl, type WitnessOptions } from "../directory/client.ts";
+import { type BrokerFlags, demandBroker, parseBrokerUrl, type WitnessOptions } from "../directory/client.ts";
 import { SetupError } from "../keys/errors.ts";
 import { keysFolderPath } from "../keys/keys-folder.ts";
 import { parseMember, parseName, quoted } from "../keys/names.ts";
@@ -128,6 +128,7 @@ Examples:
 
 function parseFlags(flags: Flags): DaemonOptions {
   const { directory } = flags;
+  demandBroker(flags);
   return {
     name: parseName(flags.atsign),
     member: parseMember(flags.device),

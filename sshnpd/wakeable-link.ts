@@ -6,6 +6,7 @@ import {
   openLink,
   readBrokerPlace,
 } from "../directory/client.ts";
+import { SshnpError } from "../keys/errors.ts";
 import { type Log, logError } from "./log.ts";
 import { openTwoWayLink, type Way } from "./two-way-link.ts";
 
@@ -42,7 +43,8 @@ export async function openWakeableLink(
       byWebSocket: (signal) => openLink(optionsOfNow(signal)),
       onWay: (way, why) => {
         goes?.(way);
-        if (why !== undefined) logError(log, why, "the MQTT broker does not serve; waiting at the directory itself");
+        const next = why instanceof SshnpError ? why.next : undefined;
+        if (why !== undefined) logError(log, why, AT_DIRECTORY, { next });
         else log.info({ way }, "waiting at the MQTT broker");
       },
       random: Math.random,
@@ -50,3 +52,5 @@ export async function openWakeableLink(
     options.signal,
   );
 }
+
+const AT_DIRECTORY = "the MQTT broker does not serve; waiting at the directory itself";

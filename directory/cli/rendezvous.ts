@@ -75,7 +75,7 @@ async function addRendezvous(name: string, options: DataOptions): Promise<void> 
     const address = (await readAddress(folder)) ?? "ADDRESS";
     process.stderr.write("To start it, with the address that others reach it at:\n");
     process.stderr.write(
-      `  sshnp-rendezvous run --data rendezvous --directory '${address}' -c ${secret} --listen 0.0.0.0:7801 --public HOST:7801\n`,
+      `  sshnp-rendezvous run --data ${name} --directory '${address}' -c ${secret} --listen 0.0.0.0:7801 --public HOST:7801\n`,
     );
   });
 }

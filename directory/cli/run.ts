@@ -12,6 +12,7 @@ import { SPARE_FILES } from "../../protocol/limits.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { serveAdministration } from "../admin-socket.ts";
 import { administer } from "../administration.ts";
+import { demandBroker } from "../client/read-broker-place.ts";
 import type { DirectoryBroker } from "../broker-links.ts";
 import { openStore, rememberStore, writeAddress } from "../data-folder.ts";
 import type { DirectoryWatch } from "../directory-metrics.ts";
@@ -21,6 +22,7 @@ import { type DataOptions, keysFolder, keysOption, storeOption } from "./data-op
 import { Drain } from "./drain.ts";
 import { type HostPort, isWildcard, parseHostPort } from "./host-port.ts";
 import { random } from "./random.ts";
+import { logFailure } from "../log-failure.ts";
 
 interface RunOptions extends DataOptions {
   readonly listen: string;
@@ -97,6 +99,7 @@ async function run(options: RunOptions): Promise<void> {
     });
   }
   const tls = await readTls(options);
+  demandBroker(options);
   const broker = options.mqtt === undefined ? undefined : await readBroker(options.mqtt, options);
   const suite = await loadSuite(process.env["SSHNP_CRYPTO"]);
   const log = newLog(options);
@@ -154,7 +157,7 @@ async function run(options: RunOptions): Promise<void> {
   process.stdout.on("error", ignore).write(`${address}\n`);
   await aborted(stop.signal);
   log.info("directory ends");
-  await directory.anchorAudit().catch((error: unknown) => log.error({ err: error }, "audit failed"));
+  await directory.anchorAudit().catch((error: unknown) => logFailure(log, error, "audit failed"));
   if (stop.signal.reason !== INTERRUPTED) throw stop.signal.reason;
 }
 
@@ -166,7 +169,10 @@ async function watchDirectory(at: string): Promise<DirectoryWatch> {
 function newLog({ verbose }: RunOptions): Logger {
   const destination = pino.destination({ dest: 2, sync: true });
   destination.on("error", ignore); // whoever read it may be gone; the directory is not
-  return pino({ level: verbose === true ? "debug" : "info", base: null }, destination);
+  return pino(
+    { level: verbose === true ? "debug" : "info", base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    destination,
+  );
 }
 
 async function ownRendezvous(

@@ -25,7 +25,7 @@ export function addWitnessCommands(program: Command): void {
       "after",
       `
 Any witness that speaks C2SP tlog-witness will do: one of sshnp-rendezvous witness or sshnp-rendezvous run --witness prints
-its key when it starts. A witness on a machine of whoever runs the directory tells the ends nothing.
+its key when it starts, on the second line. A witness on a machine of whoever runs the directory tells the ends nothing.
 The ends demand witnesses by themselves, with --witness KEY and --witnesses K.
 
 Example:

@@ -3,8 +3,8 @@ import type { Socket } from "node:net";
 import type { IClientOptions, MqttClient } from "mqtt";
 import { abortOf } from "../../keys/aborted.ts";
 import { UnavailableError } from "../../keys/errors.ts";
-import { printable } from "../../keys/print-error.ts";
 import { BROKER_PACKET_BYTES, DIRECTORY_CONNECT_MS } from "../../protocol/limits.ts";
+import { brokerError, CLOSED } from "./broker-error.ts";
 import { BrokerPublishing } from "./broker-publishing.ts";
 import { connectPersistently } from "./persistent-connect.ts";
 import { proxyFor } from "./proxy.ts";
@@ -55,15 +55,16 @@ export interface BrokerConnection {
  */
 export async function connectBroker(options: BrokerOptions): Promise<BrokerConnection> {
   const { place, signal, limitMs, topics } = options;
-  const fail = (cause: unknown): UnavailableError => brokerError(place.url, cause);
+  const fail = (cause: unknown): UnavailableError => brokerError(place, cause);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
   let client: MqttClient | undefined;
   try {
-    const [socket, Client] = await Promise.all([openSocket(options, limit), loadClient()]);
-    socket.on("error", () => {}); // its close tells whoever has it
-    if (socket.destroyed) throw socket.errored ?? new Error("it has closed the connection");
+    const [{ socket, failure }, Client] = await Promise.all([openSocket(options, limit), loadClient()]);
+    // What the broker has against our certificate may have come meanwhile; it is gone once something is written.
+    await new Promise(setImmediate);
+    if (socket.destroyed || failure() !== undefined) throw failure() ?? closed();
     client = startClient(Client, options, socket);
-    const ended = endOf(client, socket, fail);
+    const ended = endOf(client, () => fail(failure() ?? closed()), fail);
     const refused = ended.then((error) => Promise.reject(error));
     refused.catch(() => {});
     await Promise.race([connected(client), refused, abortOf(limit)]);
@@ -83,13 +84,45 @@ export async function connectBroker(options: BrokerOptions): Promise<BrokerConne
   }
 }
 
+/** TCP, and TLS where it is asked for, up to where MQTT would begin. @throws as connectBroker. */
+export async function reachBroker(options: Pick<BrokerOptions, "place" | "limitMs" | "signal">): Promise<void> {
+  const { place, limitMs, signal } = options;
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
+  try {
+    const { socket } = await openSocket(options, limit);
+    socket.destroy();
+  } catch (error) {
+    signal.throwIfAborted();
+    throw brokerError(place, limit.aborted ? new Error(`no answer within ${limitMs / 1000} s`) : error);
+  }
+}
+
 /** Whether secrets may be said there: on this machine, or over TLS. */
 export function isConfidential({ url, isUnverified }: BrokerPlace): boolean {
   const isHere = /^(?:127\.[\d.]+|localhost|\[::1\])$/.test(url.hostname);
   return isHere || (url.protocol === "mqtts:" && isUnverified !== true);
 }
 
-async function openSocket({ place, onConnected }: BrokerOptions, signal: AbortSignal): Promise<Socket> {
+interface BrokerSocket {
+  readonly socket: Socket;
+  /** What went wrong first: a TLS alert that comes after the handshake ends the socket without standing in `socket.errored`. */
+  readonly failure: () => Error | undefined;
+}
+
+function heard(socket: Socket): BrokerSocket {
+  let first: Error | undefined;
+  socket.on("error", (error) => (first ??= error));
+  return { socket, failure: () => first };
+}
+
+function closed(): Error {
+  return new Error(CLOSED);
+}
+
+async function openSocket(
+  { place, onConnected }: Pick<BrokerOptions, "place" | "onConnected">,
+  signal: AbortSignal,
+): Promise<BrokerSocket> {
   const { url, ca, certificate, isUnverified } = place;
   const isSecure = url.protocol === "mqtts:";
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
@@ -101,7 +134,7 @@ async function openSocket({ place, onConnected }: BrokerOptions, signal: AbortSi
       ? await connectPersistently(at, signal)
       : await openTunnel({ signal, limitMs: DIRECTORY_CONNECT_MS });
   onConnected?.(socket.localAddress);
-  if (!isSecure) return socket;
+  if (!isSecure) return heard(socket);
   const [{ connect }, { isIP }] = await Promise.all([import("node:tls"), import("node:net")]);
   const secure = connect({
     ...{ socket, host }, // the host is what its certificate is to be for
@@ -112,12 +145,11 @@ async function openSocket({ place, onConnected }: BrokerOptions, signal: AbortSi
   });
   try {
     await once(secure, "secureConnect", { signal });
-    secure.on("error", () => {});
   } catch (error) {
     secure.on("error", () => {}).destroy();
     throw error;
   }
-  return secure;
+  return heard(secure);
 }
 
 function startClient(Client: typeof MqttClient, options: BrokerOptions, socket: Socket): MqttClient {
@@ -197,14 +229,14 @@ export class PacketBounds {
   }
 }
 
-function endOf(client: MqttClient, socket: Socket, fail: (cause: unknown) => Error): Promise<Error> {
+function endOf(client: MqttClient, whenClosed: () => Error, fail: (cause: unknown) => Error): Promise<Error> {
   return new Promise((resolve) => {
     client.on("error", (error) => {
       resolve(fail(error));
       client.end(true);
     });
     client.on("close", () => {
-      resolve(fail(socket.errored ?? new Error("it has closed the connection")));
+      resolve(whenClosed());
       client.end(true);
     });
   });
@@ -220,13 +252,5 @@ async function subscribe(client: MqttClient, topics: readonly string[]): Promise
       if (error) reject(error);
       else resolve((granted ?? []).map(({ qos }) => qos));
     });
-  });
-}
-
-function brokerError({ host }: URL, cause: unknown): UnavailableError {
-  const why = cause instanceof Error && cause.message !== "" ? cause.message : String(cause);
-  return new UnavailableError("E_DIRECTORY", `The MQTT broker at ${host} cannot be used: ${printable(why)}.`, {
-    next: "Until it can, the WebSocket to the directory serves. Check --mqtt, the broker's log and its access list.",
-    cause,
   });
 }

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import type { SecureContextOptions } from "node:tls";
 import { SetupError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
 import { shellWord } from "../../keys/shell-word.ts";
@@ -22,6 +23,19 @@ export function parseBrokerUrl(text: string): URL {
   return new URL(text.toLowerCase()); // what URL leaves to schemes that it does not know
 }
 
+/**
+ * Refuses options of a broker where none is given: whoever gives them expects one to be used.
+ * @throws {SetupError} E_USAGE.
+ */
+export function demandBroker(flags: BrokerFlags & { readonly mqtt?: string | undefined }): void {
+  const given = Object.entries(flags).find(([name, value]) => /^mqtt[A-Z]/.test(name) && value !== undefined);
+  if (flags.mqtt !== undefined || given === undefined) return;
+  const option = `--${given[0].replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  throw new SetupError("E_USAGE", `${option} is given, but no broker.`, {
+    next: `Say which: --mqtt mqtts://HOST[:PORT]. Or leave ${option} out.`,
+  });
+}
+
 /** A broker and the files that it takes to come in there. @throws {SetupError} E_USAGE. */
 export async function readBrokerPlace(text: string, flags: BrokerFlags): Promise<BrokerPlace> {
   const url = parseBrokerUrl(text);
@@ -34,8 +48,36 @@ export async function readBrokerPlace(text: string, flags: BrokerFlags): Promise
       ? undefined
       : { cert: await readPem(mqttCert), key: await readPem(mqttKey) };
   const ca = mqttCa === undefined ? undefined : await readPem(mqttCa);
+  await demandUsable(flags, { ca, ...certificate });
   return { url, ca, certificate, isUnverified: mqttNoVerify === true };
 }
+
+/** @throws {SetupError} E_USAGE for what is no PEM of that kind, and for a key that is another certificate's. */
+async function demandUsable(
+  { mqttCa, mqttCert, mqttKey }: BrokerFlags,
+  { ca, cert, key }: { readonly ca: string | undefined; readonly cert?: string; readonly key?: string },
+): Promise<void> {
+  const { createSecureContext } = await import("node:tls");
+  const refuses = (options: SecureContextOptions): unknown => {
+    try {
+      createSecureContext(options);
+      return undefined;
+    } catch (error) {
+      return error;
+    }
+  };
+  const check = (options: SecureContextOptions, fact: string): void => {
+    const cause = refuses(options);
+    if (cause !== undefined) throw new SetupError("E_USAGE", fact, { next: LOOK_AT_PEM, cause });
+  };
+  if (ca !== undefined) check({ ca }, `--mqtt-ca ${shellWord(mqttCa ?? "")} is no certificate in PEM.`);
+  if (cert === undefined || key === undefined) return;
+  check({ cert }, `--mqtt-cert ${shellWord(mqttCert ?? "")} is no certificate in PEM.`);
+  check({ key }, `--mqtt-key ${shellWord(mqttKey ?? "")} is no private key in PEM, or one with a passphrase.`);
+  check({ cert, key }, "--mqtt-key is not the key of --mqtt-cert.");
+}
+
+const LOOK_AT_PEM = "Look at it: openssl x509 -in FILE -noout -text, and for the key: openssl pkey -in FILE -noout";
 
 async function readPem(file: string): Promise<string> {
   try {

@@ -13,6 +13,7 @@ import {
 } from "../../protocol/log/tiles.ts";
 import { refuse } from "../post.ts";
 import type { Log } from "./log.ts";
+import { logFailure } from "../log-failure.ts";
 
 /** Below it the log is served, as C2SP tlog-tiles (https://c2sp.org/tlog-tiles) has it. */
 export const LOG_PREFIX = "/v1/log/";
@@ -66,7 +67,7 @@ export async function serveLog(
     if (answer === undefined) return refuse(response, 404);
     response.writeHead(answer.status, { ...answer.headers, "content-length": answer.body.length }).end(answer.body);
   } catch (error) {
-    log.error({ err: error }, "request failed");
+    logFailure(log, error, "request failed");
     refuse(response, 503);
   }
 }

@@ -4,6 +4,7 @@ import { type Logger, pino } from "pino";
 import { readCramSecret } from "../../keys/cram-secret.ts";
 import { SetupError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
+import { shellWord } from "../../keys/shell-word.ts";
 import {
   type DirectoryAddress,
   directoryInEnvironment,
@@ -105,6 +106,8 @@ async function run(options: RunOptions): Promise<void> {
         isWitness: options.witness ?? false,
         region,
         drain: { signal: drain.signal, seconds: drainSeconds },
+        // The directory's own rendezvous has one on stdin at each start, in case that it is needed.
+        onUnusedSecret: options.cramSecret === "-" ? undefined : () => tellUnused(options.data),
         onServing: (address, key) => {
           isServing = true;
           process.stdout.write(`${address}\n${key === undefined ? "" : `${key}\n`}`);
@@ -115,6 +118,12 @@ async function run(options: RunOptions): Promise<void> {
   } catch (error) {
     if (!signal.aborted) throw error;
   }
+}
+
+function tellUnused(data: string): void {
+  process.stderr.write(
+    `sshnp-rendezvous: The secret is not used: the rendezvous in ${shellWord(data)} is activated already. A second one needs a folder of its own: --data FOLDER\n`,
+  );
 }
 
 async function watchRendezvous(at: string): Promise<RendezvousWatch> {
@@ -150,7 +159,10 @@ function parseDrainSeconds(text: string): number {
 export function newLog({ verbose }: { readonly verbose?: boolean }): Logger {
   const destination = pino.destination({ dest: 2, sync: true });
   destination.on("error", ignore); // as for stdout
-  return pino({ level: verbose === true ? "debug" : "info", base: null }, destination);
+  return pino(
+    { level: verbose === true ? "debug" : "info", base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    destination,
+  );
 }
 
 function ignore(): void {}

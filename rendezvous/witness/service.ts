@@ -18,6 +18,7 @@ import {
   WITNESS_REQUEST_MS,
 } from "../../protocol/limits.ts";
 import { formatHostPort, type HostPort } from "../host-port.ts";
+import { takeDataFolder } from "../running-lock.ts";
 import { WitnessDoor } from "./door.ts";
 import { Witness } from "./witness.ts";
 
@@ -41,6 +42,7 @@ export async function serveWitness(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<void> {
   const { suite, random, data, listen, directories, log } = options;
+  using _lock = await takeDataFolder(data);
   const witness = await Witness.open({ suite, random, data, now: Date.now, log });
   const door = new WitnessDoor(witness);
   const settings = {

@@ -76,8 +76,9 @@ async function tell(
   const { device, directory } = session.attempt;
   const roundTrips = [await session.ping({ signal })];
   const times = timesOf(reached);
+  const places = { directory, rendezvous: session.rendezvous };
   const print = async (text: string): Promise<void> => (json ? undefined : await printData(text));
-  await print(legLines(device, directory, times) + roundTripLine(1, roundTrips[0] ?? 0));
+  await print(legLines(device, places, times) + roundTripLine(1, roundTrips[0] ?? 0));
   try {
     while (roundTrips.length < count) {
       await delay(PING_EVERY_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
@@ -86,7 +87,7 @@ async function tell(
       await print(roundTripLine(roundTrips.length, roundTrip));
     }
   } finally {
-    await printData(json ? pingJson(device, directory, times, roundTrips) : summaryLine(roundTrips));
+    await printData(json ? pingJson(device, places, times, roundTrips) : summaryLine(roundTrips));
   }
 }
 

@@ -76,9 +76,7 @@ test("a rendezvous is added as a name is", async () => {
   const { address } = await run();
   const added = await command("rendezvous", "add", "rz1");
   expect(added.stdout).toMatch(/^[0-9a-f]{64}\n$/);
-  expect(added.stderr).toContain(
-    `sshnp-rendezvous run --data rendezvous --directory '${address}' -c ${added.stdout.trim()}`,
-  );
+  expect(added.stderr).toContain(`sshnp-rendezvous run --data rz1 --directory '${address}' -c ${added.stdout.trim()}`);
   expect((await command("rendezvous", "ls")).stdout).toMatch(/^NAME .*\nrz1 +not activated/);
 });
 

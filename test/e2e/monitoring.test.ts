@@ -28,7 +28,11 @@ test("one session id finds what each of the four parties logged of a session, an
     log
       .split("\n")
       .filter((line) => line.includes(sid))
-      .map((line) => (JSON.parse(line) as { msg: string; verdict?: string }).msg);
+      .map((line) => {
+        const { time, msg } = JSON.parse(line) as { time: string; msg: string };
+        expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+        return msg;
+      });
   const lines = [stack.directory, stack.rendezvous, stack.daemon].map(({ stderr }) => said(stderr));
   expect(lines).toEqual([
     expect.arrayContaining(["session"]),

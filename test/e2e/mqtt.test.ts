@@ -39,6 +39,7 @@ test("a device at a broker is woken; it is online without a gap when the broker 
   await broker.start();
   await says(AT_BROKER, 2);
   await logsIn(stack);
+  expect(stack.directory.stderr + stack.daemon.stderr).not.toMatch(/"level":50|"stack"/);
   expect(stack.daemon.stdout).toBe("online: mygateway.device.np\n");
 });
 

@@ -18,7 +18,7 @@ test("sshnp ping measures each part of the way to a device, whose SSH server see
       [
         "^mygateway of @device answers\\.",
         `directory   http://127\\.0\\.0\\.1:\\d+: ticket after ${ms}, the device's answer after ${ms}`,
-        `rendezvous  dialled in ${ms}, joined with the device after ${ms}`,
+        `rendezvous  tcp://127\\.0\\.0\\.1:${stack.tap.port}: dialled in ${ms}, joined with the device after ${ms}`,
         `   1  end to end  ${ms}`,
         `   2  end to end  ${ms}`,
         `2 round trips: least ${ms}, mean ${ms}, most ${ms}\n$`,
@@ -43,7 +43,7 @@ test("--json has it all in one document, each time in ms", async () => {
   expect(JSON.parse(stdout)).toEqual({
     ...{ v: 1, name: "@device", device: "mygateway", host: "mygateway.device.np" },
     directory: { url: expect.stringMatching(/^http:/) as string, ticketMs: number, answerMs: number },
-    rendezvous: { dialledMs: number, joinedMs: number },
+    rendezvous: { address: `tcp://127.0.0.1:${stack.tap.port}`, dialledMs: number, joinedMs: number },
     ...{ roundTripsMs: [number], leastMs: number, meanMs: number, mostMs: number },
   });
 });

@@ -72,6 +72,8 @@ test.concurrent("a database that hangs is told to those who ask, keeps no direct
   const late = runCommand("sshnp-directory", words, { ...options, timeoutMs: 30_000 });
   expect(await directory.kill("SIGTERM", { timeoutMs: 30_000 })).toMatchObject({ code: 0 });
   await unanswered;
+  expect(directory.stderr).toContain('"code":"E_STORAGE"');
+  expect(directory.stderr).not.toMatch(/"level":50|"stack"/); // it is an outage, and no fault of the directory's
   expect(await late).toMatchObject({ code: 74 });
   postgres.thaw();
 }, 120_000);

@@ -35,6 +35,7 @@ test("a rendezvous that says whatever gets it named first, and never answers, co
   const first = await stack.client.run("sshnp", "-v", ...stack.words("true"));
   expect(first).toMatchObject({ code: 0 });
   expect(first.stderr).toContain(`to meet at tcp://127.0.0.1:${liar.port}, else tcp://127.0.0.1:${far.port}`);
+  expect(first.stderr).toContain(`the rendezvous at tcp://127.0.0.1:${far.port} has joined the two legs`);
   await expect.poll(() => far.sessions).toBe(before + 1);
   expect(liar.hellos).toBe(2);
   expect(ELSEWHERE_MS).toBeLessThan(3000 / 2);
@@ -47,7 +48,7 @@ test("a rendezvous that says whatever gets it named first, and never answers, co
   const agreed = stack.client.start("sshnp", "-v", ...stack.words("echo", "met"));
   await agreed.errorLine(/the device answered/);
   await stack.directory.kill("SIGKILL");
-  expect(agreed.stderr).not.toContain("the rendezvous has joined the two legs");
+  expect(agreed.stderr).not.toContain("has joined the two legs");
   process.kill(far.process.pid, "SIGCONT");
   expect(await agreed.exit()).toMatchObject({ code: 0, stdout: "met\n" });
   held.stdin.end();

@@ -70,6 +70,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "protocol/sealed-message.ts#sealMessage",
     "protocol/statement-fields.ts#isExpired",
     "directory/client/refusal-error.ts#refusalError",
+    "directory/client/broker-error.ts#brokerError",
     "directory/link-news.ts#LinkNews",
     "sshnp/cli/doctor/check.ts#checkLines",
     "sshnp/cli/doctor/check.ts#checksJson",
@@ -224,6 +225,8 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
   ],
   "a command line that commander reads; its values go to parsers of the table": [
     "keys/command-line.ts#tellUsageErrorsAsOurs",
+    "directory/client/read-broker-place.ts#demandBroker",
+    "rendezvous/cli/witness.ts#addWitnessCommands",
     "directory/cli/drain.ts#Drain",
     "sshnp/cli/profile/set.ts#setCommand",
     "sshnpd/noports-flags.ts#withNoPortsFlags",
@@ -256,13 +259,14 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnpd/check.ts#check",
     "sshnpd/pushed-keys.ts#acceptPushedKey",
     "sshnpd/authorized-keys-child.ts#(module)",
-    "sshnpd/running-lock.ts#takeRunningLock",
+    "keys/running-file.ts#holdRunningFile",
     "directory/own-rendezvous.ts#startOwnRendezvous",
   ],
   "compares the first bytes with three words; test/rendezvous/server.test.ts has bytes of any kind": [
     "rendezvous/first-bytes.ts#kindOf",
   ],
   "carries bytes and looks at none of them": [
+    "directory/client/broker.ts#reachBroker",
     "directory/link-upgrade.ts#upgrade",
     "directory/audit/receiver.ts#Receiver",
     "directory/client/broker.ts#connectBroker",

@@ -47,11 +47,45 @@ test("it takes its secret from stdin, serves, outlives kill -9 of everything, an
   expect(JSON.parse(line)).toMatchObject({
     ...{ clientBytes: 12, deviceBytes: 3, clientExcerpt: Buffer.from("not a na").toString("hex") },
     sid: expect.stringMatching(/^[0-9a-f]{32}$/),
+    time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
   });
   expect(second.stderr + first.stderr).not.toContain(secret);
   expect(second.stderr).not.toContain("@");
   const exit = await second.kill("SIGTERM");
   expect(exit).toMatchObject({ code: 0, signal: null });
+});
+
+test("a data folder is one rendezvous': a second process does not start, and a secret for another one is said not to be used", async () => {
+  const env = { HOME: folder.path };
+  const np = join(folder.path, "np-two");
+  const data = join(folder.path, "rz-two");
+  await using directory = startCommand("sshnp-directory", ["run", "--data", np, "--listen", "127.0.0.1:0"], { env });
+  const [address] = await directory.line(/^http:.*/);
+  const add = (name: string): Promise<Exit> =>
+    runCommand("sshnp-directory", ["rendezvous", "add", name, "--data", np], { env });
+  const [one, other] = [await add("us1"), await add("us2")];
+  const otherSecret = join(folder.path, "us2-secret");
+  await writeFile(otherSecret, other.stdout, { mode: 0o600 });
+  const words = ["run", "--data", data, "--directory", address, "--listen", "127.0.0.1:0", "--drain-seconds", "0"];
+  const first = startCommand("sshnp-rendezvous", [...words, "-c", one.stdout.trim()], { env });
+  const [where] = await first.line(ADDRESS);
+
+  const second = await run(...words, "--cram-file", otherSecret);
+  expectError(second, 75, "E_RUNNING");
+  expect(second.stderr).toContain(`(process ${first.pid})`);
+  expectError(await run("witness", "--data", data, "--directory", address, "--listen", "127.0.0.1:0"), 75, "E_RUNNING");
+  await carry(np, data, where);
+  expect(first.stderr).not.toContain("not used");
+  await first.kill("SIGKILL");
+
+  await using again = startCommand("sshnp-rendezvous", [...words, "--cram-file", otherSecret], { env });
+  await again.line(ADDRESS);
+  const [told] = await again.errorLine(/^sshnp-rendezvous: .*/m);
+  expect(told).toBe(
+    `sshnp-rendezvous: The secret is not used: the rendezvous in ${data} is activated already. A second one needs a folder of its own: --data FOLDER`,
+  );
+  const listed = await runCommand("sshnp-directory", ["rendezvous", "ls", "--data", np], { env });
+  expect(listed.stdout).toMatch(/^us1 +up .*\nus2 +not activated/m);
 });
 
 test("it does not use the secret up before all is on a slow disk that its next start takes", async () => {

@@ -294,6 +294,7 @@ test("its files are private, and neither they nor its log hold a secret or a nam
     "key-list.json",
     "rendezvous-keys.json",
     "rendezvous.json",
+    "running",
   ]);
   for (const { parentPath, name } of files) {
     expect((await stat(join(parentPath, name))).mode & 0o777).toBe(0o600);

@@ -113,6 +113,32 @@ test("the witness command cosigns what continues the log, under the key that wit
   expect(await post(again.url, ask(honest, 0, 5))).toMatchObject({ status: 409, body: "8\n" });
 });
 
+test("a witness prints where directories reach it and then its key, and wants to be told where if it listens everywhere", async () => {
+  const env = { HOME: folder.path };
+  const words = ["witness", "--data", join(folder.path, "public"), "--directory", address, "--listen"];
+  for (const given of [["0.0.0.0:0"], ["[::]:0"], ["127.0.0.1:0", "--public", "witness.example.org:7802"]]) {
+    const refused = await runCommand("sshnp-rendezvous", [...words, ...given], { env });
+    expect(refused).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("--public") });
+    expect(refused.stderr).toContain("[E_USAGE]");
+  }
+  const url = "https://witness.example.org/log";
+  const running = startCommand("sshnp-rendezvous", [...words, "127.0.0.1:0", "--public", url], { env });
+  const [key] = await running.line(/^sshnp-witness-.*$/m);
+  expect(running.stdout).toBe(`${url}\n${key}\n`);
+  expect(await running.kill("SIGTERM")).toMatchObject({ code: 0 });
+});
+
+test("a second witness with one key does not start", async () => {
+  const { running } = await startWitness("twice");
+  const words = ["witness", "--data", join(folder.path, "twice"), "--directory", address, "--listen", "127.0.0.1:0"];
+  const second = await runCommand("sshnp-rendezvous", words, { env: { HOME: folder.path } });
+  expect(second).toMatchObject({ code: 75, stdout: "", stderr: expect.stringContaining(`(process ${running.pid})`) });
+  expect(second.stderr).toContain("[E_RUNNING]");
+  await running.kill("SIGTERM");
+  const after = await startWitness("twice");
+  await after.running.kill("SIGTERM");
+});
+
 test("a witness that is killed while it cosigns never cosigns two trees of one size", async () => {
   for (let round = 0; round < 6; round++) {
     const cosigned = new Set<LogTree>();

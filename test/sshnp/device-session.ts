@@ -37,7 +37,7 @@ export async function deviceSession(
   onOpen: (stream: ChannelStream) => void = (stream) => stream.accept(),
 ): Promise<DeviceSession> {
   const [near, far] = await socketPair();
-  const leg = { socket: near, joined: Promise.resolve(), rendezvous: KEY };
+  const leg = { socket: near, joined: Promise.resolve(), rendezvous: KEY, address: "tcp://192.0.2.1:7801" };
   const session = openSession(suite, ATTEMPT, { keys: KEYS, limits: LIMITS }, leg, new Progress(false));
   const [first] = (await once(far, "data")) as [Buffer];
   far.pause().unshift(first.subarray(1)); // the byte with which a path begins

@@ -38,15 +38,15 @@ describe("what doctor says", () => {
 describe("what ping says", () => {
   const device = { name: parseName("@device"), member: parseMember("mygateway") };
   const times = { ticket: 12.34, answer: 21, dialled: 1.26, joined: 20.04 };
-  const directory = "http://np.example.org:7800";
+  const places = { directory: "http://np.example.org:7800", rendezvous: "tcp://rz.example.org:7801" };
 
   test("is the way part by part, then each round trip, then all of them", async () => {
-    const lines = [legLines(device, directory, times), ...[2.05, 1.9].map((one, i) => roundTripLine(i + 1, one))];
+    const lines = [legLines(device, places, times), ...[2.05, 1.9].map((one, i) => roundTripLine(i + 1, one))];
     await expect(lines.join("") + summaryLine([2.05, 1.9])).toMatchFileSnapshot("ping.golden.txt");
   });
 
   test("is JSON of version 1 for programs", async () => {
-    await expect(pingJson(device, directory, times, [2.05, 1.9])).toMatchFileSnapshot("ping-json.golden.txt");
+    await expect(pingJson(device, places, times, [2.05, 1.9])).toMatchFileSnapshot("ping-json.golden.txt");
   });
 });
 

@@ -12,8 +12,8 @@ export interface Certificate {
 export interface Authority {
   /** Path of its certificate (PEM). */
   readonly ca: string;
-  /** A certificate for a server at 127.0.0.1, or for a client of that common name. */
-  issue(commonName: string): Promise<Certificate>;
+  /** A certificate for a server at 127.0.0.1, or for a client of that common name; for less than no days one that has expired. */
+  issue(commonName: string, validity?: { readonly days: number }): Promise<Certificate>;
 }
 
 export async function createAuthority(folder: string): Promise<Authority> {
@@ -27,10 +27,10 @@ export async function createAuthority(folder: string): Promise<Authority> {
   await writeFile(at("server.ext"), "subjectAltName=IP:127.0.0.1\n");
   return {
     ca: at("ca.pem"),
-    async issue(commonName) {
+    async issue(commonName, { days } = { days: 2 }) {
       const [cert, key, request] = [at(`${commonName}.pem`), at(`${commonName}.key`), at(`${commonName}.csr`)];
       await openssl(...newKey, "-subj", `/CN=${commonName}`, "-keyout", key, "-out", request);
-      const signing = ["-CA", at("ca.pem"), "-CAkey", at("ca.key"), "-CAcreateserial", "-days", "2"];
+      const signing = ["-CA", at("ca.pem"), "-CAkey", at("ca.key"), "-CAcreateserial", "-days", String(days)];
       await openssl("x509", "-req", "-in", request, ...signing, "-extfile", at("server.ext"), "-out", cert);
       return { cert, key };
     },

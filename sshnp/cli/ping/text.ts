@@ -15,16 +15,22 @@ interface Device {
   readonly member: MemberName;
 }
 
-/** The lines ahead of the round trips. `directory`: `http://host:port`. */
+/** Where a session came about: `http://host:port`, and the first address of the rendezvous. */
+interface Places {
+  readonly directory: string;
+  readonly rendezvous: string;
+}
+
+/** The lines ahead of the round trips. */
 export function legLines(
   { name, member }: Device,
-  directory: string,
+  { directory, rendezvous }: Places,
   { ticket, answer, dialled, joined }: LegTimes,
 ): string {
   return [
     `${member} of ${name} answers.`,
     `directory   ${directory}: ticket after ${ms(ticket)}, the device's answer after ${ms(answer)}`,
-    `rendezvous  dialled in ${ms(dialled)}, joined with the device after ${ms(joined)}`,
+    `rendezvous  ${rendezvous}: dialled in ${ms(dialled)}, joined with the device after ${ms(joined)}`,
     "",
   ].join("\n");
 }
@@ -41,7 +47,7 @@ export function summaryLine(roundTrips: readonly number[]): string {
 
 export function pingJson(
   device: Device,
-  directory: string,
+  { directory, rendezvous }: Places,
   { ticket, answer, dialled, joined }: LegTimes,
   roundTrips: readonly number[],
 ): string {
@@ -49,7 +55,7 @@ export function pingJson(
   return printableJson({
     ...{ v: 1, name: device.name, device: device.member, host: hostName(device) },
     directory: { url: directory, ticketMs: rounded(ticket), answerMs: rounded(answer) },
-    rendezvous: { dialledMs: rounded(dialled), joinedMs: rounded(joined) },
+    rendezvous: { address: rendezvous, dialledMs: rounded(dialled), joinedMs: rounded(joined) },
     roundTripsMs: roundTrips.map(rounded),
     ...{ leastMs: rounded(least), meanMs: rounded(mean), mostMs: rounded(most) },
   });

@@ -1,0 +1,112 @@
+import { UnavailableError } from "../../keys/errors.ts";
+import { printable } from "../../keys/print-error.ts";
+
+/** What of a broker's place its failures depend on. */
+interface Place {
+  readonly url: URL;
+  readonly ca?: string | undefined;
+  readonly certificate?: object | undefined;
+}
+
+interface Told {
+  readonly why: string;
+  readonly next: string;
+}
+
+/** Why a broker cannot be used, and what to do; TLS failures in words, by the codes that Node and OpenSSL give them. */
+export function brokerError(place: Place, cause: unknown): UnavailableError {
+  const { why, next } = tlsFailure(place, cause) ?? { why: reasonOf(cause), next: nextStep(place, cause) };
+  return new UnavailableError(
+    "E_DIRECTORY",
+    `The MQTT broker at ${place.url.host} cannot be used: ${printable(why)}.`,
+    {
+      ...{ next, cause },
+    },
+  );
+}
+
+function tlsFailure({ url, ca, certificate }: Place, cause: unknown): Told | undefined {
+  const code = codeOf(cause);
+  if (UNTRUSTED.has(code)) {
+    return {
+      why: `whoever vouches for its certificate is not known here (${reasonOf(cause)})`,
+      next:
+        ca === undefined
+          ? "Name the authority that has issued the broker's certificate: --mqtt-ca FILE (PEM)."
+          : "--mqtt-ca names another authority than the one that has issued the broker's certificate: give that one's (PEM).",
+    };
+  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    return {
+      why: `its certificate is for another host than ${url.hostname}`,
+      next: "Name it in --mqtt as its certificate does, or give the broker a certificate for that name.",
+    };
+  }
+  if (code === "CERT_HAS_EXPIRED" || code === "CERT_NOT_YET_VALID") {
+    return {
+      why: `its certificate ${code === "CERT_HAS_EXPIRED" ? "has expired" : "is not valid yet"} by this machine's clock`,
+      next: "Renew it at the broker; if it is valid, set this machine's clock: timedatectl set-ntp true",
+    };
+  }
+  if (NO_TLS.test(code)) {
+    return {
+      why: "what answers at that port does not speak TLS",
+      next: "Give the port at which the broker speaks TLS, 8883 if not said; mqtt:// is without TLS.",
+    };
+  }
+  if (!ALERT.test(code)) return undefined;
+  if (certificate === undefined) {
+    return {
+      why: "it wants a certificate of this end, and none is given",
+      next: "Give one that the broker's authority has issued: --mqtt-cert FILE --mqtt-key FILE.",
+    };
+  }
+  const [, alert = ""] = ALERT.exec(code) ?? [];
+  return {
+    why: `it does not take the certificate of --mqtt-cert (${alert.replaceAll("_", " ").toLowerCase()})`,
+    next: `${SEE_CERTIFICATE} The broker's log says more.`,
+  };
+}
+
+/** Of the certificate that the broker shows, as Node names it (X509_V_ERR_ of OpenSSL). */
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
+
+/** Alerts about the certificate of this end (RFC 8446 section 6.2); TLS 1.2 has `handshake failure` where there is none. */
+const ALERT =
+  /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_(HANDSHAKE_FAILURE|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_REVOKED|CERTIFICATE_EXPIRED|CERTIFICATE_UNKNOWN|UNKNOWN_CA|ACCESS_DENIED|CERTIFICATE_REQUIRED)$/;
+
+const NO_TLS = /^ERR_SSL_(?:WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|RECORD_LAYER_FAILURE)$/;
+
+/** Where a broker closes at once, its alert may have been lost. */
+function nextStep({ url, certificate }: Place, cause: unknown): string {
+  const isClosed = /^(?:ECONNRESET|EPIPE)$/.test(codeOf(cause)) || reasonOf(cause) === CLOSED;
+  if (url.protocol !== "mqtts:" || !isClosed) return OTHERWISE;
+  return certificate === undefined
+    ? `If it wants a certificate of this end: --mqtt-cert FILE --mqtt-key FILE. ${OTHERWISE}`
+    : `${SEE_CERTIFICATE} ${OTHERWISE}`;
+}
+
+const SEE_CERTIFICATE =
+  "See who issued the certificate and until when it is valid: openssl x509 -in FILE -noout -issuer -dates.";
+
+/** Why, where a broker says nothing. */
+export const CLOSED = "it has closed the connection";
+
+const OTHERWISE =
+  "Until it can, the WebSocket to the directory serves. Check --mqtt, the broker's log and its access list.";
+
+function codeOf(cause: unknown): string {
+  return cause instanceof Error && "code" in cause ? String(cause.code) : "";
+}
+
+function reasonOf(cause: unknown): string {
+  if (!(cause instanceof Error) || cause.message === "") return String(cause);
+  const { reason } = cause as { readonly reason?: unknown }; // OpenSSL's, without its numbers
+  return codeOf(cause).startsWith("ERR_SSL_") && typeof reason === "string" ? reason : cause.message;
+}
