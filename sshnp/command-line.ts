@@ -202,7 +202,8 @@ function readFront(words: readonly string[], wait: string | undefined): Front | 
       break;
     }
     if (word === "--help" || word === "-h") return "help";
-    if (word === "--version") return "version";
+    // Ahead of a device it is ssh's own, which tells its version.
+    if (word === "--version" || (word === "-V" && words.length === 1)) return "version";
     const [, name = "", joined] = /^--([a-z-]+)(?:=(.*))?$/s.exec(word) ?? [];
     const start = index;
     if (word === "--no-wait") waitSeconds = 0;
