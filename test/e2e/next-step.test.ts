@@ -33,6 +33,10 @@ test.skipIf(!CAN_MAKE_USERS)("leads to a session", { timeout: 120_000 }, async (
     code: 0,
     stdout: `${gateway.name}\n`,
   });
+  // A shell, where nobody types: nothing is said of terminals that ssh will not allocate.
+  const shell = startCommand("sshnp", [...client.slice(1), "-o", "BatchMode=yes"], as(laptop));
+  shell.stdin.end("exit 3\n");
+  expect(await shell.exit()).toMatchObject({ code: 3, stderr: "" });
   await daemon.stop();
 });
 

@@ -91,7 +91,7 @@ describe("a session's command line", () => {
     expect(parseSessionCommand(["-s", "-h"])).toBe("help");
     expect(parseSessionCommand(["--version"])).toBe("version");
     expect(parseSessionCommand(["-V"])).toBe("version");
-    expect(understood("-V @device gw").ssh.before).toEqual(["-V"]); // which is ssh's
+    expect(understood("-V @client @device gw").ssh.before).toEqual(["-V"]); // which is ssh's
   });
 });
 
