@@ -54,6 +54,8 @@ export interface SessionCommand {
     readonly forwardsAgent: boolean;
     /** Whether the words say something of shared connections (ControlMaster, ControlPath). */
     readonly sharesConnection: boolean;
+    /** Whether the words say something of a terminal there (-t, -T, RequestTTY). */
+    readonly saysTerminal: boolean;
     /** What to add to `ssh -G` so that it reads the same configuration. */
     readonly configuration: readonly string[];
   };
@@ -121,6 +123,8 @@ export function parseSessionCommand(
       sharesConnection:
         options.some(({ letter }) => "MOS".includes(letter)) ||
         ["controlpath", "controlmaster"].some((key) => firstValue(options, "", key) !== undefined),
+      saysTerminal:
+        options.some(({ letter }) => "tT".includes(letter)) || firstValue(options, "", "requesttty") !== undefined,
       configuration: options.flatMap(({ letter, value }) =>
         "Flo".includes(letter) ? [`-${letter}${value ?? ""}`] : [],
       ),
@@ -202,7 +206,8 @@ function readFront(words: readonly string[], wait: string | undefined): Front | 
       break;
     }
     if (word === "--help" || word === "-h") return "help";
-    if (word === "--version") return "version";
+    // Ahead of a device it is ssh's own, which tells its version.
+    if (word === "--version" || (word === "-V" && words.length === 1)) return "version";
     const [, name = "", joined] = /^--([a-z-]+)(?:=(.*))?$/s.exec(word) ?? [];
     const start = index;
     if (word === "--no-wait") waitSeconds = 0;

@@ -93,6 +93,7 @@ const WITHOUT_SETTINGS: ReadonlySet<string> = new Set([
   "completion",
   "--help",
   "--version",
+  "-V",
 ]);
 
 /** `--profile NAME`, ahead of everything: what SSHNP_PROFILE says, to child processes as well. */

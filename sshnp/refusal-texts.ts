@@ -32,7 +32,7 @@ export function directoryRefusal(
         "E_NEVER_SEEN",
         `${member} of ${name} is activated, but its daemon has never connected.`,
         {
-          next: `On the device, see what it lacks: ${deviceCheck(attempt)}   Then start it: sshnpd -a ${name} -m ${client} -d ${member}`,
+          next: `On the device, see what it lacks: ${deviceCheck(attempt)}   Then start it: sshnpd -a ${name} -m ${client} -d ${member} -s`,
         },
       );
     case "E_OFFLINE":

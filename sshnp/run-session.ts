@@ -1,3 +1,4 @@
+import { isatty } from "node:tty";
 import type { Command } from "commander";
 import { SetupError } from "../keys/errors.ts";
 import { parseSessionCommand, type SessionCommand } from "./command-line.ts";
@@ -38,10 +39,11 @@ export async function session(words: readonly string[], main: string): Promise<C
     const printed = { ...command, destination: withSurroundingsStated(destination, process.env) };
     return print(`${shellCommand(["ssh", ...sshArguments(printed, surroundings)])}\n`);
   }
+  const typed = { ...surroundings, isUntyped: !isatty(0) };
   const { startSsh } = await import("./ssh-process.ts");
-  if (command.needs !== "tunnel") return await startSsh(sshArguments(command, surroundings)).ended;
+  if (command.needs !== "tunnel") return await startSsh(sshArguments(command, typed)).ended;
   return await runFront(destination, surroundings.keys, (front, agent) =>
-    startSsh(sshArguments(command, { ...surroundings, ...(agent !== undefined && { agent }) }), { front }),
+    startSsh(sshArguments(command, { ...typed, ...(agent !== undefined && { agent }) }), { front }),
   );
 }
 

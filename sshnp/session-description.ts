@@ -26,7 +26,7 @@ export function describeSession(): Command {
     .option("-v", "tell each step, with its time");
   return withWhere(command)
     .option("--profile <profile>", "the settings of this profile, ahead of all other words (else SSHNP_PROFILE)")
-    .option("--version", "print the version")
+    .option("-V, --version", "print the version")
     .helpOption("--help", "print this");
 }
 

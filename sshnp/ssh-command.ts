@@ -12,6 +12,8 @@ export interface SshSurroundings {
   readonly keys: string;
   /** Socket of the agent that has the key of this session, if it has one of its own. */
   readonly agent?: string;
+  /** Nobody types: a terminal there, which ssh would refuse with a line of its own, is not even asked for. */
+  readonly isUntyped?: boolean;
 }
 
 /**
@@ -26,7 +28,16 @@ export function sshArguments(command: SessionCommand, surroundings: SshSurroundi
   const agent = agentOptions(ssh.forwardsAgent, surroundings.agent);
   // A connection that is there may be that of another client, and was opened without what these words ask for.
   const alone = ssh.sharesConnection ? [] : ["-o", "ControlPath=none"];
-  return [...ourOptions(destination, surroundings), ...agent, ...alone, ...ssh.before, `${user}${host}`, ...ssh.after];
+  const untyped = surroundings.isUntyped === true && !ssh.saysTerminal ? ["-o", "RequestTTY=no"] : [];
+  return [
+    ...ourOptions(destination, surroundings),
+    ...agent,
+    ...alone,
+    ...untyped,
+    ...ssh.before,
+    `${user}${host}`,
+    ...ssh.after,
+  ];
 }
 
 /** Where the host keys of one device stand for ssh: a file each, so that no two sessions ever write the same one. */

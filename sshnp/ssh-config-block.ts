@@ -1,6 +1,7 @@
 import { SetupError } from "../keys/errors.ts";
 import { quoted } from "../keys/names.ts";
 import { loginBy, pathInConfiguration, proxyCommand, type SshSetting, settingsOfWay } from "./ssh-command.ts";
+import { STARTED_BY_SSHNP } from "./started-by-sshnp.ts";
 
 /** What a block of ssh_config(5) depends on. All paths are absolute. */
 export interface SshConfigBlock {
@@ -34,7 +35,6 @@ export function sshConfigBlock(block: SshConfigBlock): string {
       proxyCommand: `${proxyCommand(block.proxy)} '%r@%h:%p'`,
       knownHosts: pathInState(block.keys, "known_hosts.%h"),
     }).filter(([key]) => block.knowsKnownHostsCommand || key !== "KnownHostsCommand"),
-    ...(block.sessionKey === true ? loginBy(pathInState(block.keys, "agent.%r@%h")) : []),
     ["ForwardAgent", "no"],
     ...(block.waits ? [["ConnectTimeout", "0"] as const] : []), // ssh counts the wait for the device as part of connecting
     ...(controlPath === undefined
@@ -45,15 +45,25 @@ export function sshConfigBlock(block: SshConfigBlock): string {
           ["ControlPersist", "60s"],
         ] as const)),
   ];
+  // An ssh that sshnp starts has its own agent with --session-key, and logs in with keys of the user's without.
+  const login = [
+    `Match originalhost "${hostPattern},!*'*" !exec "printenv ${STARTED_BY_SSHNP}"`,
+    ...settingLines(loginBy(pathInState(block.keys, "agent.%r@%h"))),
+  ];
   const lines = [
     BEGIN,
     `Match originalhost ${hostPattern} user "*'*"`,
     "  ProxyCommand false",
+    ...(block.sessionKey === true ? login : []),
     `Host ${hostPattern} "!*'*"`,
-    ...settings.map(([key, value]) => `  ${key} ${value}`),
+    ...settingLines(settings),
     "# End sshnp",
   ];
   return `${lines.join("\n")}\n`;
+}
+
+function settingLines(settings: readonly SshSetting[]): string[] {
+  return settings.map(([key, value]) => `  ${key} ${value}`);
 }
 
 /** `name` may have tokens of ssh_config(5) in it; the path of the folder has none. */
@@ -73,11 +83,15 @@ export function isOurBlock(text: string): boolean {
 export function readBlock(
   text: string,
 ): { readonly hostPattern: string; readonly keys: readonly string[] } | undefined {
-  const [, hosts = "", settings = ""] = /^Host (\S+) .*\n((?: {2}[A-Za-z]+ .*\n)+)# End sshnp\n$/m.exec(text) ?? [];
+  const [, login = "", hosts = "", settings = ""] = BLOCK.exec(text) ?? [];
   if (!isOurBlock(text) || hosts === "") return undefined;
-  const keys = [...settings.matchAll(/^ {2}([A-Za-z]+) /gm)].map(([, key = ""]) => key.toLowerCase());
+  const keys = [...`${login}${settings}`.matchAll(/^ {2}([A-Za-z]+) /gm)].map(([, key = ""]) => key.toLowerCase());
   return { hostPattern: hosts, keys };
 }
+
+/** Its settings for the login, if it has any; its hosts; its settings for the way. */
+const BLOCK =
+  /^(?:Match \S+ \S+ !exec .*\n((?: {2}[A-Za-z]+ .*\n)+))?Host (\S+) .*\n((?: {2}[A-Za-z]+ .*\n)+)# End sshnp\n$/m;
 
 /** A host name of devices with `*` and `?` in it, such as `*.np` or `*.acme.np`. @throws {SetupError} E_USAGE. */
 export function parseHostPattern(text: string): string {

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { noSshBinary } from "./setup-texts.ts";
 import { signalStatus } from "./signal-status.ts";
+import { STARTED_BY_SSHNP } from "./started-by-sshnp.ts";
 
 /** How a command ends: its exit status, and an error that a person has not been told yet, if there is one. */
 export interface CommandEnd {
@@ -26,7 +27,7 @@ export function startSsh(
   { front, program = "ssh" }: { readonly front?: string; readonly program?: SshProgram } = {},
 ): SshProcess {
   const { SSHNP_FRONT: _, ...inherited } = process.env;
-  const env = front === undefined ? inherited : { ...inherited, SSHNP_FRONT: front };
+  const env = { ...inherited, [STARTED_BY_SSHNP]: "yes", ...(front !== undefined && { SSHNP_FRONT: front }) };
   const child = spawn(program, arguments_, { stdio: "inherit", env });
   return { child, ended: endOf(child, program) };
 }

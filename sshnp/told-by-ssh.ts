@@ -58,10 +58,19 @@ const HEARD_MS = 3_000;
  * ```
  */
 export function disconnectBytes(error: unknown): Uint8Array {
-  const text = Buffer.from(textOf(error), "ascii");
+  return disconnect(SERVICE_NOT_AVAILABLE, textOf(error));
+}
+
+/** The same of a client that leaves a server as soon as that has said what it is. */
+export function goodbyeBytes(): Uint8Array {
+  return disconnect(BY_APPLICATION, "looked at");
+}
+
+function disconnect(reason: number, words: string): Uint8Array {
+  const text = Buffer.from(words, "ascii");
   const payload = Buffer.alloc(1 + 4 + 4 + text.length + 4);
   payload[0] = SSH_MSG_DISCONNECT;
-  payload.writeUInt32BE(SERVICE_NOT_AVAILABLE, 1);
+  payload.writeUInt32BE(reason, 1);
   payload.writeUInt32BE(text.length, 5);
   text.copy(payload, 9);
   const padding = paddingFor(4 + 1 + payload.length);
@@ -74,6 +83,8 @@ export function disconnectBytes(error: unknown): Uint8Array {
 const SSH_MSG_DISCONNECT = 1;
 /** SSH_DISCONNECT_SERVICE_NOT_AVAILABLE, RFC 4253 section 11.1. */
 const SERVICE_NOT_AVAILABLE = 7;
+/** SSH_DISCONNECT_BY_APPLICATION, in the same place. */
+const BY_APPLICATION = 11;
 /** What OpenSSH shows of it. */
 const MAX_TEXT = 400;
 

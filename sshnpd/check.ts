@@ -28,6 +28,7 @@ import { judgeSessionKeys } from "./judge-session-keys.ts";
 import { judgeSshd } from "./judge-sshd.ts";
 import { lookAtTerminals } from "./judge-terminals.ts";
 import { listeningSockets } from "./listening-sockets.ts";
+import { lookAtTrustedKey } from "./look-at-trusted-key.ts";
 import { noKeysIn, whatIsMissing } from "./member.ts";
 import { openSshServer } from "./open-ssh-server.ts";
 import { OwnPolicy } from "./own-policy.ts";
@@ -233,7 +234,9 @@ async function* lookAtSsh(
   const { sessionKeys, acceptsKeys } = options;
   if (sessionKeys !== undefined) {
     const refusals = await refusedLogins(sessionKeys, server.mode);
-    const place = { onlyLogin: ownLoginUnlessRoot(), hasPolicy, server: wordOf(server), refusals };
+    const isTcp = server.mode === "tcp";
+    const trust = isTcp ? await lookAtTrustedKey(sessionKeys, { keys: folder.path, port }, signal) : undefined;
+    const place = { onlyLogin: ownLoginUnlessRoot(), hasPolicy, server: wordOf(server), trust, refusals };
     yield judgeSessionKeys(sessionKeys, place);
   }
   const passwords = configuration?.get("passwordauthentication")?.[0] ?? (onlyLogin === undefined ? "yes" : "no");

@@ -122,7 +122,7 @@ Without keys for -d NAME, but with the owner key of -a beside, it makes them and
 Exit status: 0 stopped by a signal, 2 usage, 75 another sshnpd runs with these keys, others with a message.
 
 Examples:
-  sshnpd -a @device -m @client -d mygateway
+  sshnpd -a @device -m @client -d mygateway -s
   sshnpd -a @device -m @alice,@bob=SHA256:... -d mygateway -s --ssh-port 2222
   sshnpd check -a @device -m @client -d mygateway`;
 

@@ -32,8 +32,8 @@ import { OwnPolicy, type StatedPolicy } from "./own-policy.ts";
 import { OwnStatements } from "./own-statements.ts";
 import { Requests } from "./requests.ts";
 import { takeRunningLock } from "./running-lock.ts";
-import { type CertifiedLogins, ownLoginUnlessRoot, SessionKeys } from "./session-keys.ts";
-import { openSshAuthority } from "../keys/ssh-authority-file.ts";
+import { openSessionKeys } from "./open-session-keys.ts";
+import type { CertifiedLogins } from "./session-keys.ts";
 import { Sessions } from "./sessions.ts";
 import { watchDevice } from "./watch-device.ts";
 import { StatusFile } from "./status-file.ts";
@@ -115,16 +115,10 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
       ...{ suite, clients, access, sshServer, accountFor, now, log, allowPrivate, onClients, distances },
       observer: watch?.observer,
     });
-    const certified = options.sessionKeys;
-    const sessionKeys =
-      certified === undefined
-        ? undefined
-        : new SessionKeys({
-            ...{ suite, random, device: keys.member, logins: certified, policy, now, wallClock: Date.now },
-            authority: await openSshAuthority(suite, folder, random),
-            onlyLogin: ownLoginUnlessRoot(),
-            overLoopback: () => sshServer.mode === "tcp",
-          });
+    const sessionKeys = await openSessionKeys(options.sessionKeys, {
+      ...{ suite, random, folder, device: keys.member, policy, now, tell },
+      overLoopback: () => sshServer.mode === "tcp",
+    });
     const requests = new Requests({
       sessionKeys,
       suite,

@@ -7,6 +7,8 @@ export interface SessionKeyPlace {
   readonly hasPolicy: boolean;
   /** Which SSH server it is, by its word in auto-server.ts. */
   readonly server: string;
+  /** Whether an SSH server that listens takes the certificates; see look-at-trusted-key.ts. */
+  readonly trust?: "told" | "not told" | "not seen" | undefined;
   /** Of the logins that are named, those that nobody can log in as, and why. */
   readonly refusals: ReadonlyMap<string, string>;
 }
@@ -14,7 +16,7 @@ export interface SessionKeyPlace {
 /** For whom keys of sessions are certified, and whether the SSH server takes them. */
 export function judgeSessionKeys(
   logins: CertifiedLogins,
-  { onlyLogin, hasPolicy, server, refusals }: SessionKeyPlace,
+  { onlyLogin, hasPolicy, server, trust, refusals }: SessionKeyPlace,
 ): Finding {
   const about = "session keys";
   const only = onlyLogin ?? "LOGIN";
@@ -41,6 +43,20 @@ export function judgeSessionKeys(
   }
   const whose = logins === "any" ? `logins that the policy names` : [...logins].join(" and ");
   const limit = logins === "any" && onlyLogin !== undefined ? `, of which ${onlyLogin} alone can log in` : "";
-  const told = server === "tcp" ? "; the SSH server has to be told once: sshnpd ssh-ca" : "";
+  if (trust === "not told") {
+    const text = `the SSH server does not take the certificates for ${whose}: it has not been told of the key that makes them`;
+    return toFix(about, text, howToTell(onlyLogin));
+  }
+  const seen = { told: "the SSH server's configuration takes them", "not seen": NOT_SEEN };
+  const told = server === "tcp" ? `; ${seen[trust ?? "not seen"]}` : "";
   return fine(about, `certified for ${whose}${limit}${told}`);
+}
+
+const NOT_SEEN =
+  "whether the SSH server was told, as it has to be once, cannot be seen from here: sshnpd ssh-ca --help";
+
+/** As root and as others alike, for whose CA it is goes by who runs `sshnpd ssh-ca`. */
+function howToTell(onlyLogin: string | undefined): string {
+  const whoever = onlyLogin ?? "the user who runs sshnpd";
+  return `As ${whoever}: sshnpd ssh-ca | sudo tee /etc/ssh/sshd_config.d/sshnp.conf && sudo systemctl reload ssh`;
 }

@@ -145,7 +145,7 @@ async function tell(
   say(`  ${await fingerprintWords(owned)}   the same in words`);
   say(`  ${keepingSafe(key, result)}`);
   say(`This machine is ${role} ${member} of ${name}.`);
-  say(nextStep(result.member, options.keys));
+  for (const line of nextStep(result.member, options.keys)) say(line);
 }
 
 function keepingSafe({ type }: PublicKeyLine, { ownerPath, member }: Activated): string {

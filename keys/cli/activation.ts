@@ -170,7 +170,7 @@ async function refuseWhatIsNotDone(
   if (files.some((file) => file.kind === "member" && file.member === member)) return;
   const members = done.map((entry) => entry.member).join(", ");
   throw new SetupError("E_KEY_EXISTS", `${name} is activated on this machine already, as ${members}.`, {
-    next: `With the owner key in the same folder, the daemon makes the member itself: sshnpd -a ${name} -m @client -d ${member}`,
+    next: `With the owner key in the same folder, the daemon makes the member itself: sshnpd -a ${name} -m @client -d ${member} -s`,
   });
 }
 

@@ -108,9 +108,9 @@ async function approve(work: OwnerWork, memberText: string, option: string | und
   if (shown !== code) {
     throw new SecurityError(
       "E_MEMBER_KEY",
-      `The codes differ: that of ${member} is ${code} here. It was mistyped, or the keys are others. Nothing was signed.`,
+      `The code is not that of ${member} here: it was mistyped, or the keys are others. Nothing was signed.`,
       {
-        next: `Look again at the new machine. If it stays so, somebody stands in between: sshnp-keys deny ${name} ${member}`,
+        next: `Look again at the new machine, and type it again. If it stays so, somebody stands in between: sshnp-keys deny ${name} ${member}`,
       },
     );
   }

@@ -131,5 +131,5 @@ async function tell(enrolled: Enrolled, { owner }: Enrolling, options: EnrollOpt
     say(`Its owner key was not compared with anybody: ${ownerFingerprint}`);
     say(`  ${await fingerprintWords(ownerFingerprint)}   the same in words`);
   }
-  say(nextStep(keys, options.keys));
+  for (const line of nextStep(keys, options.keys)) say(line);
 }

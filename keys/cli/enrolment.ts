@@ -245,14 +245,15 @@ async function memberBefore(
 async function newApplicant(
   { suite, random }: Surroundings,
   folder: PrivateFolder,
-  { name, member, role, secret, directory }: Enrolling,
+  enrolling: Enrolling,
 ): Promise<ApplicantKeys> {
+  const { name, member, role, secret, directory } = enrolling;
   if (secret === undefined || directory === undefined) {
     throw new SetupError(
       "E_USAGE",
       `${member} of ${name} was not asked for on this machine, and ${secret === undefined ? "no one-time password or token" : "no directory"} is given.`,
       {
-        next: `Give both: sshnp-keys enroll ${name} ${member} --otp - --directory ADDRESS`,
+        next: `With a password or a token, and the directory's address: ${enrollLine(enrolling)}`,
       },
     );
   }
@@ -276,4 +277,13 @@ function directoryOf({ name, directory }: Enrolling, applicant: ApplicantKeys): 
 
 function ownerOf(suite: CipherSuite, { owner }: MemberKeys): Fingerprint {
   return fingerprint(suite, parsePublicKeyLine(owner).blob);
+}
+
+/** The command with what was given, and with what was not. */
+function enrollLine({ name, owner, member, role, secret, directory, isWaiting }: Enrolling): string {
+  const whose = owner === undefined ? name : `${name}=${owner}`;
+  const device = role === "device" ? " -d" : "";
+  const how = secret?.kind === "token" ? "--token FILE" : "--otp -";
+  const where = directory === undefined ? "ADDRESS" : shellWord(directory.text);
+  return `sshnp-keys enroll ${whose} ${member}${device} ${how}${isWaiting ? " --wait" : ""} --directory ${where}`;
 }

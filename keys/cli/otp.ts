@@ -58,9 +58,15 @@ async function makePassword(work: OwnerWork, options: OtpOptions): Promise<void>
   await work.tell(REQUEST.putPassword, encodePutPassword(signed));
   const owner = ownerArgument(name, fingerprint(suite, parsePublicKeyLine(signer.line).blob));
   const member = pattern === null || pattern.endsWith("*") ? "NAME" : pattern;
-  const device = role === "client" ? "" : role === "device" ? " -d" : " [-d]";
-  say(`Good for one machine until ${minute(expires)}. There:`);
-  say(`  sshnp-keys enroll ${owner} ${member}${device} --otp - --directory ${shellWord(directory.address.text)}`);
+  const chosen = member === "NAME" ? ", with a NAME of your choice" : "";
+  const line = (device: string): string =>
+    `  sshnp-keys enroll ${owner} ${member}${device} --otp - --directory ${shellWord(directory.address.text)}`;
+  say(`Good for one machine until ${minute(expires)}. There${chosen}, for a ${role ?? "client"}:`);
+  say(line(role === "device" ? " -d" : ""));
+  if (role === null) {
+    say("or, for a device:");
+    say(line(" -d"));
+  }
   say(`Then here: sshnp-keys approve ${name} ${member}`);
   await printData(`${printOneTimePassword(password)}\n`);
 }

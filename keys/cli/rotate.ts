@@ -6,6 +6,7 @@ import { parseOwnerKey } from "../owner-signer.ts";
 import { askNewPassphrase, newPassphraseFromFile } from "../passphrase.ts";
 import type { Secret } from "../secret.ts";
 import { shellWord } from "../shell-word.ts";
+import { demandYes } from "./ask-yes.ts";
 import { ownerInAgent } from "./owner-in-agent.ts";
 import { type OwnerOptions, ownerOptions, OwnerWork } from "./owner-work.ts";
 import { finishRotation, type Rotated, rotate } from "./rotation.ts";
@@ -16,6 +17,7 @@ interface RotateOptions extends OwnerOptions {
   readonly passphrase?: boolean;
   readonly passphraseFile?: string;
   readonly removeOld?: boolean;
+  readonly yes?: boolean;
 }
 
 /** `sshnp-keys rotate` */
@@ -30,6 +32,7 @@ export function rotateCommand(): Command {
     )
     .option("--passphrase-file <file>", "the first line of a file is that passphrase")
     .option("--remove-old", "remove the file of the old key; without it, it is kept beside, and speaks for nobody")
+    .option("--yes", "do not ask")
     .addHelpText(
       "after",
       `
@@ -53,6 +56,12 @@ async function run(name: string, options: RotateOptions): Promise<void> {
     throw new SetupError("E_USAGE", "A passphrase guards a key in a file, and with --to there is none.", {
       next: "Give one of the two.",
     });
+  }
+  if (options.yes !== true) {
+    say(
+      `A new owner key takes the place of that of ${name}. The old key is refused from then on, and so are its backups.`,
+    );
+    await demandYes(work, "the rotation", "If that is meant, give --yes.");
   }
   const rotated = await rotate(work, {
     agent: to === undefined ? undefined : await ownerInAgent(suite, parseOwnerKey(to), { signal }),

@@ -29,7 +29,10 @@ export async function doctor(words: readonly string[]): Promise<CommandEnd> {
       "Look at everything that a session needs, one line each, with what to do about what fails. Nothing is changed on this machine. " +
         "The exit status is that of the first failure.",
     )
-    .argument("[names...]", "[@client], or [@client] @device mygateway to look at a device, too")
+    .argument(
+      "[names...]",
+      "[@client], or [@client] @device [user@]mygateway to look at a device, too; its policy may demand the user",
+    )
     .option("--json", "as JSON, when all is looked at");
   withDestinationOptions(command).action((names: readonly string[], flags: DoctorFlags) =>
     untilInterrupted((signal) => examine(names, flags, signal)),
@@ -106,4 +109,4 @@ function noAddress(): SetupError {
   });
 }
 
-const USAGE = "Usage: sshnp doctor [--json] [@client]   or: sshnp doctor [--json] [@client] @device mygateway";
+const USAGE = "Usage: sshnp doctor [--json] [@client]   or: sshnp doctor [--json] [@client] @device [user@]mygateway";

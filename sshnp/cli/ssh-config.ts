@@ -11,8 +11,15 @@ import { withSurroundingsStated } from "../destination.ts";
 import { proxyOptions } from "../proxy-line.ts";
 import { readDefaults } from "../settings.ts";
 import { type Checked, checkSshConfig, knowsKnownHostsCommand } from "../ssh-config-check.ts";
-import { controlFolderOf, controlPathIn, parseHostPattern, sshConfigBlock } from "../ssh-config-block.ts";
-import { filesBeside, filesInHome, installBlock, type SshConfigFiles, uninstallBlock } from "../ssh-config-files.ts";
+import { controlFolderOf, controlPathIn, parseHostPattern, readBlock, sshConfigBlock } from "../ssh-config-block.ts";
+import {
+  filesBeside,
+  filesInHome,
+  installBlock,
+  readText,
+  type SshConfigFiles,
+  uninstallBlock,
+} from "../ssh-config-files.ts";
 import type { CommandEnd } from "../ssh-process.ts";
 import { type DestinationFlags, wayOf, withDestinationOptions, withWaitOption } from "./destination-options.ts";
 import { runVerb } from "./run-verb.ts";
@@ -81,8 +88,18 @@ async function uninstall(files: SshConfigFiles): Promise<void> {
 async function tell(checked: Checked, signal: AbortSignal): Promise<void> {
   const problems = await checkSshConfig(checked, signal);
   for (const problem of problems) process.exitCode = printError("sshnp", problem);
-  const words = ["ssh", ...checked.arguments_, "mygateway.device.np"].map((word) => shellWord(word)).join(" ");
-  if (problems.length === 0) say(`${shellWord(checked.files.block)} is in force. Try it: ${words}`);
+  if (problems.length > 0) return;
+  const { hostPattern = "*.np" } = readBlock((await readText(checked.files.block)) ?? "") ?? {};
+  const words = ["ssh", ...checked.arguments_, exampleHost(hostPattern)].map((word) => shellWord(word)).join(" ");
+  say(`${shellWord(checked.files.block)} is in force. Try it: ${words}`);
+}
+
+/** A host that the pattern fits, of a name and device as everywhere in examples where it leaves that open. */
+function exampleHost(hostPattern: string): string {
+  const [member = "", name] = hostPattern.split(".").slice(0, -1);
+  if (name === undefined) return "mygateway.device.np";
+  const filled = (part: string, example: string): string => (part === "*" ? example : part.replace(/[*?]/g, "x"));
+  return `${filled(member, "mygateway")}.${filled(name, "device")}.np`;
 }
 
 async function blockOf(flags: Flags, files: SshConfigFiles, main: string, signal: AbortSignal): Promise<string> {

@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import { Command } from "commander";
+import { listKeyFiles } from "../../keys/end-key-files.ts";
 import { SetupError } from "../../keys/errors.ts";
 import { keysFolderPath } from "../../keys/keys-folder.ts";
+import { printable } from "../../keys/print-error.ts";
 import { printData } from "../../keys/print-data.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { openSshAuthority } from "../../keys/ssh-authority-file.ts";
@@ -25,7 +27,9 @@ export function sshCaCommand(): Command {
     .addHelpText(
       "after",
       `
-As root, once: sshnpd ssh-ca > /etc/ssh/sshd_config.d/sshnp.conf && systemctl reload ssh
+As the user who runs sshnpd, whose key it is, once:
+  sshnpd ssh-ca | sudo tee /etc/ssh/sshd_config.d/sshnp.conf && sudo systemctl reload ssh
+Where root runs sshnpd, as root: sshnpd ssh-ca > /etc/ssh/sshd_config.d/sshnp.conf && systemctl reload ssh
 The key that certifies is made here when there is none yet, and never leaves the keys folder.`,
     )
     .action((flags: Flags) => print(flags));
@@ -42,11 +46,12 @@ async function print(flags: Flags): Promise<void> {
     });
   }
   const path = resolve(keysFolderPath(flags.keys, process.env));
-  const { publicKeyPath } = await openSshAuthority(
-    suite,
-    await PrivateFolder.openOrCreate(path),
-    (length) => new Uint8Array(randomBytes(length)),
-  );
+  const folder = await PrivateFolder.openOrCreate(path);
+  if ((await listKeyFiles(folder)).every((file) => file.kind === "owner")) {
+    const note = `${path} has no keys of a device: this is to be run as the user who runs sshnpd, with the same --keys.`;
+    process.stderr.write(`sshnpd: ${printable(note)}\n`);
+  }
+  const { publicKeyPath } = await openSshAuthority(suite, folder, (length) => new Uint8Array(randomBytes(length)));
   const trust = `TrustedUserCAKeys ${sshdWord(publicKeyPath)}`;
   await printData(logins === undefined ? `${trust}\n` : `Match User ${logins}\n  ${trust}\n`);
 }

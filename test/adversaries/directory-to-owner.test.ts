@@ -113,7 +113,7 @@ runRows(import.meta.filename, {
   "of the owner key from before a rotation: he has a policy logged behind the owner's": async () => {
     const owner = await newOwner("@rotated");
     const thief = await ownerKeyOf(owner);
-    await owner.must("rotate", "@rotated");
+    await owner.must("rotate", "@rotated", "--yes");
     const file = join(owner.machine.home, "policy");
     writeFileSync(file, "version: 1\n");
     await owner.must("policy", "apply", "@rotated", file, "--yes");

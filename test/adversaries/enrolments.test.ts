@@ -35,7 +35,7 @@ runRows(import.meta.filename, {
   },
   "it shows one who asked with a password of a former owner key, which a thief has": async () => {
     const owner = await newOwner("@rotated");
-    await owner.machine.must("sshnp-keys", "rotate", owner.name);
+    await owner.machine.must("sshnp-keys", "rotate", owner.name, "--yes");
     return await lets(owner, asked(owner));
   },
   "it shows one who asked with a password that ended long ago": async () => {

@@ -119,6 +119,7 @@ function manualSection(command: string, path: readonly string[]): string {
 test("every command tells its version, which is the package's, on stdout", async () => {
   for (const command of COMMANDS) {
     const exit = await runCommand(command, ["--version"], { env: { HOME: home.path } });
+    expect(await runCommand(command, ["-V"], { env: { HOME: home.path } })).toEqual(exit);
     expect(exit).toMatchObject({ code: 0, stderr: "", stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
   }
 });

@@ -59,6 +59,13 @@ test("all is well: a line for each look, a certificate that does not verify is t
   expect(stdout).toMatch(/host keys +none are pinned yet/);
   expect(stdout).toMatch(/sshd +it says "SSH-2\.0-OpenSSH_/);
   expect(await contents(stack.client.keys)).toEqual(before);
+  // What is left in the logs of the device is a connection that was closed as connections are.
+  await expect
+    .poll(() => stack.sshd.process.stderr)
+    .toMatch(/Received disconnect from 127\.0\.0\.1 port \d+:11: looked at/);
+  await expect.poll(() => stack.daemon.stderr).toMatch(/"msg":"session ended"/);
+  expect(stack.sshd.process.stderr).not.toContain("kex_exchange_identification");
+  expect(stack.daemon.stderr).not.toMatch(/"(?:code|end)":"failed"/);
   expect(await stack.ssh("true")).toMatchObject({ code: 0 });
   expect((await doctor("@device", "mygateway")).stdout).toMatch(/host keys +the device shows those that are pinned/);
 });

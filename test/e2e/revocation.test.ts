@@ -88,7 +88,7 @@ describe("an owner key that is handed on", () => {
     await using session = stack.startSsh("cat");
     session.stdin.write("before\n");
     await session.line(/^before$/);
-    await stack.client.must("sshnp-keys", "rotate", "@client");
+    await stack.client.must("sshnp-keys", "rotate", "@client", "--yes");
     expect(await stack.ssh("echo on")).toMatchObject({ code: 0, stdout: "on\n" });
     await expect
       .poll(() => pinOf(stack.device, "@client"), { timeout: PATIENCE_MS })
@@ -105,7 +105,7 @@ describe("an owner key that is handed on", () => {
     await using session = stack.startSsh("cat");
     session.stdin.write("before\n");
     await session.line(/^before$/);
-    await stack.device.must("sshnp-keys", "rotate", "@device");
+    await stack.device.must("sshnp-keys", "rotate", "@device", "--yes");
     expect(await stack.ssh("echo on")).toMatchObject({ code: 0, stdout: "on\n" });
     await expect
       .poll(() => pinOf(stack.client, "@device"), { timeout: PATIENCE_MS })

@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CAN_MAKE_USERS, type OrdinaryUser, ordinaryUser } from "../support/ordinary-user.ts";
+import { lookAtTrustedKey } from "../../sshnpd/look-at-trusted-key.ts";
 import { runCommand, runProcess } from "../support/processes.ts";
 import { type SshServer, startSshServer } from "../support/sshd.ts";
 import { Stack } from "../support/stack.ts";
@@ -99,6 +100,17 @@ test("a login that is not listed is not certified, and the client is told what t
   await stack.daemon.stop();
 });
 
+test("with neither logins nor a policy it says at the start that it certifies nobody", async () => {
+  await stack.startDaemon("--ssh-port", String(sshd.port), "--session-keys");
+  await stack.daemon.errorLine(
+    /^sshnpd: --session-keys: none is certified: there is no policy .* Name them: sshnpd --session-keys LOGIN$/,
+  );
+  await stack.daemon.stop();
+  await stack.startDaemon("--ssh-port", String(sshd.port), "--session-keys", stack.login);
+  expect(stack.daemon.stderr).not.toContain("--session-keys:");
+  await stack.daemon.stop();
+});
+
 test("an SSH server that does not trust the device's certificates refuses them, and the client is told so", async () => {
   await stack.startDaemon("--ssh-port", String(strange.port), "--session-keys", stack.login);
   await stack.client.run("sshnp", "trust", "forget", "mygateway.device.np");
@@ -139,7 +151,11 @@ describe.runIf(CAN_MAKE_USERS)("as an ordinary user", () => {
     const run = { env: { HOME: user.home }, user, cwd: "/" };
     const main = `${user.installation}/dist/sshnpd/main.js`;
     const dropIn = await runProcess("node", [main, "ssh-ca"], run);
-    expect(dropIn).toMatchObject({ code: 0, stderr: "" });
+    // Whoever runs it as another user than sshnpd makes a key that certifies nothing.
+    expect(dropIn).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/keys has no keys of a device: .*user who runs sshnpd/),
+    });
     expect(dropIn.stdout).toBe(
       `Match User ${user.name}\n  TrustedUserCAKeys "${user.home}/.local/share/sshnp/keys/state/ssh_ca.pub"\n`,
     );
@@ -151,6 +167,14 @@ describe.runIf(CAN_MAKE_USERS)("as an ordinary user", () => {
     };
     expect(await effective(user.name)).toContain(`trustedusercakeys ${user.home}/`);
     expect(await effective("root")).toContain("trustedusercakeys none");
+    const { signal } = new AbortController();
+    const keys = `${user.home}/.local/share/sshnp/keys`;
+    const look = (logins: string[], file: string, port: number) =>
+      lookAtTrustedKey(new Set(logins), { keys, port, words: ["-f", file] }, signal);
+    expect(await look([user.name], server.configurationFile, server.port)).toBe("told");
+    expect(await look([user.name, "root"], server.configurationFile, server.port)).toBe("not told");
+    expect(await look([user.name], strange.configurationFile, strange.port)).toBe("not told");
+    expect(await look([user.name], server.configurationFile, strange.port)).toBe("not seen");
     const other = await runProcess("node", [main, "ssh-ca", "--for", "root"], run);
     expect(other).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("[E_USAGE]") });
   });

@@ -35,7 +35,7 @@ test("a device is activated with the line that the directory prints, and told wh
   expect(inWords).toBe(await fingerprintWords(parseFingerprint(key)));
   expect(exit.stderr).toMatch(/Move that file off this machine: whoever has it speaks for the name/);
   expect(exit.stderr).toMatch(
-    /^This machine is device mygateway of @device\.\nNext: sshnpd -a @device -m @WHO -d mygateway\n$/m,
+    /^This machine is device mygateway of @device\.\nNext: sshnpd -a @device -m @WHO -d mygateway -s\n$/m,
   );
   expect(await system.members("@device")).toEqual([{ member: "mygateway", role: "device" }]);
   const file = machine.keyFile("@device", "mygateway");
@@ -49,7 +49,7 @@ test("without -d a client is made, called after this host", async () => {
   const exit = await machine.activate(["-a", name, "-c", secret]);
   expect(exit).toMatchObject({ code: 0, stdout: "" });
   expect(exit.stderr).toContain(`This machine is client ${clientHere()} of ${name}.\n`);
-  expect(exit.stderr).toMatch(new RegExp(`^Next: sshnp ${name} `, "m"));
+  expect(exit.stderr).toMatch(new RegExp(`^Next: sshnp -s ${name} @device USER@`, "m"));
   expect(await system.members(name)).toEqual([{ member: clientHere(), role: "client" }]);
   expect(machine.keyFile(name, clientHere())).toMatchObject({ member: clientHere(), role: "client" });
 });
@@ -216,8 +216,8 @@ test("with SSHNP_CRYPTO=noble the same keys come out", async () => {
 });
 
 test.each([
-  [["-d", "gw"], (name: string) => `sshnpd -a ${name} -m @WHO -d gw --keys 'k/my gw'`],
-  [[], (name: string) => `sshnp --keys 'k/my gw' ${name} @device mygateway`],
+  [["-d", "gw"], (name: string) => `sshnpd -a ${name} -m @WHO -d gw --keys 'k/my gw' -s`],
+  [[], (name: string) => `sshnp --keys 'k/my gw' -s ${name} @device USER@mygateway`],
 ])("with a folder of one's own and %j the next command names it", async (words, next) => {
   const { name, secret } = await system.newName();
   const exit = await system.newMachine().activate(["-a", name, "-c", secret, ...words, "--keys", "k/my gw"]);

@@ -26,7 +26,9 @@ export async function newOwned(system: Activations, device?: string): Promise<Ow
 
 /** Runs `sshnp-keys WORDS` on a machine. */
 export function keys(machine: Machine, words: readonly string[], env: Record<string, string> = {}): Promise<Exit> {
-  return runCommand("sshnp-keys", words, { cwd: machine.home, env: { HOME: machine.home, ...env } });
+  // Nobody sits at a terminal here who could be asked.
+  const agreed = words[0] === "rotate" ? [...words, "--yes"] : words;
+  return runCommand("sshnp-keys", agreed, { cwd: machine.home, env: { HOME: machine.home, ...env } });
 }
 
 /** The same, which must succeed; gives its stdout. */

@@ -18,7 +18,9 @@ import { AgentServer, withLength } from "../support/agent-server.ts";
 import { startAnswerRelay } from "../support/answer-relay.ts";
 import { Authenticator } from "../support/authenticator.ts";
 import { signalAt } from "../support/preload.ts";
+import { runCommand } from "../support/processes.ts";
 import { RealAgent } from "../support/ssh-agent.ts";
+import { Terminals } from "../support/terminals.ts";
 import { Activations, type Machine, told } from "./activation.ts";
 import { guardFile, guardOwner } from "./guard.ts";
 import { addDevices, keys, keysOk, logOf, newOwned, type Owned, ownerHere, statesOf } from "./owner-commands.ts";
@@ -54,6 +56,27 @@ describe("a name whose owner key is in a file", () => {
     for (const file of keyFiles(owned)) expect(statSync(join(machine.keys, file)).mode & 0o777).toBe(0o600);
     expect(await statesOf(machine, name)).toEqual({ gw: "active" });
     expect(await keysOk(machine, ["show", name])).toContain(log.owner);
+  });
+
+  test("is handed on by whoever agrees, and stays as it is where nobody can be asked", async () => {
+    const owned = await newOwned(system, "gw");
+    const { machine, name } = owned;
+    const before = readFileSync(ownerPath(owned), "utf8");
+    const options = { cwd: machine.home, env: { HOME: machine.home } };
+    const unasked = await runCommand("sshnp-keys", ["rotate", name], options);
+    expect(unasked).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/no terminal to ask on .*\n +If that is meant, give --yes\.\n +\[E_USAGE\]\n$/),
+    });
+    await using terminals = await Terminals.start();
+    const window = await terminals.open("owner", options);
+    const main = join(import.meta.dirname, "../../dist/keys/main.js");
+    await window.type(`${process.execPath} ${main} rotate ${name}`);
+    await window.shows(/Sign the rotation for @\S+\? \[y\/N\] /);
+    await window.type("n");
+    expect(await window.prompt()).toMatch(/\[E_INTERRUPTED\]$/);
+    expect(readFileSync(ownerPath(owned), "utf8")).toBe(before);
+    expect(keyFiles(owned)).toEqual([`${name}.gw.npkeys`, `${name}.owner.npkeys`]);
   });
 
   test("is handed on more than once, and shown with the key of now", async () => {

@@ -90,6 +90,8 @@ describe("a session's command line", () => {
     expect(parseSessionCommand(["--help"])).toBe("help");
     expect(parseSessionCommand(["-s", "-h"])).toBe("help");
     expect(parseSessionCommand(["--version"])).toBe("version");
+    expect(parseSessionCommand(["-V"])).toBe("version");
+    expect(understood("-V @client @device gw").ssh.before).toEqual(["-V"]); // which is ssh's
   });
 });
 

@@ -57,6 +57,19 @@ test.each([
   expect(settings(stdout)["controlpath"] ?? ["none"]).toEqual([socket]);
 });
 
+test.each([
+  ["@device gw", ["false"]],
+  ["@device gw uptime", ["false"]],
+  ["@device gw -tt", ["force"]],
+  ["-t @client @device gw", ["true"]],
+  ["@device gw -o RequestTTY=force", ["force"]],
+])("sshnp %s, where nobody types, asks for a terminal: %j", async (line, asked) => {
+  await using folder = await temporaryFolder();
+  const words = sshArguments(command(line), { node: NODE, main: "/main.js", keys: "/keys", isUntyped: true });
+  const { stdout } = await runProcess("ssh", ["-F", "none", "-G", ...words], { env: { HOME: folder.path } });
+  expect(settings(stdout)["requesttty"]).toEqual(asked);
+});
+
 test("an option that would lead ssh past the host keys has no effect", async () => {
   await using folder = await temporaryFolder();
   const understood = await sshSettings(

@@ -249,6 +249,19 @@ test("a folder for control sockets is taken while their path is short enough for
   expect(controlPathIn([`${longest}x`])).toBeUndefined();
 });
 
+test.each([
+  ["*.np", "mygateway.device.np"],
+  ["*.dev2.np", "mygateway.dev2.np"],
+  ["gw-?.*.np", "gw-x.device.np"],
+])("--install for %s names a host to try that it is for: %s", async (pattern, host) => {
+  await using place = await temporaryFolder();
+  const file = join(place.path, "config");
+  const { stderr } = await sshConfig("--install", "--file", file, "--host-pattern", pattern);
+  expect(stderr).toBe(`sshnp: ${place.path}/config.d/sshnp is in force. Try it: ssh -F ${file} ${host}\n`);
+  const asked = await runProcess("ssh", ["-F", file, "-G", host], { env: { HOME: folder.path } });
+  expect(asked.stdout).toMatch(/^proxycommand .* proxy /m);
+});
+
 test("with --session-key ssh has one agent and no key of the user's, and --check knows", async () => {
   await using place = await temporaryFolder();
   const file = join(place.path, "config");

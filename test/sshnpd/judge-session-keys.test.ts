@@ -16,7 +16,19 @@ test.each([
     true,
     "certified for logins that the policy names, of which pi alone can log in",
   ],
-  [["root", "pi"], AS_ROOT, true, "certified for root and pi; the SSH server has to be told once: sshnpd ssh-ca"],
+  [
+    ["root", "pi"],
+    AS_ROOT,
+    true,
+    "certified for root and pi; whether the SSH server was told, as it has to be once, cannot be seen from here: sshnpd ssh-ca --help",
+  ],
+  [["pi"], { ...AS_ROOT, trust: "told" }, true, "certified for pi; the SSH server's configuration takes them"],
+  [
+    ["pi"],
+    { ...AS_ROOT, trust: "not told" },
+    false,
+    "the SSH server does not take the certificates for pi: it has not been told of the key that makes them",
+  ],
   [["pi"], { ...AS_PI, server: "inetd dropbear" }, false, "dropbear takes no certificates"],
   [["pi"], { ...AS_PI, server: "builtin" }, true, "certified for pi"],
   [

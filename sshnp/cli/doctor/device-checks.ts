@@ -1,3 +1,4 @@
+import { finished } from "node:stream/promises";
 import { listDevices } from "../../../directory/client.ts";
 import { DeniedError, SshnpError, UnavailableError } from "../../../keys/errors.ts";
 import { hostName, quoted } from "../../../keys/names.ts";
@@ -14,6 +15,7 @@ import { directoryRefusal } from "../../refusal-texts.ts";
 import { Silence } from "../../progress.ts";
 import { streamError } from "../../session.ts";
 import { sshBanner } from "../../ssh-banner.ts";
+import { goodbyeBytes } from "../../told-by-ssh.ts";
 import { type Check, failed, ok, skipped } from "./check.ts";
 
 /** The device, as far as one can look from here: known, online, a whole session, its host keys, its SSH server. */
@@ -94,7 +96,7 @@ async function* checkSession(
         `${device.member} of ${device.name} answered, proved its keys and was joined in ${since(begun)}`,
       );
       yield hostKeys(pinned.length);
-      yield await checkBanner(session.open("ssh", { only: true }), session.attempt);
+      yield await checkBanner(session.open("ssh"), session.attempt);
     } finally {
       await session.close();
     }
@@ -138,11 +140,15 @@ async function checkBanner(stream: ChannelStream, attempt: Parameters<typeof str
   }, LOOK_MS);
   let text = "";
   try {
-    for await (const chunk of stream) {
+    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
       text += Buffer.from(chunk as Uint8Array).toString("latin1");
       const said = sshBanner(text);
       if (said === undefined) break;
-      if (said !== "more") return ok("sshd", `it says ${quoted(said.banner, 254)}`);
+      if (said === "more") continue;
+      // Hung up on, the server would complain in its log.
+      stream.end(goodbyeBytes());
+      await finished(stream.resume()).catch(() => {}); // at the latest with `late`
+      return ok("sshd", `it says ${quoted(said.banner, 254)}`);
     }
     const what = "Something else than an SSH server answers on the device.";
     return failed("sshd", new DeniedError("E_NO_SSHD", what, { next: "On the device: sshnpd --ssh-port PORT" }));

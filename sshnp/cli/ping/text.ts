@@ -42,7 +42,8 @@ export function roundTripLine(number: number, roundTrip: number): string {
 /** Of at least one round trip. */
 export function summaryLine(roundTrips: readonly number[]): string {
   const { least, mean, most } = summary(roundTrips);
-  return `${roundTrips.length} round trips: least ${ms(least)}, mean ${ms(mean)}, most ${ms(most)}\n`;
+  const trips = `${roundTrips.length} round trip${roundTrips.length === 1 ? "" : "s"}`;
+  return `${trips}: least ${ms(least)}, mean ${ms(mean)}, most ${ms(most)}\n`;
 }
 
 export function pingJson(

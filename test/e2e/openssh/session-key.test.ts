@@ -1,6 +1,6 @@
 /** What `sshnp ssh-config --session-key` makes of a plain ssh, with devices that admit no key of anybody's. */
 import { execFileSync } from "node:child_process";
-import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -74,8 +74,41 @@ test("a login that the device does not certify is told so", async () => {
   await stack.daemon.stop();
 });
 
+test.runIf(CAN_MAKE_USERS)(
+  "what sshnp starts itself logs in with keys of the user's all the same, also with one that -s has brought",
+  async () => {
+    await stack.startDaemon("--ssh-mode", "builtin", "--session-keys", login, "-s");
+    await runCommand("sshnp", ["trust", "forget", HOST], person.options);
+    const config = person.path(".ssh/config");
+    const before = readFileSync(config, "utf8");
+    writeFileSync(config, before.replace(/^Host \*\n(?: {2}.*\n)*/m, "Host *\n  BatchMode yes\n")); // so the key is one of the default files
+    writeFileSync(person.path(".ssh/id_ed25519.pub"), `${stack.sshd.identity}\n`);
+    const folder = person.folder("own", (path) => writeFileSync(join(path, "sent"), "content\n"));
+    const sshnp = (...words: string[]) => runCommand("sshnp", words, { ...person.options, timeoutMs: 60_000 });
+    const good = { code: 0, stderr: expect.not.stringContaining("[E_") };
+    rmSync(person.path(".ssh/authorized_keys"));
+    const without = await sshnp("@device", "mygateway", "true");
+    expect(without).toMatchObject({ code: 255, stderr: expect.stringContaining("[E_SSH_AUTH]") });
+    expect(await sshnp("-s", "@device", "mygateway", "echo $SSH_CONNECTION")).toMatchObject(good);
+    expect(await sshnp("@device", "mygateway", "id -un")).toMatchObject({ ...good, stdout: `${login}\n` });
+    for (const program of ["cp", "rsync"])
+      expect(await sshnp(program, "@device", join(folder, "sent"), `mygateway:${folder}/${program}`)).toMatchObject(
+        good,
+      );
+    writeFileSync(join(folder, "batch"), `put ${folder}/sent ${folder}/sftp\n`);
+    expect(await sshnp("sftp", "@device", "-b", join(folder, "batch"), "mygateway")).toMatchObject(good);
+    for (const program of ["cp", "rsync", "sftp"])
+      expect(readFileSync(join(folder, program), "utf8"), program).toBe("content\n");
+    // And plain ssh goes on without any.
+    const debug = await person.run("ssh", "-v", "-o", "ControlPath=none", HOST, "true");
+    expect(debug).toMatchObject({ code: 0, stderr: expect.not.stringContaining(".ssh/id_ed25519") });
+    writeFileSync(config, before);
+    await stack.daemon.stop();
+  },
+);
+
 test.runIf(CAN_MAKE_USERS)("a device without an SSH server takes them as well", async () => {
-  rmSync(person.path(".ssh/authorized_keys"));
+  rmSync(person.path(".ssh/authorized_keys"), { force: true });
   await stack.startDaemon("--ssh-mode", "builtin", "--session-keys", login);
   await runCommand("sshnp", ["trust", "forget", HOST], person.options); // this server has a host key of its own
   expect(await person.must("ssh", HOST, "id -un")).toBe(`${login}\n`);

@@ -39,9 +39,10 @@ export const SSH_CONFIG_PARSERS: readonly Parser[] = [
     covers: ["sshnp/ssh-config-block.ts#readBlock", "sshnp/ssh-config-block.ts#isOurBlock"],
     make: () =>
       textParser({
-        samples: hostPattern.map((pattern) =>
+        samples: fc.tuple(hostPattern, fc.boolean()).map(([pattern, sessionKey]) =>
           sshConfigBlock({
             hostPattern: pattern,
+            sessionKey,
             proxy: ["/usr/bin/node", "/usr/lib/main.js", "proxy"],
             keys: "/home/pi/keys",
             controlPath: "/home/pi/.ssh/sshnp-%C",
