@@ -15,7 +15,6 @@ import { WakeDevice } from "./wake-device.ts";
 import type { WakeHost } from "./wake-host.ts";
 import { WakeNews } from "./wake-news.ts";
 import { WakeRows } from "./wake-rows.ts";
-import { logFailure } from "./log-failure.ts";
 
 /** Where the directory's broker is, and how it comes in there. */
 export interface DirectoryBroker extends BrokerPlace {
