@@ -107,6 +107,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/own-end-texts.ts#isEndNear",
     "sshnp/told-by-ssh.ts#isStderrThrownAway",
     "sshnp/told-by-ssh.ts#disconnectBytes",
+    "sshnp/told-by-ssh.ts#goodbyeBytes",
     "sshnp/ssh-config-files.ts#filesInHome",
     "sshnp/ssh-config-files.ts#filesBeside",
     "sshnp/refusal-texts.ts#unsealedRefusal",
@@ -203,6 +204,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/agent-path.ts#leavePath",
     "sshnp/control-sockets.ts#stopSharing",
     "keys/ssh-authority-file.ts#openSshAuthority",
+    "sshnpd/open-session-keys.ts#openSessionKeys",
     "sshnpd/cli/ssh-ca.ts#sshCaCommand",
   ],
   "picks a number out of a file of ours, or 0; test/directory/log-checkpoint-file.test.ts has files of any kind": [
@@ -256,6 +258,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/ssh-config-check.ts#knowsKnownHostsCommand",
     "sshnpd/host-keys.ts#scanHostKeys",
     "sshnpd/sshd-configuration.ts#readSshdConfiguration",
+    "sshnpd/look-at-trusted-key.ts#lookAtTrustedKey",
     "sshnpd/check.ts#check",
     "sshnpd/pushed-keys.ts#acceptPushedKey",
     "sshnpd/authorized-keys-child.ts#(module)",
