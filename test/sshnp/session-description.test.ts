@@ -32,8 +32,10 @@ test("the options of a session that are described are those that are parsed", ()
     if (typeof parsed === "string") return true;
     return parsed !== undefined && !parsed.ssh.before.some((word) => word.startsWith(name));
   };
-  // -h is --help, and --profile is read ahead of all words (settings.test.ts).
-  const described = new Set([...namesOf(describeSession()), "-h"].filter((name) => name !== "--profile"));
+  // -h is --help, -V is ours alone (command-line.test.ts), and --profile is read ahead of all words (settings.test.ts).
+  const described = new Set(
+    [...namesOf(describeSession()), "-h"].filter((name) => !["--profile", "-V"].includes(name)),
+  );
   expect([...LETTERS, ...new Set(LONG)].filter(isTaken).sort()).toEqual([...described].sort());
 });
 
