@@ -88,8 +88,9 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     const { sessions } = rest;
     this.#others?.onThere((isNew) => {
       if (this.isConnected) return;
+      if (!isNew) return this.#untold.mayGoOn();
       this.#untold.connected();
-      if (isNew) sessions.lookForWaiting();
+      sessions.lookForWaiting();
     });
     this.#kept = this.#keep(() => sessions.lookForWaiting());
   }

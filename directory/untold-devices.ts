@@ -40,6 +40,11 @@ export class UntoldDevices implements AsyncDisposable {
     this.#begin();
   }
 
+  /** There is still somebody who can ask: the waits between failures stay what they are. */
+  mayGoOn(): void {
+    this.#plan();
+  }
+
   /** Asks nobody any more, once who is being asked has been. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isOver = true;

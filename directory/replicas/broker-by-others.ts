@@ -101,9 +101,14 @@ export class BrokerByOthers implements Disposable {
       notify: async (notify: UnprovedNotify) => {
         const { id: from } = this.#services;
         const message = { type: "wakeByBroker", from, device: party, notify } as const;
-        if (await this.#ask((id) => ({ ...message, id }))) isTold = true;
-        else await this.#host?.gone(parsePrologue(notify.prologueBytes).sid, device);
-        return true; // or it is looked for
+        try {
+          if (await this.#ask((id) => ({ ...message, id }))) isTold = true;
+          else await this.#host?.gone(parsePrologue(notify.prologueBytes).sid, device);
+          return true; // or it is looked for
+        } catch (error) {
+          this.#services.failed(error);
+          return false;
+        }
       },
       replace: () => {},
       unanswered: () => {

@@ -1,8 +1,9 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { type Link, type LinkEvent, openBrokerLink } from "../../directory/client.ts";
 import type { SharedDatabase } from "../../directory/postgres/shared.ts";
 import { encodeReplicaMessage, parseReplicaMessage, type ReplicaMessage } from "../../directory/replicas/messages.ts";
 import { hex } from "../../keys/bytes.ts";
+import { UnavailableError } from "../../keys/errors.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { revocation } from "../support/later-statements.ts";
 import { freePort } from "../support/free-port.ts";
@@ -119,6 +120,22 @@ test("of others that are gone, or cannot do it after all, two are asked, the cli
   await lead(other, ways.other, broker.port);
   await expect.poll(() => one.directory.presence.find(device)).toBeDefined();
   await isAsked(one);
+});
+
+test("a store that fails while another one is looked for refuses that one request, and ends nothing else", async () => {
+  await loseBoth();
+  let find: { readonly mockRestore: () => void } | undefined;
+  await using pretending = await pretenders(1, (message, shared) => {
+    if (message.type !== "wakeByBroker") return;
+    const failure = new UnavailableError("E_STORAGE", "The database is away.");
+    find = vi.spyOn(one.directory.presence, "find").mockRejectedValueOnce(failure);
+    void shared.send(hex(message.from), encodeReplicaMessage({ type: "notByBroker", id: message.id }));
+  });
+  await expect.poll(() => one.directory.presence.find(device)).toBeDefined();
+  const frames = await rest(send(one, client, sessionMessage(client, device)));
+  expect(frames.at(-1)).toMatchObject({ type: "refused", code: "E_BUSY" });
+  find?.mockRestore();
+  expect(pretending.id).toBeDefined();
 });
 
 test("what one is asked for that has no broker either, it hands to nobody", async () => {
