@@ -1,18 +1,25 @@
 /** What lines of an audit tell of; docs/audit.md says what each is. */
 export const AUDIT_EVENTS = [
-  ...([
-    "begun",
-    "started",
-    "session",
-    "link up",
-    "link down",
-    "clone",
-    "activation",
-    "statements",
-    "password",
-  ] as const),
-  ...(["enrolment", "rendezvous", "name added", "rendezvous added", "rendezvous removed"] as const),
-  ...(["witness added", "witness removed", "anchored", "torn", "lost", "missing"] as const),
+  "begun",
+  "started",
+  "session",
+  "link up",
+  "link down",
+  "clone",
+  "activation",
+  "statements",
+  "password",
+  "enrolment",
+  "rendezvous",
+  "name added",
+  "rendezvous added",
+  "rendezvous removed",
+  "witness added",
+  "witness removed",
+  "anchored",
+  "torn",
+  "lost",
+  "missing",
 ] as const;
 
 export type AuditEvent = (typeof AUDIT_EVENTS)[number];

@@ -1,9 +1,7 @@
-import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
-import { DirectoryWatch } from "../../directory/directory-metrics.ts";
-import { MetricsPort } from "../support/metrics.ts";
 import { Postgres } from "../support/postgres.ts";
 import { only, send } from "./streams.ts";
+import { Watched } from "./watched.ts";
 import { type Person, sessionMessage, World } from "./world.ts";
 
 /* The alert SshnpConnectsFail looks at what is counted here: a failure that is not counted is one that nobody hears of.
@@ -20,12 +18,12 @@ test("session requests that fail because the store is dead are counted, each onc
   const { world } = watched;
   const [client, device] = await people(world);
   expect(await only(send(world, client, sessionMessage(client, device)))).toMatchObject({ code: "E_NEVER_SEEN" });
-  expect(await watched.counted()).toEqual({ E_NEVER_SEEN: 1 });
+  expect(await watched.counted("connects", "result")).toEqual({ E_NEVER_SEEN: 1 });
 
   await postgres.kill();
   for (let failed = 1; failed <= 2; failed++) {
     expect(await only(send(world, client, sessionMessage(client, device)))).toMatchObject({ code: "E_STORAGE" });
-    expect(await watched.counted()).toEqual({ E_NEVER_SEEN: 1, E_STORAGE: failed });
+    expect(await watched.counted("connects", "result")).toEqual({ E_NEVER_SEEN: 1, E_STORAGE: failed });
   }
   await postgres.resume();
 }, 60_000);
@@ -36,49 +34,15 @@ test("those of a name that asks too much are counted; those of strangers are not
   const [client, device] = await people(world);
   expect(await only(send(world, client, sessionMessage(client, device)))).toMatchObject({ code: "E_NEVER_SEEN" });
   expect(await only(send(world, client, sessionMessage(client, device)))).toMatchObject({ code: "E_RATE" });
-  expect(await watched.counted()).toEqual({ E_NEVER_SEEN: 1, E_RATE: 1 });
+  expect(await watched.counted("connects", "result")).toEqual({ E_NEVER_SEEN: 1, E_RATE: 1 });
 
   await using elsewhere = await World.start();
   const [stranger] = await people(elsewhere);
   expect(await only(send(world, stranger, sessionMessage(stranger, device)))).toMatchObject({
     code: "E_NOT_AUTHORIZED",
   });
-  expect(await watched.counted()).toEqual({ E_NEVER_SEEN: 1, E_RATE: 1 });
+  expect(await watched.counted("connects", "result")).toEqual({ E_NEVER_SEEN: 1, E_RATE: 1 });
 });
-
-/** A directory with the metrics that it would have. */
-class Watched implements AsyncDisposable {
-  readonly world: World;
-  readonly #served: AsyncDisposable;
-  readonly #metrics: MetricsPort;
-
-  private constructor(world: World, served: AsyncDisposable, metrics: MetricsPort) {
-    this.world = world;
-    this.#served = served;
-    this.#metrics = metrics;
-  }
-
-  static async start(options: Parameters<typeof World.start>[0] = {}): Promise<Watched> {
-    const watch = new DirectoryWatch("127.0.0.1:0");
-    const world = await World.start({ ...options, observer: watch.observer });
-    const served = await watch.serve(world.directory, pino({ level: "fatal" }));
-    return new Watched(world, served, new MetricsPort(served.port));
-  }
-
-  /** What sshnp_directory_connects_total says, but for its zeros. */
-  async counted(): Promise<Record<string, number>> {
-    const samples = [...(await this.#metrics.scrape())].flatMap(([name, value]) => {
-      const [, result] = /^sshnp_directory_connects_total\{result="(.*)"\}$/.exec(name) ?? [];
-      return result === undefined || value === 0 ? [] : [[result, value] as const];
-    });
-    return Object.fromEntries(samples);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#served[Symbol.asyncDispose]();
-    await this.world[Symbol.asyncDispose]();
-  }
-}
 
 async function people(world: World): Promise<[Person, Person]> {
   return [await world.activated("@client", "laptop", "client"), await world.activated("@device", "gateway", "device")];
