@@ -73,8 +73,8 @@ function standAt(path: string, socket: string): void {
 function takeAway(path: string, standing: bigint | undefined): void {
   const aside = nameAside(path);
   renameSync(path, aside);
-  if (inodeOf(aside) === standing) rmSync(aside);
-  else renameSync(aside, path);
+  if (inodeOf(aside) !== standing) renameSync(aside, path);
+  rmSync(aside, { force: true }); // also where somebody has put the same socket there meanwhile
 }
 
 function nameAside(path: string): string {
