@@ -1,0 +1,4 @@
+output "addresses" {
+  description = "Name of each rendezvous to its address."
+  value       = module.rendezvous.addresses
+}
