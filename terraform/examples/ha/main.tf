@@ -60,7 +60,7 @@ module "observability" {
   source = "../../modules/observability"
 
   name       = module.naming.name
-  services   = local.address == "" ? ["directory"] : ["directory", "rendezvous"]
+  services   = var.fingerprint == "" ? ["directory"] : ["directory", "rendezvous"]
   has_broker = local.has_broker
   topic_arn  = var.topic_arn
   database   = { dimension = "DBClusterIdentifier", identifier = module.database.identifier }
@@ -89,6 +89,7 @@ module "directory" {
   image                      = var.images.directory
   image_repository_arn       = var.image_repository_arn
   host_name                  = var.dns == null ? "" : var.dns.host_name
+  https                      = var.https
   certificate_arn            = try(module.dns_tls[0].certificate_arn, "")
   store                      = module.database.store
   database_security_group_id = module.database.security_group_id
@@ -124,9 +125,10 @@ module "rendezvous" {
   name                 = module.naming.name
   vpc_id               = module.network.vpc_id
   subnet_ids           = module.network.public_subnet_ids
-  rendezvous           = local.address == "" ? {} : local.rendezvous
+  rendezvous           = var.fingerprint == "" ? {} : local.rendezvous
   secret_arns          = { for name in keys(local.rendezvous) : name => module.secrets.arns["rendezvous-${name}"] }
   directory_address    = local.address
+  directory_port       = var.https ? 443 : 7800
   region_name          = var.region
   image                = var.images.directory
   image_repository_arn = var.image_repository_arn
@@ -136,7 +138,7 @@ module "rendezvous" {
 }
 
 module "device" {
-  count  = local.address == "" || var.owner == "" ? 0 : 1
+  count  = var.fingerprint == "" || var.owner == "" ? 0 : 1
   source = "../../modules/device_bootstrap"
 
   directory_address = local.address

@@ -91,7 +91,7 @@ module "rendezvous" {
   name                 = module.naming.name
   vpc_id               = module.network.vpc_id
   subnet_ids           = module.network.public_subnet_ids
-  rendezvous           = local.address == "" ? {} : local.rendezvous
+  rendezvous           = var.fingerprint == "" ? {} : local.rendezvous
   secret_arns          = { for name in keys(local.rendezvous) : name => module.secrets.arns["rendezvous-${name}"] }
   directory_address    = local.address
   region_name          = var.region
@@ -104,7 +104,7 @@ module "rendezvous" {
 }
 
 module "device" {
-  count  = local.address == "" || var.owner == "" ? 0 : 1
+  count  = var.fingerprint == "" || var.owner == "" ? 0 : 1
   source = "../../modules/device_bootstrap"
 
   directory_address = local.address

@@ -89,7 +89,7 @@ module "rendezvous" {
   name                 = module.naming.name
   vpc_id               = module.network.vpc_id
   subnet_ids           = module.network.public_subnet_ids
-  rendezvous           = local.address == "" ? {} : local.rendezvous
+  rendezvous           = var.fingerprint == "" ? {} : local.rendezvous
   secret_arns          = { for name in keys(local.rendezvous) : name => module.secrets.arns["rendezvous-${name}"] }
   directory_address    = local.address
   region_name          = var.region
@@ -108,6 +108,7 @@ module "america" {
   name                 = var.name
   cidr                 = "10.21.0.0/20"
   rendezvous           = ["america1", "america2"]
+  has_directory        = var.fingerprint != ""
   directory_address    = local.address
   image                = var.images.directory
   image_repository_arn = var.image_repository_arn
@@ -120,6 +121,7 @@ module "asia" {
   name                 = var.name
   cidr                 = "10.22.0.0/20"
   rendezvous           = ["asia1", "asia2"]
+  has_directory        = var.fingerprint != ""
   directory_address    = local.address
   image                = var.images.directory
   image_repository_arn = var.image_repository_arn

@@ -49,7 +49,7 @@ resource "aws_lb_listener" "tcp" {
 
 # For networks that let nothing else out. A listener of this kind ends what is silent for 350 s, five times a heartbeat.
 resource "aws_lb_listener" "tls" {
-  count = var.certificate_arn == "" ? 0 : 1
+  count = var.https ? 1 : 0
 
   load_balancer_arn = aws_lb.this.arn
   port              = 443

@@ -1,6 +1,6 @@
 # Who may speak to whom. Each rule is a resource, so that none can be added by hand unseen.
 locals {
-  listeners = var.certificate_arn == "" ? [var.port] : [var.port, 443]
+  listeners = var.https ? [var.port, 443] : [var.port]
 }
 
 resource "aws_security_group" "balancer" {

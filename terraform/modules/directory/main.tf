@@ -9,7 +9,9 @@ locals {
   account   = data.aws_caller_identity.here.account_id
   partition = data.aws_partition.here.partition
   host_name = var.host_name == "" ? aws_lb.this.dns_name : var.host_name
-  url       = var.certificate_arn == "" ? "http://${local.host_name}:${var.port}" : "https://${local.host_name}"
+  url       = var.https ? "https://${local.host_name}" : "http://${local.host_name}:${var.port}"
+
+  secrets = merge({ PGPASSWORD = var.password_secret_arn }, var.broker == null ? {} : { MQTT_KEY = var.broker.key_secret_arn })
 
   # Each directory is a service of its own, for each has a data folder of its own, which no other may have meanwhile.
   replicas = toset([for index in range(var.replicas) : tostring(index + 1)])
@@ -43,21 +45,20 @@ resource "aws_ecs_task_definition" "this" {
   tags                     = var.tags
 
   container_definitions = templatefile("${path.module}/containers.json.tftpl", {
-    image               = jsonencode(var.image)
-    agent_image         = jsonencode(var.agent_image)
-    public              = jsonencode(local.url)
-    store               = jsonencode(var.store)
-    database_ca         = jsonencode(var.database_ca)
-    password_secret_arn = jsonencode(var.password_secret_arn)
-    mqtt                = jsonencode(var.broker == null ? "" : "mqtts://${var.broker.host}:8883")
-    mqtt_cert           = jsonencode(var.broker == null ? "" : var.broker.certificate)
-    mqtt_key_secret_arn = jsonencode(var.broker == null ? var.password_secret_arn : var.broker.key_secret_arn)
-    agent               = jsonencode(var.agent_configuration.agent)
-    scraper             = jsonencode(var.agent_configuration.scraper)
-    log_group           = jsonencode(var.logs.services)
-    region              = jsonencode(local.region)
-    directory_stream    = jsonencode("directory-${each.key}")
-    metrics_stream      = jsonencode("metrics-${each.key}")
+    image            = jsonencode(var.image)
+    agent_image      = jsonencode(var.agent_image)
+    public           = jsonencode(local.url)
+    store            = jsonencode(var.store)
+    database_ca      = jsonencode(var.database_ca)
+    mqtt             = jsonencode(var.broker == null ? "" : "mqtts://${var.broker.host}:8883")
+    mqtt_cert        = jsonencode(var.broker == null ? "" : var.broker.certificate)
+    secrets          = jsonencode([for name, arn in local.secrets : { name = name, valueFrom = arn }])
+    agent            = jsonencode(var.agent_configuration.agent)
+    scraper          = jsonencode(var.agent_configuration.scraper)
+    log_group        = jsonencode(var.logs.services)
+    region           = jsonencode(local.region)
+    directory_stream = jsonencode("directory-${each.key}")
+    metrics_stream   = jsonencode("metrics-${each.key}")
   })
 
   runtime_platform {

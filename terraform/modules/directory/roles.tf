@@ -21,7 +21,7 @@ resource "aws_iam_role_policy" "execution" {
     region               = local.region
     account              = local.account
     log_group            = var.logs.services
-    secret_arns          = jsonencode(distinct([var.password_secret_arn, var.broker == null ? var.password_secret_arn : var.broker.key_secret_arn]))
+    secret_arns          = jsonencode(values(local.secrets))
     image_repository_arn = var.image_repository_arn == "" ? "arn:${local.partition}:ecr:${local.region}:${local.account}:repository/none" : var.image_repository_arn
     kms_key_arn          = var.kms_key_arn == "" ? "arn:${local.partition}:kms:${local.region}:${local.account}:key/none" : var.kms_key_arn
   })

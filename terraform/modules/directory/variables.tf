@@ -98,18 +98,29 @@ variable "port" {
 
   validation {
     condition     = var.port >= 1 && var.port <= 65535 && var.port != 443
-    error_message = "The port is 1 to 65535; 443 is that of `certificate_arn`."
+    error_message = "The port is 1 to 65535; 443 is that of `https`."
+  }
+}
+
+variable "https" {
+  description = "Whether others come by https on port 443 too, and are told that. Nothing rests on it. Takes `host_name`."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = !var.https || var.host_name != ""
+    error_message = "A certificate is for a name: set host_name."
   }
 }
 
 variable "certificate_arn" {
-  description = "A certificate of the module dns_tls: others come by https on port 443 too, and are told that. Nothing rests on it."
+  description = "The certificate of the module dns_tls, for `https`."
   type        = string
   default     = ""
 
   validation {
-    condition     = var.certificate_arn == "" || (can(regex("^arn:aws[a-z-]*:acm:", var.certificate_arn)) && var.host_name != "")
-    error_message = "The certificate is an ARN of ACM, for `host_name`."
+    condition     = var.certificate_arn == "" || can(regex("^arn:aws[a-z-]*:acm:", var.certificate_arn))
+    error_message = "The certificate is an ARN of ACM."
   }
 }
 

@@ -188,7 +188,7 @@ resource "aws_vpc_security_group_ingress_rule" "listeners" {
 
 # The directory, wherever it is, and AWS's services, which have no fixed addresses.
 resource "aws_vpc_security_group_egress_rule" "services" {
-  for_each = toset(distinct(["443", tostring(local.directory_port)]))
+  for_each = toset(distinct(["443", tostring(var.directory_port)]))
 
   security_group_id = aws_security_group.this.id
   description       = "directory and AWS"
@@ -197,8 +197,4 @@ resource "aws_vpc_security_group_egress_rule" "services" {
   from_port         = tonumber(each.key)
   to_port           = tonumber(each.key)
   tags              = var.tags
-}
-
-locals {
-  directory_port = try(tonumber(regex(":([0-9]+)#", var.directory_address)[0]), startswith(var.directory_address, "https:") ? 443 : 80)
 }

@@ -68,6 +68,17 @@ variable "directory_address" {
   }
 }
 
+variable "directory_port" {
+  description = "The port in that address."
+  type        = number
+  default     = 7800
+
+  validation {
+    condition     = var.directory_port >= 1 && var.directory_port <= 65535
+    error_message = "The port is 1 to 65535."
+  }
+}
+
 variable "region_name" {
   description = "Which rendezvous stand together, as in eu-west."
   type        = string

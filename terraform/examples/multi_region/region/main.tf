@@ -40,7 +40,7 @@ module "observability" {
   source = "../../../modules/observability"
 
   name     = module.naming.name
-  services = var.directory_address == "" ? [] : ["rendezvous"]
+  services = !var.has_directory ? [] : ["rendezvous"]
   tags     = module.naming.tags
 }
 
@@ -50,7 +50,7 @@ module "rendezvous" {
   name                 = module.naming.name
   vpc_id               = module.network.vpc_id
   subnet_ids           = module.network.public_subnet_ids
-  rendezvous           = var.directory_address == "" ? {} : local.rendezvous
+  rendezvous           = !var.has_directory ? {} : local.rendezvous
   secret_arns          = { for name in var.rendezvous : name => module.secrets.arns["rendezvous-${name}"] }
   directory_address    = var.directory_address
   region_name          = data.aws_region.here.region

@@ -29,12 +29,22 @@ variable "cidr" {
 }
 
 variable "directory_address" {
-  description = "The directory's address; empty until the fingerprint is known, and no rendezvous until then."
+  description = "The directory's address once `has_directory`."
   type        = string
 
   validation {
     condition     = var.directory_address == "" || strcontains(var.directory_address, "#SHA256:")
     error_message = "The address is what sshnp-directory address prints."
+  }
+}
+
+variable "has_directory" {
+  description = "Whether the address is known; no rendezvous until then."
+  type        = bool
+
+  validation {
+    condition     = var.has_directory != null
+    error_message = "It is true or false."
   }
 }
 
