@@ -20,7 +20,8 @@ for (const name of files) {
 const schema = { provider: JSON.parse(await readFile(join(folder, "package.json"), "utf8")).cdktn?.provider?.version };
 for (const [kind, types] of Object.entries(used)) {
   schema[kind] = {};
-  for (const type of [...types].sort()) schema[kind][type] = await schemaOf(type, kind !== "resource");
+  for (const type of [...types].sort((a, b) => (a < b ? -1 : 1)))
+    schema[kind][type] = await schemaOf(type, kind !== "resource");
 }
 await writeFile(join(root, "test/terraform/aws-schema.json"), `${JSON.stringify(schema, null, 1)}\n`);
 
@@ -40,9 +41,9 @@ async function schemaOf(type, isData) {
       declared,
     ) ?? [];
   const { attributes, blocks } = argumentsOf(main, interfaces, partsOf(code));
-  const reads = [...body.matchAll(/^ {4}get (\w+)\(\): ([^\n]*);/gm)].map(([, key, type]) => [
+  const reads = [...body.matchAll(/^ {4}get (\w+)\(\): ([^\n]*);/gm)].map(([, key, kind]) => [
     key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
-    plainType(type),
+    plainType(kind),
   ]);
   const read = Object.fromEntries(
     reads.filter(([key]) => !key.endsWith("_input") && !hasName(attributes, key) && !hasName(blocks, key)),

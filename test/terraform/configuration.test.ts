@@ -180,8 +180,10 @@ test("every example says how to apply it, its first session, what it costs and h
     expect(text).toContain("terraform init");
     expect(text).toContain("terraform apply");
     expect(text).toContain("terraform destroy");
-    expect(text).toMatch(/\| *\*\*.*\*\* *\| *\*\*[0-9.,]+\*\*/); // a sum
-    expect(text).toMatch(/20[0-9]{2}-[0-9]{2}-[0-9]{2}|[0-9]+ [A-Z][a-z]+ 20[0-9]{2}/);
-    if (name !== "bootstrap") expect(text).toContain("sshnp @");
+    expect(text).toMatch(/by the list of [A-Z][a-z]+ 20[0-9]{2}/);
+    const prices = [...text.matchAll(/^\| (?!\*\*)[^|]+ \| ([0-9.]+) \|$/gm)].map(([, price]) => Number(price));
+    const [, sum] = /^\| \*\*in all\*\* \| \*\*([0-9.]+)\*\* \|$/m.exec(text) ?? [];
+    expect(sum).toBe(prices.reduce((total, price) => total + price, 0).toFixed(2));
+    if (name !== "bootstrap") expect(text).toMatch(/^sshnp (-[sv] )?@client @device /m);
   }
 });

@@ -74,7 +74,9 @@ function resolve(
 }
 
 function moduleOf(here: Configuration, all: readonly Configuration[], name: string): Configuration {
-  const folder = calledFolder(here, String(here.modules.get(name)?.["source"]));
+  const source = here.modules.get(name)?.["source"];
+  if (typeof source !== "string") throw new Error(`module.${name} has no source`);
+  const folder = calledFolder(here, source);
   const called = all.find((each) => each.folder === folder);
   if (called === undefined) throw new Error(`${folder} has no files`);
   return called;

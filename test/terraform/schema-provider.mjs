@@ -10,27 +10,16 @@ import { createSecureServer } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { encoded, NIL, objectOf, ofAnyType, packed, UNKNOWN } from "./message-pack.mjs";
+import { bytes, fieldsOf, number, text } from "./protocol-buffers.mjs";
 
 const schema = JSON.parse(readFileSync(new URL("./aws-schema.json", import.meta.url), "utf8"));
-
-/* Protocol Buffers, as far as they are needed: numbers, and whatever has a length. */
-const LENGTH = 2;
-const number = (field, value) => (value === 0 ? [] : [...varint(field << 3), ...varint(value)]);
-const bytes = (field, value) => [...varint((field << 3) | LENGTH), ...varint(value.length), ...value];
-const text = (field, value) => bytes(field, Buffer.from(value));
-function varint(value) {
-  const all = [];
-  for (let rest = value; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) return [...all, rest];
-    all.push((rest % 128) | 128);
-  }
-}
 
 /* tfplugin6: Schema, its Block, Attributes and NestedBlocks. */
 const NESTING_LIST = 2;
 const blockOf = ({ attributes = {}, blocks = {}, read = {} }) => [
   ...Object.entries(attributes).flatMap(([name, { type, required }]) =>
-    bytes(2, attribute(name, type, required === true, name.endsWith("_wo"))),
+    bytes(2, attributeOf(name, type, required === true, name.endsWith("_wo"))),
   ),
   ...Object.entries(read).flatMap(([name, type]) =>
     bytes(2, [...text(1, name), ...text(2, typeOf(type)), ...number(6, 1)]),
@@ -45,7 +34,7 @@ const blockOf = ({ attributes = {}, blocks = {}, read = {} }) => [
 const schemaOf = (type) => bytes(2, blockOf(type));
 
 /** What may be left out may be set by the provider too. One that is written only is never read. */
-function attribute(name, type, isRequired, isWriteOnly) {
+function attributeOf(name, type, isRequired, isWriteOnly) {
   const may = isRequired ? number(4, 1) : [...number(5, 1), ...number(6, isWriteOnly ? 0 : 1)];
   return [...text(1, name), ...text(2, typeOf(type)), ...may, ...number(11, isWriteOnly ? 1 : 0)];
 }
@@ -66,99 +55,6 @@ const SCHEMAS = Buffer.from([
   ...bytes(1, schemaOf(PROVIDER)),
   ...[...byName(2, schema.resource), ...byName(3, schema.data), ...byName(8, schema.ephemeral)],
 ]);
-
-/** The fields of a message that have a length, by their numbers; the last of each. */
-function fieldsOf(message) {
-  const fields = new Map();
-  let at = 0;
-  const next = () => {
-    for (let value = 0, unit = 1; ; unit *= 128) {
-      const byte = message[at++];
-      value += (byte & 127) * unit;
-      if (byte < 128) return value;
-    }
-  };
-  while (at < message.length) {
-    const tag = next();
-    if ((tag & 7) !== LENGTH) next();
-    else {
-      const length = next();
-      fields.set(tag >> 3, message.subarray(at, (at += length)));
-    }
-  }
-  return fields;
-}
-
-/* MessagePack, as far as terraform's values need to be looked at: an object is a map with all of its attributes. */
-const [NIL, UNKNOWN] = [Buffer.of(0xc0), Buffer.of(0xd4, 0, 0)];
-const packed = (value) =>
-  typeof value === "boolean"
-    ? Buffer.of(value ? 0xc3 : 0xc2)
-    : typeof value === "number"
-      ? Buffer.of(0xcd, value >> 8, value & 255)
-      : Array.isArray(value)
-        ? Buffer.concat([Buffer.of(0xdc, 0, value.length), ...value.map(packed)])
-        : Buffer.concat([Buffer.of(0xdb, 0, 0, value.length >> 8, value.length & 255), Buffer.from(value)]);
-
-/** A value of whatever type, behind its type. */
-const ofAnyType = (type, value) => {
-  const json = Buffer.from(JSON.stringify(type));
-  return Buffer.concat([Buffer.of(0x92, 0xc4, json.length), json, value]);
-};
-
-/** Where the value ends that begins there. */
-function endOf(value, at) {
-  const first = value[at];
-  const many = (count, from) => Array.from({ length: count }).reduce((end) => endOf(value, end), from);
-  if (first < 0x80 || first >= 0xe0 || (first >= 0xc0 && first <= 0xc3)) return at + 1;
-  if (first < 0x90) return many(2 * (first & 15), at + 1);
-  if (first < 0xa0) return many(first & 15, at + 1);
-  if (first < 0xc0) return at + 1 + (first & 31);
-  const size = { 0xc4: 1, 0xc5: 2, 0xc6: 4, 0xd9: 1, 0xda: 2, 0xdb: 4, 0xc7: 1, 0xc8: 2 }[first];
-  if (size !== undefined)
-    return at + 1 + size + value.readUIntBE(at + 1, size) + (first === 0xc7 || first === 0xc8 ? 1 : 0);
-  const fixed = {
-    0xca: 4,
-    0xcb: 8,
-    0xcc: 1,
-    0xcd: 2,
-    0xce: 4,
-    0xcf: 8,
-    0xd0: 1,
-    0xd1: 2,
-    0xd2: 4,
-    0xd3: 8,
-    0xd4: 2,
-    0xd5: 3,
-    0xd6: 5,
-    0xd7: 9,
-    0xd8: 17,
-  };
-  if (fixed[first] !== undefined) return at + 1 + fixed[first];
-  const [bytesOfCount, each] = { 0xdc: [2, 1], 0xdd: [4, 1], 0xde: [2, 2], 0xdf: [4, 2] }[first];
-  return many(each * value.readUIntBE(at + 1, bytesOfCount), at + 1 + bytesOfCount);
-}
-
-function objectOf(value) {
-  const all = new Map();
-  let at = value[0] < 0xc0 ? 1 : value[0] === 0xde ? 3 : 5;
-  while (at < value.length) {
-    const keyEnd = endOf(value, at);
-    const valueEnd = endOf(value, keyEnd);
-    const key = value
-      .subarray(at, keyEnd)
-      .toString("latin1")
-      .replace(/^[\xa0-\xbf]|^\xd9[\s\S]|^\xda[\s\S]{2}/, "");
-    all.set(key, value.subarray(keyEnd, valueEnd));
-    at = valueEnd;
-  }
-  return all;
-}
-
-function encoded(all) {
-  const parts = [...all].map(([key, value]) => Buffer.concat([packed(key), value]));
-  return Buffer.concat([Buffer.of(0xde, all.size >> 8, all.size & 255), ...parts]);
-}
 
 /** An object in which what nobody has said is what `chosen` makes of its name and type. */
 function filled(value, type, chosen) {
@@ -232,7 +128,7 @@ function valueOf(type, name, kind, of) {
   return packed(`${type}-${name}-${own}`);
 }
 
-const value = (field, packed) => bytes(field, bytes(1, packed));
+const value = (field, inMessagePack) => bytes(field, bytes(1, inMessagePack));
 const contentOf = (field) => fieldsOf(field ?? Buffer.alloc(0)).get(1) ?? NIL;
 const nameOf = (fields) => fields.get(1).toString();
 const CALLS = {
@@ -336,8 +232,8 @@ server.on("stream", (stream, { ":path": path = "" }) => {
     return;
   }
   const [, call = ""] = CALL.exec(path) ?? [];
-  const made = call.startsWith("Validate") ? () => [] : CALLS[call];
-  if (made === undefined) {
+  const answered = call.startsWith("Validate") ? () => [] : CALLS[call];
+  if (answered === undefined) {
     stream.respond(
       { ":status": 200, "content-type": "application/grpc+proto", "grpc-status": UNIMPLEMENTED },
       { endStream: true },
@@ -346,7 +242,7 @@ server.on("stream", (stream, { ":path": path = "" }) => {
   }
   const parts = [];
   stream.on("data", (part) => parts.push(part));
-  stream.on("end", () => answer(stream, Buffer.from(made(fieldsOf(Buffer.concat(parts).subarray(5))))));
+  stream.on("end", () => answer(stream, Buffer.from(answered(fieldsOf(Buffer.concat(parts).subarray(5))))));
 });
 const place = mkdtempSync(join(tmpdir(), "schema-provider-"));
 process.on("exit", () => rmSync(place, { recursive: true, force: true }));
