@@ -15,6 +15,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/wake-news.ts#WakeNews",
     "directory/wake-rows.ts#isSameHello",
     "directory/client/broker-end.ts#BrokerEnd",
+    "keys/print-error.ts#nextSteps",
     "sshnp/cli/profile/ls.ts#lsCommand",
     "sshnp/cli/profile/show.ts#showCommand",
     "sshnp/config/paths.ts#hasConfiguration",
