@@ -89,6 +89,7 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     "sshnp-keys restore acme.age": ["test/keys/backup.test.ts", '["restore", backup]'],
     "sshnp-keys rotate @acme": ["test/keys/rotate.test.ts", '["rotate", name]'],
     "sshnp-keys rotate @acme --to agent:SHA256:...": ["test/keys/rotate.test.ts", '["rotate", name, "--to", `agent:'],
+    "sshnp-keys delete @acme mygateway": ["test/keys/enrol.test.ts", '"delete", other.name, "old"'],
   },
   "docs/self-hosting.md": {
     "sshnp-directory run --data one --keys keys --store postgres://sshnp@db.example.org/sshnp --listen 0.0.0.0:7800 --public https://np.example.org":
