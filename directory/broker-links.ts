@@ -97,7 +97,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
 
   async find(party: Party): ReturnType<Elsewhere["find"]> {
     const others = this.isConnected ? undefined : this.#others;
-    if (!this.isConnected && (await others?.areFound()) !== true) return undefined;
+    if (!this.isConnected && (await others?.areFound(party)) !== true) return undefined;
     const row = await this.#host.rows.get(party);
     if (row === undefined || row.isAway) return undefined;
     const { distances, since, version } = row;

@@ -122,6 +122,38 @@ test("of others that are gone, or cannot do it after all, two are asked, the cli
   await isAsked(one);
 });
 
+test("one that cannot tell one device is asked for every other one all the same", async () => {
+  const second = await one.activated(`@second${count}`, "mygateway", "device");
+  const secondLink = await open(second);
+  await expect.poll(() => other.directory.presence.find(second)).toBeDefined();
+  await loseBoth();
+  const asked: string[] = [];
+  await using _ = await pretenders(1, (message, shared) => {
+    if (message.type !== "wakeByBroker") return;
+    asked.push(message.device.name);
+    const type = message.device.name === device.name ? "notByBroker" : "byBroker";
+    void shared.send(hex(message.from), encodeReplicaMessage({ type, id: message.id }));
+  });
+  const { presence } = one.directory;
+  await expect.poll(() => presence.find(device)).toBeDefined();
+  const find = presence.find.bind(presence);
+  const found = new Promise<unknown[]>((resolve) => {
+    vi.spyOn(presence, "find")
+      .mockImplementationOnce(() => find(device)) // as the request comes
+      .mockImplementationOnce(async () => {
+        resolve([await find(device), await find(second)]); // as the no has come
+        return undefined;
+      });
+  });
+  expect(await isOffline()).toEqual(["ticket", "refused"]);
+  expect(await found).toEqual([undefined, expect.anything()]);
+  const frames = send(one, client, sessionMessage(client, second));
+  await next(frames, "ticket");
+  await expect.poll(() => asked).toEqual([device.name, second.name]);
+  await frames.return(undefined);
+  secondLink.close();
+});
+
 test("a store that fails while another one is looked for refuses that one request, and ends nothing else", async () => {
   await loseBoth();
   let find: { readonly mockRestore: () => void } | undefined;
@@ -252,14 +284,13 @@ async function isAsked(world: World): Promise<void> {
 }
 
 /** Comes to the broker, and answers what it is asked, as often as it is, with the session's id. */
-async function open(): Promise<Link> {
-  const { name, member, x25519: sender } = device;
+async function open({ name, member, x25519: sender }: Person = device): Promise<Link> {
   const opened = await openBrokerLink({
     ...{ client: one.client(), sender, broker: { url: new URL(broker.url) }, signal: new AbortController().signal },
     hello: { name, member, version: "0.1.0", names: [], policyHash: NO_POLICY },
   });
-  events = [];
-  const heard = events;
+  const heard: LinkEvent[] = [];
+  events = heard;
   void (async () => {
     for await (const event of opened.events) {
       heard.push(event);
