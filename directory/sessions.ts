@@ -105,6 +105,11 @@ export class Sessions {
     if (session?.phase.kind === "asked") this.#end(session, "E_BUSY");
   }
 
+  /** Whether a device is asked this, and has not answered. */
+  isAsked(sid: Uint8Array): boolean {
+    return this.#sessions.get(hex(sid))?.phase.kind === "asked";
+  }
+
   /** Whether there is any for this device. */
   hasFor(device: Party): boolean {
     return this.#sessions.hasFor(device);

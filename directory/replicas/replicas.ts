@@ -139,6 +139,11 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     await this.#rows.measured(party, link);
   }
 
+  /** Whether another directory has had this one ask a device this, which has not answered. */
+  isAsked(sid: Uint8Array): boolean {
+    return this.#askers.has(sid);
+  }
+
   /** Passes on a device's first answer to who has asked it; false for any other. */
   answered(device: Party, answer: Answer): boolean {
     const to = this.#askers.take(device, answer);
