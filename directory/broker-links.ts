@@ -123,7 +123,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     return row?.isAway === false ? row.since : undefined;
   }
 
-  /** A device has a link by WebSocket, since `at` (ms since 1970). */
+  /** A device has a link by WebSocket that is newer than what it has said at the broker up to `at` (ms since 1970). */
   left(party: Party, at: number): void {
     new WakeDevice(this.#host, party).replace(at);
   }

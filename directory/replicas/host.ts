@@ -34,8 +34,10 @@ export function replicaHost({
       if (presence.get(device) !== undefined) {
         const at = await waking?.since(device);
         const link = presence.get(device);
-        if (link !== undefined && at !== undefined && presence.leave(device, at)) {
-          await replicas.disconnected(device, link); // or all would go on asking it there
+        if (link !== undefined && at !== undefined) {
+          // Or all would go on asking it where it is no more.
+          if (presence.leave(device, at)) await replicas.disconnected(device, link);
+          else waking?.left(device, at);
         }
       }
       if (!sessions.hasFor(device)) return;
