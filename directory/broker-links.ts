@@ -144,10 +144,10 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     await this.#news.changed(subjects);
   }
 
-  /** The same for another directory, which is not waited for; false where this process has no connection. */
-  tell(subjects: readonly string[]): boolean {
+  /** The same for another directory; false where this process has no connection. @throws {UnavailableError} E_STORAGE. */
+  async tell(subjects: readonly string[]): Promise<boolean> {
     if (!this.isConnected) return false;
-    this.#news.changed(subjects).catch(this.#host.failed);
+    await this.#news.changed(subjects);
     return true;
   }
 

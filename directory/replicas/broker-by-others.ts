@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { hex } from "../../keys/bytes.ts";
 import type { RandomBytes } from "../../keys/cipher-suite.ts";
 import { UnavailableError } from "../../keys/errors.ts";
-import { BROKER_ANSWER_MS, REPLICA_BROKER_MS, REPLICA_RENEW_MS } from "../../protocol/limits.ts";
+import { BROKER_ANSWER_MS, REPLICA_BROKER_MS, REPLICA_RENEW_MS, REPLICA_TELL_MS } from "../../protocol/limits.ts";
 import { parsePrologue } from "../../protocol/messages/prologue.ts";
 import type { Distances } from "../../protocol/messages/rendezvous-distances.ts";
 import { bindingSubject } from "../../protocol/statements.ts";
@@ -29,8 +29,8 @@ export interface BrokerHost {
   atBroker(device: Party): PresentDevice | undefined;
   /** Asks it to say hello; false where this process has no connection. @throws {UnavailableError} E_STORAGE, E_BUSY, E_DIRECTORY. */
   probe(device: Party): Promise<boolean>;
-  /** Tells devices there whom new statements on these subjects concern; false where this process has no connection. */
-  tell(subjects: readonly string[]): boolean;
+  /** Tells devices there whom new statements on these subjects concern; false where this process has no connection. @throws {UnavailableError}. */
+  tell(subjects: readonly string[]): Promise<boolean>;
   /** A device cannot be asked where it was. */
   gone(sid: Uint8Array, at?: PresentDevice): Promise<void>;
 }
@@ -47,8 +47,8 @@ export type BrokerMessage = Extract<
 export class BrokerByOthers implements Disposable {
   readonly #services: Services;
   readonly #stop = new AbortController();
-  /** Who waits to be told, by the question's id in hex. */
-  readonly #waiting = new Map<string, (isTold: boolean) => void>();
+  /** Who waits for whom, by the question's id in hex; undefined: who was asked is gone. */
+  readonly #waiting = new Map<string, { readonly to: string; readonly end: (isTold: boolean | undefined) => void }>();
   /** When others were last not to be had (monotonic ms). */
   readonly #failures = new Map<string, number>();
   /** When others last said no to what concerns one device, by {@link pairOf} (monotonic ms). */
@@ -90,6 +90,7 @@ export class BrokerByOthers implements Disposable {
   renewed(): void {
     const { leases } = this.#services;
     for (const replica of this.#failures.keys()) if (!leases.alive.has(replica)) this.#failures.delete(replica);
+    for (const { to, end } of this.#waiting.values()) if (!leases.atBroker.includes(to)) end(undefined);
     for (const [pair, since] of this.#refusals) if (!this.#isPausing(since)) this.#refusals.delete(pair);
     const { areThere } = this;
     if (areThere) this.#whenThere(!this.#wereThere);
@@ -106,7 +107,7 @@ export class BrokerByOthers implements Disposable {
         const { id: from } = this.#services;
         const message = { type: "wakeByBroker", from, device: party, notify } as const;
         try {
-          if (await this.#ask((id) => ({ ...message, id }), party)) isTold = true;
+          if (await this.#ask((id) => ({ ...message, id }), { device: party })) isTold = true;
           else await this.#host?.gone(parsePrologue(notify.prologueBytes).sid, device);
           return true; // or it is looked for
         } catch (error) {
@@ -125,19 +126,19 @@ export class BrokerByOthers implements Disposable {
   /** Has a device asked to say hello. @throws {UnavailableError} E_DIRECTORY when nobody has told it. */
   async probe(device: Party): Promise<void> {
     const { id: from } = this.#services;
-    if (await this.#ask((id) => ({ type: "probeByBroker", from, id, device }), device)) return;
+    if (await this.#ask((id) => ({ type: "probeByBroker", from, id, device }), { device })) return;
     throw new UnavailableError("E_DIRECTORY", "No other directory can reach the MQTT broker.");
   }
 
-  /** Has devices told whom new statements on these subjects concern; false when nobody has taken that on. */
+  /** Has devices told whom new statements on these subjects concern; false when nobody has told them, as far as is known. */
   async tell(subjects: readonly string[]): Promise<boolean> {
     const { id: from } = this.#services;
-    return await this.#ask((id) => ({ type: "saidByBroker", from, id, subjects }));
+    return await this.#ask((id) => ({ type: "saidByBroker", from, id, subjects }), { limitMs: REPLICA_TELL_MS });
   }
 
   heard(message: BrokerMessage): void {
     if ("from" in message) this.#answer(message).catch(this.#services.failed);
-    else this.#waiting.get(hex(message.id))?.(message.type === "byBroker");
+    else this.#waiting.get(hex(message.id))?.end(message.type === "byBroker");
   }
 
   [Symbol.dispose](): void {
@@ -154,7 +155,7 @@ export class BrokerByOthers implements Disposable {
   }
 
   async #say(to: string, message: Extract<BrokerMessage, { from: Uint8Array }>): Promise<boolean> {
-    if (message.type === "saidByBroker") return this.#host?.tell(message.subjects) === true;
+    if (message.type === "saidByBroker") return (await this.#host?.tell(message.subjects)) === true;
     const { device } = message;
     if (message.type === "probeByBroker") return (await this.#host?.probe(device)) === true;
     const found = this.#host?.atBroker(device);
@@ -165,7 +166,10 @@ export class BrokerByOthers implements Disposable {
   }
 
   /** Whether another one has had the broker take it. `device`: the only one that it concerns, if it is one. */
-  async #ask(message: (id: Uint8Array) => ReplicaMessage, device?: Party): Promise<boolean> {
+  async #ask(
+    message: (id: Uint8Array) => ReplicaMessage,
+    { device, limitMs = REPLICA_BROKER_MS }: { readonly device?: Party; readonly limitMs?: number },
+  ): Promise<boolean> {
     const { random, send, clock, leases, failed } = this.#services;
     const to = this.#choose(device);
     if (to === undefined) return false;
@@ -174,8 +178,8 @@ export class BrokerByOthers implements Disposable {
     const signal = AbortSignal.any([this.#stop.signal, over.signal]);
     let isTold: boolean | undefined;
     try {
-      const told = new Promise<boolean>((resolve) => this.#waiting.set(hex(id), resolve));
-      const late = delay(REPLICA_BROKER_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      const told = new Promise<boolean | undefined>((end) => this.#waiting.set(hex(id), { to, end }));
+      const late = delay(limitMs, undefined, { signal, ref: false }).catch(() => undefined);
       await send(to, message(id));
       isTold = await Promise.race([told, late]);
     } catch (error) {

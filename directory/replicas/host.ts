@@ -27,7 +27,7 @@ export function replicaHost({
     unwoken: (sid) => sessions.unwoken(sid),
     gone: (sid, at) => sessions.gone(sid, at),
     atBroker: (device) => waking?.device(device),
-    tell: (subjects) => waking?.tell(subjects) === true,
+    tell: async (subjects) => (await waking?.tell(subjects)) === true,
     probe: async (device) => (await waking?.probe(device)) === true,
     isBack: (device, found) => sessions.deviceIsBack(device, found),
     isAtBroker: async (device) => {

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vi
 import { type Link, type LinkEvent, openBrokerLink } from "../../directory/client.ts";
 import type { SharedDatabase } from "../../directory/postgres/shared.ts";
 import { encodeReplicaMessage, parseReplicaMessage, type ReplicaMessage } from "../../directory/replicas/messages.ts";
+import { WAKE_WATCHES } from "../../directory/tables.ts";
 import { hex } from "../../keys/bytes.ts";
 import { UnavailableError } from "../../keys/errors.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
@@ -82,11 +83,6 @@ test("what waits there is delivered when its device comes to the other, and when
 
 test("what is stated there the device is told: of a client that it watches, and of itself", async () => {
   const watched = await one.activated(`@watched${count}`, "laptop", "client");
-  const told = (): string[] =>
-    events.flatMap((event) => {
-      if (event.type === "changed") return [event.changed.statements.member.text];
-      return event.type === "own" ? [event.own.statements.member.text] : [];
-    });
   link.watch([watched]);
   await expect.poll(told).toContain(watched.binding.text);
   for (const revoked of [watched, device]) {
@@ -94,6 +90,34 @@ test("what is stated there the device is told: of a client that it watches, and 
     await only(send(one, revoked, putMessage(revoking)));
     await expect.poll(told).toContain(revoking.text);
   }
+});
+
+test("what the other was to tell and could not is told all the same", async () => {
+  const watched = await one.activated(`@watched${count}`, "laptop", "client");
+  link.watch([watched]);
+  await expect.poll(told).toContain(watched.binding.text);
+  const { database } = other.store;
+  const entriesAfter = database.entriesAfter.bind(database);
+  let failed = 0;
+  const reads = vi.spyOn(database, "entriesAfter").mockImplementation(async (after, prefix, limit) => {
+    if (!prefix.startsWith(WAKE_WATCHES.prefix) || failed++ > 0) return await entriesAfter(after, prefix, limit);
+    throw new UnavailableError("E_STORAGE", "The database is away.");
+  });
+  const revoking = revocation(watched.owner, watched.binding);
+  await only(send(one, watched, putMessage(revoking)));
+  expect(failed).toBeGreaterThan(0);
+  await expect.poll(told).toContain(revoking.text);
+  reads.mockRestore();
+});
+
+test("one that is gone while it tells devices what is stated is not waited for", async () => {
+  await loseBoth();
+  const pretending = await pretenders(1, (message) => {
+    if (message.type === "saidByBroker") void pretending[Symbol.asyncDispose]();
+  });
+  await expect.poll(() => one.directory.presence.find(device)).toBeDefined();
+  const stated = await only(send(one, device, putMessage(revocation(device.owner, device.binding))));
+  expect(stated).toMatchObject({ type: "logged" });
 });
 
 test("when the broker is back there, it asks the device itself", async () => {
@@ -197,6 +221,14 @@ test("a directory of the version before, which says nothing of the broker, is no
     await sql("DELETE FROM sshnp_replica WHERE id = '0bad'");
   }
 });
+
+/** The statements about members that the device has been told. */
+function told(): string[] {
+  return events.flatMap((event) => {
+    if (event.type === "changed") return [event.changed.statements.member.text];
+    return event.type === "own" ? [event.own.statements.member.text] : [];
+  });
+}
 
 /** Has a directory reach its broker at that port of this machine, or not. */
 async function lead(world: World, way: MovableAddress, port: number): Promise<void> {
