@@ -419,7 +419,24 @@ test("of three writes that wait in a circle for what was new when they began, ea
   await Promise.all(both.map((one) => one.close()));
 });
 
-test("writes that replace something are told each as it ends, and once the database fails one it fails those behind it", async () => {
+test("a write that replaces something and is not done in time fails alone, and those behind it are done", async () => {
+  const database = await PostgresDatabase.open(postgres.url);
+  const prefix = randomUUID();
+  const key = (at: number): string => `${prefix}${at}`;
+  await using holder = await Holder.of(key(0));
+  const [late, ...done] = Array.from({ length: 4 }, (_, at) => {
+    return database.write("kept", [replace(key(at), undefined, "new")]).catch((error: unknown) => error);
+  });
+  await waitingAre(1);
+  await postgres.sql(`SELECT pg_cancel_backend(pid) ${WAITING}`); // as statement_timeout does
+  expect(await late).toMatchObject({ code: "E_STORAGE", cause: { code: "57014" } });
+  expect(await Promise.all(done)).toEqual([undefined, undefined, undefined]);
+  await holder.letGo();
+  expect(await database.entries(prefix)).toEqual([1, 2, 3].map((at) => [key(at), "new"]));
+  await database.close();
+});
+
+test("writes that replace something are told each as it ends, and once there is no connection those behind it fail as it does", async () => {
   const database = await PostgresDatabase.open(postgres.url);
   const prefix = randomUUID();
   const key = (at: number): string => `${prefix}${at}`;
