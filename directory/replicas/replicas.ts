@@ -176,7 +176,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     this.#stopTimer();
     this.broker[Symbol.dispose]();
     await this.#listening.stop();
-    await this.#services.shared.leave(this.#name).catch(this.#services.failed);
+    await this.#leases.leave().catch(this.#services.failed);
   }
 
   #heard(host: ReplicaHost, message: ReplicaMessage): void {

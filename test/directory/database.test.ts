@@ -14,11 +14,13 @@ import {
 } from "fast-check";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { SYSTEM_CLOCK } from "../../directory/clock.ts";
 import { ConflictError } from "../../directory/conflict.ts";
 import type { Database, Operation } from "../../directory/database.ts";
 import { LevelDatabase } from "../../directory/level-database.ts";
 import { ObservedDatabase } from "../../directory/observed-database.ts";
 import { PostgresDatabase } from "../../directory/postgres/database.ts";
+import { Leases } from "../../directory/replicas/leases.ts";
 import { exportStore, importStore } from "../../directory/transfer.ts";
 import { DeniedError, UnavailableError } from "../../keys/errors.ts";
 import { POSTGRES_TURNS } from "../../protocol/limits.ts";
@@ -490,6 +492,37 @@ class Holder implements AsyncDisposable {
     await this.#client.end();
   }
 }
+
+test("what a directory says of itself last is what stands, though a connection is lost behind which it waited to say another thing", async () => {
+  const database = await PostgresDatabase.open(postgres.url);
+  const key = randomUUID();
+  const name = key.replaceAll("-", "");
+  let isAtBroker = true;
+  const services = { shared: database.shared, clock: SYSTEM_CLOCK, isAtBroker: () => isAtBroker };
+  const leases = new Leases(services, name);
+  await using holder = await Holder.of(key);
+  const blocked = database.write("kept", [put(key, "")]);
+  await waitingAre(1);
+  const older = leases.renew();
+  const newer = blocked.catch(async () => {
+    isAtBroker = false;
+    await leases.renew();
+  });
+  await postgres.sql(`SELECT pg_cancel_backend(pid) ${WAITING}`);
+  await Promise.all([older, newer]);
+  const said = async (what: string): Promise<string> =>
+    await postgres.sql(
+      `SELECT ${what} FROM sshnp_replica WHERE id = '${name}'`,
+      new URL(postgres.url).pathname.slice(1),
+    );
+  expect(await said("at_broker")).toBe("f");
+  const late = leases.renew();
+  await leases.leave();
+  await late;
+  expect(await said("count(*)")).toBe("0");
+  await holder.letGo();
+  await database.close();
+});
 
 test("of two processes that have read that there is nothing, one puts something there, with all beside it", async () => {
   const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)];
