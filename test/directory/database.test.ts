@@ -200,6 +200,8 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     const key = own();
     await database.write("kept", [put(key, "1")]);
     await expect(database.write("kept", [replace(key, "2", "3")])).rejects.toThrow(ConflictError);
+    const conflicting = database.exclusively(() => database.write("acknowledged", [replace(key, "2", "3")]));
+    await expect(conflicting).rejects.toThrow(ConflictError);
     const no = new DeniedError("E_NAME_TAKEN", "It is taken.");
     // That of another disk as well, or of somebody else's queue.
     const full = new UnavailableError("E_STORAGE", "The audit takes no lines.");
