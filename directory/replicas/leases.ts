@@ -14,6 +14,7 @@ export class Leases {
   readonly #services: Services;
   /** Of this process, in hex. */
   readonly #name: string;
+  readonly #renewed: () => void;
   #held: Leased = { alive: new Set(), atBroker: new Set() };
   /** The one that is under way, which rejects nothing. */
   #renewal: Promise<unknown> = Promise.resolve();
@@ -24,9 +25,11 @@ export class Leases {
   #look: Promise<void> = Promise.resolve();
   #looked = -Infinity;
 
-  constructor(services: Services, name: string) {
+  /** `renewed` is told whenever it was learned who is there. */
+  constructor(services: Services, name: string, renewed: () => void) {
     this.#services = services;
     this.#name = name;
+    this.#renewed = renewed;
   }
 
   get alive(): ReadonlySet<string> {
@@ -77,5 +80,6 @@ export class Leases {
     const renewed = shared.renew(this.#name, REPLICA_LEASE_MS, isAtBroker());
     this.#renewal = renewed.catch(() => {});
     this.#held = await renewed;
+    this.#renewed();
   }
 }

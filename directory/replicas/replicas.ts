@@ -71,7 +71,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     this.#name = hex(this.#id);
     this.#rows = new PresenceRows(services, this.#name);
     this.#askers = new Askers(services.clock);
-    this.#leases = new Leases(services, this.#name);
+    this.#leases = new Leases(services, this.#name, () => this.broker.renewed());
     this.broker = new BrokerByOthers({
       ...services,
       ...{ id: this.#id, leases: this.#leases, askers: this.#askers },
@@ -93,7 +93,6 @@ export class Replicas implements Elsewhere, AsyncDisposable {
       this.#askers.sweep();
       this.#leases
         .renew()
-        .then(() => this.broker.renewed())
         .then(() => (this.#rows.isOwed ? this.#restore() : undefined))
         .catch(failed);
     });

@@ -5,6 +5,7 @@ import { encodeReplicaMessage, parseReplicaMessage, type ReplicaMessage } from "
 import { WAKE_WATCHES } from "../../directory/tables.ts";
 import { hex } from "../../keys/bytes.ts";
 import { UnavailableError } from "../../keys/errors.ts";
+import { REPLICA_RENEW_MS } from "../../protocol/limits.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { revocation } from "../support/later-statements.ts";
 import { freePort } from "../support/free-port.ts";
@@ -12,7 +13,7 @@ import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
 import { MovableAddress } from "../support/movable-address.ts";
 import { Postgres } from "../support/postgres.ts";
 import { next, only, rest, send } from "./streams.ts";
-import { NO_POLICY, type Person, putMessage, random, sessionMessage, World } from "./world.ts";
+import { NO_POLICY, type Person, putMessage, random, sessionMessage, TestClock, World } from "./world.ts";
 
 /* Two directories on one PostgreSQL: `one` has lost the broker at which the device waits, whose way there is its own. */
 
@@ -175,6 +176,39 @@ test("one that cannot tell one device is asked for every other one all the same"
   await next(frames, "ticket");
   await expect.poll(() => asked).toEqual([device.name, second.name]);
   await frames.return(undefined);
+  secondLink.close();
+});
+
+test("a way that is lost and back again between two of a directory's words is taken by what waits for it", async () => {
+  const second = await one.activated(`@second${count}`, "mygateway", "device");
+  const secondLink = await open(second);
+  await expect.poll(() => other.directory.presence.find(second)).toBeDefined();
+  await loseBoth();
+  const asked: string[] = [];
+  await using pretending = await pretenders(1, (message, shared) => {
+    if (message.type !== "wakeByBroker") return;
+    asked.push(message.device.name);
+    if (asked.length > 1) return;
+    void (async () => {
+      await shared.renew(hex(pretending.id), 3_600_000, false);
+      await shared.send(hex(message.from), encodeReplicaMessage({ type: "notByBroker", id: message.id }));
+    })();
+  });
+  const clock = new TestClock();
+  await using third = await World.beside(one, { clock, broker: { url: new URL(`mqtt://127.0.0.1:${nowhere}`) } });
+  const { presence, registry } = third.directory;
+  await registry.refresh();
+  clock.leap(REPLICA_RENEW_MS);
+  await expect.poll(() => presence.find(second)).toBeDefined();
+  const first = send(third, client, sessionMessage(client, device));
+  await next(first, "ticket");
+  await expect.poll(() => presence.find(second)).toBeUndefined();
+  const frames = send(third, client, sessionMessage(client, second, { waitSeconds: 600 }));
+  await next(frames, "waiting");
+  await one.store.database.shared?.renew(hex(pretending.id), 3_600_000, true);
+  clock.leap(REPLICA_RENEW_MS);
+  await expect.poll(() => asked).toContain(second.name);
+  for (const each of [first, frames]) await each.return(undefined);
   secondLink.close();
 });
 

@@ -501,7 +501,7 @@ test("what a directory says of itself last is what stands, though a connection i
   const name = key.replaceAll("-", "");
   let isAtBroker = true;
   const services = { shared: database.shared, clock: SYSTEM_CLOCK, isAtBroker: () => isAtBroker };
-  const leases = new Leases(services, name);
+  const leases = new Leases(services, name, () => {});
   await using holder = await Holder.of(key);
   const blocked = database.write("kept", [put(key, "")]);
   await waitingAre(1);
