@@ -268,15 +268,21 @@ export class Audit {
   }
 
   async #beginAnew(): Promise<void> {
+    const before = this.#file;
     const next = await openFile(this.#path);
-    const { size } = await next.stat();
-    if (this.#isDoubtful) await this.#cut();
-    this.#isDoubtful = false;
-    this.#size = size;
-    await this.#file.datasync();
-    await this.#file.close();
+    try {
+      const { size } = await next.stat();
+      if (this.#isDoubtful) await this.#cut();
+      this.#isDoubtful = false;
+      await before.datasync();
+      this.#size = size;
+    } catch (error) {
+      await next.close();
+      throw error;
+    }
     this.#file = next;
     this.#ahead = "";
+    await before.close();
   }
 }
 

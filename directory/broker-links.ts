@@ -97,7 +97,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
 
   async find(party: Party): ReturnType<Elsewhere["find"]> {
     const others = this.isConnected ? undefined : this.#others;
-    if (!this.isConnected && (await others?.areFound()) !== true) return undefined;
+    if (!this.isConnected && (await others?.areFound(party)) !== true) return undefined;
     const row = await this.#host.rows.get(party);
     if (row === undefined || row.isAway) return undefined;
     const { distances, since, version } = row;
@@ -123,7 +123,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     return row?.isAway === false ? row.since : undefined;
   }
 
-  /** A device has a link by WebSocket, since `at` (ms since 1970). */
+  /** A device has a link by WebSocket that is newer than what it has said at the broker up to `at` (ms since 1970). */
   left(party: Party, at: number): void {
     new WakeDevice(this.#host, party).replace(at);
   }
@@ -144,10 +144,10 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     await this.#news.changed(subjects);
   }
 
-  /** The same for another directory, which is not waited for; false where this process has no connection. */
-  tell(subjects: readonly string[]): boolean {
+  /** The same for another directory; false where this process has no connection. @throws {UnavailableError} E_STORAGE. */
+  async tell(subjects: readonly string[]): Promise<boolean> {
     if (!this.isConnected) return false;
-    this.#news.changed(subjects).catch(this.#host.failed);
+    await this.#news.changed(subjects);
     return true;
   }
 

@@ -13,7 +13,7 @@ import { NameLimiter } from "./rate-limit.ts";
 
 /**
  * How often each member is heard at the broker: hellos, which cost most, and what else it says, each with a rate of its own, so that
- * hellos which somebody has kept and brings again keep no answer from being heard. All publish to one topic, and who has said
+ * hellos which somebody has kept and brings again keep nothing else from being heard; answers that are awaited are not counted. All publish to one topic, and who has said
  * something is known once it is opened: from there on, what is beyond the rate costs nothing more.
  */
 export class BrokerRates {
@@ -34,11 +34,6 @@ export class BrokerRates {
   /** Counts what a member has said; false when it is too much. */
   take(message: OpenedMessage, now: number): boolean {
     return this.#of(message).take(nameOf(message.sender), now);
-  }
-
-  /** A device that is asked much answers much: what it was asked for does not count. */
-  giveBack(message: OpenedMessage): void {
-    this.#of(message).giveBack(nameOf(message.sender));
   }
 
   /** Counts a hello that is answered with no; false when there are too many, and it is not to be answered. */

@@ -11,7 +11,7 @@ import {
 import { type BrokerHello, parseBrokerHello } from "../protocol/messages/broker.ts";
 import { encodeLinkRefused, encodeLinkWelcome, parseLinkWatching } from "../protocol/messages/link.ts";
 import { parseDistances } from "../protocol/messages/rendezvous-distances.ts";
-import { parseAnswer } from "../protocol/messages/session-request.ts";
+import { type Answer, parseAnswer } from "../protocol/messages/session-request.ts";
 import { LINK } from "../protocol/messages/types.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { type OpenedMessage, openMessage } from "../protocol/sealed-message.ts";
@@ -35,7 +35,7 @@ export interface BrokerReaderServices {
   readonly freshness: Freshness;
   readonly presence: Presence;
   readonly sessions: Sessions;
-  readonly replicas: Pick<Replicas, "atBroker" | "disconnected" | "answered" | "broker"> | undefined;
+  readonly replicas: Pick<Replicas, "atBroker" | "disconnected" | "isAsked" | "answered" | "broker"> | undefined;
   readonly audit: Audit;
   readonly observer?: ConnectObserver | undefined;
   readonly log: Logger;
@@ -106,16 +106,18 @@ export class BrokerReader {
       if (message.type === LINK.brokerHello && payload.length > LINK_HELLO_BYTES) {
         throw new PeerError("E_PROTOCOL", "a hello by the broker is too long");
       }
-      if (this.#rates.isSpent(message, host.clock.monotonic())) return;
+      const answer = message.type === LINK.answer ? parseAnswer(message.body) : undefined;
+      const isAwaited = answer !== undefined && this.#isAwaited(answer);
+      if (!isAwaited && this.#rates.isSpent(message, host.clock.monotonic())) return;
       const party = await this.#partyOf(message);
-      if (party === undefined || !this.#rates.take(message, host.clock.monotonic())) return;
+      if (party === undefined || !(isAwaited || this.#rates.take(message, host.clock.monotonic()))) return;
       if (message.type === LINK.brokerHello) return await this.#hello(party, message, at);
       const row = await this.#rowOf(party, message);
       if (row === undefined) return;
       if (message.type === LINK.goodbye) return await this.#goodbye(party, message);
       if (message.type === LINK.watching) return await this.#watching(party, message);
       if (message.type === LINK.distances) return await this.#distances(party, message);
-      if (message.type === LINK.answer) this.#answer({ party, row }, message);
+      if (answer !== undefined && isOver(row, message.freshness)) this.#answer(party, answer);
     } catch (error) {
       if (error instanceof PeerError) log.debug({ err: error }, "a message by the broker is passed over");
       else host.failed(error);
@@ -280,12 +282,15 @@ export class BrokerReader {
     });
   }
 
-  #answer({ party, row }: { readonly party: Party; readonly row: WakeRow }, message: OpenedMessage): void {
-    if (!isOver(row, message.freshness)) return;
+  #answer(party: Party, answer: Answer): void {
     const { sessions, replicas } = this.#services;
-    const answer = parseAnswer(message.body);
-    const wasAsked = sessions.answer(party, answer) || replicas?.answered(party, answer) === true;
-    if (wasAsked) this.#rates.giveBack(message);
+    if (!sessions.answer(party, answer)) replicas?.answered(party, answer);
+  }
+
+  /** Whether some device is asked what this answers. One that is asked much answers much, and none says the first answer twice. */
+  #isAwaited({ sid }: Answer): boolean {
+    const { sessions, replicas } = this.#services;
+    return sessions.isAsked(sid) || replicas?.isAsked(sid) === true;
   }
 }
 

@@ -15,8 +15,8 @@ export type StoreObserver = (work: StoreWork, ms: number, failed: boolean) => vo
 export class ObservedDatabase implements Database {
   readonly #database: Database;
   readonly #observer: StoreObserver;
-  /** What calls have failed with: a turn that ends with one of these has failed, and with another it has decided so. */
-  readonly #failures = new WeakSet<SshnpError>();
+  /** Whether an error is a failure of the store, as was judged where it came up first: in a call, or in what a turn decides. */
+  readonly #judged = new WeakMap<SshnpError, boolean>();
   readonly #waiting: Record<StoreWork, number> = { read: 0, acknowledged: 0, kept: 0, claim: 0, turn: 0 };
 
   constructor(database: Database, observer: StoreObserver) {
@@ -62,20 +62,15 @@ export class ObservedDatabase implements Database {
   }
 
   exclusively<T>(action: () => Promise<T>): Promise<T> {
-    let decision: unknown;
-    const decided = async (): Promise<T> => {
+    const deciding = async (): Promise<T> => {
       try {
         return await action();
       } catch (error) {
-        if (!(error instanceof SshnpError && this.#failures.has(error))) decision = error;
+        this.#isFailure(error, false); // where no call has judged it before, it is the turn's own
         throw error;
       }
     };
-    return this.#timed(
-      "turn",
-      () => this.#database.exclusively(decided),
-      (error) => error === decision,
-    );
+    return this.#timed("turn", () => this.#database.exclusively(deciding));
   }
 
   claim(key: string, until: number, now: number): Promise<boolean> {
@@ -94,31 +89,32 @@ export class ObservedDatabase implements Database {
     return this.#database.close();
   }
 
-  async #timed<T>(
-    work: StoreWork,
-    call: () => Promise<T>,
-    isDecision: (error: unknown) => boolean = () => false,
-  ): Promise<T> {
+  async #timed<T>(work: StoreWork, call: () => Promise<T>): Promise<T> {
     const began = performance.now();
     let failed = false;
     this.#waiting[work] += 1;
     try {
       return await call();
     } catch (error) {
-      if (isFailure(error) && !isDecision(error)) {
-        failed = true;
-        this.#failures.add(error);
-      }
+      failed = this.#isFailure(error, saysFailure(error));
       throw error;
     } finally {
       this.#waiting[work] -= 1;
       this.#observer(work, performance.now() - began, failed);
     }
   }
+
+  /** What was judged of an error first holds; `judgement` where nothing was. */
+  #isFailure(error: unknown, judgement: boolean): boolean {
+    if (!(error instanceof SshnpError)) return false;
+    const judged = this.#judged.get(error) ?? judgement;
+    this.#judged.set(error, judged);
+    return judged;
+  }
 }
 
-/** Whether the store could not do it, or not in time. */
-function isFailure(error: unknown): error is SshnpError {
+/** Whether an error of the store says that it could not do it, or not in time. */
+function saysFailure(error: unknown): boolean {
   if (!(error instanceof SshnpError) || error instanceof ConflictError) return false;
   return error.code === "E_STORAGE" || error.code === "E_BUSY";
 }

@@ -35,11 +35,6 @@ export class NameLimiter<Limited extends string = Name> {
     return (this.#buckets.get(name)?.wait(now, 1) ?? 0) > 0;
   }
 
-  /** Undoes a take. */
-  giveBack(name: Limited): void {
-    this.#buckets.get(name)?.giveBack();
-  }
-
   /** In how many ms so many could be taken; 0 for now. */
   wait(name: Limited, now: number, count: number): number {
     return this.#bucket(name, now).wait(now, count);

@@ -1,4 +1,5 @@
 import type { X25519PublicKey } from "../keys/x25519.ts";
+import { WAIT_MS, WAIT_UNHEARD_MS } from "../protocol/limits.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import type { SessionRequest } from "../protocol/messages/session-request.ts";
 import type { ConnectWatch } from "./connect-observer.ts";
@@ -16,9 +17,16 @@ export interface CheckedRequest {
   readonly found: PresentDevice | undefined;
 }
 
+export interface WaitingPhase {
+  readonly kind: "waiting";
+  readonly until: number;
+  /** Since when nobody listens. */
+  readonly unheardSince: number | undefined;
+}
+
 /** Where a session stands. Times are monotonic ms. */
 export type Phase =
-  | { readonly kind: "waiting"; readonly until: number; readonly unheardSince: number | undefined }
+  | WaitingPhase
   | AskedPhase
   | {
       readonly kind: "answered";
@@ -44,4 +52,15 @@ export interface AskedPhase {
   readonly watch: ConnectWatch | undefined;
   /** Whether it had no link where it was asked, and was nowhere else at that time. */
   readonly isGone?: boolean;
+}
+
+/** A request's first phase. `now` is monotonic. */
+export function waitingPhase({ request }: Pick<CheckedRequest, "request">, now: number): WaitingPhase {
+  const until = now + Math.min(request.waitSeconds * 1000, WAIT_MS);
+  return { kind: "waiting", until, unheardSince: undefined };
+}
+
+/** Whether a request has waited for as long as it may, or for too long with nobody listening. `now` is monotonic. */
+export function hasWaited({ until, unheardSince }: WaitingPhase, now: number): boolean {
+  return now >= until || (unheardSince !== undefined && now >= unheardSince + WAIT_UNHEARD_MS);
 }

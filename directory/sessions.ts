@@ -1,14 +1,7 @@
 import type { Logger } from "pino";
 import { equalBytes, hex } from "../keys/bytes.ts";
 import type { X25519PublicKey } from "../keys/x25519.ts";
-import {
-  DEVICE_ANSWER_MS,
-  DEVICE_MOVES_MS,
-  MESSAGE2_BYTES,
-  SESSION_MEMORY_MS,
-  WAIT_MS,
-  WAIT_UNHEARD_MS,
-} from "../protocol/limits.ts";
+import { DEVICE_ANSWER_MS, DEVICE_MOVES_MS, MESSAGE2_BYTES, SESSION_MEMORY_MS } from "../protocol/limits.ts";
 import type { Frame } from "../protocol/messages/response-frames.ts";
 import type { Answer } from "../protocol/messages/session-request.ts";
 import type { RefusalCode } from "../protocol/refusal-codes.ts";
@@ -21,6 +14,7 @@ import type { Replicas } from "./replicas/replicas.ts";
 import type { ResponseStream } from "./response-stream.ts";
 import { auditSession } from "./session-audit.ts";
 import type { AskedPhase, CheckedRequest, Phase, Session } from "./session-phase.ts";
+import { hasWaited, waitingPhase } from "./session-phase.ts";
 import { SessionTable } from "./session-table.ts";
 
 interface Services extends OfferServices {
@@ -60,7 +54,13 @@ export class Sessions {
       return;
     }
     if (!this.#sessions.hasRoomFor(prologue)) return this.refuse(checked, stream, "E_BUSY");
-    const session: Session = { ...checked, sid, requestHash, stream, phase: this.#waiting(checked) };
+    const session: Session = {
+      ...checked,
+      sid,
+      requestHash,
+      stream,
+      phase: waitingPhase(checked, this.#services.clock.monotonic()),
+    };
     if (checked.request.waitSeconds > 0) this.#services.replicas?.taken(prologue.sid, checked.sender);
     const link = presence.get(prologue.device) ?? checked.found;
     if (link !== undefined) {
@@ -103,6 +103,11 @@ export class Sessions {
   unwoken(sid: Uint8Array): void {
     const session = this.#sessions.get(hex(sid));
     if (session?.phase.kind === "asked") this.#end(session, "E_BUSY");
+  }
+
+  /** Whether a device is asked this, and has not answered. */
+  isAsked(sid: Uint8Array): boolean {
+    return this.#sessions.get(hex(sid))?.phase.kind === "asked";
   }
 
   /** Whether there is any for this device. */
@@ -168,8 +173,7 @@ export class Sessions {
     for (const session of this.#sessions.all()) {
       const { phase } = session;
       if (phase.kind === "waiting") {
-        const isUnheard = phase.unheardSince !== undefined && now >= phase.unheardSince + WAIT_UNHEARD_MS;
-        if (isUnheard || now >= phase.until) this.#end(session, "E_WAIT_EXPIRED");
+        if (hasWaited(phase, now)) this.#end(session, "E_WAIT_EXPIRED");
       } else if (now >= phase.until) {
         if (phase.kind === "asked") this.#unanswered(session, phase.device);
         else this.#sessions.remove(session);
@@ -269,11 +273,6 @@ export class Sessions {
       if (session.stream !== stream || session.phase.kind !== "waiting") return;
       session.phase = { ...session.phase, unheardSince: this.#services.clock.monotonic() };
     });
-  }
-
-  #waiting({ request }: CheckedRequest): Phase {
-    const until = this.#services.clock.monotonic() + Math.min(request.waitSeconds * 1000, WAIT_MS);
-    return { kind: "waiting", until, unheardSince: undefined };
   }
 
   /** One request waits for each client and device: the newest. */

@@ -37,13 +37,14 @@ export function tellUsageErrorsAsOurs(command: Command, words: string = command.
 }
 
 /**
- * Commander looks for what is missing ahead of what is unknown, and an option that was mistyped is both. Whoever lacks a mandatory
- * one has no known option left in the command's words.
+ * Commander looks for what is missing ahead of what is unknown, and an option that was mistyped is both. So where nothing is
+ * mandatory any more it reads again what no known option has taken, and throws what it finds, with the option that was
+ * probably meant.
  */
 function refuseUnknownOption(command: Command): void {
-  const flag = command.args.find((word) => /^--?[a-z]/i.test(word));
-  // Its own words, with the option that was probably meant; its types leave it out.
-  if (flag !== undefined) (command as unknown as { unknownOption(flag: string): void }).unknownOption(flag);
+  if (!command.args.some((word) => /^--?[a-z]/i.test(word))) return;
+  for (const option of command.options) option.makeOptionMandatory(false);
+  command.action(() => {}).parse(command.args, { from: "user" });
 }
 
 function usageError({ message }: CommanderError, words: string): SetupError {

@@ -6,6 +6,7 @@ import { EXIT_STATUS, SshnpError } from "./errors.ts";
  * ```
  * sshnp: mygateway is offline: last seen 14 min ago.
  *        Wait for it: sshnp --wait @device mygateway
+ *        Only to hear that it is back: sshnp ping --wait @device mygateway
  *        [E_OFFLINE]
  * ```
  * Whatever others wrote into the error is escaped. An error that is no {@link SshnpError} is a bug of ours and gets one
@@ -14,7 +15,7 @@ import { EXIT_STATUS, SshnpError } from "./errors.ts";
 export function printError(command: string, error: unknown): number {
   if (error instanceof SshnpError) {
     const indent = " ".repeat(command.length + 2);
-    const lines = [error.message, ...(error.next === undefined ? [] : [error.next]), `[${error.code}]`];
+    const lines = [error.message, ...nextSteps(error.next), `[${error.code}]`];
     process.stderr.write(lines.map((line, i) => `${i === 0 ? `${command}: ` : indent}${printable(line)}\n`).join(""));
     return error.exitStatus;
   }
@@ -36,6 +37,11 @@ export function printErrorJson(error: unknown): number {
   const json = { v: 1, error: { code, status, message, next: known?.next, retryable: RETRYABLE.has(status) } };
   process.stderr.write(`${printable(JSON.stringify(json))}\n`);
   return status;
+}
+
+/** The advices of an error's `next`, one a line: three blanks and a capital stand between them. */
+export function nextSteps(next: string | undefined): readonly string[] {
+  return next === undefined ? [] : next.trimStart().split(/ {3}(?=[A-Z])/);
 }
 
 /** Statuses of what may go by itself: unavailable, temporary failure, timed out. */

@@ -437,6 +437,7 @@ export const REPLICA_LEASE_MS = 10_000; // how long after its last word a direct
 export const REPLICA_RENEW_MS = 2_000; // between its words: four may be lost
 export const REPLICA_LOOK_MS = 250; // between two looks for a directory that nobody knows: its devices' entries may outlive it
 export const REPLICA_BROKER_MS = 3_000; // for one that is at the broker to have it take what another one asks for; twice that is below BROKER_ANSWER_MS
+export const REPLICA_TELL_MS = 30_000; // for one that is at the broker to have told all devices there what another one asks for; below ANSWER_MS
 export const POSTGRES_LISTEN_PROBE_MS = 5_000; // between two questions on the connection that listens, so that one that is dead is known
 export const REPLICA_DEVICES_AT_ONCE = 200; // devices that one message between directories says are back
 export const OWN_RENDEZVOUS_RETRY_MS = 250; // before the directory starts its rendezvous again; doubles up to 8 s

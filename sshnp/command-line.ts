@@ -7,7 +7,7 @@ import { shellWord } from "../keys/shell-word.ts";
 import { parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { WAIT_MS } from "../protocol/limits.ts";
 import { noSuchOption } from "./no-such-option.ts";
-import { type Defaults, NO_DEFAULTS } from "./settings.ts";
+import { type Defaults, makesSessionKey, NO_DEFAULTS } from "./settings.ts";
 import { argumentOf, configurationOf, type SshOption, scanSshOptions, sshLetter } from "./ssh-options.ts";
 import { parseLogin, readTarget } from "./target.ts";
 import { isWitnessOption, withWitnessOption } from "./witness-options.ts";
@@ -76,7 +76,7 @@ export function parseSessionCommand(
   words: readonly string[],
   defaults: Defaults = NO_DEFAULTS,
 ): SessionCommand | Question {
-  const front = readFront(words, defaults.wait);
+  const front = readFront(words, defaults);
   if (typeof front === "string") return front;
   const names = readTarget(words.slice(front.words), defaults, USAGE);
   if (front.ssh.length > 0 && words[front.words]?.startsWith("@") === true && names.words === 2) {
@@ -189,12 +189,13 @@ interface Front {
 }
 
 /** The options ahead of the names. In a word of several letters each is read on its own. */
-function readFront(words: readonly string[], wait: string | undefined): Front | Question {
+function readFront(words: readonly string[], defaults: Defaults): Front | Question {
   const ssh: SshOption[] = [];
   let directory: string | undefined;
   let keys: string | undefined;
   let witnesses: WitnessOptions | undefined;
   let waitSeconds: number | undefined;
+  let sessionKey: boolean | undefined;
   const own = new Set<string>();
   const kept: string[] = [];
   let index = 0;
@@ -216,7 +217,7 @@ function readFront(words: readonly string[], wait: string | undefined): Front | 
     else if (name === "directory")
       directory = parseDirectoryAddress(joined ?? argumentOf("-directory", words[++index])).text;
     else if (name === "keys") keys = parseKeysFolder(joined ?? argumentOf("-keys", words[++index]));
-    else if (word === "--session-key") own.add(word);
+    else if (/^--(?:no-)?session-key$/.test(word)) sessionKey = word === "--session-key";
     else if (isWitnessOption(name))
       witnesses = withWitnessOption(witnesses, name, joined ?? argumentOf(`-${name}`, words[++index]));
     else if (name === "profile") throw usage("--profile stands ahead of all other words.", "sshnp --profile NAME ...");
@@ -225,12 +226,12 @@ function readFront(words: readonly string[], wait: string | undefined): Front | 
     if (word.startsWith("--")) kept.push(...words.slice(start, index + 1));
   }
   refuseTimeApart(words, index);
-  const sessionKey = own.has("--session-key");
+  sessionKey ??= makesSessionKey(defaults);
   const native = own.has("native");
   const flags = { native, sessionKey, pushKey: own.has("s"), print: own.has("x"), verbose: own.has("v") };
   kept.push(...["s", "x", "v"].filter((letter) => own.has(letter)).map((letter) => `-${letter}`));
   const neverWaits = waitSeconds === 0;
-  waitSeconds ??= wait === undefined ? 0 : parseWait(wait, "SSHNP_WAIT=");
+  waitSeconds ??= defaults.wait === undefined ? 0 : parseWait(defaults.wait, "SSHNP_WAIT=");
   return { kept, ssh, directory, keys, witnesses, waitSeconds, neverWaits, ...flags, words: index };
 }
 

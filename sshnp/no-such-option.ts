@@ -11,6 +11,17 @@ export function noSuchOption(word: string, name: string, next: string): SetupErr
 
 /** Those ahead of the names of a session. */
 const OPTIONS = [
-  ...["wait", "no-wait", "native", "directory", "keys", "session-key", "witness", "witnesses", "max-checkpoint-age"],
+  ...[
+    "wait",
+    "no-wait",
+    "native",
+    "directory",
+    "keys",
+    "session-key",
+    "no-session-key",
+    "witness",
+    "witnesses",
+    "max-checkpoint-age",
+  ],
   ...["profile", "help", "version"],
 ];

@@ -29,7 +29,8 @@ export interface NoPortsWords {
 }
 
 /** Our own options, by which a line that somebody has kept is made to work. */
-const OWN = /^--(?:(?:directory|keys|witness|witnesses|max-checkpoint-age)(=|$)|wait(?:=|$)|no-wait$)/;
+const OWN =
+  /^--(?:(?:directory|keys|witness|witnesses|max-checkpoint-age)(=|$)|wait(?:=|$)|no-wait$|(?:no-)?session-key$)/;
 
 /**
  * Reads a command line as NoPorts' own parser would: long options with `=` or a space, letters on their own or together,

@@ -20,7 +20,7 @@ export async function session(words: readonly string[], main: string): Promise<C
         "E_USAGE",
         "The built-in client cannot log in with a session key: it knows no certificates.",
         {
-          next: "Leave --native out, with ssh installed (Debian: apt-get install openssh-client); or log in with a key of your own: -i FILE",
+          next: "Leave --native out, with ssh installed (Debian: apt-get install openssh-client); or log in with a key of your own: --no-session-key, -i FILE",
         },
       );
     }
@@ -32,7 +32,7 @@ export async function session(words: readonly string[], main: string): Promise<C
   const surroundings = { node: process.execPath, main, keys: keysFolderOf(destination) };
   if (destination.sessionKey === true && (command.print || command.needs === "background")) {
     throw new SetupError("E_USAGE", "--session-key does not go with -x or -f: the key lives as long as this command.", {
-      next: "Leave one of them out.",
+      next: "Leave one of them out; a setting is undone by --no-session-key.",
     });
   }
   if (command.print) {

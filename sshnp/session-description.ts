@@ -16,8 +16,9 @@ export function describeSession(): Command {
     .option("-s", "send your public SSH key for the device to admit (its sshnpd runs with -s)")
     .option(
       "--session-key",
-      "log in with a key made for this session, which the device certifies (its sshnpd runs with --session-keys)",
+      "log in with a key made for this session, which the device certifies (its sshnpd runs with --session-keys; else SSHNP_SESSION_KEY)",
     )
+    .option("--no-session-key", "do not, whatever the settings say")
     .option(
       "--native",
       "log in without ssh, with a client that knows shells, commands, -i and -t; so it is where there is no ssh",

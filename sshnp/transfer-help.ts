@@ -41,10 +41,12 @@ const ABOUT: Readonly<Record<TransferProgram, About>> = {
 /** What help, man page and completion say of a verb that runs a program of the system. */
 export function describeTransfer(program: TransferProgram): Command {
   const { verb, usage, description, examples } = ABOUT[program];
-  const command = new Command(`sshnp ${verb}`).option(
-    "--session-key",
-    "log in with a key made for this session, which the device certifies (its sshnpd runs with --session-keys)",
-  );
+  const command = new Command(`sshnp ${verb}`)
+    .option(
+      "--session-key",
+      "log in with a key made for this session, which the device certifies (its sshnpd runs with --session-keys; else SSHNP_SESSION_KEY)",
+    )
+    .option("--no-session-key", "do not, whatever the settings say");
   return withWhere(command)
     .usage(usage)
     .description(description)

@@ -13,7 +13,7 @@ import {
   refuseOtherWays,
   refuseTimeApart,
 } from "./command-line.ts";
-import type { Defaults } from "./settings.ts";
+import { type Defaults, makesSessionKey } from "./settings.ts";
 import { argumentOf, scanSshOptions, type SshOption } from "./ssh-options.ts";
 import type { SshProgram } from "./ssh-process.ts";
 import { parseLogin, readTarget, type Target } from "./target.ts";
@@ -270,7 +270,7 @@ function readOwn(words: readonly string[], defaults: Defaults): Own | "help" {
   let keys: string | undefined;
   let witnesses: WitnessOptions | undefined;
   let waitSeconds = defaults.wait === undefined ? 0 : parseWait(defaults.wait, "SSHNP_WAIT=");
-  let sessionKey = false;
+  let sessionKey = makesSessionKey(defaults);
   let index = 0;
   for (; index < words.length; index++) {
     const word = words[index] ?? "";
@@ -278,7 +278,7 @@ function readOwn(words: readonly string[], defaults: Defaults): Own | "help" {
     const value = (): string => joined ?? argumentOf(`-${name}`, words[++index]);
     if (word === "--help") return "help";
     if (word === "--no-wait") waitSeconds = 0;
-    else if (word === "--session-key") sessionKey = true;
+    else if (/^--(?:no-)?session-key$/.test(word)) sessionKey = word === "--session-key";
     else if (name === "wait") waitSeconds = parseWait(joined ?? DEFAULT_WAIT);
     else if (name === "directory") directory = parseDirectoryAddress(value()).text;
     else if (name === "keys") keys = parseKeysFolder(value());

@@ -11,7 +11,7 @@ import { SetupError, SshnpError } from "../keys/errors.ts";
 import type { Name } from "../keys/names.ts";
 import { parsePublicKeyBlob, fingerprint } from "../keys/openssh.ts";
 import { askPassphrase } from "../keys/passphrase.ts";
-import { printable } from "../keys/print-error.ts";
+import { nextSteps, printable } from "../keys/print-error.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
 import { parseDirectoryAddress } from "../protocol/directory-address.ts";
 import { encodeActivationStart } from "../protocol/messages/activation.ts";
@@ -50,8 +50,8 @@ export async function check(
 ): Promise<void> {
   const findings: Finding[] = [];
   const print = ({ isFine, about, text, next }: Finding): void => {
-    const more = next === undefined ? "" : `\n    ${printable(next)}`;
-    if (!json) process.stdout.write(`${isFine ? "ok " : "fix"} ${about}: ${printable(text)}${more}\n`);
+    const steps = nextSteps(next).map((step) => `\n    ${printable(step)}`);
+    if (!json) process.stdout.write(`${isFine ? "ok " : "fix"} ${about}: ${printable(text)}${steps.join("")}\n`);
   };
   for await (const finding of look(options, signal)) {
     findings.push(finding);

@@ -50,6 +50,7 @@ export function checkCommand(run: (options: DaemonOptions, json: boolean) => Pro
       "Looks whether sshnpd with these options would work here, and says what to do. Disturbs none that runs.",
     )
     .option("--json", "one JSON object, for programs")
+    .addHelpText("after", CHECK_HELP)
     .action((flags: Flags & { readonly json?: boolean }) => run(parseFlags(flags), flags.json === true));
 }
 
@@ -125,6 +126,10 @@ Examples:
   sshnpd -a @device -m @client -d mygateway -s
   sshnpd -a @device -m @alice,@bob=SHA256:... -d mygateway -s --ssh-port 2222
   sshnpd check -a @device -m @client -d mygateway`;
+
+const CHECK_HELP = `
+Whether the directory knows a name of -m is told beside a running sshnpd alone: so that nobody tries names out, a directory tells
+whose they are to devices that wait there, and this command does not wait there in sshnpd's place.`;
 
 function parseFlags(flags: Flags): DaemonOptions {
   const { directory } = flags;

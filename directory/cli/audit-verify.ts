@@ -4,7 +4,7 @@ import { fromBase64 } from "../../keys/bytes.ts";
 import { SecurityError, SetupError, SshnpError, UnavailableError } from "../../keys/errors.ts";
 import { interruption } from "../../keys/interruption.ts";
 import { quoted } from "../../keys/names.ts";
-import type { PrivateFolder } from "../../keys/private-folder.ts";
+import { PrivateFolder } from "../../keys/private-folder.ts";
 import { printData } from "../../keys/print-data.ts";
 import { readDirectoryKeys } from "../../keys/service-key-files.ts";
 import { shellWord } from "../../keys/shell-word.ts";
@@ -27,7 +27,6 @@ import { originOf } from "../keyring.ts";
 import { Log } from "../log/log.ts";
 import { refuseUnfilledStore } from "../log/unfilled-store.ts";
 import type { VerifyOptions } from "./audit-options.ts";
-import { keysFolder } from "./data-options.ts";
 
 /** A log to verify against. */
 interface TrustedLog extends AsyncDisposable {
@@ -110,10 +109,9 @@ async function openFile(path: string): ReturnType<typeof open> {
 /** The log of a data folder, by the process that serves it if there is one. */
 async function logOfFolder(suite: CipherSuite, options: VerifyOptions, signal: AbortSignal): Promise<TrustedLog> {
   const folder = await dataFolder(options);
-  const data = { ...options, data: folder.path };
-  const keys = await readDirectoryKeys(suite, await keysFolder(data, folder));
-  if (keys === undefined)
-    throw usage("That folder has no keys of a directory.", "Name the folder of its keys: --keys FOLDER");
+  const place = options.keys === undefined ? folder : await PrivateFolder.open(options.keys);
+  const keys = place && (await readDirectoryKeys(suite, place));
+  if (keys === undefined) throw noKeys(options.keys ?? folder.path);
   const key = { origin: originOf(suite, keys), publicKey: keys.log.publicKey };
   const served = options.store === undefined ? await connectAdministration(folder) : undefined;
   if ((await served?.logFile("checkpoint")) !== undefined) {
@@ -250,4 +248,10 @@ function tell(
 
 function usage(fact: string, next: string, cause?: unknown): SetupError {
   return new SetupError("E_USAGE", fact, cause === undefined ? { next } : { next, cause });
+}
+
+function noKeys(path: string): SetupError {
+  return new SetupError("E_NO_KEYS", `There are no keys of a directory in ${shellWord(path)}.`, {
+    next: "Name the folder with which it runs: --data FOLDER   Are its keys in another one? Name that, too: --keys FOLDER",
+  });
 }

@@ -15,6 +15,12 @@ export function addNameCommands(program: Command): void {
   program
     .command("name")
     .description("Make names.")
+    .addHelpText(
+      "after",
+      `
+No command removes a name: the log, which only grows, says whose it is, and nobody else ever gets it. What is under it is removed by
+its owner, member by member: sshnp-keys delete NAME MEMBER. More in docs/operating.md`,
+    )
     .command("add")
     .argument("<@name>", "@ and 1 to 32 of a-z, 0-9 and hyphen, such as @acme")
     .description("Make a name and a one-time secret with which it is activated.")

@@ -25,6 +25,11 @@ async function asking<T>(ask: () => Promise<T>, fact: string): Promise<T> {
   }
 }
 
+/** Whether the database has said this of one statement, and its connection goes on (PostgreSQL, appendix A: classes 08 and 57P end it). */
+export function isOfStatement(error: unknown): boolean {
+  return error instanceof Error && "severity" in error && "code" in error && !/^(?:08|57P)/.test(String(error.code));
+}
+
 /** What the database or the driver says of it, for one line of a terminal. */
 export function reasonOf(cause: unknown): string {
   return printable(cause instanceof Error ? cause.message || cause.name : "unknown reason");

@@ -6,7 +6,7 @@ import type { Database, Durability, Operation, Snapshot } from "../database.ts";
 import { type Connections, openConnections } from "./connections.ts";
 import { LOCK_SPACE, TURN_LOCK } from "./migrations.ts";
 import { Reads } from "./reads.ts";
-import { reading, writing } from "./asking.ts";
+import { isOfStatement, reading, writing } from "./asking.ts";
 import { Gathered } from "./gathered.ts";
 import { sendAll, type Sent, SharedDatabase } from "./shared.ts";
 import { TurnQueue } from "./turn-queue.ts";
@@ -201,17 +201,20 @@ const BEGIN_SNAPSHOT = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
   SET LOCAL idle_in_transaction_session_timeout = 0; SELECT version FROM sshnp_schema`;
 const LOCK = { name: "sshnp_turn", text: `SELECT pg_advisory_xact_lock(${LOCK_SPACE}, ${TURN_LOCK})` };
 
-/** Each is told as soon as it is done; once the database has failed one, it fails the others, or each would wait for it in vain. */
+/**
+ * Each is told as soon as it is done, and one that the database does not do fails alone; but where there is no connection the others
+ * fail as well, or each would wait for one in vain.
+ */
 async function replaceAll(pool: Pool, writes: readonly Replacing[]): Promise<void> {
-  let failure: { readonly error: unknown } | undefined;
+  let lost: { readonly error: unknown } | undefined;
   for (const { operations, resolve, reject } of writes) {
     try {
-      if (failure !== undefined) throw failure.error;
+      if (lost !== undefined) throw lost.error;
       await writeAlone(pool, operations);
       resolve();
     } catch (error) {
       reject(error);
-      if (!(error instanceof ConflictError)) failure = { error };
+      if (!(error instanceof ConflictError) && !isOfStatement(error)) lost = { error };
     }
   }
 }

@@ -22,6 +22,11 @@ export class Askers {
     this.#askers.set(hex(sid), { to, device: bindingSubject(device), until });
   }
 
+  /** Whether an answer to this is awaited. */
+  has(sid: Uint8Array): boolean {
+    return this.#askers.has(hex(sid));
+  }
+
   /** Who is to have a device's first answer; undefined for any other. */
   take(device: Party, answer: Answer): string | undefined {
     const sid = hex(answer.sid);

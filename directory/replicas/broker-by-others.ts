@@ -2,9 +2,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { hex } from "../../keys/bytes.ts";
 import type { RandomBytes } from "../../keys/cipher-suite.ts";
 import { UnavailableError } from "../../keys/errors.ts";
-import { BROKER_ANSWER_MS, REPLICA_BROKER_MS, REPLICA_RENEW_MS } from "../../protocol/limits.ts";
+import { BROKER_ANSWER_MS, REPLICA_BROKER_MS, REPLICA_RENEW_MS, REPLICA_TELL_MS } from "../../protocol/limits.ts";
 import { parsePrologue } from "../../protocol/messages/prologue.ts";
 import type { Distances } from "../../protocol/messages/rendezvous-distances.ts";
+import { bindingSubject } from "../../protocol/statements.ts";
 import type { Clock } from "../clock.ts";
 import type { Party, PresentDevice, UnprovedNotify } from "../presence.ts";
 import type { Askers } from "./askers.ts";
@@ -28,8 +29,8 @@ export interface BrokerHost {
   atBroker(device: Party): PresentDevice | undefined;
   /** Asks it to say hello; false where this process has no connection. @throws {UnavailableError} E_STORAGE, E_BUSY, E_DIRECTORY. */
   probe(device: Party): Promise<boolean>;
-  /** Tells devices there whom new statements on these subjects concern; false where this process has no connection. */
-  tell(subjects: readonly string[]): boolean;
+  /** Tells devices there whom new statements on these subjects concern; false where this process has no connection. @throws {UnavailableError}. */
+  tell(subjects: readonly string[]): Promise<boolean>;
   /** A device cannot be asked where it was. */
   gone(sid: Uint8Array, at?: PresentDevice): Promise<void>;
 }
@@ -46,10 +47,12 @@ export type BrokerMessage = Extract<
 export class BrokerByOthers implements Disposable {
   readonly #services: Services;
   readonly #stop = new AbortController();
-  /** Who waits to be told, by the question's id in hex. */
-  readonly #waiting = new Map<string, (isTold: boolean) => void>();
-  /** When others could not say something last (monotonic ms). */
+  /** Who waits for whom, by the question's id in hex; undefined: who was asked is gone. */
+  readonly #waiting = new Map<string, { readonly to: string; readonly end: (isTold: boolean | undefined) => void }>();
+  /** When others were last not to be had (monotonic ms). */
   readonly #failures = new Map<string, number>();
+  /** When others last said no to what concerns one device, by {@link pairOf} (monotonic ms). */
+  readonly #refusals = new Map<string, number>();
   #host: BrokerHost | undefined;
   #whenThere: (isNew: boolean) => void = () => {};
   #wereThere = false;
@@ -72,10 +75,10 @@ export class BrokerByOthers implements Disposable {
     return this.#usable().length > 0;
   }
 
-  /** The same, after a look where there seem to be none. @throws {UnavailableError} E_STORAGE. */
-  async areFound(): Promise<boolean> {
-    if (!this.areThere) await this.#services.leases.look();
-    return this.areThere;
+  /** Whether one can be asked for this device, after a look where there seems to be none. @throws {UnavailableError} E_STORAGE. */
+  async areFound(device: Party): Promise<boolean> {
+    if (this.#usable(device).length === 0) await this.#services.leases.look();
+    return this.#usable(device).length > 0;
   }
 
   /** This process has come to the broker, or has lost it. */
@@ -87,6 +90,8 @@ export class BrokerByOthers implements Disposable {
   renewed(): void {
     const { leases } = this.#services;
     for (const replica of this.#failures.keys()) if (!leases.alive.has(replica)) this.#failures.delete(replica);
+    for (const { to, end } of this.#waiting.values()) if (!leases.atBroker.includes(to)) end(undefined);
+    for (const [pair, since] of this.#refusals) if (!this.#isPausing(since)) this.#refusals.delete(pair);
     const { areThere } = this;
     if (areThere) this.#whenThere(!this.#wereThere);
     this.#wereThere = areThere;
@@ -102,7 +107,7 @@ export class BrokerByOthers implements Disposable {
         const { id: from } = this.#services;
         const message = { type: "wakeByBroker", from, device: party, notify } as const;
         try {
-          if (await this.#ask((id) => ({ ...message, id }))) isTold = true;
+          if (await this.#ask((id) => ({ ...message, id }), { device: party })) isTold = true;
           else await this.#host?.gone(parsePrologue(notify.prologueBytes).sid, device);
           return true; // or it is looked for
         } catch (error) {
@@ -121,19 +126,19 @@ export class BrokerByOthers implements Disposable {
   /** Has a device asked to say hello. @throws {UnavailableError} E_DIRECTORY when nobody has told it. */
   async probe(device: Party): Promise<void> {
     const { id: from } = this.#services;
-    if (await this.#ask((id) => ({ type: "probeByBroker", from, id, device }))) return;
+    if (await this.#ask((id) => ({ type: "probeByBroker", from, id, device }), { device })) return;
     throw new UnavailableError("E_DIRECTORY", "No other directory can reach the MQTT broker.");
   }
 
-  /** Has devices told whom new statements on these subjects concern; false when nobody has taken that on. */
+  /** Has devices told whom new statements on these subjects concern; false when nobody has told them, as far as is known. */
   async tell(subjects: readonly string[]): Promise<boolean> {
     const { id: from } = this.#services;
-    return await this.#ask((id) => ({ type: "saidByBroker", from, id, subjects }));
+    return await this.#ask((id) => ({ type: "saidByBroker", from, id, subjects }), { limitMs: REPLICA_TELL_MS });
   }
 
   heard(message: BrokerMessage): void {
     if ("from" in message) this.#answer(message).catch(this.#services.failed);
-    else this.#waiting.get(hex(message.id))?.(message.type === "byBroker");
+    else this.#waiting.get(hex(message.id))?.end(message.type === "byBroker");
   }
 
   [Symbol.dispose](): void {
@@ -150,7 +155,7 @@ export class BrokerByOthers implements Disposable {
   }
 
   async #say(to: string, message: Extract<BrokerMessage, { from: Uint8Array }>): Promise<boolean> {
-    if (message.type === "saidByBroker") return this.#host?.tell(message.subjects) === true;
+    if (message.type === "saidByBroker") return (await this.#host?.tell(message.subjects)) === true;
     const { device } = message;
     if (message.type === "probeByBroker") return (await this.#host?.probe(device)) === true;
     const found = this.#host?.atBroker(device);
@@ -160,48 +165,66 @@ export class BrokerByOthers implements Disposable {
     return await found.notify(notify);
   }
 
-  /** Whether another one has had the broker take it. */
-  async #ask(message: (id: Uint8Array) => ReplicaMessage): Promise<boolean> {
-    const { random, send, clock, failed } = this.#services;
-    const to = this.#choose();
+  /** Whether another one has had the broker take it. `device`: the only one that it concerns, if it is one. */
+  async #ask(
+    message: (id: Uint8Array) => ReplicaMessage,
+    { device, limitMs = REPLICA_BROKER_MS }: { readonly device?: Party; readonly limitMs?: number },
+  ): Promise<boolean> {
+    const { random, send, clock, leases, failed } = this.#services;
+    const to = this.#choose(device);
     if (to === undefined) return false;
     const id = random(16);
     const over = new AbortController();
     const signal = AbortSignal.any([this.#stop.signal, over.signal]);
+    let isTold: boolean | undefined;
     try {
-      const told = new Promise<boolean>((resolve) => this.#waiting.set(hex(id), resolve));
-      const late = delay(REPLICA_BROKER_MS, false, { signal, ref: false }).catch(() => false);
+      const told = new Promise<boolean | undefined>((end) => this.#waiting.set(hex(id), { to, end }));
+      const late = delay(limitMs, undefined, { signal, ref: false }).catch(() => undefined);
       await send(to, message(id));
-      if (await Promise.race([told, late])) {
-        this.#failures.delete(to);
-        return true;
-      }
+      isTold = await Promise.race([told, late]);
     } catch (error) {
       failed(error);
     } finally {
       over.abort();
       this.#waiting.delete(hex(id));
     }
-    this.#failures.set(to, clock.monotonic());
+    if (isTold === true) {
+      this.#failures.delete(to);
+      return true;
+    }
+    if (isTold === undefined || device === undefined) this.#failures.set(to, clock.monotonic());
+    else {
+      this.#refusals.set(pairOf(to, device), clock.monotonic());
+      await leases.look().catch(failed); // one that has lost the broker says so there
+    }
     return false;
   }
 
   /** Any of those that have failed last, or never. */
-  #choose(): string | undefined {
-    const usable = this.#usable();
-    const longest = Math.min(...usable.map((replica) => this.#failedAt(replica)));
-    const best = usable.filter((replica) => this.#failedAt(replica) === longest);
+  #choose(device: Party | undefined): string | undefined {
+    const usable = this.#usable(device);
+    const failedAt = (replica: string): number => this.#failures.get(replica) ?? -Infinity;
+    const longest = Math.min(...usable.map(failedAt));
+    const best = usable.filter((replica) => failedAt(replica) === longest);
     return best[Math.floor(Math.random() * best.length)];
   }
 
-  /** One that has just failed is not asked at once again: it may be gone though its lease lasts. */
-  #usable(): string[] {
-    const { leases, clock } = this.#services;
-    const now = clock.monotonic();
-    return leases.atBroker.filter((replica) => now - this.#failedAt(replica) >= REPLICA_RENEW_MS);
+  /**
+   * One that was just not to be had is not asked at once again: it may be gone though its lease lasts. Nor is one for the device to
+   * which it has just said no.
+   */
+  #usable(device?: Party): string[] {
+    return this.#services.leases.atBroker.filter((replica) => {
+      if (this.#isPausing(this.#failures.get(replica))) return false;
+      return device === undefined || !this.#isPausing(this.#refusals.get(pairOf(replica, device)));
+    });
   }
 
-  #failedAt(replica: string): number {
-    return this.#failures.get(replica) ?? -Infinity;
+  #isPausing(since = -Infinity): boolean {
+    return this.#services.clock.monotonic() - since < REPLICA_RENEW_MS;
   }
+}
+
+function pairOf(replica: string, device: Party): string {
+  return `${replica} ${bindingSubject(device)}`;
 }

@@ -27,15 +27,17 @@ export function replicaHost({
     unwoken: (sid) => sessions.unwoken(sid),
     gone: (sid, at) => sessions.gone(sid, at),
     atBroker: (device) => waking?.device(device),
-    tell: (subjects) => waking?.tell(subjects) === true,
+    tell: async (subjects) => (await waking?.tell(subjects)) === true,
     probe: async (device) => (await waking?.probe(device)) === true,
     isBack: (device, found) => sessions.deviceIsBack(device, found),
     isAtBroker: async (device) => {
       if (presence.get(device) !== undefined) {
         const at = await waking?.since(device);
         const link = presence.get(device);
-        if (link !== undefined && at !== undefined && presence.leave(device, at)) {
-          await replicas.disconnected(device, link); // or all would go on asking it there
+        if (link !== undefined && at !== undefined) {
+          // Or all would go on asking it where it is no more.
+          if (presence.leave(device, at)) await replicas.disconnected(device, link);
+          else waking?.left(device, at);
         }
       }
       if (!sessions.hasFor(device)) return;

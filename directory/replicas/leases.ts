@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import type { Leased, SharedDatabase } from "../postgres/shared.ts";
 
 interface Services {
-  readonly shared: Pick<SharedDatabase, "renew">;
+  readonly shared: Pick<SharedDatabase, "renew" | "leave">;
   readonly clock: Pick<Clock, "monotonic">;
   /** Whether this process has a connection to the MQTT broker. */
   readonly isAtBroker: () => boolean;
@@ -14,14 +14,22 @@ export class Leases {
   readonly #services: Services;
   /** Of this process, in hex. */
   readonly #name: string;
+  readonly #renewed: () => void;
   #held: Leased = { alive: new Set(), atBroker: new Set() };
+  /** The one that is under way, which rejects nothing. */
+  #renewal: Promise<unknown> = Promise.resolve();
+  /** The one after that. */
+  #next: Promise<void> | undefined;
+  #isOver = false;
   /** The last look for who is new, and when (monotonic ms). */
   #look: Promise<void> = Promise.resolve();
   #looked = -Infinity;
 
-  constructor(services: Services, name: string) {
+  /** `renewed` is told whenever it was learned who is there. */
+  constructor(services: Services, name: string, renewed: () => void) {
     this.#services = services;
     this.#name = name;
+    this.#renewed = renewed;
   }
 
   get alive(): ReadonlySet<string> {
@@ -33,10 +41,20 @@ export class Leases {
     return [...this.#held.atBroker].filter((replica) => replica !== this.#name);
   }
 
-  /** Says that this process is there, and learns who else is. @throws {UnavailableError} E_STORAGE. */
+  /**
+   * Says that this process is there, and learns who else is. One comes after the other, so that what is true now is what stands; many
+   * that ask meanwhile are told by the same. @throws {UnavailableError} E_STORAGE.
+   */
   async renew(): Promise<void> {
-    const { shared, isAtBroker } = this.#services;
-    this.#held = await shared.renew(this.#name, REPLICA_LEASE_MS, isAtBroker());
+    this.#next ??= this.#renewal.then(() => this.#renew());
+    await this.#next;
+  }
+
+  /** Says that this process is there no more. @throws {UnavailableError} E_STORAGE. */
+  async leave(): Promise<void> {
+    this.#isOver = true;
+    await this.#renewal;
+    await this.#services.shared.leave(this.#name);
   }
 
   /** One that is new is not known yet. @throws {UnavailableError} E_STORAGE. */
@@ -53,5 +71,15 @@ export class Leases {
       this.#look = this.renew();
     }
     await this.#look;
+  }
+
+  async #renew(): Promise<void> {
+    this.#next = undefined;
+    if (this.#isOver) return;
+    const { shared, isAtBroker } = this.#services;
+    const renewed = shared.renew(this.#name, REPLICA_LEASE_MS, isAtBroker());
+    this.#renewal = renewed.catch(() => {});
+    this.#held = await renewed;
+    this.#renewed();
   }
 }

@@ -16,7 +16,7 @@
  * 10 atBroker  as up: is back at the MQTT broker, and stands in the store
  * 11 wakeByBroker  16 B id, and as wake: to one that is at the MQTT broker, from one that is not
  * 12 probeByBroker 16 B from, 16 B id, text8 device: asks it there to say hello
- * 13 byBroker      16 B id of one of these, or of 15: the broker has it, or who was asked will tell those whom it concerns
+ * 13 byBroker      16 B id of one of these, or of 15: the broker has it, and those whom it concerns were told
  * 14 notByBroker   16 B id: the broker has it not
  * 15 saidByBroker  16 B id, and as said: devices at the broker are to be told
  * ```

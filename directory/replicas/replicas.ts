@@ -71,7 +71,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     this.#name = hex(this.#id);
     this.#rows = new PresenceRows(services, this.#name);
     this.#askers = new Askers(services.clock);
-    this.#leases = new Leases(services, this.#name);
+    this.#leases = new Leases(services, this.#name, () => this.broker.renewed());
     this.broker = new BrokerByOthers({
       ...services,
       ...{ id: this.#id, leases: this.#leases, askers: this.#askers },
@@ -93,7 +93,6 @@ export class Replicas implements Elsewhere, AsyncDisposable {
       this.#askers.sweep();
       this.#leases
         .renew()
-        .then(() => this.broker.renewed())
         .then(() => (this.#rows.isOwed ? this.#restore() : undefined))
         .catch(failed);
     });
@@ -139,6 +138,11 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     await this.#rows.measured(party, link);
   }
 
+  /** Whether another directory has had this one ask a device this, which has not answered. */
+  isAsked(sid: Uint8Array): boolean {
+    return this.#askers.has(sid);
+  }
+
   /** Passes on a device's first answer to who has asked it; false for any other. */
   answered(device: Party, answer: Answer): boolean {
     const to = this.#askers.take(device, answer);
@@ -171,7 +175,7 @@ export class Replicas implements Elsewhere, AsyncDisposable {
     this.#stopTimer();
     this.broker[Symbol.dispose]();
     await this.#listening.stop();
-    await this.#services.shared.leave(this.#name).catch(this.#services.failed);
+    await this.#leases.leave().catch(this.#services.failed);
   }
 
   #heard(host: ReplicaHost, message: ReplicaMessage): void {

@@ -57,9 +57,8 @@ async function backup(name: Name, file: string, { keys }: BackupOptions): Promis
   await createOutside(file, sealed);
   const key = fingerprint(suite, parsePublicKeyLine(ed25519Line(owner.privateKey.publicKey)).blob);
   say(`The owner key of ${name} is in ${shellWord(file)}: ${key}`);
-  say(
-    `To bring it back: sshnp-keys restore ${shellWord(file)}   Keep its passphrase elsewhere: without it nobody opens it.`,
-  );
+  say(`To bring it back: sshnp-keys restore ${shellWord(file)}`);
+  say("Keep its passphrase elsewhere: without it nobody opens it.");
 }
 
 function nothingHere(name: Name, path: string): SetupError {

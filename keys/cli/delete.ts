@@ -9,7 +9,9 @@ import { say } from "./say.ts";
 /** `sshnp-keys delete` */
 export function deleteCommand(): Command {
   return ownerOptions(new Command("delete"))
-    .description("Revoke a member, or turn away one that waits, and show it no more; unrevoke takes that back.")
+    .description(
+      "Remove a member: revoke it, or turn away one that waits, and show it no more. unrevoke takes that back.",
+    )
     .argument("<name>", "the name, such as @acme")
     .argument("<member>", "the member, such as laptop-client")
     .addHelpText(

@@ -1,7 +1,7 @@
 import type { MemberName, Name, Role } from "../names.ts";
 import { shellWord } from "../shell-word.ts";
 
-/** Lines: what a machine that has just become a member does next. `keys`: the folder that was given, undefined for the usual one. */
+/** Lines: what a machine that has just become a member does next, the command last. `keys`: the folder that was given, undefined for the usual one. */
 export function nextStep(
   { name, member, role }: { readonly name: Name; readonly member: MemberName; readonly role: Role },
   keys: string | undefined,
@@ -10,7 +10,7 @@ export function nextStep(
   // No name: one that nobody has would be waited for. And -s on both sides, without which a key has to be there already.
   if (role === "device") return [`Next: sshnpd -a ${name} -m @WHO -d ${member}${folder} -s`];
   return [
+    "USER is whom to log in as on the device, such as the user who runs sshnpd; -s brings your public SSH key, once.",
     `Next: sshnp${folder} -s ${name} @device USER@mygateway`,
-    "USER is whom to log in as there, such as the user who runs sshnpd; -s brings your public SSH key, once.",
   ];
 }

@@ -9,7 +9,7 @@ import { printError } from "../../keys/print-error.ts";
 import { shellWord } from "../../keys/shell-word.ts";
 import { withSurroundingsStated } from "../destination.ts";
 import { proxyOptions } from "../proxy-line.ts";
-import { readDefaults } from "../settings.ts";
+import { makesSessionKey, readDefaults } from "../settings.ts";
 import { type Checked, checkSshConfig, knowsKnownHostsCommand } from "../ssh-config-check.ts";
 import { controlFolderOf, controlPathIn, parseHostPattern, readBlock, sshConfigBlock } from "../ssh-config-block.ts";
 import {
@@ -51,6 +51,7 @@ export async function sshConfig(words: readonly string[], main: string): Promise
     .option("--host-pattern <pattern>", "for which hosts", "*.np")
     .option("--client <name>", "which client to be, when the keys folder has several")
     .option("--session-key", "log in with keys made for each session, which devices certify, and with none of yours")
+    .option("--no-session-key", "do not, whatever the settings say")
     .option(
       "--control-master <yes|no>",
       "let all sessions with a device share one connection, for 60 s after the last",
@@ -103,10 +104,11 @@ function exampleHost(hostPattern: string): string {
 }
 
 async function blockOf(flags: Flags, files: SshConfigFiles, main: string, signal: AbortSignal): Promise<string> {
-  const client = flags.client === undefined ? readDefaults(process.env).client : parseName(flags.client);
+  const defaults = readDefaults(process.env);
+  const client = flags.client === undefined ? defaults.client : parseName(flags.client);
   // Whoever starts ssh later may have other settings, or none.
   const way = withSurroundingsStated(wayOf(flags, { client, owner: undefined }), process.env);
-  const sessionKey = flags.sessionKey === true;
+  const sessionKey = flags.sessionKey ?? makesSessionKey(defaults);
   // A path that is too long is refused here rather than by each ssh.
   if (sessionKey) (await import("../agent-path.ts")).pathBeside(`${way.keys}/state/agent.pi@mygateway.device.np`);
   return sshConfigBlock({

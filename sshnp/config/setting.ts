@@ -4,6 +4,7 @@ import { SetupError } from "../../keys/errors.ts";
 import { parseName, quoted } from "../../keys/names.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { parseKeysFolder, parseWait } from "../command-line.ts";
+import { parseYesOrNo } from "../settings.ts";
 import { parseLogin } from "../target.ts";
 
 /** What a configuration file or a profile may set. None of them is a secret, and none is a command that is run. */
@@ -30,6 +31,7 @@ export const SETTINGS: ReadonlyMap<string, Setting> = new Map<string, Setting>([
   ],
   ["keys", { variable: "SSHNP_KEYS", example: "~/.local/share/sshnp/keys", parse: parseFolder }],
   ["wait", { variable: "SSHNP_WAIT", example: "10m", parse: (text) => (parseWait(text, "wait = "), text) }],
+  ["session-key", { variable: "SSHNP_SESSION_KEY", example: "yes", parse: parseYesOrNo }],
   ["witnesses", { variable: "SSHNP_WITNESSES", example: "1:NAME+hash+base64", parse: parseWitnesses }],
 ]);
 

@@ -2,7 +2,7 @@ import type { Packet } from "mqtt-packet";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Link, type LinkEvent, openBrokerLink, putStatements } from "../../directory/client.ts";
 import { X25519PrivateKey } from "../../keys/x25519.ts";
-import { BROKER_HELLOS_AGAIN } from "../../protocol/limits.ts";
+import { BROKER_HELLOS_AGAIN, LINK_MESSAGES_BURST } from "../../protocol/limits.ts";
 import { encodeBrokerHello } from "../../protocol/messages/broker.ts";
 import { LINK } from "../../protocol/messages/types.ts";
 import { sealMessage } from "../../protocol/sealed-message.ts";
@@ -315,6 +315,21 @@ test("what it floods the directory with keeps no device from being asked", async
   const { events: told } = await flooded.link(asked);
   await next(send(flooded, asking, sessionMessage(asking, asked)), "ticket");
   for await (const { type } of told) if (type === "notify") break;
+});
+
+test("what a device has said that it brings again without end keeps none of its answers from being heard", async () => {
+  const uplink = directoryTopic(suite, world.address.fingerprint);
+  link.watch([client]);
+  await event("changed");
+  await isAsked();
+  const said = up.map((packet) => Buffer.from(packet.payload));
+  const flood = Array.from({ length: 3 * LINK_MESSAGES_BURST }, (_, i) => said[i % said.length] ?? Buffer.alloc(0));
+  const { message, frames } = ask();
+  await next(frames, "ticket");
+  await event("notify");
+  await publish(uplink, ...flood);
+  link.answer({ sid: message.sid, message2: random(1200) }); // right behind all that
+  expect(await only(frames)).toMatchObject({ type: "answer" });
 });
 
 test("distances from before that it brings again do not take the place of newer ones", async () => {

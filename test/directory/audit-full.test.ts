@@ -111,6 +111,35 @@ test("where the audit stands is noted once it can be, and until then no line tha
   expect((await readFile(folder.pathOf("audit.ndjson"), "utf8")).trimEnd().split("\n")).toHaveLength(2);
 });
 
+test("a file that cannot be begun anew is not held open, however often that is tried", async () => {
+  const errors: unknown[] = [];
+  await using place = await temporaryFolder();
+  const folder = await PrivateFolder.openOrCreate(join(place.path, "np"));
+  const audit = await Audit.open({
+    ...{ suite, random, folder, logSize: 0 },
+    ...{ anchored: () => Promise.resolve(undefined), onError: (error: unknown) => errors.push(error) },
+  });
+  await audit.sync();
+  const file = folder.pathOf("audit.ndjson");
+  const held = (): string[] => readdirSync("/proc/self/fd").filter((fd) => isLinkTo(file, fd));
+  const [descriptor = ""] = held();
+  await rename(file, `${file}.1`);
+  point(Number(descriptor), "/dev/null"); // which cannot be synchronised
+  const write = async (): Promise<void> => {
+    audit.write({ event: "started", address: "http://127.0.0.1:1" });
+    await audit.sync().catch(() => {});
+  };
+  await expect.poll(async () => (await write(), errors.length), { timeout: 20_000 }).toBeGreaterThan(3);
+  expect(held()).toEqual([]);
+
+  point(Number(descriptor), `${file}.1`);
+  await audit.sync();
+  expect(held()).toHaveLength(1);
+  await audit.close();
+  expect(held()).toEqual([]);
+  expect(await readFile(file, "utf8")).toContain('"started"');
+});
+
 function isLinkTo(path: string, fd: string): boolean {
   try {
     return readlinkSync(`/proc/self/fd/${fd}`) === path;

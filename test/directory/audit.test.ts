@@ -1,6 +1,7 @@
-import { appendFile, copyFile, readFile, rename, truncate, writeFile } from "node:fs/promises";
+import { access, appendFile, copyFile, mkdir, readFile, rename, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { EXIT_STATUS } from "../../keys/errors.ts";
 import { copyFolder } from "../support/copy-folder.ts";
 import type { Exit } from "../support/processes.ts";
 import { type TemporaryFolder, temporaryFolder } from "../support/temp-folder.ts";
@@ -300,4 +301,25 @@ test("a file that was begun by rotation verifies by the line that it follows, an
   const cut = await found(since.slice(0, 1));
   expect([cut.code, cut.stderr]).toEqual([76, expect.stringMatching(/statement at entry \d+ of the log has no line/)]);
   expect((await scene.audit("verify", rotated, "--data", scene.data)).code).toBe(76);
+});
+
+test("a folder without the keys of a directory is named, with the options that give another one, and none is made", async () => {
+  await using scene = await AuditScene.start();
+  await scene.activated("@acme");
+  const empty = join(scene.home.path, "empty");
+  const missing = join(scene.home.path, "missing");
+  await mkdir(empty, { mode: 0o700 });
+  const told = async (...words: string[]): Promise<Exit> => await scene.audit("verify", scene.file, ...words);
+  const text = (folder: string): string =>
+    `sshnp-directory: There are no keys of a directory in ${folder}.
+                 Name the folder with which it runs: --data FOLDER
+                 Are its keys in another one? Name that, too: --keys FOLDER
+                 [E_NO_KEYS]
+`;
+  expect(await told("--data", empty)).toMatchObject({ code: EXIT_STATUS.E_NO_KEYS, stderr: text(empty) });
+  for (const folder of [empty, missing]) {
+    const exit = await told("--data", scene.data, "--keys", folder);
+    expect(exit).toMatchObject({ code: EXIT_STATUS.E_NO_KEYS, stderr: text(folder) });
+  }
+  await expect(access(missing)).rejects.toThrow("ENOENT");
 });

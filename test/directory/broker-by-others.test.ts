@@ -2,8 +2,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vi
 import { type Link, type LinkEvent, openBrokerLink } from "../../directory/client.ts";
 import type { SharedDatabase } from "../../directory/postgres/shared.ts";
 import { encodeReplicaMessage, parseReplicaMessage, type ReplicaMessage } from "../../directory/replicas/messages.ts";
+import { WAKE_WATCHES } from "../../directory/tables.ts";
 import { hex } from "../../keys/bytes.ts";
 import { UnavailableError } from "../../keys/errors.ts";
+import { REPLICA_RENEW_MS } from "../../protocol/limits.ts";
 import type { Frame } from "../../protocol/messages/response-frames.ts";
 import { revocation } from "../support/later-statements.ts";
 import { freePort } from "../support/free-port.ts";
@@ -11,7 +13,7 @@ import { type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
 import { MovableAddress } from "../support/movable-address.ts";
 import { Postgres } from "../support/postgres.ts";
 import { next, only, rest, send } from "./streams.ts";
-import { NO_POLICY, type Person, putMessage, random, sessionMessage, World } from "./world.ts";
+import { NO_POLICY, type Person, putMessage, random, sessionMessage, TestClock, World } from "./world.ts";
 
 /* Two directories on one PostgreSQL: `one` has lost the broker at which the device waits, whose way there is its own. */
 
@@ -82,11 +84,6 @@ test("what waits there is delivered when its device comes to the other, and when
 
 test("what is stated there the device is told: of a client that it watches, and of itself", async () => {
   const watched = await one.activated(`@watched${count}`, "laptop", "client");
-  const told = (): string[] =>
-    events.flatMap((event) => {
-      if (event.type === "changed") return [event.changed.statements.member.text];
-      return event.type === "own" ? [event.own.statements.member.text] : [];
-    });
   link.watch([watched]);
   await expect.poll(told).toContain(watched.binding.text);
   for (const revoked of [watched, device]) {
@@ -94,6 +91,34 @@ test("what is stated there the device is told: of a client that it watches, and 
     await only(send(one, revoked, putMessage(revoking)));
     await expect.poll(told).toContain(revoking.text);
   }
+});
+
+test("what the other was to tell and could not is told all the same", async () => {
+  const watched = await one.activated(`@watched${count}`, "laptop", "client");
+  link.watch([watched]);
+  await expect.poll(told).toContain(watched.binding.text);
+  const { database } = other.store;
+  const entriesAfter = database.entriesAfter.bind(database);
+  let failed = 0;
+  const reads = vi.spyOn(database, "entriesAfter").mockImplementation(async (after, prefix, limit) => {
+    if (!prefix.startsWith(WAKE_WATCHES.prefix) || failed++ > 0) return await entriesAfter(after, prefix, limit);
+    throw new UnavailableError("E_STORAGE", "The database is away.");
+  });
+  const revoking = revocation(watched.owner, watched.binding);
+  await only(send(one, watched, putMessage(revoking)));
+  expect(failed).toBeGreaterThan(0);
+  await expect.poll(told).toContain(revoking.text);
+  reads.mockRestore();
+});
+
+test("one that is gone while it tells devices what is stated is not waited for", async () => {
+  await loseBoth();
+  const pretending = await pretenders(1, (message) => {
+    if (message.type === "saidByBroker") void pretending[Symbol.asyncDispose]();
+  });
+  await expect.poll(() => one.directory.presence.find(device)).toBeDefined();
+  const stated = await only(send(one, device, putMessage(revocation(device.owner, device.binding))));
+  expect(stated).toMatchObject({ type: "logged" });
 });
 
 test("when the broker is back there, it asks the device itself", async () => {
@@ -120,6 +145,71 @@ test("of others that are gone, or cannot do it after all, two are asked, the cli
   await lead(other, ways.other, broker.port);
   await expect.poll(() => one.directory.presence.find(device)).toBeDefined();
   await isAsked(one);
+});
+
+test("one that cannot tell one device is asked for every other one all the same", async () => {
+  const second = await one.activated(`@second${count}`, "mygateway", "device");
+  const secondLink = await open(second);
+  await expect.poll(() => other.directory.presence.find(second)).toBeDefined();
+  await loseBoth();
+  const asked: string[] = [];
+  await using _ = await pretenders(1, (message, shared) => {
+    if (message.type !== "wakeByBroker") return;
+    asked.push(message.device.name);
+    const type = message.device.name === device.name ? "notByBroker" : "byBroker";
+    void shared.send(hex(message.from), encodeReplicaMessage({ type, id: message.id }));
+  });
+  const { presence } = one.directory;
+  await expect.poll(() => presence.find(device)).toBeDefined();
+  const find = presence.find.bind(presence);
+  const found = new Promise<unknown[]>((resolve) => {
+    vi.spyOn(presence, "find")
+      .mockImplementationOnce(() => find(device)) // as the request comes
+      .mockImplementationOnce(async () => {
+        resolve([await find(device), await find(second)]); // as the no has come
+        return undefined;
+      });
+  });
+  expect(await isOffline()).toEqual(["ticket", "refused"]);
+  expect(await found).toEqual([undefined, expect.anything()]);
+  const frames = send(one, client, sessionMessage(client, second));
+  await next(frames, "ticket");
+  await expect.poll(() => asked).toEqual([device.name, second.name]);
+  await frames.return(undefined);
+  secondLink.close();
+});
+
+test("a way that is lost and back again between two of a directory's words is taken by what waits for it", async () => {
+  const second = await one.activated(`@second${count}`, "mygateway", "device");
+  const secondLink = await open(second);
+  await expect.poll(() => other.directory.presence.find(second)).toBeDefined();
+  await loseBoth();
+  const asked: string[] = [];
+  await using pretending = await pretenders(1, (message, shared) => {
+    if (message.type !== "wakeByBroker") return;
+    asked.push(message.device.name);
+    if (asked.length > 1) return;
+    void (async () => {
+      await shared.renew(hex(pretending.id), 3_600_000, false);
+      await shared.send(hex(message.from), encodeReplicaMessage({ type: "notByBroker", id: message.id }));
+    })();
+  });
+  const clock = new TestClock();
+  await using third = await World.beside(one, { clock, broker: { url: new URL(`mqtt://127.0.0.1:${nowhere}`) } });
+  const { presence, registry } = third.directory;
+  await registry.refresh();
+  clock.leap(REPLICA_RENEW_MS);
+  await expect.poll(() => presence.find(second)).toBeDefined();
+  const first = send(third, client, sessionMessage(client, device));
+  await next(first, "ticket");
+  await expect.poll(() => presence.find(second)).toBeUndefined();
+  const frames = send(third, client, sessionMessage(client, second, { waitSeconds: 600 }));
+  await next(frames, "waiting");
+  await one.store.database.shared?.renew(hex(pretending.id), 3_600_000, true);
+  clock.leap(REPLICA_RENEW_MS);
+  await expect.poll(() => asked).toContain(second.name);
+  for (const each of [first, frames]) await each.return(undefined);
+  secondLink.close();
 });
 
 test("a store that fails while another one is looked for refuses that one request, and ends nothing else", async () => {
@@ -165,6 +255,14 @@ test("a directory of the version before, which says nothing of the broker, is no
     await sql("DELETE FROM sshnp_replica WHERE id = '0bad'");
   }
 });
+
+/** The statements about members that the device has been told. */
+function told(): string[] {
+  return events.flatMap((event) => {
+    if (event.type === "changed") return [event.changed.statements.member.text];
+    return event.type === "own" ? [event.own.statements.member.text] : [];
+  });
+}
 
 /** Has a directory reach its broker at that port of this machine, or not. */
 async function lead(world: World, way: MovableAddress, port: number): Promise<void> {
@@ -252,14 +350,13 @@ async function isAsked(world: World): Promise<void> {
 }
 
 /** Comes to the broker, and answers what it is asked, as often as it is, with the session's id. */
-async function open(): Promise<Link> {
-  const { name, member, x25519: sender } = device;
+async function open({ name, member, x25519: sender }: Person = device): Promise<Link> {
   const opened = await openBrokerLink({
     ...{ client: one.client(), sender, broker: { url: new URL(broker.url) }, signal: new AbortController().signal },
     hello: { name, member, version: "0.1.0", names: [], policyHash: NO_POLICY },
   });
-  events = [];
-  const heard = events;
+  const heard: LinkEvent[] = [];
+  events = heard;
   void (async () => {
     for await (const event of opened.events) {
       heard.push(event);

@@ -39,6 +39,15 @@ test("a directory serves from its first line on, remembers its address, and ends
   expect((await again.directory.kill("SIGINT")).code).toBe(0);
 });
 
+test("who looks for how to remove a name is told why there is no way, and what is removed instead", async () => {
+  const removing = await command("name", "remove", "@acme");
+  expect(removing.code).toBe(2);
+  expect(removing.stderr).toContain("See: sshnp-directory name --help");
+  const { stdout } = await runCommand("sshnp-directory", ["name", "--help"], options());
+  const [, instead = ""] = /No command removes a name: [^]*: sshnp-keys (\w+) NAME MEMBER/.exec(stdout) ?? [];
+  expect((await runCommand("sshnp-keys", [instead, "--help"], options())).stdout).toContain("Remove a member: ");
+});
+
 test("the address that is told is the public one, with the fingerprint", async () => {
   const { address } = await run("--public", "https://np.example.org:7800");
   expect(address).toMatch(/^https:\/\/np\.example\.org:7800#SHA256:/);

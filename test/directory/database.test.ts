@@ -14,11 +14,13 @@ import {
 } from "fast-check";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { SYSTEM_CLOCK } from "../../directory/clock.ts";
 import { ConflictError } from "../../directory/conflict.ts";
 import type { Database, Operation } from "../../directory/database.ts";
 import { LevelDatabase } from "../../directory/level-database.ts";
 import { ObservedDatabase } from "../../directory/observed-database.ts";
 import { PostgresDatabase } from "../../directory/postgres/database.ts";
+import { Leases } from "../../directory/replicas/leases.ts";
 import { exportStore, importStore } from "../../directory/transfer.ts";
 import { DeniedError, UnavailableError } from "../../keys/errors.ts";
 import { POSTGRES_TURNS } from "../../protocol/limits.ts";
@@ -198,6 +200,8 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     const key = own();
     await database.write("kept", [put(key, "1")]);
     await expect(database.write("kept", [replace(key, "2", "3")])).rejects.toThrow(ConflictError);
+    const conflicting = database.exclusively(() => database.write("acknowledged", [replace(key, "2", "3")]));
+    await expect(conflicting).rejects.toThrow(ConflictError);
     const no = new DeniedError("E_NAME_TAKEN", "It is taken.");
     // That of another disk as well, or of somebody else's queue.
     const full = new UnavailableError("E_STORAGE", "The audit takes no lines.");
@@ -419,7 +423,24 @@ test("of three writes that wait in a circle for what was new when they began, ea
   await Promise.all(both.map((one) => one.close()));
 });
 
-test("writes that replace something are told each as it ends, and once the database fails one it fails those behind it", async () => {
+test("a write that replaces something and is not done in time fails alone, and those behind it are done", async () => {
+  const database = await PostgresDatabase.open(postgres.url);
+  const prefix = randomUUID();
+  const key = (at: number): string => `${prefix}${at}`;
+  await using holder = await Holder.of(key(0));
+  const [late, ...done] = Array.from({ length: 4 }, (_, at) => {
+    return database.write("kept", [replace(key(at), undefined, "new")]).catch((error: unknown) => error);
+  });
+  await waitingAre(1);
+  await postgres.sql(`SELECT pg_cancel_backend(pid) ${WAITING}`); // as statement_timeout does
+  expect(await late).toMatchObject({ code: "E_STORAGE", cause: { code: "57014" } });
+  expect(await Promise.all(done)).toEqual([undefined, undefined, undefined]);
+  await holder.letGo();
+  expect(await database.entries(prefix)).toEqual([1, 2, 3].map((at) => [key(at), "new"]));
+  await database.close();
+});
+
+test("writes that replace something are told each as it ends, and once there is no connection those behind it fail as it does", async () => {
   const database = await PostgresDatabase.open(postgres.url);
   const prefix = randomUUID();
   const key = (at: number): string => `${prefix}${at}`;
@@ -473,6 +494,37 @@ class Holder implements AsyncDisposable {
     await this.#client.end();
   }
 }
+
+test("what a directory says of itself last is what stands, though a connection is lost behind which it waited to say another thing", async () => {
+  const database = await PostgresDatabase.open(postgres.url);
+  const key = randomUUID();
+  const name = key.replaceAll("-", "");
+  let isAtBroker = true;
+  const services = { shared: database.shared, clock: SYSTEM_CLOCK, isAtBroker: () => isAtBroker };
+  const leases = new Leases(services, name, () => {});
+  await using holder = await Holder.of(key);
+  const blocked = database.write("kept", [put(key, "")]);
+  await waitingAre(1);
+  const older = leases.renew();
+  const newer = blocked.catch(async () => {
+    isAtBroker = false;
+    await leases.renew();
+  });
+  await postgres.sql(`SELECT pg_cancel_backend(pid) ${WAITING}`);
+  await Promise.all([older, newer]);
+  const said = async (what: string): Promise<string> =>
+    await postgres.sql(
+      `SELECT ${what} FROM sshnp_replica WHERE id = '${name}'`,
+      new URL(postgres.url).pathname.slice(1),
+    );
+  expect(await said("at_broker")).toBe("f");
+  const late = leases.renew();
+  await leases.leave();
+  await late;
+  expect(await said("count(*)")).toBe("0");
+  await holder.letGo();
+  await database.close();
+});
 
 test("of two processes that have read that there is nothing, one puts something there, with all beside it", async () => {
   const both = [await PostgresDatabase.open(postgres.url), await PostgresDatabase.open(postgres.url)];

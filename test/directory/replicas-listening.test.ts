@@ -97,8 +97,8 @@ class Heard implements ReplicaHost {
   unwoken(): void {}
   async gone(): Promise<void> {}
   atBroker(): undefined {}
-  tell(): boolean {
-    return false;
+  async tell(): Promise<boolean> {
+    return Promise.resolve(false);
   }
   async probe(): Promise<boolean> {
     return Promise.resolve(false);

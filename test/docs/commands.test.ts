@@ -89,6 +89,7 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
     "sshnp-keys restore acme.age": ["test/keys/backup.test.ts", '["restore", backup]'],
     "sshnp-keys rotate @acme": ["test/keys/rotate.test.ts", '["rotate", name]'],
     "sshnp-keys rotate @acme --to agent:SHA256:...": ["test/keys/rotate.test.ts", '["rotate", name, "--to", `agent:'],
+    "sshnp-keys delete @acme mygateway": ["test/keys/enrol.test.ts", '"delete", other.name, "old"'],
   },
   "docs/self-hosting.md": {
     "sshnp-directory run --data one --keys keys --store postgres://sshnp@db.example.org/sshnp --listen 0.0.0.0:7800 --public https://np.example.org":
@@ -120,6 +121,12 @@ const RUN_BY: Record<string, Record<string, readonly [file: string, words: strin
       "test/directory/command.test.ts",
       'command("rendezvous", "remove", "rz1")',
     ],
+    "useradd --system --home-dir /var/lib/sshnp-directory --shell /usr/sbin/nologin sshnp-directory": "not run",
+    "install -D -m 0600 directory.env /etc/sshnp/directory.env": "not run",
+    'install -m 0644 "$(npm root -g)/sshnp/docs/systemd/sshnp-directory.service" /etc/systemd/system/': "not run",
+    "systemctl daemon-reload": "not run",
+    "systemctl enable --now sshnp-directory": "not run",
+    "runuser -u sshnp-directory -- sshnp-directory name add @device --data /var/lib/sshnp-directory": "not run",
   },
   "docs/mqtt.md": {
     "sshnp-directory run --data np --mqtt mqtts://broker.example.org:8883 --mqtt-cert directory.pem --mqtt-key directory.key":

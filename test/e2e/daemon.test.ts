@@ -153,7 +153,7 @@ describe("one system for several looks", () => {
   test("with the owner key beside it makes another member of its own, if that is meant, and tells to move that key away", async () => {
     const mistyped = daemonWords(stack).map((word) => (word === "mygateway" ? "second" : word));
     const fact = "There are no keys of second of @device here, but those of mygateway.";
-    const way = "sshnpd -a @device -d mygateway ";
+    const way = "sshnpd -a @device -d mygateway\n";
     for (const verb of [[], ["check"]]) {
       const refused = await runCommand("sshnpd", [...verb, ...mistyped], stack.device.options);
       expect(refused.code).toBe(78);

@@ -23,7 +23,8 @@ export async function expectFailure(code: ErrorCode, failure: Failure): Promise<
   const exit = await run(failure);
   expect({ code: exit.code, stdout: exit.stdout }).toEqual({ code: statusOf(code, failure), stdout: "" });
   const blocks = exit.stderr.split(/^(?=\S)/m);
-  expect(blocks.at(-1)).toMatch(/^\S+: .+\n +\S.+\n +\[E_\w+\]\n$/); // a fact, a next step, the code
+  expect(blocks.at(-1)).toMatch(/^\S+: .+\n(?: +\S.+\n)+ +\[E_\w+\]\n$/); // a fact, next steps, the code
+  expect(blocks.at(-1)).not.toMatch(/\S {3}[A-Z]/); // one step a line
   expect(blocks.at(-1)).toContain(`[${code}]`);
   await expectText(code, failure, exit, exit.stderr);
 }

@@ -40,9 +40,9 @@ test.skipIf(!CAN_MAKE_USERS)("leads to a session", { timeout: 120_000 }, async (
   await daemon.stop();
 });
 
-/** The words behind the command that stands behind Next. */
+/** The words behind the command that stands behind Next, with nothing below it that would be copied along. */
 function nextWords(stderr: string, command: string, ...replacements: [string, string][]): string[] {
-  const [, line] = new RegExp(`^Next: ${command} (.*)$`, "m").exec(stderr) ?? expect.fail(stderr);
+  const [, line] = new RegExp(`\\nNext: ${command} (.*)\\n$`).exec(stderr) ?? expect.fail(stderr);
   return replacements.reduce((text, [from, to]) => text.replace(from, to), line ?? "").split(" ");
 }
 

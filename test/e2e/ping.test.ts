@@ -78,7 +78,7 @@ test("a device that is offline is told with 69 and since when; --wait waits for 
   const offline = await ping("@device", "mygateway");
   expect(offline).toMatchObject({ code: 69, stdout: "" });
   expect(offline.stderr).toMatch(/mygateway of @device is offline: last seen just now/);
-  expect(offline.stderr).toContain("Wait for it: sshnp ping --wait @client @device mygateway ");
+  expect(offline.stderr).toContain("Wait for it: sshnp ping --wait @client @device mygateway\n");
   await using given = stack.client.start("sshnp", "ping", "--wait", "@device", "mygateway");
   await given.errorLine(/waiting for mygateway of @device/);
   expect(await given.kill("SIGINT")).toMatchObject({ code: 130, stdout: "" });

@@ -37,6 +37,9 @@ test("opens a shell with no key of the user's, and sshd's log says whose it was"
   const accepted = /Accepted publickey for (\S+) .* ID sshnp @client\/(\S+) [0-9a-f]{32} \(serial \d+\) CA ED25519 /;
   expect(accepted.exec(sshd.process.stderr)?.[1]).toBe(stack.login);
   expect(await readdir(runtime)).toEqual([]);
+  const set = { ...env, SSHNP_SESSION_KEY: "yes" };
+  const [, ...words] = sessionKeyWords("echo set");
+  expect(await runCommand("sshnp", words, { env: set })).toMatchObject({ code: 0, stdout: "set\n" });
   // Without it there is nothing to log in with.
   const without = await stack.client.run("sshnp", "@client", "@device", `${stack.login}@mygateway`, ...NO_KEYS, "true");
   expect(without).toMatchObject({ code: 255, stderr: expect.stringContaining("[E_SSH_AUTH]") });
@@ -72,6 +75,7 @@ test("cp, rsync and sftp go with a session key alone, for the account of the set
   const env = { ...stack.client.options.env, SSHNP_USER: stack.login };
   const run = (...words: string[]) => runCommand("sshnp", words, { env });
   const key = ["--session-key", "@client", "@device"];
+  const set = { ...env, SSHNP_SESSION_KEY: "yes" };
   const good = { code: 0, stderr: expect.not.stringContaining("[E_") };
   expect(await run("cp", ...key, ...NO_OTHER_KEYS, file, there("by-cp"))).toMatchObject(good);
   const shell = `ssh ${NO_OTHER_KEYS.join(" ")}`;
@@ -80,6 +84,8 @@ test("cp, rsync and sftp go with a session key alone, for the account of the set
   await writeFile(batch, `put "${file}" ${join(home, "by-sftp")}\n`);
   expect(await run("sftp", ...key, ...NO_OTHER_KEYS, "-b", batch, "mygateway")).toMatchObject(good);
   for (const name of ["by-cp", "by-rsync", "by-sftp"]) expect(await readFile(join(home, name), "utf8")).toBe("copied");
+  const bySetting = ["cp", "@device", ...NO_OTHER_KEYS, file, there("by-setting")];
+  expect(await runCommand("sshnp", bySetting, { env: set })).toMatchObject(good);
   const without = await run("cp", "@device", ...NO_KEYS, file, there("never"));
   expect(without.stderr).toMatch(/with --session-keys: sshnp cp --session-key @device .*\[E_SSH_AUTH\]\n$/s);
   await stack.daemon.stop();
@@ -91,7 +97,7 @@ test("a login that is not listed is not certified, and the client is told what t
   expect({ code, stderr }).toEqual({
     code: 255,
     stderr: expect.stringMatching(
-      /^sshnp: mygateway of @device certifies no session key of @client for user \S+\.\n +On the device: sshnpd --session-keys \S+ \.\.\. .*\n +\[E_SSH_AUTH\]\n$/m,
+      /^sshnp: mygateway of @device certifies no session key of @client for user \S+\.\n +On the device: sshnpd --session-keys \S+ \.\.\.\n +If @device has a policy, .*\n +\[E_SSH_AUTH\]\n$/m,
     ),
   });
   await stack.daemon.stop();

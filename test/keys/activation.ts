@@ -198,13 +198,14 @@ export function snapshotOf(folder: string): string[] {
   });
 }
 
-/** One message on stderr as people get it: a fact, a next step, a code; no stack, nothing that a terminal would obey. */
+/** One message on stderr as people get it: a fact, next steps, a code; no stack, nothing that a terminal would obey. */
 export function told(exit: Exit): { readonly code: string; readonly fact: string; readonly next: string } {
   const lines = exit.stderr.split("\n");
   const [, fact = ""] = /^sshnp-keys: (\S.*\.|\S.*)$/.exec(lines[0] ?? "") ?? [];
-  const [, next = ""] = /^ {12}(\S.*)$/.exec(lines[1] ?? "") ?? [];
-  const [, code = ""] = /^ {12}\[(E_[A-Z_]+)\]$/.exec(lines[2] ?? "") ?? [];
-  const isWhole = lines.length === 4 && lines[3] === "" && fact !== "" && next !== "" && code !== "";
+  const steps = lines.slice(1, -2).map((line) => /^ {12}(\S.*)$/.exec(line)?.[1] ?? "");
+  const next = steps.includes("") ? "" : steps.join("   ");
+  const [, code = ""] = /^ {12}\[(E_[A-Z_]+)\]$/.exec(lines.at(-2) ?? "") ?? [];
+  const isWhole = lines.at(-1) === "" && fact !== "" && next !== "" && code !== "";
   if (!isWhole || !/^[\n -~]*$/.test(exit.stderr) || exit.stdout !== "") {
     throw new Error(`not one clear message:\n${exit.stderr}\n--- stdout\n${exit.stdout}`);
   }

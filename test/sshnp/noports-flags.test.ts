@@ -176,6 +176,7 @@ test("our own options go along, so that a line that somebody has kept can be mad
     "-d",
     "gw",
     "--no-wait",
+    "--no-session-key",
   ];
   expect(fromNoPorts(words)?.words).toEqual([
     "--wait=10m",
@@ -183,6 +184,7 @@ test("our own options go along, so that a line that somebody has kept can be mad
     "k",
     "--directory=http://h:1#f",
     "--no-wait",
+    "--no-session-key",
     "@c",
     "@d",
     "gw",

@@ -21,6 +21,7 @@ const WHOLE = {
   directory: `https://np.example.org#${FINGERPRINT}`,
   keys: "/srv/keys",
   wait: "10m",
+  "session-key": "yes",
   witnesses: "2:w1.example.org/a+0a1b2c3d+AbC+/=,w2+00000000+AA==",
 };
 

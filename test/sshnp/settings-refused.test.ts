@@ -23,6 +23,8 @@ test.each<[string, string, CommandName, string[], string]>([
   ["SSHNP_WAIT", "soon", "sshnp", ["cp", "a", "gw.acme.np:b"], 'SSHNP_WAIT="soon" is not a time'],
   ["SSHNP_WAIT", "soon", "sshnp", ["ping", ...SESSION], 'SSHNP_WAIT="soon" is not a time'],
   ["SSHNP_WAIT", "1x", "sshnp", ["forward", ...SESSION, "80"], 'SSHNP_WAIT="1x" is not a time'],
+  ["SSHNP_SESSION_KEY", "1", "sshnp", SESSION, 'SSHNP_SESSION_KEY: "1" is neither yes nor no.'],
+  ["SSHNP_SESSION_KEY", "on", "sshnp", ["sftp", "gw.acme.np"], 'SSHNP_SESSION_KEY: "on" is neither yes nor no.'],
   ["SSHNP_DEVICE", "@", "sshnp", ["gw"], 'SSHNP_DEVICE: "@" is not a name.'],
   ["SSHNP_USER", "-x", "sshnp", SESSION, 'SSHNP_USER: "-x" is not a user name.'],
   ["SSHNP_KEYS", "-k", "sshnp", ["trust", "ls"], 'SSHNP_KEYS="-k" is no folder that can be used.'],
@@ -43,6 +45,7 @@ test.each<[string, string, CommandName, string[], string]>([
 
 test.each([
   ["wait", "soon", 'wait = "soon" is not a time'],
+  ["session-key", "on", '"on" is neither yes nor no.'],
   ["keys", "/a\\u0007", 'keys = "/a\\u0007" is no folder'],
 ])("%s in a file is told by file, line and key", async (key, value, message) => {
   const folder = join(home.path, key);

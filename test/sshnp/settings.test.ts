@@ -56,6 +56,19 @@ test("-l counts for more than the user that is set, ahead of the device and behi
   }
 });
 
+test("session-key counts for sessions and for ssh's block until a word or a variable undoes it", async () => {
+  write(".config/sshnp/profiles/certified.toml", 'session-key = "yes"\n');
+  const env = { SSHNP_PROFILE: "certified" };
+  const refused = { code: 2, stdout: "", stderr: expect.stringMatching(/ go with -x .*\n.* --no-session-key\./) };
+  expect(await sshnp(["-x", "gw"], env)).toMatchObject(refused);
+  expect(await sshnp(["--no-session-key", "--session-key", "-x", "gw"], env)).toMatchObject(refused);
+  const printed = { code: 0, stderr: "", stdout: expect.stringMatching(/^ssh /) };
+  expect(await sshnp(["--no-session-key", "-x", "gw"], env)).toMatchObject(printed);
+  expect(await sshnp(["-x", "gw"], { ...env, SSHNP_SESSION_KEY: "no" })).toMatchObject(printed);
+  expect((await sshnp(["ssh-config"], env)).stdout).toMatch(/ProxyCommand .* --session-key /);
+  expect((await sshnp(["ssh-config", "--no-session-key"], env)).stdout).not.toContain("--session-key");
+});
+
 test("--profile stands ahead of all words, is joined or not, and is refused anywhere else", async () => {
   for (const words of [["--profile", "work"], ["--profile=work"]]) {
     expect((await sshnp([...words, "-x", "gw"])).stdout).toContain("--client @worker");
@@ -93,7 +106,7 @@ test("a file that is wrong stops all but what helps to mend it, with file and li
     expect(exit).toMatchObject({ code: 2, stdout: "" });
     expect(exit.stderr).toBe(
       `sshnp: ${file}, line 2: "clinet" is no setting.\n` +
-        "       Settings are client, device, user, directory, keys, wait, witnesses.\n       [E_USAGE]\n",
+        "       Settings are client, device, user, directory, keys, wait, session-key, witnesses.\n       [E_USAGE]\n",
     );
   }
   for (const words of [

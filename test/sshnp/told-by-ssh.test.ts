@@ -29,7 +29,7 @@ test("a proxy that has a standard error uses it, once", async () => {
   await using folder = await temporaryFolder();
   const words = ["-F", "none", ...options(folder.path, "no"), "gw.device.np", "true"];
   const { stderr } = await runProcess("ssh", words, env(folder.path));
-  expect(stderr).toMatch(/^sshnp: No client keys .*\n.*\n {7}\[E_NO_KEYS\]\n/);
+  expect(stderr).toMatch(/^sshnp: No client keys .*\n(?: {7}.*\n)+ {7}\[E_NO_KEYS\]\n/);
   expect(stderr.match(/E_NO_KEYS/g)).toHaveLength(1);
   expect(stderr).not.toContain("Received disconnect");
 });

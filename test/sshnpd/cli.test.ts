@@ -57,7 +57,7 @@ test("without keys it says so, and which command makes them", async () => {
   const exit = await sshnpd(home, ...DEVICE);
   expect(exit).toMatchObject({ code: 78, stdout: "" });
   expect(exit.stderr).toMatch(/^sshnpd: No keys of mygateway of @device on this machine \(looked in .*\)\.$/m);
-  expect(exit.stderr).toMatch(/sshnp-keys activate -a @device .*\n +\[E_NO_KEYS\]$/m);
+  expect(exit.stderr).toMatch(/sshnp-keys activate -a @device .*\n(?: +.*\n)+ +\[E_NO_KEYS\]$/m);
   expect(readdirSync(home.path)).toEqual([]);
 });
 

@@ -1,5 +1,5 @@
 import { type ErrorCode, SshnpError } from "../../../keys/errors.ts";
-import { printable } from "../../../keys/print-error.ts";
+import { nextSteps, printable } from "../../../keys/print-error.ts";
 import { printableJson } from "../../../keys/printable-json.ts";
 
 /** What one look has shown. */
@@ -34,7 +34,7 @@ export function failed(name: string, error: unknown): Check {
 export function checkLines({ name, verdict, text, next, failure }: Check): string {
   const lines = [`${verdict.padEnd(4)}  ${name.padEnd(NAME_COLUMNS)}  ${printable(text)}`];
   const indent = " ".repeat(NAME_COLUMNS + 8);
-  if (next !== undefined) lines.push(`${indent}${printable(next)}`);
+  for (const step of nextSteps(next)) lines.push(`${indent}${printable(step)}`);
   if (failure !== undefined) lines.push(`${indent}[${failure.code}]`);
   return lines.map((line) => `${line}\n`).join("");
 }

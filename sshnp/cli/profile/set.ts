@@ -14,7 +14,7 @@ export function setCommand(): Command {
     .argument("<profile>", "its name")
     .argument(
       "<key=value...>",
-      "client=@alice, device=@acme, user=pi, directory=ADDRESS, keys=FOLDER, wait=10m, witnesses=K:KEY,KEY",
+      "client=@alice, device=@acme, user=pi, directory=ADDRESS, keys=FOLDER, wait=10m, session-key=yes, witnesses=K:KEY,KEY",
     )
     .action(set);
 }

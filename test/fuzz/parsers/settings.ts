@@ -19,14 +19,18 @@ const PRINTABLE = /^[ -~]*$/;
 export const SETTING_PARSERS: readonly Parser[] = [
   {
     name: "settings of a configuration file",
-    covers: ["sshnp/config/toml.ts#parseSettings", "sshnp/config/setting.ts#SETTINGS"],
+    covers: [
+      "sshnp/config/toml.ts#parseSettings",
+      "sshnp/config/setting.ts#SETTINGS",
+      "sshnp/settings.ts#parseYesOrNo",
+    ],
     make: () =>
       textParser({
         samples: fc
           .tuple(of.name, of.name, of.login, fc.constantFrom("\n", "\r\n", " # more\n"))
           .map(
             ([client, device, user, end]) =>
-              `client = "${client}"${end}device = '${device}'${end}user = """${user || "pi"}"""${end}wait = "10m"${end}`,
+              `client = "${client}"${end}device = '${device}'${end}user = """${user || "pi"}"""${end}wait = "10m"${end}session-key = "yes"${end}`,
           ),
         parse: (text) => parseSettings(text, "config.toml"),
         holds: (settings) =>
