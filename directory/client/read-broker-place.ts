@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { SecureContextOptions } from "node:tls";
 import { SetupError } from "../../keys/errors.ts";
@@ -57,25 +58,33 @@ async function demandUsable(
   { mqttCa, mqttCert, mqttKey }: BrokerFlags,
   { ca, cert, key }: { readonly ca: string | undefined; readonly cert?: string; readonly key?: string },
 ): Promise<void> {
-  const { createSecureContext } = await import("node:tls");
-  const refuses = (options: SecureContextOptions): unknown => {
+  const attempt = (action: () => unknown, fact: string): void => {
     try {
-      createSecureContext(options);
-      return undefined;
-    } catch (error) {
-      return error;
+      action();
+    } catch (cause) {
+      throw new SetupError("E_USAGE", fact, { next: LOOK_AT_PEM, cause });
     }
   };
-  const check = (options: SecureContextOptions, fact: string): void => {
-    const cause = refuses(options);
-    if (cause !== undefined) throw new SetupError("E_USAGE", fact, { next: LOOK_AT_PEM, cause });
-  };
-  if (ca !== undefined) check({ ca }, `--mqtt-ca ${shellWord(mqttCa ?? "")} is no certificate in PEM.`);
+  if (ca !== undefined) {
+    attempt(() => readCertificates(ca), `--mqtt-ca ${shellWord(mqttCa ?? "")} is no certificate in PEM.`);
+  }
   if (cert === undefined || key === undefined) return;
+  const { createSecureContext } = await import("node:tls");
+  const check = (options: SecureContextOptions, fact: string): void =>
+    attempt(() => createSecureContext(options), fact);
   check({ cert }, `--mqtt-cert ${shellWord(mqttCert ?? "")} is no certificate in PEM.`);
   check({ key }, `--mqtt-key ${shellWord(mqttKey ?? "")} is no private key in PEM, or one with a passphrase.`);
   check({ cert, key }, "--mqtt-key is not the key of --mqtt-cert.");
 }
+
+/** Throws where there is none, or one that is none: TLS passes over those. */
+function readCertificates(pem: string): void {
+  const blocks = pem.split(/(?=^-----BEGIN )/m).filter((block) => CERTIFICATE.test(block));
+  if (blocks.length === 0) throw new Error("no certificate");
+  for (const block of blocks) new X509Certificate(block);
+}
+
+const CERTIFICATE = /^-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/; // as OpenSSL names them
 
 const LOOK_AT_PEM = "Look at it: openssl x509 -in FILE -noout -text, and for the key: openssl pkey -in FILE -noout";
 

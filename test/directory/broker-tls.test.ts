@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type BrokerPlace, connectBroker } from "../../directory/client/broker.ts";
@@ -77,12 +77,17 @@ test("files of a broker that cannot serve are refused at the start, by both comm
   const text = join(import.meta.dirname, "../../package.json");
   const { cert, key } = own;
   const other = await authority.issue("another");
+  const cut = join(folder.path, "cut.pem");
+  await writeFile(cut, (await readFile(authority.ca, "utf8")) + (await readFile(stranger.ca, "utf8")).slice(0, 300));
   const cases: readonly (readonly [readonly string[], string])[] = [
     [["--mqtt-cert", cert], "--mqtt-cert and --mqtt-key go together"],
     [["--mqtt-cert", "/nonexistent/a.pem", "--mqtt-key", key], "Cannot read /nonexistent/a.pem"],
     [["--mqtt-cert", text, "--mqtt-key", key], "is no certificate in PEM"],
     [["--mqtt-cert", cert, "--mqtt-key", text], "is no private key in PEM"],
     [["--mqtt-cert", cert, "--mqtt-key", other.key], "--mqtt-key is not the key of --mqtt-cert"],
+    [["--mqtt-ca", text], "package.json is no certificate in PEM"],
+    [["--mqtt-ca", key], "is no certificate in PEM"],
+    [["--mqtt-ca", cut], "cut.pem is no certificate in PEM"],
   ];
   const data = join(folder.path, "np");
   const env = { HOME: folder.path };
