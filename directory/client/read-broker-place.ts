@@ -25,10 +25,14 @@ export function parseBrokerUrl(text: string): URL {
 }
 
 /**
- * Refuses options of a broker where none is given: whoever gives them expects one to be used.
+ * Refuses options of a broker that do not go together, and those without one: whoever gives them expects one to be used. Looks at
+ * no file.
  * @throws {SetupError} E_USAGE.
  */
 export function demandBroker(flags: BrokerFlags & { readonly mqtt?: string | undefined }): void {
+  if (flags.mqtt !== undefined && (flags.mqttCert === undefined) !== (flags.mqttKey === undefined)) {
+    throw new SetupError("E_USAGE", "--mqtt-cert and --mqtt-key go together.", { next: "Give both or neither." });
+  }
   const given = Object.entries(flags).find(([name, value]) => /^mqtt[A-Z]/.test(name) && value !== undefined);
   if (flags.mqtt !== undefined || given === undefined) return;
   const option = `--${given[0].replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
@@ -37,13 +41,13 @@ export function demandBroker(flags: BrokerFlags & { readonly mqtt?: string | und
   });
 }
 
-/** A broker and the files that it takes to come in there. @throws {SetupError} E_USAGE. */
+/**
+ * A broker and the files that it takes to come in there; of options that {@link demandBroker} has let pass.
+ * @throws {SetupError} E_USAGE for a file that cannot be read or is not what it should be.
+ */
 export async function readBrokerPlace(text: string, flags: BrokerFlags): Promise<BrokerPlace> {
   const url = parseBrokerUrl(text);
   const { mqttCa, mqttCert, mqttKey, mqttNoVerify } = flags;
-  if ((mqttCert === undefined) !== (mqttKey === undefined)) {
-    throw new SetupError("E_USAGE", "--mqtt-cert and --mqtt-key go together.", { next: "Give both or neither." });
-  }
   const certificate =
     mqttCert === undefined || mqttKey === undefined
       ? undefined

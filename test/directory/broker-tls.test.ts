@@ -73,14 +73,13 @@ test("what fails at the TLS of a broker is told as a fact and what to do, in a l
   }
 });
 
-test("files of a broker that cannot serve are refused at the start, by both commands, and options without a broker", async () => {
+test("options of a broker that do not go together are refused at the start, by both commands; files that cannot serve by the directory", async () => {
   const text = join(import.meta.dirname, "../../package.json");
   const { cert, key } = own;
   const other = await authority.issue("another");
   const cut = join(folder.path, "cut.pem");
   await writeFile(cut, (await readFile(authority.ca, "utf8")) + (await readFile(stranger.ca, "utf8")).slice(0, 300));
-  const cases: readonly (readonly [readonly string[], string])[] = [
-    [["--mqtt-cert", cert], "--mqtt-cert and --mqtt-key go together"],
+  const files: readonly (readonly [readonly string[], string])[] = [
     [["--mqtt-cert", "/nonexistent/a.pem", "--mqtt-key", key], "Cannot read /nonexistent/a.pem"],
     [["--mqtt-cert", text, "--mqtt-key", key], "is no certificate in PEM"],
     [["--mqtt-cert", cert, "--mqtt-key", text], "is no private key in PEM"],
@@ -91,22 +90,21 @@ test("files of a broker that cannot serve are refused at the start, by both comm
   ];
   const data = join(folder.path, "np");
   const env = { HOME: folder.path };
-  const commands = [
-    ["sshnpd", ["-a", "@device", "-d", "mygateway"]],
-    ["sshnp-directory", ["run", "--data", data, "--listen", "127.0.0.1:0"]],
-  ] as const;
+  const ofDirectory = ["sshnp-directory", ["run", "--data", data, "--listen", "127.0.0.1:0"]] as const;
+  const commands = [["sshnpd", ["-a", "@device", "-d", "mygateway"]], ofDirectory] as const;
   const refused = async (command: (typeof commands)[number], words: readonly string[], told: string): Promise<void> => {
     const exit = await runCommand(command[0], [...command[1], ...words], { env });
     expect(exit).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining(told) });
     expect(exit.stderr).toContain("[E_USAGE]");
   };
-  for (const [words, told] of cases) {
-    await Promise.all(commands.map((command) => refused(command, ["--mqtt", broker.url, ...words], told)));
-  }
-  for (const words of [["--mqtt-ca", authority.ca], ["--mqtt-no-verify"]]) {
-    const told = `${words[0]} is given, but no broker`;
-    await Promise.all(commands.map((command) => refused(command, words, told)));
-  }
+  for (const [words, told] of files) await refused(ofDirectory, ["--mqtt", broker.url, ...words], told);
+  const options: readonly (readonly [readonly string[], string])[] = [
+    [["--mqtt", broker.url, "--mqtt-cert", cert], "--mqtt-cert and --mqtt-key go together"],
+    [["--mqtt", broker.url, "--mqtt-key", key], "--mqtt-cert and --mqtt-key go together"],
+    [["--mqtt-ca", authority.ca], "--mqtt-ca is given, but no broker"],
+    [["--mqtt-no-verify"], "--mqtt-no-verify is given, but no broker"],
+  ];
+  for (const [words, told] of options) await Promise.all(commands.map((command) => refused(command, words, told)));
 });
 
 async function read({ cert, key }: Certificate): Promise<{ cert: string; key: string }> {

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { copyFile, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
@@ -113,6 +113,45 @@ test("mosquitto with X.509 and an access list: a device reads its own topic alon
   await stack.startDaemon("--mqtt", broker.url);
   await stack.daemon.errorLine(/unable to (?:verify|get)|self.signed/);
   await changes(stack)(AT_DIRECTORY, 1);
+});
+
+test("a device whose files for the broker do not fit starts, says so, comes by WebSocket, and is at the broker once they do", async () => {
+  await using folder = await temporaryFolder();
+  const authority = await createAuthority(folder.path);
+  const tls = { ca: authority.ca, ...(await authority.issue("broker")) };
+  await using broker = await startMosquitto({ tls });
+  const own = await authority.issue("sshnp-directory");
+  const toBroker = ["--mqtt", broker.url, "--mqtt-ca"];
+  const directory = [...toBroker, authority.ca, "--mqtt-cert", own.cert, "--mqtt-key", own.key];
+  await using stack = await Stack.start({ directory, withoutDaemon: true });
+  const fingerprint = stack.address.split("#")[1] ?? "";
+  const name = deviceAtBroker(suite, fingerprint, { name: parseName("@device"), member: parseMember("mygateway") });
+  const renewed = await authority.issue(name);
+
+  // The certificate is there, and the key is another's yet; then the key is not there.
+  const key = join(folder.path, "mine.key");
+  await copyFile(own.key, key);
+  for (const wrong of ["--mqtt-key is not the key of --mqtt-cert.", `Cannot read ${key}.`]) {
+    await stack.startDaemon(...toBroker, authority.ca, "--mqtt-cert", renewed.cert, "--mqtt-key", key);
+    await changes(stack)(AT_DIRECTORY, 1);
+    expect(stack.daemon.stderr).toContain(`sshnpd: ${wrong} `);
+    expect(stack.daemon.stderr).toContain("sshnpd: Until that is right, this device waits at the directory itself.\n");
+    await logsIn(stack);
+    await copyFile(renewed.key, key);
+    await changes(stack)(AT_BROKER, 1);
+    await logsIn(stack);
+    await stack.daemon.kill("SIGTERM");
+    await rm(key);
+  }
+
+  // Authorities that are none, and a directory that is not there either: it is said all the same.
+  await stack.directory.kill("SIGKILL");
+  const [text, at] = [join(import.meta.dirname, "../../package.json"), ["--mqtt-cert", renewed.cert]];
+  const daemon = ["-a", "@device", "-m", "@client", "-d", "mygateway", "--ssh-port", String(stack.sshd.port)];
+  await using alone = stack.device.start("sshnpd", ...daemon, ...toBroker, text, ...at, "--mqtt-key", renewed.key);
+  await alone.errorLine(/--mqtt-ca \S+ is no certificate in PEM\. Look at it: openssl x509/);
+  await alone.errorLine(/Trying again/);
+  await alone.kill("SIGTERM");
 });
 
 test("a broker that is silent, or forbids the topic, is left for the WebSocket within 20 s here, and found again", async () => {
