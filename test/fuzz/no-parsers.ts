@@ -72,6 +72,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "protocol/statement-fields.ts#isExpired",
     "directory/client/refusal-error.ts#refusalError",
     "directory/client/broker-error.ts#brokerError",
+    "directory/client/broker-error.ts#isReset",
     "directory/link-news.ts#LinkNews",
     "sshnp/cli/doctor/check.ts#checkLines",
     "sshnp/cli/doctor/check.ts#checksJson",
