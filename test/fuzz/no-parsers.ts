@@ -251,6 +251,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/cli/trust/accept.ts#acceptCommand",
   ],
   "runs a program of the system and gives its output to a parser of the table, or matches one word in it": [
+    "sshnp/leave-terminal-out.ts#mayLeaveTerminalOut",
     "sshnpd/builtin/login-account.ts#loginAccount",
     "sshnpd/builtin/script-terminal.ts#runScript",
     "sshnpd/builtin/script-terminal.ts#isUtilLinux",
