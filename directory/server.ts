@@ -93,7 +93,9 @@ export interface Directory extends AsyncDisposable {
   readonly sessions: Pick<Sessions, "phases">;
   readonly links: Pick<LinkServer, "hellosWaiting">;
   /** Undefined where there is no broker. */
-  readonly waking: Pick<BrokerLinks, "isConnected" | "dropped" | "messagesWaiting" | "limited" | "count"> | undefined;
+  readonly waking:
+    | Pick<BrokerLinks, "isConnected" | "meanwhile" | "dropped" | "messagesWaiting" | "limited" | "count">
+    | undefined;
   readonly replicas: Pick<Replicas, "alive"> | undefined;
   /** Whether it can do its work. Who serves it adds what he knows. */
   readonly readiness: Readiness;

@@ -384,7 +384,7 @@ export const LINK_MESSAGES_BURST = 200; // of them at once, before any is opened
 export const TAKEOVERS_PER_MINUTE = 3; // of one member's link; more look like a copied key
 export const LAST_SEEN_MS = 5 * 60_000; // how often the last-seen times of living links are stored
 
-export const RECORDS_KEPT = 512; // of members, names and policies, parsed, of those that were read last; 6 KB each
+export const RECORDS_KEPT = 512; // of members, names, policies, delegations and the key list, parsed, of those that were read last; 6 KB each
 
 // Directory: log
 export const LOG_MAP_PROOFS_KEPT = 512; // of the newest map, of the subjects asked for last; 1 KB each

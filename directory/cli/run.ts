@@ -8,6 +8,7 @@ import { quoted } from "../../keys/names.ts";
 import { openFilesAtMost } from "../../keys/open-files.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { shellWord } from "../../keys/shell-word.ts";
+import { isWildcard } from "../../keys/wildcard.ts";
 import { SPARE_FILES } from "../../protocol/limits.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { serveAdministration } from "../admin-socket.ts";
@@ -20,7 +21,7 @@ import { type OwnRendezvous, startOwnRendezvous } from "../own-rendezvous.ts";
 import { type Directory, startDirectory } from "../server.ts";
 import { type DataOptions, keysFolder, keysOption, storeOption } from "./data-options.ts";
 import { Drain } from "./drain.ts";
-import { type HostPort, isWildcard, parseHostPort } from "./host-port.ts";
+import { type HostPort, parseHostPort } from "./host-port.ts";
 import { random } from "./random.ts";
 import { logFailure } from "../log-failure.ts";
 
@@ -88,7 +89,7 @@ async function run(options: RunOptions): Promise<void> {
   const at = parseHostPort(options.listen, "--listen");
   const rendezvousAt = options.rendezvous === undefined ? undefined : parseHostPort(options.rendezvous, "--rendezvous");
   const publicUrl = options.public === undefined ? undefined : parsePublicUrl(options.public);
-  if (publicUrl === undefined && isWildcard(at)) {
+  if (publicUrl === undefined && isWildcard(at.host)) {
     throw new SetupError("E_USAGE", `Nobody can reach ${options.listen} under that name.`, {
       next: "Say how others reach it: --public http://HOST:PORT",
     });
@@ -194,7 +195,7 @@ async function ownRendezvous(
 ): Promise<OwnRendezvous | undefined> {
   if (publicAt === undefined) return undefined;
   // It talks to us on this machine, whatever name and proxy the others use.
-  const near = isWildcard(at) ? (at.host === "::" ? "::1" : "127.0.0.1") : at.host;
+  const near = isWildcard(at.host) ? (at.host.includes(":") ? "::1" : "127.0.0.1") : at.host;
   const scheme = tls === undefined ? "http" : "https";
   const address = `${scheme}://${urlHost(near)}:${directory.port}#${directory.keyring.fingerprint}`;
   const { registry } = directory;

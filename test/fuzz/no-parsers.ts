@@ -74,6 +74,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "protocol/statement-fields.ts#isExpired",
     "directory/client/refusal-error.ts#refusalError",
     "directory/client/broker-error.ts#brokerError",
+    "directory/client/broker-error.ts#isReset",
     "directory/link-news.ts#LinkNews",
     "sshnp/cli/doctor/check.ts#checkLines",
     "sshnp/cli/doctor/check.ts#checksJson",
@@ -252,6 +253,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "sshnp/cli/trust/accept.ts#acceptCommand",
   ],
   "runs a program of the system and gives its output to a parser of the table, or matches one word in it": [
+    "sshnp/leave-terminal-out.ts#mayLeaveTerminalOut",
     "sshnpd/builtin/login-account.ts#loginAccount",
     "sshnpd/builtin/script-terminal.ts#runScript",
     "sshnpd/builtin/script-terminal.ts#isUtilLinux",

@@ -28,7 +28,7 @@ import type { Operation } from "../../../directory/database.ts";
 import * as enrolmentRecords from "../../../directory/enrolment-records.ts";
 import * as records from "../../../directory/records.ts";
 import * as tables from "../../../directory/tables.ts";
-import { statementFileSchema } from "../../../rendezvous/data-folder.ts";
+import { activationFileSchema, statementFileSchema } from "../../../rendezvous/data-folder.ts";
 import { distancesSchema } from "../../../sshnp/distances.ts";
 import { childAnswerSchema, childOrderSchema } from "../../../sshnpd/authorized-keys-order.ts";
 import { encodeLeaf, type Leaf } from "../../../protocol/log/leaf.ts";
@@ -311,6 +311,12 @@ export const FILE_PARSERS: readonly Parser[] = [
     ["keys/own-statement-files.ts#ownStatementsSchema"],
     ownStatementsSchema,
     ownStatements,
+  ),
+  file(
+    "which secret a rendezvous was activated by",
+    ["rendezvous/data-folder.ts#activationFileSchema"],
+    activationFileSchema,
+    key.map((activationKey) => ({ v: 1 as const, activationKey })),
   ),
   file("statement in a file", ["rendezvous/data-folder.ts#statementFileSchema"], statementFileSchema, statementFile),
   file(
