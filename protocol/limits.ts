@@ -1,5 +1,7 @@
 // Noise
 export const NOISE_MESSAGE_BYTES = 65_535; // Noise rev 34 section 3
+export const STATIC_SECRETS_KEPT = 256; // DHs of two static keys, those made last; 128 links come up at a time
+export const PUBLIC_KEYS_KEPT = 256; // in OpenSSL's form, those used first of late; 1 KB each outside of the heap
 export const KEM_PUBLIC_KEY_BYTES = 1184; // ML-KEM-768, FIPS 203 table 3
 export const KEM_CIPHERTEXT_BYTES = 1088; // ML-KEM-768, FIPS 203 table 3
 
