@@ -21,6 +21,7 @@ import { type Directory, startDirectory } from "../server.ts";
 import { type DataOptions, keysFolder, keysOption, storeOption } from "./data-options.ts";
 import { Drain } from "./drain.ts";
 import { type HostPort, isWildcard, parseHostPort } from "./host-port.ts";
+import { LogLines } from "./log-lines.ts";
 import { random } from "./random.ts";
 import { logFailure } from "../log-failure.ts";
 
@@ -171,7 +172,7 @@ function newLog({ verbose }: RunOptions): Logger {
   destination.on("error", ignore); // whoever read it may be gone; the directory is not
   return pino(
     { level: verbose === true ? "debug" : "info", base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    destination,
+    new LogLines(destination),
   );
 }
 
