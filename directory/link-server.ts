@@ -245,8 +245,8 @@ export class LinkServer {
     this.#meteredBeats.remove(link);
     this.#deadlines.delete(link);
     this.#turns.remove(link);
-    this.#news.end(link);
     const { party } = link;
+    if (party !== undefined) this.#news.end(link, party);
     if (party === undefined || !presence.disconnect(party, link)) return;
     const device = bindingSubject(party);
     replicas?.disconnected(party, link).catch((error: unknown) => this.#failed(error));
