@@ -25,6 +25,7 @@ import type { Audit } from "./audit.ts";
 import type { ConnectObserver } from "./connect-observer.ts";
 import type { BrokerLinks } from "./broker-links.ts";
 import { DeviceLink } from "./device-link.ts";
+import { DeviceSocket } from "./device-socket.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { HelloTurns } from "./hello-turns.ts";
 import type { LinkHost } from "./link-host.ts";
@@ -65,6 +66,7 @@ export class LinkServer {
   readonly #host: LinkHost<DeviceLink>;
   readonly #server = new WebSocketServer({
     noServer: true,
+    WebSocket: DeviceSocket,
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: LINK_MESSAGE_BYTES,
