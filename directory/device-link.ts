@@ -16,6 +16,7 @@ import {
   encodeLinkRefused,
   encodeLinkWelcome,
   encodeSignedText,
+  type LinkHello,
   parseLinkWatching,
 } from "../protocol/messages/link.ts";
 import { parseAnswer } from "../protocol/messages/session-request.ts";
@@ -246,11 +247,16 @@ export class DeviceLink implements PresentDevice, SocketHearer {
     const own = random(16);
     const { name, member } = hello;
     const opener = new LinkOpener(suite, own);
-    const words = new LinkWords(this.#host, hello, (type, body) => this.#send(type, body));
+    const words = this.#words(hello);
     this.#state = { kind: "up", party: { name, member }, device: message.sender, opener, sealer, words };
     const welcome = { time: clock.now(), nonce: own, keyListSeq: keyring.keyListSeq };
     this.#send(LINK.welcome, encodeLinkWelcome(welcome));
     this.#host.up(this, hello);
+  }
+
+  /** Apart, since what is made here keeps all that any closure beside it uses: a whole hello, in memory for as long as its link. */
+  #words(hello: LinkHello): LinkWords {
+    return new LinkWords(this.#host, hello, (type, body) => this.#send(type, body));
   }
 
   /** The device's clock is off: it may say hello once more, over a nonce. */
