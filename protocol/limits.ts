@@ -1,5 +1,7 @@
 // Noise
 export const NOISE_MESSAGE_BYTES = 65_535; // Noise rev 34 section 3
+export const STATIC_SECRETS_KEPT = 256; // DHs of two static keys, those made last; 128 links come up at a time
+export const PUBLIC_KEYS_KEPT = 256; // in OpenSSL's form, those used first of late; 1 KB each outside of the heap
 export const KEM_PUBLIC_KEY_BYTES = 1184; // ML-KEM-768, FIPS 203 table 3
 export const KEM_CIPHERTEXT_BYTES = 1088; // ML-KEM-768, FIPS 203 table 3
 
@@ -387,10 +389,15 @@ export const LAST_SEEN_MS = 5 * 60_000; // how often the last-seen times of livi
 export const RECORDS_KEPT = 512; // of members, names, policies, delegations and the key list, parsed, of those that were read last; 6 KB each
 
 // Directory: log
+export const MAP_TOP_DEPTHS = 10; // of the map's nodes, which are kept when they were read; 1,023 at most, 500 B each
 export const LOG_MAP_PROOFS_KEPT = 512; // of the newest map, of the subjects asked for last; 1 KB each
 export const LOG_FOLLOWED = 4; // readings of a log that another directory appends to meanwhile, before it is read in a turn
 export const LOG_TREE_PROOFS_KEPT = 512; // between the sizes asked for last: a fleet's checkpoints are few; 1 KB each
 export const CHECKPOINT_CACHE_SECONDS = 2; // that a proxy may keep the newest checkpoint; C2SP tlog-tiles: a few seconds at most
+
+// Directory: log to stderr
+export const LOG_MOMENT_MS = 20; // lines that come within it after a write are written together, warnings at once; a process that is killed loses them
+export const LOG_HELD_CHARACTERS = 64 * 1024; // of lines in one moment
 
 // Directory: audit
 export const AUDIT_LINE_BYTES = 64 * 1024; // one line; the longest speaks of all statements of one message

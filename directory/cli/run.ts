@@ -22,6 +22,7 @@ import { type Directory, startDirectory } from "../server.ts";
 import { type DataOptions, keysFolder, keysOption, storeOption } from "./data-options.ts";
 import { Drain } from "./drain.ts";
 import { type HostPort, parseHostPort } from "./host-port.ts";
+import { LogLines } from "./log-lines.ts";
 import { random } from "./random.ts";
 import { logFailure } from "../log-failure.ts";
 
@@ -172,7 +173,7 @@ function newLog({ verbose }: RunOptions): Logger {
   destination.on("error", ignore); // whoever read it may be gone; the directory is not
   return pino(
     { level: verbose === true ? "debug" : "info", base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    destination,
+    new LogLines(destination),
   );
 }
 
