@@ -60,7 +60,7 @@ export class PostServer {
     return this.#streams.size;
   }
 
-  /** Answers that have had to wait for their readers. */
+  /** Answers that wait for their readers. */
   get unread(): number {
     return this.#unread.size;
   }
@@ -118,8 +118,8 @@ export class PostServer {
     }
     const stream = this.#open(message, response);
     stream.onReader = () => {
-      this.#unread.add(stream);
       onReader();
+      return this.#unread.add(stream, address);
     };
     const onMember = (): void => {
       strangers.remove(request.socket);
