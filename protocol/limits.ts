@@ -324,6 +324,7 @@ export const DEVICE_MOVES_MS = 3_000; // for a device that has no link any more 
 export const DEVICE_ANSWER_MS = 30_000; // a device that has not answered by then counts as offline
 export const SESSION_MEMORY_MS = 120_000; // a session's ticket and answer are repeated for so long after the hand-over
 export const SESSIONS = 10_000; // remembered at once, those waiting included
+export const LOOKS_AT_ONCE = 64; // for devices that are waited for, when there is a way to them again, 30 us each; others are answered in between
 export const SESSIONS_PER_CLIENT = 2_000; // of these, of one client name, however many members it has; twice a fleet of 1,000
 export const SESSIONS_PER_CLIENT_AND_DEVICE = 64; // of these, with one device, which has no more than SESSIONS_AT_ONCE anyway
 export const CLIENT_REQUESTS_PER_SECOND = 20; // session requests of one client name, for each of which a rendezvous remembers a ticket for TICKET_MS
