@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { hex } from "../../keys/bytes.ts";
 import type { RandomBytes } from "../../keys/cipher-suite.ts";
 import { UnavailableError } from "../../keys/errors.ts";
@@ -46,9 +45,8 @@ export type BrokerMessage = Extract<
  */
 export class BrokerByOthers implements Disposable {
   readonly #services: Services;
-  readonly #stop = new AbortController();
   /** Who waits to be told, by the question's id in hex. */
-  readonly #waiting = new Map<string, (isTold: boolean) => void>();
+  readonly #waiting = new Map<string, (isTold: boolean | undefined) => void>();
   /** When others were last not to be had (monotonic ms). */
   readonly #failures = new Map<string, number>();
   /** When others last said no to what concerns one device, by {@link pairOf} (monotonic ms). */
@@ -56,6 +54,7 @@ export class BrokerByOthers implements Disposable {
   #host: BrokerHost | undefined;
   #whenThere: (isNew: boolean) => void = () => {};
   #wereThere = false;
+  #isOver = false;
 
   constructor(services: Services) {
     this.#services = services;
@@ -141,7 +140,8 @@ export class BrokerByOthers implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#stop.abort();
+    this.#isOver = true;
+    for (const tell of this.#waiting.values()) tell(undefined);
   }
 
   async #answer(message: Extract<BrokerMessage, { from: Uint8Array }>): Promise<void> {
@@ -168,20 +168,19 @@ export class BrokerByOthers implements Disposable {
   async #ask(message: (id: Uint8Array) => ReplicaMessage, device?: Party): Promise<boolean> {
     const { random, send, clock, leases, failed } = this.#services;
     const to = this.#choose(device);
-    if (to === undefined) return false;
+    if (to === undefined || this.#isOver) return false;
     const id = random(16);
-    const over = new AbortController();
-    const signal = AbortSignal.any([this.#stop.signal, over.signal]);
+    // No signal of this one's own life is made part of another: each such part would stay with it.
+    const told = new Promise<boolean | undefined>((resolve) => this.#waiting.set(hex(id), resolve));
+    const late = setTimeout(() => this.#waiting.get(hex(id))?.(undefined), REPLICA_BROKER_MS).unref();
     let isTold: boolean | undefined;
     try {
-      const told = new Promise<boolean>((resolve) => this.#waiting.set(hex(id), resolve));
-      const late = delay(REPLICA_BROKER_MS, undefined, { signal, ref: false }).catch(() => undefined);
       await send(to, message(id));
-      isTold = await Promise.race([told, late]);
+      isTold = await told;
     } catch (error) {
       failed(error);
     } finally {
-      over.abort();
+      clearTimeout(late);
       this.#waiting.delete(hex(id));
     }
     if (isTold === true) {
