@@ -30,6 +30,10 @@ export const TURNED_AWAY = [
   "name rate",
   /** What one address asks as a broker does and is answered with no, 429. */
   "broker question",
+  /** What one device says by the broker, beyond its rate: passed over once it was opened. */
+  "broker rate",
+  /** Answers that wait for their readers: one is cut. */
+  "unread answer",
 ] as const;
 
 export type TurnedAway = (typeof TURNED_AWAY)[number];

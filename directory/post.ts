@@ -46,12 +46,13 @@ export class PostServer {
   readonly #handle: RequestHandler;
   readonly #bodies = new Bodies();
   readonly #streams = new Set<ResponseStream>();
-  readonly #unread = new UnreadAnswers();
+  readonly #unread: UnreadAnswers;
   readonly #bySender: NameLimiter<string>;
 
   constructor(services: Services, handle: RequestHandler) {
     this.#services = services;
     this.#handle = handle;
+    this.#unread = new UnreadAnswers(() => services.observer?.turnedAway("unread answer"));
     this.#bySender = new NameLimiter(services.senderRate ?? SENDER_MESSAGES);
   }
 

@@ -12,6 +12,12 @@ type Answer = Pick<ResponseStream, "cut">;
 export class UnreadAnswers {
   /** The networks that they go to; the one that has waited for longest first. */
   readonly #networks = new Map<Answer, string>();
+  readonly #onCut: () => void;
+
+  /** `onCut` is called for each that is cut. */
+  constructor(onCut: () => void) {
+    this.#onCut = onCut;
+  }
 
   get size(): number {
     return this.#networks.size;
@@ -20,7 +26,10 @@ export class UnreadAnswers {
   /** Counts one that waits for its reader at `address`, until what this gives is called: it goes on, or has ended. */
   add(answer: Answer, address: string): () => void {
     this.#networks.set(answer, networkOf(address));
-    if (this.#networks.size > UNREAD_ANSWERS) this.#oldestOfMost()?.cut();
+    if (this.#networks.size > UNREAD_ANSWERS) {
+      this.#oldestOfMost()?.cut();
+      this.#onCut();
+    }
     return () => void this.#networks.delete(answer);
   }
 

@@ -37,11 +37,13 @@ const longAnswer: RequestHandler = async (_message, stream) => {
 
 test("of too many answers that wait for their readers, whoever these are, the one that has waited for longest makes room", async () => {
   await using asked = await Asked.start(longAnswer);
-  const { posts, readers, cut } = asked;
+  const { posts, readers, cut, turnedAway } = asked;
   for (let i = 0; i < UNREAD_ANSWERS; i += 1) await asked.unread();
   expect([posts.open, posts.unread, posts.working]).toEqual([UNREAD_ANSWERS, UNREAD_ANSWERS, 0]);
+  expect(turnedAway).toEqual([]);
   await asked.unread();
   await asked.unread();
+  expect(turnedAway).toEqual(["unread answer", "unread answer"]);
   expect([posts.open, posts.unread]).toEqual([UNREAD_ANSWERS, UNREAD_ANSWERS]);
   for (const reader of readers.slice(0, 2)) reader.resume();
   await expect.poll(() => [...cut]).toHaveLength(2);
@@ -94,17 +96,19 @@ class Asked implements AsyncDisposable {
   readonly #world: World;
   readonly #workload: Workload;
   readonly #server: Server;
-  readonly #message: Uint8Array;
+  readonly message: Uint8Array;
   readonly posts: PostServer;
   readonly readers: IncomingMessage[] = [];
   /** Which of the readers have lost their answers, from 1. */
   readonly cut = new Set<number>();
+  readonly turnedAway: readonly string[];
 
-  private constructor(world: World, workload: Workload, posts: PostServer, message: Uint8Array) {
+  private constructor(world: World, workload: Workload, posts: PostServer, of: Pick<Asked, "message" | "turnedAway">) {
     this.#world = world;
     this.#workload = workload;
     this.posts = posts;
-    this.#message = message;
+    this.message = of.message;
+    this.turnedAway = of.turnedAway;
     const strangers = new Strangers(8 * UNREAD_ANSWERS);
     this.#server = createServer((sent, response) => {
       void posts.post(sent, response, String(sent.headers["x-address"]), strangers);
@@ -115,16 +119,21 @@ class Asked implements AsyncDisposable {
     const world = await World.start();
     const { store, directory } = world;
     const workload = new Workload();
+    const turnedAway: string[] = [];
     const services = {
       ...{ suite, random, clock: SYSTEM_CLOCK, store, workload, keyring: directory.keyring },
       newestKeys: { look: () => Promise.resolve() },
       freshness: await Freshness.load({ store, random, onError: () => {} }),
       log: pino({ level: "silent" }),
+      observer: {
+        ...{ took: () => {}, ended: () => {}, linkRefused: () => {} },
+        turnedAway: (why: string) => void turnedAway.push(why),
+      },
     };
     // What changes nothing may be sent again.
     const question = { type: REQUEST.readStatements, body: new Uint8Array(0) };
-    const { bytes } = await sealed(world.client(), X25519PrivateKey.generate(suite, random), question);
-    const asked = new Asked(world, workload, new PostServer(services, handler), bytes);
+    const { bytes: message } = await sealed(world.client(), X25519PrivateKey.generate(suite, random), question);
+    const asked = new Asked(world, workload, new PostServer(services, handler), { message, turnedAway });
     asked.#server.listen(0, "127.0.0.1");
     await once(asked.#server, "listening");
     return asked;
@@ -134,7 +143,7 @@ class Asked implements AsyncDisposable {
   async reader(address = "192.0.2.1"): Promise<IncomingMessage> {
     const { port } = this.#server.address() as AddressInfo;
     const options = { method: "POST", agent: false, headers: { "x-address": address } };
-    const sent = request(`http://127.0.0.1:${port}/v1/messages`, options).end(this.#message);
+    const sent = request(`http://127.0.0.1:${port}/v1/messages`, options).end(this.message);
     const [reader] = (await once(sent, "response", { signal: patience() })) as [IncomingMessage];
     const number = this.readers.push(reader);
     reader.on("error", () => this.cut.add(number));
