@@ -14,6 +14,7 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/said-by-owner.ts#partyOf",
     "directory/wake-news.ts#WakeNews",
     "directory/wake-rows.ts#isSameHello",
+    "directory/session-phase.ts#hasWaited",
     "directory/client/broker-end.ts#BrokerEnd",
     "sshnp/cli/profile/ls.ts#lsCommand",
     "sshnp/cli/profile/show.ts#showCommand",
