@@ -255,7 +255,7 @@ class WriteQueue {
 }
 
 /** Whether there are tables or logs, so that a database without its CURRENT file is a damaged one, not a new one. */
-async function holdsData(path: string): Promise<boolean> {
+export async function holdsData(path: string): Promise<boolean> {
   const files = await readdir(path).catch(() => []);
   return files.some((file) => file.endsWith(".ldb") || file.endsWith(".log"));
 }

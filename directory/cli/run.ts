@@ -128,6 +128,9 @@ async function run(options: RunOptions): Promise<void> {
       log,
     },
     acceptOlderLog: options.acceptOlderLog ?? false,
+    beforeServing: async () => {
+      if (options.store !== undefined) await rememberStore(folder, options.store);
+    },
     observer: watch?.observer,
     broker,
   });
@@ -139,7 +142,8 @@ async function run(options: RunOptions): Promise<void> {
   const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
   const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;
   await writeAddress(folder, address);
-  await rememberStore(folder, options.store);
+  // Only now: a start that comes to nothing changes nothing.
+  if (options.store === undefined) await rememberStore(folder, undefined);
   await using _administration = await serveAdministration(
     folder,
     administer({ ...directory, store }, directory.presence),
