@@ -2,7 +2,7 @@ import { equalBytes } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { SecurityError } from "../../keys/errors.ts";
 import { LOG_TREE_PROOFS_KEPT, MAP_TOP_DEPTHS } from "../../protocol/limits.ts";
-import type { HashedNode } from "../../protocol/log/hashed-nodes.ts";
+import type { HashedNode } from "../../protocol/log/map-node.ts";
 import { type MapProof, type MapRows, subjectKey } from "../../protocol/log/map.ts";
 import { type LogProof, verifySubject } from "../../protocol/log/proof.ts";
 import { type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";

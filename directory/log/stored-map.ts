@@ -1,5 +1,5 @@
-import type { HashedNodes } from "../../protocol/log/hashed-nodes.ts";
-import { type MapNode, MapRows, pathOf } from "../../protocol/log/map.ts";
+import type { HashedNodes, MapNode } from "../../protocol/log/map-node.ts";
+import { MapRows, pathOf } from "../../protocol/log/map.ts";
 import type { Hashing } from "../../protocol/log/tree.ts";
 import { MAP_DEPTH } from "../../protocol/limits.ts";
 import { damaged, type LogRows } from "./rows.ts";

@@ -13,18 +13,8 @@
 import { ByteReader, ByteWriter, equalBytes, hex, utf8 } from "../../keys/bytes.ts";
 import { PeerError, SecurityError } from "../../keys/errors.ts";
 import { MAP_DEPTH, MAP_TOP_DEPTHS } from "../limits.ts";
-import type { HashedNodes } from "./hashed-nodes.ts";
+import type { HashedNodes, MapEntry, MapNode } from "./map-node.ts";
 import type { Hashing } from "./tree.ts";
-
-export interface MapEntry {
-  /** 32 bytes each. */
-  readonly key: Uint8Array;
-  readonly value: Uint8Array;
-}
-
-export type MapNode =
-  | { readonly kind: "branch"; readonly left: Uint8Array; readonly right: Uint8Array }
-  | ({ readonly kind: "entry" } & MapEntry);
 
 export interface MapProof {
   /** The hashes beside the key's way, 32 bytes each, from the root down. */

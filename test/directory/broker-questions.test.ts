@@ -4,7 +4,7 @@ import { BrokerByOthers } from "../../directory/replicas/broker-by-others.ts";
 import { Leases } from "../../directory/replicas/leases.ts";
 import type { ReplicaMessage } from "../../directory/replicas/messages.ts";
 import { hex } from "../../keys/bytes.ts";
-import { REPLICA_BROKER_MS } from "../../protocol/limits.ts";
+import { REPLICA_TELL_MS } from "../../protocol/limits.ts";
 import { random, TestClock } from "./world.ts";
 
 /* A directory without a broker asks another one on its store; what comes of that for devices is in broker-by-others.test.ts. */
@@ -19,8 +19,8 @@ beforeEach(async () => {
   const clock = new TestClock();
   const id = random(16);
   const others = new Set([hex(random(16))]);
-  const shared = { renew: () => Promise.resolve({ alive: others, atBroker: others }) };
-  const leases = new Leases({ shared, clock, isAtBroker: () => false }, hex(id));
+  const shared = { renew: () => Promise.resolve({ alive: others, atBroker: others }), leave: () => Promise.resolve() };
+  const leases = new Leases({ shared, clock, isAtBroker: () => false }, hex(id), () => {});
   await leases.renew();
   const send = (_to: string, message: ReplicaMessage): Promise<void> => {
     asked.push(message);
@@ -56,7 +56,7 @@ test("a question adds nothing to a signal that outlives it, and leaves no timer"
 test("who does not answer in time has not done it, and is not asked at once again", async () => {
   vi.useFakeTimers();
   const told = broker.tell(["@acme"]);
-  await vi.advanceTimersByTimeAsync(REPLICA_BROKER_MS);
+  await vi.advanceTimersByTimeAsync(REPLICA_TELL_MS);
   expect([await told, await broker.tell(["@acme"]), asked.length]).toEqual([false, false, 1]);
 });
 

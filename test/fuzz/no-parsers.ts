@@ -16,7 +16,6 @@ export const NO_PARSERS: Readonly<Record<string, readonly string[]>> = {
     "directory/session-phase.ts#hasWaited",
     "directory/wake-news.ts#WakeNews",
     "directory/wake-rows.ts#isSameHello",
-    "directory/session-phase.ts#hasWaited",
     "directory/client/broker-end.ts#BrokerEnd",
     "keys/print-error.ts#nextSteps",
     "sshnp/cli/profile/ls.ts#lsCommand",

@@ -32,7 +32,8 @@ import { activationFileSchema, statementFileSchema } from "../../../rendezvous/d
 import { distancesSchema } from "../../../sshnp/distances.ts";
 import { childAnswerSchema, childOrderSchema } from "../../../sshnpd/authorized-keys-order.ts";
 import { encodeLeaf, type Leaf } from "../../../protocol/log/leaf.ts";
-import { encodeMapNode, type MapNode } from "../../../protocol/log/map.ts";
+import { encodeMapNode } from "../../../protocol/log/map.ts";
+import type { MapNode } from "../../../protocol/log/map-node.ts";
 import { cast } from "../../protocol/fixtures.ts";
 import * as of from "../arbitraries.ts";
 import { TEXT_WORDS, words } from "../mutation.ts";

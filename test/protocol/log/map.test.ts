@@ -4,8 +4,6 @@ import { ByteReader, ByteWriter, equalBytes, hex } from "../../../keys/bytes.ts"
 import {
   EMPTY,
   encodeMapNode,
-  type MapEntry,
-  type MapNode,
   type MapProof,
   MapRows,
   parseMapNode,
@@ -17,7 +15,7 @@ import {
 } from "../../../protocol/log/map.ts";
 import { nativeSuite } from "../../../protocol/suite/native.ts";
 import { SUITES } from "../../support/suites.ts";
-import type { HashedNode } from "../../../protocol/log/hashed-nodes.ts";
+import type { HashedNode, MapEntry, MapNode } from "../../../protocol/log/map-node.ts";
 import { expectLogRefusal } from "./refusal.ts";
 
 const suite = nativeSuite;

@@ -1,4 +1,12 @@
-import type { MapNode } from "./map.ts";
+export interface MapEntry {
+  /** 32 bytes each. */
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+export type MapNode =
+  | { readonly kind: "branch"; readonly left: Uint8Array; readonly right: Uint8Array }
+  | ({ readonly kind: "entry" } & MapEntry);
 
 /** A row with the hash that it was found to have. */
 export interface HashedNode {
