@@ -67,6 +67,13 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     return this.#connection !== undefined;
   }
 
+  /** How devices are reached while this process has no connection, for a person. */
+  get meanwhile(): string {
+    return this.#others?.areThere === true
+      ? "another directory that has it asks the devices there"
+      : "devices come by WebSocket";
+  }
+
   /** Messages of devices that were dropped since the start, because too many waited. */
   get dropped(): number {
     return this.#reader?.dropped ?? 0;
@@ -191,7 +198,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
         if (signal.aborted) return;
         const reason = error instanceof Error ? error.message : String(error);
         const next = error instanceof UnavailableError ? error.next : undefined;
-        log.warn({ broker: at, reason, next }, "the MQTT broker cannot be used; devices come by WebSocket");
+        log.warn({ broker: at, reason, next }, `the MQTT broker cannot be used; ${this.meanwhile}`);
       }
       const wait = retryDelay(failures, Math.random(), { first: RECONNECT_FIRST_MS, limit: BROKER_RETRY_MS });
       await delay(wait, undefined, { signal, ref: false }).catch(() => {});

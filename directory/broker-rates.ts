@@ -20,6 +20,12 @@ export class BrokerRates {
   readonly #hellos = new NameLimiter<string>(HELLOS);
   readonly #others = new NameLimiter<string>(OTHERS);
   readonly #refusals = new NameLimiter<string>(REFUSALS);
+  readonly #onBeyond: () => void;
+
+  /** `onBeyond` is called for each message that is found to be too much. */
+  constructor(onBeyond: () => void) {
+    this.#onBeyond = onBeyond;
+  }
 
   /** How many are counted: members only, of which there are as many as the directory has. */
   get size(): number {
@@ -28,22 +34,27 @@ export class BrokerRates {
 
   /** Whether the sender, if it is known here, has said too much. `now` is monotonic. */
   isSpent(message: OpenedMessage, now: number): boolean {
-    return this.#of(message).isSpent(nameOf(message.sender), now);
+    return !this.#within(!this.#of(message).isSpent(nameOf(message.sender), now));
   }
 
   /** Counts what a member has said; false when it is too much. */
   take(message: OpenedMessage, now: number): boolean {
-    return this.#of(message).take(nameOf(message.sender), now);
+    return this.#within(this.#of(message).take(nameOf(message.sender), now));
   }
 
   /** Counts a hello that is answered with no; false when there are too many, and it is not to be answered. */
   takeRefusal({ sender }: OpenedMessage, now: number): boolean {
-    return this.#refusals.take(nameOf(sender), now);
+    return this.#within(this.#refusals.take(nameOf(sender), now));
   }
 
   /** Forgets those who may say as much as if they had never come. */
   sweep(now: number): void {
     for (const limiter of [this.#hellos, this.#others, this.#refusals]) limiter.sweep(now);
+  }
+
+  #within(isWithin: boolean): boolean {
+    if (!isWithin) this.#onBeyond();
+    return isWithin;
   }
 
   #of({ type }: OpenedMessage): NameLimiter<string> {

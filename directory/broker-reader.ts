@@ -48,12 +48,13 @@ export interface BrokerReaderServices {
 export class BrokerReader {
   readonly #services: BrokerReaderServices;
   readonly #waiting: { readonly payload: Uint8Array; readonly at: number }[] = [];
-  readonly #rates = new BrokerRates();
+  readonly #rates: BrokerRates;
   #reading = 0;
   #dropped = 0;
 
   constructor(services: BrokerReaderServices) {
     this.#services = services;
+    this.#rates = new BrokerRates(() => services.observer?.turnedAway("broker rate"));
   }
 
   /** How many were dropped since the start, because too many waited. */

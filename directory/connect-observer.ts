@@ -12,7 +12,7 @@ export const CONNECT_STAGES = [
 
 export type ConnectStage = (typeof CONNECT_STAGES)[number];
 
-/** Why somebody is turned away who has proved nothing yet, or without anything being looked up for him. */
+/** Of what there was too much, so that somebody is turned away: ahead of any work, if nothing else is said here. */
 export const TURNED_AWAY = [
   /** Requests and links of one address, 429. */
   "address rate",
@@ -26,10 +26,14 @@ export const TURNED_AWAY = [
   "messages",
   /** Hellos of devices that wait, 503 unread. */
   "hellos",
-  /** Messages of one name, E_RATE. */
+  /** Messages of one name, E_RATE: opened, and their sender looked up. */
   "name rate",
   /** What one address asks as a broker does and is answered with no, 429. */
   "broker question",
+  /** What one device says by the broker, passed over: opened, and its sender perhaps looked up. */
+  "broker rate",
+  /** Answers that wait for their readers: one is cut. */
+  "unread answer",
 ] as const;
 
 export type TurnedAway = (typeof TURNED_AWAY)[number];

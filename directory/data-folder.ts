@@ -6,7 +6,7 @@ import { PrivateFolder } from "../keys/private-folder.ts";
 import { shellWord } from "../keys/shell-word.ts";
 import { STORE_LOCK_MS } from "../protocol/limits.ts";
 import type { Database } from "./database.ts";
-import { LevelDatabase } from "./level-database.ts";
+import { holdsData, LevelDatabase } from "./level-database.ts";
 import { Store } from "./store.ts";
 
 /** The data folder of a directory that has run before. @throws {SetupError} E_NO_KEYS when there is none, E_KEY_PERMISSIONS. */
@@ -23,7 +23,7 @@ export async function openDataFolder(path: string): Promise<PrivateFolder> {
 /**
  * The store of a data folder: LevelDB in it, or the PostgreSQL database at `url`. Another command may have LevelDB for a moment,
  * so it is asked for again for a while. After the signal, PostgreSQL is waited for some seconds more, whatever is done there.
- * @throws {SetupError} E_RUNNING, E_STORAGE, E_USAGE, also for the folder's own store when its directory last ran on another one ({@link rememberStore}); the signal's reason.
+ * @throws {SetupError} E_RUNNING, E_STORAGE, E_USAGE, also for the folder's own store when its directory last ran on another one ({@link rememberStore}), and for `onlyIfThere`; the signal's reason.
  */
 export async function openStore(
   folder: PrivateFolder,
@@ -31,12 +31,15 @@ export async function openStore(
     url,
     signal,
     evenIfLeft = false,
+    onlyIfThere = false,
     observe = (database) => database,
   }: {
     readonly url: string | undefined;
     readonly signal: AbortSignal;
     /** For those who mean the folder's own store wherever the directory ran last. */
     readonly evenIfLeft?: boolean;
+    /** For those who want what is in it: none is made in the folder. */
+    readonly onlyIfThere?: boolean;
     /** Stands in front of the database, to count. */
     readonly observe?: ((database: Database) => Database) | undefined;
   },
@@ -46,10 +49,12 @@ export async function openStore(
     return new Store(observe(await PostgresDatabase.open(url, signal)));
   }
   if (!evenIfLeft) await demandNotLeft(folder);
+  const path = join(folder.path, "store");
+  if (onlyIfThere && !(await holdsData(path))) throw noStore(folder);
   const end = performance.now() + STORE_LOCK_MS;
   for (;;) {
     try {
-      return new Store(observe(await LevelDatabase.open(join(folder.path, "store"))));
+      return new Store(observe(await LevelDatabase.open(path)));
     } catch (error) {
       if (!(error instanceof SetupError) || error.code !== "E_RUNNING" || performance.now() >= end) throw error;
     }
@@ -69,6 +74,12 @@ async function demandNotLeft(folder: PrivateFolder): Promise<void> {
   if ((await folder.read(LEFT_FILE, 1024)) === undefined) return;
   throw new SetupError("E_USAGE", `The directory in ${shellWord(folder.path)} has last run with --store.`, {
     next: "Say --store URL here as well, or set SSHNP_STORE. How to go back to a store in the data folder: docs/self-hosting.md",
+  });
+}
+
+function noStore({ path }: PrivateFolder): SetupError {
+  return new SetupError("E_USAGE", `There is no store in ${shellWord(path)}.`, {
+    next: "Name the data folder that has it, or the database: --store URL",
   });
 }
 

@@ -1,4 +1,5 @@
-import type { WebSocket } from "ws";
+import type { RawData } from "ws";
+import type { DeviceSocket, SocketHearer } from "./device-socket.ts";
 import { type Greeting, openGreeting, strangerRefusal } from "./link-greeting.ts";
 import type { LinkHost } from "./link-host.ts";
 import { PeerError, SshnpError } from "../keys/errors.ts";
@@ -15,6 +16,7 @@ import {
   encodeLinkRefused,
   encodeLinkWelcome,
   encodeSignedText,
+  type LinkHello,
   parseLinkWatching,
 } from "../protocol/messages/link.ts";
 import { parseAnswer } from "../protocol/messages/session-request.ts";
@@ -46,10 +48,10 @@ type State =
   | { readonly kind: "closed"; readonly party: Party | undefined };
 
 /** One WebSocket of a device, from its first byte to its end. */
-export class DeviceLink implements PresentDevice {
+export class DeviceLink implements PresentDevice, SocketHearer {
   /** When something last came from the device, ms since 1970. */
   heard: number;
-  readonly #socket: WebSocket;
+  readonly #socket: DeviceSocket;
   readonly #host: LinkHost<DeviceLink>;
   readonly #bucket: TokenBucket;
   distances: Distances | undefined;
@@ -57,20 +59,32 @@ export class DeviceLink implements PresentDevice {
   /** Whether something came since the last ping. */
   #isAlive = true;
 
-  constructor(socket: WebSocket, host: LinkHost<DeviceLink>) {
+  constructor(socket: DeviceSocket, host: LinkHost<DeviceLink>) {
     this.#socket = socket;
     this.#host = host;
     this.heard = host.clock.now();
     this.#bucket = new TokenBucket(RATE, host.clock.monotonic());
-    socket.on("message", (data, isBinary) => this.#message(isBinary && data instanceof Uint8Array ? data : undefined));
-    const sound = (): void => void this.#sound();
-    socket.on("ping", sound).on("pong", sound);
-    socket.on("error", () => this.#socket.terminate());
-    socket.on("close", () => {
-      const party = this.#state.kind === "up" ? this.#state.party : undefined;
-      this.#state = { kind: "closed", party };
-      host.down(this);
-    });
+    socket.hearer = this;
+  }
+
+  message(data: RawData, isBinary: boolean): void {
+    if (!this.#sound()) return;
+    try {
+      if (!isBinary || !(data instanceof Uint8Array)) throw new PeerError("E_PROTOCOL", "a link message is not binary");
+      this.#handle(data);
+    } catch (error) {
+      this.#broken(error);
+    }
+  }
+
+  sound(): void {
+    this.#sound();
+  }
+
+  closed(): void {
+    const party = this.#state.kind === "up" ? this.#state.party : undefined;
+    this.#state = { kind: "closed", party };
+    this.#host.down(this);
   }
 
   get isUp(): boolean {
@@ -161,16 +175,6 @@ export class DeviceLink implements PresentDevice {
     return false;
   }
 
-  #message(bytes: Uint8Array | undefined): void {
-    if (!this.#sound()) return;
-    try {
-      if (bytes === undefined) throw new PeerError("E_PROTOCOL", "a link message is not binary");
-      this.#handle(bytes);
-    } catch (error) {
-      this.#broken(error);
-    }
-  }
-
   /** What came breaks the protocol, or a bug of ours. */
   #broken(error: unknown): void {
     if (!(error instanceof SshnpError)) this.#host.failed(error);
@@ -243,11 +247,16 @@ export class DeviceLink implements PresentDevice {
     const own = random(16);
     const { name, member } = hello;
     const opener = new LinkOpener(suite, own);
-    const words = new LinkWords(this.#host, hello, (type, body) => this.#send(type, body));
+    const words = this.#words(hello);
     this.#state = { kind: "up", party: { name, member }, device: message.sender, opener, sealer, words };
     const welcome = { time: clock.now(), nonce: own, keyListSeq: keyring.keyListSeq };
     this.#send(LINK.welcome, encodeLinkWelcome(welcome));
     this.#host.up(this, hello);
+  }
+
+  /** Apart, since what is made here keeps all that any closure beside it uses: a whole hello, in memory for as long as its link. */
+  #words(hello: LinkHello): LinkWords {
+    return new LinkWords(this.#host, hello, (type, body) => this.#send(type, body));
   }
 
   /** The device's clock is off: it may say hello once more, over a nonce. */

@@ -64,7 +64,7 @@ export class DirectoryWatch {
     );
     const turnedAway = metrics.labelledCounter(
       "sshnp_directory_turned_away_total",
-      "Connections, requests, messages and links that were turned away ahead of any work, by what there was too much of.",
+      "Connections, requests, messages, links and answers that were turned away or cut, by what there was too much of.",
       { name: "why", values: TURNED_AWAY },
     );
     this.observer = {

@@ -59,8 +59,19 @@ export class LevelDatabase implements Database {
     return await reading(async () => (this.#level.status === "open" ? this.#level.getSync(key) : this.#level.get(key)));
   }
 
+  /** At once as well, unless one of them is just being written: while nothing of them changes, all are read at one moment. */
   async getMany(keys: readonly string[]): Promise<(string | undefined)[]> {
-    return await reading(() => this.#level.getMany([...keys]));
+    const isSteady = keys.length <= READ_AT_ONCE && !keys.some((key) => this.#isWriting(key));
+    return await reading(async () =>
+      isSteady && this.#level.status === "open"
+        ? keys.map((key) => this.#level.getSync(key))
+        : this.#level.getMany([...keys]),
+    );
+  }
+
+  #isWriting(key: string): boolean {
+    for (const { keys } of this.#underWay.values()) if (keys.has(key)) return true;
+    return false;
   }
 
   async entries(prefix: string): Promise<[string, string][]> {
@@ -197,6 +208,9 @@ function levelOperation(operation: Operation): LevelOperation {
 
 const CLAIM = "id:";
 
+/** Keys that are not worth a way to another thread and back. */
+const READ_AT_ONCE = 64;
+
 /** What somebody wants written. */
 interface Write {
   readonly operations: readonly Operation[];
@@ -241,7 +255,7 @@ class WriteQueue {
 }
 
 /** Whether there are tables or logs, so that a database without its CURRENT file is a damaged one, not a new one. */
-async function holdsData(path: string): Promise<boolean> {
+export async function holdsData(path: string): Promise<boolean> {
   const files = await readdir(path).catch(() => []);
   return files.some((file) => file.endsWith(".ldb") || file.endsWith(".log"));
 }

@@ -3,6 +3,7 @@ import { isName, type Name } from "../keys/names.ts";
 import { LINK_NAMES_AT_ONCE } from "../protocol/limits.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { DeviceLink } from "./device-link.ts";
+import { OwnLinks } from "./own-links.ts";
 import type { Party } from "./presence.ts";
 import { partyOf, saidByOwnerOf } from "./said-by-owner.ts";
 import type { Store } from "./store.ts";
@@ -35,11 +36,6 @@ class Watch<Key> {
     for (const [key, links] of this.#links) if (matches(key)) for (const link of links) yield [link, key];
   }
 
-  /** Everybody who watches anything. */
-  links(): ToldLink[] {
-    return [...this.#keys.keys()];
-  }
-
   keysOf(link: ToldLink): ReadonlySet<Key> {
     return this.#keys.get(link) ?? new Set();
   }
@@ -62,8 +58,8 @@ export class LinkNews {
   readonly #names = new Watch<Name>();
   /** Clients by their subjects. */
   readonly #clients = new Watch<string>();
-  /** Devices by their subjects and by their names: what is said of either concerns them. */
-  readonly #own = new Watch<string>();
+  /** Devices: what is said of them and of their names concerns them. */
+  readonly #own = new OwnLinks<ToldLink>();
 
   constructor({ suite, store }: { readonly suite: CipherSuite; readonly store: Store }) {
     this.#suite = suite;
@@ -75,7 +71,7 @@ export class LinkNews {
    * well: nothing is read before it is watched.
    */
   greet(link: ToldLink, device: Party, names: readonly Name[]): void {
-    this.#own.set(link, new Set([device.name, bindingSubject(device)]));
+    this.#own.add(link, device);
     this.#names.set(link, new Set(names));
     void link.tellOwn();
     for (let i = 0; i < names.length; i += LINK_NAMES_AT_ONCE) {
@@ -95,18 +91,18 @@ export class LinkNews {
 
   /** Tells every link all of it once more. */
   async tellAgain(): Promise<void> {
-    for (const link of this.#own.links()) {
+    for (const link of this.#own.all()) {
       await link.tellOwn();
       await this.#tellNames(link, [...this.#names.keysOf(link)]);
       for (const client of this.#clients.keysOf(link)) await link.tellChanged(partyOf(client));
     }
   }
 
-  /** Forgets a link. */
-  end(link: ToldLink): void {
+  /** Forgets a link of a device. */
+  end(link: ToldLink, device: Party): void {
     this.#names.set(link, new Set());
     this.#clients.set(link, new Set());
-    this.#own.set(link, new Set());
+    this.#own.remove(link, device);
   }
 
   /** Tells everybody whom new statements on these subjects concern; returns when they are told. @throws {UnavailableError} E_STORAGE. */
@@ -119,7 +115,7 @@ export class LinkNews {
     if (!isName(name)) return;
     if (subject.includes("/")) {
       const told = this.#clients.watchersOf(subject).map((link) => link.tellChanged(partyOf(subject)));
-      await Promise.all([...told, ...this.#own.watchersOf(subject).map((link) => link.tellOwn())]);
+      await Promise.all([...told, ...this.#own.of(subject).map((link) => link.tellOwn())]);
     } else await this.#nameChanged(name, subject);
   }
 
@@ -135,10 +131,8 @@ export class LinkNews {
     for (const [link, client] of [...this.#clients.watchers(isOfName)]) {
       if (await isSaid(client)) told.push(link.tellChanged(partyOf(client)));
     }
-    for (const link of this.#own.watchersOf(name)) {
-      for (const device of this.#own.keysOf(link)) {
-        if (isOfName(device) && (await isSaid(device))) told.push(link.tellOwn());
-      }
+    for (const device of this.#own.subjectsOf(name)) {
+      if (await isSaid(device)) for (const link of this.#own.of(device)) told.push(link.tellOwn());
     }
     await Promise.all(told);
   }

@@ -25,6 +25,7 @@ import type { Audit } from "./audit.ts";
 import type { ConnectObserver } from "./connect-observer.ts";
 import type { BrokerLinks } from "./broker-links.ts";
 import { DeviceLink } from "./device-link.ts";
+import { DeviceSocket } from "./device-socket.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { HelloTurns } from "./hello-turns.ts";
 import type { LinkHost } from "./link-host.ts";
@@ -65,6 +66,7 @@ export class LinkServer {
   readonly #host: LinkHost<DeviceLink>;
   readonly #server = new WebSocketServer({
     noServer: true,
+    WebSocket: DeviceSocket,
     clientTracking: false,
     perMessageDeflate: false,
     maxPayload: LINK_MESSAGE_BYTES,
@@ -79,6 +81,8 @@ export class LinkServer {
   readonly #turns: HelloTurns;
   readonly #sockets = new WeakMap<DeviceLink, Socket>();
   readonly #news: LinkNews;
+  /** Devices that have come since the last tick. */
+  #came: Party[] = [];
   #ticks = 0;
 
   constructor(services: Services) {
@@ -130,6 +134,7 @@ export class LinkServer {
     setImmediate(() => {
       for (const [link, until] of this.#deadlines) if (now >= until) link.terminate();
     });
+    this.#storeWhoCame();
     if ((this.#ticks * 1000) % LAST_SEEN_MS === 0) void this.#storeLastSeen(this.#services.presence.parties());
     this.#services.presence.sweep(now);
     this.#turns.sweep(now);
@@ -202,9 +207,9 @@ export class LinkServer {
 
   /** The welcome is out. What the device asked for comes first, then it may be notified. */
   #up(link: DeviceLink, hello: LinkHello): void {
-    if (link.party !== undefined) void this.#storeLastSeen([link.party]); // it may be gone again before it is present
     const { party } = link;
     if (party === undefined) return;
+    this.#came.push(party);
     this.#news.greet(link, party, hello.names);
     this.#present(link, party, hello.version);
   }
@@ -242,8 +247,8 @@ export class LinkServer {
     this.#meteredBeats.remove(link);
     this.#deadlines.delete(link);
     this.#turns.remove(link);
-    this.#news.end(link);
     const { party } = link;
+    if (party !== undefined) this.#news.end(link, party);
     if (party === undefined || !presence.disconnect(party, link)) return;
     const device = bindingSubject(party);
     replicas?.disconnected(party, link).catch((error: unknown) => this.#failed(error));
@@ -267,6 +272,13 @@ export class LinkServer {
   #refused(code: RefusalCode, hello: LinkHello): void {
     this.#services.observer?.linkRefused(code);
     this.#services.log.info({ code, peer: { device: bindingSubject(hello) } }, "link refused");
+  }
+
+  /** All of a second in one write. Of those who are gone again their end was stored. */
+  #storeWhoCame(): void {
+    const here = this.#came.filter((party) => this.#services.presence.get(party) !== undefined);
+    this.#came = [];
+    void this.#storeLastSeen(here);
   }
 
   async #storeLastSeen(parties: readonly Party[], time: number = this.#services.clock.now()): Promise<void> {

@@ -28,7 +28,8 @@ export function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, 
     observer?.turnedAway(why);
     refuse(status, wait);
   };
-  socket.on("error", () => socket.destroy());
+  const onError = (): void => void socket.destroy();
+  socket.on("error", onError);
   const isMetered = request.url === METERED_LINK;
   if (request.url !== LINK && !isMetered) return refuse("404 Not Found");
   // Only browsers send it, and no page has any business here.
@@ -38,4 +39,5 @@ export function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, 
   const wait = links.turnAway();
   if (wait !== undefined) return turnAway("hellos", "503 Service Unavailable", wait);
   links.accept(request, socket, head, isMetered);
+  socket.off("error", onError); // which the link hears of from here on
 }

@@ -46,12 +46,13 @@ export class PostServer {
   readonly #handle: RequestHandler;
   readonly #bodies = new Bodies();
   readonly #streams = new Set<ResponseStream>();
-  readonly #unread = new UnreadAnswers();
+  readonly #unread: UnreadAnswers;
   readonly #bySender: NameLimiter<string>;
 
   constructor(services: Services, handle: RequestHandler) {
     this.#services = services;
     this.#handle = handle;
+    this.#unread = new UnreadAnswers(() => services.observer?.turnedAway("unread answer"));
     this.#bySender = new NameLimiter(services.senderRate ?? SENDER_MESSAGES);
   }
 
@@ -60,7 +61,7 @@ export class PostServer {
     return this.#streams.size;
   }
 
-  /** Answers that have had to wait for their readers. */
+  /** Answers that wait for their readers. */
   get unread(): number {
     return this.#unread.size;
   }
@@ -118,8 +119,8 @@ export class PostServer {
     }
     const stream = this.#open(message, response);
     stream.onReader = () => {
-      this.#unread.add(stream);
       onReader();
+      return this.#unread.add(stream, address);
     };
     const onMember = (): void => {
       strangers.remove(request.socket);

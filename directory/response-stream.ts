@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { setImmediate as othersTurn } from "node:timers/promises";
 import { UNREAD_ANSWER_MS, UNSENT_ANSWER_BYTES } from "../protocol/limits.ts";
 import { encodeFrame, type Frame } from "../protocol/messages/response-frames.ts";
 import type { ResponseSealer } from "../protocol/response.ts";
@@ -13,8 +14,8 @@ export class ResponseStream {
   /** Opening and welcome, until the first frame goes out with them in one packet. */
   #held: Uint8Array[];
   #isOpen = true;
-  /** Told whenever the answer goes on only once its reader has read. */
-  onReader: (() => void) | undefined;
+  /** Told whenever the answer goes on only once its reader has read; what it gives is called when that is so, or the answer has ended. */
+  onReader: (() => () => void) | undefined;
 
   constructor(response: ServerResponse, sealer: ResponseSealer, clock: Pick<Clock, "every">, welcome: Frame) {
     this.#response = response;
@@ -49,16 +50,19 @@ export class ResponseStream {
    * UNREAD_ANSWER_MS. Whoever sends more than a few frames waits so in between.
    */
   async drained(): Promise<void> {
-    if (!this.#isOpen || !this.#response.writableNeedDrain) return;
-    this.onReader?.();
+    // What the network takes at once is reported a little later all the same.
+    for (let turns = 0; turns < 2 && this.#isFull; turns += 1) await othersTurn();
+    if (!this.#isFull) return;
+    const goesOn = this.onReader?.();
     const stop = this.#clock.every(UNREAD_ANSWER_MS, () => this.cut());
     await new Promise<void>((resolve) => {
       const done = (): void => {
         this.#closed.delete(done);
+        goesOn?.();
         resolve();
       };
       this.#response.once("drain", done);
-      this.#closed.add(done);
+      this.onClose(done);
     });
     stop();
   }
@@ -75,6 +79,10 @@ export class ResponseStream {
   cut(): void {
     this.#response.destroy();
     this.#close();
+  }
+
+  get #isFull(): boolean {
+    return this.#isOpen && this.#response.writableNeedDrain;
   }
 
   #write(frame: Frame, final: boolean): void {

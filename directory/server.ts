@@ -63,6 +63,8 @@ export interface DirectoryOptions {
   /** That of the private keys, which directories on one store share; the data folder if not said. */
   readonly keysFolder?: PrivateFolder;
   readonly store: Store;
+  /** Awaited once the store is known to be the one to go on with, ahead of whoever may have something written into it. */
+  readonly beforeServing?: () => Promise<void>;
   readonly listen: { readonly host: string; readonly port: number };
   /** PEM; without it, plain HTTP. */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
@@ -93,7 +95,9 @@ export interface Directory extends AsyncDisposable {
   readonly sessions: Pick<Sessions, "phases">;
   readonly links: Pick<LinkServer, "hellosWaiting">;
   /** Undefined where there is no broker. */
-  readonly waking: Pick<BrokerLinks, "isConnected" | "dropped" | "messagesWaiting" | "limited" | "count"> | undefined;
+  readonly waking:
+    | Pick<BrokerLinks, "isConnected" | "meanwhile" | "dropped" | "messagesWaiting" | "limited" | "count">
+    | undefined;
   readonly replicas: Pick<Replicas, "alive"> | undefined;
   /** Whether it can do its work. Who serves it adds what he knows. */
   readonly readiness: Readiness;
@@ -140,6 +144,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
   });
   if (guarded.isOlder) log.warn({ size: guarded.log.checkpoint.size }, "goes on from an older log, as it was told to");
   undoing.push(() => guarded.settle());
+  await options.beforeServing?.();
   const statementLog = guarded.log;
   cosigner = await startCosigner(options, statementLog, clock);
   undoing.push(() => cosigner?.[Symbol.asyncDispose]());

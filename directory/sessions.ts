@@ -8,6 +8,7 @@ import type { RefusalCode } from "../protocol/refusal-codes.ts";
 import { bindingSubject } from "../protocol/statements.ts";
 import type { Audit } from "./audit.ts";
 import { type ConnectObserver, ConnectWatch } from "./connect-observer.ts";
+import { LooksForAll } from "./looks-for-all.ts";
 import { type Offer, Offers, type OfferServices } from "./offers.ts";
 import type { Party, Presence, PresentDevice } from "./presence.ts";
 import type { Replicas } from "./replicas/replicas.ts";
@@ -35,6 +36,7 @@ export class Sessions {
   readonly #services: Services;
   readonly #offers: Offers;
   readonly #sessions = new SessionTable<Session>();
+  readonly #looks = new LooksForAll<Session>((session) => this.#lookAgain(session));
 
   constructor(services: Services) {
     this.#services = services;
@@ -143,7 +145,7 @@ export class Sessions {
 
   /** Looks for devices that are waited for, since there may be a way to them that there was not. */
   lookForWaiting(): void {
-    for (const session of this.#sessions.all()) if (session.phase.kind === "waiting") void this.#lookAgain(session);
+    this.#looks.begin([...this.#sessions.all()].filter(({ phase }) => phase.kind === "waiting"));
   }
 
   /** Passes on a device's answer to what it was asked; false when it was not asked that, or answers at too great length. */

@@ -16,19 +16,29 @@ export const LOG_CHECKPOINT = "log:checkpoint";
 /** In a store into which an import was begun, and not ended: which one it was. */
 export const IMPORT_BEGUN = "import:begun";
 
-/** The lines of a store as it is at one moment, each with its end. @throws {UnavailableError} E_STORAGE. */
+/**
+ * The lines of a store as it is at one moment, each with its end. One without a log is none, and its lines have no end that is taken.
+ * @throws {SetupError} E_LOG for such a one; {UnavailableError} E_STORAGE.
+ */
 export async function* exportStore(database: Pick<Database, "snapshot">): AsyncGenerator<string, void, void> {
   await using snapshot = await database.snapshot();
   yield `${JSON.stringify({ v: 1, kind: "sshnp-store" })}\n`;
   let count = 0;
+  let hasLog = false;
   for (let after = ""; ; ) {
     const entries = await snapshot.entriesAfter(after, "", STORE_LINES_AT_ONCE);
     const lasting = entries.filter(([key]) => !FLEETING.some((prefix) => key.startsWith(prefix)));
     if (lasting.length > 0) yield lasting.map((entry) => `${JSON.stringify(entry)}\n`).join("");
     count += lasting.length;
+    hasLog ||= lasting.some(([key]) => key === LOG_CHECKPOINT);
     const last = entries.at(-1);
     if (last === undefined || entries.length < STORE_LINES_AT_ONCE) break;
     [after] = last;
+  }
+  if (!hasLog) {
+    throw new SetupError("E_LOG", "There is no log in the store, so it is not a directory's whole store.", {
+      next: "Export the store that the directory has run on.",
+    });
   }
   yield `${JSON.stringify({ entries: count })}\n`;
 }
@@ -64,9 +74,8 @@ export async function importStore(database: Database, lines: AsyncIterable<strin
       state = "end";
     }
   }
-  if (state !== "end") throw malformed();
-  const last = checkpoint === undefined ? waiting : [...waiting, checkpoint];
-  await write([...last, { type: "del", key: IMPORT_BEGUN }]);
+  if (state !== "end" || checkpoint === undefined) throw malformed();
+  await write([...waiting, checkpoint, { type: "del", key: IMPORT_BEGUN }]);
   return count;
 }
 

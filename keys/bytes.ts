@@ -103,6 +103,9 @@ export function prefixed16(...fields: readonly Uint8Array[]): Uint8Array {
   return writer.done();
 }
 
+/** What integers of so many bytes are below, those of 8 being safe integers; a power costs as much as the rest of writing one. */
+const BEYOND = [1, 2 ** 8, 2 ** 16, 2 ** 24, 2 ** 32];
+
 /** Writes big-endian integers and length-prefixed fields; {@link done} returns them as one array. */
 export class ByteWriter {
   readonly #parts: Uint8Array[] = [];
@@ -148,7 +151,7 @@ export class ByteWriter {
   }
 
   #integer(value: number, size: number): this {
-    if (!Number.isSafeInteger(value) || value < 0 || (size < 8 && value >= 256 ** size)) {
+    if (!Number.isSafeInteger(value) || value < 0 || value >= (BEYOND[size] ?? Infinity)) {
       throw new RangeError(`not an unsigned integer of ${size} bytes`);
     }
     const bytes = new Uint8Array(size);

@@ -17,8 +17,12 @@ export async function holdRunningFile(
   let other = "";
   const held = await holdFile(folder, file, { wait: 0, whenTaken: (descriptor) => (other = processIn(descriptor)) });
   if (held === undefined) throw whenTaken(other);
-  ftruncateSync(held.descriptor);
-  writeSync(held.descriptor, `${process.pid}\n`, 0);
+  try {
+    ftruncateSync(held.descriptor);
+    writeSync(held.descriptor, `${process.pid}\n`, 0);
+  } catch {
+    // On a full disk the lock holds all the same.
+  }
   return held;
 }
 

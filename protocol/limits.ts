@@ -1,5 +1,7 @@
 // Noise
 export const NOISE_MESSAGE_BYTES = 65_535; // Noise rev 34 section 3
+export const STATIC_SECRETS_KEPT = 256; // DHs of two static keys, those made last; 128 links come up at a time
+export const PUBLIC_KEYS_KEPT = 256; // in OpenSSL's form, those used first of late; 1 KB each outside of the heap
 export const KEM_PUBLIC_KEY_BYTES = 1184; // ML-KEM-768, FIPS 203 table 3
 export const KEM_CIPHERTEXT_BYTES = 1088; // ML-KEM-768, FIPS 203 table 3
 
@@ -263,7 +265,7 @@ export const REQUEST_MS = 15_000; // head and body of a request
 export const CONNECTIONS_CHECK_MS = 1_000; // how often slow senders are looked for
 export const HEADER_BYTES = 8 * 1024; // a request head; ours is below 300 B, proxies add some
 export const UNREAD_ANSWER_MS = 30_000; // for a reader to take what was sent before more of a long answer is made: 64 KiB at 2 KB/s
-export const UNREAD_ANSWERS = 128; // that have had to wait for their readers, of anybody: some 100 KiB each, 13 MB in all
+export const UNREAD_ANSWERS = 128; // that wait for their readers, of anybody: some 100 KiB each, 13 MB in all
 export const READING_MS = 10 * 60_000; // for all statements on a name; one key has one such answer at a time. STATEMENTS_READ of them at 200 KB/s
 export const UNSENT_ANSWER_BYTES = 256 * 1024; // of one answer, held for a reader that has stopped
 export const RATE_PER_SECOND = 20; // requests and links from one address (IPv6: one /56)
@@ -324,6 +326,7 @@ export const DEVICE_MOVES_MS = 3_000; // for a device that has no link any more 
 export const DEVICE_ANSWER_MS = 30_000; // a device that has not answered by then counts as offline
 export const SESSION_MEMORY_MS = 120_000; // a session's ticket and answer are repeated for so long after the hand-over
 export const SESSIONS = 10_000; // remembered at once, those waiting included
+export const LOOKS_AT_ONCE = 64; // for devices that are waited for, when there is a way to them again, 30 us each; others are answered in between
 export const SESSIONS_PER_CLIENT = 2_000; // of these, of one client name, however many members it has; twice a fleet of 1,000
 export const SESSIONS_PER_CLIENT_AND_DEVICE = 64; // of these, with one device, which has no more than SESSIONS_AT_ONCE anyway
 export const CLIENT_REQUESTS_PER_SECOND = 20; // session requests of one client name, for each of which a rendezvous remembers a ticket for TICKET_MS
@@ -384,13 +387,18 @@ export const LINK_MESSAGES_BURST = 200; // of them at once, before any is opened
 export const TAKEOVERS_PER_MINUTE = 3; // of one member's link; more look like a copied key
 export const LAST_SEEN_MS = 5 * 60_000; // how often the last-seen times of living links are stored
 
-export const RECORDS_KEPT = 512; // of members, names and policies, parsed, of those that were read last; 6 KB each
+export const RECORDS_KEPT = 512; // of members, names, policies, delegations and the key list, parsed, of those that were read last; 6 KB each
 
 // Directory: log
+export const MAP_TOP_DEPTHS = 10; // of the map's nodes, which are kept when they were read; 1,023 at most, 500 B each
 export const LOG_MAP_PROOFS_KEPT = 512; // of the newest map, of the subjects asked for last; 1 KB each
 export const LOG_FOLLOWED = 4; // readings of a log that another directory appends to meanwhile, before it is read in a turn
 export const LOG_TREE_PROOFS_KEPT = 512; // between the sizes asked for last: a fleet's checkpoints are few; 1 KB each
 export const CHECKPOINT_CACHE_SECONDS = 2; // that a proxy may keep the newest checkpoint; C2SP tlog-tiles: a few seconds at most
+
+// Directory: log to stderr
+export const LOG_MOMENT_MS = 20; // lines that come within it after a write are written together, warnings at once; a process that is killed loses them
+export const LOG_HELD_CHARACTERS = 64 * 1024; // of lines in one moment
 
 // Directory: audit
 export const AUDIT_LINE_BYTES = 64 * 1024; // one line; the longest speaks of all statements of one message

@@ -70,7 +70,22 @@ export function sealMessage(
   const message = noise.writeMessage(payload.done());
   const bytes = new ByteWriter().u8(LABEL_VERSION).raw(recipientId(suite, parties.recipient)).raw(message).done();
   if (bytes.length > SEALED_MESSAGE_BYTES) throw new RangeError("a sealed message is too long");
-  return { bytes, responseSecret: noise.split().export("response") };
+  const responseSecret = responseSecretOf(noise);
+  return {
+    bytes,
+    get responseSecret() {
+      return responseSecret();
+    },
+  };
+}
+
+/**
+ * Export("response") of a handshake, made when it is asked for: nobody answers to a link's messages under it, and it is a part of what
+ * sealing or opening one costs.
+ */
+function responseSecretOf(noise: HandshakeState): () => Uint8Array {
+  let secret: Uint8Array | undefined;
+  return () => (secret ??= noise.splitToExport("response"));
 }
 
 /**
@@ -100,6 +115,7 @@ export function openMessage(
   const payload = new ByteReader(noise.readMessage(reader.rest()));
   const sender = noise.remoteStaticKey;
   if (sender === undefined) throw new PeerError("E_PROTOCOL", "a sealed message has no sender");
+  const responseSecret = responseSecretOf(noise);
   return {
     sender,
     recipient: staticKey.publicKey,
@@ -107,7 +123,9 @@ export function openMessage(
     id: payload.raw(16),
     type: payload.u8(),
     body: payload.rest(),
-    responseSecret: noise.split().export("response"),
+    get responseSecret() {
+      return responseSecret();
+    },
   };
 }
 

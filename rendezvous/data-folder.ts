@@ -6,10 +6,12 @@
  * rendezvous-keys.json       its private keys
  * state/key-list.json        v, keyList: the directory's, as last seen
  * state/rendezvous.json      v, statement: the root-signed one about itself
+ * state/activation.json      v, activationKey: public half of what the secret stood for that was used
  * ```
  */
 import * as v from "valibot";
 import type { CipherSuite, RandomBytes } from "../keys/cipher-suite.ts";
+import type { Ed25519PublicKey } from "../keys/ed25519.ts";
 import { SecurityError, SshnpError } from "../keys/errors.ts";
 import { keyListFileSchema } from "../keys/key-list-files.ts";
 import { PrivateFolder } from "../keys/private-folder.ts";
@@ -86,6 +88,17 @@ export class DataFolder {
     return statement.ed25519.equals(this.keys.ed25519.publicKey) && statement.x25519.equals(this.keys.x25519.publicKey);
   }
 
+  /** Remembers which secret has activated it, by the public half of what it stands for. */
+  async writeActivation(key: Ed25519PublicKey): Promise<void> {
+    await writeState(this.#folder, ACTIVATION_FILE, activationFileSchema, { v: 1, activationKey: key.toJSON() });
+  }
+
+  /** Whether it is known that another secret than that one has activated it. @throws {SetupError} as those of keys/. */
+  async isActivatedByAnother(key: Ed25519PublicKey): Promise<boolean> {
+    const file = await readState(this.#folder, ACTIVATION_FILE, activationFileSchema);
+    return file !== undefined && file.activationKey !== key.toJSON();
+  }
+
   async writeStatement(statement: SignedText): Promise<void> {
     if (statement.text === this.#statement) return;
     await writeState(this.#folder, STATEMENT_FILE, statementFileSchema, {
@@ -98,8 +111,14 @@ export class DataFolder {
 
 const KEY_LIST_FILE = "key-list.json";
 const STATEMENT_FILE = "rendezvous.json";
+const ACTIVATION_FILE = "activation.json";
 
 export const statementFileSchema: v.GenericSchema<{ v: 1; statement: SignedTextJson }> = v.strictObject({
   v: v.literal(1),
   statement: signedTextSchema,
+});
+
+export const activationFileSchema: v.GenericSchema<{ v: 1; activationKey: string }> = v.strictObject({
+  v: v.literal(1),
+  activationKey: v.pipe(v.string(), v.regex(/^[A-Za-z0-9+/]{43}=$/)),
 });

@@ -1,5 +1,6 @@
 import { SetupError } from "../keys/errors.ts";
 import { quoted } from "../keys/names.ts";
+import { isWildcard } from "../keys/wildcard.ts";
 import { MAX_RENDEZVOUS_ADDRESSES, TICKET_ENTRY_BYTES } from "../protocol/limits.ts";
 import {
   formatRendezvousAddress,
@@ -30,7 +31,7 @@ export function parseListen(text: string): HostPort {
  * @throws {SetupError} E_USAGE when one of them is none that others could dial.
  */
 export function publicAddresses(given: string | undefined, listening: HostPort): readonly string[] {
-  if (given === undefined && (listening.host === "0.0.0.0" || listening.host === "::")) {
+  if (given === undefined && isWildcard(listening.host)) {
     throw new SetupError("E_USAGE", "Listening on all interfaces does not tell by which address the ends reach this.", {
       next: "Add --public HOST:PORT with a name or address that both ends can reach.",
     });

@@ -1,5 +1,7 @@
 import type { DirectoryClient } from "../directory/client.ts";
 import { activationKey } from "../keys/activation-key.ts";
+import type { CipherSuite } from "../keys/cipher-suite.ts";
+import type { Ed25519PrivateKey } from "../keys/ed25519.ts";
 import { PeerError, SecurityError } from "../keys/errors.ts";
 import type { Secret } from "../keys/secret.ts";
 import type { RendezvousKeys } from "../keys/service-key-files.ts";
@@ -22,6 +24,11 @@ export interface Registered {
   readonly signed: SignedText;
 }
 
+/** What a rendezvous' one-time secret stands for; the public half gives nothing of it away. */
+export function rendezvousActivationKey(suite: CipherSuite, secret: Secret): Ed25519PrivateKey {
+  return activationKey(suite, secret, RENDEZVOUS_ACTIVATION);
+}
+
 /**
  * Proves by the one-time secret that these keys are a rendezvous of the directory. Repeating it with the same keys is
  * harmless.
@@ -35,7 +42,7 @@ export async function activateRendezvous(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<Registered> {
   const { suite } = client;
-  const activation = activationKey(suite, secret, RENDEZVOUS_ACTIVATION);
+  const activation = rendezvousActivationKey(suite, secret);
   const start = {
     type: REQUEST.rendezvousActivationStart,
     body: encodeRendezvousActivationStart(activation.publicKey),

@@ -19,7 +19,7 @@ import { type HostPort, publicAddresses } from "./host-port.ts";
 import { KeyListRefresh } from "./key-list-refresh.ts";
 import type { RendezvousWatch } from "./rendezvous-metrics.ts";
 import { reasonOf } from "./reason-of.ts";
-import { activateRendezvous, reportRendezvous } from "./registration.ts";
+import { activateRendezvous, rendezvousActivationKey, reportRendezvous } from "./registration.ts";
 import { takeDataFolder } from "./running-lock.ts";
 import { RendezvousServer } from "./server.ts";
 import { Witness } from "./witness/witness.ts";
@@ -45,7 +45,7 @@ export interface ServiceOptions {
   readonly watch?: RendezvousWatch | undefined;
   /** Whether it is a witness of its directory's log, too. */
   readonly isWitness?: boolean;
-  /** Called when a secret is given, but none is needed. */
+  /** Called when a secret is given that is not needed, and is not the one that was used. */
   readonly onUnusedSecret?: (() => void) | undefined;
   /** Called once legs are served; `address` is the first of those that the directory knows. */
   readonly onServing: (address: string, witnessKey: string | undefined) => void;
@@ -102,12 +102,13 @@ export async function serveRendezvous(
   if (keyList !== undefined) refresh.note(keyList.list);
   const addresses = publicAddresses(options.publicAt, { ...options.listen, port: server.port });
 
-  let isSecretUsed = secret === undefined;
+  let isSecretUsed = false;
   const activate = async (oneTime: Secret): Promise<void> => {
     await client.keyList({ signal });
     isSecretUsed = true;
     await remembered; // without it an activation does not count at the next start, and the secret would be used up
     const registered = await activateRendezvous(client, folder.keys, { secret: oneTime, addresses }, { signal });
+    await folder.writeActivation(rendezvousActivationKey(suite, oneTime).publicKey);
     await folder.writeStatement(registered.signed);
     log.info({ rendezvous: registered.statement.rendezvous }, "activated");
   };
@@ -138,7 +139,10 @@ export async function serveRendezvous(
     log,
     signal,
   );
-  if (!isSecretUsed) options.onUnusedSecret?.();
+  if (secret !== undefined && !isSecretUsed) {
+    const { publicKey } = rendezvousActivationKey(suite, secret);
+    if (await folder.isActivatedByAnother(publicKey)) options.onUnusedSecret?.();
+  }
   options.onServing(addresses[0] ?? "", witness?.verifierKey);
   log.info({ addresses }, "rendezvous serves");
   const over = new AbortController();

@@ -54,8 +54,8 @@ export interface SessionCommand {
     readonly forwardsAgent: boolean;
     /** Whether the words say something of shared connections (ControlMaster, ControlPath). */
     readonly sharesConnection: boolean;
-    /** Whether the words say something of a terminal there (-t, -T, RequestTTY). */
-    readonly saysTerminal: boolean;
+    /** Whether these words leave it to ssh to ask for a terminal there: a shell, and no -t, -T or RequestTTY. */
+    readonly leavesTerminal: boolean;
     /** What to add to `ssh -G` so that it reads the same configuration. */
     readonly configuration: readonly string[];
   };
@@ -123,8 +123,8 @@ export function parseSessionCommand(
       sharesConnection:
         options.some(({ letter }) => "MOS".includes(letter)) ||
         ["controlpath", "controlmaster"].some((key) => firstValue(options, "", key) !== undefined),
-      saysTerminal:
-        options.some(({ letter }) => "tT".includes(letter)) || firstValue(options, "", "requesttty") !== undefined,
+      leavesTerminal:
+        after.length === scan.words && ["t", "T"].every((at) => firstValue(options, at, "requesttty") === undefined),
       configuration: options.flatMap(({ letter, value }) =>
         "Flo".includes(letter) ? [`-${letter}${value ?? ""}`] : [],
       ),

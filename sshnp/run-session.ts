@@ -1,4 +1,3 @@
-import { isatty } from "node:tty";
 import type { Command } from "commander";
 import { SetupError } from "../keys/errors.ts";
 import { parseSessionCommand, type SessionCommand } from "./command-line.ts";
@@ -39,7 +38,8 @@ export async function session(words: readonly string[], main: string): Promise<C
     const printed = { ...command, destination: withSurroundingsStated(destination, process.env) };
     return print(`${shellCommand(["ssh", ...sshArguments(printed, surroundings)])}\n`);
   }
-  const typed = { ...surroundings, isUntyped: !isatty(0) };
+  const { mayLeaveTerminalOut } = await import("./leave-terminal-out.ts");
+  const typed = { ...surroundings, withoutTerminal: await mayLeaveTerminalOut(command) };
   const { startSsh } = await import("./ssh-process.ts");
   if (command.needs !== "tunnel") return await startSsh(sshArguments(command, typed)).ended;
   return await runFront(destination, surroundings.keys, (front, agent) =>

@@ -12,8 +12,8 @@ export interface SshSurroundings {
   readonly keys: string;
   /** Socket of the agent that has the key of this session, if it has one of its own. */
   readonly agent?: string;
-  /** Nobody types: a terminal there, which ssh would refuse with a line of its own, is not even asked for. */
-  readonly isUntyped?: boolean;
+  /** A terminal there is not even asked for: see mayLeaveTerminalOut(). */
+  readonly withoutTerminal?: boolean;
 }
 
 /**
@@ -28,12 +28,12 @@ export function sshArguments(command: SessionCommand, surroundings: SshSurroundi
   const agent = agentOptions(ssh.forwardsAgent, surroundings.agent);
   // A connection that is there may be that of another client, and was opened without what these words ask for.
   const alone = ssh.sharesConnection ? [] : ["-o", "ControlPath=none"];
-  const untyped = surroundings.isUntyped === true && !ssh.saysTerminal ? ["-o", "RequestTTY=no"] : [];
+  const terminal = surroundings.withoutTerminal === true ? ["-o", "RequestTTY=no"] : [];
   return [
     ...ourOptions(destination, surroundings),
     ...agent,
     ...alone,
-    ...untyped,
+    ...terminal,
     ...ssh.before,
     `${user}${host}`,
     ...ssh.after,

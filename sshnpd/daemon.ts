@@ -90,6 +90,10 @@ export async function runDaemon(options: DaemonOptions, signal: AbortSignal): Pr
     const clients = new Clients(suite, folder, options.clients, tell, () => policy.current());
     const directory = await OwnDirectory.open(surroundings, own, options.witnesses);
     await tellAboutClients(clients, await policy.current(), options);
+    if (options.mqtt !== undefined) {
+      const { tellAboutBrokerFiles } = await import("./wakeable-link.ts");
+      await tellAboutBrokerFiles(options.mqtt, tell);
+    }
     if (options.acceptsKeys && process.geteuid?.() === 0) tell(ROOT_ADMITS_KEYS);
 
     const now = (): number => directory.now();

@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 import type { Command } from "commander";
-import { readBrokerPlace } from "../directory/client.ts";
 import { runCommandLine } from "../keys/command-line.ts";
 import { endEvenWhileCompiling } from "../keys/exit.ts";
 import { collectWholeHeapAtOnce, keepHeapSmall } from "../keys/small-heap.ts";
@@ -37,7 +36,6 @@ const program =
   withNoPortsFlags(
     command(async (options) => {
       const { runDaemon } = await import("./daemon.ts");
-      if (options.mqtt !== undefined) await readBrokerPlace(options.mqtt.url, options.mqtt); // or it would be found out much later
       try {
         await runDaemon(options, stop.signal);
       } catch (error) {

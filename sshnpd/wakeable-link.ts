@@ -6,9 +6,23 @@ import {
   openLink,
   readBrokerPlace,
 } from "../directory/client.ts";
-import { SshnpError } from "../keys/errors.ts";
+import { SetupError, SshnpError } from "../keys/errors.ts";
 import { type Log, logError } from "./log.ts";
 import { openTwoWayLink, type Way } from "./two-way-link.ts";
+
+/** Says what is wrong with the broker's files, if anything. It keeps nobody from this device, which waits at the directory then. */
+export async function tellAboutBrokerFiles(
+  { url, ...flags }: BrokerFlags & { readonly url: string },
+  tell: (text: string) => void,
+): Promise<void> {
+  try {
+    await readBrokerPlace(url, flags);
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    tell(`${error.message} ${error.next ?? ""}`);
+    tell("Until that is right, this device waits at the directory itself.");
+  }
+}
 
 /**
  * The daemon's link where it is told of a broker. The broker's files are read for each connection, as certificates are

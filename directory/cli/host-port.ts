@@ -23,8 +23,3 @@ export function parseHostPort(text: string, option: string): HostPort {
 export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
-
-/** Whether it means all interfaces. */
-export function isWildcard({ host }: HostPort): boolean {
-  return host === "0.0.0.0" || host === "::";
-}

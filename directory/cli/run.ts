@@ -8,6 +8,7 @@ import { quoted } from "../../keys/names.ts";
 import { openFilesAtMost } from "../../keys/open-files.ts";
 import { PrivateFolder } from "../../keys/private-folder.ts";
 import { shellWord } from "../../keys/shell-word.ts";
+import { isWildcard } from "../../keys/wildcard.ts";
 import { SPARE_FILES } from "../../protocol/limits.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
 import { serveAdministration } from "../admin-socket.ts";
@@ -20,7 +21,8 @@ import { type OwnRendezvous, startOwnRendezvous } from "../own-rendezvous.ts";
 import { type Directory, startDirectory } from "../server.ts";
 import { type DataOptions, keysFolder, keysOption, storeOption } from "./data-options.ts";
 import { Drain } from "./drain.ts";
-import { type HostPort, isWildcard, parseHostPort } from "./host-port.ts";
+import { type HostPort, parseHostPort } from "./host-port.ts";
+import { LogLines } from "./log-lines.ts";
 import { random } from "./random.ts";
 import { logFailure } from "../log-failure.ts";
 
@@ -88,7 +90,7 @@ async function run(options: RunOptions): Promise<void> {
   const at = parseHostPort(options.listen, "--listen");
   const rendezvousAt = options.rendezvous === undefined ? undefined : parseHostPort(options.rendezvous, "--rendezvous");
   const publicUrl = options.public === undefined ? undefined : parsePublicUrl(options.public);
-  if (publicUrl === undefined && isWildcard(at)) {
+  if (publicUrl === undefined && isWildcard(at.host)) {
     throw new SetupError("E_USAGE", `Nobody can reach ${options.listen} under that name.`, {
       next: "Say how others reach it: --public http://HOST:PORT",
     });
@@ -126,6 +128,9 @@ async function run(options: RunOptions): Promise<void> {
       log,
     },
     acceptOlderLog: options.acceptOlderLog ?? false,
+    beforeServing: async () => {
+      if (options.store !== undefined) await rememberStore(folder, options.store);
+    },
     observer: watch?.observer,
     broker,
   });
@@ -137,7 +142,8 @@ async function run(options: RunOptions): Promise<void> {
   const local = `${tls === undefined ? "http" : "https"}://${urlHost(at.host)}:${directory.port}`;
   const address = `${publicUrl ?? local}#${directory.keyring.fingerprint}`;
   await writeAddress(folder, address);
-  await rememberStore(folder, options.store);
+  // Only now: a start that comes to nothing changes nothing.
+  if (options.store === undefined) await rememberStore(folder, undefined);
   await using _administration = await serveAdministration(
     folder,
     administer({ ...directory, store }, directory.presence),
@@ -171,7 +177,7 @@ function newLog({ verbose }: RunOptions): Logger {
   destination.on("error", ignore); // whoever read it may be gone; the directory is not
   return pino(
     { level: verbose === true ? "debug" : "info", base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    destination,
+    new LogLines(destination),
   );
 }
 
@@ -194,7 +200,7 @@ async function ownRendezvous(
 ): Promise<OwnRendezvous | undefined> {
   if (publicAt === undefined) return undefined;
   // It talks to us on this machine, whatever name and proxy the others use.
-  const near = isWildcard(at) ? (at.host === "::" ? "::1" : "127.0.0.1") : at.host;
+  const near = isWildcard(at.host) ? (at.host.includes(":") ? "::1" : "127.0.0.1") : at.host;
   const scheme = tls === undefined ? "http" : "https";
   const address = `${scheme}://${urlHost(near)}:${directory.port}#${directory.keyring.fingerprint}`;
   const { registry } = directory;

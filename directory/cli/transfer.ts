@@ -11,7 +11,8 @@ import { loadSuite } from "../../protocol/suite/load.ts";
 import { timeOf } from "../database-clock.ts";
 import { openDataFolder, openStore, rememberStore } from "../data-folder.ts";
 import { Keyring } from "../keyring.ts";
-import { Log } from "../log/log.ts";
+import { openGuardedLog } from "../log/checkpoint-file.ts";
+import { refuseUnfilledStore } from "../log/unfilled-store.ts";
 import { exportStore, importStore } from "../transfer.ts";
 import { DATA, type DataOptions, keysFolder, keysOption, storeOption } from "./data-options.ts";
 import { random } from "./random.ts";
@@ -43,7 +44,9 @@ Example, from the data folder to PostgreSQL:
 
 async function exportAll({ data, store: url }: DataOptions): Promise<void> {
   const folder = await openDataFolder(data);
-  await using store = await openStore(folder, { url, signal: interruption("Run the command again.") });
+  const signal = interruption("Run the command again.");
+  await using store = await openStore(folder, { url, signal, onlyIfThere: true });
+  await refuseUnfilledStore(store.database, [folder]);
   for await (const lines of exportStore(store.database)) {
     if (!process.stdout.write(lines)) await once(process.stdout, "drain");
   }
@@ -57,8 +60,11 @@ async function importAll(options: DataOptions): Promise<void> {
   const count = await importStore(store.database, linesOfInput(signal));
   const now = await timeOf(store.database);
   const keyring = await Keyring.open({ suite, random }, keys, store, now);
-  const log = await Log.open({
-    ...{ suite, database: store.database, privateKey: keyring.log, origin: keyring.origin },
+  const { log } = await openGuardedLog({
+    ...{ suite, folder, sharedFolder: keys, database: store.database },
+    ...{ privateKey: keyring.log, origin: keyring.origin },
+    acceptOlder: false,
+    onError: () => {}, // whoever runs on it writes that file, and says so
   });
   // The way back; the way there is to run on it.
   if (options.store === undefined) await rememberStore(folder, undefined);

@@ -25,6 +25,9 @@ export function brokerError(place: Place, cause: unknown): UnavailableError {
   );
 }
 
+/** A connection on which TLS was to begin has ended, and nothing had come back. */
+export class NoTlsSeenError extends Error {}
+
 function tlsFailure({ url, ca, certificate }: Place, cause: unknown): Told | undefined {
   const code = codeOf(cause);
   if (UNTRUSTED.has(code)) {
@@ -48,10 +51,16 @@ function tlsFailure({ url, ca, certificate }: Place, cause: unknown): Told | und
       next: "Renew it at the broker; if it is valid, set this machine's clock: timedatectl set-ntp true",
     };
   }
+  if (cause instanceof NoTlsSeenError) {
+    return {
+      why: "it has closed the connection without a word of TLS",
+      next: `${TLS_PORT} ${OTHERWISE}`,
+    };
+  }
   if (NO_TLS.test(code)) {
     return {
       why: "what answers at that port does not speak TLS",
-      next: "Give the port at which the broker speaks TLS, 8883 if not said; mqtt:// is without TLS.",
+      next: TLS_PORT,
     };
   }
   if (!ALERT.test(code)) return undefined;
@@ -77,19 +86,29 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
-/** Alerts about the certificate of this end (RFC 8446 section 6.2); TLS 1.2 has `handshake failure` where there is none. */
+/**
+ * Alerts about the certificate of this end (RFC 8446 section 6.2); TLS 1.2 has `handshake failure` where there is none. What is SSLV3
+ * up to OpenSSL 3.1 is SSL/TLS from 3.2 on.
+ */
 const ALERT =
-  /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_(HANDSHAKE_FAILURE|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_REVOKED|CERTIFICATE_EXPIRED|CERTIFICATE_UNKNOWN|UNKNOWN_CA|ACCESS_DENIED|CERTIFICATE_REQUIRED)$/;
+  /^ERR_SSL_(?:SSLV3|SSL\/TLS|TLSV1|TLSV13)_ALERT_(HANDSHAKE_FAILURE|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_REVOKED|CERTIFICATE_EXPIRED|CERTIFICATE_UNKNOWN|UNKNOWN_CA|ACCESS_DENIED|CERTIFICATE_REQUIRED)$/;
 
 const NO_TLS = /^ERR_SSL_(?:WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|RECORD_LAYER_FAILURE)$/;
 
+const TLS_PORT = "Give the port at which the broker speaks TLS, 8883 if not said; mqtt:// is without TLS.";
+
 /** Where a broker closes at once, its alert may have been lost. */
 function nextStep({ url, certificate }: Place, cause: unknown): string {
-  const isClosed = /^(?:ECONNRESET|EPIPE)$/.test(codeOf(cause)) || reasonOf(cause) === CLOSED;
+  const isClosed = isReset(cause) || reasonOf(cause) === CLOSED;
   if (url.protocol !== "mqtts:" || !isClosed) return OTHERWISE;
   return certificate === undefined
     ? `If it wants a certificate of this end: --mqtt-cert FILE --mqtt-key FILE. ${OTHERWISE}`
     : `${SEE_CERTIFICATE} ${OTHERWISE}`;
+}
+
+/** Whether the other end has closed a connection without waiting for ours. */
+export function isReset(cause: unknown): boolean {
+  return /^(?:ECONNRESET|EPIPE)$/.test(codeOf(cause));
 }
 
 const SEE_CERTIFICATE =

@@ -4,7 +4,7 @@ import type { IClientOptions, MqttClient } from "mqtt";
 import { abortOf } from "../../keys/aborted.ts";
 import { UnavailableError } from "../../keys/errors.ts";
 import { BROKER_PACKET_BYTES, DIRECTORY_CONNECT_MS } from "../../protocol/limits.ts";
-import { brokerError, CLOSED } from "./broker-error.ts";
+import { brokerError, CLOSED, isReset, NoTlsSeenError } from "./broker-error.ts";
 import { BrokerPublishing } from "./broker-publishing.ts";
 import { connectPersistently } from "./persistent-connect.ts";
 import { proxyFor } from "./proxy.ts";
@@ -135,6 +135,7 @@ async function openSocket(
       : await openTunnel({ signal, limitMs: DIRECTORY_CONNECT_MS });
   onConnected?.(socket.localAddress);
   if (!isSecure) return heard(socket);
+  const before = socket.bytesRead; // of a proxy
   const [{ connect }, { isIP }] = await Promise.all([import("node:tls"), import("node:net")]);
   const secure = connect({
     ...{ socket, host }, // the host is what its certificate is to be for
@@ -147,6 +148,7 @@ async function openSocket(
     await once(secure, "secureConnect", { signal });
   } catch (error) {
     secure.on("error", () => {}).destroy();
+    if (isReset(error) && socket.bytesRead === before) throw new NoTlsSeenError(undefined, { cause: error });
     throw error;
   }
   return heard(secure);

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { SecureContextOptions } from "node:tls";
 import { SetupError } from "../../keys/errors.ts";
@@ -24,10 +25,14 @@ export function parseBrokerUrl(text: string): URL {
 }
 
 /**
- * Refuses options of a broker where none is given: whoever gives them expects one to be used.
+ * Refuses options of a broker that do not go together, and those without one: whoever gives them expects one to be used. Looks at
+ * no file.
  * @throws {SetupError} E_USAGE.
  */
 export function demandBroker(flags: BrokerFlags & { readonly mqtt?: string | undefined }): void {
+  if (flags.mqtt !== undefined && (flags.mqttCert === undefined) !== (flags.mqttKey === undefined)) {
+    throw new SetupError("E_USAGE", "--mqtt-cert and --mqtt-key go together.", { next: "Give both or neither." });
+  }
   const given = Object.entries(flags).find(([name, value]) => /^mqtt[A-Z]/.test(name) && value !== undefined);
   if (flags.mqtt !== undefined || given === undefined) return;
   const option = `--${given[0].replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
@@ -36,13 +41,13 @@ export function demandBroker(flags: BrokerFlags & { readonly mqtt?: string | und
   });
 }
 
-/** A broker and the files that it takes to come in there. @throws {SetupError} E_USAGE. */
+/**
+ * A broker and the files that it takes to come in there; of options that {@link demandBroker} has let pass.
+ * @throws {SetupError} E_USAGE for a file that cannot be read or is not what it should be.
+ */
 export async function readBrokerPlace(text: string, flags: BrokerFlags): Promise<BrokerPlace> {
   const url = parseBrokerUrl(text);
   const { mqttCa, mqttCert, mqttKey, mqttNoVerify } = flags;
-  if ((mqttCert === undefined) !== (mqttKey === undefined)) {
-    throw new SetupError("E_USAGE", "--mqtt-cert and --mqtt-key go together.", { next: "Give both or neither." });
-  }
   const certificate =
     mqttCert === undefined || mqttKey === undefined
       ? undefined
@@ -57,25 +62,33 @@ async function demandUsable(
   { mqttCa, mqttCert, mqttKey }: BrokerFlags,
   { ca, cert, key }: { readonly ca: string | undefined; readonly cert?: string; readonly key?: string },
 ): Promise<void> {
-  const { createSecureContext } = await import("node:tls");
-  const refuses = (options: SecureContextOptions): unknown => {
+  const attempt = (action: () => unknown, fact: string): void => {
     try {
-      createSecureContext(options);
-      return undefined;
-    } catch (error) {
-      return error;
+      action();
+    } catch (cause) {
+      throw new SetupError("E_USAGE", fact, { next: LOOK_AT_PEM, cause });
     }
   };
-  const check = (options: SecureContextOptions, fact: string): void => {
-    const cause = refuses(options);
-    if (cause !== undefined) throw new SetupError("E_USAGE", fact, { next: LOOK_AT_PEM, cause });
-  };
-  if (ca !== undefined) check({ ca }, `--mqtt-ca ${shellWord(mqttCa ?? "")} is no certificate in PEM.`);
+  if (ca !== undefined) {
+    attempt(() => readCertificates(ca), `--mqtt-ca ${shellWord(mqttCa ?? "")} is no certificate in PEM.`);
+  }
   if (cert === undefined || key === undefined) return;
+  const { createSecureContext } = await import("node:tls");
+  const check = (options: SecureContextOptions, fact: string): void =>
+    attempt(() => createSecureContext(options), fact);
   check({ cert }, `--mqtt-cert ${shellWord(mqttCert ?? "")} is no certificate in PEM.`);
   check({ key }, `--mqtt-key ${shellWord(mqttKey ?? "")} is no private key in PEM, or one with a passphrase.`);
   check({ cert, key }, "--mqtt-key is not the key of --mqtt-cert.");
 }
+
+/** Throws where there is none, or one that is none: TLS passes over those. */
+function readCertificates(pem: string): void {
+  const blocks = pem.split(/(?=^-----BEGIN )/m).filter((block) => CERTIFICATE.test(block));
+  if (blocks.length === 0) throw new Error("no certificate");
+  for (const block of blocks) new X509Certificate(block);
+}
+
+const CERTIFICATE = /^-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/; // as OpenSSL names them
 
 const LOOK_AT_PEM = "Look at it: openssl x509 -in FILE -noout -text, and for the key: openssl pkey -in FILE -noout";
 

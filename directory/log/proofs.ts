@@ -1,8 +1,9 @@
 import { equalBytes } from "../../keys/bytes.ts";
 import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { SecurityError } from "../../keys/errors.ts";
-import { LOG_TREE_PROOFS_KEPT } from "../../protocol/limits.ts";
-import { type MapProof, subjectKey } from "../../protocol/log/map.ts";
+import { LOG_TREE_PROOFS_KEPT, MAP_TOP_DEPTHS } from "../../protocol/limits.ts";
+import type { HashedNode } from "../../protocol/log/map-node.ts";
+import { type MapProof, type MapRows, subjectKey } from "../../protocol/log/map.ts";
 import { type LogProof, verifySubject } from "../../protocol/log/proof.ts";
 import { type NodeId, planConsistency, planInclusion } from "../../protocol/log/tree.ts";
 import { RecentValues } from "../../keys/recent-values.ts";
@@ -23,6 +24,8 @@ export class LogProofs {
   readonly #rows: LogRows;
   readonly #treeProofs = new RecentValues<readonly Uint8Array[]>(LOG_TREE_PROOFS_KEPT);
   readonly #proved = new WeakMap<MapProof, Proved>();
+  /** Of the map's top, which the ways of all subjects have in common. */
+  readonly #hashed = new RecentValues<HashedNode>(2 ** MAP_TOP_DEPTHS);
 
   constructor(suite: CipherSuite, rows: LogRows) {
     this.#suite = suite;
@@ -81,12 +84,20 @@ export class LogProofs {
     const keys = subjects
       .filter((subject) => known.get(subject) === undefined)
       .map((subject) => subjectKey(this.#suite, subject));
-    const map = await loadMap(this.#suite, this.#rows, headsRoot, keys);
+    const map = await loadMap(this.#suite, this.#rows, headsRoot, keys, this.#hashed);
     return subjects.map((subject) => {
-      const proof = known.get(subject) ?? map.prove(subjectKey(this.#suite, subject));
+      const proof = known.get(subject) ?? this.#prove(map, headsRoot, subject);
       mapProofs.put(subject, proof);
       return proof;
     });
+  }
+
+  /** Each row on the way was found to have the hash that its parent says, so what the proof proves is known. */
+  #prove(map: MapRows, headsRoot: Uint8Array, subject: string): MapProof {
+    const key = subjectKey(this.#suite, subject);
+    const proof = map.prove(key);
+    this.#proved.set(proof, { headsRoot, subject, newest: map.valueOf(key) });
+    return proof;
   }
 
   /** Proofs within trees stay right for ever, so those of any size are kept. */

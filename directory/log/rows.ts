@@ -1,7 +1,8 @@
 import { fromBase64 } from "../../keys/bytes.ts";
 import { SshnpError, UnavailableError } from "../../keys/errors.ts";
 import { encodeLeaf, type Leaf, parseLeaf } from "../../protocol/log/leaf.ts";
-import { encodeMapNode, type MapNode, parseMapNode } from "../../protocol/log/map.ts";
+import { encodeMapNode, parseMapNode } from "../../protocol/log/map.ts";
+import type { MapNode } from "../../protocol/log/map-node.ts";
 import { type Hashing, leafHash, type NodeId, type TreeNode } from "../../protocol/log/tree.ts";
 import type { Database, Operation } from "../database.ts";
 

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { hex } from "../../keys/bytes.ts";
 import type { RandomBytes } from "../../keys/cipher-suite.ts";
 import { UnavailableError } from "../../keys/errors.ts";
@@ -46,8 +45,7 @@ export type BrokerMessage = Extract<
  */
 export class BrokerByOthers implements Disposable {
   readonly #services: Services;
-  readonly #stop = new AbortController();
-  /** Who waits for whom, by the question's id in hex; undefined: who was asked is gone. */
+  /** Who waits for whom, by the question's id in hex; undefined: who was asked is gone, or says nothing in time. */
   readonly #waiting = new Map<string, { readonly to: string; readonly end: (isTold: boolean | undefined) => void }>();
   /** When others were last not to be had (monotonic ms). */
   readonly #failures = new Map<string, number>();
@@ -56,6 +54,7 @@ export class BrokerByOthers implements Disposable {
   #host: BrokerHost | undefined;
   #whenThere: (isNew: boolean) => void = () => {};
   #wereThere = false;
+  #isOver = false;
 
   constructor(services: Services) {
     this.#services = services;
@@ -142,7 +141,8 @@ export class BrokerByOthers implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#stop.abort();
+    this.#isOver = true;
+    for (const { end } of this.#waiting.values()) end(undefined);
   }
 
   async #answer(message: Extract<BrokerMessage, { from: Uint8Array }>): Promise<void> {
@@ -172,20 +172,19 @@ export class BrokerByOthers implements Disposable {
   ): Promise<boolean> {
     const { random, send, clock, leases, failed } = this.#services;
     const to = this.#choose(device);
-    if (to === undefined) return false;
+    if (to === undefined || this.#isOver) return false;
     const id = random(16);
-    const over = new AbortController();
-    const signal = AbortSignal.any([this.#stop.signal, over.signal]);
+    // No signal of this one's own life is made part of another: each such part would stay with it.
+    const told = new Promise<boolean | undefined>((end) => this.#waiting.set(hex(id), { to, end }));
+    const late = setTimeout(() => this.#waiting.get(hex(id))?.end(undefined), limitMs).unref();
     let isTold: boolean | undefined;
     try {
-      const told = new Promise<boolean | undefined>((end) => this.#waiting.set(hex(id), { to, end }));
-      const late = delay(limitMs, undefined, { signal, ref: false }).catch(() => undefined);
       await send(to, message(id));
-      isTold = await Promise.race([told, late]);
+      isTold = await told;
     } catch (error) {
       failed(error);
     } finally {
-      over.abort();
+      clearTimeout(late);
       this.#waiting.delete(hex(id));
     }
     if (isTold === true) {

@@ -12,18 +12,9 @@
  */
 import { ByteReader, ByteWriter, equalBytes, hex, utf8 } from "../../keys/bytes.ts";
 import { PeerError, SecurityError } from "../../keys/errors.ts";
-import { MAP_DEPTH } from "../limits.ts";
+import { MAP_DEPTH, MAP_TOP_DEPTHS } from "../limits.ts";
+import type { HashedNodes, MapEntry, MapNode } from "./map-node.ts";
 import type { Hashing } from "./tree.ts";
-
-export interface MapEntry {
-  /** 32 bytes each. */
-  readonly key: Uint8Array;
-  readonly value: Uint8Array;
-}
-
-export type MapNode =
-  | { readonly kind: "branch"; readonly left: Uint8Array; readonly right: Uint8Array }
-  | ({ readonly kind: "entry" } & MapEntry);
 
 export interface MapProof {
   /** The hashes beside the key's way, 32 bytes each, from the root down. */
@@ -84,12 +75,15 @@ export class MapRows {
   readonly #suite: Hashing;
   readonly #root: Uint8Array;
   readonly #rows: ReadonlyMap<string, MapNode>;
+  readonly #hashed: HashedNodes | undefined;
   readonly #walks = new Map<string, Walk>();
 
-  constructor(suite: Hashing, root: Uint8Array, rows: ReadonlyMap<string, MapNode>) {
+  /** `hashed`: rows that need not be loaded nor hashed any more, which takes those near the root that are. */
+  constructor(suite: Hashing, root: Uint8Array, rows: ReadonlyMap<string, MapNode>, hashed?: HashedNodes) {
     this.#suite = suite;
     this.#root = root;
     this.#rows = rows;
+    this.#hashed = hashed;
   }
 
   /** The name of the first row on the way of `key` that is not there yet. */
@@ -102,6 +96,13 @@ export class MapRows {
     const { siblings, entry, missing } = this.#walk(key);
     if (missing !== undefined) throw notLoaded(missing);
     return { siblings: [...siblings], other: entry === undefined || equalBytes(entry.key, key) ? undefined : entry };
+  }
+
+  /** What `key` has; undefined: nothing. @throws {RangeError} while a row is missing. */
+  valueOf(key: Uint8Array): Uint8Array | undefined {
+    const { entry, missing } = this.#walk(key);
+    if (missing !== undefined) throw notLoaded(missing);
+    return entry !== undefined && equalBytes(entry.key, key) ? entry.value : undefined;
   }
 
   /**
@@ -164,12 +165,8 @@ export class MapRows {
     while (walk.entry === undefined && !isEmpty(walk.hash)) {
       const depth = walk.siblings.length;
       const path = pathOf(key, depth);
-      const node = this.#rows.get(path);
-      if (node === undefined) {
-        walk.missing = path;
-        return walk;
-      }
-      this.#demandHash(node, walk.hash);
+      const node = this.#rowOf(path, depth, walk.hash);
+      if (node === undefined) return Object.assign(walk, { missing: path });
       if (node.kind === "entry") {
         walk.entry = { key: node.key, value: node.value };
       } else {
@@ -180,6 +177,17 @@ export class MapRows {
       }
     }
     return walk;
+  }
+
+  /** The row with this name and hash. */
+  #rowOf(path: string, depth: number, hash: Uint8Array): MapNode | undefined {
+    const known = this.#hashed?.get(path);
+    if (known !== undefined && equalBytes(known.hash, hash)) return known.node;
+    const node = this.#rows.get(path);
+    if (node === undefined) return undefined;
+    this.#demandHash(node, hash);
+    if (depth < MAP_TOP_DEPTHS) this.#hashed?.put(path, { node, hash });
+    return node;
   }
 
   #demandHash(node: MapNode, hash: Uint8Array): void {

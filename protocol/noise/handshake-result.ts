@@ -24,6 +24,16 @@ export function handshakeResult(
   return new SecretResult(suite, secrets, handshakeHash);
 }
 
+/** Export(label) by the key of a handshake's exports, 32 bytes. */
+export function exported(
+  suite: CipherSuite,
+  exporter: Uint8Array,
+  label: string,
+  handshakeHash: Uint8Array,
+): Uint8Array {
+  return suite.hmacSha256(exporter, utf8(label), handshakeHash);
+}
+
 class SecretResult implements HandshakeResult {
   readonly #suite: CipherSuite;
   readonly #secrets: Parameters<typeof handshakeResult>[1];
@@ -44,7 +54,7 @@ class SecretResult implements HandshakeResult {
   }
 
   export(label: string): Uint8Array {
-    return this.#suite.hmacSha256(this.#secrets.exporter, utf8(label), this.handshakeHash);
+    return exported(this.#suite, this.#secrets.exporter, label, this.handshakeHash);
   }
 
   toJSON(): string {

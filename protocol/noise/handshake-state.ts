@@ -4,7 +4,8 @@ import { assert, PeerError, SshnpError } from "../../keys/errors.ts";
 import { X25519PrivateKey, X25519PublicKey } from "../../keys/x25519.ts";
 import { KEM_CIPHERTEXT_BYTES, KEM_PUBLIC_KEY_BYTES, NOISE_MESSAGE_BYTES } from "../limits.ts";
 import type { HandshakePattern, Token } from "./handshake-pattern.ts";
-import { type HandshakeResult, handshakeResult } from "./handshake-result.ts";
+import { exported, type HandshakeResult, handshakeResult } from "./handshake-result.ts";
+import { staticSecret } from "./static-secrets.ts";
 import { SymmetricState } from "./symmetric-state.ts";
 
 /** DHLEN of X25519. */
@@ -117,11 +118,24 @@ export class HandshakeState {
 
   /** Split(), once all messages are through: the transport keys and the exports. Ends this state and erases its secrets. */
   split(): HandshakeResult {
-    const { pattern, suite, label } = this.#options;
-    assert(this.#next === pattern.messages.length, "a handshake is split once, after its last message");
+    this.#demandEnd();
+    const { suite, label } = this.#options;
     const secrets = { keys: this.#symmetric.split(), exporter: this.#symmetric.exporter(label) };
     this.#end();
     return handshakeResult(suite, secrets, this.handshakeHash);
+  }
+
+  /** One export alone, for handshakes whose transport keys nobody uses: in place of {@link split}, and ends this state as that does. */
+  splitToExport(of: string): Uint8Array {
+    this.#demandEnd();
+    const { suite, label } = this.#options;
+    const exporter = this.#symmetric.exporter(label);
+    this.#end();
+    return exported(suite, exporter, of, this.handshakeHash);
+  }
+
+  #demandEnd(): void {
+    assert(this.#next === this.#options.pattern.messages.length, "a handshake is split once, after its last message");
   }
 
   /** Runs the next message's tokens in `direction`; the handshake goes on only when `run` returns. */
@@ -213,7 +227,7 @@ export class HandshakeState {
           isInitiator ? suite.dh(staticKey, known(this.#re)) : suite.dh(known(this.#e), known(this.#rs)),
         );
       case "ss":
-        return this.#symmetric.mixKey(suite.dh(staticKey, known(this.#rs)));
+        return this.#symmetric.mixKey(staticSecret(suite, staticKey, known(this.#rs)));
       case "psk":
         return this.#symmetric.mixKeyAndHash(known(psk));
     }

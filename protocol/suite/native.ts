@@ -16,6 +16,7 @@ import type { CipherSuite } from "../../keys/cipher-suite.ts";
 import { type Ed25519PrivateKey, type Ed25519PublicKey, isOfSmallOrder } from "../../keys/ed25519.ts";
 import { SecurityError } from "../../keys/errors.ts";
 import type { X25519PublicKey } from "../../keys/x25519.ts";
+import { PUBLIC_KEYS_KEPT } from "../limits.ts";
 import { type ChaCha20Poly1305, counterAead, TAG_BYTES } from "./counter-aead.ts";
 
 /** The suite on node:crypto (OpenSSL). */
@@ -133,9 +134,22 @@ function jwk(curve: Curve, bytes: Uint8Array): JsonWebKeyInput {
   return { key: { kty: "OKP", crv: curve, d: base64Url(bytes), x: "" }, format: "jwk" };
 }
 
-/** Made anew each time: it costs a quarter of a DH, and kept for each of many idle links it would be a tenth of their memory. */
+/**
+ * Imported when it is used: a quarter of a DH. A device's is used four times while its link comes up; kept for as long as the link, it
+ * would be a tenth of that one's memory.
+ */
+const publicKeys = new Map<X25519PublicKey | Ed25519PublicKey, KeyObject>();
+
 function publicKeyObject(curve: Curve, publicKey: X25519PublicKey | Ed25519PublicKey): KeyObject {
-  return createPublicKey({ key: { kty: "OKP", crv: curve, x: base64Url(publicKey.bytes) }, format: "jwk" });
+  const known = publicKeys.get(publicKey);
+  if (known !== undefined) return known;
+  const key = createPublicKey({ key: { kty: "OKP", crv: curve, x: base64Url(publicKey.bytes) }, format: "jwk" });
+  publicKeys.set(publicKey, key);
+  for (const first of publicKeys.keys()) {
+    if (publicKeys.size <= PUBLIC_KEYS_KEPT) break;
+    publicKeys.delete(first);
+  }
+  return key;
 }
 
 function rawPublicKey(privateKey: KeyObject): Uint8Array {

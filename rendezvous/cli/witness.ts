@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { pino } from "pino";
 import { SetupError } from "../../keys/errors.ts";
 import { quoted } from "../../keys/names.ts";
+import { isWildcard } from "../../keys/wildcard.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { WITNESS_URL_BYTES } from "../../protocol/limits.ts";
 import { loadSuite } from "../../protocol/suite/load.ts";
@@ -51,7 +52,7 @@ async function witness(options: WitnessOptions): Promise<void> {
   const directories = options.directory.map((address) => parseDirectoryAddress(address));
   const listen = parseListen(options.listen);
   const publicUrl = options.public === undefined ? undefined : parsePublicUrl(options.public);
-  if (publicUrl === undefined && (listen.host === "0.0.0.0" || listen.host === "::")) {
+  if (publicUrl === undefined && isWildcard(listen.host)) {
     throw new SetupError("E_USAGE", `Nobody can reach ${options.listen} under that name.`, {
       next: "Say how directories reach it: --public http://HOST:PORT",
     });

@@ -13,6 +13,7 @@ import {
   BROKER_DEVICE_HELLOS_BURST,
   BROKER_DEVICE_HELLOS_PER_SECOND,
   BROKER_FAILURES_MS,
+  BROKER_REFUSALS_BURST,
   KEEPALIVE_MS,
   LINK_MESSAGES_BURST,
   LINK_MESSAGES_PER_SECOND,
@@ -34,6 +35,8 @@ let world: World;
 let device: Person;
 let stranger: BrokerConnection;
 let lines: string[];
+/** What was counted as turned away. */
+let turnedAway: string[];
 
 beforeAll(async () => {
   broker = await startMosquitto({ isQuiet: true });
@@ -41,6 +44,11 @@ beforeAll(async () => {
 afterAll(() => broker[Symbol.asyncDispose]());
 beforeEach(async () => {
   lines = [];
+  turnedAway = [];
+  const observer = {
+    ...{ took: () => {}, ended: () => {}, linkRefused: () => {} },
+    turnedAway: (why: string) => void turnedAway.push(why),
+  };
   const kept = new Writable({
     write(chunk: Buffer, _encoding, done) {
       lines.push(...chunk.toString().split("\n"));
@@ -48,7 +56,7 @@ beforeEach(async () => {
     },
   });
   clock = new TestClock();
-  world = await World.start({ broker: { url: new URL(broker.url) }, clock, log: pino(kept) });
+  world = await World.start({ broker: { url: new URL(broker.url) }, clock, log: pino(kept), observer });
   while (world.directory.waking?.isConnected !== true) await new Promise(setImmediate);
   device = await world.activated("@device", "mygateway", "device");
   stranger = await connectBroker({
@@ -66,6 +74,12 @@ test("a device that was refused is forgotten once it may be refused as often as 
   const { waking } = world.directory;
   await publish([hello(device.x25519, device, { kind: "time", time: 0 })]);
   await expect.poll(() => waking?.limited).toBe(2); // as one who says hello, and as one who is refused
+  expect(turnedAway).toEqual([]);
+  const more = Array.from({ length: 2 * BROKER_REFUSALS_BURST }, () =>
+    hello(device.x25519, device, { kind: "time", time: 0 }),
+  );
+  await publish(more);
+  await expect.poll(() => new Set(turnedAway)).toEqual(new Set(["broker rate"]));
   clock.leap(KEEPALIVE_MS);
   expect(waking?.limited).toBe(0);
 });
@@ -172,6 +186,10 @@ test("a device that says hello, or whom it watches, without end is heard so ofte
   expect(written.filter((key) => key === row).length).toBeLessThanOrEqual(3 * mostHellos);
   expect(read.filter((key) => key === row).length).toBeLessThanOrEqual(5 * mostHellos + mostLists);
   expect(read.filter((key) => key === row).length).toBeGreaterThanOrEqual(LINK_MESSAGES_BURST);
+  const passedOver = hellos.length + lists.length - Math.floor(mostHellos + mostLists);
+  await expect.poll(() => turnedAway.length).toBeGreaterThanOrEqual(passedOver);
+  expect(passedOver).toBeGreaterThan(0);
+  expect(new Set(turnedAway)).toEqual(new Set(["broker rate"]));
   link.close();
   clock.leap(KEEPALIVE_MS);
   clock.leap(KEEPALIVE_MS);

@@ -83,6 +83,26 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     await database.close();
   });
 
+  test("gives what is read together as it was at one moment, while it is being written", async () => {
+    const database = await place()();
+    const prefix = own();
+    const keys = Array.from({ length: 40 }, (_, at) => `${prefix}${at}`);
+    const written = async (round: number): Promise<void> =>
+      await database.write(
+        "kept",
+        keys.map((key) => put(key, `${round}`)),
+      );
+    await written(0);
+    for (let round = 1; round <= 100; round++) {
+      const writing = written(round);
+      // Without a turn of the loop in between, while another thread or process writes.
+      for (let read = 0; read < 10; read++) expect(new Set(await database.getMany(keys)).size).toBe(1);
+      await writing;
+      expect(await database.getMany(keys)).toEqual(keys.map(() => `${round}`));
+    }
+    await database.close();
+  });
+
   test("does as a model does, whatever is written", async () => {
     const database = await place()();
     const key = constantFrom("1", "2", "3", "4");

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { base64, utf8 } from "../../keys/bytes.ts";
@@ -116,6 +117,13 @@ test("any history has the tree, the map and the proofs of its definition, after 
         for (const [at, of] of asked.entries()) {
           verifySubject(suite, verified, of, newest.get(of), proof.subjects[at] ?? expect.fail());
         }
+        const hashes = asked.map((of) => newest.get(of));
+        expect(world.log.proves(proof, asked, hashes)).toBe(true);
+        for (const at of asked.keys()) {
+          for (const other of [textHash("another"), hashes[at] === undefined ? textHash("one") : undefined]) {
+            expect(world.log.proves(proof, asked, hashes.with(at, other))).toBe(false);
+          }
+        }
         seen.push(world.log.checkpoint);
       }
       const newSize = 1 + (choice % leaves.length);
@@ -163,6 +171,7 @@ test("proofs that are asked for while statements are logged verify, each under t
   let sizes = new Set<number>();
   const asking = Array.from({ length: 8 }, async (_, asker) => {
     for (let round = 0; !over.signal.aborted; round++) {
+      await turn(); // of the loop, as what is asked comes from sockets: what is read is often at hand
       const asked = [0, 1, 2, 3].map((at) => names[(asker * 37 + round * 4 + at) % names.length] ?? "");
       const last = world.log.checkpoint;
       const proof = await world.log.proof(asked, last.size);

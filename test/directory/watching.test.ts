@@ -136,7 +136,7 @@ test("a link that closes while it is greeted is forgotten", async () => {
   };
   const news = new LinkNews({ suite, store: world.store });
   news.greet(link, device, [parseName("@later")]);
-  news.end(link);
+  news.end(link, device);
   told.length = 0;
   await new Promise(setImmediate);
   await news.changed(["@later", "@device", "@device/mygateway"]);

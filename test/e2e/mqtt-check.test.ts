@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { deviceAtBroker } from "../../protocol/broker-topics.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
@@ -43,6 +44,11 @@ test("sshnpd check goes to the broker as the daemon does, and says what fails th
   expect(bare).toMatchObject({ status: 78, ok: false, next: expect.stringContaining("--mqtt-cert FILE") });
   const missing = await check("--mqtt", broker.url, "--mqtt-cert", "/nonexistent/a.pem", "--mqtt-key", key);
   expect(missing).toMatchObject({ status: 78, ok: false, text: "Cannot read /nonexistent/a.pem." });
+  const text = join(import.meta.dirname, "../../package.json");
+  const noAuthority = await check("--mqtt", broker.url, "--mqtt-ca", text);
+  expect(noAuthority).toMatchObject({ status: 78, ok: false, text: `--mqtt-ca ${text} is no certificate in PEM.` });
+  const another = await check(...good.slice(0, -1), own.key);
+  expect(another).toMatchObject({ status: 78, ok: false, text: "--mqtt-key is not the key of --mqtt-cert." });
 
   // A daemon that runs keeps its connection.
   await stack.startDaemon(...good);

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { copyFile, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { parseMember, parseName } from "../../keys/names.ts";
@@ -17,7 +17,7 @@ import { createAuthority } from "../support/x509.ts";
 const AT_BROKER = "waiting at the MQTT broker";
 const AT_DIRECTORY = "the MQTT broker does not serve; waiting at the directory itself";
 
-test("a device at a broker is woken; it is online without a gap when the broker or the directory restarts, by WebSocket within 20 s here", async () => {
+test("a device at a broker is woken; it is online without a gap when the broker or the directory restarts, by WebSocket meanwhile", async () => {
   await using broker = await startMosquitto();
   await using stack = await Stack.start({ directory: ["--mqtt", broker.url], daemon: ["--mqtt", broker.url] });
   const says = changes(stack);
@@ -115,7 +115,46 @@ test("mosquitto with X.509 and an access list: a device reads its own topic alon
   await changes(stack)(AT_DIRECTORY, 1);
 });
 
-test("a broker that is silent, or forbids the topic, is left for the WebSocket within 20 s here, and found again", async () => {
+test("a device whose files for the broker do not fit starts, says so, comes by WebSocket, and is at the broker once they do", async () => {
+  await using folder = await temporaryFolder();
+  const authority = await createAuthority(folder.path);
+  const tls = { ca: authority.ca, ...(await authority.issue("broker")) };
+  await using broker = await startMosquitto({ tls });
+  const own = await authority.issue("sshnp-directory");
+  const toBroker = ["--mqtt", broker.url, "--mqtt-ca"];
+  const directory = [...toBroker, authority.ca, "--mqtt-cert", own.cert, "--mqtt-key", own.key];
+  await using stack = await Stack.start({ directory, withoutDaemon: true });
+  const fingerprint = stack.address.split("#")[1] ?? "";
+  const name = deviceAtBroker(suite, fingerprint, { name: parseName("@device"), member: parseMember("mygateway") });
+  const renewed = await authority.issue(name);
+
+  // The certificate is there, and the key is another's yet; then the key is not there.
+  const key = join(folder.path, "mine.key");
+  await copyFile(own.key, key);
+  for (const wrong of ["--mqtt-key is not the key of --mqtt-cert.", `Cannot read ${key}.`]) {
+    await stack.startDaemon(...toBroker, authority.ca, "--mqtt-cert", renewed.cert, "--mqtt-key", key);
+    await changes(stack)(AT_DIRECTORY, 1);
+    expect(stack.daemon.stderr).toContain(`sshnpd: ${wrong} `);
+    expect(stack.daemon.stderr).toContain("sshnpd: Until that is right, this device waits at the directory itself.\n");
+    await logsIn(stack);
+    await copyFile(renewed.key, key);
+    await changes(stack)(AT_BROKER, 1);
+    await logsIn(stack);
+    await stack.daemon.kill("SIGTERM");
+    await rm(key);
+  }
+
+  // Authorities that are none, and a directory that is not there either: it is said all the same.
+  await stack.directory.kill("SIGKILL");
+  const [text, at] = [join(import.meta.dirname, "../../package.json"), ["--mqtt-cert", renewed.cert]];
+  const daemon = ["-a", "@device", "-m", "@client", "-d", "mygateway", "--ssh-port", String(stack.sshd.port)];
+  await using alone = stack.device.start("sshnpd", ...daemon, ...toBroker, text, ...at, "--mqtt-key", renewed.key);
+  await alone.errorLine(/--mqtt-ca \S+ is no certificate in PEM\. Look at it: openssl x509/);
+  await alone.errorLine(/Trying again/);
+  await alone.kill("SIGTERM");
+});
+
+test("a broker that is silent, or forbids the topic, is left for the WebSocket, and found again", async () => {
   await using broker = await startMosquitto();
   await using proxy = await startMqttProxy(broker.port);
   await using stack = await Stack.start({ directory: ["--mqtt", broker.url], withoutDaemon: true });
@@ -158,9 +197,7 @@ function changes({ daemon }: Stack) {
  * test/sshnpd/broker-left.test.ts shows; a busy machine adds to them what it takes for its work.
  */
 function tellTime(begun: number, what: string): void {
-  const ms = performance.now() - begun;
-  process.stderr.write(`the device is at the directory ${ms.toFixed(0)} ms after ${what}\n`);
-  expect(ms).toBeLessThan(20_000);
+  process.stderr.write(`the device is at the directory ${(performance.now() - begun).toFixed(0)} ms after ${what}\n`);
 }
 
 /** How many connections the device has to the directory. */

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { freePort } from "../support/free-port.ts";
+import { MetricsPort } from "../support/metrics.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
 import { MovableAddress } from "../support/movable-address.ts";
 import { Postgres } from "../support/postgres.ts";
@@ -44,7 +45,7 @@ test("a directory that has lost the broker has the other one wake the device, an
   await using postgres = await Postgres.start();
   const words = ["--store", postgres.url];
   await using stack = await Stack.start({
-    directory: [...words, "--mqtt", `mqtt://127.0.0.1:${way.port}`],
+    directory: [...words, "--mqtt", `mqtt://127.0.0.1:${way.port}`, "--metrics", "127.0.0.1:0"],
     daemon: ["--mqtt", broker.url],
   });
   const { server, directory, client } = stack;
@@ -59,6 +60,10 @@ test("a directory that has lost the broker has the other one wake the device, an
   way.cut();
   await directory.errorLine(/the MQTT broker is lost/);
   await client.must("sshnp", ...ping);
+  await directory.errorLine(/the MQTT broker cannot be used; another directory that has it asks the devices there/);
+  const metrics = await MetricsPort.of(directory);
+  const meanwhile = "the MQTT broker is not connected; another directory that has it asks the devices there";
+  await expect.poll(() => metrics.ready()).toMatchObject({ http: 200, status: "degraded", broker: meanwhile });
   await other.kill("SIGKILL");
   const { code, stderr } = await client.run("sshnp", ...ping);
   expect({ code, stderr }).toMatchObject({ code: 69, stderr: expect.stringContaining("E_OFFLINE") as string });

@@ -32,6 +32,23 @@ describe("sshnp runs ssh, and", () => {
     expect(await stack.ssh("true")).toMatchObject({ code: 0, stdout: "", stderr: "" });
   });
 
+  test("where nobody types, the user's configuration decides about a terminal; ssh speaks of none that nobody has asked for", async () => {
+    const shell = async (configuration: string, ...words: string[]): Promise<Exit> => {
+      const file = join(stack.client.home, "ssh_config");
+      await writeFile(file, configuration);
+      const session = stack.startSsh("-F", file, ...words);
+      session.stdin.end("tty; exit 3\n");
+      return await session.exit();
+    };
+    const silent = { code: 3, stdout: "not a tty\n", stderr: expect.not.stringContaining("terminal") };
+    expect(await shell("")).toMatchObject(silent);
+    expect(await shell("RequestTTY auto\n")).toMatchObject(silent);
+    expect((await shell("Host mygateway.device.np\n  RequestTTY force\n")).stdout).toMatch(/^\/dev\/pts\/\d+\r?$/m);
+    expect((await shell("RequestTTY force\n", "tty")).stdout).toMatch(/^\/dev\/pts\/\d+\r?$/m);
+    const wished = await shell("RequestTTY yes\n");
+    expect(wished).toMatchObject({ code: 3, stderr: expect.stringContaining("Pseudo-terminal will not be allocated") });
+  });
+
   test("client, device, rendezvous and the directory's audit call the session by one id", async () => {
     const { stderr } = await stack.client.run("sshnp", "-v", ...stack.words("true"));
     const [, sid = ""] = /session ([0-9a-f]{32})\b/.exec(stderr) ?? [];

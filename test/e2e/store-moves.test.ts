@@ -2,7 +2,9 @@ import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { AuditScene } from "../directory/audit-scene.ts";
+import { freePort } from "../support/free-port.ts";
 import { databaseIn, Postgres } from "../support/postgres.ts";
+import { preloading, slowRename } from "../support/preload.ts";
 import { commandFile, type Exit, runProcess, startCommand } from "../support/processes.ts";
 
 let postgres: Postgres;
@@ -56,6 +58,22 @@ test("a start on an empty database, or one that is half filled, is refused and l
     'sshnp-directory export --data np --store "$URL" | sshnp-directory import --data np --store "$URL"',
   );
   expect([twice.code, twice.stderr]).toEqual([2, expect.stringContaining("dropped and created anew")]);
+});
+
+test("a directory that is killed as soon as it serves on a database has left its folder's store", async () => {
+  const port = await freePort();
+  const env = { HOME: scene.home.path, ...preloading(slowRename("/address", 600_000)) };
+  const words = ["run", "--data", scene.data, "--store", url, "--listen", `127.0.0.1:${port}`];
+  await using directory = startCommand("sshnp-directory", words, { env });
+  const serves = (): Promise<boolean> =>
+    fetch(`http://127.0.0.1:${port}/healthz`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  await expect.poll(serves, { timeout: 20_000 }).toBe(true);
+  await directory.kill("SIGKILL");
+  const refused = await scene.command("names", "--data", scene.data);
+  expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("has last run with --store")]);
 });
 
 test("once a directory has run on a database, nothing reads its folder's old store, or writes into it, unasked", async () => {

@@ -265,6 +265,28 @@ describe.each(SUITES)("a one-way message on the $name suite", (suite) => {
     expect(to.split().export("response")).toEqual(from.split().export("response"));
   });
 
+  test("exports the same without transport keys, and is over then", () => {
+    const [from, to, other] = [sender(), recipient(), recipient()];
+    const sent = from.writeMessage(HELLO);
+    for (const each of [to, other]) each.readMessage(sent);
+    expect(to.splitToExport("response")).toEqual(other.split().export("response"));
+    expect(() => to.splitToExport("response")).toThrow("broken invariant");
+    expect(() => to.split()).toThrow("broken invariant");
+    expect(() => sender().splitToExport("response")).toThrow("broken invariant");
+  });
+
+  test("is opened by whoever it is sealed to, however often the same sender seals to others", () => {
+    const other = recipient({ staticKey: strangerKey });
+    expect(recipient().readMessage(sender().writeMessage(HELLO))).toEqual(HELLO);
+    expect(other.readMessage(sender({ remoteStaticKey: strangerKey.publicKey }).writeMessage(HELLO))).toEqual(HELLO);
+    expect(recipient().readMessage(sender().writeMessage(HELLO))).toEqual(HELLO);
+    // The same key of the recipient's, other ones of the senders'.
+    const fromStranger = recipient();
+    expect(fromStranger.readMessage(sender({ staticKey: strangerKey }).writeMessage(HELLO))).toEqual(HELLO);
+    expect(fromStranger.remoteStaticKey?.equals(strangerKey.publicKey)).toBe(true);
+    expect(() => other.readMessage(sender().writeMessage(HELLO))).toThrow();
+  });
+
   test("is refused with a bit flipped in any byte, truncated or extended", () => {
     for (let index = 0; index < message.length; index++) {
       expect(() => recipient().readMessage(flipRandomBit(message, index)), `byte ${index}`).toThrow(PeerError);

@@ -55,7 +55,7 @@ test("it takes its secret from stdin, serves, outlives kill -9 of everything, an
   expect(exit).toMatchObject({ code: 0, signal: null });
 });
 
-test("a data folder is one rendezvous': a second process does not start, and a secret for another one is said not to be used", async () => {
+test("a data folder is one rendezvous': a second process does not start, and a secret for another one, and no other, is said not to be used", async () => {
   const env = { HOME: folder.path };
   const np = join(folder.path, "np-two");
   const data = join(folder.path, "rz-two");
@@ -64,7 +64,8 @@ test("a data folder is one rendezvous': a second process does not start, and a s
   const add = (name: string): Promise<Exit> =>
     runCommand("sshnp-directory", ["rendezvous", "add", name, "--data", np], { env });
   const [one, other] = [await add("us1"), await add("us2")];
-  const otherSecret = join(folder.path, "us2-secret");
+  const [ownSecret, otherSecret] = [join(folder.path, "us1-secret"), join(folder.path, "us2-secret")];
+  await writeFile(ownSecret, one.stdout, { mode: 0o600 });
   await writeFile(otherSecret, other.stdout, { mode: 0o600 });
   const words = ["run", "--data", data, "--directory", address, "--listen", "127.0.0.1:0", "--drain-seconds", "0"];
   const first = startCommand("sshnp-rendezvous", [...words, "-c", one.stdout.trim()], { env });
@@ -77,6 +78,12 @@ test("a data folder is one rendezvous': a second process does not start, and a s
   await carry(np, data, where);
   expect(first.stderr).not.toContain("not used");
   await first.kill("SIGKILL");
+
+  // Whoever starts it by the same line each time hears nothing.
+  const same = startCommand("sshnp-rendezvous", [...words, "--cram-file", ownSecret], { env });
+  await same.errorLine(/"rendezvous serves"/);
+  expect(same.stderr).not.toContain("not used");
+  await same.kill("SIGKILL");
 
   await using again = startCommand("sshnp-rendezvous", [...words, "--cram-file", otherSecret], { env });
   await again.line(ADDRESS);

@@ -16,6 +16,16 @@ test.each([
   expect(publicAddresses(given, LISTENING)).toEqual(addresses);
 });
 
+test.each(["0.0.0.0", "0", "::", "::0", "0:0:0:0:0:0:0:0"])(
+  "listening on %s does not tell where it is reached",
+  (host) => {
+    expect(() => publicAddresses(undefined, { host, port: 7801 })).toThrow(
+      expect.objectContaining({ code: "E_USAGE", next: expect.stringContaining("--public HOST:PORT") }),
+    );
+    expect(publicAddresses("np.example.org:1", { host, port: 7801 })).toHaveLength(2);
+  },
+);
+
 test("addresses that leave no room in a ticket for another rendezvous are refused", () => {
   const name = (length: number): string => `wss://${"a".repeat(length)}.example.org:443`;
   expect(publicAddresses([name(152), name(152)].join(), LISTENING)).toHaveLength(2);

@@ -291,6 +291,7 @@ test("its files are private, and neither they nor its log hold a secret or a nam
   await expect.poll(() => service.messages()).toContain("session ended");
   const files = (await readdir(data, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
   expect(files.map(({ name }) => name).toSorted()).toEqual([
+    "activation.json",
     "key-list.json",
     "rendezvous-keys.json",
     "rendezvous.json",

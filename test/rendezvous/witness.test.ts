@@ -116,7 +116,12 @@ test("the witness command cosigns what continues the log, under the key that wit
 test("a witness prints where directories reach it and then its key, and wants to be told where if it listens everywhere", async () => {
   const env = { HOME: folder.path };
   const words = ["witness", "--data", join(folder.path, "public"), "--directory", address, "--listen"];
-  for (const given of [["0.0.0.0:0"], ["[::]:0"], ["127.0.0.1:0", "--public", "witness.example.org:7802"]]) {
+  for (const given of [
+    ["0.0.0.0:0"],
+    ["[::]:0"],
+    ["[::0]:0"],
+    ["127.0.0.1:0", "--public", "witness.example.org:7802"],
+  ]) {
     const refused = await runCommand("sshnp-rendezvous", [...words, ...given], { env });
     expect(refused).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("--public") });
     expect(refused.stderr).toContain("[E_USAGE]");

@@ -58,16 +58,27 @@ test.each([
 });
 
 test.each([
-  ["@device gw", ["false"]],
-  ["@device gw uptime", ["false"]],
-  ["@device gw -tt", ["force"]],
-  ["-t @client @device gw", ["true"]],
-  ["@device gw -o RequestTTY=force", ["force"]],
-])("sshnp %s, where nobody types, asks for a terminal: %j", async (line, asked) => {
+  ["@device gw", true],
+  ["@device gw -v -p 22", true],
+  ["@device gw uptime", false],
+  ["@device gw -v uptime", false],
+  ["@device gw -tt", false],
+  ["-t @client @device gw", false],
+  ["@device gw -T", false],
+  ["@device gw -o RequestTTY=force", false],
+  ["@device gw -orequesttty=auto", false],
+])("sshnp %s leaves it to ssh whether a terminal is asked for: %j", (line, leaves) => {
+  expect(command(line).ssh.leavesTerminal).toBe(leaves);
+});
+
+test("ssh asks for no terminal where that is left out", async () => {
   await using folder = await temporaryFolder();
-  const words = sshArguments(command(line), { node: NODE, main: "/main.js", keys: "/keys", isUntyped: true });
+  const words = sshArguments(command("@device gw"), {
+    ...{ node: NODE, main: "/main.js", keys: "/keys" },
+    withoutTerminal: true,
+  });
   const { stdout } = await runProcess("ssh", ["-F", "none", "-G", ...words], { env: { HOME: folder.path } });
-  expect(settings(stdout)["requesttty"]).toEqual(asked);
+  expect(settings(stdout)["requesttty"]).toEqual(["false"]);
 });
 
 test("an option that would lead ssh past the host keys has no effect", async () => {

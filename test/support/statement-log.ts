@@ -4,7 +4,8 @@ import type { Ed25519PrivateKey } from "../../keys/ed25519.ts";
 import type { SignedText } from "../../keys/signed-text.ts";
 import { type LogKey, signCheckpoint } from "../../protocol/log/checkpoint.ts";
 import { encodeLeaf } from "../../protocol/log/leaf.ts";
-import { EMPTY, type MapNode, MapRows, subjectKey } from "../../protocol/log/map.ts";
+import { EMPTY, MapRows, subjectKey } from "../../protocol/log/map.ts";
+import type { MapNode } from "../../protocol/log/map-node.ts";
 import { encodeLogProof, type LogProof } from "../../protocol/log/proof.ts";
 import {
   Frontier,

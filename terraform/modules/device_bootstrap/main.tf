@@ -11,6 +11,7 @@ locals {
     image          = var.image
     directory      = jsonencode(var.directory_address)
     enroll_command = jsonencode([var.owner, local.device, "-d", "--token", "-"])
+    volumes        = jsonencode(concat(["sshnp-keys:/keys"], var.broker == "" ? [] : ["/etc/sshnp/mqtt:/etc/sshnp/mqtt:ro"]))
     command        = jsonencode(concat(["-a", local.name, "-m", join(",", var.managers), "-d", local.device], local.server, local.wait))
   })
 }

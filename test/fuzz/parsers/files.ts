@@ -28,11 +28,12 @@ import type { Operation } from "../../../directory/database.ts";
 import * as enrolmentRecords from "../../../directory/enrolment-records.ts";
 import * as records from "../../../directory/records.ts";
 import * as tables from "../../../directory/tables.ts";
-import { statementFileSchema } from "../../../rendezvous/data-folder.ts";
+import { activationFileSchema, statementFileSchema } from "../../../rendezvous/data-folder.ts";
 import { distancesSchema } from "../../../sshnp/distances.ts";
 import { childAnswerSchema, childOrderSchema } from "../../../sshnpd/authorized-keys-order.ts";
 import { encodeLeaf, type Leaf } from "../../../protocol/log/leaf.ts";
-import { encodeMapNode, type MapNode } from "../../../protocol/log/map.ts";
+import { encodeMapNode } from "../../../protocol/log/map.ts";
+import type { MapNode } from "../../../protocol/log/map-node.ts";
 import { cast } from "../../protocol/fixtures.ts";
 import * as of from "../arbitraries.ts";
 import { TEXT_WORDS, words } from "../mutation.ts";
@@ -311,6 +312,12 @@ export const FILE_PARSERS: readonly Parser[] = [
     ["keys/own-statement-files.ts#ownStatementsSchema"],
     ownStatementsSchema,
     ownStatements,
+  ),
+  file(
+    "which secret a rendezvous was activated by",
+    ["rendezvous/data-folder.ts#activationFileSchema"],
+    activationFileSchema,
+    key.map((activationKey) => ({ v: 1 as const, activationKey })),
   ),
   file("statement in a file", ["rendezvous/data-folder.ts#statementFileSchema"], statementFileSchema, statementFile),
   file(

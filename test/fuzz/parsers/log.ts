@@ -12,6 +12,7 @@ import {
 } from "../../../protocol/log/cosignature.ts";
 import { encodeLeaf, parseLeaf } from "../../../protocol/log/leaf.ts";
 import * as map from "../../../protocol/log/map.ts";
+import type { MapNode } from "../../../protocol/log/map-node.ts";
 import * as note from "../../../protocol/log/note.ts";
 import { encodeLogProof, parseLogProof, verifyLogProof, verifySubject } from "../../../protocol/log/proof.ts";
 import * as tiles from "../../../protocol/log/tiles.ts";
@@ -187,7 +188,7 @@ export const LOG_PARSERS: readonly Parser[] = [
       return bytesParser({
         samples: fc.constant(Uint8Array.from(way.flatMap((row) => [...map.encodeMapNode(row)]))),
         parse: (bytes) => {
-          const loaded = new Map<string, map.MapNode>();
+          const loaded = new Map<string, MapNode>();
           for (let at = 0; at + 65 <= bytes.length; at += 65) {
             loaded.set(map.pathOf(key, at / 65), map.parseMapNode(bytes.subarray(at, at + 65)));
           }

@@ -5,7 +5,8 @@ import { hostName, isMember, isName, quoted } from "../../../keys/names.ts";
 import { parsePublicKeyLine } from "../../../keys/openssh.ts";
 import { printable } from "../../../keys/print-error.ts";
 import { shellWord } from "../../../keys/shell-word.ts";
-import { formatHostPort, isWildcard, parseHostPort } from "../../../directory/cli/host-port.ts";
+import { formatHostPort, parseHostPort } from "../../../directory/cli/host-port.ts";
+import { isWildcard } from "../../../keys/wildcard.ts";
 import { isLoopback, networkOf } from "../../../protocol/network-of.ts";
 import { parseDirectoryAddress } from "../../../protocol/directory-address.ts";
 import {
@@ -183,14 +184,14 @@ export const WORD_PARSERS: readonly Parser[] = [
   },
   {
     name: "HOST:PORT of a directory",
-    covers: ["directory/cli/host-port.ts#parseHostPort", "directory/cli/host-port.ts#isWildcard"],
+    covers: ["directory/cli/host-port.ts#parseHostPort", "keys/wildcard.ts#isWildcard"],
     make: () =>
       textParser({
-        samples: fc.oneof(hostPort, fc.constantFrom("0.0.0.0:0", "[::]:7800")),
+        samples: fc.oneof(hostPort, fc.constantFrom("0.0.0.0:0", "[::]:7800", "[0:0::0]:7800")),
         parse: (text) => parseHostPort(text, "--listen"),
         holds: (value) =>
           isDeepStrictEqual(parseHostPort(formatHostPort(value), "--listen"), value) &&
-          (!isWildcard(value) || value.host.length <= 7),
+          (!isWildcard(value.host) || /^[0x.:]+$/.test(value.host)),
       }),
   },
   {

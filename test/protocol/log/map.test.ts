@@ -4,8 +4,6 @@ import { ByteReader, ByteWriter, equalBytes, hex } from "../../../keys/bytes.ts"
 import {
   EMPTY,
   encodeMapNode,
-  type MapEntry,
-  type MapNode,
   type MapProof,
   MapRows,
   parseMapNode,
@@ -17,6 +15,7 @@ import {
 } from "../../../protocol/log/map.ts";
 import { nativeSuite } from "../../../protocol/suite/native.ts";
 import { SUITES } from "../../support/suites.ts";
+import type { HashedNode, MapEntry, MapNode } from "../../../protocol/log/map-node.ts";
 import { expectLogRefusal } from "./refusal.ts";
 
 const suite = nativeSuite;
@@ -413,6 +412,39 @@ describe("rows of the map", () => {
     }
   });
 
+  test("are not asked for again when they were found to have a hash, as long as that is the one asked for", () => {
+    const store = new Store();
+    const entries = Array.from({ length: 8 }, (_, index) => ({ key: subjectKey(suite, `${index}`), value: EMPTY }));
+    store.update(entries);
+    const one = subjectKey(suite, "3");
+    const hashed = new Map<string, HashedNode>();
+    const kept = {
+      get: (path: string) => hashed.get(path),
+      put: (path: string, row: HashedNode) => hashed.set(path, row),
+    };
+    const proof = new MapRows(suite, store.root, store.rows, kept).prove(one);
+    expect(hashed.size).toBeGreaterThan(2);
+    const without = new MapRows(suite, store.root, new Map(), kept);
+    expect(without.missing(one)).toBeUndefined();
+    expect(without.prove(one)).toEqual(proof);
+    expect(without.valueOf(one)).toEqual(EMPTY);
+    expect(without.missing(subjectKey(suite, "4"))).toBeDefined();
+    // Once the map is another one, what was its root serves nobody, and what is unchanged serves on.
+    store.update([{ key: one, value: subjectKey(suite, "new") }]);
+    expect(new MapRows(suite, store.root, new Map(), kept).missing(one)).toBe("000");
+    const map = new MapRows(suite, store.root, store.rows, kept);
+    expect(map.valueOf(one)).toEqual(subjectKey(suite, "new"));
+    verifyMapProof(suite, store.root, one, subjectKey(suite, "new"), map.prove(one));
+    // A row of another hash is refused all the same.
+    const spoiled = new Map([...store.rows].map(([path, row]) => [path, spoil(row)] as const));
+    expectLogRefusal(() => new MapRows(suite, store.root, spoiled, { get: () => undefined, put: () => {} }).prove(one));
+    const lying = {
+      get: (path: string) => ({ node: spoil(store.rows.get(path) as MapNode), hash: EMPTY }),
+      put: () => {},
+    };
+    expect(new MapRows(suite, store.root, store.rows, lying).prove(one)).toEqual(map.prove(one));
+  });
+
   test("are asked for by name while they are missing, and no proof is made without them", () => {
     const store = new Store();
     store.update(Array.from({ length: 8 }, (_, index) => ({ key: subjectKey(suite, `${index}`), value: EMPTY })));
@@ -432,6 +464,11 @@ describe("rows of the map", () => {
 test("a subject's key is SHA-256 of its UTF-8", () => {
   expect(hex(subjectKey(suite, "abc"))).toBe("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 });
+
+function spoil(row: MapNode): MapNode {
+  const bytes = encodeMapNode(row);
+  return parseMapNode(bytes.with(64, (bytes[64] ?? 0) ^ 1));
+}
 
 function written(proof: MapProof): Uint8Array {
   const writer = new ByteWriter();

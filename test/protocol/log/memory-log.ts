@@ -4,7 +4,8 @@ import { Ed25519PrivateKey } from "../../../keys/ed25519.ts";
 import { type LogKey, signCheckpoint } from "../../../protocol/log/checkpoint.ts";
 import { cosign, type Witness, withCosignatures } from "../../../protocol/log/cosignature.ts";
 import { encodeLeaf } from "../../../protocol/log/leaf.ts";
-import { EMPTY, type MapNode, MapRows, subjectKey } from "../../../protocol/log/map.ts";
+import { EMPTY, MapRows, subjectKey } from "../../../protocol/log/map.ts";
+import type { MapNode } from "../../../protocol/log/map-node.ts";
 import type { LogProof } from "../../../protocol/log/proof.ts";
 import { Frontier, leafHash, type NodeId, planConsistency, planInclusion } from "../../../protocol/log/tree.ts";
 
