@@ -12,11 +12,11 @@ import { rendered } from "../terraform/template.ts";
 const MINUTES = 60_000;
 const MODULE = "modules/device_bootstrap";
 
-/** A machine with cloud-init. It has no kernel of its own, so its docker is the engine that it runs in. */
+/** A machine with cloud-init, and of that what user data of ours ask for. It has no kernel of its own, so its docker is the engine that it runs in. */
 const MACHINE_IMAGE = `FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends cloud-init docker-compose && rm -rf /var/lib/apt/lists/*
 RUN printf '#!/bin/sh\\n[ "$1" = compose ] && shift\\nexec docker-compose "$@"\\n' > /usr/local/bin/docker && chmod +x /usr/local/bin/docker
-RUN echo 'datasource_list: [NoCloud, None]' > /etc/cloud/cloud.cfg.d/90_here.cfg
+RUN echo '{datasource_list: [NoCloud, None], cloud_init_modules: [write-files], cloud_config_modules: [runcmd], cloud_final_modules: [package-update-upgrade-install, scripts-user]}' > /etc/cloud/cloud.cfg.d/90_here.cfg
 `;
 
 describe.skipIf(ENGINE === undefined)("a machine that cloud-init makes a device", { timeout: 10 * MINUTES }, () => {

@@ -1,12 +1,20 @@
 /* Protocol Buffers, as far as terraform's plugin protocol needs them: numbers, and whatever has a length. */
+import { Buffer } from "node:buffer";
+
 const LENGTH = 2;
-export const number = (field, value) => (value === 0 ? [] : [...varint(field << 3), ...varint(value)]);
-export const bytes = (field, value) => [...varint((field << 3) | LENGTH), ...varint(value.length), ...value];
+const EMPTY = Buffer.alloc(0);
+
+export const number = (field, value) => (value === 0 ? EMPTY : Buffer.concat([varint(field << 3), varint(value)]));
+export const bytes = (field, ...parts) => {
+  const value = Buffer.concat(parts);
+  return Buffer.concat([varint((field << 3) | LENGTH), varint(value.length), value]);
+};
 export const text = (field, value) => bytes(field, Buffer.from(value));
+
 function varint(value) {
   const all = [];
   for (let rest = value; ; rest = Math.floor(rest / 128)) {
-    if (rest < 128) return [...all, rest];
+    if (rest < 128) return Buffer.from([...all, rest]);
     all.push((rest % 128) | 128);
   }
 }

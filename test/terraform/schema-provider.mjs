@@ -1,10 +1,8 @@
-#!/usr/bin/env node
 /*
  * A provider for terraform that has the AWS provider's schema and makes nothing, so that `terraform validate` looks at every
  * expression, and plan and apply evaluate all of them. Terraform starts it as it starts any provider (plugin protocol 6, gRPC on a
- * socket). It finds nothing wrong with any value; what AWS would choose it makes up, of the right form (values()).
+ * socket). It finds nothing wrong with any value; what AWS would choose it makes up, of the right form (valueOf).
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createSecureServer } from "node:http2";
 import { tmpdir } from "node:os";
@@ -17,26 +15,26 @@ const schema = JSON.parse(readFileSync(new URL("./aws-schema.json", import.meta.
 
 /* tfplugin6: Schema, its Block, Attributes and NestedBlocks. */
 const NESTING_LIST = 2;
+const each = (record, make) => Object.entries(record).map(([name, about]) => make(name, about));
 const blockOf = ({ attributes = {}, blocks = {}, read = {} }) => [
-  ...Object.entries(attributes).flatMap(([name, { type, required }]) =>
-    bytes(2, attributeOf(name, type, required === true, name.endsWith("_wo"))),
+  ...each(attributes, (name, { type, required }) =>
+    bytes(2, ...attributeOf(name, type, required === true, name.endsWith("_wo"))),
   ),
-  ...Object.entries(read).flatMap(([name, type]) =>
-    bytes(2, [...text(1, name), ...text(2, typeOf(type)), ...number(6, 1)]),
-  ),
-  ...Object.entries(blocks).flatMap(([name, block]) =>
-    bytes(3, [
-      ...[...text(1, name), ...bytes(2, blockOf(block)), ...number(3, NESTING_LIST)],
-      ...[...number(4, block.required === true ? 1 : 0), ...number(5, block.many === true ? 0 : 1)],
-    ]),
+  ...each(read, (name, type) => bytes(2, text(1, name), text(2, typeOf(type)), number(6, 1))),
+  ...each(blocks, (name, block) =>
+    bytes(
+      3,
+      ...[text(1, name), bytes(2, ...blockOf(block)), number(3, NESTING_LIST)],
+      ...[number(4, block.required === true ? 1 : 0), number(5, block.many === true ? 0 : 1)],
+    ),
   ),
 ];
-const schemaOf = (type) => bytes(2, blockOf(type));
+const schemaOf = (type) => bytes(2, ...blockOf(type));
 
 /** What may be left out may be set by the provider too. One that is written only is never read. */
 function attributeOf(name, type, isRequired, isWriteOnly) {
-  const may = isRequired ? number(4, 1) : [...number(5, 1), ...number(6, isWriteOnly ? 0 : 1)];
-  return [...text(1, name), ...text(2, typeOf(type)), ...may, ...number(11, isWriteOnly ? 1 : 0)];
+  const may = isRequired ? [number(4, 1)] : [number(5, 1), number(6, isWriteOnly ? 0 : 1)];
+  return [text(1, name), text(2, typeOf(type)), ...may, number(11, isWriteOnly ? 1 : 0)];
 }
 
 function typeOf(type) {
@@ -49,12 +47,12 @@ const PROVIDER = {
   attributes: { region: optional("string"), profile: optional("string") },
   blocks: { default_tags: { attributes: { tags: optional("map(string)") } } },
 };
-const byName = (field, types) =>
-  Object.entries(types).flatMap(([name, type]) => bytes(field, [...text(1, name), ...bytes(2, schemaOf(type))]));
-const SCHEMAS = Buffer.from([
-  ...bytes(1, schemaOf(PROVIDER)),
-  ...[...byName(2, schema.resource), ...byName(3, schema.data), ...byName(8, schema.ephemeral)],
-]);
+const byName = (field, types) => each(types, (name, type) => bytes(field, text(1, name), bytes(2, schemaOf(type))));
+const schemas = () =>
+  Buffer.concat([
+    bytes(1, schemaOf(PROVIDER)),
+    ...[...byName(2, schema.resource), ...byName(3, schema.data), ...byName(8, schema.ephemeral)],
+  ]);
 
 /** An object in which what nobody has said is what `chosen` makes of its name and type. */
 function filled(value, type, chosen) {
@@ -86,7 +84,7 @@ const CHOSEN = {
       ["list", ["object", Object.fromEntries(Object.keys(VALIDATION).map((key) => [key, "string"]))]],
       Buffer.concat([
         Buffer.of(0xdc, 0, 1),
-        encoded(new Map(Object.entries(VALIDATION).map(([key, each]) => [key, packed(each)]))),
+        encoded(new Map(Object.entries(VALIDATION).map(([key, said]) => [key, packed(said)]))),
       ]),
     ),
   },
@@ -131,18 +129,19 @@ function valueOf(type, name, kind, of) {
 const value = (field, inMessagePack) => bytes(field, bytes(1, inMessagePack));
 const contentOf = (field) => fieldsOf(field ?? Buffer.alloc(0)).get(1) ?? NIL;
 const nameOf = (fields) => fields.get(1).toString();
+const nothing = () => Buffer.alloc(0);
 const CALLS = {
-  GetProviderSchema: () => SCHEMAS,
-  ConfigureProvider: () => [],
-  StopProvider: () => [],
-  CloseEphemeralResource: () => [],
+  GetProviderSchema: schemas,
+  ConfigureProvider: nothing,
+  StopProvider: nothing,
+  CloseEphemeralResource: nothing,
   PlanResourceChange(fields) {
     const type = schema.resource[nameOf(fields)];
     const [prior, proposed] = [contentOf(fields.get(2)), contentOf(fields.get(3))];
     const planned = prior.equals(NIL)
       ? filled(proposed, type, () => UNKNOWN)
       : filled(proposed, type, (name) => objectOf(prior).get(name) ?? NIL);
-    return [...value(1, planned), ...number(5, 1)];
+    return Buffer.concat([value(1, planned), number(5, 1)]);
   },
   ApplyResourceChange(fields) {
     const name = nameOf(fields);
@@ -151,13 +150,8 @@ const CALLS = {
     const given = planned.equals(NIL) ? new Map() : objectOf(planned);
     const called = given.get("name") ?? NIL;
     const of = called[0] >= 0xa0 && called[0] < 0xc0 ? `${called.subarray(1)}-${own}` : own;
-    return [
-      ...value(
-        1,
-        filled(planned, schema.resource[name], (attribute, kind) => valueOf(name, attribute, kind, of)),
-      ),
-      ...number(4, 1),
-    ];
+    const chosen = filled(planned, schema.resource[name], (attribute, kind) => valueOf(name, attribute, kind, of));
+    return Buffer.concat([value(1, chosen), number(4, 1)]);
   },
   ReadResource: (fields) => value(1, contentOf(fields.get(2))),
   ReadDataSource(fields) {
@@ -192,37 +186,15 @@ function answer(stream, message) {
 const UNIMPLEMENTED = "12";
 const CALL = /^\/tfplugin6\.Provider\/(\w+)$/;
 
-const folder = mkdtempSync(join(tmpdir(), "schema-provider-"));
-const [key, certificate] = [join(folder, "key.pem"), join(folder, "certificate.pem")];
-execFileSync(
-  "openssl",
-  [
-    ...[
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:prime256v1",
-      "-nodes",
-      "-days",
-      "2",
-      "-subj",
-      "/CN=localhost",
-    ],
-    ...["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
-  ],
-  { stdio: "pipe" },
-);
-const pem = readFileSync(certificate, "utf8");
+// Terraform trusts the certificate that it is told; whoever starts this has made it.
+const [key, pem] = process.argv.slice(2).map((file) => readFileSync(file, "utf8"));
 const server = createSecureServer({
-  key: readFileSync(key),
+  key,
   cert: pem,
   requestCert: true,
   ca: process.env.PLUGIN_CLIENT_CERT,
   ALPNProtocols: ["h2"],
 });
-rmSync(folder, { recursive: true });
 
 server.on("stream", (stream, { ":path": path = "" }) => {
   stream.on("error", () => {});
@@ -232,7 +204,7 @@ server.on("stream", (stream, { ":path": path = "" }) => {
     return;
   }
   const [, call = ""] = CALL.exec(path) ?? [];
-  const answered = call.startsWith("Validate") ? () => [] : CALLS[call];
+  const answered = call.startsWith("Validate") ? nothing : CALLS[call];
   if (answered === undefined) {
     stream.respond(
       { ":status": 200, "content-type": "application/grpc+proto", "grpc-status": UNIMPLEMENTED },
@@ -242,7 +214,7 @@ server.on("stream", (stream, { ":path": path = "" }) => {
   }
   const parts = [];
   stream.on("data", (part) => parts.push(part));
-  stream.on("end", () => answer(stream, Buffer.from(answered(fieldsOf(Buffer.concat(parts).subarray(5))))));
+  stream.on("end", () => answer(stream, answered(fieldsOf(Buffer.concat(parts).subarray(5)))));
 });
 const place = mkdtempSync(join(tmpdir(), "schema-provider-"));
 process.on("exit", () => rmSync(place, { recursive: true, force: true }));

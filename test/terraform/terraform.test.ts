@@ -22,16 +22,15 @@ const LATER = { fingerprint: FINGERPRINT };
 const OWNED = { ...LATER, owner: `@device=${FINGERPRINT}` };
 const EXAMPLES: Readonly<Record<string, readonly object[]>> = {
   bootstrap: [{}],
-  minimal: [VARIABLES, { ...VARIABLES, ...OWNED }],
+  minimal: [VARIABLES, { ...VARIABLES, ...OWNED }], // as its README has it
   ha: [
-    VARIABLES,
     {
       ...{ ...VARIABLES, ...OWNED, managers: [`@client=${FINGERPRINT}`] },
       ...{ dns: { host_name: "np.example.org", zone_id: "Z0123456789ABC" }, https: true },
       broker: { device_ca_file: "tests/ca.pem", request_file: "tests/request.pem" },
     },
   ],
-  multi_region: [VARIABLES, { ...VARIABLES, ...LATER }],
+  multi_region: [{ ...VARIABLES, ...LATER }],
 };
 
 interface Resource {

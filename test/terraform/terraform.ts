@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { type Exit, runProcess } from "../support/processes.ts";
@@ -28,9 +29,13 @@ export class Sandbox implements AsyncDisposable {
     const place = join(folder.path, `mirror/registry.terraform.io/hashicorp/aws/${provider}/linux_amd64`);
     mkdirSync(place, { recursive: true });
     const file = join(place, `terraform-provider-aws_v${provider}`);
+    const [key, certificate] = [join(folder.path, "key.pem"), join(folder.path, "certificate.pem")];
+    const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+    const kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
+    execFileSync("openssl", [...kind, ...subject, "-keyout", key, "-out", certificate], { stdio: "pipe" });
     writeFileSync(
       file,
-      `#!/bin/sh\nexec "${process.execPath}" "${join(import.meta.dirname, "schema-provider.mjs")}"\n`,
+      `#!/bin/sh\nexec "${process.execPath}" "${join(import.meta.dirname, "schema-provider.mjs")}" "${key}" "${certificate}"\n`,
     );
     chmodSync(file, 0o755);
     const configuration = join(folder.path, "terraformrc");
