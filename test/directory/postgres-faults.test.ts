@@ -83,7 +83,8 @@ test("what a directory has acknowledged stands when it is killed, or stopped in 
   const client = () => new DirectoryClient({ address, suite, random });
   const isInTurn = async (): Promise<boolean> =>
     (await postgres.sql(
-      "SELECT count(*) FROM pg_stat_activity WHERE usename = 'killed' AND state = 'idle in transaction'",
+      `SELECT count(*) FROM pg_stat_activity JOIN pg_locks USING (pid)
+       WHERE usename = 'killed' AND state = 'idle in transaction' AND locktype = 'advisory' AND granted`,
     )) !== "0";
   const isRefused = ({ failed: all }: Attempts, before: number): boolean =>
     all.slice(before).some(({ error }) => error instanceof SshnpError && error.code === "E_STORAGE");
