@@ -19,9 +19,12 @@ import { ConflictError } from "../../directory/conflict.ts";
 import type { Database, Operation } from "../../directory/database.ts";
 import { LevelDatabase } from "../../directory/level-database.ts";
 import { ObservedDatabase } from "../../directory/observed-database.ts";
+import { MIGRATIONS } from "../../directory/postgres/migrations.ts";
 import { PostgresDatabase } from "../../directory/postgres/database.ts";
 import { Leases } from "../../directory/replicas/leases.ts";
-import { exportStore, importStore } from "../../directory/transfer.ts";
+import { LOG_TABLES } from "../../directory/log/rows.ts";
+import { TABLES } from "../../directory/tables.ts";
+import { exportStore, importStore, LOG_CHECKPOINT } from "../../directory/transfer.ts";
 import { DeniedError, UnavailableError } from "../../keys/errors.ts";
 import { POSTGRES_TURNS } from "../../protocol/limits.ts";
 import { databaseIn, Postgres } from "../support/postgres.ts";
@@ -44,6 +47,14 @@ const del = (key: string): Operation => ({ type: "del", key });
 const replace = (key: string, before: string | undefined, value: string | undefined): Operation => {
   return { type: "replace", key, before, value };
 };
+
+async function clear(database: Database): Promise<void> {
+  const entries = await database.entriesAfter("", "", 1_000_000);
+  await database.write(
+    "kept",
+    entries.map(([key]) => del(key)),
+  );
+}
 
 /** Opens the same place again each time. */
 const PLACES: Readonly<Record<string, () => () => Promise<Database>>> = {
@@ -266,7 +277,7 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
   test("is exported as it was at one moment, and imported into what is empty alone", async () => {
     const open = place();
     const database = await open();
-    for (const [key] of await database.entriesAfter("", "", 1_000_000)) await database.write("kept", [del(key)]);
+    await clear(database);
     const many = Array.from({ length: 2500 }, (_, i) => `name:${String(i).padStart(4, "0")}`);
     const entries = many.map((key) => [key, "before"]);
     await database.write("acknowledged", [...many.map((key) => put(key, "before")), put("log:checkpoint", "one")]);
@@ -288,7 +299,7 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     await expect(importStore(database, toLines(lines))).rejects.toMatchObject({ code: "E_USAGE" });
     await database.write("acknowledged", [del("log:checkpoint")]);
     await expect(importStore(database, toLines(lines))).rejects.toMatchObject({ code: "E_USAGE" });
-    for (const [key] of await database.entriesAfter("", "", 1_000_000)) await database.write("kept", [del(key)]);
+    await clear(database);
     const other = ["name:left", "of another store"];
     const short = [...lines.slice(0, 2), JSON.stringify(other)];
     await expect(importStore(database, toLines(short))).rejects.toMatchObject({ code: "E_PROTOCOL" });
@@ -297,12 +308,33 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     await database.close();
   });
 
+  test("is exported with a row of each table, but for those that are of use to a running directory alone", async () => {
+    const open = place();
+    const database = await open();
+    await clear(database);
+    const rows = [...TABLES, ...LOG_TABLES]
+      .map(({ prefix }): [string, string] => [`${prefix}one`, `"of ${prefix}"`])
+      .concat([[LOG_CHECKPOINT, "checkpoint"]], [["log:cosigned", "cosigned"]]);
+    await database.write(
+      "acknowledged",
+      rows.map(([key, value]) => put(key, value)),
+    );
+    const lines: string[] = [];
+    for await (const some of exportStore(database)) lines.push(...some.trimEnd().split("\n"));
+    await clear(database);
+    await importStore(database, toLines(lines));
+    const fleeting = ["id:one", "nonce:one", "presence:one", "distances:one"];
+    const lasting = rows.filter(([key]) => !fleeting.includes(key));
+    expect(lasting).toHaveLength(rows.length - fleeting.length);
+    const sorted = lasting.toSorted(([a], [b]) => (a < b ? -1 : 1));
+    expect(await database.entriesAfter("", "", 1_000_000)).toEqual(sorted);
+    await clear(database);
+    await database.close();
+  });
+
   test("is filled by one of two imports at once, whole, and the other one says so", async () => {
     const database = await place()();
-    const clear = async (): Promise<void> => {
-      for (const [key] of await database.entriesAfter("", "", 1_000_000)) await database.write("kept", [del(key)]);
-    };
-    await clear();
+    await clear(database);
     const store = (owner: string, count: number): string[] => [
       JSON.stringify({ v: 1, kind: "sshnp-store" }),
       JSON.stringify(["log:checkpoint", owner]),
@@ -318,7 +350,7 @@ describe.each(Object.entries(PLACES))("%s", (_name, place) => {
     await expect(importStore(database, interrupted())).rejects.toMatchObject({ code: "E_USAGE" });
     const entries = await database.entriesAfter("", "", 1_000_000);
     expect(entries.map(([key]) => key)).toEqual(["log:checkpoint", "name:two0", "name:two1", "name:two2"]);
-    await clear();
+    await clear(database);
     await database.close();
   });
 
@@ -594,13 +626,143 @@ test("tables of a newer version are refused, and those of none are made by one o
   const url = await databaseIn(postgres.serverUrl);
   const all = await Promise.all(Array.from({ length: 4 }, () => PostgresDatabase.open(url)));
   await Promise.all(all.map((one) => one.close()));
-  const name = new URL(url).pathname.slice(1);
-  await postgres.sql("INSERT INTO sshnp_schema VALUES (1000, now())", name);
+  await postgres.sql("INSERT INTO sshnp_schema VALUES (1000, now())", nameOf(url));
   await expect(PostgresDatabase.open(url)).rejects.toMatchObject({
     code: "E_STORAGE",
     message: expect.stringContaining("schema 1000") as string,
   });
 });
+
+test("tables of the first version come to the newest with their rows, each step once", async () => {
+  const url = await databaseOfFirstVersion();
+  const far = "now() + interval '1 hour'";
+  await postgres.sql(
+    `INSERT INTO sshnp_entry VALUES ('name:@acme', 'kept'), ('name:@zeta', 'kept too');
+     INSERT INTO sshnp_claim VALUES ('taken', 2000);
+     INSERT INTO sshnp_replica VALUES ('0a', ${far})`,
+    nameOf(url),
+  );
+  for (const _ of ["first", "second"]) {
+    const database = await PostgresDatabase.open(url);
+    expect(await database.entriesAfter("", "", 10)).toEqual([
+      ["name:@acme", "kept"],
+      ["name:@zeta", "kept too"],
+    ]);
+    expect(await database.claim("taken", 3000, 1500)).toBe(false);
+    expect(await database.shared.renew("0b", 60_000, true)).toEqual({
+      alive: new Set(["0a", "0b"]),
+      atBroker: new Set(["0b"]),
+    });
+    await database.close();
+  }
+  const versions = await postgres.sql("SELECT version FROM sshnp_schema ORDER BY version", nameOf(url));
+  expect(versions.split("\n").map(Number)).toEqual(MIGRATIONS.map((_, step) => step + 1));
+});
+
+test("a directory of the first version that runs goes on beside one of the newest, on whose tables it does not start again", async () => {
+  const url = await databaseOfFirstVersion();
+  await using older = await FirstVersion.at(url);
+  expect(await older.renew("0a")).toEqual(["0a"]);
+  await older.put("name:@before", "older");
+  const database = await PostgresDatabase.open(url);
+  expect(await database.shared.renew("0b", 60_000, true)).toEqual({
+    alive: new Set(["0a", "0b"]),
+    atBroker: new Set(["0b"]),
+  });
+  expect((await older.renew("0a")).sort()).toEqual(["0a", "0b"]);
+  expect(await older.renew("0c")).toContain("0c");
+  expect((await database.shared.renew("0b", 60_000, false)).alive).toEqual(new Set(["0a", "0b", "0c"]));
+  await older.put("name:@before", "older again");
+  await older.put("name:@after", "older");
+  await database.write("kept", [put("name:@newer", "newer")]);
+  expect(await older.entries()).toEqual(await database.entries("name:"));
+  expect(await database.entries("name:")).toEqual([
+    ["name:@after", "older"],
+    ["name:@before", "older again"],
+    ["name:@newer", "newer"],
+  ]);
+  expect(await older.claim("key")).toBe(true);
+  expect(await database.claim("key", 3000, 1500)).toBe(false);
+  expect(await older.version()).toBeGreaterThan(1); // by which its program refuses to start
+  await database.close();
+});
+
+/** A database with the tables as the first version made them. */
+async function databaseOfFirstVersion(): Promise<string> {
+  const url = await databaseIn(postgres.serverUrl);
+  await postgres.sql(
+    `CREATE TABLE sshnp_schema (version integer PRIMARY KEY, applied timestamptz NOT NULL);
+     CREATE TABLE sshnp_entry (key text COLLATE "C" PRIMARY KEY, value text NOT NULL);
+     CREATE TABLE sshnp_claim (key text COLLATE "C" PRIMARY KEY, until bigint NOT NULL);
+     CREATE INDEX sshnp_claim_until ON sshnp_claim (until);
+     CREATE TABLE sshnp_replica (id text COLLATE "C" PRIMARY KEY, until timestamptz NOT NULL);
+     INSERT INTO sshnp_schema VALUES (1, now())`,
+    nameOf(url),
+  );
+  return url;
+}
+
+/** The statements of a directory of the first version, prepared on a connection that it keeps. */
+class FirstVersion implements AsyncDisposable {
+  readonly #client: Client;
+
+  private constructor(url: string) {
+    this.#client = new Client({ connectionString: url });
+  }
+
+  static async at(url: string): Promise<FirstVersion> {
+    const older = new FirstVersion(url);
+    await older.#client.connect();
+    return older;
+  }
+
+  async renew(id: string): Promise<string[]> {
+    const text = `WITH gone AS (DELETE FROM sshnp_replica WHERE until < now() AND id <> $1), renewed AS (
+        INSERT INTO sshnp_replica VALUES ($1, now() + $2 * interval '1 millisecond')
+        ON CONFLICT (id) DO UPDATE SET until = excluded.until)
+      SELECT id FROM sshnp_replica WHERE until >= now()`;
+    const { rows } = await this.#client.query<{ id: string }>({ name: "sshnp_renew", text, values: [id, 60_000] });
+    return [...new Set(rows.map((row) => row.id).concat(id))];
+  }
+
+  async put(key: string, value: string): Promise<void> {
+    const text = `WITH locked AS (SELECT key FROM sshnp_entry WHERE key = ANY($4::text[]) ORDER BY key FOR UPDATE),
+      gone AS (DELETE FROM sshnp_entry WHERE key = ANY($1::text[]) AND (SELECT count(*) FROM locked) >= 0)
+      INSERT INTO sshnp_entry SELECT * FROM unnest($2::text[], $3::text[]) AS put (key, value)
+      WHERE (SELECT count(*) FROM locked) >= 0
+      ORDER BY key COLLATE "C" ON CONFLICT (key) DO UPDATE SET value = excluded.value`;
+    await this.#client.query({ name: "sshnp_write", text, values: [[], [key], [value], [key]] });
+  }
+
+  async claim(key: string): Promise<boolean> {
+    const text = `INSERT INTO sshnp_claim AS known
+      SELECT * FROM unnest($1::text[], $2::bigint[]) AS asked (key, until) ORDER BY key COLLATE "C"
+      ON CONFLICT (key) DO UPDATE SET until = excluded.until WHERE known.until < $3::bigint
+      RETURNING key`;
+    const { rowCount } = await this.#client.query({ name: "sshnp_claim", text, values: [[key], [2000], 1000] });
+    return rowCount === 1;
+  }
+
+  async entries(): Promise<[string, string][]> {
+    const text = "SELECT key, value FROM sshnp_entry WHERE key >= $1 AND key < $2 ORDER BY key LIMIT $3";
+    const values = ["name:", "name:\u{10ffff}", undefined];
+    const { rows } = await this.#client.query<[string, string]>({ text, values, rowMode: "array" });
+    return rows;
+  }
+
+  async version(): Promise<number> {
+    const { rows } = await this.#client.query<{ version: number }>("SELECT max(version) AS version FROM sshnp_schema");
+    return rows[0]?.version ?? 0;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.end();
+  }
+}
+
+function nameOf(url: string): string {
+  return new URL(url).pathname.slice(1);
+}
 
 function withoutNul(text: string): string {
   return text.replaceAll("\0", "");

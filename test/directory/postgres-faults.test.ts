@@ -1,8 +1,14 @@
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
+import { DirectoryClient } from "../../directory/client.ts";
+import { SshnpError } from "../../keys/errors.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
+import { type DirectoryAddress, parseDirectoryAddress } from "../../protocol/directory-address.ts";
 import { MovableAddress } from "../support/movable-address.ts";
 import { Postgres } from "../support/postgres.ts";
+import { type RunningProcess, startCommand } from "../support/processes.ts";
+import { demandAll } from "./acknowledged.ts";
 import { send, TestLink } from "./streams.ts";
 import { activate, newPerson, type Person, random, sessionMessage, suite, World } from "./world.ts";
 
@@ -15,7 +21,7 @@ test("what was acknowledged stands after the server is killed, its connections a
   await using address = await MovableAddress.of(postgres.port);
   process.env["SSHNP_TEST_POSTGRES"] = databaseAt(address);
   await using world = await World.start();
-  const acknowledged = await activationsThrough(world, [
+  const { acknowledged } = await activationsThrough(world, [
     async () => {
       await postgres.kill();
       await postgres.resume();
@@ -30,7 +36,7 @@ test("what was acknowledged stands after the server is killed, its connections a
   await demandAll(world, acknowledged);
 }, 120_000);
 
-test("what was acknowledged stands after a standby that commits wait for is promoted", async () => {
+test("nothing is acknowledged that a standby which commits wait for has not, and what was stands after it is promoted", async () => {
   await using primary = await Postgres.start();
   await using standby = await Postgres.standbyOf(primary, "second");
   await primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'second'");
@@ -38,15 +44,93 @@ test("what was acknowledged stands after a standby that commits wait for is prom
   await using address = await MovableAddress.of(primary.port);
   process.env["SSHNP_TEST_POSTGRES"] = databaseAt(address);
   await using world = await World.start();
-  const acknowledged = await activationsThrough(world, [
+  const person = newPerson(parseName("@meanwhile"), parseMember("m"), "client");
+  const secret = await world.addName(person.name);
+  standby.freeze();
+  const withoutStandby = activate(world.client(), person, secret);
+  await expect(withoutStandby).rejects.toMatchObject({ code: "E_STORAGE" });
+  standby.thaw();
+  const { acknowledged } = await activationsThrough(world, [
     async () => {
+      standby.freeze();
+      const waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+      await expect.poll(() => primary.sql(waiting)).not.toBe("0");
       await primary.kill();
+      await standby.kill(); // with what its sockets hold and it has not read
+      await standby.resume();
       await standby.promote();
       address.target = standby.port;
     },
   ]);
   await demandAll(world, acknowledged);
 }, 120_000);
+
+test("what a directory has acknowledged stands when it is killed, or stopped in its turn, or its database is stopped, and who is not acknowledged is told", async () => {
+  await using postgres = await Postgres.start();
+  await postgres.sql("CREATE ROLE killed SUPERUSER LOGIN");
+  process.env["SSHNP_TEST_POSTGRES"] = postgres.serverUrl;
+  await using world = await World.start();
+  const home = world.folder.path;
+  const store = world.url.replace("postgres@", "killed@");
+  const folders = ["--data", join(home, "killed"), "--keys", world.data.path, "--store", store];
+  const run = async (port = 0): Promise<{ directory: RunningProcess; address: DirectoryAddress }> => {
+    const words = ["run", ...folders, "--listen", `127.0.0.1:${port}`];
+    const directory = startCommand("sshnp-directory", words, { env: { HOME: home } });
+    const [address = ""] = await directory.line(/^http:.*$/);
+    return { directory, address: parseDirectoryAddress(address) };
+  };
+  let { directory, address } = await run();
+  const client = () => new DirectoryClient({ address, suite, random });
+  const isInTurn = async (): Promise<boolean> =>
+    (await postgres.sql(
+      `SELECT count(*) FROM pg_stat_activity JOIN pg_locks USING (pid)
+       WHERE usename = 'killed' AND state = 'idle in transaction' AND locktype = 'advisory' AND granted`,
+    )) !== "0";
+  const isRefused = ({ failed: all }: Attempts, before: number): boolean =>
+    all.slice(before).some(({ error }) => error instanceof SshnpError && error.code === "E_STORAGE");
+  const { acknowledged, failed } = await activationsThrough(
+    world,
+    [
+      async () => {
+        await directory.kill("SIGKILL");
+        ({ directory, address } = await run(Number(address.url.port)));
+      },
+      async (soFar) => {
+        const before = soFar.failed.length;
+        // The turn may be one that nobody waits for: then once more.
+        for (let tries = 0; tries < 3 && !isRefused(soFar, before); tries++) {
+          for (;;) {
+            process.kill(directory.pid, "SIGSTOP");
+            if (await isInTurn()) break;
+            process.kill(directory.pid, "SIGCONT");
+            await delay(10);
+          }
+          await expect.poll(isInTurn).toBe(false); // the database has ended it
+          soFar.acknowledged.push(await world.activated(`@meanwhile${tries}`, "m", "client"));
+          process.kill(directory.pid, "SIGCONT");
+          const enough = soFar.acknowledged.length + 8;
+          const goesOn = (): boolean => isRefused(soFar, before) || soFar.acknowledged.length >= enough;
+          await expect.poll(goesOn, { timeout: 30_000 }).toBe(true);
+        }
+        expect(isRefused(soFar, before)).toBe(true);
+      },
+      async (soFar) => {
+        const before = soFar.failed.length;
+        postgres.freeze();
+        await expect.poll(() => isRefused(soFar, before), { timeout: 30_000 }).toBe(true);
+        postgres.thaw();
+      },
+    ],
+    client,
+  );
+  await demandAll(world, acknowledged);
+  // Who was not acknowledged was told so, and stands as a whole or not at all.
+  for (const { person, error } of failed) {
+    expect(error).toMatchObject({ code: expect.stringMatching(/^E_(?:STORAGE|DIRECTORY|BUSY)$/) as string });
+    const statements = (await world.store.name(person.name))?.statements ?? [];
+    if (statements.length > 0) await demandAll(world, [person]);
+  }
+}, 180_000);
 
 test("a directory answers E_STORAGE while its database is gone, and as before once it is back", async () => {
   await using postgres = await Postgres.start();
@@ -154,44 +238,46 @@ test("a store from an old backup is served by no directory that has seen a newer
   await expect(World.beside(world)).rejects.toMatchObject({ code: "E_LOG" });
 }, 60_000);
 
+/** What came of activations while there were faults. */
+interface Attempts {
+  readonly acknowledged: Person[];
+  readonly failed: { readonly person: Person; readonly error: unknown }[];
+}
+
 /** Activates names, some at once, while the faults come one after the other; gives those that were acknowledged. */
-async function activationsThrough(world: World, faults: readonly (() => unknown)[]): Promise<Person[]> {
-  const acknowledged: Person[] = [];
+async function activationsThrough(
+  world: World,
+  faults: readonly ((soFar: Attempts) => unknown)[],
+  client = () => world.client(),
+): Promise<Attempts> {
+  const attempts: Attempts = { acknowledged: [], failed: [] };
+  const { acknowledged, failed } = attempts;
   const over = new AbortController();
   const worker = async (own: number): Promise<void> => {
     for (let i = 0; !over.signal.aborted; i++) {
       const person = newPerson(parseName(`@w${own}-${i}`), parseMember("m"), "client");
       try {
         const secret = await world.addName(person.name);
-        if ((await activate(world.client(), person, secret)).type === "logged") acknowledged.push(person);
-      } catch {
+        if ((await activate(client(), person, secret)).type === "logged") acknowledged.push(person);
+      } catch (error) {
+        failed.push({ person, error });
         await delay(20); // it is told that it did not succeed, or cannot know
       }
     }
   };
-  const signal = AbortSignal.timeout(60_000);
   const workers = Promise.all([0, 1, 2, 3].map(worker));
   for (const fault of [...faults, () => {}]) {
     const before = acknowledged.length;
+    const signal = AbortSignal.timeout(60_000);
     while (acknowledged.length < before + 8) {
       signal.throwIfAborted();
       await delay(10);
     }
-    await fault();
+    await fault(attempts);
   }
   over.abort();
   await workers;
-  return acknowledged;
-}
-
-async function demandAll(world: World, people: readonly Person[]): Promise<void> {
-  const { statementLog } = world.directory;
-  for (const { name, statement } of people) {
-    const proof = await statementLog.proof([name], 0);
-    const hash = suite.sha256(new TextEncoder().encode(statement.text));
-    expect(statementLog.proves(proof, [name], [hash]), name).toBe(true);
-    expect((await world.store.name(name))?.statements).toHaveLength(1);
-  }
+  return attempts;
 }
 
 function databaseAt({ port }: MovableAddress): string {

@@ -68,11 +68,11 @@ export class World implements AsyncDisposable {
   }
 
   /** One more directory on the PostgreSQL database and the keys of another one. */
-  static async beside(other: World, options: Partial<DirectoryOptions> = {}): Promise<World> {
+  static async beside(other: Pick<World, "data" | "url">, options: Partial<DirectoryOptions> = {}): Promise<World> {
     const folder = await temporaryFolder();
     const data = await PrivateFolder.openOrCreate(join(folder.path, "np"));
     const world = new World(folder, data, { keysFolder: other.data, ...options });
-    world.#url = other.#url;
+    world.#url = other.url;
     await world.resume();
     return world;
   }
@@ -85,6 +85,12 @@ export class World implements AsyncDisposable {
   get store(): Store {
     if (this.#store === undefined) throw new Error("the directory is not running");
     return this.#store;
+  }
+
+  /** Of its PostgreSQL database. */
+  get url(): string {
+    if (this.#url === undefined) throw new Error("its store is a folder");
+    return this.#url;
   }
 
   get address(): DirectoryAddress {
@@ -123,9 +129,9 @@ export class World implements AsyncDisposable {
   /** LevelDB, or in suites that run on both a database of its own at the PostgreSQL server that the environment names. */
   async #database(): Promise<Database> {
     const server = process.env["SSHNP_TEST_POSTGRES"];
-    if (server === undefined) return await LevelDatabase.open(join(this.data.path, "store"));
-    this.#url ??= await databaseIn(server);
-    return await PostgresDatabase.open(this.#url);
+    if (server !== undefined) this.#url ??= await databaseIn(server);
+    if (this.#url !== undefined) return await PostgresDatabase.open(this.#url);
+    return await LevelDatabase.open(join(this.data.path, "store"));
   }
 
   client(options: Partial<ConstructorParameters<typeof DirectoryClient>[0]> = {}): DirectoryClient {

@@ -4,9 +4,11 @@ import { join } from "node:path";
 import { test } from "vitest";
 import { DirectoryClient } from "../../directory/client.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
+import { PrivateFolder } from "../../keys/private-folder.ts";
 import { parseCramSecret } from "../../keys/secret.ts";
 import { parseDirectoryAddress } from "../../protocol/directory-address.ts";
-import { activate, newPerson, patience, type Person, random, suite } from "../directory/world.ts";
+import { demandAll } from "../directory/acknowledged.ts";
+import { activate, newPerson, patience, type Person, random, suite, World } from "../directory/world.ts";
 import { MetricsPort } from "../support/metrics.ts";
 import { Postgres } from "../support/postgres.ts";
 import { runCommand, startCommand } from "../support/processes.ts";
@@ -111,8 +113,8 @@ test.runIf(CAN_MOUNT).concurrent(
     await rm(filler);
     await expect.poll(another, { timeout: 30_000 }).toBe("logged");
     expect(acknowledged.length).toBeGreaterThan(1);
-    const names = await runCommand("sshnp-directory", ["names", "--data", data], options);
-    for (const { name } of acknowledged) expect(names.stdout).toContain(`${name} `);
+    await using beside = await World.beside({ data: await PrivateFolder.openOrCreate(data), url: postgres.url });
+    await demandAll(beside, acknowledged);
     expect(await directory.kill("SIGTERM")).toMatchObject({ code: 0 });
   },
   120_000,
