@@ -5,11 +5,12 @@ import { type Link, openBrokerLink } from "../../directory/client.ts";
 import { DeniedError } from "../../keys/errors.ts";
 import { deviceAtBroker } from "../../protocol/broker-topics.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
+import { startMqttProxy } from "../support/mqtt-proxy.ts";
 import { isConfidential } from "../../directory/client/broker.ts";
 import { parseBrokerUrl } from "../../directory/client/read-broker-place.ts";
 import { openTwoWayLink } from "../../sshnpd/two-way-link.ts";
 import { next, rest, send } from "./streams.ts";
-import { NO_POLICY, patience, type Person, sessionMessage, suite, World } from "./world.ts";
+import { NO_POLICY, patience, type Person, sessionMessage, suite, TestClock, World } from "./world.ts";
 
 /** Lines for all, whoever they say they are. */
 const ALL = "pattern readwrite #\n";
@@ -45,6 +46,25 @@ describe("a broker that asks for passwords", () => {
     await expect(byBroker(world, device, broker.url)).rejects.toMatchObject({ code: "E_DIRECTORY" });
     expect(await world.directory.presence.find(device)).toBeUndefined();
   });
+});
+
+test("a device that is gone without a goodbye is offline by what the broker says for it, and who asks for it is told at once", async () => {
+  await using broker = await startMosquitto();
+  await using proxy = await startMqttProxy(broker.port);
+  // Its clock stands, for all that waits for an answer: nobody is told because that has not come.
+  const clock = new TestClock();
+  await using world = await World.start({ broker: { url: new URL(broker.url) }, clock });
+  await expect.poll(() => world.directory.waking?.isConnected).toBe(true);
+  const { client, device } = await people(world);
+  const link = await byBroker(world, device, proxy.url);
+  await expect.poll(() => world.directory.presence.find(device)).toBeDefined();
+  const ended = drained(link);
+  proxy.cut();
+  await expect(ended).rejects.toMatchObject({ code: "E_DIRECTORY" });
+  await expect.poll(() => world.directory.presence.find(device)).toBeUndefined();
+  expect(await rest(send(world, client, sessionMessage(client, device)))).toMatchObject([
+    { type: "refused", code: "E_OFFLINE" },
+  ]);
 });
 
 test("a directory that fails at a hello by the broker refuses it as busy, and logs why", async () => {
