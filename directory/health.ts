@@ -14,7 +14,7 @@ interface Parts {
   readonly audit: Pick<Audit, "isFailing" | "isFull" | "tryAgain">;
   readonly keyring: Pick<Keyring, "keyListExpires">;
   readonly registry: Pick<RendezvousRegistry, "list">;
-  readonly waking: Pick<BrokerLinks, "isConnected"> | undefined;
+  readonly waking: Pick<BrokerLinks, "isConnected" | "refused"> | undefined;
   readonly clock: Pick<Clock, "now">;
 }
 
@@ -56,8 +56,14 @@ export function directoryReadiness({ store, guarded, audit, keyring, registry, w
     },
   );
   if (waking === undefined) return readiness;
-  const without: Finding = { degraded: "the MQTT broker is not connected; devices come by WebSocket" };
-  readiness.add({ name: "broker", look: () => (waking.isConnected ? undefined : without) });
+  readiness.add({
+    name: "broker",
+    look: () => {
+      if (waking.isConnected) return undefined;
+      const why = waking.refused === undefined ? "is not connected" : `refuses ${waking.refused} of the directory`;
+      return { degraded: `the MQTT broker ${why}; devices come by WebSocket` };
+    },
+  });
   return readiness;
 }
 
