@@ -15,6 +15,7 @@ import { approve, enrol, enrolMessage, givePassword, newApplicant, newPassword }
 import { HeldTurn } from "./held-turn.ts";
 import { post, sealed } from "./raw.ts";
 import { next, only, rest, send, TestLink } from "./streams.ts";
+import { Watched } from "./watched.ts";
 import {
   activate,
   newPerson,
@@ -360,6 +361,18 @@ test("a machine whose clock is more than 5 s off the database's is said to be, i
     "-8 s": [[-8], degraded("8 s behind")],
     "-480 s": [[-480], degraded("480 s behind")],
   });
+});
+
+test("each counts how many there are, as one comes and goes", async () => {
+  const [atOne, atOther] = [await Watched.over(one), await Watched.over(other)];
+  const alive = async (): Promise<unknown> =>
+    await Promise.all([atOne, atOther].map((watched) => watched.value("replicas_alive")));
+  await expect.poll(alive).toEqual([2, 2]);
+  const third = await World.beside(one);
+  await expect.poll(alive).toEqual([3, 3]);
+  await third[Symbol.asyncDispose]();
+  await expect.poll(alive).toEqual([2, 2]);
+  await Promise.all([atOne.end(), atOther.end()]);
 });
 
 test("names are activated at both at once, and it is one log", async () => {

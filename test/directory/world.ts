@@ -45,24 +45,34 @@ export { suite };
 export const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
 export const patience = (): AbortSignal => AbortSignal.timeout(20_000);
 
+type Observe = (database: Database) => Database;
+
 /** A directory in this process, on a free port, with a store of its own. */
 export class World implements AsyncDisposable {
   readonly folder: TemporaryFolder;
   readonly data: PrivateFolder;
   readonly #options: Partial<DirectoryOptions>;
+  readonly #observe: Observe;
   #store: Store | undefined;
   #directory: Directory | undefined;
   #url: string | undefined;
 
-  private constructor(folder: TemporaryFolder, data: PrivateFolder, options: Partial<DirectoryOptions>) {
+  private constructor(
+    folder: TemporaryFolder,
+    data: PrivateFolder,
+    options: Partial<DirectoryOptions>,
+    observe: Observe = (database) => database,
+  ) {
+    this.#observe = observe;
     this.folder = folder;
     this.data = data;
     this.#options = options;
   }
 
-  static async start(options: Partial<DirectoryOptions> = {}): Promise<World> {
+  /** `observe` stands in front of its database, if given. */
+  static async start(options: Partial<DirectoryOptions> = {}, observe?: Observe): Promise<World> {
     const folder = await temporaryFolder();
-    const world = new World(folder, await PrivateFolder.openOrCreate(join(folder.path, "np")), options);
+    const world = new World(folder, await PrivateFolder.openOrCreate(join(folder.path, "np")), options, observe);
     await world.resume();
     return world;
   }
@@ -106,7 +116,7 @@ export class World implements AsyncDisposable {
 
   /** Starts it again, on another port if none is given. */
   async resume(port = 0, options: Partial<DirectoryOptions> = {}): Promise<void> {
-    this.#store = new Store(await this.#database());
+    this.#store = new Store(this.#observe(await this.#database()));
     this.#directory = await startDirectory({
       suite,
       random,
