@@ -52,28 +52,21 @@ export class World implements AsyncDisposable {
   readonly folder: TemporaryFolder;
   readonly data: PrivateFolder;
   readonly #options: Partial<DirectoryOptions>;
-  readonly #observe: Observe;
   #store: Store | undefined;
   #directory: Directory | undefined;
   #url: string | undefined;
 
-  private constructor(
-    folder: TemporaryFolder,
-    data: PrivateFolder,
-    options: Partial<DirectoryOptions>,
-    observe: Observe = (database) => database,
-  ) {
-    this.#observe = observe;
+  private constructor(folder: TemporaryFolder, data: PrivateFolder, options: Partial<DirectoryOptions>) {
     this.folder = folder;
     this.data = data;
     this.#options = options;
   }
 
-  /** `observe` stands in front of its database, if given. */
+  /** What `observe` gives, if given, stands in front of its database until it is paused. */
   static async start(options: Partial<DirectoryOptions> = {}, observe?: Observe): Promise<World> {
     const folder = await temporaryFolder();
-    const world = new World(folder, await PrivateFolder.openOrCreate(join(folder.path, "np")), options, observe);
-    await world.resume();
+    const world = new World(folder, await PrivateFolder.openOrCreate(join(folder.path, "np")), options);
+    await world.resume(0, {}, observe);
     return world;
   }
 
@@ -115,8 +108,12 @@ export class World implements AsyncDisposable {
   }
 
   /** Starts it again, on another port if none is given. */
-  async resume(port = 0, options: Partial<DirectoryOptions> = {}): Promise<void> {
-    this.#store = new Store(this.#observe(await this.#database()));
+  async resume(
+    port = 0,
+    options: Partial<DirectoryOptions> = {},
+    observe: Observe = (database) => database,
+  ): Promise<void> {
+    this.#store = new Store(observe(await this.#database()));
     this.#directory = await startDirectory({
       suite,
       random,
