@@ -6,6 +6,7 @@ import { directoryTopic, replicaTopic } from "../protocol/broker-topics.ts";
 import { BROKER_KEEPALIVE_S, BROKER_RETRY_MS, DIRECTORY_CONNECT_MS, RECONNECT_FIRST_MS } from "../protocol/limits.ts";
 import { retryDelay } from "../protocol/retry-delay.ts";
 import { type BrokerConnection, type BrokerPlace, connectBroker } from "./client/broker.ts";
+import { refusedBy } from "./client/broker-error.ts";
 import { BrokerReader, type BrokerReaderServices } from "./broker-reader.ts";
 import type { Elsewhere, Party } from "./presence.ts";
 import type { BrokerByOthers } from "./replicas/broker-by-others.ts";
@@ -38,6 +39,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
   readonly #untold: UntoldDevices;
   #reader: BrokerReader | undefined;
   #connection: BrokerConnection | undefined;
+  #refused: ReturnType<typeof refusedBy>;
   #others: BrokerByOthers | undefined;
   #kept: Promise<void> = Promise.resolve();
 
@@ -72,6 +74,11 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     return this.#others?.areThere === true
       ? "another directory that has it asks the devices there"
       : "devices come by WebSocket";
+  }
+
+  /** What the broker refused when it was last come to; undefined: nothing, or it did not answer. */
+  get refused(): ReturnType<typeof refusedBy> {
+    return this.#refused;
   }
 
   /** Messages of devices that were dropped since the start, because too many waited. */
@@ -185,6 +192,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
     for (let failures = 0; !signal.aborted; failures++) {
       try {
         this.#connection = await this.#connect();
+        this.#refused = undefined;
         log.info({ broker: at }, "connected to the MQTT broker");
         failures = 0;
         this.#others?.changed();
@@ -196,6 +204,7 @@ export class BrokerLinks implements Elsewhere, AsyncDisposable {
         if (!signal.aborted) log.warn({ broker: at, reason: why.message }, "the MQTT broker is lost");
       } catch (error) {
         if (signal.aborted) return;
+        this.#refused = refusedBy(error);
         const reason = error instanceof Error ? error.message : String(error);
         const next = error instanceof UnavailableError ? error.next : undefined;
         log.warn({ broker: at, reason, next }, `the MQTT broker cannot be used; ${this.meanwhile}`);

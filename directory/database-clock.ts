@@ -19,11 +19,16 @@ export class DatabaseClock implements Clock, Disposable {
     this.#ahead = ahead;
   }
 
+  /** What the machine's own clock is ahead of the database's now, ms. */
+  get machineAheadMs(): number {
+    return this.#machine.now() - this.now();
+  }
+
   /** `log` hears of a machine whose own clock is off. @throws {UnavailableError} E_STORAGE. */
   static async start(database: Asked, machine: Clock, log: Pick<Logger, "warn" | "error">): Promise<DatabaseClock> {
     const [least, most] = await look(database, machine);
     const clock = new DatabaseClock(machine, (least + most) / 2);
-    const aheadMs = machine.now() - clock.now();
+    const aheadMs = clock.machineAheadMs;
     if (Math.abs(aheadMs) > DATABASE_CLOCK_MS) {
       log.warn({ aheadMs }, "this machine's clock is not the database's, which counts where directories share one");
     }

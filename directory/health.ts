@@ -2,7 +2,9 @@ import { SshnpError } from "../keys/errors.ts";
 import { type Finding, Readiness } from "../keys/metrics/readiness.ts";
 import type { Audit } from "./audit.ts";
 import type { BrokerLinks } from "./broker-links.ts";
+import { DATABASE_CLOCK_MS } from "../protocol/limits.ts";
 import type { Clock } from "./clock.ts";
+import type { DatabaseClock } from "./database-clock.ts";
 import type { Keyring } from "./keyring.ts";
 import type { GuardedLog } from "./log/checkpoint-file.ts";
 import type { RendezvousRegistry } from "./rendezvous-registry.ts";
@@ -14,8 +16,10 @@ interface Parts {
   readonly audit: Pick<Audit, "isFailing" | "isFull" | "tryAgain">;
   readonly keyring: Pick<Keyring, "keyListExpires">;
   readonly registry: Pick<RendezvousRegistry, "list">;
-  readonly waking: Pick<BrokerLinks, "isConnected" | "meanwhile"> | undefined;
+  readonly waking: Pick<BrokerLinks, "isConnected" | "meanwhile" | "refused"> | undefined;
   readonly clock: Pick<Clock, "now">;
+  /** Where directories share a store. */
+  readonly followed: Pick<DatabaseClock, "machineAheadMs"> | undefined;
 }
 
 /**
@@ -23,7 +27,16 @@ interface Parts {
  * this one being asked, such as a rendezvous that has yet to report here, makes it no less ready: a balancer that took it away for
  * that would keep it from being mended.
  */
-export function directoryReadiness({ store, guarded, audit, keyring, registry, waking, clock }: Parts): Readiness {
+export function directoryReadiness({
+  store,
+  guarded,
+  audit,
+  keyring,
+  registry,
+  waking,
+  clock,
+  followed,
+}: Parts): Readiness {
   const readiness = new Readiness();
   readiness.add(
     { name: "store", look: () => failing(() => store.database.write("kept", NOTHING), "it cannot be written") },
@@ -55,9 +68,26 @@ export function directoryReadiness({ store, guarded, audit, keyring, registry, w
       },
     },
   );
+  if (followed !== undefined) {
+    readiness.add({
+      name: "clock",
+      look: () => {
+        const seconds = followed.machineAheadMs / 1000;
+        if (Math.abs(seconds) * 1000 <= DATABASE_CLOCK_MS) return undefined;
+        const off = `${Math.abs(seconds).toFixed(0)} s ${seconds > 0 ? "ahead of" : "behind"}`;
+        return { degraded: `this machine's clock is ${off} the database's, which counts` };
+      },
+    });
+  }
   if (waking === undefined) return readiness;
-  const without = (): Finding => ({ degraded: `the MQTT broker is not connected; ${waking.meanwhile}` });
-  readiness.add({ name: "broker", look: () => (waking.isConnected ? undefined : without()) });
+  readiness.add({
+    name: "broker",
+    look: () => {
+      if (waking.isConnected) return undefined;
+      const why = waking.refused === undefined ? "is not connected" : `refuses ${waking.refused} of the directory`;
+      return { degraded: `the MQTT broker ${why}; ${waking.meanwhile}` };
+    },
+  });
   return readiness;
 }
 

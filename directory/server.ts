@@ -220,7 +220,7 @@ async function start(options: DirectoryOptions, undoing: (() => unknown)[]): Pro
 
   let dropped = 0;
   const brokerAccess = broker && new BrokerAccess({ suite, clock, keyring, freshness, store, observer });
-  const readiness = directoryReadiness({ store, guarded, audit, keyring, registry, waking, clock });
+  const readiness = directoryReadiness({ store, guarded, audit, keyring, registry, waking, clock, followed });
   const http = await listen(options, {
     ...{ posts, links, keyring, newestKeys, statementLog, brokerAccess, limiter, strangers, clock, log, readiness },
     observer,

@@ -17,6 +17,7 @@ printed as "no peer". Let nothing else run meanwhile.
   --only PART    one part, may be repeated: PARTS
   --seconds N    how long each rate is measured (4); how long soak and idle-traffic last
   --devices N    how many devices the fleet has (5000)
+  --people N     how many people ask for sessions with it, 20 a second each at most (60)
   --json FILE    where the results go as JSON (bench-results.json)
   --help         this text
 `;
@@ -66,6 +67,7 @@ function readOptions() {
         only: { type: "string", multiple: true, default: [] },
         seconds: { type: "string", default: "4" },
         devices: { type: "string", default: "5000" },
+        people: { type: "string", default: "60" },
         json: { type: "string", default: join(root, "bench-results.json") },
         help: { type: "boolean", short: "h", default: false },
       },
@@ -76,7 +78,11 @@ function readOptions() {
     if (!Number.isInteger(devices) || devices < 1 || devices > 50_000) {
       throw new Error("--devices is a number from 1 to 50000.");
     }
-    return { ...values, seconds, devices };
+    const people = Number(values.people);
+    if (!Number.isInteger(people) || people < 1 || people > 1_000) {
+      throw new Error("--people is a number from 1 to 1000.");
+    }
+    return { ...values, seconds, devices, people };
   } catch (error) {
     throw new SetUpError(`${error.message} See npm run bench -- --help`);
   }

@@ -117,6 +117,20 @@ const SEE_CERTIFICATE =
 /** Why, where a broker says nothing. */
 export const CLOSED = "it has closed the connection";
 
+/** Why, where a broker does not grant a topic. */
+export const NOT_SUBSCRIBED = "the broker refuses the subscription";
+
+/** What a broker that answers refuses, in words that name neither it nor anybody; undefined: nothing, as far as is known. */
+export function refusedBy(error: unknown): "the login" | "the subscription" | undefined {
+  const cause = error instanceof UnavailableError ? error.cause : undefined;
+  if (!(cause instanceof Error)) return undefined;
+  if (cause.message === NOT_SUBSCRIBED) return "the subscription";
+  return CONNACK_REFUSALS.has(codeOf(cause)) ? "the login" : undefined;
+}
+
+/** A wrong user name or password, and no authorization (MQTT 3.1.1 section 3.2.2.3). */
+const CONNACK_REFUSALS: ReadonlySet<string> = new Set(["4", "5"]);
+
 const OTHERWISE =
   "Until it can, the WebSocket to the directory serves. Check --mqtt, the broker's log and its access list.";
 

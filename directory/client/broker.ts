@@ -4,7 +4,7 @@ import type { IClientOptions, MqttClient } from "mqtt";
 import { abortOf } from "../../keys/aborted.ts";
 import { UnavailableError } from "../../keys/errors.ts";
 import { BROKER_PACKET_BYTES, DIRECTORY_CONNECT_MS } from "../../protocol/limits.ts";
-import { brokerError, CLOSED, isReset, NoTlsSeenError } from "./broker-error.ts";
+import { brokerError, CLOSED, isReset, NOT_SUBSCRIBED, NoTlsSeenError } from "./broker-error.ts";
 import { BrokerPublishing } from "./broker-publishing.ts";
 import { connectPersistently } from "./persistent-connect.ts";
 import { proxyFor } from "./proxy.ts";
@@ -68,8 +68,7 @@ export async function connectBroker(options: BrokerOptions): Promise<BrokerConne
     const refused = ended.then((error) => Promise.reject(error));
     refused.catch(() => {});
     await Promise.race([connected(client), refused, abortOf(limit)]);
-    const granted = await Promise.race([subscribe(client, topics), refused, abortOf(limit)]);
-    if (granted.some((qos) => qos > 1)) throw new Error("the broker refuses the subscription");
+    await Promise.race([subscribe(client, topics), refused, abortOf(limit)]);
     const publishing = new BrokerPublishing(client, socket, ended, fail);
     return {
       ended,
@@ -248,11 +247,19 @@ function connected(client: MqttClient): Promise<void> {
   return new Promise((resolve) => void client.once("connect", () => resolve()));
 }
 
-async function subscribe(client: MqttClient, topics: readonly string[]): Promise<readonly number[]> {
-  return await new Promise((resolve, reject) => {
-    client.subscribe([...topics], { qos: 1 }, (error, granted) => {
-      if (error) reject(error);
-      else resolve((granted ?? []).map(({ qos }) => qos));
+async function subscribe(client: MqttClient, topics: readonly string[]): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    client.subscribe([...topics], { qos: 1 }, (error) => {
+      if (error) reject(isRefusal(error) ? new Error(NOT_SUBSCRIBED, { cause: error }) : error);
+      else resolve();
     });
   });
+}
+
+/** Of a topic that is not granted (MQTT 3.1.1 section 3.9.3). */
+const REFUSED = 0x80;
+
+/** The library fails where any topic is refused, with the SUBACK. */
+function isRefusal(error: Error & { readonly packet?: { readonly granted?: readonly unknown[] } }): boolean {
+  return error.packet?.granted?.includes(REFUSED) === true;
 }

@@ -14,6 +14,8 @@ export interface Bench {
   readonly seconds: number;
   /** How many devices a fleet has. */
   readonly devices: number;
+  /** How many people ask for sessions with them. */
+  readonly people: number;
   /** A folder for its files, removed at the end. */
   readonly folder: string;
   /** Whether a program is on this machine. */
@@ -33,19 +35,19 @@ export interface Bench {
 /** Runs the parts one after the other and returns their rows; all they have started has ended then. */
 export async function runBench(
   parts: readonly { readonly name: string; readonly run: (bench: Bench) => Promise<void> }[],
-  options: Pick<Bench, "seconds" | "devices"> & {
+  options: Pick<Bench, "seconds" | "devices" | "people"> & {
     readonly signal: AbortSignal;
     readonly print: (line: string) => void;
   },
 ): Promise<readonly Row[]> {
-  const { seconds, devices, signal, print } = options;
+  const { seconds, devices, people, signal, print } = options;
   const rows: Row[] = [];
   await using folder = await temporaryFolder();
   await using user = CAN_MAKE_USERS ? await ordinaryUser() : undefined;
   let stack: Promise<Stack> | undefined;
   print(HEADER);
   const bench: Bench = {
-    ...{ signal, seconds, devices, user, has },
+    ...{ signal, seconds, devices, people, user, has },
     folder: folder.path,
     stack() {
       stack ??= Stack.start({ withoutTap: true, sshd: user === undefined ? {} : { user } });

@@ -3,7 +3,7 @@ import { memoryOf } from "../support/memory.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
 import type { Bench } from "./bench.ts";
 import { failuresOf } from "./connects.ts";
-import { SETTLING_S, settledRss } from "./proc.ts";
+import { settledRss, settlingSeconds } from "./proc.ts";
 import { Services } from "./services.ts";
 import { percentile } from "./table.ts";
 
@@ -12,8 +12,8 @@ const CONNECT_SECONDS = 5; // at most
 
 /** What devices cost the directory that wait at one mosquitto: its memory without them, and with all of them there. */
 export async function brokerDevices(bench: Bench): Promise<void> {
-  const { folder, devices, seconds, signal, log, row, has } = bench;
-  const settling = Math.min(SETTLING_S, Math.ceil(10 * seconds));
+  const { folder, devices, people, seconds, signal, log, row, has } = bench;
+  const settling = settlingSeconds(seconds);
   if (!has("mosquitto")) {
     log("there is no mosquitto");
     return;
@@ -23,7 +23,14 @@ export async function brokerDevices(bench: Bench): Promise<void> {
     isQuiet: true,
   });
   const words = ["--mqtt", broker.url];
-  await using services = await Services.start({ folder: join(folder, "broker-devices"), devices, words, signal, log });
+  await using services = await Services.start({
+    folder: join(folder, "broker-devices"),
+    devices,
+    people,
+    words,
+    signal,
+    log,
+  });
   await services.directory.errorLine(/connected to the MQTT broker/);
   log(`letting the directory settle, ${settling} s`);
   const before = await settledRss(services.directory.pid, signal, settling);

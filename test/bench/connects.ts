@@ -114,8 +114,8 @@ export async function connectsByDevices(bench: Bench): Promise<void> {
   });
 }
 
-function optionsOf({ folder, signal, log }: Bench, name: string, devices: number): ServicesOptions {
-  return { folder: join(folder, name), devices, signal, log };
+function optionsOf({ folder, people, signal, log }: Bench, name: string, devices: number): ServicesOptions {
+  return { folder: join(folder, name), devices, people, signal, log };
 }
 
 /** One load, with the processor time of all who take part; of the directories what they need without it is taken off. */

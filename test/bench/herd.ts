@@ -27,7 +27,7 @@ const HEALTH_MS = 50; // between two looks whether the directory answers
  * A directory is killed with all devices linked, and started again at once; a session through it lives all the while, and others are
  * asked for. Then it is restarted as one does on purpose, and killed once more over a slow line.
  */
-export async function herd({ signal, devices, log, row }: Bench): Promise<void> {
+export async function herd({ signal, devices, people, log, row }: Bench): Promise<void> {
   await using folder = await temporaryFolder();
   const owner = new Machine(join(folder.path, "owner"));
   await mkdir(owner.home, { mode: 0o700 });
@@ -41,7 +41,7 @@ export async function herd({ signal, devices, log, row }: Bench): Promise<void> 
     processes: processesFor(devices),
   });
   const data = join(stack.server.home, "directory");
-  await using callers = await Callers.activate(fleet, { address, data }, owner.options, signal);
+  await using callers = await Callers.activate(fleet, { address, data, people }, owner.options, signal);
   log("linking them");
   await fleet.bringUp();
   const before = await fleet.report();

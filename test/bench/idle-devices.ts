@@ -7,7 +7,7 @@ import { Machine } from "../support/stack.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 import { dataOf, startDirectory, type StartOptions } from "./directory.ts";
 import { Fleet, processesFor } from "./fleet.ts";
-import { descendantsOf, kernelBytesPerSocket, residentOf, SETTLING_S, settledRss } from "./proc.ts";
+import { descendantsOf, kernelBytesPerSocket, residentOf, settledRss, settlingSeconds } from "./proc.ts";
 import type { Bench } from "./bench.ts";
 import type { Row } from "./table.ts";
 
@@ -23,7 +23,7 @@ const TUNNELS = 20;
  * What an idle device costs the directory, beside what an idle `ssh -R` costs its sshd: first as users run it, then once
  * more to see where it is, with a garbage collection ahead.
  */
-export async function idleDevices({ signal, devices, log, row }: Bench): Promise<void> {
+export async function idleDevices({ signal, seconds, devices, log, row }: Bench): Promise<void> {
   await using folder = await temporaryFolder();
   const [server, owner] = [new Machine(join(folder.path, "server")), new Machine(join(folder.path, "owner"))];
   for (const { home } of [server, owner]) await mkdir(home, { mode: 0o700 });
@@ -39,9 +39,10 @@ export async function idleDevices({ signal, devices, log, row }: Bench): Promise
   });
   await first.process.stop();
 
-  log(`linking them, and waiting ${SETTLING_S} s for the memory to settle`);
+  const settling = settlingSeconds(seconds);
+  log(`linking them, and waiting ${settling} s for the memory to settle`);
   const settle = async ({ pid }: RunningProcess): Promise<Memory> => {
-    return { rss: await settledRss(pid, signal), heap: Number.NaN, external: Number.NaN };
+    return { rss: await settledRss(pid, signal, settling), heap: Number.NaN, external: Number.NaN };
   };
   const asUsed = await linkedAndBefore(fleet, server, { address }, settle);
   log("once more, to see where it is");
@@ -50,7 +51,7 @@ export async function idleDevices({ signal, devices, log, row }: Bench): Promise
     server,
     { address, env: preloading(MEMORY_ON_SIGNAL) },
     async (process) => {
-      await settledRss(process.pid, signal);
+      await settledRss(process.pid, signal, settling);
       return await memoryAfterCollection(process, signal);
     },
   );

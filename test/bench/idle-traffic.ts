@@ -21,8 +21,8 @@ interface Traffic {
 
 /** What an idle link sends and receives, counted by the kernel, whole rounds of its heartbeats long, and what that is in a day. */
 export async function idleTraffic(bench: Bench): Promise<void> {
-  const { folder, devices, seconds, signal, log, row } = bench;
-  await using services = await Services.start({ folder: join(folder, "idle-traffic"), devices, signal, log });
+  const { folder, devices, people, seconds, signal, log, row } = bench;
+  await using services = await Services.start({ folder: join(folder, "idle-traffic"), devices, people, signal, log });
   for (const { isMetered, roundSeconds, most } of RHYTHMS) {
     await services.bringUp({ isMetered });
     const { perDay, elapsed } = await measure(services, wholeRounds(seconds, roundSeconds), bench);

@@ -17,7 +17,6 @@ import { openssh } from "./openssh.ts";
 import { revocation } from "./revocation.ts";
 import { soak } from "./soak.ts";
 import { startUp } from "./start-up.ts";
-import { stores } from "./stores.ts";
 import { meetsTarget } from "./table.ts";
 
 /** The parts by name, in the order in which they run. */
@@ -36,7 +35,6 @@ export const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = 
   connects,
   "connects-by-store": connectsByStore,
   "connects-by-devices": connectsByDevices,
-  stores,
   accounts,
   revocation,
   log,
@@ -48,13 +46,14 @@ export interface BenchOptions {
   readonly only: readonly string[];
   readonly seconds: number;
   readonly devices: number;
+  readonly people: number;
   /** A file for the rows as JSON. */
   readonly json: string;
   readonly signal: AbortSignal;
 }
 
 /** Runs the parts, prints the table on stdout, and writes the JSON. */
-export async function bench({ only, seconds, devices, json, signal }: BenchOptions): Promise<void> {
+export async function bench({ only, seconds, devices, people, json, signal }: BenchOptions): Promise<void> {
   const parts = Object.entries(PARTS).filter(([name]) => only.length === 0 || only.includes(name));
   const machine = {
     cpu: cpus()[0]?.model.trim() ?? "unknown",
@@ -67,7 +66,7 @@ export async function bench({ only, seconds, devices, json, signal }: BenchOptio
   print(`${machine.cores} x ${machine.cpu}, Linux ${machine.kernel}, Node ${machine.node}\n`);
   const rows = await runBench(
     parts.map(([name, run]) => ({ name, run })),
-    { seconds, devices, signal, print },
+    { seconds, devices, people, signal, print },
   );
   for (const { name, note } of rows) if (note !== undefined) print(`\n${name}: ${note}`);
   const results = rows.map((row) => ({ ...row, meetsTarget: meetsTarget(row) }));

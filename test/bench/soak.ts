@@ -27,10 +27,10 @@ interface Look {
  * log. Says what of directory and rendezvous grows meanwhile.
  */
 export async function soak(bench: Bench): Promise<void> {
-  const { folder, devices, seconds, signal, log, row } = bench;
+  const { folder, devices, people, seconds, signal, log, row } = bench;
   const metrics = await freePort();
   const words = ["--metrics", `127.0.0.1:${metrics}`];
-  await using services = await Services.start({ folder: join(folder, "soak"), devices, words, signal, log });
+  await using services = await Services.start({ folder: join(folder, "soak"), devices, people, words, signal, log });
   await services.bringUp();
   const watched = { directory: services.directory.pid, rendezvous: services.rendezvous.pid };
   const looks = { directory: [] as Look[], rendezvous: [] as Look[] };

@@ -18,6 +18,7 @@ import {
 } from "../../protocol/limits.ts";
 import { temporaryFolder } from "../support/temp-folder.ts";
 import { http } from "./raw.ts";
+import { Watched } from "./watched.ts";
 import { newPerson, patience, putMessage, random, suite, World } from "./world.ts";
 
 test("an audit that takes no lines is tried once a second, and statements without room for theirs are refused until it does", async () => {
@@ -26,7 +27,8 @@ test("an audit that takes no lines is tried once a second, and statements withou
     { level: "error" },
     { write: (line: string) => void (tries += Number(line.includes("audit failed"))) },
   );
-  await using world = await World.start({ log });
+  await using watched = await Watched.start({ log });
+  const { world } = watched;
   const { audit } = world.directory;
   const owner = await world.activated("@acme", "laptop", "client");
   let members = 0;
@@ -69,6 +71,7 @@ test("an audit that takes no lines is tried once a second, and statements withou
   expect(await put()).toMatchObject({ code: "E_STORAGE" });
   await expect(audit.sync()).rejects.toThrow("could not be written");
   expect(audit.lost).toBeGreaterThanOrEqual(6);
+  await expect.poll(async () => (await watched.value("audit_lost_total")) === audit.lost).toBe(true);
   // A balancer is to send statements to somebody else.
   const refuses = [503, "failed", "it takes no more lines, so statements are refused"];
   await expect.poll(readiness, { timeout: 20_000 }).toEqual(refuses);

@@ -5,11 +5,12 @@ import { type Link, openBrokerLink } from "../../directory/client.ts";
 import { DeniedError } from "../../keys/errors.ts";
 import { deviceAtBroker } from "../../protocol/broker-topics.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
+import { startMqttProxy } from "../support/mqtt-proxy.ts";
 import { isConfidential } from "../../directory/client/broker.ts";
 import { parseBrokerUrl } from "../../directory/client/read-broker-place.ts";
 import { openTwoWayLink } from "../../sshnpd/two-way-link.ts";
 import { next, rest, send } from "./streams.ts";
-import { NO_POLICY, patience, type Person, sessionMessage, suite, World } from "./world.ts";
+import { NO_POLICY, patience, type Person, sessionMessage, suite, TestClock, World } from "./world.ts";
 
 /** Lines for all, whoever they say they are. */
 const ALL = "pattern readwrite #\n";
@@ -27,6 +28,7 @@ describe("a broker that asks for passwords", () => {
     await using world = await World.start({ broker: { url: new URL(broker.url), login }, log: log.log });
     await expect.poll(() => log.text()).toMatch(/cannot be used: Connection refused: Not authorized/);
     expect(world.directory.waking?.isConnected).toBe(false);
+    await expect.poll(() => brokerPart(world)).toEqual(REFUSES_LOGIN);
     expect(log.text()).not.toContain(login.password);
     const { client, device } = await people(world);
     await expect(byBroker(world, device, broker.url)).rejects.toMatchObject({
@@ -45,6 +47,25 @@ describe("a broker that asks for passwords", () => {
     await expect(byBroker(world, device, broker.url)).rejects.toMatchObject({ code: "E_DIRECTORY" });
     expect(await world.directory.presence.find(device)).toBeUndefined();
   });
+});
+
+test("a device that is gone without a goodbye is offline by what the broker says for it, and who asks for it is told at once", async () => {
+  await using broker = await startMosquitto();
+  await using proxy = await startMqttProxy(broker.port);
+  // Its clock stands, for all that waits for an answer: nobody is told because that has not come.
+  const clock = new TestClock();
+  await using world = await World.start({ broker: { url: new URL(broker.url) }, clock });
+  await expect.poll(() => world.directory.waking?.isConnected).toBe(true);
+  const { client, device } = await people(world);
+  const link = await byBroker(world, device, proxy.url);
+  await expect.poll(() => world.directory.presence.find(device)).toBeDefined();
+  const ended = drained(link);
+  proxy.cut();
+  await expect(ended).rejects.toMatchObject({ code: "E_DIRECTORY" });
+  await expect.poll(() => world.directory.presence.find(device)).toBeUndefined();
+  expect(await rest(send(world, client, sessionMessage(client, device)))).toMatchObject([
+    { type: "refused", code: "E_OFFLINE" },
+  ]);
 });
 
 test("a directory that fails at a hello by the broker refuses it as busy, and logs why", async () => {
@@ -219,6 +240,40 @@ test("the audit says of a link by the broker whether one by WebSocket gave way t
   (await byBroker(world, device, broker.url)).close();
   await expect.poll(() => up.slice(2)).toEqual([[false, true]]);
 });
+
+test.each([
+  ["all", [0x80, 0x80]],
+  ["what devices say to whichever directory", [0x80, 1]],
+  ["what they answer to the one that has asked", [1, 0x80]],
+])(
+  "a directory whose subscription is refused by the broker, of %s, has none and says so, until it is granted",
+  async (_what, granted) => {
+    await using broker = await startMosquitto({ isQuiet: true });
+    await using proxy = await startMqttProxy(broker.port);
+    proxy.mischief = (packet) => [packet.cmd === "suback" ? { ...packet, granted } : packet];
+    const log = keptLog();
+    await using world = await World.start({ broker: { url: new URL(proxy.url) }, log: log.log });
+    await expect.poll(() => brokerPart(world)).toEqual(REFUSES_SUBSCRIPTION);
+    expect(world.directory.waking?.isConnected).toBe(false);
+    expect(log.text()).toContain("cannot be used: the broker refuses the subscription");
+    expect((await fetch(new URL("/readyz", world.address.url))).status).toBe(200);
+    proxy.mischief = (packet) => [packet];
+    await expect.poll(() => brokerPart(world), { timeout: 30_000 }).toEqual({ name: "broker", status: "ok" });
+  },
+);
+
+const REFUSES_LOGIN = refuses("the login");
+const REFUSES_SUBSCRIPTION = refuses("the subscription");
+
+function refuses(what: string) {
+  const reason = `the MQTT broker refuses ${what} of the directory; devices come by WebSocket`;
+  return { name: "broker", status: "degraded", reason };
+}
+
+/** What /readyz says of the broker. */
+async function brokerPart({ directory }: World): Promise<unknown> {
+  return (await directory.readiness.look()).checks.find(({ name }) => name === "broker");
+}
 
 async function people(world: World): Promise<{ readonly client: Person; readonly device: Person }> {
   await world.rendezvous();

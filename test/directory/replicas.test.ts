@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Clock, SYSTEM_CLOCK } from "../../directory/clock.ts";
 import { parseMember, parseName } from "../../keys/names.ts";
@@ -14,6 +15,7 @@ import { approve, enrol, enrolMessage, givePassword, newApplicant, newPassword }
 import { HeldTurn } from "./held-turn.ts";
 import { post, sealed } from "./raw.ts";
 import { next, only, rest, send, TestLink } from "./streams.ts";
+import { Watched } from "./watched.ts";
 import {
   activate,
   newPerson,
@@ -31,6 +33,7 @@ import {
 } from "./world.ts";
 
 const AHEAD_MS = 8 * 60_000;
+const WRONG_CLOCK = "this machine's clock is not the database's, which counts where directories share one";
 
 let postgres: Postgres;
 let one: World;
@@ -330,6 +333,46 @@ test("what the one says of time the other takes, and both say the database's, th
     };
     await expect.poll(standing).toMatchObject({ isUp: true });
   }
+});
+
+test("a machine whose clock is more than 5 s off the database's is said to be, in the log at the start and by /readyz; one that is nearer is not", async () => {
+  const off = new Map<string, unknown>();
+  for (const seconds of [480, 8, 2, -2, -8, -480]) {
+    const warned: unknown[] = [];
+    const write = (line: string): void => {
+      const { msg, aheadMs } = JSON.parse(line) as { readonly msg: string; readonly aheadMs: number };
+      if (msg === WRONG_CLOCK) warned.push(Math.round(aheadMs / 1000));
+    };
+    const log = pino({ level: "warn" }, { write });
+    await using world = await World.beside(one, { machineClock: clockAhead(seconds * 1000), log });
+    const { checks } = await world.directory.readiness.look();
+    off.set(`${seconds} s`, [warned, checks.find(({ name }) => name === "clock")]);
+  }
+  const degraded = (how: string) => {
+    const reason = `this machine's clock is ${how} the database's, which counts`;
+    return { name: "clock", status: "degraded", reason };
+  };
+  const ok = { name: "clock", status: "ok" };
+  expect(Object.fromEntries(off)).toEqual({
+    "480 s": [[480], degraded("480 s ahead of")],
+    "8 s": [[8], degraded("8 s ahead of")],
+    "2 s": [[], ok],
+    "-2 s": [[], ok],
+    "-8 s": [[-8], degraded("8 s behind")],
+    "-480 s": [[-480], degraded("480 s behind")],
+  });
+});
+
+test("each counts how many there are, as one comes and goes", async () => {
+  const [atOne, atOther] = [await Watched.over(one), await Watched.over(other)];
+  const alive = async (): Promise<unknown> =>
+    await Promise.all([atOne, atOther].map((watched) => watched.value("replicas_alive")));
+  await expect.poll(alive).toEqual([2, 2]);
+  const third = await World.beside(one);
+  await expect.poll(alive).toEqual([3, 3]);
+  await third[Symbol.asyncDispose]();
+  await expect.poll(alive).toEqual([2, 2]);
+  await Promise.all([atOne.end(), atOther.end()]);
 });
 
 test("names are activated at both at once, and it is one log", async () => {

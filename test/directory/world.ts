@@ -45,6 +45,8 @@ export { suite };
 export const random: RandomBytes = (length) => new Uint8Array(randomBytes(length));
 export const patience = (): AbortSignal => AbortSignal.timeout(20_000);
 
+type Observe = (database: Database) => Database;
+
 /** A directory in this process, on a free port, with a store of its own. */
 export class World implements AsyncDisposable {
   readonly folder: TemporaryFolder;
@@ -60,10 +62,11 @@ export class World implements AsyncDisposable {
     this.#options = options;
   }
 
-  static async start(options: Partial<DirectoryOptions> = {}): Promise<World> {
+  /** What `observe` gives, if given, stands in front of its database until it is paused. */
+  static async start(options: Partial<DirectoryOptions> = {}, observe?: Observe): Promise<World> {
     const folder = await temporaryFolder();
     const world = new World(folder, await PrivateFolder.openOrCreate(join(folder.path, "np")), options);
-    await world.resume();
+    await world.resume(0, {}, observe);
     return world;
   }
 
@@ -111,8 +114,12 @@ export class World implements AsyncDisposable {
   }
 
   /** Starts it again, on another port if none is given. */
-  async resume(port = 0, options: Partial<DirectoryOptions> = {}): Promise<void> {
-    this.#store = new Store(await this.#database());
+  async resume(
+    port = 0,
+    options: Partial<DirectoryOptions> = {},
+    observe: Observe = (database) => database,
+  ): Promise<void> {
+    this.#store = new Store(observe(await this.#database()));
     this.#directory = await startDirectory({
       suite,
       random,

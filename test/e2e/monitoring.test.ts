@@ -105,6 +105,7 @@ test("readyz of each says all its parts", async () => {
         audit: "ok",
         "key list": "ok",
         rendezvous: "ok",
+        clock: "ok",
         broker: "ok",
         draining: "ok",
       },

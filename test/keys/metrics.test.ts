@@ -50,6 +50,26 @@ test("a stop of the event loop that falls between two looks is seen", async () =
   await expect.poll(stall).toBeGreaterThan(0.15);
 });
 
+test("a stop of the event loop lands in the buckets of its lag that are above what it is late by", async () => {
+  const metrics = new Metrics();
+  addProcessMetrics(metrics);
+  const lag = async () => {
+    const samples = samplesOf(await metrics.text());
+    const [count = NaN, upTo = NaN, sum = NaN] = ["count", 'bucket{le="0.25"}', "sum"].map((of) =>
+      samples.get(`sshnp_event_loop_lag_seconds_${of}`),
+    );
+    return { count, above: count - upTo, sum };
+  };
+  await expect.poll(async () => (await lag()).count).toBeGreaterThan(0);
+  const before = await lag();
+  // It is looked at within 250 ms, so it is late by at least 400.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 650);
+  await expect.poll(async () => (await lag()).count).toBeGreaterThan(before.count);
+  const after = await lag();
+  expect(after.above).toBeGreaterThan(before.above);
+  expect(after.sum - before.sum).toBeGreaterThan(0.39);
+});
+
 test.each([
   ["127.0.0.1:9464", "127.0.0.1", 9464],
   ["9464", "127.0.0.1", 9464],

@@ -1,7 +1,7 @@
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import type { Role } from "../../keys/names.ts";
 import type { TicketEntry } from "../../protocol/ticket.ts";
 import { SELF_SIGNED } from "../directory/certificate.ts";
@@ -94,6 +94,28 @@ test.concurrent("when no rendezvous is any good, each is told", async () => {
   });
   expect(leg.socket.destroyed).toBe(true);
   await Promise.all([rubbish.emptied(), full.emptied()]);
+});
+
+/** What a rendezvous that is silent may cost both ends. */
+const PROMISED_MS = 3_000;
+
+afterEach(() => void vi.useRealTimers());
+
+test("a first rendezvous that takes both legs and is silent has cost less than 3 s when the second one is used, by the ends' own clocks", async () => {
+  const world = newWorld();
+  const hellos = new EventEmitter();
+  const [first, second] = [once(hellos, "1"), once(hellos, "2")];
+  let count = 0;
+  await using mute = await listen((socket) => socket.once("data", () => hellos.emit(`${++count}`)));
+  await using real = await serve({ world });
+  const silent = { key: newKey().publicKey, boot: newBoot(), addresses: [`tcp://127.0.0.1:${mute.port}`] };
+  const ends = ticketFor(world, silent, entryOf(real));
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const [client, device] = await Promise.all([ends.dial("client", [0, 1]), ends.dial("device", [0, 1])]);
+  await Promise.all([first, second]);
+  await vi.advanceTimersByTimeAsync(PROMISED_MS - 1);
+  await meetAndTalk(client, device);
+  for (const { rendezvous } of [client, device]) expect(rendezvous.equals(real.world.rendezvous.publicKey)).toBe(true);
 });
 
 /** Another rendezvous of the same directory. */

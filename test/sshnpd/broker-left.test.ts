@@ -42,10 +42,10 @@ beforeAll(async () => {
   broker = await startMosquitto();
   world = await World.start({ broker: { url: new URL(broker.url) } });
   device = await world.activated("@device", "mygateway", "device");
-  await vi.waitUntil(() => world.directory.waking?.isConnected);
 });
 
 beforeEach(async () => {
+  await vi.waitUntil(() => world.directory.waking?.isConnected, { timeout: 30_000 });
   proxy = await startMqttProxy(broker.port);
   stop = new AbortController();
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
@@ -146,8 +146,33 @@ test("a broker that takes nearly all the time for each of its answers does not m
   expect(BROKER_TRY_MS + 2 * STEP_LEAST_MS).toBeLessThan(PROMISED_MS);
 });
 
+test.each([
+  ["30 s", 30_000, false],
+  ["90 s by a metered line", 90_000, true],
+])(
+  "a broker that stands still, with the connection to it, is left by the keep-alive after %s",
+  async (_time, silentMs, isMetered) => {
+    vi.useRealTimers();
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
+    const { ways, opening, fellBack, elapsed } = open(broker.url, { isMetered });
+    linked = await opening;
+    expect(ways).toEqual(["mqtt"]);
+    process.kill(broker.process.pid, "SIGSTOP");
+    try {
+      await vi.advanceTimersByTimeAsync(silentMs - 1);
+      expect(ways).toEqual(["mqtt"]);
+      await vi.advanceTimersByTimeAsync(1);
+      await fellBack;
+      expect(ways).toEqual(["mqtt", "websocket"]);
+      expect(elapsed()).toBe(silentMs);
+    } finally {
+      process.kill(broker.process.pid, "SIGCONT");
+    }
+  },
+);
+
 /** Opens a daemon's link; with the ways that it has taken so far, and the ms that its own waits have taken. */
-function open(url: string) {
+function open(url: string, { isMetered = false } = {}) {
   const ways: string[] = [];
   const changes = new EventEmitter();
   const fellBack = once(changes, "websocket");
@@ -160,7 +185,7 @@ function open(url: string) {
   const hello = { name, member, version: "0.1.0", names: [], policyHash: NO_POLICY };
   const opening = openWakeableLink(
     { url },
-    { client: world.client(), sender, hello, signal: stop.signal },
+    { client: world.client(), sender, hello, isMetered, signal: stop.signal },
     { log: SILENT, policyHash: () => NO_POLICY, goes },
   );
   opening.catch(() => {});
