@@ -4,7 +4,7 @@ import { ToldProcess } from "./told-process.ts";
 
 const NAME = "@fleet";
 const DEVICES_PER_PROCESS = 6_000; // with three files each over a slow line, of 20,000
-const LINKED_MS = 120_000; // a herd on a machine that is busy with other things
+const LINKED_MS = 15 * 60_000; // 15,000 over a slow line, some at a time
 
 export interface FleetOptions {
   /** The directory's address. */
