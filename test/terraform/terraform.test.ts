@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { isAllowed, type Policy } from "./policy.ts";
+import { rendered } from "./template.ts";
 import { HAS_TERRAFORM, Sandbox } from "./terraform.ts";
 
 const FINGERPRINT = "SHA256:zoDFW6rP8ngC8URg2sG/m9Rij43qu8M++V+B72RnQQs";
@@ -151,6 +152,29 @@ describe.runIf(HAS_TERRAFORM)("terraform", () => {
         .map(({ address }) => address);
       expect(untagged).toEqual([]);
     });
+
+    if (name === "ha") {
+      test("has templates rendered as they are rendered without terraform", () => {
+        const here = { partition: "aws", region: "eu-west-1", account: "111122223333" };
+        const [device, directory] = values("aws_iot_policy").map((each) => each["policy"]);
+        const things = { ...here, directory: "85e22955a32cfe7233986812be297632" };
+        expect(device).toBe(rendered("modules/iot/policies/device.json.tftpl", things));
+        expect(directory).toBe(rendered("modules/iot/policies/directory.json.tftpl", things));
+        const [role] = all.filter(({ address }) => address === 'module.rendezvous.aws_iam_role.this["rz1"]');
+        const trust = rendered("modules/rendezvous/policies/assume.json.tftpl", { account: here.account });
+        expect(role?.values["assume_role_policy"]).toBe(trust);
+        const [cloudInit] = [String(state.values.outputs?.["device_cloud_init"]?.value)];
+        const files = parse(cloudInit) as { write_files: { path: string; content: string }[] };
+        const [compose] = files.write_files.map(({ content }) => content);
+        expect(cloudInit).toBe(
+          rendered("modules/device_bootstrap/cloud-init.yaml.tftpl", {
+            packages: JSON.stringify(["docker.io", "docker-compose-v2"]),
+            compose: compose ?? "",
+            enroll: readFileSync(sandbox.path("modules/device_bootstrap/enroll")).toString("base64"),
+          }),
+        );
+      });
+    }
 
     if (name !== "bootstrap") {
       test("starts containers as the image has them: entry points, environment, health checks, time to end", () => {

@@ -10,7 +10,7 @@ locals {
   compose = templatefile("${path.module}/compose.yml.tftpl", {
     image          = var.image
     directory      = jsonencode(var.directory_address)
-    enroll_command = jsonencode([var.owner, local.device, "-d", "--token", "-"])
+    enroll_command = jsonencode([var.owner, local.device, "-d", "--token", "/handed-over/token"])
     volumes        = jsonencode(concat(["sshnp-keys:/keys"], var.broker == "" ? [] : ["/etc/sshnp/mqtt:/etc/sshnp/mqtt:ro"]))
     command        = jsonencode(concat(["-a", local.name, "-m", join(",", var.managers), "-d", local.device], local.server, local.wait))
   })
