@@ -76,7 +76,7 @@ esac`,
     },
     ...{ METADATA: `http://127.0.0.1:${(metadata.address() as AddressInfo).port}`, DEVICES: at("devices") },
     ...{ AWS_REGION: "eu-west-1", ADDRESS: "eipalloc-1", VOLUME: "vol-0123456789abcdef0", SECRET: "arn:secret" },
-    ...{ REGISTRY: "registry.example.org", IMAGE: "registry.example.org/np@sha256:1", GROUP: "np-one", HOOK: "drain" },
+    ...{ REGISTRY: "images.example.org", IMAGE: "images.example.org/np@sha256:1", GROUP: "np-one", HOOK: "drain" },
   };
 });
 afterEach(async () => {
@@ -98,14 +98,14 @@ describe.runIf(process.getuid?.() === 0)("before a rendezvous starts", () => {
       `mkfs.ext4 -q ${at("devices", VOLUME)}`,
       `mount -o nodev,nosuid,noexec ${at("devices", VOLUME)} ${at("data")}`,
       "aws secretsmanager get-secret-value --secret-id arn:secret --query SecretString --output text",
-      "docker image inspect registry.example.org/np@sha256:1",
+      "docker image inspect images.example.org/np@sha256:1",
       expect.stringMatching(
-        /^(aws ecr get-login-password|docker login --username AWS --password-stdin registry.example.org)$/,
+        /^(aws ecr get-login-password|docker login --username AWS --password-stdin images.example.org)$/,
       ),
       expect.stringMatching(
-        /^(aws ecr get-login-password|docker login --username AWS --password-stdin registry.example.org)$/,
+        /^(aws ecr get-login-password|docker login --username AWS --password-stdin images.example.org)$/,
       ),
-      "docker pull -q registry.example.org/np@sha256:1",
+      "docker pull -q images.example.org/np@sha256:1",
     ]);
     const secret = statSync(at("handed-over/secret"));
     expect([secret.uid, secret.gid, secret.mode & 0o777]).toEqual([1000, 1000, 0o600]);
