@@ -13,8 +13,8 @@ import { NameLimiter } from "./rate-limit.ts";
 
 /**
  * How often each member is heard at the broker: hellos, which cost most, and what else it says, each with a rate of its own, so that
- * hellos which somebody has kept and brings again keep nothing else from being heard; answers that are awaited are not counted. All publish to one topic, and who has said
- * something is known once it is opened: from there on, what is beyond the rate costs nothing more.
+ * hellos which somebody has kept and brings again keep nothing else from being heard. Answers that are awaited are not counted. All
+ * publish to one topic, and who has said something is known once it is opened: from there on, what is beyond the rate costs nothing more.
  */
 export class BrokerRates {
   readonly #hellos = new NameLimiter<string>(HELLOS);

@@ -23,8 +23,9 @@ export async function profile(words: readonly string[]): Promise<CommandEnd> {
       `
 Settings are client, device, user, directory, keys, wait, session-key and witnesses. What counts is, in this order: an option,
 a variable (SSHNP_CLIENT, SSHNP_DEVICE, SSHNP_USER, SSHNP_DIRECTORY, SSHNP_KEYS, SSHNP_WAIT, SSHNP_SESSION_KEY,
-SSHNP_WITNESSES), the profile in use, ~/.config/sshnp/config.toml, /etc/sshnp/config.toml. A profile is in use by sshnp --profile NAME ..., else by SSHNP_PROFILE,
-else by sshnp profile use NAME. Each is a file: ~/.config/sshnp/profiles/NAME.toml
+SSHNP_WITNESSES), the profile in use, ~/.config/sshnp/config.toml, /etc/sshnp/config.toml. A profile is in use by
+sshnp --profile NAME ..., else by SSHNP_PROFILE, else by sshnp profile use NAME. Each is a file:
+~/.config/sshnp/profiles/NAME.toml
 
 Examples:
   sshnp profile set work client=@alice device=@acme wait=10m

@@ -309,9 +309,12 @@ test("roles are taken by the service that they are for, for this account", () =>
   }
 });
 
-test("states are read over TLS alone", () => {
+test("states are read over TLS alone, whatever else allows it", () => {
   const bucket = "arn:aws:s3:::np-state";
-  check(policy("examples/bootstrap/policies/state.json.tftpl", { bucket_arn: bucket }), [
+  const denies = policy("examples/bootstrap/policies/state.json.tftpl", { bucket_arn: bucket });
+  const allows = { Effect: "Allow", Principal: "*", Action: "s3:GetObject", Resource: `${bucket}/*` } as const;
+  check({ ...denies, Statement: [allows, ...denies.Statement] }, [
+    ["s3:GetObject", `${bucket}/minimal.tfstate`, "allowed", { "aws:SecureTransport": "true" }],
     ["s3:GetObject", `${bucket}/minimal.tfstate`, "denied", { "aws:SecureTransport": "false" }],
   ]);
 });

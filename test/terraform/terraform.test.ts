@@ -23,7 +23,7 @@ const LATER = { fingerprint: FINGERPRINT };
 const OWNED = { ...LATER, owner: `@device=${FINGERPRINT}` };
 const EXAMPLES: Readonly<Record<string, readonly object[]>> = {
   bootstrap: [{}],
-  minimal: [VARIABLES, { ...VARIABLES, ...OWNED }], // as its README has it
+  minimal: [VARIABLES, { ...VARIABLES, ...OWNED }],
   ha: [
     {
       ...{ ...VARIABLES, ...OWNED, managers: [`@client=${FINGERPRINT}`] },
